@@ -2,8 +2,8 @@
 ///
 /// Every `kernels/<family>/<op>.cu` and `reference/<family>/<op>.cpp` is one translation unit and becomes one TVM-FFI
 /// module. `DSV4_ENTRY` exports a function under TVM-FFI's symbol convention and records which op, compile-time
-/// parameters and ABI variant it serves; the module's exported `dsv4_manifest` returns those records as JSON, from which
-/// the build writes the set's manifest. Nothing is listed a second time anywhere.
+/// parameters and ABI variant it serves; the module's exported `dsv4_manifest` returns those records as JSON, from
+/// which the build writes the set's manifest. Nothing is listed a second time anywhere.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -63,13 +63,14 @@ inline ::tvm::ffi::String describe() {
 
 /// Exports `FN` as FUNCTION of op OP (a string). ABI is the signature variant, "<op>/<n>". PARAMS are the compile-time
 /// parameters the function is built for ("ue8m0=1;swizzle=0"), "" when it serves every case of the op.
-#define DSV4_ENTRY(FUNCTION, FN, OP, ABI, PARAMS)   \
-  TVM_FFI_DLL_EXPORT_TYPED_FUNC(FUNCTION, FN);      \
+#define DSV4_ENTRY(FUNCTION, FN, OP, ABI, PARAMS) \
+  TVM_FFI_DLL_EXPORT_TYPED_FUNC(FUNCTION, FN);    \
   [[maybe_unused]] static const bool dsv4_recorded_##FUNCTION = ::dsv4::abi::record<FN>(OP, "", #FUNCTION, ABI, PARAMS)
 
 /// Exports an auxiliary function of an op, for instance the reference's error bound ("bound") or its certificate.
-#define DSV4_AUX(FUNCTION, FN, OP, AUX, PARAMS)     \
-  TVM_FFI_DLL_EXPORT_TYPED_FUNC(FUNCTION, FN);      \
-  [[maybe_unused]] static const bool dsv4_recorded_##FUNCTION = ::dsv4::abi::record<FN>(OP, AUX, #FUNCTION, OP "/" AUX, PARAMS)
+#define DSV4_AUX(FUNCTION, FN, OP, AUX, PARAMS)                 \
+  TVM_FFI_DLL_EXPORT_TYPED_FUNC(FUNCTION, FN);                  \
+  [[maybe_unused]] static const bool dsv4_recorded_##FUNCTION = \
+      ::dsv4::abi::record<FN>(OP, AUX, #FUNCTION, OP "/" AUX, PARAMS)
 
 TVM_FFI_DLL_EXPORT_TYPED_FUNC(dsv4_manifest, ::dsv4::abi::describe);

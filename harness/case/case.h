@@ -1,0 +1,54 @@
+/// A case is one point of a sweep. Its id is all that is needed to make it again on any machine.
+///
+///   topk_v1/k=512,batch=4,len=8193,page=64,fill=ties/seed=7              the op itself
+///   topk_v1/contract:scores_dtype/k=512,.../seed=0                      what a bad call must answer
+///   plan_prefill/relation:host_equals_device/ratio=4,.../seed=1         a property that needs no reference
+///   compress_c4_prefill/sequence:chunked_prefill/head_dim=128,.../seed=1   several calls
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/case/params.h"
+
+namespace dsv4 {
+
+enum class Tier { kSmoke, kQuick, kFull };
+
+std::string_view name_of(Tier tier);
+/// Throws Error with a suggestion for an unknown name. "soak" is no tier of fixed cases and is refused here.
+Tier tier_from_name(std::string_view name);
+
+struct Case {
+  std::string op;
+  std::string scenario;  ///< empty: the op itself; else "contract:<name>", "relation:<name>" or "sequence:<name>"
+  Params params;
+  std::uint64_t seed = 0;
+
+  [[nodiscard]] std::string id() const;
+  bool operator==(const Case&) const = default;
+};
+
+/// Splits an id into its parts without knowing any op. Throws Error that points at the part which is malformed.
+Case parse_case_id(std::string_view id);
+
+/// True if `text` matches `glob` ('*' any run, '?' any one character).
+bool glob_match(std::string_view glob, std::string_view text);
+
+/// Shard of a case: K-th of N (1-based) by a stable hash of the id, the same on every machine.
+struct Shard {
+  std::uint64_t index = 1;
+  std::uint64_t count = 1;
+  [[nodiscard]] bool contains(std::string_view case_id) const;
+};
+/// "2/8". Throws Error for anything else, and unless 1 <= K <= N.
+Shard parse_shard(std::string_view text);
+
+/// The candidate closest to `word` by edit distance, if close enough to be a likely typing error; else empty.
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+/// ", did you mean 'topk_v1'?" or "".
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace dsv4

@@ -1,0 +1,29 @@
+/// Pairwise covering of a parameter space: every pair of values of two axes occurs in some row, in far fewer rows than
+/// the product.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "harness/case/params.h"
+
+namespace dsv4 {
+
+struct Axis {
+  std::string name;
+  std::vector<std::string> values;
+};
+
+/// Axis of integers.
+Axis axis(std::string name, const std::vector<std::int64_t>& values);
+Axis axis(std::string name, std::vector<std::string> values);
+
+/// Rows (in axis order) that cover every pair of values that some valid row contains. Deterministic. `valid` sees
+/// complete rows.
+std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid = {});
+
+/// The full product, first axis slowest, restricted to valid rows.
+std::vector<Params> product(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid = {});
+
+}  // namespace dsv4

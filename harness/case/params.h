@@ -1,0 +1,60 @@
+/// Parameters of a case: an ordered list of names and values, and the space they come from.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace dsv4 {
+
+/// Ordered name -> value pairs. Values are kept as canonical text; integers have no leading zeros or plus sign.
+class Params {
+ public:
+  Params() = default;
+  Params(std::initializer_list<std::pair<std::string, std::string>> pairs) : pairs_(pairs) {}
+
+  /// Sets or replaces; keeps the position of an existing name. Returns *this, so that calls chain.
+  Params& set(std::string_view name, std::string_view value);
+  Params& set(std::string_view name, std::int64_t value) { return set(name, std::to_string(value)); }
+  Params& set(std::string_view name, const char* value) { return set(name, std::string_view(value)); }
+
+  [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
+  /// The value's text; throws Error when absent.
+  [[nodiscard]] const std::string& text(std::string_view name) const;
+  /// The value as an integer; throws Error when absent or no integer.
+  [[nodiscard]] std::int64_t integer(std::string_view name) const;
+  /// True for "1", false for "0"; throws Error otherwise.
+  [[nodiscard]] bool flag(std::string_view name) const;
+  [[nodiscard]] bool is(std::string_view name, std::string_view value) const { return text(name) == value; }
+
+  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& pairs() const { return pairs_; }
+  /// "k=512,batch=4".
+  [[nodiscard]] std::string str() const;
+  bool operator==(const Params&) const = default;
+
+ private:
+  [[nodiscard]] const std::string* find(std::string_view name) const;
+  std::vector<std::pair<std::string, std::string>> pairs_;
+};
+
+/// One parameter of an op's space: an integer range or a closed list of words.
+struct ParamSpec {
+  std::string name;
+  std::string meaning;
+  std::vector<std::string> choices;  ///< non-empty: a word of this list
+  std::int64_t min = 0;              ///< else an integer in [min, max]
+  std::int64_t max = 0;
+  std::vector<std::int64_t> interesting;  ///< integers that soak draws from, besides the whole range
+
+  static ParamSpec choice(std::string name, std::vector<std::string> choices, std::string meaning);
+  static ParamSpec integer(std::string name, std::int64_t min, std::int64_t max, std::string meaning,
+                           std::vector<std::int64_t> interesting = {});
+
+  /// nullopt if `value` is a member; else a sentence that says what is allowed.
+  [[nodiscard]] std::optional<std::string> reject(std::string_view value) const;
+};
+
+}  // namespace dsv4

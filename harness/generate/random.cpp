@@ -1,0 +1,91 @@
+#include "harness/generate/random.h"
+
+#include <xxhash.h>
+
+#include <array>
+#include <bit>
+#include <utility>
+
+#include "harness/core/bits.h"
+#include "harness/core/error.h"
+
+namespace dsv4 {
+
+Random::Random(std::uint64_t seed, std::string_view stream) {
+  const std::uint64_t key = XXH3_64bits_withSeed(stream.data(), stream.size(), seed);
+  key_[0] = static_cast<std::uint32_t>(key);
+  key_[1] = static_cast<std::uint32_t>(key >> 32);
+}
+
+std::uint32_t Random::u32() {
+  if (used_ == 4) {
+    block_ = generator_(counter_, key_);
+    counter_.incr();
+    used_ = 0;
+  }
+  return block_[used_++];
+}
+
+std::int64_t Random::below(std::int64_t n) {
+  if (n <= 1) return 0;
+  return static_cast<std::int64_t>((static_cast<unsigned __int128>(u64()) * static_cast<std::uint64_t>(n)) >> 64);
+}
+
+float Random::unit() { return static_cast<float>(u32() >> 8) * 0x1p-24f; }
+
+float Random::gauss() {
+  std::int32_t sum = 0;
+  for (int i = 0; i < 6; ++i) {
+    const std::uint32_t bits = u32();
+    sum += static_cast<std::int32_t>(bits & 0xffffu) + static_cast<std::int32_t>(bits >> 16);
+  }
+  return static_cast<float>(sum - 6 * 65535) * 0x1p-16f;  // |sum| < 2^19: exact
+}
+
+float Random::wide(int low_exponent, int high_exponent) {
+  const auto exponent = static_cast<std::uint32_t>(between(low_exponent, high_exponent) + 127);
+  const std::uint32_t bits = u32();
+  return std::bit_cast<float>((bits & 0x807fffffu) | (exponent << 23));
+}
+
+std::vector<std::int64_t> Random::permutation(std::int64_t n) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) order[static_cast<std::size_t>(i)] = i;
+  for (std::int64_t i = n - 1; i > 0; --i)
+    std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(below(i + 1))]);
+  return order;
+}
+
+void set_float(HostTensor& tensor, std::int64_t linear, double value) {
+  std::uint8_t* const p = tensor.element(linear);
+  const auto single = static_cast<float>(value);
+  switch (tensor.dtype) {
+    case DType::kF32:
+      std::memcpy(p, &single, 4);
+      return;
+    case DType::kF64:
+      std::memcpy(p, &value, 8);
+      return;
+    case DType::kBF16: {
+      const std::uint16_t half = bf16_from_float(single);
+      std::memcpy(p, &half, 2);
+      return;
+    }
+    default:
+      throw Error("set_float: the tensor is not f32, f64 or bf16");
+  }
+}
+
+std::uint8_t poison_byte(std::uint32_t variant, std::size_t position) {
+  // Little-endian words: 0xfbadbeef, 0xffa5a5a5 (a NaN), 0x7b5ac3d2, ...: never a plausible index, scale or code
+  // pattern.
+  static constexpr std::array<std::array<std::uint8_t, 4>, 4> kPatterns{
+      {{0xef, 0xbe, 0xad, 0xfb}, {0xa5, 0xa5, 0xa5, 0xff}, {0xd2, 0xc3, 0x5a, 0x7b}, {0x96, 0x69, 0x3c, 0xc3}}};
+  return kPatterns[variant % kPatterns.size()][position % 4];
+}
+
+void poison(HostTensor& tensor, std::uint32_t variant) {
+  for (std::size_t i = 0; i < tensor.storage.size(); ++i) tensor.storage[i] = poison_byte(variant, i);
+}
+
+}  // namespace dsv4

@@ -1,0 +1,215 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "harness/core/error.h"
+#include "harness/generate/random.h"
+#include "harness/op/op.h"
+
+namespace dsv4 {
+namespace {
+
+std::vector<std::unique_ptr<Op>>& owners() {
+  static std::vector<std::unique_ptr<Op>> list;
+  return list;
+}
+
+std::vector<const Op*>& index() {
+  static std::vector<const Op*> list;
+  return list;
+}
+
+std::vector<std::string> op_names() {
+  std::vector<std::string> names;
+  for (const Op* op : all_ops()) names.push_back(op->info().name);
+  return names;
+}
+
+/// Repeating a call with other poison and another schedule must change nothing that the op promises.
+Scenario repeat_relation() {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = "repeat";
+  s.meaning = "the same call with other poison and another schedule gives the same outputs to the bit";
+  s.run = [](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const Observation first = x.op.observe(x.c, call, x.call("first", call, {.poison = 0, .schedule = 0}));
+    for (std::uint32_t i = 1; i <= 3; ++i) {
+      const CallOptions options{.poison = i, .schedule = x.c.seed * 1000 + i};
+      const Observation again = x.op.observe(x.c, call, x.call(fmt::format("repeat {}", i), call, options));
+      x.expect_agree(fmt::format("repeat {}", i), again, first);
+    }
+  };
+  return s;
+}
+
+std::vector<Params> first_smoke_point(const Op& op) {
+  auto points = op.points(Tier::kSmoke);
+  if (points.size() > 1) points.resize(1);
+  return points;
+}
+
+}  // namespace
+
+const HostTensor& Observation::output(const std::string& name) const {
+  for (const Output& o : outputs) {
+    if (o.name == name) return o.value;
+  }
+  throw Error(fmt::format("no output is called '{}'", name));
+}
+
+std::string Scenario::label() const {
+  const char* kinds[] = {"contract", "relation", "sequence"};
+  return fmt::format("{}:{}", kinds[static_cast<int>(kind)], name);
+}
+
+const std::vector<const Op*>& all_ops() { return index(); }
+
+const Op* find_op(const std::string& name) {
+  for (const Op* op : index()) {
+    if (op->info().name == name) return op;
+  }
+  return nullptr;
+}
+
+void register_op(std::unique_ptr<Op> op) {
+  index().push_back(op.get());
+  owners().push_back(std::move(op));
+  std::ranges::sort(index(), {}, [](const Op* o) { return o->info().name; });
+}
+
+std::vector<Scenario> all_scenarios(const Op& op) {
+  std::vector<Scenario> list = op.scenarios();
+  if (find_scenario(list, "relation:repeat") == nullptr) list.push_back(repeat_relation());
+  return list;
+}
+
+const Scenario* find_scenario(const std::vector<Scenario>& scenarios, const std::string& label) {
+  for (const Scenario& s : scenarios) {
+    if (s.label() == label) return &s;
+  }
+  return nullptr;
+}
+
+std::vector<Case> cases_of(const Op& op, Tier tier, std::uint64_t seed) {
+  std::vector<Case> cases;
+  std::set<std::string> seen;
+  const auto add = [&](const std::string& scenario, const std::vector<Params>& points) {
+    for (const Params& p : points) {
+      Case c{op.info().name, scenario, p, seed};
+      if (seen.insert(c.id()).second) cases.push_back(std::move(c));
+    }
+  };
+  const auto tiers = {Tier::kSmoke, Tier::kQuick, Tier::kFull};
+  for (const Tier t : tiers) {
+    if (t <= tier) add("", op.points(t));
+  }
+  for (const Scenario& s : all_scenarios(op)) {
+    if (!s.points) {
+      add(s.label(), first_smoke_point(op));
+      continue;
+    }
+    for (const Tier t : tiers) {
+      if (t <= tier) add(s.label(), s.points(t));
+    }
+  }
+  return cases;
+}
+
+Case random_case(const Op& op, std::uint64_t seed) {
+  Random random(seed, op.info().name + "/soak");
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    Params params;
+    for (const ParamSpec& spec : op.info().params) {
+      if (!spec.choices.empty()) {
+        params.set(
+            spec.name,
+            spec.choices[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(spec.choices.size())))]);
+      } else if (!spec.interesting.empty() && !random.chance(4)) {
+        params.set(spec.name, spec.interesting[static_cast<std::size_t>(
+                                  random.below(static_cast<std::int64_t>(spec.interesting.size())))]);
+      } else {
+        // Sizes matter by magnitude: draw the bit length first, so that small values are as frequent as large ones.
+        const std::int64_t span = spec.max - spec.min;
+        std::int64_t width = 1;
+        while (width < span && random.below(3) != 0) width *= 2;
+        params.set(spec.name, spec.min + random.below(std::min(span, width) + 1));
+      }
+    }
+    if (!op.reject(params)) return {op.info().name, "", params, seed};
+  }
+  throw Error(fmt::format("op '{}': no valid random case found in 1000 attempts; its parameter space is too sparse",
+                          op.info().name));
+}
+
+Case checked_case(const std::string& id) {
+  Case c = parse_case_id(id);
+  const Op* op = find_op(c.op);
+  if (op == nullptr) {
+    throw Error(fmt::format("case id '{}': unknown op '{}'{} ('dsv4diff ops' lists them)", id, c.op,
+                            did_you_mean(c.op, op_names())));
+  }
+  if (!c.scenario.empty()) {
+    const auto scenarios = all_scenarios(*op);
+    if (find_scenario(scenarios, c.scenario) == nullptr) {
+      std::vector<std::string> labels;
+      for (const auto& s : scenarios) labels.push_back(s.label());
+      throw Error(fmt::format("case id '{}': op '{}' has no {}{}; it has {}", id, c.op, c.scenario,
+                              did_you_mean(c.scenario, labels), fmt::join(labels, ", ")));
+    }
+  }
+  std::vector<std::string> names;
+  for (const ParamSpec& spec : op->info().params) names.push_back(spec.name);
+  for (const auto& [name, value] : c.params.pairs()) {
+    if (std::ranges::find(names, name) == names.end()) {
+      throw Error(fmt::format("case id '{}': op '{}' has no parameter '{}'{}; it has {}", id, c.op, name,
+                              did_you_mean(name, names), fmt::join(names, ", ")));
+    }
+  }
+  Params canonical;
+  for (const ParamSpec& spec : op->info().params) {
+    if (!c.params.has(spec.name))
+      throw Error(fmt::format("case id '{}': parameter '{}' is missing ({})", id, spec.name, spec.meaning));
+    const std::string& value = c.params.text(spec.name);
+    if (const auto why = spec.reject(value)) throw Error(fmt::format("case id '{}': {}", id, *why));
+    canonical.set(spec.name, value);
+  }
+  c.params = canonical;
+  if (const auto why = op->reject(c.params))
+    throw Error(fmt::format("case id '{}' is no case of '{}': {}", id, c.op, *why));
+  return c;
+}
+
+Scenario contract(std::string name, std::string meaning, std::string argument, std::function<void(Call&)> break_it,
+                  std::function<std::vector<Params>(Tier)> points) {
+  Scenario s;
+  s.kind = Scenario::Kind::kContract;
+  s.name = std::move(name);
+  s.meaning = std::move(meaning);
+  s.points = std::move(points);
+  s.run = [argument = std::move(argument), break_it = std::move(break_it)](ScenarioContext& x) {
+    Call call = x.op.make(x.c);
+    break_it(call);
+    x.expect_refused("bad call", call, argument);
+  };
+  return s;
+}
+
+Scenario edge_contract(std::string name, std::string meaning, std::function<void(Call&)> change,
+                       std::function<std::vector<Params>(Tier)> points) {
+  Scenario s;
+  s.kind = Scenario::Kind::kContract;
+  s.name = std::move(name);
+  s.meaning = std::move(meaning);
+  s.points = std::move(points);
+  s.run = [change = std::move(change)](ScenarioContext& x) {
+    Call call = x.op.make(x.c);
+    change(call);
+    x.expect_clean("edge call", call);
+  };
+  return s;
+}
+
+}  // namespace dsv4
