@@ -1,0 +1,45 @@
+/// Known faults of upstream kernels: listed in one file, reported as `known`, never as passed.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/case/case.h"
+#include "harness/op/op.h"
+
+namespace dsv4 {
+
+/// One entry of known_faults.json.
+struct KnownFault {
+  std::string id;  ///< "topk-v1-stash-overflow"
+  std::string op;
+  std::string scenario;                                    ///< "" = the op itself; else a scenario label or glob
+  std::vector<std::string> sets;                           ///< globs of set names
+  std::map<std::string, std::vector<std::string>> params;  ///< parameter -> values for which it shows (globs)
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>> facts;  ///< fact -> inclusive range in which it shows
+  std::vector<std::string> covers;  ///< globs of output and check names that may differ; nothing else is excused
+  std::string summary;              ///< what is wrong
+  std::string evidence;             ///< smallest case, how it was seen, where upstream mended it
+  std::string fix;                  ///< what a fix would be
+};
+
+class KnownFaults {
+ public:
+  KnownFaults() = default;
+  /// Reads a file; throws Error with the entry and field at fault.
+  static KnownFaults load(const std::string& path);
+  explicit KnownFaults(std::vector<KnownFault> faults) : faults_(std::move(faults)) {}
+
+  /// The first fault whose conditions all hold for this case on this set, if any.
+  [[nodiscard]] const KnownFault* match(const Case& c, const std::string& set, const Facts& facts) const;
+  /// True if `fault` excuses a difference in the output or check called `name`.
+  static bool covers(const KnownFault& fault, const std::string& name);
+  [[nodiscard]] const std::vector<KnownFault>& all() const { return faults_; }
+
+ private:
+  std::vector<KnownFault> faults_;
+};
+
+}  // namespace dsv4
