@@ -1,0 +1,264 @@
+/// Argument checks of in-tree kernels.
+///
+/// Every exported function checks all arguments before it launches anything, so a refused call has written nothing.
+/// A refusal is a tvm::ffi::Error (TypeError for a wrong dtype, ValueError for the rest) that names op and argument:
+///
+///     topk_v1: argument 'scores': expected dtype float32, got bfloat16
+///
+/// Use:
+///
+///     ArgumentCheck check("topk_v1");
+///     Size batch("batch"), columns("columns");
+///     check.tensor("scores", scores).dtype({kFloat32}).shape({batch, columns}).unit_stride().on_cuda();
+///     check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({batch}).contiguous().on_cuda();
+///     const float* data = data_of<const float>(scores);
+///
+/// A `Size` takes the first value it meets and every later use must agree; the message then says where the value came
+/// from. All tensors checked with `on_cuda()` must lie on one device, `check.device()`.
+#pragma once
+
+#include <dlpack/dlpack.h>
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/dtype.h>
+#include <tvm/ffi/error.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace dsv4 {
+
+using ::tvm::ffi::TensorView;
+
+inline constexpr DLDataType kFloat32{kDLFloat, 32, 1};
+inline constexpr DLDataType kBfloat16{kDLBfloat, 16, 1};
+inline constexpr DLDataType kFloat8E4m3{kDLFloat8_e4m3fn, 8, 1};
+inline constexpr DLDataType kInt32{kDLInt, 32, 1};
+inline constexpr DLDataType kInt64{kDLInt, 64, 1};
+inline constexpr DLDataType kUint8{kDLUInt, 8, 1};
+
+inline bool same_dtype(DLDataType a, DLDataType b) {
+  return a.code == b.code && a.bits == b.bits && a.lanes == b.lanes;
+}
+
+inline std::string name_of(DLDataType dtype) {
+  const ::tvm::ffi::String name = ::tvm::ffi::DLDataTypeToString(dtype);
+  return {name.data(), name.size()};
+}
+
+inline std::string name_of(DLDevice device) {
+  const char* kind = device.device_type == kDLCUDA ? "cuda" : device.device_type == kDLCPU ? "cpu" : nullptr;
+  return (kind ? std::string(kind) : "device type " + std::to_string(device.device_type)) + ":" +
+         std::to_string(device.device_id);
+}
+
+/// Address of the first element; DLPack adds a byte offset to the data pointer.
+template <typename T>
+T* data_of(const TensorView& tensor) {
+  return reinterpret_cast<T*>(static_cast<char*>(tensor.data_ptr()) + tensor.byte_offset());
+}
+
+/// Whether the tensor's first element lies on a multiple of `bytes`. True for an empty tensor: nobody will touch it.
+inline bool is_aligned(const TensorView& tensor, std::uintptr_t bytes) {
+  return tensor.numel() == 0 || reinterpret_cast<std::uintptr_t>(data_of<char>(tensor)) % bytes == 0;
+}
+
+/// Stride of a dimension in elements.
+inline std::int64_t stride_of(const TensorView& tensor, int dim) { return tensor.strides()[dim]; }
+
+/// A size that several arguments share. Not copyable: a copy would not see what the original was bound to.
+class Size {
+ public:
+  explicit Size(const char* name) : name_(name) {}
+  Size(const Size&) = delete;
+  Size& operator=(const Size&) = delete;
+
+  std::int64_t value() const { return value_; }
+
+ private:
+  friend class TensorCheck;
+  const char* name_;
+  const char* bound_by_ = nullptr;
+  std::int64_t value_ = -1;
+};
+
+/// An entry of an expected shape: a fixed number, a shared `Size`, or `kAnySize`.
+class Dim {
+ public:
+  Dim(std::int64_t fixed) : fixed_(fixed) {}  // NOLINT(google-explicit-constructor): reads as a list of sizes
+  Dim(int fixed) : fixed_(fixed) {}           // NOLINT(google-explicit-constructor)
+  Dim(Size& size) : size_(&size) {}           // NOLINT(google-explicit-constructor)
+
+ private:
+  friend class TensorCheck;
+  Size* size_ = nullptr;
+  std::int64_t fixed_ = -1;
+};
+
+inline constexpr int kAnySize = -1;
+
+class ArgumentCheck;
+
+/// The checks of one tensor argument; each returns itself, and throws where the argument is refused.
+class TensorCheck {
+ public:
+  TensorCheck(ArgumentCheck& call, const char* name, const TensorView& tensor)
+      : call_(call), name_(name), tensor_(tensor) {}
+
+  TensorCheck& dtype(std::initializer_list<DLDataType> allowed);
+  TensorCheck& shape(std::initializer_list<Dim> expected);
+  TensorCheck& on_cuda();
+  TensorCheck& on_host();
+
+  /// Row-major without gaps. Dimensions of size 1 may carry any stride, an empty tensor is contiguous.
+  TensorCheck& contiguous();
+  /// The last dimension has stride 1, the others are free.
+  TensorCheck& unit_stride();
+  /// The stride of `dim` is `expected` elements (not looked at where the size is 1: DLPack leaves it open there).
+  TensorCheck& stride(int dim, std::int64_t expected);
+  /// No two elements share an address: what an op that writes in place needs from a strided argument.
+  TensorCheck& no_overlap();
+  /// The first element lies on a multiple of `bytes`. Every dtype's own size is checked by `dtype` already.
+  TensorCheck& aligned(std::uintptr_t bytes);
+
+ private:
+  [[noreturn]] void refuse(const std::string& what) const;
+
+  ArgumentCheck& call_;
+  const char* name_;
+  TensorView tensor_;
+};
+
+/// The checks of one call.
+class ArgumentCheck {
+ public:
+  explicit ArgumentCheck(const char* op) : op_(op) {}
+
+  TensorCheck tensor(const char* name, const TensorView& tensor) { return TensorCheck(*this, name, tensor); }
+
+  /// Refuses the call because of argument `name` unless `ok`.
+  void require(bool ok, const char* name, const std::string& expectation) const {
+    if (!ok) TVM_FFI_THROW(ValueError) << op_ << ": argument '" << name << "': " << expectation;
+  }
+
+  /// The device that all `on_cuda()` arguments share.
+  DLDevice device() const { return device_; }
+
+ private:
+  friend class TensorCheck;
+  const char* op_;
+  const char* device_of_ = nullptr;  ///< the argument that fixed the device
+  DLDevice device_{kDLCUDA, 0};
+};
+
+inline void TensorCheck::refuse(const std::string& what) const {
+  call_.require(false, name_, what);
+  __builtin_unreachable();
+}
+
+inline TensorCheck& TensorCheck::dtype(std::initializer_list<DLDataType> allowed) {
+  for (const DLDataType candidate : allowed) {
+    // A pointer that is not even a multiple of the element size would fault on the device, so it is refused here.
+    if (same_dtype(candidate, tensor_.dtype())) return aligned((candidate.bits + 7) / 8);
+  }
+  std::string names;
+  for (const DLDataType candidate : allowed) names += (names.empty() ? "" : " or ") + name_of(candidate);
+  TVM_FFI_THROW(TypeError) << call_.op_ << ": argument '" << name_ << "': expected dtype " << names << ", got "
+                           << name_of(tensor_.dtype());
+}
+
+inline TensorCheck& TensorCheck::shape(std::initializer_list<Dim> expected) {
+  const int rank = static_cast<int>(expected.size());
+  if (tensor_.ndim() != rank) {
+    refuse("expected " + std::to_string(rank) + " dimensions, got " + std::to_string(tensor_.ndim()));
+  }
+  int d = 0;
+  for (const Dim& dim : expected) {
+    const std::int64_t got = tensor_.size(d);
+    const std::string where = "size " + std::to_string(got) + " of dimension " + std::to_string(d);
+    if (dim.size_ == nullptr) {
+      if (dim.fixed_ != kAnySize && got != dim.fixed_) refuse(where + " must be " + std::to_string(dim.fixed_));
+    } else if (dim.size_->bound_by_ == nullptr) {
+      dim.size_->value_ = got;
+      dim.size_->bound_by_ = name_;
+    } else if (got != dim.size_->value_) {
+      refuse(where + " must be " + std::to_string(dim.size_->value_) + " (" + dim.size_->name_ + ", as in argument '" +
+             dim.size_->bound_by_ + "')");
+    }
+    ++d;
+  }
+  return *this;
+}
+
+inline TensorCheck& TensorCheck::on_cuda() {
+  const DLDevice got = tensor_.device();
+  if (got.device_type != kDLCUDA) refuse("must be a CUDA tensor, got device " + name_of(got));
+  if (call_.device_of_ == nullptr) {
+    call_.device_ = got;
+    call_.device_of_ = name_;
+  } else if (got.device_id != call_.device_.device_id) {
+    refuse("is on " + name_of(got) + ", but argument '" + call_.device_of_ + "' is on " + name_of(call_.device_));
+  }
+  return *this;
+}
+
+inline TensorCheck& TensorCheck::on_host() {
+  const int type = tensor_.device().device_type;
+  if (type != kDLCPU && type != kDLCUDAHost) {
+    refuse("must be a host tensor, got device " + name_of(tensor_.device()));
+  }
+  return *this;
+}
+
+inline TensorCheck& TensorCheck::contiguous() {
+  if (tensor_.numel() == 0 || tensor_.IsContiguous()) return *this;  // also true of a tensor that carries no strides
+  std::int64_t expected = 1;
+  for (int d = tensor_.ndim() - 1; d >= 0; --d) {
+    const std::int64_t got = stride_of(tensor_, d);
+    if (tensor_.size(d) != 1 && got != expected) {
+      refuse("must be contiguous, but dimension " + std::to_string(d) + " has stride " + std::to_string(got) +
+             " instead of " + std::to_string(expected));
+    }
+    expected *= tensor_.size(d);
+  }
+  return *this;
+}
+
+inline TensorCheck& TensorCheck::stride(int dim, std::int64_t expected) {
+  if (tensor_.numel() == 0 || tensor_.size(dim) == 1) return *this;
+  if (const std::int64_t got = stride_of(tensor_, dim); got != expected) {
+    refuse("stride " + std::to_string(got) + " of dimension " + std::to_string(dim) + " must be " +
+           std::to_string(expected));
+  }
+  return *this;
+}
+
+inline TensorCheck& TensorCheck::unit_stride() { return stride(tensor_.ndim() - 1, 1); }
+
+inline TensorCheck& TensorCheck::no_overlap() {
+  if (tensor_.numel() == 0) return *this;
+  // Sorted by stride, each dimension must step over everything that the smaller ones span. Layouts that interleave
+  // without touching are refused too; nobody builds those by accident.
+  std::vector<std::pair<std::int64_t, std::int64_t>> dims;  // (stride, size)
+  for (int d = 0; d < tensor_.ndim(); ++d) {
+    if (tensor_.size(d) > 1) dims.emplace_back(stride_of(tensor_, d), tensor_.size(d));
+  }
+  std::sort(dims.begin(), dims.end());
+  std::int64_t span = 1;
+  for (const auto& [stride, size] : dims) {
+    if (stride < span) refuse("is written in place, but its strides make elements overlap");
+    span += stride * (size - 1);
+  }
+  return *this;
+}
+
+inline TensorCheck& TensorCheck::aligned(std::uintptr_t bytes) {
+  if (!is_aligned(tensor_, bytes)) {
+    refuse("data pointer must be a multiple of " + std::to_string(bytes) + " bytes");
+  }
+  return *this;
+}
+
+}  // namespace dsv4

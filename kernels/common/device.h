@@ -1,0 +1,152 @@
+/// The device vocabulary that several in-tree kernels share: vector access, warp reductions, FP8 and scale bytes.
+///
+/// The same source is compiled twice: by nvcc for a GPU, and by the host compiler against the executor in
+/// kernels/simt/, whose prelude the build includes ahead of everything and which stands in for the CUDA language.
+/// So a kernel uses what is here and plain CUDA C++ (indices, __syncthreads, __shfl_xor_sync, atomics, __shared__), and
+/// no inline assembly of its own. Arithmetic whose rounding matters is spelled out (`__fmul_rn`, `__fmaf_rn`,
+/// `__fdiv_rn`), so that neither compiler may contract it and both give the same bits.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp8.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <cstring>
+
+#define DSV4_DEVICE __device__ __forceinline__
+
+namespace dsv4 {
+
+inline constexpr unsigned kWarpLanes = 32;
+inline constexpr unsigned kAllLanes = 0xFFFFFFFFu;
+
+template <typename T>
+constexpr T ceil_div(T a, T b) {
+  return (a + b - 1) / b;
+}
+
+/// Blocks until everything that earlier kernels of the stream wrote is visible. Every kernel launched with
+/// `overlap_previous` calls it in all threads, also in those with nothing to do: a kernel that could end before its
+/// predecessor would let its successor start too early.
+DSV4_DEVICE void wait_for_previous_kernel() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/// Lets the stream's next kernel be scheduled; it still waits for this one's writes before it reads anything.
+DSV4_DEVICE void allow_next_kernel() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// --- vector access -------------------------------------------------------------------------------------------------
+
+/// `N` consecutive elements in registers. `load` and `store` move them as one 16-, 8- or 4-byte access where
+/// `kWide` promises that the address is a multiple of that, and one by one otherwise.
+template <typename T, int N, bool kWide>
+struct Pack {
+  static constexpr int kBytes = N * static_cast<int>(sizeof(T));
+  alignas(kBytes < 16 ? kBytes : 16) T v[N];
+
+  DSV4_DEVICE void load(const T* __restrict__ from) {
+    if constexpr (kWide && kBytes % 16 == 0) {
+#pragma unroll
+      for (int i = 0; i < kBytes / 16; ++i) reinterpret_cast<uint4*>(v)[i] = reinterpret_cast<const uint4*>(from)[i];
+    } else if constexpr (kWide && kBytes == 8) {
+      *reinterpret_cast<uint2*>(v) = *reinterpret_cast<const uint2*>(from);
+    } else if constexpr (kWide && kBytes == 4) {
+      *reinterpret_cast<unsigned*>(v) = *reinterpret_cast<const unsigned*>(from);
+    } else {
+#pragma unroll
+      for (int i = 0; i < N; ++i) v[i] = from[i];
+    }
+  }
+
+  DSV4_DEVICE void store(T* __restrict__ to) const {
+    if constexpr (kWide && kBytes % 16 == 0) {
+#pragma unroll
+      for (int i = 0; i < kBytes / 16; ++i) reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(v)[i];
+    } else if constexpr (kWide && kBytes == 8) {
+      *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(v);
+    } else if constexpr (kWide && kBytes == 4) {
+      *reinterpret_cast<unsigned*>(to) = *reinterpret_cast<const unsigned*>(v);
+    } else {
+#pragma unroll
+      for (int i = 0; i < N; ++i) to[i] = v[i];
+    }
+  }
+};
+
+// --- scalars -------------------------------------------------------------------------------------------------------
+
+DSV4_DEVICE float to_float(float x) { return x; }
+DSV4_DEVICE float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+/// Minimum and maximum that return the other operand when one is NaN. The GPU's fminf/fmaxf do; the host library's
+/// return NaN for a signalling NaN, and widening a bf16 NaN gives one in half of the cases.
+DSV4_DEVICE float min_number(float a, float b) {
+#if defined(__NVCC__)
+  return fminf(a, b);
+#else
+  if (a != a) return b;
+  return b < a ? b : a;
+#endif
+}
+DSV4_DEVICE float max_number(float a, float b) {
+#if defined(__NVCC__)
+  return fmaxf(a, b);
+#else
+  if (a != a) return b;
+  return b > a ? b : a;
+#endif
+}
+
+/// Maximum over each aligned run of `kLanes` lanes, ignoring NaN, in all of them.
+template <int kLanes>
+DSV4_DEVICE float lanes_max(float value) {
+#pragma unroll
+  for (int offset = kLanes / 2; offset > 0; offset /= 2) {
+    value = max_number(value, __shfl_xor_sync(kAllLanes, value, offset));
+  }
+  return value;
+}
+
+/// Sum over each aligned run of `kLanes` lanes as a butterfly, widest exchange first: the same bits in all of them.
+template <int kLanes>
+DSV4_DEVICE float lanes_sum(float value) {
+#pragma unroll
+  for (int offset = kLanes / 2; offset > 0; offset /= 2) {
+    value = __fadd_rn(value, __shfl_xor_sync(kAllLanes, value, offset));
+  }
+  return value;
+}
+
+// --- E4M3 codes and UE8M0 scale bytes ------------------------------------------------------------------------------
+
+inline constexpr float kE4m3Max = 448.0f;
+
+/// Two E4M3 codes (low byte first), rounded to nearest even after clipping to +-448. NaN clips to +448: code 0x7E.
+DSV4_DEVICE std::uint16_t e4m3_codes(float low, float high) {
+  const float2 clipped{max_number(min_number(low, kE4m3Max), -kE4m3Max),
+                       max_number(min_number(high, kE4m3Max), -kE4m3Max)};
+  return __nv_cvt_float2_to_fp8x2(clipped, __NV_SATFINITE, __NV_E4M3);
+}
+
+/// The UE8M0 byte of a positive scale: the smallest power of two that is not below it, as a biased exponent.
+/// Infinity gives 255.
+DSV4_DEVICE std::uint32_t ue8m0_byte(float scale) {
+  const std::uint32_t bits = __float_as_uint(scale);
+  return ((bits >> 23) & 0xFFu) + ((bits & 0x7FFFFFu) != 0 ? 1u : 0u);
+}
+
+/// 2^(127 - byte), the factor that quantises by a scale byte; exact for 1..253. For 255 (a group with an infinity) the
+/// exponent field wraps and the result is -Inf, which is what the cache format's kernels have always produced.
+DSV4_DEVICE float ue8m0_inverse(std::uint32_t byte) { return __uint_as_float((254u - byte) << 23); }
+
+/// 2^(byte - 127). Byte 0 is never produced here (it would need a scale below 2^-126).
+DSV4_DEVICE float ue8m0_value(std::uint32_t byte) { return __uint_as_float(byte << 23); }
+
+}  // namespace dsv4

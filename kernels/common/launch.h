@@ -1,0 +1,94 @@
+/// Launching a kernel: device, stream, shared-memory limit, programmatic dependent launch, errors.
+///
+///     Launch{.name = "fused_rope", .device = check.device(), .grid = dim3(tokens), .block = dim3(256)}(kernel,
+///     params);
+///
+/// The stream is the one that the caller set in the TVM-FFI environment. The tensors' device is made current for the
+/// launch and the caller's device restored, so a caller need not do that itself.
+#pragma once
+
+#include <tvm/ffi/error.h>
+#include <tvm/ffi/extra/c_env_api.h>
+
+#include <cstddef>
+#include <utility>
+
+#include "kernels/common/device.h"
+
+namespace dsv4 {
+
+/// Throws a RuntimeError "<what>: CUDA error: <text>" unless `status` is cudaSuccess.
+inline void throw_on_cuda_error(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  (void)cudaGetLastError();  // take it, or the next, unrelated call would report it again
+  TVM_FFI_THROW(RuntimeError) << what << ": CUDA error: " << cudaGetErrorString(status);
+}
+
+/// Makes a device current for a scope.
+class DeviceScope {
+ public:
+  explicit DeviceScope(int device) {
+    throw_on_cuda_error(cudaGetDevice(&previous_), "cudaGetDevice");
+    if (previous_ == device) return;
+    throw_on_cuda_error(cudaSetDevice(device), "cudaSetDevice");
+    changed_ = true;
+  }
+  ~DeviceScope() {
+    if (changed_) (void)cudaSetDevice(previous_);
+  }
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  int previous_ = 0;
+  bool changed_ = false;
+};
+
+/// Number of multiprocessors of a device: what a launch that wants to fill it is sized by.
+inline int multiprocessor_count(DLDevice device) {
+  int count = 0;
+  throw_on_cuda_error(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device.device_id),
+                      "cudaDeviceGetAttribute");
+  return count;
+}
+
+inline cudaStream_t current_stream(DLDevice device) {
+  return static_cast<cudaStream_t>(TVMFFIEnvGetStream(device.device_type, device.device_id));
+}
+
+struct Launch {
+  const char* name;  ///< in the text of an error
+  DLDevice device;
+  dim3 grid;
+  dim3 block;
+  std::size_t dynamic_shared_bytes = 0;
+  /// Programmatic dependent launch: blocks may start while the stream's previous kernel drains. A kernel launched like
+  /// that calls `wait_for_previous_kernel()` in every thread before it touches global memory or returns.
+  bool overlap_previous = true;
+
+  template <typename... Parameters, typename... Arguments>
+  void operator()(void (*kernel)(Parameters...), Arguments&&... arguments) const {
+    const DeviceScope scope(device.device_id);
+    if (dynamic_shared_bytes > 48 * 1024) {
+      // Above 48 KB a kernel must ask. The attribute belongs to the current device's context, and setting it again
+      // costs far less than a launch, so no per-process "done" flag, which would be wrong on a second device.
+      throw_on_cuda_error(
+          cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(dynamic_shared_bytes)),
+          name);
+    }
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = dynamic_shared_bytes;
+    config.stream = current_stream(device);
+    config.attrs = &attribute;
+    config.numAttrs = overlap_previous ? 1 : 0;
+    throw_on_cuda_error(cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...), name);
+  }
+};
+
+}  // namespace dsv4
