@@ -1,0 +1,101 @@
+/// Reference of topk_v1: the k best-scored positions of every row, mapped through the row's page table.
+///
+/// The plainest selection there is: order all positions of the row, take the first k.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+#include <tuple>
+#include <vector>
+
+#include "abi/entry.h"
+#include "reference/common/number.h"
+#include "reference/common/view.h"
+
+namespace dsv4::reference {
+namespace {
+
+using ::tvm::ffi::Optional;
+
+constexpr const char* kOp = "topk_v1";
+
+/// Place of a score in the op's order, greater is better. Every NaN, of either sign, ranks above all numbers; within
+/// each of the two classes, and so among NaNs as well, the order is the total order of the bits: -inf < ... < -0 < +0 <
+/// ... < +inf, and a NaN of greater payload above one of less, negative ones reversed and below the positive ones.
+std::tuple<bool, std::uint32_t> rank_of(float score) {
+  const std::uint32_t bits = bits_of(score);
+  const std::uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : (bits | 0x80000000u);
+  return {std::isnan(score), key};
+}
+
+/// int32 arithmetic throughout: a negative page entry gives a negative slot, a great one wraps.
+std::int32_t slot_of(std::int32_t page, std::int64_t position, int page_bits) {
+  const auto within = static_cast<std::uint32_t>(position) & ((1u << page_bits) - 1u);
+  return static_cast<std::int32_t>((static_cast<std::uint32_t>(page) << page_bits) | within);
+}
+
+/// Positions that row `row` selects, best first; of equal scores the lower position first. A row with no more than k
+/// positions selects all of them, in ascending order, and its scores are not read.
+std::vector<std::int64_t> select(const View<const float, 2>& scores, std::int64_t row, std::int64_t length,
+                                 std::int64_t k) {
+  std::vector<std::int64_t> positions(static_cast<std::size_t>(length));
+  std::iota(positions.begin(), positions.end(), std::int64_t{0});
+  if (length <= k) return positions;
+  std::vector<std::tuple<bool, std::uint32_t>> ranks(positions.size());
+  for (std::int64_t i = 0; i < length; ++i) ranks[i] = rank_of(scores(row, i));
+  const auto better = [&](std::int64_t a, std::int64_t b) {
+    return ranks[a] != ranks[b] ? ranks[a] > ranks[b] : a < b;
+  };
+  std::partial_sort(positions.begin(), positions.begin() + k, positions.end(), better);
+  positions.resize(static_cast<std::size_t>(k));
+  return positions;
+}
+
+/// topk_transform: for every row, the slots of the k best of its first `seq_lens[row]` scores; -1 where there is none.
+///
+/// Lengths outside [0, columns] are taken as the nearer end: the kernels leave them undefined.
+/// Slots are written in order of rank, raw positions in the same order; the op itself promises no order, except
+/// ascending positions where length <= k.
+///
+/// @param scores        f32 [rows, columns], rows dense; a row's columns at and past its length are never read
+/// @param seq_lens      i32 [rows], contiguous; in score columns
+/// @param page_table    i32 [rows, pages], rows dense; only the pages of selected positions are read
+/// @param page_indices  i32 [rows, k], contiguous, out; k is 512 or 1024
+/// @param page_size     positions per page, a power of two
+/// @param raw_indices   i32 [rows, k], contiguous, out, optional: the positions themselves
+void topk_transform(TensorView scores, TensorView seq_lens, TensorView page_table, TensorView page_indices,
+                    std::uint32_t page_size, Optional<TensorView> raw_indices) {
+  const View<const float, 2> score(kOp, "scores", scores);
+  const View<const std::int32_t, 1> lengths(kOp, "seq_lens", seq_lens);
+  const View<const std::int32_t, 2> pages(kOp, "page_table", page_table);
+  const View<std::int32_t, 2> slots(kOp, "page_indices", page_indices);
+  const std::int64_t rows = score.size(0);
+  const std::int64_t k = slots.size(1);
+  score.expect_dense_rows();
+  lengths.expect_size(0, rows).expect_contiguous();
+  pages.expect_size(0, rows).expect_dense_rows();
+  slots.expect_size(0, rows).expect_contiguous();
+  if (k != 512 && k != 1024) refuse(kOp, "page_indices", "expected 512 or 1024 columns, got " + std::to_string(k));
+  if (!std::has_single_bit(page_size)) {
+    refuse(kOp, "page_size", "expected a power of two, got " + std::to_string(page_size));
+  }
+  const int page_bits = std::countr_zero(page_size);
+  const View<std::int32_t, 2> raw(kOp, "raw_indices", raw_indices.has_value() ? raw_indices.value() : page_indices);
+  raw.expect_size(0, rows).expect_size(1, k).expect_contiguous();
+
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t length = std::clamp<std::int64_t>(lengths(row), 0, score.size(1));
+    const std::vector<std::int64_t> chosen = select(score, row, length, k);
+    for (std::int64_t j = 0; j < k; ++j) {
+      const bool filled = j < static_cast<std::int64_t>(chosen.size());
+      if (raw_indices.has_value()) raw(row, j) = filled ? static_cast<std::int32_t>(chosen[j]) : -1;
+      slots(row, j) = filled ? slot_of(pages(row, chosen[j] >> page_bits), chosen[j], page_bits) : -1;
+    }
+  }
+}
+
+DSV4_ENTRY(topk_transform, topk_transform, "topk_v1", "topk_v1/1", "");
+
+}  // namespace
+}  // namespace dsv4::reference
