@@ -1,0 +1,32 @@
+# The harness: one object library, the program dsv4diff, and libdsv4_cuda, its GPU side.
+
+# An object library, not a static one: ops register themselves from translation units that nothing else refers to, and
+# a linker drops those from an archive.
+file(GLOB_RECURSE DSV4_HARNESS_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/*.cpp")
+list(FILTER DSV4_HARNESS_SOURCES EXCLUDE REGEX "/harness/cuda/|/harness/cli/main\\.cpp$")
+add_library(dsv4_harness OBJECT ${DSV4_HARNESS_SOURCES})
+target_link_libraries(dsv4_harness PUBLIC dsv4_flags tvm_ffi::shared fmt::fmt nlohmann_json::nlohmann_json CLI11::CLI11
+                      Eigen3::Eigen dsv4_hdf5 dsv4_random123 dsv4_xxhash Threads::Threads ${CMAKE_DL_LIBS})
+target_compile_definitions(dsv4_harness PUBLIC DSV4_VERSION="${PROJECT_VERSION}")
+
+# Symbols are exported so that libdsv4_cuda, which is loaded on demand, shares the program's types.
+function(dsv4_program target)
+  target_link_libraries(${target} PRIVATE dsv4_harness)
+  set_target_properties(${target} PROPERTIES ENABLE_EXPORTS ON BUILD_RPATH "$ORIGIN/lib"
+                        INSTALL_RPATH "$ORIGIN/lib")
+endfunction()
+
+if(EXISTS "${PROJECT_SOURCE_DIR}/harness/cli/main.cpp")
+  add_executable(dsv4diff harness/cli/main.cpp)
+  dsv4_program(dsv4diff)
+endif()
+
+# libdsv4_cuda: device memory, streams and events through LibTorch. A library of its own, because a process that links
+# libtorch_cpu starts half a second later: dsv4diff loads it only for a set that runs on a GPU.
+file(GLOB DSV4_CUDA_SIDE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/cuda/*.cpp")
+if(DSV4_TORCH AND DSV4_CUDA_SIDE_SOURCES)
+  add_library(dsv4_cuda SHARED ${DSV4_CUDA_SIDE_SOURCES})
+  target_link_libraries(dsv4_cuda PRIVATE dsv4_flags dsv4_torch_cpu tvm_ffi::shared fmt::fmt dsv4_cuda_headers)
+  file(RELATIVE_PATH torch_from_lib "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}" "${DSV4_DEPS_DIR}/torch/lib")
+  set_target_properties(dsv4_cuda PROPERTIES BUILD_RPATH "$ORIGIN;$ORIGIN/${torch_from_lib}" INSTALL_RPATH "$ORIGIN")
+endif()

@@ -1,0 +1,22 @@
+# cmake --install: the program, its libraries, the in-tree kernel sets, documents and the licence.
+#
+# lib/dsv4diff/ mirrors the build folder (dsv4diff, lib/, sets/), so every relative path that holds there holds here;
+# bin/dsv4diff is a link into it.
+
+set(home "${CMAKE_INSTALL_LIBDIR}/dsv4diff")
+if(TARGET dsv4diff)
+  install(TARGETS dsv4diff RUNTIME DESTINATION "${home}")
+  install(CODE "
+    set(bin \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+    file(MAKE_DIRECTORY \"\${bin}\")
+    file(CREATE_LINK \"../${home}/dsv4diff\" \"\${bin}/dsv4diff\" SYMBOLIC)")
+endif()
+if(TARGET dsv4_cuda)
+  install(TARGETS dsv4_cuda LIBRARY DESTINATION "${home}/lib")
+endif()
+install(FILES "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libtvm_ffi.so" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libcudart.so.13"
+        DESTINATION "${home}/lib")
+install(DIRECTORY "${DSV4_SETS_OUTPUT_DIR}" DESTINATION "${home}" OPTIONAL
+        FILES_MATCHING PATTERN "*.so" PATTERN "manifest.json")
+install(DIRECTORY docs/ DESTINATION "${CMAKE_INSTALL_DOCDIR}" FILES_MATCHING PATTERN "*.md")
+install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -1,0 +1,48 @@
+# Build options, output folders and the flags that every target of the project shares.
+
+include(GNUInstallDirs)
+
+option(DSV4_WERROR "Treat warnings as errors (continuous integration does)" OFF)
+option(DSV4_TESTS "Build the tests" ON)
+option(DSV4_TORCH "Build libdsv4_cuda, the harness's GPU side, which needs LibTorch" ON)
+option(DSV4_CUDA "Build the 'cuda' kernel set with nvcc (no GPU is needed to compile)" OFF)
+set(DSV4_CUDA_ARCHITECTURES "90;100" CACHE STRING "Compute capabilities the 'cuda' set is compiled for")
+set(DSV4_SANITIZE "" CACHE STRING "Sanitizers for every target, for instance 'address,undefined'")
+set(DSV4_DEPS_DIR "${PROJECT_SOURCE_DIR}/.deps" CACHE PATH "What scripts/setup unpacked: LibTorch, TVM-FFI, CUDA")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
+
+# A build folder can be moved or carried to another machine: libraries lie in lib/, kernel sets in sets/, and every
+# binary looks for them relative to itself.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+set(DSV4_SETS_OUTPUT_DIR "${PROJECT_BINARY_DIR}/sets")
+set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
+
+find_program(DSV4_CCACHE ccache)
+if(DSV4_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${DSV4_CCACHE}")
+endif()
+
+# Flags of the project's own code. Dependencies come in as SYSTEM headers and are not held to them.
+add_library(dsv4_flags INTERFACE)
+target_compile_options(dsv4_flags INTERFACE -Wall -Wextra $<$<BOOL:${DSV4_WERROR}>:-Werror>)
+target_include_directories(dsv4_flags INTERFACE "${PROJECT_SOURCE_DIR}")
+# References are specified rounding by rounding: the compiler may not fuse a multiplication and an addition.
+target_compile_options(dsv4_flags INTERFACE -ffp-contract=off)
+if(DSV4_SANITIZE)
+  target_compile_options(dsv4_flags INTERFACE -fsanitize=${DSV4_SANITIZE} -fno-sanitize-recover=all
+                                              -fno-omit-frame-pointer -g1)
+  target_link_options(dsv4_flags INTERFACE -fsanitize=${DSV4_SANITIZE})
+endif()

@@ -1,0 +1,46 @@
+# tests/ is laid out like the code. Every *_test.cpp goes into one program, because linking the harness once is faster
+# than linking it per folder; those under tests/harness/cuda need LibTorch and get a program of their own.
+
+include(GoogleTest)
+
+set(DSV4_TEST_ENVIRONMENT "DSV4_SOURCE_DIR=${PROJECT_SOURCE_DIR}" "DSV4_BUILD_DIR=${PROJECT_BINARY_DIR}")
+
+function(dsv4_test_program target)
+  add_executable(${target} ${ARGN})
+  dsv4_program(${target})
+  target_link_libraries(${target} PRIVATE GTest::gmock GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${target} PRIVATE DSV4_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                               DSV4_BUILD_DIR="${PROJECT_BINARY_DIR}")
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+                       PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
+endfunction()
+
+file(GLOB_RECURSE DSV4_TEST_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*.cpp")
+set(torch_tests ${DSV4_TEST_SOURCES})
+list(FILTER torch_tests INCLUDE REGEX "/tests/harness/cuda/")
+list(FILTER DSV4_TEST_SOURCES EXCLUDE REGEX "/tests/harness/cuda/")
+
+if(DSV4_TEST_SOURCES)
+  dsv4_test_program(dsv4_tests ${DSV4_TEST_SOURCES})
+  target_link_libraries(dsv4_tests PRIVATE Boost::context)
+  add_dependencies(dsv4_tests dsv4_sets)
+endif()
+if(torch_tests AND TARGET dsv4_cuda)
+  dsv4_test_program(dsv4_cuda_tests ${torch_tests})
+  target_link_libraries(dsv4_cuda_tests PRIVATE dsv4_cuda dsv4_torch_cpu)
+endif()
+
+# Tests of scripts and of the command line: shell and Python, run as they are.
+file(GLOB_RECURSE script_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*_test.sh"
+     "${PROJECT_SOURCE_DIR}/tests/*_test.py")
+find_program(DSV4_PYTHON python3 REQUIRED)
+foreach(script IN LISTS script_tests)
+  cmake_path(RELATIVE_PATH script BASE_DIRECTORY "${PROJECT_SOURCE_DIR}/tests" OUTPUT_VARIABLE name)
+  if(script MATCHES "\\.py$")
+    add_test(NAME ${name} COMMAND "${DSV4_PYTHON}" -B "${script}" WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  else()
+    add_test(NAME ${name} COMMAND bash "${script}" WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
+endforeach()

@@ -1,0 +1,11 @@
+# Run at build time (cmake -P): the revision is that of the tree from which the set's modules were last built.
+set(revision "unknown")
+find_program(git git)
+if(git)
+  execute_process(COMMAND "${git}" -C "${SOURCE_DIR}" describe --always --dirty=-modified --abbrev=12 --exclude "*"
+                  OUTPUT_VARIABLE described RESULT_VARIABLE status ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(status EQUAL 0 AND described)
+    set(revision "${described}")
+  endif()
+endif()
+execute_process(COMMAND "${TOOL}" "${RECIPE}" "${FOLDER}" "${revision}" COMMAND_ERROR_IS_FATAL ANY)
