@@ -1,0 +1,48 @@
+/// Byte layouts of the paged KV caches that DSv4 attention and its indexer read, and nothing else.
+///
+/// A cache is `u8[pages, page_bytes]`. Slot s lies in page s / page_size as row s % page_size; page sizes are powers of
+/// two. Both layouts are block-split: first the data rows of the whole page, then its scale rows.
+#pragma once
+
+#include <cstdint>
+
+namespace dsv4::layout {
+
+/// Attention cache ("FlashMLA V4"): 584 bytes a token, 448 E4M3 codes and 64 bfloat16 values, in rows of 576 bytes;
+/// then rows of 8 scale bytes, of which the last is never written; then padding to a multiple of 576, never written.
+struct FlashMlaCache {
+  static constexpr std::int64_t kDim = 512;        ///< elements of a token
+  static constexpr std::int64_t kQuantized = 448;  ///< of them, stored as E4M3: the first ones
+  static constexpr std::int64_t kGroup = 64;       ///< elements that share a scale
+  static constexpr std::int64_t kGroups = 7;       ///< scale bytes of a token: UE8M0, byte b means 2^(b-127)
+  static constexpr std::int64_t kDataRow = 576;    ///< bytes of a data row: 448 codes, then 64 bfloat16
+  static constexpr std::int64_t kScaleRow = 8;     ///< bytes of a scale row: 7 in use
+  static constexpr std::int64_t kPageMultiple = 576;
+
+  static constexpr std::int64_t page_bytes(std::int64_t page_size) {
+    return (page_size * (kDataRow + kScaleRow) + kPageMultiple - 1) / kPageMultiple * kPageMultiple;
+  }
+  static constexpr std::int64_t data_offset(std::int64_t row) { return row * kDataRow; }
+  static constexpr std::int64_t scale_offset(std::int64_t page_size, std::int64_t row) {
+    return page_size * kDataRow + row * kScaleRow;
+  }
+};
+
+/// Indexer cache: 132 bytes a token, 128 E4M3 codes in rows, then one float scale per row. No padding.
+struct IndexerCache {
+  static constexpr std::int64_t kDim = 128;
+  static constexpr std::int64_t kScaleBytes = 4;  ///< one float32, little endian
+
+  static constexpr std::int64_t page_bytes(std::int64_t page_size) { return page_size * (kDim + kScaleBytes); }
+  static constexpr std::int64_t data_offset(std::int64_t row) { return row * kDim; }
+  static constexpr std::int64_t scale_offset(std::int64_t page_size, std::int64_t row) {
+    return page_size * kDim + row * kScaleBytes;
+  }
+};
+
+static_assert(FlashMlaCache::page_bytes(1) == 1152 && FlashMlaCache::page_bytes(2) == 1728);
+static_assert(FlashMlaCache::page_bytes(64) == 37440 && FlashMlaCache::page_bytes(256) == 149760);
+static_assert(FlashMlaCache::scale_offset(64, 0) == 36864 && FlashMlaCache::scale_offset(256, 1) == 147464);
+static_assert(IndexerCache::page_bytes(64) == 8448);
+
+}  // namespace dsv4::layout

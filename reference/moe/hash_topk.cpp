@@ -1,0 +1,192 @@
+/// Reference of hash_topk: experts looked up by token id, weighted by sqrt(softplus(logit)), normalised per token; and
+/// the error bound of the weights.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "abi/entry.h"
+#include "reference/common/number.h"
+#include "reference/common/view.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "hash_topk";
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kHalfUlp = 0x1p-24;  ///< relative error of one correctly rounded float operation
+
+/// The arguments, checked. `ids` is absent for the bound.
+struct Arguments {
+  View<const float, 2> logits;          ///< [tokens, experts]
+  View<const std::int64_t, 1> tokens;   ///< [tokens]: rows of `experts_of`
+  View<const std::int32_t, 2> experts;  ///< [vocabulary, k]
+  View<float, 2> weights;               ///< [tokens, k + shared], out
+  View<std::int32_t, 2> ids;            ///< same shape, out
+
+  Arguments(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
+            TensorView topk_ids)
+      : logits(kOp, "router_logits", router_logits),
+        tokens(kOp, "input_id", input_id),
+        experts(kOp, "tid2eid", tid2eid),
+        weights(kOp, "topk_weights", topk_weights),
+        ids(kOp, "topk_ids", topk_ids) {
+    logits.expect_contiguous();
+    tokens.expect_size(0, logits.size(0)).expect_contiguous();
+    experts.expect_contiguous();
+    weights.expect_size(0, logits.size(0)).expect_contiguous();
+    ids.expect_size(0, logits.size(0)).expect_size(1, weights.size(1)).expect_contiguous();
+    if (experts.size(1) > weights.size(1)) {
+      refuse(kOp, "topk_weights", "expected at least the " + std::to_string(experts.size(1)) + " columns of tid2eid");
+    }
+    if (weights.size(1) > 32) {
+      refuse(kOp, "topk_weights", "expected at most 32 columns, got " + std::to_string(weights.size(1)));
+    }
+  }
+
+  [[nodiscard]] std::int64_t k() const { return experts.size(1); }
+};
+
+/// exp(-|x|) as far as float can hold it. Below half of the smallest float there is nothing but zero: the op's results
+/// for very negative logits (a zero weight, or 0/0 = NaN for a token that has no other) hang on that.
+double decay(double x) {
+  const double e = std::exp(-std::fabs(x));
+  return e < 0x1p-150 ? 0.0 : e;
+}
+
+double weight_of(float x) {
+  if (std::isnan(x)) return x;
+  return std::sqrt(std::max<double>(x, 0.0) + std::log1p(decay(x)));
+}
+
+/// Unnormalised weights of a token's experts.
+std::vector<double> weights_of(const Arguments& a, std::int64_t token) {
+  std::vector<double> w;
+  for (std::int64_t j = 0; j < a.k(); ++j) w.push_back(weight_of(a.logits(token, a.experts(a.tokens(token), j))));
+  return w;
+}
+
+double sum_of(const std::vector<double>& values) {
+  double sum = 0.0;
+  for (const double v : values) sum += v;
+  return sum;
+}
+
+/// hash_topk: the experts of each token and their weights, w_j / sum w with w = sqrt(softplus(logit)).
+///
+/// Duplicate experts in a row of `tid2eid` are kept and count twice. Shared experts follow the routed ones: ids E, E+1,
+/// ..., weight 1 / routed_scaling_factor each (the routed weights are not scaled). If every logit of a token is below
+/// about -103.98 its weights are 0/0 = NaN; a NaN logit makes all of them NaN; a single +inf makes its own NaN and the
+/// others 0.
+///
+/// @param router_logits  f32 [tokens, E], contiguous; only looked-up experts are read
+/// @param input_id       i64 [tokens], contiguous: rows of tid2eid
+/// @param tid2eid        i32 [vocabulary, k], contiguous: expert ids in [0, E)
+/// @param topk_weights   f32 [tokens, k + shared], contiguous, out; at most 32 columns
+/// @param topk_ids       i32 of the same shape, contiguous, out
+void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
+               TensorView topk_ids, float routed_scaling_factor) {
+  const Arguments a(router_logits, input_id, tid2eid, topk_weights, topk_ids);
+  for (std::int64_t token = 0; token < a.logits.size(0); ++token) {
+    const std::vector<double> w = weights_of(a, token);
+    const double sum = sum_of(w);
+    for (std::int64_t j = 0; j < a.k(); ++j) {
+      a.ids(token, j) = a.experts(a.tokens(token), j);
+      a.weights(token, j) = static_cast<float>(w[j] / sum);
+    }
+    for (std::int64_t j = a.k(); j < a.weights.size(1); ++j) {
+      a.ids(token, j) = static_cast<std::int32_t>(a.logits.size(1) + j - a.k());
+      a.weights(token, j) = 1.0f / routed_scaling_factor;
+    }
+  }
+}
+
+/// Where a value computed in float may lie.
+struct Range {
+  double low;
+  double high;
+};
+
+/// Distance from float(|x|) to the next float: the unit of documented function errors; 2^-149 among subnormals.
+double ulp(double x) {
+  const int exponent = x == 0.0 ? -126 : std::max(std::ilogb(x), -126);
+  return std::ldexp(1.0, exponent - 23);
+}
+
+/// Where the kernel's unnormalised weight of logit x may lie. CUDA documents expf to 2 ulp and log1pf to 1; the sum
+/// with max(x, 0) and the square root are correctly rounded. The subtraction of whole ulps, rather than a relative
+/// error, is what lets the range grow below x = -87.3, where exp(x) is a subnormal float of few bits.
+Range weight_range(float x) {
+  if (std::isinf(x)) return {weight_of(x), weight_of(x)};
+  const double e = decay(x);
+  const double e_error = e == 0.0 ? 0.0 : 2.0 * ulp(e);
+  const double low = std::log1p(std::max(e - e_error, 0.0));
+  const double high = std::log1p(e + e_error);
+  const double positive = std::max<double>(x, 0.0);
+  // log1p of zero is zero, and adding to zero is exact.
+  const double log_error_low = low == 0.0 ? 0.0 : ulp(low);
+  const double log_error_high = high == 0.0 ? 0.0 : ulp(high);
+  const double rounding = positive == 0.0 ? 0.0 : kHalfUlp;
+  const double softplus_low = std::max(low - log_error_low, 0.0) + positive;
+  const double softplus_high = high + log_error_high + positive;
+  return {std::sqrt(softplus_low * (1.0 - rounding)) * (1.0 - kHalfUlp),
+          std::sqrt(softplus_high * (1.0 + rounding)) * (1.0 + kHalfUlp)};
+}
+
+/// Greatest distance between any weight that a kernel may give for expert j and `value`, the reference's.
+///
+/// The kernel divides w_j by the sum of all w, added up as a balanced tree of ceil(log2 k) <= 5 levels of one rounding
+/// each. All terms are positive, so the quotient is least when w_j is least and the others are greatest.
+double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value) {
+  double others_low = 0.0;
+  double others_high = 0.0;
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (i == j) continue;
+    others_low += ranges[i].low;
+    others_high += ranges[i].high;
+  }
+  const Range own = ranges[j];
+  if (own.low + others_low == 0.0 && own.high + others_high > 0.0) return kInfinity;
+  double levels = 0.0;
+  for (std::size_t reach = 1; reach < ranges.size(); reach *= 2) ++levels;
+  const double rounding = (levels + 1.0) * kHalfUlp * (1.0 + 0x1p-20);  // sums and division; second-order terms
+  const double least = own.low == 0.0 ? 0.0 : own.low / (own.low + others_high) * (1.0 - rounding);
+  const double most = own.high == 0.0 ? 0.0 : own.high / (own.high + others_low) * (1.0 + rounding);
+  return std::max(most - value, value - least);
+}
+
+/// Bound on |kernel - reference| for every weight of hash_topk: same arguments; topk_weights receives the bounds.
+///
+/// - 0 where the weight is exact: shared experts, and tokens whose weights are NaN or infinite by specification (those
+///   must be met as such).
+/// - infinity where every weight of a token may or may not underflow (all its logits between about -103.98 and -102.5):
+///   there 0/0 and any quotient are both within the accuracy of expf.
+/// - else the greatest distance that the accuracies of expf, log1pf, sqrt, the sum and the division allow, the rounding
+///   of the reference itself included.
+void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
+           TensorView topk_ids, float routed_scaling_factor) {
+  hash_topk(router_logits, input_id, tid2eid, topk_weights, topk_ids, routed_scaling_factor);
+  const Arguments a(router_logits, input_id, tid2eid, topk_weights, topk_ids);
+  for (std::int64_t token = 0; token < a.logits.size(0); ++token) {
+    std::vector<Range> ranges;
+    bool finite = true;
+    for (std::int64_t j = 0; j < a.k(); ++j) {
+      const float x = a.logits(token, a.ids(token, j));
+      finite = finite && !std::isnan(x) && x != std::numeric_limits<float>::infinity();
+      ranges.push_back(weight_range(x));
+    }
+    for (std::int64_t j = 0; j < a.weights.size(1); ++j) {
+      const bool exact = j >= a.k() || !finite;
+      const double b = exact ? 0.0 : weight_bound(ranges, static_cast<std::size_t>(j), a.weights(token, j));
+      // NaN: the whole token underflows for certain. Rounded up, so that the bound stays one.
+      a.weights(token, j) = std::isnan(b) ? 0.0f : static_cast<float>(b * (1.0 + 0x1p-23));
+    }
+  }
+}
+
+DSV4_ENTRY(hash_topk, hash_topk, "hash_topk", "hash_topk/1", "");
+DSV4_AUX(hash_topk_bound, bound, "hash_topk", "bound", "");
+
+}  // namespace
+}  // namespace dsv4::reference

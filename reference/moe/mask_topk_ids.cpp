@@ -1,0 +1,46 @@
+/// Reference of mask_topk_ids: blanks the expert ids of padding tokens.
+#include <cstdint>
+
+#include "abi/entry.h"
+#include "reference/common/view.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "mask_topk_ids";
+
+/// The one element of `count`, an i32 or i64 tensor of any rank, as the kernels read it: the low 32 bits, unsigned.
+std::uint32_t first_padding_row(TensorView count) {
+  if (count.device().device_type != kDLCPU) refuse(kOp, "num_token_non_padded", "expected a CPU tensor");
+  if (count.numel() != 1) {
+    refuse(kOp, "num_token_non_padded", "expected one element, got " + std::to_string(count.numel()));
+  }
+  if (holds<std::int32_t>(count))
+    return static_cast<std::uint32_t>(*static_cast<const std::int32_t*>(count.data_ptr()));
+  if (holds<std::int64_t>(count))
+    return static_cast<std::uint32_t>(*static_cast<const std::int64_t*>(count.data_ptr()));
+  refuse(kOp, "num_token_non_padded", "expected int32 or int64, got " + dtype_name(count.dtype()));
+}
+
+/// run: writes -1 to every id of rows at and past `num_token_non_padded`, and nothing else.
+///
+/// The count is unsigned: a negative one is beyond every row and masks nothing.
+///
+/// @param topk_ids              i32 [tokens, k], k <= 32, rows dense, in place; columns past k (a wider row stride)
+/// stay
+/// @param num_token_non_padded  i32 or i64, exactly one element
+void run(TensorView topk_ids, TensorView num_token_non_padded) {
+  const View<std::int32_t, 2> ids(kOp, "topk_ids", topk_ids);
+  ids.expect_dense_rows();
+  if (ids.size(1) > 32) {
+    refuse(kOp, "topk_ids", "expected at most 32 columns, got " + std::to_string(ids.size(1)));
+  }
+  for (std::int64_t row = first_padding_row(num_token_non_padded); row < ids.size(0); ++row) {
+    for (std::int64_t j = 0; j < ids.size(1); ++j) ids(row, j) = -1;
+  }
+}
+
+DSV4_ENTRY(run, run, "mask_topk_ids", "mask_topk_ids/1", "");
+
+}  // namespace
+}  // namespace dsv4::reference
