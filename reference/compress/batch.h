@@ -1,0 +1,72 @@
+/// Which tokens of a prefill batch a plan names, as sets: the definitions, one line each.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reference/compress/plan_tensors.h"
+
+namespace dsv4::reference {
+
+/// One query token of a ragged batch.
+struct QueryToken {
+  std::int64_t request;   ///< index in the batch
+  std::int64_t position;  ///< in the request
+  std::int64_t ragged;    ///< row in the batch
+};
+
+/// Every token of the batch in ragged order: request b brings positions [seq_lens[b] - extend_lens[b], seq_lens[b]).
+inline std::vector<QueryToken> query_tokens(const Numbers& seq_lens, const Numbers& extend_lens) {
+  std::vector<QueryToken> tokens;
+  for (std::int64_t b = 0; b < seq_lens.size(0); ++b) {
+    for (std::int64_t position = seq_lens(b) - extend_lens(b); position < seq_lens(b); ++position) {
+      tokens.push_back({b, position, static_cast<std::int64_t>(tokens.size())});
+    }
+  }
+  return tokens;
+}
+
+/// Tokens that one compressed entry looks at: its own group and, at ratio 4, the one before.
+inline std::int64_t window_of(std::int64_t ratio) { return ratio == 4 ? 8 : ratio; }
+
+/// The token at `position` completes a compressed entry.
+inline bool completes_entry(std::int64_t position, std::int64_t ratio) { return (position + 1) % ratio == 0; }
+
+/// Leading entries of the window ending at `position` that lie before the batch, which starts at `prefix`.
+inline std::int64_t entries_before_batch(std::int64_t position, std::int64_t prefix, std::int64_t window) {
+  return window - std::min(position - prefix + 1, window);
+}
+
+/// First position whose row later entries may still need: the open group; at ratio 4 the group before as well.
+inline std::int64_t first_live(std::int64_t seq_len, std::int64_t ratio) {
+  return ratio * (seq_len / ratio) - (ratio == 4 ? 4 : 0);
+}
+
+/// Refuses lengths that describe no batch of `num_q_tokens` rows.
+///
+/// A batch that may leave rows unused (`underfilled`: a plan of fixed size, made for the largest batch of a captured
+/// graph) may also hold requests without tokens. Any other has 1 <= extend <= length for each request and fills the
+/// rows exactly.
+inline void check_lengths(const char* op, const Numbers& seq_lens, const Numbers& extend_lens,
+                          std::int64_t num_q_tokens, bool underfilled) {
+  std::int64_t sum = 0;
+  for (std::int64_t b = 0; b < seq_lens.size(0); ++b) {
+    const std::string index = "[" + std::to_string(b) + "] = ";
+    if (extend_lens(b) < (underfilled ? 0 : 1)) {
+      refuse(op, "extend_lens", index + std::to_string(extend_lens(b)) + " is too small");
+    }
+    if (extend_lens(b) > seq_lens(b)) {
+      refuse(op, "extend_lens",
+             index + std::to_string(extend_lens(b)) + " exceeds the length, " + std::to_string(seq_lens(b)));
+    }
+    if (seq_lens(b) > 0x7fffffff) refuse(op, "seq_lens", index + std::to_string(seq_lens(b)) + " exceeds 31 bits");
+    sum += extend_lens(b);
+  }
+  if (underfilled ? sum > num_q_tokens : sum != num_q_tokens) {
+    refuse(op, "extend_lens", "sum is " + std::to_string(sum) + ", for " + std::to_string(num_q_tokens) + " rows");
+  }
+}
+
+}  // namespace dsv4::reference

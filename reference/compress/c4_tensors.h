@@ -1,0 +1,62 @@
+/// The tensors that both C4 compressions work on, checked, and the columns of a token's row.
+///
+/// A row of `4 * head_dim` floats holds, in blocks of head_dim: kv as a member of the next group's window ("overlap"),
+/// kv as a member of its own group, and the scores of both. The state is `[pages, 4, 4 * head_dim]`: rows that outlive
+/// a batch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "reference/common/view.h"
+#include "reference/compress/c4_column.h"
+
+namespace dsv4::reference {
+
+inline constexpr std::int64_t kGroup = 4;
+
+struct C4Tensors {
+  const char* op;
+  View<float, 3> state;        ///< [pages, 4, 4 * head_dim]
+  View<const float, 2> input;  ///< [tokens, 4 * head_dim]
+  View<float, 2> output;       ///< [entries, head_dim]
+  View<const float, 2> ape;    ///< [8, head_dim]
+
+  [[nodiscard]] std::int64_t head_dim() const { return ape.size(1); }
+
+  /// Throws ValueError naming the argument unless the state has this row and the input that token.
+  void check_row(const char* plan, std::int64_t state_row, std::int64_t token) const {
+    if (state_row < 0 || state_row >= kGroup * state.size(0)) {
+      refuse(op, plan, "state row " + std::to_string(state_row) + " does not exist");
+    }
+    if (token < 0 || token >= input.size(0)) refuse(op, plan, "token " + std::to_string(token) + " does not exist");
+  }
+};
+
+/// Throws ValueError or names the argument at fault unless the shapes fit each other; `entries` rows are expected in
+/// kv_output.
+inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
+                            TensorView ape, std::int64_t entries) {
+  const C4Tensors t{op, View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
+                    View<const float, 2>(op, "kv_input", kv_input).expect_contiguous(),
+                    View<float, 2>(op, "kv_output", kv_output).expect_contiguous(),
+                    View<const float, 2>(op, "ape", ape).expect_contiguous()};
+  t.ape.expect_size(0, 8);
+  t.state.expect_size(1, kGroup).expect_size(2, 4 * t.head_dim());
+  t.input.expect_size(1, 4 * t.head_dim());
+  t.output.expect_size(0, entries).expect_size(1, t.head_dim());
+  return t;
+}
+
+/// Window entry `i` at column `d`, from a row that `row(k)` gives element by element. Entries 0 to 3 are the group
+/// before.
+template <class Row>
+WindowEntry window_entry(const C4Tensors& t, int i, std::int64_t d, const Row& row) {
+  const std::int64_t half = i < kGroup ? 0 : t.head_dim();
+  return {row(half + d), row(2 * t.head_dim() + half + d), t.ape(i, d)};
+}
+
+/// A window entry that does not exist, because the request begins behind it.
+inline WindowEntry absent_entry(const C4Tensors& t, int i, std::int64_t d) { return {.ape = t.ape(i, d)}; }
+
+}  // namespace dsv4::reference

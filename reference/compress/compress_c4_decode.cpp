@@ -1,0 +1,88 @@
+/// Reference of `compress_c4_decode`: each request's newest token goes to the state; where it completes a group, the
+/// entry is computed from the state.
+#include "abi/entry.h"
+#include "layout/compress_plan.h"
+#include "reference/compress/c4_tensors.h"
+#include "reference/compress/plan_tensors.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "compress_c4_decode";
+
+using layout::DecodePlan;
+
+bool completes(const DecodePlan& plan) { return plan.seq_len % kGroup == 0; }
+
+/// The window of request `plan` at column `d`; `state(page, row, k)` is an element of the state with all new rows in
+/// it.
+template <class State>
+Window window_at(const C4Tensors& t, const DecodePlan& plan, std::int64_t d, const State& state) {
+  Window window;
+  for (int i = 0; i < 8; ++i) {
+    if (i < kGroup && plan.seq_len <= kGroup) {
+      window[i] = absent_entry(t, i, d);
+    } else {
+      const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
+      window[i] = window_entry(t, i, d, [&](std::int64_t k) { return state(page, i % kGroup, k); });
+    }
+  }
+  return window;
+}
+
+/// Refuses a plan that points outside of the tensors.
+void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
+  for (std::size_t b = 0; b < plan_d.size(); ++b) {
+    t.check_row("plan_d", plan_d[b].write_loc, static_cast<std::int64_t>(b));
+    if (!completes(plan_d[b])) continue;
+    if (plan_d[b].seq_len > kGroup) t.check_row("plan_d", kGroup * plan_d[b].read_page_0, 0);
+    t.check_row("plan_d", kGroup * plan_d[b].read_page_1, 0);
+  }
+}
+
+/// kv_buffer: f32[pages, 4, 4H], updated; kv_input: f32[B, 4H]; kv_output: f32[B, H], written where the request's
+/// length is a multiple of 4; ape: f32[8, H]; plan_d: u8[B, 16]. Throws ValueError naming the argument.
+void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
+  const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
+  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, kv_output, ape, static_cast<std::int64_t>(plans.size()));
+  t.input.expect_size(0, static_cast<std::int64_t>(plans.size()));
+  check_plan(t, plans);
+
+  for (std::size_t b = 0; b < plans.size(); ++b) {
+    const std::int64_t row = plans[b].write_loc;
+    // Bytes, not values: a row that holds a signalling NaN must keep it.
+    std::memcpy(&t.state(row / kGroup, row % kGroup, 0), &t.input(b, 0), sizeof(float) * 4 * t.head_dim());
+  }
+  for (std::size_t b = 0; b < plans.size(); ++b) {
+    if (!completes(plans[b])) continue;
+    for (std::int64_t d = 0; d < t.head_dim(); ++d) {
+      t.output(b, d) = static_cast<float>(compress_column(window_at(t, plans[b], d, t.state)));
+    }
+  }
+}
+
+/// The arguments of `decode`, with f32[B, H] `bound` in the place of kv_output: receives how far each element of a
+/// correct output may be from this reference's, 0 in rows that are not written. Changes nothing else.
+void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_d) {
+  const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
+  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, static_cast<std::int64_t>(plans.size()));
+  t.input.expect_size(0, static_cast<std::int64_t>(plans.size()));
+  check_plan(t, plans);
+  for (std::size_t b = 0; b < plans.size(); ++b) {
+    // A request reads no new row but its own.
+    const auto state = [&](std::int64_t page, std::int64_t row, std::int64_t k) {
+      return kGroup * page + row == plans[b].write_loc ? t.input(b, k) : t.state(page, row, k);
+    };
+    for (std::int64_t d = 0; d < t.head_dim(); ++d) {
+      t.output(b, d) =
+          completes(plans[b]) ? float_above(compress_column_bound(window_at(t, plans[b], d, state))) : 0.0f;
+    }
+  }
+}
+
+}  // namespace
+
+DSV4_ENTRY(decode, decode, "compress_c4_decode", "compress_c4_decode/1", "");
+DSV4_AUX(decode_bound, decode_bound, "compress_c4_decode", "bound", "");
+
+}  // namespace dsv4::reference

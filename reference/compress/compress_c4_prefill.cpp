@@ -1,0 +1,98 @@
+/// Reference of `compress_c4_prefill`: the compressed entries that a prefill batch completes, then the rows it keeps.
+///
+/// An entry ending at position p is, column by column, the softmax-weighted mean of the eight tokens p - 7 ... p. The
+/// first `buffer_len` of them are read from the state, as it was before the batch; the rest from the batch.
+#include "abi/entry.h"
+#include "layout/compress_plan.h"
+#include "reference/compress/c4_tensors.h"
+#include "reference/compress/plan_tensors.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "compress_c4_prefill";
+
+using layout::CompressPlan;
+using layout::WritePlan;
+
+/// The window of plan entry `plan` at column `d`.
+Window window_at(const C4Tensors& t, const CompressPlan& plan, std::int64_t d) {
+  Window window;
+  for (int i = 0; i < 8; ++i) {
+    if (i < kGroup && plan.seq_len <= kGroup) {
+      window[i] = absent_entry(t, i, d);
+    } else if (i < plan.buffer_len) {
+      const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
+      window[i] = window_entry(t, i, d, [&](std::int64_t k) { return t.state(page, i % kGroup, k); });
+    } else {
+      const std::int64_t token = std::int64_t{plan.ragged_id} - 7 + i;
+      window[i] = window_entry(t, i, d, [&](std::int64_t k) { return t.input(token, k); });
+    }
+  }
+  return window;
+}
+
+/// Refuses a plan that points outside of the tensors; an element's own bounds check would not name the plan.
+void check_plan(const C4Tensors& t, const std::vector<CompressPlan>& plan_c, const std::vector<WritePlan>& plan_w) {
+  for (const CompressPlan& plan : plan_c) {
+    if (plan.seq_len == layout::kNoEntry) continue;
+    if (plan.buffer_len > 8) refuse(kOp, "plan_c", "an entry reads " + std::to_string(plan.buffer_len) + " rows");
+    const int first = plan.seq_len <= kGroup ? 4 : 0;
+    for (int i = first; i < 8; ++i) {
+      const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
+      const bool from_state = i < plan.buffer_len;
+      t.check_row("plan_c", from_state ? kGroup * page : 0, from_state ? plan.ragged_id : plan.ragged_id - 7 + i);
+    }
+  }
+  for (const WritePlan& plan : plan_w) {
+    if (plan.ragged_id != layout::kNoEntry) t.check_row("plan_w", plan.write_loc, plan.ragged_id);
+  }
+}
+
+/// kv_buffer: f32[pages, 4, 4H], updated; kv_input: f32[N, 4H]; kv_output: f32[n_c, H], row k for entry k of plan_c;
+/// ape: f32[8, H]; plan_c: u8[n_c, 16]; plan_w: u8[n_w, 8], n_w <= N. Rows of sentinels are left alone. Throws
+/// ValueError naming the argument.
+void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_c,
+             TensorView plan_w) {
+  const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);
+  const auto writes = read_plan<WritePlan>(kOp, "plan_w", plan_w);
+  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, kv_output, ape, static_cast<std::int64_t>(entries.size()));
+  if (static_cast<std::int64_t>(writes.size()) > t.input.size(0)) refuse(kOp, "plan_w", "more rows than kv_input");
+  check_plan(t, entries, writes);
+
+  for (std::size_t k = 0; k < entries.size(); ++k) {
+    if (entries[k].seq_len == layout::kNoEntry) continue;
+    for (std::int64_t d = 0; d < t.head_dim(); ++d) {
+      t.output(k, d) = static_cast<float>(compress_column(window_at(t, entries[k], d)));
+    }
+  }
+  for (const WritePlan& plan : writes) {
+    if (plan.ragged_id == layout::kNoEntry) continue;
+    // Bytes, not values: a row that holds a signalling NaN must keep it.
+    std::memcpy(&t.state(plan.write_loc / kGroup, plan.write_loc % kGroup, 0), &t.input(plan.ragged_id, 0),
+                sizeof(float) * 4 * t.head_dim());
+  }
+}
+
+/// The arguments of `prefill`, with f32[n_c, H] `bound` in the place of kv_output: receives how far each element of a
+/// correct output may be from this reference's, 0 in rows of sentinels. Changes nothing else.
+void prefill_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_c,
+                   TensorView plan_w) {
+  const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);
+  const auto writes = read_plan<WritePlan>(kOp, "plan_w", plan_w);
+  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, static_cast<std::int64_t>(entries.size()));
+  check_plan(t, entries, writes);
+  for (std::size_t k = 0; k < entries.size(); ++k) {
+    const bool sentinel = entries[k].seq_len == layout::kNoEntry;
+    for (std::int64_t d = 0; d < t.head_dim(); ++d) {
+      t.output(k, d) = sentinel ? 0.0f : float_above(compress_column_bound(window_at(t, entries[k], d)));
+    }
+  }
+}
+
+}  // namespace
+
+DSV4_ENTRY(prefill, prefill, "compress_c4_prefill", "compress_c4_prefill/1", "");
+DSV4_AUX(prefill_bound, prefill_bound, "compress_c4_prefill", "bound", "");
+
+}  // namespace dsv4::reference

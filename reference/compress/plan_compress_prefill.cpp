@@ -1,0 +1,64 @@
+/// Reference of `plan_compress_prefill`, the V1 prefill plan: which tokens complete a compressed entry, which must be
+/// kept.
+///
+///   compress = { tokens with (position + 1) mod ratio = 0 }
+///   write    = { tokens with position >= ratio * floor(length / ratio) - (is_overlap ? ratio : 0) }
+///
+/// Both in ragged order; a record is (ragged row, request, position, window entries before the batch).
+#include "abi/entry.h"
+#include "layout/compress_plan.h"
+#include "reference/compress/batch.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "plan_compress_prefill";
+
+using layout::TokenPlan;
+using Counts = tvm::ffi::Tuple<std::int64_t, std::int64_t>;
+using PlanBytes = View<std::uint8_t, 2>;
+
+/// Writes `records` to the first rows of the plan and, if padded, sentinels to the rest. Returns the number of rows in
+/// use.
+std::int64_t write_plan_rows(const PlanBytes& plan, std::vector<TokenPlan> records, bool padded) {
+  if (padded) records.resize(plan.size(0), layout::kNoToken);
+  for (std::size_t i = 0; i < records.size(); ++i) std::memcpy(&plan(i, 0), &records[i], sizeof(TokenPlan));
+  return static_cast<std::int64_t>(records.size());
+}
+
+/// extend_lens, seq_lens: i64[B]; compress_plan, write_plan: u8[num_q, 16], written. Returns the rows in use of both
+/// plans: exact counts (rows beyond are left alone), or num_q of each if `use_cuda_graph`, sentinels last. A plan made
+/// on a device always has the second form, and allows a batch that does not fill the rows. Throws ValueError naming the
+/// argument.
+Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, TensorView compress_plan,
+                             TensorView write_plan, std::int64_t compress_ratio, bool is_overlap, bool use_cuda_graph) {
+  const Numbers extend = numbers(kOp, "extend_lens", extend_lens);
+  const Numbers seq = numbers(kOp, "seq_lens", seq_lens).expect_size(0, extend.size(0));
+  const auto compress_rows = plan_bytes<TokenPlan, std::uint8_t>(kOp, "compress_plan", compress_plan);
+  const auto write_rows = plan_bytes<TokenPlan, std::uint8_t>(kOp, "write_plan", write_plan);
+  write_rows.expect_size(0, compress_rows.size(0));
+  if (compress_ratio < 1) refuse(kOp, "compress_ratio", std::to_string(compress_ratio) + " is not positive");
+  check_lengths(kOp, seq, extend, compress_rows.size(0), use_cuda_graph);
+
+  const std::int64_t window = compress_ratio * (is_overlap ? 2 : 1);
+  std::vector<TokenPlan> completed, kept;
+  for (const QueryToken& token : query_tokens(seq, extend)) {
+    const std::int64_t length = seq(token.request);
+    const std::int64_t prefix = length - extend(token.request);
+    const TokenPlan record{static_cast<std::uint32_t>(token.ragged), static_cast<std::uint32_t>(token.request),
+                           static_cast<std::uint32_t>(token.position),
+                           static_cast<std::uint32_t>(entries_before_batch(token.position, prefix, window))};
+    const std::int64_t first_kept = compress_ratio * (length / compress_ratio) - (is_overlap ? compress_ratio : 0);
+    if (completes_entry(token.position, compress_ratio)) completed.push_back(record);
+    if (token.position >= first_kept) kept.push_back(record);
+  }
+  const std::int64_t n_c = write_plan_rows(compress_rows, completed, use_cuda_graph);
+  const std::int64_t n_w = write_plan_rows(write_rows, kept, use_cuda_graph);
+  return Counts(n_c, n_w);
+}
+
+}  // namespace
+
+DSV4_ENTRY(plan_compress_prefill, plan_compress_prefill, "plan_compress_prefill", "plan_compress_prefill/1", "");
+
+}  // namespace dsv4::reference

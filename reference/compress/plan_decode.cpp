@@ -1,0 +1,25 @@
+/// Reference of `plan_decode`, the V2 decode plan over the sliding-window address.
+#include "abi/entry.h"
+#include "reference/compress/decode_plan.h"
+#include "reference/compress/state_address.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "plan_decode";
+
+/// req_pool_indices, seq_lens: i64[B]; req_to_token: i32[requests, positions]; full_to_swa: i64[slots]. Returns u8[B,
+/// 16] of DecodePlan. Throws ValueError naming the argument.
+Tensor plan_decode(TensorView req_pool_indices, TensorView req_to_token, TensorView full_to_swa, TensorView seq_lens,
+                   std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
+  const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);
+  const Numbers seq = numbers(kOp, "seq_lens", seq_lens).expect_size(0, ids.size(0));
+  const SwaAddress address = swa_address(kOp, req_to_token, full_to_swa, compress_ratio, swa_page_size, ring_size);
+  return decode_plan(kOp, ids, seq, compress_ratio, address);
+}
+
+}  // namespace
+
+DSV4_ENTRY(plan_decode, plan_decode, "plan_decode", "plan_decode/1", "");
+
+}  // namespace dsv4::reference

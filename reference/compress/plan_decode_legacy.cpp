@@ -1,0 +1,25 @@
+/// Reference of `plan_decode_legacy`, the V2 decode plan over a ring of rows that each request owns.
+#include "abi/entry.h"
+#include "reference/compress/decode_plan.h"
+#include "reference/compress/state_address.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "plan_decode_legacy";
+
+/// req_pool_indices, seq_lens: i64[B]. Returns u8[B, 16] of DecodePlan. Throws ValueError naming the argument.
+Tensor plan_decode_legacy(TensorView req_pool_indices, TensorView seq_lens, std::int64_t compress_ratio) {
+  const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);
+  const Numbers seq = numbers(kOp, "seq_lens", seq_lens).expect_size(0, ids.size(0));
+  if (compress_ratio != 4 && compress_ratio != 128) {
+    refuse(kOp, "compress_ratio", "expected 4 or 128, got " + std::to_string(compress_ratio));
+  }
+  return decode_plan(kOp, ids, seq, compress_ratio, RingAddress{compress_ratio});
+}
+
+}  // namespace
+
+DSV4_ENTRY(plan_decode_legacy, plan_decode_legacy, "plan_decode_legacy", "plan_decode_legacy/1", "");
+
+}  // namespace dsv4::reference

@@ -1,0 +1,39 @@
+/// Reference of `plan_prefill_legacy`, the V2 prefill plan over a ring of rows that each request owns.
+///
+///   compress = { tokens with (position + 1) mod ratio = 0 }
+///   write    = { tokens with position >= first live row }
+///
+/// No cache pages, so no page tails; no verify step runs on it, so no pad.
+#include "abi/entry.h"
+#include "reference/compress/prefill_plan.h"
+#include "reference/compress/state_address.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "plan_prefill_legacy";
+
+/// req_pool_indices, seq_lens, extend_lens: i64[B]; pin_buffer: u8, at least 24 bytes a query token (scratch that this
+/// reference leaves alone). Returns (u8[n_c, 16] of CompressPlan, u8[n_w, 8] of WritePlan), in ragged order: exact
+/// counts, or num_q_tokens rows each, sentinels last, if `use_cuda_graph`. The batch must fill the rows in either form.
+/// Throws ValueError naming the argument.
+tvm::ffi::Tuple<Tensor, Tensor> plan_prefill_legacy(TensorView req_pool_indices, TensorView seq_lens,
+                                                    TensorView extend_lens, TensorView pin_buffer,
+                                                    std::int64_t num_q_tokens, std::int64_t compress_ratio,
+                                                    bool use_cuda_graph) {
+  const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);
+  const Numbers seq = numbers(kOp, "seq_lens", seq_lens).expect_size(0, ids.size(0));
+  const Numbers extend = numbers(kOp, "extend_lens", extend_lens).expect_size(0, ids.size(0));
+  check_plan_size(kOp, ids.size(0), num_q_tokens, compress_ratio);
+  check_pin_buffer(kOp, View<const std::uint8_t, 1>(kOp, "pin_buffer", pin_buffer), num_q_tokens);
+  check_lengths(kOp, seq, extend, num_q_tokens, false);
+
+  const KeepRule rule{compress_ratio, 0, 0};
+  return prefill_plan(ids, seq, extend, num_q_tokens, rule, RingAddress{compress_ratio}, use_cuda_graph);
+}
+
+}  // namespace
+
+DSV4_ENTRY(plan_prefill_legacy, plan_prefill_legacy, "plan_prefill_legacy", "plan_prefill_legacy/1", "");
+
+}  // namespace dsv4::reference

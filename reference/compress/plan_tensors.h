@@ -1,0 +1,49 @@
+/// Plans as vectors of records, and back.
+#pragma once
+
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/extra/c_env_api.h>
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "reference/common/view.h"
+
+namespace dsv4::reference {
+
+using ::tvm::ffi::Tensor;
+
+/// A dense vector argument of whole numbers: lengths, request ids.
+using Numbers = View<const std::int64_t, 1>;
+
+inline Numbers numbers(const char* op, const char* name, TensorView tensor) {
+  return Numbers(op, name, tensor).expect_contiguous();
+}
+
+/// The bytes of a plan argument `u8[n, sizeof(Record)]`; throws unless the tensor is that, and dense.
+template <class Record, class Byte>
+View<Byte, 2> plan_bytes(const char* op, const char* name, TensorView tensor) {
+  return View<Byte, 2>(op, name, tensor).expect_size(1, sizeof(Record)).expect_contiguous();
+}
+
+/// The records of a plan argument.
+template <class Record>
+std::vector<Record> read_plan(const char* op, const char* name, TensorView tensor) {
+  const auto bytes = plan_bytes<Record, const std::uint8_t>(op, name, tensor);
+  std::vector<Record> records(bytes.size(0));
+  for (std::size_t i = 0; i < records.size(); ++i) std::memcpy(&records[i], &bytes(i, 0), sizeof(Record));
+  return records;
+}
+
+/// A new plan tensor `u8[n, sizeof(Record)]`, from the caller's allocator.
+template <class Record>
+Tensor new_plan(const std::vector<Record>& records) {
+  const std::int64_t shape[] = {static_cast<std::int64_t>(records.size()), static_cast<std::int64_t>(sizeof(Record))};
+  Tensor plan = Tensor::FromEnvAlloc(TVMFFIEnvTensorAlloc, tvm::ffi::ShapeView(shape, 2), dtype_of<std::uint8_t>(),
+                                     DLDevice{kDLCPU, 0});
+  if (!records.empty()) std::memcpy(plan.data_ptr(), records.data(), records.size() * sizeof(Record));
+  return plan;
+}
+
+}  // namespace dsv4::reference

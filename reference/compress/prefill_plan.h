@@ -1,0 +1,82 @@
+/// The V2 prefill plan, from the sets of batch.h and an address of state_address.h.
+#pragma once
+
+#include <tvm/ffi/container/tuple.h>
+
+#include "layout/compress_plan.h"
+#include "reference/compress/batch.h"
+
+namespace dsv4::reference {
+
+/// Rows in the batch are numbered by 16 bits in a CompressPlan.
+inline constexpr std::int64_t kMaxQueryTokens = 65535;
+
+/// Bytes of pinned memory a caller lends for each query token: one record of both plans.
+inline constexpr std::int64_t kPinBytesPerToken = sizeof(layout::CompressPlan) + sizeof(layout::WritePlan);
+
+/// What the two V2 prefill planners demand of their scalars; throws ValueError naming the argument.
+inline void check_plan_size(const char* op, std::int64_t requests, std::int64_t num_q_tokens, std::int64_t ratio) {
+  if (ratio != 4 && ratio != 128) refuse(op, "compress_ratio", "expected 4 or 128, got " + std::to_string(ratio));
+  if (num_q_tokens < requests || num_q_tokens > kMaxQueryTokens) {
+    refuse(op, "num_q_tokens",
+           "expected at least one a request (" + std::to_string(requests) + ") and at most " +
+               std::to_string(kMaxQueryTokens) + ", got " + std::to_string(num_q_tokens));
+  }
+}
+
+/// Throws ValueError unless the lent memory holds both plans of `num_q_tokens`. A reference does not touch it.
+inline void check_pin_buffer(const char* op, const View<const std::uint8_t, 1>& pin_buffer, std::int64_t num_q_tokens) {
+  if (pin_buffer.expect_contiguous().size(0) < num_q_tokens * kPinBytesPerToken) {
+    refuse(op, "pin_buffer",
+           "expected at least " + std::to_string(num_q_tokens * kPinBytesPerToken) + " bytes, got " +
+               std::to_string(pin_buffer.size(0)));
+  }
+}
+
+/// What decides which rows a prefill keeps in the state.
+struct KeepRule {
+  std::int64_t ratio;
+  std::int64_t pad;        ///< trailing tokens kept besides, because a verify step may take them back
+  std::int64_t tail_page;  ///< cache page size if page tails are kept for requests that reuse a prefix; 0: not kept
+
+  [[nodiscard]] bool keeps(std::int64_t position, std::int64_t seq_len) const {
+    const bool live = position >= first_live(seq_len, ratio);
+    const bool may_be_taken_back = position >= seq_len - pad;
+    const bool tail = tail_page > 0 && ratio == 4 && position % tail_page >= tail_page - 4;
+    return live || may_be_taken_back || tail;
+  }
+};
+
+/// Both plans in ragged order: (CompressPlan rows, WritePlan rows); if `padded`, num_q_tokens rows each, sentinels
+/// last. The page fields are filled for every entry.
+template <class Address>
+tvm::ffi::Tuple<Tensor, Tensor> prefill_plan(const Numbers& request_ids, const Numbers& seq_lens,
+                                             const Numbers& extend_lens, std::int64_t num_q_tokens,
+                                             const KeepRule& rule, const Address& address, bool padded) {
+  std::vector<layout::CompressPlan> compress;
+  std::vector<layout::WritePlan> write;
+  for (const QueryToken& token : query_tokens(seq_lens, extend_lens)) {
+    const std::int64_t length = seq_lens(token.request);
+    const std::int64_t prefix = length - extend_lens(token.request);
+    const std::int64_t request_id = request_ids(token.request);
+    if (completes_entry(token.position, rule.ratio)) {
+      const std::int64_t before = std::max<std::int64_t>(token.position - rule.ratio, 0);
+      compress.push_back(
+          {static_cast<std::uint32_t>(token.position + 1), static_cast<std::uint16_t>(token.ragged),
+           static_cast<std::uint16_t>(entries_before_batch(token.position, prefix, window_of(rule.ratio))),
+           static_cast<std::int32_t>(address.row(request_id, before) / rule.ratio),
+           static_cast<std::int32_t>(address.row(request_id, token.position) / rule.ratio)});
+    }
+    if (rule.keeps(token.position, length)) {
+      write.push_back({static_cast<std::uint32_t>(token.ragged),
+                       static_cast<std::int32_t>(address.row(request_id, token.position))});
+    }
+  }
+  if (padded) {
+    compress.resize(num_q_tokens, layout::kNoCompress);
+    write.resize(num_q_tokens, layout::kNoWrite);
+  }
+  return tvm::ffi::Tuple<Tensor, Tensor>(new_plan(compress), new_plan(write));
+}
+
+}  // namespace dsv4::reference

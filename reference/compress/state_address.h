@@ -1,0 +1,52 @@
+/// Where the state row of a token lives. Two schemes; a state page is `ratio` consecutive rows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "reference/common/view.h"
+
+namespace dsv4::reference {
+
+/// Rows that follow the sliding-window cache: each of its pages of `swa_page_size` tokens owns a ring of `ring_size`
+/// rows, so requests that share a cached prefix share its state.
+struct SwaAddress {
+  View<const std::int32_t, 2> req_to_token;  ///< [requests, positions] -> slot of the full cache
+  View<const std::int64_t, 1> full_to_swa;   ///< slot of the full cache -> slot of the sliding-window cache
+  std::int64_t swa_page_size;
+  std::int64_t ring_size;
+
+  /// Throws ValueError if the request, the position or the slot lies outside its map.
+  [[nodiscard]] std::int64_t row(std::int64_t request_id, std::int64_t position) const {
+    const std::int64_t slot = full_to_swa(req_to_token(request_id, position));
+    return slot / swa_page_size * ring_size + slot % ring_size;
+  }
+};
+
+/// The three arguments of that scheme, checked.
+inline SwaAddress swa_address(const char* op, TensorView req_to_token, TensorView full_to_swa,
+                              std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
+  if (compress_ratio != 4 && compress_ratio != 128) {
+    refuse(op, "compress_ratio", "expected 4 or 128, got " + std::to_string(compress_ratio));
+  }
+  if (ring_size < 1 || ring_size % compress_ratio != 0) {
+    refuse(op, "ring_size", std::to_string(ring_size) + " is no positive multiple of the ratio");
+  }
+  if (swa_page_size < 1 || swa_page_size % ring_size != 0) {
+    refuse(op, "swa_page_size", std::to_string(swa_page_size) + " is no positive multiple of the ring");
+  }
+  return {View<const std::int32_t, 2>(op, "req_to_token", req_to_token).expect_contiguous(),
+          View<const std::int64_t, 1>(op, "full_to_swa", full_to_swa).expect_contiguous(), swa_page_size, ring_size};
+}
+
+/// Rows that belong to the request: two pages of 4 rows in turn at ratio 4, one page of 128 rows at ratio 128.
+struct RingAddress {
+  std::int64_t ratio;
+
+  [[nodiscard]] std::int64_t row(std::int64_t request_id, std::int64_t position) const {
+    const std::int64_t rows_per_request = ratio == 4 ? 8 : 128;
+    return rows_per_request * request_id + position % rows_per_request;
+  }
+};
+
+}  // namespace dsv4::reference
