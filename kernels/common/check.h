@@ -167,6 +167,7 @@ inline TensorCheck& TensorCheck::dtype(std::initializer_list<DLDataType> allowed
   for (const DLDataType candidate : allowed) names += (names.empty() ? "" : " or ") + name_of(candidate);
   TVM_FFI_THROW(TypeError) << call_.op_ << ": argument '" << name_ << "': expected dtype " << names << ", got "
                            << name_of(tensor_.dtype());
+  __builtin_unreachable();
 }
 
 inline TensorCheck& TensorCheck::shape(std::initializer_list<Dim> expected) {

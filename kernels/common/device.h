@@ -44,46 +44,76 @@ DSV4_DEVICE void allow_next_kernel() {
 
 // --- vector access -------------------------------------------------------------------------------------------------
 
-/// `N` consecutive elements in registers. `load` and `store` move them as one 16-, 8- or 4-byte access where
-/// `kWide` promises that the address is a multiple of that, and one by one otherwise.
+// The host compiler must be told that these may alias the elements they move.
+#if defined(__NVCC__)
+using Word4 = unsigned;
+using Word8 = uint2;
+using Word16 = uint4;
+#else
+using Word4 [[gnu::may_alias]] = unsigned;
+using Word8 [[gnu::may_alias]] = uint2;
+using Word16 [[gnu::may_alias]] = uint4;
+#endif
+
+/// `N` consecutive elements in registers. `load` and `store` move them in 16-byte accesses (8 or 4 bytes where the pack
+/// is that small) if `kWide` promises that the address is a multiple of that, and one by one otherwise.
 template <typename T, int N, bool kWide>
 struct Pack {
   static constexpr int kBytes = N * static_cast<int>(sizeof(T));
-  alignas(kBytes < 16 ? kBytes : 16) T v[N];
+  static constexpr int kAccess = !kWide ? 0 : kBytes % 16 == 0 ? 16 : kBytes == 8 || kBytes == 4 ? kBytes : 0;
+  alignas(kAccess == 0 ? alignof(T) : kAccess) T v[N];
 
-  DSV4_DEVICE void load(const T* __restrict__ from) {
-    if constexpr (kWide && kBytes % 16 == 0) {
-#pragma unroll
-      for (int i = 0; i < kBytes / 16; ++i) reinterpret_cast<uint4*>(v)[i] = reinterpret_cast<const uint4*>(from)[i];
-    } else if constexpr (kWide && kBytes == 8) {
-      *reinterpret_cast<uint2*>(v) = *reinterpret_cast<const uint2*>(from);
-    } else if constexpr (kWide && kBytes == 4) {
-      *reinterpret_cast<unsigned*>(v) = *reinterpret_cast<const unsigned*>(from);
-    } else {
+  DSV4_DEVICE void load(const T* from) {
+    if constexpr (kAccess == 0) {
 #pragma unroll
       for (int i = 0; i < N; ++i) v[i] = from[i];
+    } else {
+      move(v, from);
+    }
+  }
+  DSV4_DEVICE void store(T* to) const {
+    if constexpr (kAccess == 0) {
+#pragma unroll
+      for (int i = 0; i < N; ++i) to[i] = v[i];
+    } else {
+      move(to, v);
     }
   }
 
-  DSV4_DEVICE void store(T* __restrict__ to) const {
-    if constexpr (kWide && kBytes % 16 == 0) {
-#pragma unroll
-      for (int i = 0; i < kBytes / 16; ++i) reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(v)[i];
-    } else if constexpr (kWide && kBytes == 8) {
-      *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(v);
-    } else if constexpr (kWide && kBytes == 4) {
-      *reinterpret_cast<unsigned*>(to) = *reinterpret_cast<const unsigned*>(v);
+ private:
+  static DSV4_DEVICE void move(void* to, const void* from) {
+    if constexpr (kAccess == 4) {
+      *static_cast<Word4*>(to) = *static_cast<const Word4*>(from);
+    } else if constexpr (kAccess == 8) {
+      *static_cast<Word8*>(to) = *static_cast<const Word8*>(from);
     } else {
 #pragma unroll
-      for (int i = 0; i < N; ++i) to[i] = v[i];
+      for (int i = 0; i < kBytes / 16; ++i) static_cast<Word16*>(to)[i] = static_cast<const Word16*>(from)[i];
     }
   }
 };
+
+/// Writes a pack into bytes: in the pack's access if `kWide` promises the alignment, else byte by byte, for which the
+/// address may be odd.
+template <bool kWide, typename T, int N>
+DSV4_DEVICE void store_bytes(std::uint8_t* to, const Pack<T, N, kWide>& pack) {
+  if constexpr (kWide) {
+    pack.store(reinterpret_cast<T*>(to));
+  } else {
+    const auto* from = reinterpret_cast<const std::uint8_t*>(pack.v);
+#pragma unroll
+    for (int i = 0; i < N * static_cast<int>(sizeof(T)); ++i) to[i] = from[i];
+  }
+}
 
 // --- scalars -------------------------------------------------------------------------------------------------------
 
 DSV4_DEVICE float to_float(float x) { return x; }
 DSV4_DEVICE float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+/// Bits of a bfloat16: those of the value as they are, a float32 rounded to nearest even (NaN becomes 0x7FFF).
+DSV4_DEVICE std::uint16_t bf16_bits(__nv_bfloat16 x) { return __bfloat16_as_ushort(x); }
+DSV4_DEVICE std::uint16_t bf16_bits(float x) { return __bfloat16_as_ushort(__float2bfloat16_rn(x)); }
 
 /// Minimum and maximum that return the other operand when one is NaN. The GPU's fminf/fmaxf do; the host library's
 /// return NaN for a signalling NaN, and widening a bf16 NaN gives one in half of the cases.

@@ -11,6 +11,7 @@
 #include <tvm/ffi/extra/c_env_api.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "kernels/common/device.h"
@@ -54,6 +55,13 @@ inline int multiprocessor_count(DLDevice device) {
 
 inline cudaStream_t current_stream(DLDevice device) {
   return static_cast<cudaStream_t>(TVMFFIEnvGetStream(device.device_type, device.device_id));
+}
+
+/// A one-dimensional grid, refused where it would pass what CUDA can launch (2^31 - 1 blocks).
+inline dim3 grid_of(std::int64_t blocks, const char* op) {
+  if (blocks > 0x7FFFFFFF)
+    TVM_FFI_THROW(ValueError) << op << ": the call needs " << blocks << " blocks, over CUDA's limit";
+  return dim3(static_cast<unsigned>(blocks));
 }
 
 struct Launch {

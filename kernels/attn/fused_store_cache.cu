@@ -1,0 +1,221 @@
+/// fused_store_cache: quantises rows and stores them into the slots of a paged cache.
+///
+///     flashmla_p<P>(input, cache, indices)      indexer_p<P>(input, cache, indices)      P = 1, 2, 4, ..., 256
+///
+/// | argument | shape            | dtype               | |
+/// |----------|------------------|---------------------|-|
+/// | input    | [T, 512 or 128]  | bfloat16 or float32 | contiguous; 512 for flashmla, 128 for indexer |
+/// | cache    | [pages, bytes]   | uint8               | stride (page_bytes, 1), in place |
+/// | indices  | [T]              | int32 or int64      | contiguous; slot of each row |
+///
+/// Slot s lies in page s / P as row o = s mod P.
+///
+/// | | flashmla, page_bytes = ceil(584 P / 576) * 576          | indexer, page_bytes = 132 P |
+/// |-|---------------------------------------------------------|-----------------------------|
+/// | o * 576       | 448 E4M3 codes of dims 0..447             | o * 128: 128 E4M3 codes |
+/// | o * 576 + 448 | dims 448..511 as bfloat16                 | 128 P + 4 o: scale, float32 |
+/// | 576 P + 8 o   | 7 UE8M0 scale bytes, one per 64 dims      | |
+///
+/// flashmla: byte_g = UE8M0(max(1e-4, amax_g) / 448), code = E4M3(x * 2^(127 - byte_g)). indexer: scale =
+/// max(1e-4, amax) / 448, code = E4M3(x * (1 / scale)). amax ignores NaN; every float32 step rounds once, so the bytes
+/// are exact. Byte 7 of a scale row, the end of a page and every slot that no index names are not written.
+///
+/// Indices are data and cannot be refused by the host: a row whose index is negative or lies beyond the last page is
+/// skipped. Two rows with the same index race. T = 0 returns at once.
+///
+/// A warp takes a row, so the maxima of its groups never leave registers, and reads it in whole 16-byte accesses; page
+/// size is a shift, so one kernel serves all pages. Where an address is no multiple of the access, elements are moved
+/// one by one.
+
+#include <bit>
+
+#include "abi/entry.h"
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+#include "kernels/common/launch.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kRowsPerBlock = kThreads / 32;
+constexpr float kMinAmax = 1e-4f;
+
+struct StoreParams {
+  const void* input;
+  std::uint8_t* cache;
+  const void* indices;
+  std::int64_t rows;
+  std::int64_t slots;  ///< pages * page size
+  std::int64_t page_bytes;
+  int page_bits;
+};
+
+/// Where a row goes: its page and its place in it. `page` is null for a row to skip.
+struct Slot {
+  std::uint8_t* page;
+  std::int64_t place;
+};
+
+template <typename Index>
+DSV4_DEVICE Slot slot_of(const StoreParams& p, std::int64_t row) {
+  const std::int64_t index = static_cast<const Index*>(p.indices)[row];
+  if (index < 0 || index >= p.slots) return {nullptr, 0};
+  return {p.cache + (index >> p.page_bits) * p.page_bytes, index & ((std::int64_t{1} << p.page_bits) - 1)};
+}
+
+/// Row of 512: lane l holds dims 8l..8l+7 and 256+8l..256+8l+7, so a group of 64 is eight neighbouring lanes, and lanes
+/// 24..31 of the second half hold the 64 dims that stay bfloat16.
+template <typename Element, typename Index, bool kWide>
+__global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_constant__ StoreParams p) {
+  wait_for_previous_kernel();
+  allow_next_kernel();
+  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
+  if (row >= p.rows) return;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const Slot slot = slot_of<Index>(p, row);
+  if (slot.page == nullptr) return;  // the same for the whole warp
+
+  Pack<Element, 8, kWide> x[2];
+  const Element* const input = static_cast<const Element*>(p.input) + row * 512 + lane * 8;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) x[half].load(input + half * 256);
+
+  std::uint8_t* const data = slot.page + slot.place * 576;
+  std::uint8_t* const scales = slot.page + (std::int64_t{576} << p.page_bits) + slot.place * 8;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float v[8];
+    float amax = 0.0f;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      v[i] = to_float(x[half].v[i]);
+      amax = max_number(amax, fabsf(v[i]));
+    }
+    amax = lanes_max<8>(amax);
+    const int dim = half * 256 + lane * 8;
+    if (dim < 448) {
+      const std::uint32_t byte = ue8m0_byte(__fdiv_rn(max_number(kMinAmax, amax), kE4m3Max));
+      const float inverse = ue8m0_inverse(byte);
+      Pack<std::uint16_t, 4, kWide> codes;
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        codes.v[i] = e4m3_codes(__fmul_rn(v[2 * i], inverse), __fmul_rn(v[2 * i + 1], inverse));
+      }
+      store_bytes<kWide>(data + dim, codes);
+      if (lane % 8 == 0) scales[dim / 64] = static_cast<std::uint8_t>(byte);
+    } else {
+      Pack<std::uint16_t, 8, kWide> tail;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) tail.v[i] = bf16_bits(x[half].v[i]);
+      store_bytes<kWide>(data + 448 + (dim - 448) * 2, tail);
+    }
+  }
+}
+
+/// Row of 128: lane l holds dims 4l..4l+3.
+template <typename Element, typename Index, bool kWide>
+__global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_constant__ StoreParams p) {
+  wait_for_previous_kernel();
+  allow_next_kernel();
+  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
+  if (row >= p.rows) return;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const Slot slot = slot_of<Index>(p, row);
+  if (slot.page == nullptr) return;
+
+  Pack<Element, 4, kWide> x;
+  x.load(static_cast<const Element*>(p.input) + row * 128 + lane * 4);
+  float v[4];
+  float amax = 0.0f;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    v[i] = to_float(x.v[i]);
+    amax = max_number(amax, fabsf(v[i]));
+  }
+  const float scale = __fdiv_rn(max_number(kMinAmax, lanes_max<32>(amax)), kE4m3Max);
+  const float inverse = __frcp_rn(scale);
+  Pack<std::uint16_t, 2, kWide> codes;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    codes.v[i] = e4m3_codes(__fmul_rn(v[2 * i], inverse), __fmul_rn(v[2 * i + 1], inverse));
+  }
+  store_bytes<kWide>(slot.page + slot.place * 128 + lane * 4, codes);
+  if (lane == 0) {
+    Pack<float, 1, kWide> stored{{scale}};
+    store_bytes<kWide>(slot.page + (std::int64_t{128} << p.page_bits) + slot.place * 4, stored);
+  }
+}
+
+using Kernel = void (*)(StoreParams);
+
+template <bool kFlashmla, typename Element, typename Index>
+Kernel kernel_for(bool wide) {
+  if constexpr (kFlashmla) {
+    return wide ? store_flashmla_kernel<Element, Index, true> : store_flashmla_kernel<Element, Index, false>;
+  } else {
+    return wide ? store_indexer_kernel<Element, Index, true> : store_indexer_kernel<Element, Index, false>;
+  }
+}
+
+template <bool kFlashmla, int kPage>
+void store(TensorView input, TensorView cache, TensorView indices) {
+  static_assert(std::has_single_bit(static_cast<unsigned>(kPage)));
+  constexpr int kWidth = kFlashmla ? 512 : 128;
+  constexpr std::int64_t kUsedBytes = (kFlashmla ? 584 : 132) * kPage;
+  constexpr std::int64_t kPageBytes = kFlashmla ? ceil_div<std::int64_t>(kUsedBytes, 576) * 576 : kUsedBytes;
+
+  ArgumentCheck check("fused_store_cache");
+  Size rows("rows"), pages("pages");
+  check.tensor("input", input).dtype({kBfloat16, kFloat32}).shape({rows, kWidth}).on_cuda().contiguous();
+  check.tensor("cache", cache).dtype({kUint8}).shape({pages, kAnySize}).on_cuda().unit_stride().stride(0, kPageBytes);
+  check.require(pages.value() == 0 || cache.size(1) >= kUsedBytes, "cache",
+                "a page of " + std::to_string(kPage) + " slots takes " + std::to_string(kUsedBytes) +
+                    " bytes, but its rows have " + std::to_string(cache.size(1)));
+  check.tensor("indices", indices).dtype({kInt32, kInt64}).shape({rows}).on_cuda().contiguous();
+  if (rows.value() == 0) return;
+
+  const StoreParams params{
+      .input = data_of<const void>(input),
+      .cache = data_of<std::uint8_t>(cache),
+      .indices = data_of<const void>(indices),
+      .rows = rows.value(),
+      .slots = pages.value() * kPage,
+      .page_bytes = kPageBytes,
+      .page_bits = std::countr_zero(static_cast<unsigned>(kPage)),
+  };
+  // Widest access into a page: 16 bytes of a flashmla row (all its offsets are multiples of 8, its data of 16), 4 bytes
+  // of an indexer row.
+  const bool wide = is_aligned(input, 16) && is_aligned(cache, kFlashmla ? 16 : 4);
+  const bool is_bf16 = same_dtype(input.dtype(), kBfloat16);
+  const bool is_i32 = same_dtype(indices.dtype(), kInt32);
+  const Kernel kernel = is_bf16 ? (is_i32 ? kernel_for<kFlashmla, __nv_bfloat16, std::int32_t>(wide)
+                                          : kernel_for<kFlashmla, __nv_bfloat16, std::int64_t>(wide))
+                                : (is_i32 ? kernel_for<kFlashmla, float, std::int32_t>(wide)
+                                          : kernel_for<kFlashmla, float, std::int64_t>(wide));
+  const dim3 grid = grid_of(ceil_div<std::int64_t>(params.rows, kRowsPerBlock), "fused_store_cache");
+  Launch{.name = "fused_store_cache", .device = check.device(), .grid = grid, .block = dim3(kThreads)}(kernel, params);
+}
+
+constexpr bool kFlashmla = true;
+constexpr bool kIndexer = false;
+
+}  // namespace
+}  // namespace dsv4
+
+/// One function per layout and page size; dtypes of input and indices are found at run time.
+#define DSV4_STORE(PAGE)                                                                                         \
+  DSV4_ENTRY(flashmla_p##PAGE, (dsv4::store<dsv4::kFlashmla, PAGE>), "fused_store_cache", "fused_store_cache/1", \
+             "layout=flashmla;page=" #PAGE);                                                                     \
+  DSV4_ENTRY(indexer_p##PAGE, (dsv4::store<dsv4::kIndexer, PAGE>), "fused_store_cache", "fused_store_cache/1",   \
+             "layout=indexer;page=" #PAGE)
+
+DSV4_STORE(1);
+DSV4_STORE(2);
+DSV4_STORE(4);
+DSV4_STORE(8);
+DSV4_STORE(16);
+DSV4_STORE(32);
+DSV4_STORE(64);
+DSV4_STORE(128);
+DSV4_STORE(256);

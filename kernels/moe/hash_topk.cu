@@ -1,0 +1,121 @@
+/// hash_topk: experts of a token looked up by token id, weighted by the router.
+///
+///     hash_topk(router_logits, input_id, tid2eid, topk_weights, topk_ids, routed_scaling_factor)
+///
+/// | argument      | shape    | dtype   | |
+/// |---------------|----------|---------|-|
+/// | router_logits | [N, E]   | float32 | contiguous |
+/// | input_id      | [N]      | int64   | contiguous |
+/// | tid2eid       | [V, K]   | int32   | contiguous; the experts of each token id |
+/// | topk_weights  | [N, K+s] | float32 | contiguous, out |
+/// | topk_ids      | [N, K+s] | int32   | contiguous, out; K + s <= 32 |
+///
+/// With e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(logits[n, e_j])): ids[n, j] = e_j, weights[n, j] =
+/// w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. The s shared experts that follow get id E + t
+/// and weight 1 / routed_scaling_factor. W = 0 (every w_j underflows) gives NaN, as the formula says.
+///
+/// Ids are data, so they cannot be refused by the host: a token id outside [0, V) gets id -1 and weight 0 in its K
+/// routed columns, and a table entry outside [0, E) keeps its id and counts with w_j = 0. N = 0 returns at once.
+///
+/// A token takes 8, 16 or 32 lanes, whichever holds K + s: at the usual K + s <= 8 a warp serves four tokens. Lanes
+/// without an expert add +0, so the sum has the same bits whatever the width.
+
+#include "abi/entry.h"
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+#include "kernels/common/launch.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr int kThreads = 128;
+
+struct HashTopkParams {
+  const float* logits;
+  const std::int64_t* token_ids;
+  const std::int32_t* expert_of_token;
+  float* weights;
+  std::int32_t* ids;
+  std::int64_t tokens;
+  std::int64_t vocabulary;
+  std::int64_t experts;
+  int routed;   ///< K
+  int columns;  ///< K + s
+  float shared_weight;
+};
+
+/// sqrt(ln(1 + e^x)) without overflow: softplus(x) = max(x, 0) + ln(1 + e^-|x|). NaN stays NaN.
+DSV4_DEVICE float sqrt_softplus(float x) { return sqrtf(max_number(x, 0.0f) + log1pf(expf(-fabsf(x)))); }
+
+template <int kLanes>
+__global__ void __launch_bounds__(kThreads) hash_topk_kernel(const __grid_constant__ HashTopkParams p) {
+  wait_for_previous_kernel();
+  allow_next_kernel();
+  const int lane = static_cast<int>(threadIdx.x) % kLanes;
+  const std::int64_t token = static_cast<std::int64_t>(blockIdx.x) * (kThreads / kLanes) + threadIdx.x / kLanes;
+  const bool live = token < p.tokens;
+
+  std::int32_t expert = -1;
+  float weight = 0.0f;
+  bool known = false;
+  if (live && lane < p.routed) {
+    const std::int64_t id = p.token_ids[token];
+    known = id >= 0 && id < p.vocabulary;
+    if (known) {
+      expert = p.expert_of_token[id * p.routed + lane];
+      if (expert >= 0 && expert < p.experts) weight = sqrt_softplus(p.logits[token * p.experts + expert]);
+    }
+  }
+  const float sum = lanes_sum<kLanes>(weight);  // all lanes take part, also those past the last token
+  if (!live || lane >= p.columns) return;
+  const std::int64_t at = token * p.columns + lane;
+  if (lane >= p.routed) {
+    p.ids[at] = static_cast<std::int32_t>(p.experts) + lane - p.routed;
+    p.weights[at] = p.shared_weight;
+  } else {
+    p.ids[at] = expert;
+    p.weights[at] = known ? __fdiv_rn(weight, sum) : 0.0f;
+  }
+}
+
+void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
+               TensorView topk_ids, double routed_scaling_factor) {
+  ArgumentCheck check("hash_topk");
+  Size tokens("tokens"), experts("experts"), vocabulary("vocabulary"), routed("routed experts per token"),
+      columns("experts per token with shared ones");
+  check.tensor("router_logits", router_logits).dtype({kFloat32}).shape({tokens, experts}).on_cuda().contiguous();
+  check.tensor("input_id", input_id).dtype({kInt64}).shape({tokens}).on_cuda().contiguous();
+  check.tensor("tid2eid", tid2eid).dtype({kInt32}).shape({vocabulary, routed}).on_cuda().contiguous();
+  check.tensor("topk_weights", topk_weights).dtype({kFloat32}).shape({tokens, columns}).on_cuda().contiguous();
+  check.tensor("topk_ids", topk_ids).dtype({kInt32}).shape({tokens, columns}).on_cuda().contiguous();
+  check.require(columns.value() <= 32, "topk_ids",
+                "at most 32 columns are supported, got " + std::to_string(columns.value()));
+  check.require(routed.value() <= columns.value(), "tid2eid",
+                "its " + std::to_string(routed.value()) + " columns must fit into the " +
+                    std::to_string(columns.value()) + " columns of 'topk_ids'");
+  if (tokens.value() == 0 || columns.value() == 0) return;
+
+  const HashTopkParams params{
+      .logits = data_of<const float>(router_logits),
+      .token_ids = data_of<const std::int64_t>(input_id),
+      .expert_of_token = data_of<const std::int32_t>(tid2eid),
+      .weights = data_of<float>(topk_weights),
+      .ids = data_of<std::int32_t>(topk_ids),
+      .tokens = tokens.value(),
+      .vocabulary = vocabulary.value(),
+      .experts = experts.value(),
+      .routed = static_cast<int>(routed.value()),
+      .columns = static_cast<int>(columns.value()),
+      .shared_weight = 1.0f / static_cast<float>(routed_scaling_factor),
+  };
+  const int lanes = params.columns <= 8 ? 8 : params.columns <= 16 ? 16 : 32;
+  const auto kernel = lanes == 8 ? hash_topk_kernel<8> : lanes == 16 ? hash_topk_kernel<16> : hash_topk_kernel<32>;
+  const std::int64_t blocks = ceil_div<std::int64_t>(params.tokens, kThreads / lanes);
+  Launch{.name = "hash_topk", .device = check.device(), .grid = grid_of(blocks, "hash_topk"), .block = dim3(kThreads)}(
+      kernel, params);
+}
+
+}  // namespace
+}  // namespace dsv4
+
+DSV4_ENTRY(hash_topk, dsv4::hash_topk, "hash_topk", "hash_topk/1", "");
