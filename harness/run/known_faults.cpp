@@ -1,0 +1,85 @@
+#include "harness/run/known_faults.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "harness/core/error.h"
+
+namespace dsv4 {
+namespace {
+
+using nlohmann::json;
+
+bool any_glob(const std::vector<std::string>& globs, const std::string& text) {
+  return std::ranges::any_of(globs, [&](const std::string& g) { return glob_match(g, text); });
+}
+
+KnownFault parse(const json& j) {
+  KnownFault f;
+  f.id = j.at("id").get<std::string>();
+  f.op = j.at("op").get<std::string>();
+  f.scenario = j.value("scenario", "");
+  f.sets = j.at("sets").get<std::vector<std::string>>();
+  if (j.contains("params")) f.params = j.at("params").get<std::map<std::string, std::vector<std::string>>>();
+  if (j.contains("facts")) {
+    for (const auto& [name, range] : j.at("facts").items()) {
+      // [low, high], either may be null for "no limit".
+      const auto limit = [&](std::size_t i, std::int64_t none) {
+        return range.at(i).is_null() ? none : range.at(i).get<std::int64_t>();
+      };
+      f.facts[name] = {limit(0, std::numeric_limits<std::int64_t>::min()),
+                       limit(1, std::numeric_limits<std::int64_t>::max())};
+    }
+  }
+  f.covers = j.at("covers").get<std::vector<std::string>>();
+  f.summary = j.at("summary").get<std::string>();
+  f.evidence = j.at("evidence").get<std::string>();
+  f.fix = j.at("fix").get<std::string>();
+  return f;
+}
+
+}  // namespace
+
+KnownFaults KnownFaults::load(const std::string& path) {
+  std::ifstream file(path);
+  if (!file)
+    throw Error(fmt::format(
+        "{}: the list of known faults cannot be read; give --known FILE, or --no-known to do without", path));
+  json root;
+  std::size_t entry = 0;
+  try {
+    root = json::parse(file);
+    std::vector<KnownFault> faults;
+    for (const json& j : root.at("known_faults")) {
+      ++entry;
+      faults.push_back(parse(j));
+    }
+    return KnownFaults(std::move(faults));
+  } catch (const json::exception& e) {
+    throw Error(fmt::format("{}: {} {}: {}", path, entry == 0 ? "the file" : "entry",
+                            entry == 0 ? "is malformed" : std::to_string(entry), e.what()));
+  }
+}
+
+const KnownFault* KnownFaults::match(const Case& c, const std::string& set, const Facts& facts) const {
+  for (const KnownFault& f : faults_) {
+    if (f.op != c.op || !any_glob(f.sets, set)) continue;
+    if (f.scenario.empty() ? !c.scenario.empty() : !glob_match(f.scenario, c.scenario)) continue;
+    const bool params_hold = std::ranges::all_of(
+        f.params, [&](const auto& p) { return c.params.has(p.first) && any_glob(p.second, c.params.text(p.first)); });
+    const bool facts_hold = std::ranges::all_of(f.facts, [&](const auto& p) {
+      const auto it = facts.find(p.first);
+      return it != facts.end() && it->second >= p.second.first && it->second <= p.second.second;
+    });
+    if (params_hold && facts_hold) return &f;
+  }
+  return nullptr;
+}
+
+bool KnownFaults::covers(const KnownFault& fault, const std::string& name) { return any_glob(fault.covers, name); }
+
+}  // namespace dsv4

@@ -1,0 +1,353 @@
+/// The call across the ABI: guarded copies in, one TVM-FFI call, everything back and checked.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <tvm/ffi/container/array.h>
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/error.h>
+#include <tvm/ffi/extra/c_env_api.h>
+#include <tvm/ffi/extra/module.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "harness/core/error.h"
+#include "harness/generate/random.h"
+#include "harness/op/op.h"
+#include "harness/set/ffi_types.h"
+#include "harness/set/memory.h"
+#include "harness/set/set.h"
+
+namespace dsv4 {
+namespace {
+
+namespace ffi = tvm::ffi;
+
+/// What a module allocates during a call (returned plans, workspaces): guarded like the arguments, alive until the call
+/// is checked.
+class Allocations {
+ public:
+  Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t poison)
+      : device_(device), host_(host), poison_(poison) {
+    previous_ = active_;
+    active_ = this;
+    install();
+  }
+  ~Allocations() { active_ = previous_; }
+  Allocations(const Allocations&) = delete;
+  Allocations& operator=(const Allocations&) = delete;
+
+  GuardedBlock& add(std::size_t bytes, bool on_device) {
+    blocks_.push_back(std::make_unique<GuardedBlock>(on_device ? device_ : host_, bytes, poison_));
+    return *blocks_.back();
+  }
+  [[nodiscard]] const std::vector<std::unique_ptr<GuardedBlock>>& blocks() const { return blocks_; }
+  [[nodiscard]] const GuardedBlock* find(const void* payload) const {
+    for (const auto& b : blocks_) {
+      if (b->payload() == payload) return b.get();
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Managed {
+    DLManagedTensorVersioned tensor{};
+    Shape shape;
+    Shape strides;
+  };
+
+  static int allocate(DLTensor* prototype, DLManagedTensorVersioned** out, void* error_context,
+                      void (*set_error)(void*, const char*, const char*)) {
+    if (active_ == nullptr) {
+      set_error(error_context, "RuntimeError", "a module allocated a tensor outside a call");
+      return -1;
+    }
+    try {
+      auto managed = std::make_unique<Managed>();
+      std::int64_t elements = 1;
+      for (int i = 0; i < prototype->ndim; ++i) {
+        managed->shape.push_back(prototype->shape[i]);
+        elements *= prototype->shape[i];
+      }
+      managed->strides.assign(managed->shape.size(), 1);
+      for (std::size_t i = managed->shape.size(); i-- > 1;)
+        managed->strides[i - 1] = managed->strides[i] * managed->shape[i];
+      const auto bytes =
+          static_cast<std::size_t>(elements) * ((prototype->dtype.bits * prototype->dtype.lanes + 7) / 8);
+      GuardedBlock& block = active_->add(bytes, prototype->device.device_type == kDLCUDA);
+      managed->tensor.version = {DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
+      managed->tensor.manager_ctx = managed.get();
+      // The block outlives the tensor: it is checked and released after the call, when the device is idle.
+      managed->tensor.deleter = [](DLManagedTensorVersioned* self) { delete static_cast<Managed*>(self->manager_ctx); };
+      managed->tensor.dl_tensor = *prototype;
+      managed->tensor.dl_tensor.data = block.payload();
+      managed->tensor.dl_tensor.shape = managed->shape.data();
+      managed->tensor.dl_tensor.strides = managed->strides.data();
+      managed->tensor.dl_tensor.byte_offset = 0;
+      *out = &managed.release()->tensor;
+      return 0;
+    } catch (const std::exception& e) {
+      set_error(error_context, "MemoryError", e.what());
+      return -1;
+    }
+  }
+
+  static void install() {
+    static const bool once = [] {
+      TVMFFIEnvSetDLPackManagedTensorAllocator(&Allocations::allocate, 1, nullptr);
+      return true;
+    }();
+    (void)once;
+  }
+
+  inline static Allocations* active_ = nullptr;
+  Allocations* previous_;
+  DeviceMemory& device_;
+  DeviceMemory& host_;
+  std::uint32_t poison_;
+  std::vector<std::unique_ptr<GuardedBlock>> blocks_;
+};
+
+/// A tensor argument on its way: the DLTensor that the function sees, over a guarded block.
+struct Lent {
+  std::unique_ptr<GuardedBlock> block;
+  DLTensor view{};
+  std::vector<std::uint8_t> before;
+};
+
+struct Module {
+  ffi::Module module;
+  std::optional<ffi::Function> configure;  ///< `simt_configure(seed)` of host modules
+  std::uint64_t schedule = 0;
+};
+
+class SetCaller final : public Caller {
+ public:
+  explicit SetCaller(Manifest manifest) : manifest_(std::move(manifest)), host_(make_host_memory()) {
+    std::string why;
+    if (!device_available(manifest_.device, &why)) {
+      throw Error(
+          fmt::format("set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run where a GPU is",
+                      manifest_.name, why));
+    }
+    if (manifest_.device == DeviceKind::kCuda) device_ = make_cuda_memory();
+  }
+
+  [[nodiscard]] const std::string& name() const override { return manifest_.name; }
+  [[nodiscard]] bool is_reference() const override {
+    return manifest_.device == DeviceKind::kCpu && manifest_.name == "reference";
+  }
+  [[nodiscard]] bool errors_name_arguments() const override { return manifest_.errors_name_arguments; }
+  [[nodiscard]] bool usable() const override { return usable_; }
+
+  CallResult call(const Call& call, const CallOptions& options) override {
+    Module* module = nullptr;
+    const ffi::Function function = resolve(call, module);
+    if (module->configure && module->schedule != options.schedule) {
+      (*module->configure)(static_cast<std::int64_t>(options.schedule));
+      module->schedule = options.schedule;
+    }
+    CallResult result;
+    result.args = call.args;
+    std::vector<Lent> lent(call.args.size());
+    Allocations allocations(device(), *host_, options.poison);
+    std::vector<ffi::AnyView> packed;
+    for (std::size_t i = 0; i < call.args.size(); ++i) packed.push_back(lend(call.args[i], options, lent[i]));
+
+    ffi::Any returned;
+    try {
+      arm(lent, true);
+      const StreamScope stream(manifest_.device, device().stream());
+      function.CallPacked(packed.data(), static_cast<std::int32_t>(packed.size()), &returned);
+      device().synchronize();
+      arm(lent, false);
+    } catch (const ffi::Error& e) {
+      arm(lent, false);
+      result.refusal = fmt::format("{}: {}", std::string(e.kind()), std::string(e.message()));
+      settle();
+    } catch (const DeviceLost&) {
+      usable_ = false;
+      throw;
+    }
+    collect(call, lent, result);
+    if (!result.refusal) spread(returned, allocations, result);
+    for (const auto& block : allocations.blocks()) block->check("a tensor allocated by the function", result.findings);
+    return result;
+  }
+
+ private:
+  /// Sets TVM-FFI's stream for the device while a call runs.
+  class StreamScope {
+   public:
+    StreamScope(DeviceKind kind, void* stream) : active_(kind == DeviceKind::kCuda) {
+      if (active_) TVMFFIEnvSetStream(kDLCUDA, 0, stream, &previous_);
+    }
+    ~StreamScope() {
+      if (active_) TVMFFIEnvSetStream(kDLCUDA, 0, previous_, nullptr);
+    }
+    StreamScope(const StreamScope&) = delete;
+    StreamScope& operator=(const StreamScope&) = delete;
+
+   private:
+    bool active_;
+    TVMFFIStreamHandle previous_ = nullptr;
+  };
+
+  DeviceMemory& device() { return device_ ? *device_ : *host_; }
+
+  /// After a refusal the device must still be usable; a sticky error is the kernel's fault and ends this process'
+  /// usefulness.
+  void settle() {
+    try {
+      device().synchronize();
+    } catch (const DeviceLost&) {
+      usable_ = false;
+      throw;
+    }
+  }
+
+  static void arm(std::vector<Lent>& lent, bool on) {
+    for (Lent& l : lent) {
+      if (l.block) on ? l.block->arm() : l.block->disarm();
+    }
+  }
+
+  ffi::AnyView lend(const Arg& arg, const CallOptions& options, Lent& lent) {
+    if (const auto* i = std::get_if<std::int64_t>(&arg.value)) return *i;
+    if (const auto* d = std::get_if<double>(&arg.value)) return *d;
+    if (const auto* b = std::get_if<bool>(&arg.value)) return *b;
+    if (!arg.is_tensor()) return nullptr;
+    const HostTensor& t = arg.tensor();
+    lent.before = t.storage;
+    if (arg.role == Role::kOut || arg.role == Role::kWorkspace) {
+      for (std::size_t k = 0; k < lent.before.size(); ++k) lent.before[k] = poison_byte(options.poison + 1, k);
+    }
+    const bool on_device = arg.place == Place::kDevice;
+    lent.block = std::make_unique<GuardedBlock>(on_device ? device() : *host_, lent.before.size(), options.poison,
+                                                static_cast<std::size_t>(arg.misalign));
+    lent.block->write(lent.before);
+    lent.view.data = static_cast<std::uint8_t*>(lent.block->payload()) + t.offset * size_of(t.dtype);
+    const bool cuda_label = on_device && manifest_.device != DeviceKind::kCpu;
+    lent.view.device = {cuda_label ? kDLCUDA : kDLCPU, 0};
+    lent.view.ndim = static_cast<std::int32_t>(t.rank());
+    lent.view.dtype = to_dlpack(t.dtype);
+    lent.view.shape = const_cast<std::int64_t*>(t.shape.data());
+    lent.view.strides = const_cast<std::int64_t*>(t.strides.data());
+    return &lent.view;
+  }
+
+  /// Brings the arguments back and checks guards, inputs and footprints.
+  static void collect(const Call& call, std::vector<Lent>& lent, CallResult& result) {
+    for (std::size_t i = 0; i < lent.size(); ++i) {
+      if (!lent[i].block) continue;
+      const Arg& arg = call.args[i];
+      HostTensor& after = result.args[i].tensor();
+      after.storage = lent[i].block->read();
+      lent[i].block->check(arg.name, result.findings);
+      const bool must_not_change = arg.role == Role::kIn || result.refusal.has_value();
+      std::vector<std::uint8_t> may;
+      if (!must_not_change) may = arg.footprint.empty() ? arg.tensor().view_mask() : arg.footprint;
+      for (std::size_t k = 0; k < after.storage.size(); ++k) {
+        if (after.storage[k] == lent[i].before[k] || (!may.empty() && may[k] != 0)) continue;
+        const char* check = result.refusal    ? "written_on_refusal"
+                            : must_not_change ? "input_changed"
+                                              : "outside_footprint";
+        result.findings.push_back({check, describe_byte(arg, k, lent[i].before[k], after.storage[k])});
+        break;
+      }
+    }
+  }
+
+  static std::string describe_byte(const Arg& arg, std::size_t byte, std::uint8_t before, std::uint8_t after) {
+    return fmt::format("'{}' ({}): byte {} of its memory changed from 0x{:02x} to 0x{:02x}", arg.name,
+                       arg.tensor().describe(), byte, before, after);
+  }
+
+  void spread(const ffi::Any& returned, const Allocations& allocations, CallResult& result) {
+    if (const auto list = returned.as<ffi::Array<ffi::Any>>()) {
+      for (const ffi::Any& item : *list) result.returned.push_back(value_of_any(item, allocations));
+      return;
+    }
+    Value value = value_of_any(returned, allocations);
+    if (!std::holds_alternative<None>(value)) result.returned.push_back(std::move(value));
+  }
+
+  Value value_of_any(const ffi::Any& any, const Allocations& allocations) {
+    if (any == nullptr) return None{};
+    if (const auto tensor = any.as<ffi::Tensor>()) {
+      const DLTensor* view = tensor.value().GetDLTensorPtr();
+      Shape shape(view->shape, view->shape + view->ndim);
+      HostTensor t = HostTensor::make(from_dlpack(view->dtype), shape);
+      const auto* data = static_cast<const std::uint8_t*>(view->data) + view->byte_offset;
+      if (allocations.find(view->data) == nullptr)
+        throw Error(fmt::format("set '{}': a function returned memory that it did not allocate through its environment",
+                                manifest_.name));
+      if (!t.storage.empty()) device().download(t.storage.data(), data, t.storage.size());
+      return t;
+    }
+    if (const auto i = any.as<std::int64_t>()) return *i;
+    if (const auto d = any.as<double>()) return *d;
+    throw Error(fmt::format("set '{}': a function returned a value of a type that no op knows ({})", manifest_.name,
+                            any.GetTypeKey()));
+  }
+
+  ffi::Function resolve(const Call& call, Module*& module) {
+    std::string why;
+    const ManifestEntry* entry = manifest_.find(call, &why);
+    if (entry == nullptr) throw Unsupported(why);
+    const std::string where =
+        fmt::format("set '{}', op '{}', function '{}' of {}", manifest_.name, call.op, entry->function, entry->module);
+    if (entry->aux.empty()) {
+      const Op* op = find_op(call.op);
+      if (op != nullptr && std::ranges::find(op->info().abis, entry->abi) == op->info().abis.end()) {
+        throw Unsupported(fmt::format("{}: its signature variant '{}' is unknown to this tool, which can call {}",
+                                      where, entry->abi, fmt::join(op->info().abis, ", ")));
+      }
+    }
+    if (entry->arity != static_cast<int>(call.args.size())) {
+      throw Error(
+          fmt::format("{}: takes {} arguments, the op passes {}. The module does not match its manifest's ABI '{}'; "
+                      "build the set again",
+                      where, entry->arity, call.args.size(), entry->abi));
+    }
+    module = &load(entry->module, where);
+    const auto found = module->module->GetFunction(entry->function);
+    if (!found.has_value())
+      throw Error(fmt::format("{}: the module exports no such function. Build the set again", where));
+    return found.value();
+  }
+
+  Module& load(const std::string& file, const std::string& where) {
+    if (const auto it = modules_.find(file); it != modules_.end()) return it->second;
+    const std::string path = (std::filesystem::absolute(manifest_.folder) / file).string();
+    if (!std::filesystem::exists(path))
+      throw Error(fmt::format("{}: the module file is missing ({}). Build the set again", where, path));
+    const std::string expected = manifest_.modules.at(file).sha256;
+    const std::string actual = sha256_of_file(path);
+    if (actual != expected) {
+      throw Error(
+          fmt::format("{}: the module's SHA-256 is {}, its manifest says {}. The file was changed after the set was "
+                      "built; build it again",
+                      where, actual, expected));
+    }
+    try {
+      Module m{ffi::Module::LoadFromFile(path), std::nullopt};
+      if (const auto f = m.module->GetFunction("simt_configure"); f.has_value()) m.configure = f.value();
+      return modules_.emplace(file, std::move(m)).first->second;
+    } catch (const ffi::Error& e) {
+      throw Error(fmt::format("{}: cannot be loaded: {}", where, std::string(e.message())));
+    }
+  }
+
+  Manifest manifest_;
+  std::unique_ptr<DeviceMemory> host_;
+  std::unique_ptr<DeviceMemory> device_;
+  std::map<std::string, Module> modules_;
+  bool usable_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Caller> open_set(const Manifest& manifest) { return std::make_unique<SetCaller>(manifest); }
+
+}  // namespace dsv4

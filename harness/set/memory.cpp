@@ -1,0 +1,151 @@
+#include "harness/set/memory.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <new>
+
+#include "harness/core/error.h"
+#include "harness/generate/random.h"
+#include "harness/set/set.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace dsv4 {
+namespace {
+
+class HostMemory final : public DeviceMemory {
+ public:
+  void* allocate(std::size_t bytes) override {
+    // Rounded up to whole units of the alignment, as aligned_alloc asks.
+    void* block = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    if (block == nullptr) throw std::bad_alloc();
+    return block;
+  }
+  void release(void* block) override { std::free(block); }
+  void upload(void* device, const void* host, std::size_t bytes) override { std::memcpy(device, host, bytes); }
+  void download(void* host, const void* device, std::size_t bytes) override { std::memcpy(host, device, bytes); }
+  void synchronize() override {}
+  void* stream() override { return nullptr; }
+};
+
+/// libdsv4_cuda.so beside the executable, in ../lib of an installation, or on the loader's path.
+void* open_plugin(std::string& tried) {
+  std::error_code code;
+  const auto exe = std::filesystem::read_symlink("/proc/self/exe", code).parent_path();
+  for (const std::string& path : {(exe / "lib/libdsv4_cuda.so").string(), (exe / "libdsv4_cuda.so").string(),
+                                  (exe / "../lib/libdsv4_cuda.so").string(), std::string("libdsv4_cuda.so")}) {
+    if (void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return handle;
+    if (tried.empty() || std::filesystem::exists(path)) tried = dlerror();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::unique_ptr<DeviceMemory> make_host_memory() { return std::make_unique<HostMemory>(); }
+
+std::unique_ptr<DeviceMemory> make_cuda_memory() {
+  using Open = DeviceMemory* (*)(char*, std::size_t);
+  std::string tried;
+  void* plugin = open_plugin(tried);
+  if (plugin == nullptr) {
+    throw Error(fmt::format(
+        "CUDA sets need libdsv4_cuda.so and LibTorch with CUDA, which could not be loaded: {}. Run scripts/setup on "
+        "the GPU machine, or choose a CPU set (--set host)",
+        tried));
+  }
+  const auto open = reinterpret_cast<Open>(dlsym(plugin, "dsv4_open_cuda_memory"));
+  if (open == nullptr)
+    throw Error("libdsv4_cuda.so is not this tool's: it lacks dsv4_open_cuda_memory. Build it again");
+  char why[1024] = "";
+  DeviceMemory* memory = open(why, sizeof why);
+  if (memory == nullptr) {
+    throw Error(fmt::format(
+        "no usable CUDA device: {}. Choose a CPU set (--set host), or run where a GPU and its driver are", why));
+  }
+  return std::unique_ptr<DeviceMemory>(memory);
+}
+
+bool device_available(DeviceKind kind, std::string* why) {
+  if (kind != DeviceKind::kCuda) return true;
+  // The driver's library is what a machine with a GPU has and others lack; asking it costs no context.
+  static const std::string reason = [] {
+    void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+    if (driver == nullptr) return std::string("there is no CUDA driver on this machine (libcuda.so.1)");
+    const auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
+    const auto count = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
+    int devices = 0;
+    if (init == nullptr || count == nullptr || init(0) != 0 || count(&devices) != 0 || devices == 0) {
+      return std::string("the CUDA driver finds no device");
+    }
+    return std::string();
+  }();
+  if (why != nullptr) *why = reason;
+  return reason.empty();
+}
+
+GuardedBlock::GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign)
+    : memory_(memory), bytes_(bytes), before_(kGuard + misalign), after_(kGuard), poison_(poison) {
+  base_ = static_cast<std::uint8_t*>(memory_.allocate(before_ + bytes_ + after_));
+  payload_ = base_ + before_;
+  std::vector<std::uint8_t> image(before_ + bytes_ + after_);
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = poison_byte(poison_, i);
+  memory_.upload(base_, image.data(), image.size());
+}
+
+GuardedBlock::~GuardedBlock() {
+  disarm();
+  memory_.release(base_);
+}
+
+void GuardedBlock::write(const std::vector<std::uint8_t>& image) {
+  if (!image.empty()) memory_.upload(payload_, image.data(), image.size());
+}
+
+std::vector<std::uint8_t> GuardedBlock::read() const {
+  std::vector<std::uint8_t> image(bytes_);
+  if (bytes_ != 0) memory_.download(image.data(), payload_, bytes_);
+  return image;
+}
+
+void GuardedBlock::arm() {
+#if defined(__SANITIZE_ADDRESS__)
+  if (dynamic_cast<HostMemory*>(&memory_) == nullptr) return;
+  ASAN_POISON_MEMORY_REGION(base_, before_);
+  ASAN_POISON_MEMORY_REGION(payload_ + bytes_, after_);
+#endif
+}
+
+void GuardedBlock::disarm() {
+#if defined(__SANITIZE_ADDRESS__)
+  if (dynamic_cast<HostMemory*>(&memory_) == nullptr) return;
+  ASAN_UNPOISON_MEMORY_REGION(base_, before_ + bytes_ + after_);
+#endif
+}
+
+void GuardedBlock::check(const std::string& name, std::vector<Finding>& findings) const {
+  const auto scan = [&](const std::uint8_t* device, std::size_t n, std::size_t origin, const char* side,
+                        std::ptrdiff_t sign) {
+    std::vector<std::uint8_t> band(n);
+    memory_.download(band.data(), device, n);
+    for (std::size_t k = 0; k < n; ++k) {
+      const std::size_t i = sign > 0 ? k : n - 1 - k;  // report the byte nearest to the payload
+      if (band[i] != poison_byte(poison_, origin + i)) {
+        const std::size_t distance = sign > 0 ? i : n - 1 - i;
+        findings.push_back({"guard", fmt::format("'{}': byte {} {} its memory was overwritten (0x{:02x} -> 0x{:02x})",
+                                                 name, distance + 1, side, poison_byte(poison_, origin + i), band[i])});
+        return;
+      }
+    }
+  };
+  scan(base_, before_, 0, "before", -1);
+  scan(payload_ + bytes_, after_, before_ + bytes_, "after", 1);
+}
+
+}  // namespace dsv4

@@ -1,0 +1,70 @@
+/// Memory of a set's device, and guarded blocks in it.
+#pragma once
+
+#include <dlpack/dlpack.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/op/call.h"
+
+namespace dsv4 {
+
+/// The GPU context is dead (illegal address, trap, ...): nothing more can run in this process.
+class DeviceLost : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A device's memory and stream. Host implementation in memory.cpp; the CUDA one (LibTorch) is a plug-in, harness/cuda.
+class DeviceMemory {
+ public:
+  virtual ~DeviceMemory() = default;
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void release(void* block) = 0;
+  virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
+  virtual void download(void* host, const void* device, std::size_t bytes) = 0;
+  /// Waits for everything launched. Throws DeviceLost if a launch left the context dead.
+  virtual void synchronize() = 0;
+  /// The stream on which the set's functions launch (TVM-FFI's environment stream); null on a host.
+  [[nodiscard]] virtual void* stream() = 0;
+};
+
+std::unique_ptr<DeviceMemory> make_host_memory();
+/// Loads the CUDA plug-in. Throws Error that says what is missing (no driver, no LibTorch with CUDA) and what to do.
+std::unique_ptr<DeviceMemory> make_cuda_memory();
+
+/// A block with guard bands on both sides. The payload starts at a multiple of 256 bytes plus `misalign`.
+class GuardedBlock {
+ public:
+  static constexpr std::size_t kGuard = 4096;  ///< bytes on each side: more than a row of any op's widest vector access
+
+  GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign = 0);
+  ~GuardedBlock();
+  GuardedBlock(const GuardedBlock&) = delete;
+  GuardedBlock& operator=(const GuardedBlock&) = delete;
+
+  [[nodiscard]] void* payload() const { return payload_; }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+  void write(const std::vector<std::uint8_t>& image);
+  [[nodiscard]] std::vector<std::uint8_t> read() const;
+  /// Under AddressSanitizer, makes any access to the guard bands a report at the very instruction (host memory only).
+  void arm();
+  void disarm();
+  /// Appends a finding "guard" if a guard band was changed; `name` is the argument.
+  void check(const std::string& name, std::vector<Finding>& findings) const;
+
+ private:
+  DeviceMemory& memory_;
+  std::size_t bytes_;
+  std::size_t before_;
+  std::size_t after_;
+  std::uint32_t poison_;
+  std::uint8_t* base_;
+  std::uint8_t* payload_;
+};
+
+}  // namespace dsv4
