@@ -1,0 +1,159 @@
+/// Reference of fused_store_cache: quantises the rows of new tokens to E4M3 and stores them in a paged KV cache.
+///
+/// The op is specified to the bit and has no sum in it: maxima, one division, products. All of it is single float
+/// operations, rounded as written.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "abi/entry.h"
+#include "layout/kv_cache.h"
+#include "reference/common/number.h"
+#include "reference/common/view.h"
+
+namespace dsv4::reference {
+namespace {
+
+using layout::FlashMlaCache;
+using layout::IndexerCache;
+
+constexpr const char* kOp = "fused_store_cache";
+constexpr float kSmallestMaximum = 1e-4f;  ///< keeps the scale of tiny and of zero groups away from zero
+constexpr float kCodeMaximum = 448.0f;
+
+/// Scale that maps the greatest magnitude among `values` to code 448. NaN never enters a maximum.
+float scale_of(const std::vector<float>& values) {
+  float greatest = kSmallestMaximum;
+  for (const float x : values) greatest = max_number(greatest, std::fabs(x));
+  return greatest / kCodeMaximum;
+}
+
+/// The bytes of one page row of a cache.
+class Slot {
+ public:
+  Slot(const View<std::uint8_t, 2>& cache, std::int64_t page, std::int64_t row)
+      : cache_(cache), page_(page), row_(row) {}
+
+  [[nodiscard]] std::int64_t row() const { return row_; }
+  void write(std::int64_t offset, std::uint8_t byte) const { cache_(page_, offset) = byte; }
+  /// Little endian, the lowest `bytes` bytes of `word`.
+  void write(std::int64_t offset, std::uint32_t word, int bytes) const {
+    for (int i = 0; i < bytes; ++i) write(offset + i, static_cast<std::uint8_t>(word >> (8 * i)));
+  }
+
+ private:
+  const View<std::uint8_t, 2>& cache_;
+  std::int64_t page_;
+  std::int64_t row_;
+};
+
+/// An element as the store reads it. A bfloat16 value is widened for the quantiser and copied bit for bit otherwise; a
+/// float value is rounded to bfloat16 where it is stored as such.
+float widen(float x) { return x; }
+float widen(Bf16 x) { return to_float(x); }
+Bf16 narrow(float x) { return to_bf16(x); }
+Bf16 narrow(Bf16 x) { return x; }
+
+/// 7 groups of 64 with a power-of-two scale each, then 64 values in bfloat16. Byte 7 of the scale row stays.
+template <class Element>
+void store_flashmla(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
+  const std::int64_t data = FlashMlaCache::data_offset(slot.row());
+  for (std::int64_t g = 0; g < FlashMlaCache::kGroups; ++g) {
+    std::vector<float> group;
+    for (std::int64_t i = 0; i < FlashMlaCache::kGroup; ++i) {
+      group.push_back(widen(input(token, g * FlashMlaCache::kGroup + i)));
+    }
+    const std::uint8_t exponent = ue8m0_above(scale_of(group));
+    const float inverse = ue8m0_inverse(exponent);
+    for (std::int64_t i = 0; i < FlashMlaCache::kGroup; ++i) {
+      slot.write(data + g * FlashMlaCache::kGroup + i, pack_e4m3(group[i] * inverse).bits);
+    }
+    slot.write(FlashMlaCache::scale_offset(page_size, slot.row()) + g, exponent);
+  }
+  for (std::int64_t d = FlashMlaCache::kQuantized; d < FlashMlaCache::kDim; ++d) {
+    const std::int64_t at = data + FlashMlaCache::kQuantized + 2 * (d - FlashMlaCache::kQuantized);
+    slot.write(at, narrow(input(token, d)).bits, 2);
+  }
+}
+
+/// One group of 128 with a float scale; values are multiplied by the rounded reciprocal of the scale.
+template <class Element>
+void store_indexer(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
+  std::vector<float> group;
+  for (std::int64_t d = 0; d < IndexerCache::kDim; ++d) group.push_back(widen(input(token, d)));
+  const float scale = scale_of(group);
+  const float inverse = 1.0f / scale;
+  for (std::int64_t d = 0; d < IndexerCache::kDim; ++d) {
+    slot.write(IndexerCache::data_offset(slot.row()) + d, pack_e4m3(group[d] * inverse).bits);
+  }
+  slot.write(IndexerCache::scale_offset(page_size, slot.row()), bits_of(scale), 4);
+}
+
+template <class Layout, std::int64_t kPageSize, class Element, class Index>
+void store(TensorView input, TensorView cache, TensorView indices) {
+  const View<const Element, 2> rows(kOp, "input", input);
+  const View<std::uint8_t, 2> pages(kOp, "cache", cache);
+  const View<const Index, 1> slots(kOp, "indices", indices);
+  rows.expect_size(1, Layout::kDim).expect_contiguous();
+  slots.expect_size(0, rows.size(0)).expect_contiguous();
+  pages.expect_dense_rows();
+  if (pages.size(0) > 1 && pages.stride(0) != Layout::page_bytes(kPageSize)) {
+    refuse(kOp, "cache",
+           "expected pages " + std::to_string(Layout::page_bytes(kPageSize)) + " bytes apart, got " +
+               std::to_string(pages.stride(0)));
+  }
+  for (std::int64_t token = 0; token < rows.size(0); ++token) {
+    const std::int64_t index = slots(token);
+    if (index < 0 || index >= pages.size(0) * kPageSize) continue;
+    const Slot slot(pages, index / kPageSize, index % kPageSize);
+    if constexpr (std::is_same_v<Layout, FlashMlaCache>) {
+      store_flashmla(rows, token, slot, kPageSize);
+    } else {
+      store_indexer(rows, token, slot, kPageSize);
+    }
+  }
+}
+
+/// run: stores row t of `input` in slot `indices[t]` of `cache`.
+///
+/// Slots outside the cache, negative ones included, are skipped: the kernels do not look and write out of bounds. Of
+/// rows with the same slot the last stays; the kernels may leave any mixture, so such slots are no ground for
+/// judgement. Bytes of other slots, byte 7 of a FlashMLA scale row and page padding are never written.
+///
+/// @param input    bf16 or f32 [tokens, 512 (FlashMLA) or 128 (indexer)], contiguous
+/// @param cache    u8 [pages, page bytes], in place; layout/kv_cache.h has the layout
+/// @param indices  i32 or i64 [tokens], contiguous: slots
+template <class Layout, std::int64_t kPageSize>
+void run(TensorView input, TensorView cache, TensorView indices) {
+  const bool wide_index = holds<std::int64_t>(indices);
+  if (holds<Bf16>(input)) {
+    return wide_index ? store<Layout, kPageSize, Bf16, std::int64_t>(input, cache, indices)
+                      : store<Layout, kPageSize, Bf16, std::int32_t>(input, cache, indices);
+  }
+  return wide_index ? store<Layout, kPageSize, float, std::int64_t>(input, cache, indices)
+                    : store<Layout, kPageSize, float, std::int32_t>(input, cache, indices);
+}
+
+/// One function per layout and page size, as the kernels have; element types are found at run time.
+#define DSV4_STORE(PAGE)                                                                           \
+  constexpr auto run_flashmla_##PAGE = run<FlashMlaCache, PAGE>;                                   \
+  constexpr auto run_indexer_##PAGE = run<IndexerCache, PAGE>;                                     \
+  DSV4_ENTRY(run_flashmla_##PAGE, run_flashmla_##PAGE, "fused_store_cache", "fused_store_cache/1", \
+             "layout=flashmla;page=" #PAGE);                                                       \
+  DSV4_ENTRY(run_indexer_##PAGE, run_indexer_##PAGE, "fused_store_cache", "fused_store_cache/1",   \
+             "layout=indexer;page=" #PAGE)
+
+DSV4_STORE(1);
+DSV4_STORE(2);
+DSV4_STORE(4);
+DSV4_STORE(8);
+DSV4_STORE(16);
+DSV4_STORE(32);
+DSV4_STORE(64);
+DSV4_STORE(128);
+DSV4_STORE(256);
+
+}  // namespace
+}  // namespace dsv4::reference

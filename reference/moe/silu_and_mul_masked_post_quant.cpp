@@ -1,0 +1,342 @@
+/// Reference of silu_and_mul_masked_post_quant: the gated activation of the experts' rows, quantised to E4M3 in groups
+/// of 128; and the interval oracle that judges it.
+///
+/// The kernels compute silu by approximate exponentials and reciprocals, so neither codes nor scales are reproducible
+/// to the bit. `run` computes in double precision; `interval` states which codes and scales the kernels' error bound
+/// allows.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "abi/entry.h"
+#include "reference/common/number.h"
+#include "reference/common/view.h"
+
+namespace dsv4::reference {
+namespace {
+
+constexpr const char* kOp = "silu_and_mul_masked_post_quant";
+constexpr std::int64_t kGroup = 128;          ///< elements that share a scale
+constexpr double kSmallestMaximum = 1e-10f;   ///< floor of a group's greatest magnitude, the float nearest to 1e-10
+constexpr double kSmallestNormal = 0x1p-126;  ///< below it the kernels may flush a float to zero
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// What an entry is compiled for.
+struct Variant {
+  bool ue8m0;    ///< scales are powers of two
+  bool swizzle;  ///< gate and up columns alternate in chunks of 8
+  bool clamp;    ///< swiglu_limit applies
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One element: silu(gate) * up
+
+/// What the kernels may compute for one element.
+struct Activation {
+  float value;  ///< the exact value, rounded once
+  double low;   ///< the least and the greatest value within the error bound; meaningless if `value` is NaN
+  double high;
+  bool maybe_infinite = false;  ///< `value` is NaN, but without flushing it would be infinite
+
+  /// Range of the magnitude as it enters the group's maximum; NaN does not enter.
+  [[nodiscard]] double least_magnitude() const {
+    if (std::isnan(value)) return 0.0;
+    return low <= 0.0 && high >= 0.0 ? 0.0 : std::min(std::fabs(low), std::fabs(high));
+  }
+  [[nodiscard]] double greatest_magnitude() const {
+    if (std::isnan(value)) return maybe_infinite ? kInfinity : 0.0;
+    return std::max(std::fabs(low), std::fabs(high));
+  }
+};
+
+/// Clamps a pair as the kernels do, in bfloat16: the gate from above only, `up` from below, then from above (so a
+/// negative limit makes every `up` the limit). NaN loses every comparison.
+void clamp(Bf16& gate, Bf16& up, float limit) {
+  const float high = to_float(to_bf16(limit));
+  const float low = to_float(to_bf16(-limit));
+  const auto min_number = [](float a, float b) { return -max_number(-a, -b); };
+  gate = to_bf16(min_number(to_float(gate), high));
+  up = to_bf16(min_number(max_number(to_float(up), low), high));
+}
+
+/// Relative error of the kernels' silu(g) * u in float: an exponential and a reciprocal that are approximations, and
+/// roundings of the argument g * log2(e), which the exponential amplifies by |g| where it matters (negative g). The
+/// coefficients bound the errors measured over all bfloat16 gates on an H200, by a factor of 1.1 to 2.
+double relative_error(double g) { return 0x1p-22 * std::sqrt(2.0) + std::exp2(-23.5) * std::max(0.0, -g) + 0x1p-24; }
+
+/// Rounds the magnitude of a bound to infinity where the float product overflows.
+double overflow(double x) {
+  constexpr double kFirstInfinite = 0x1.ffffffp127;  // halfway between the greatest float and 2^128
+  return std::fabs(x) >= kFirstInfinite ? std::copysign(kInfinity, x) : x;
+}
+
+Activation activate(Bf16 gate, Bf16 up) {
+  const double g = to_float(gate);
+  const double u = to_float(up);
+  // exp(inf) = inf, and the kernels multiply by 1/inf = 0: -inf times 0.
+  if (std::isnan(g) || std::isnan(u) || g == -kInfinity) return {std::nanf(""), 0.0, 0.0};
+  const double silu = g / (1.0 + std::exp(-g));
+  // 1 + exp(-g) beyond 2^126 has a subnormal reciprocal: fast-math arithmetic makes it zero, exact arithmetic keeps it.
+  // The same holds for a subnormal operand or silu. Both are right, so zero (of the same sign) is admitted besides.
+  const bool reciprocal_flushes = g < -87.33;
+  const bool flushes =
+      reciprocal_flushes || (std::fabs(silu) < kSmallestNormal * (1.0 + 0x1p-18)) || std::fabs(u) < kSmallestNormal;
+  if (flushes && std::isinf(u)) return {std::nanf(""), 0.0, 0.0, /*maybe_infinite=*/silu != 0.0};
+  const double value = (reciprocal_flushes ? -0.0 : silu) * u;
+  const double exact = silu * u;
+  if (std::isnan(exact)) return {std::nanf(""), 0.0, 0.0};
+  const double error = relative_error(g);
+  double low = overflow(exact * (1.0 - error));
+  double high = overflow(exact * (1.0 + error));
+  if (flushes) low = std::copysign(0.0, exact);
+  if (std::signbit(exact)) std::swap(low, high);
+  return {static_cast<float>(value), low, high};
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One group: its scale, and codes under a given scale
+
+/// Exponent byte of the least power of two not below a / 448; 255 for infinity.
+std::uint8_t exponent_above(double a) {
+  if (std::isinf(a)) return 255;
+  int b = std::ilogb(a) - 9 + 127;  // 448 * 2^-9 is less than 1
+  while (std::ldexp(kE4m3Max, b - 127) < a) ++b;
+  return static_cast<std::uint8_t>(b);
+}
+
+/// Code of v under scale s. The kernels multiply by the reciprocal of s, which is zero for infinity: finite values
+/// become zeros there, infinite ones NaN, which is stored as 448.
+E4m3 code_of(double v, double s) { return pack_e4m3(v * (std::isinf(s) ? 0.0 : 1.0 / s)); }
+
+/// Scales within the bound on a float scale: |s - a/448| <= 2^-22 a/448, for a product with the rounded 1/448.
+float least_scale(double a) {
+  const double bound = a / kE4m3Max * (1.0 - 0x1p-22);
+  const auto nearest = static_cast<float>(bound);
+  return nearest < bound ? std::nextafter(nearest, std::numeric_limits<float>::infinity()) : nearest;
+}
+float greatest_scale(double a) {
+  const double bound = a / kE4m3Max * (1.0 + 0x1p-22);
+  const auto nearest = static_cast<float>(bound);
+  return nearest > bound ? std::nextafter(nearest, 0.0f) : nearest;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The tensors
+
+/// The arguments that both functions share, checked, and where everything lies.
+class Problem {
+ public:
+  Problem(Variant variant, TensorView input, TensorView masked_m, std::uint32_t topk, bool transposed,
+          double swiglu_limit)
+      : variant_(variant),
+        input_(kOp, "input", input),
+        counts_(kOp, "masked_m", masked_m),
+        transposed_(transposed),
+        limit_(static_cast<float>(swiglu_limit)) {
+    input_.expect_contiguous();
+    counts_.expect_size(0, experts()).expect_contiguous();
+    if (experts() > 256) refuse(kOp, "input", "expected at most 256 experts, got " + std::to_string(experts()));
+    if (input_.size(2) % 512 != 0 || dim() > 8192) {
+      refuse(kOp, "input", "expected a multiple of 512 columns, at most 16384, got " + std::to_string(input_.size(2)));
+    }
+    if (dim() / 8 < experts()) refuse(kOp, "input", "expected at least 16 columns per expert");
+    if (transposed && !variant.ue8m0) refuse(kOp, "transposed", "the transposed layout only supports ue8m0 scales");
+    if (transposed && groups() % 4 != 0)
+      refuse(kOp, "input", "the transposed layout expects a multiple of 1024 columns");
+    for (std::int64_t e = 0; e < experts(); ++e) {
+      if (counts_(e) < 0 || counts_(e) > tokens()) {
+        refuse(kOp, "masked_m",
+               "expected counts in [0, " + std::to_string(tokens()) + "], got " + std::to_string(counts_(e)));
+      }
+    }
+    budget_ = static_cast<std::uint32_t>(tokens()) * topk;
+  }
+
+  [[nodiscard]] std::int64_t experts() const { return input_.size(0); }
+  [[nodiscard]] std::int64_t tokens() const { return input_.size(1); }
+  [[nodiscard]] std::int64_t dim() const { return input_.size(2) / 2; }
+  [[nodiscard]] std::int64_t groups() const { return dim() / kGroup; }
+  [[nodiscard]] bool transposed() const { return transposed_; }
+
+  /// Calls visit(expert, token, group, activations of the group's 128 elements) for every row that is processed: the
+  /// first tokens * topk (a 32-bit product) of the rows below the counts, expert by expert. Surplus rows are dropped.
+  template <class Visit>
+  void for_each_group(Visit visit) const {
+    std::uint32_t left = budget_;
+    for (std::int64_t e = 0; e < experts(); ++e) {
+      for (std::int64_t t = 0; t < counts_(e); ++t) {
+        if (left-- == 0) return;
+        for (std::int64_t g = 0; g < groups(); ++g) visit(e, t, g, activations(e, t, g));
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] std::vector<Activation> activations(std::int64_t e, std::int64_t t, std::int64_t g) const {
+    std::vector<Activation> out;
+    for (std::int64_t j = g * kGroup; j < (g + 1) * kGroup; ++j) {
+      const std::int64_t gate_column = variant_.swizzle ? 16 * (j / 8) + j % 8 : j;
+      const std::int64_t up_column = variant_.swizzle ? gate_column + 8 : dim() + j;
+      Bf16 gate = input_(e, t, gate_column);
+      Bf16 up = input_(e, t, up_column);
+      if (variant_.clamp) clamp(gate, up, limit_);
+      out.push_back(activate(gate, up));
+    }
+    return out;
+  }
+
+  Variant variant_;
+  View<const Bf16, 3> input_;
+  View<const std::int32_t, 1> counts_;
+  bool transposed_;
+  float limit_;
+  std::uint32_t budget_ = 0;
+};
+
+/// Scales by (expert, token, group), in either layout: f32 [E, T, D/128], or, transposed, i32 [E, D/512, T] whose word
+/// [e, g/4, t] holds the exponent byte of group g in its byte g mod 4 (little endian).
+class Scales {
+ public:
+  Scales(const Problem& problem, const char* name, TensorView tensor) {
+    if (problem.transposed()) {
+      words_.emplace(kOp, name, tensor);
+      words_->expect_size(0, problem.experts()).expect_size(1, problem.groups() / 4).expect_size(2, problem.tokens());
+      words_->expect_contiguous();
+    } else {
+      floats_.emplace(kOp, name, tensor);
+      floats_->expect_size(0, problem.experts()).expect_size(1, problem.tokens()).expect_size(2, problem.groups());
+      floats_->expect_contiguous();
+    }
+  }
+
+  void set_float(std::int64_t e, std::int64_t t, std::int64_t g, float scale) const { (*floats_)(e, t, g) = scale; }
+  void set_exponent(std::int64_t e, std::int64_t t, std::int64_t g, std::uint8_t exponent) const {
+    if (floats_) {
+      set_float(e, t, g, ue8m0_scale(exponent));
+    } else {
+      reinterpret_cast<std::uint8_t*>(&(*words_)(e, g / 4, t))[g % 4] = exponent;
+    }
+  }
+  [[nodiscard]] double value(std::int64_t e, std::int64_t t, std::int64_t g) const {
+    if (floats_) return (*floats_)(e, t, g);
+    const std::uint8_t exponent = reinterpret_cast<const std::uint8_t*>(&(*words_)(e, g / 4, t))[g % 4];
+    return exponent == 255 ? kInfinity : std::ldexp(1.0, exponent - 127);
+  }
+
+ private:
+  std::optional<View<float, 3>> floats_;
+  std::optional<View<std::int32_t, 3>> words_;
+};
+
+View<E4m3, 3> codes(const Problem& problem, const char* name, TensorView tensor) {
+  View<E4m3, 3> view(kOp, name, tensor);
+  view.expect_size(0, problem.experts()).expect_size(1, problem.tokens()).expect_size(2, problem.dim());
+  return view.expect_contiguous();
+}
+
+/// run: v = silu(gate) * up for the rows in use, quantised in groups of 128: scale s from the group's greatest |v|
+/// (at least 1e-10), codes E4M3(v / s). Rows not in use, and their scales, are left as they are.
+///
+/// Without clamping NaN reaches v; silu(-inf) is NaN too. NaN never enters the maximum and has code 448. A group that
+/// holds an infinity has scale infinity: finite elements become +-0, infinite ones 448.
+///
+/// @param input         bf16 [E, T, 2D], contiguous. Row: D gates then D ups; swizzled: chunks of 8 gates and 8 ups
+/// @param output        e4m3 [E, T, D], contiguous, out; D a multiple of 256, at most 8192, at least 8 E
+/// @param output_scale  f32 [E, T, D/128] or, transposed (ue8m0 only), i32 [E, D/512, T], contiguous, out
+/// @param masked_m      i32 [E], contiguous: rows in use per expert, in [0, T]; the kernels leave others undefined
+/// @param topk          at most T * topk rows (32-bit product) are processed
+/// @param swiglu_limit  clamp, rounded to float and then to bfloat16; ignored by entries without clamp
+template <bool kUe8m0, bool kSwizzle, bool kClamp>
+void run(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
+         bool transposed, double swiglu_limit) {
+  const Problem problem({kUe8m0, kSwizzle, kClamp}, input, masked_m, topk, transposed, swiglu_limit);
+  const View<E4m3, 3> code = codes(problem, "output", output);
+  const Scales scales(problem, "output_scale", output_scale);
+  problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const std::vector<Activation>& group) {
+    double greatest = kSmallestMaximum;
+    for (const Activation& v : group) {
+      if (!std::isnan(v.value)) greatest = std::max(greatest, std::fabs(static_cast<double>(v.value)));
+    }
+    double scale = 0.0;
+    if constexpr (kUe8m0) {
+      const std::uint8_t exponent = exponent_above(greatest);
+      scale = ue8m0_scale(exponent);
+      scales.set_exponent(e, t, g, exponent);
+    } else {
+      scale = static_cast<float>(greatest / kE4m3Max);
+      scales.set_float(e, t, g, static_cast<float>(scale));
+    }
+    for (std::int64_t i = 0; i < kGroup; ++i) code(e, t, g * kGroup + i) = code_of(group[i].value, scale);
+  });
+}
+
+/// Admissible outputs: which scales a kernel may give, and which codes it may give under the scales that it gave.
+///
+/// With an element's value v known to a relative error eps (activate), a group's maximum a lies in a known interval:
+/// an exponent byte must be that of one of its ends or between them (they differ only at powers of two), a float scale
+/// within 2^-22 of it over 448. A code must lie between those of v (1 -+ eps') / s, s the kernel's own scale and eps'
+/// = eps for powers of two, eps + 2^-22 for float scales (a reciprocal and a product). low = high almost everywhere.
+///
+/// @param output_scale  the judged kernel's scales, in
+/// @param code_lo, code_hi    like run's output, out
+/// @param scale_lo, scale_hi  like output_scale, out
+/// Elements of rows not in use are left as they are in all four. The other arguments are run's.
+template <bool kUe8m0, bool kSwizzle, bool kClamp>
+void interval(TensorView input, TensorView output_scale, TensorView code_lo, TensorView code_hi, TensorView scale_lo,
+              TensorView scale_hi, TensorView masked_m, std::uint32_t topk, bool transposed, double swiglu_limit) {
+  const Problem problem({kUe8m0, kSwizzle, kClamp}, input, masked_m, topk, transposed, swiglu_limit);
+  const View<E4m3, 3> low_code = codes(problem, "code_lo", code_lo);
+  const View<E4m3, 3> high_code = codes(problem, "code_hi", code_hi);
+  const Scales given(problem, "output_scale", output_scale);
+  const Scales low_scale(problem, "scale_lo", scale_lo);
+  const Scales high_scale(problem, "scale_hi", scale_hi);
+  problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const std::vector<Activation>& group) {
+    double least = kSmallestMaximum;
+    double greatest = kSmallestMaximum;
+    for (const Activation& v : group) {
+      least = std::max(least, v.least_magnitude());
+      greatest = std::max(greatest, v.greatest_magnitude());
+    }
+    if constexpr (kUe8m0) {
+      low_scale.set_exponent(e, t, g, exponent_above(least));
+      high_scale.set_exponent(e, t, g, exponent_above(greatest));
+    } else {
+      low_scale.set_float(e, t, g, least_scale(least));
+      high_scale.set_float(e, t, g, greatest_scale(greatest));
+    }
+    const double scale = given.value(e, t, g);
+    const double slack = kUe8m0 ? 0.0 : 0x1p-22;
+    for (std::int64_t i = 0; i < kGroup; ++i) {
+      const Activation& v = group[i];
+      E4m3 low = code_of(std::isnan(v.value) ? v.value : v.low * (1.0 + std::copysign(slack, -v.low)), scale);
+      E4m3 high = code_of(std::isnan(v.value) ? v.value : v.high * (1.0 + std::copysign(slack, v.high)), scale);
+      // Only an infinity, whose code is 448 whatever its sign, can turn the order around.
+      if (to_double(high) < to_double(low)) std::swap(low, high);
+      low_code(e, t, g * kGroup + i) = low;
+      high_code(e, t, g * kGroup + i) = high;
+    }
+  });
+}
+
+#define DSV4_SILU(NAME, UE8M0, SWIZZLE, CLAMP)                                                             \
+  constexpr auto run_##NAME = run<UE8M0, SWIZZLE, CLAMP>;                                                  \
+  constexpr auto interval_##NAME = interval<UE8M0, SWIZZLE, CLAMP>;                                        \
+  DSV4_ENTRY(run_##NAME, run_##NAME, "silu_and_mul_masked_post_quant", "silu_and_mul_masked_post_quant/1", \
+             "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP);                             \
+  DSV4_AUX(interval_##NAME, interval_##NAME, "silu_and_mul_masked_post_quant", "interval",                 \
+           "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP)
+
+DSV4_SILU(float, 0, 0, 0);
+DSV4_SILU(float_clamp, 0, 0, 1);
+DSV4_SILU(float_swizzle, 0, 1, 0);
+DSV4_SILU(float_swizzle_clamp, 0, 1, 1);
+DSV4_SILU(ue8m0, 1, 0, 0);
+DSV4_SILU(ue8m0_clamp, 1, 0, 1);
+DSV4_SILU(ue8m0_swizzle, 1, 1, 0);
+DSV4_SILU(ue8m0_swizzle_clamp, 1, 1, 1);
+
+}  // namespace
+}  // namespace dsv4::reference
