@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <utility>
@@ -84,8 +85,19 @@ std::uint8_t poison_byte(std::uint32_t variant, std::size_t position) {
   return kPatterns[variant % kPatterns.size()][position % 4];
 }
 
+void poison_bytes(std::uint8_t* bytes, std::size_t count, std::uint32_t variant, std::size_t origin) {
+  const std::size_t head = std::min<std::size_t>(count, 4);
+  for (std::size_t i = 0; i < head; ++i) bytes[i] = poison_byte(variant, origin + i);
+  // The pattern repeats every four bytes: copy what is there already, doubling it each time.
+  for (std::size_t done = head; done < count;) {
+    const std::size_t n = std::min(done, count - done);
+    std::memcpy(bytes + done, bytes, n);
+    done += n;
+  }
+}
+
 void poison(HostTensor& tensor, std::uint32_t variant) {
-  for (std::size_t i = 0; i < tensor.storage.size(); ++i) tensor.storage[i] = poison_byte(variant, i);
+  poison_bytes(tensor.storage.data(), tensor.storage.size(), variant);
 }
 
 }  // namespace dsv4

@@ -102,6 +102,8 @@ class Caller {
   [[nodiscard]] virtual bool is_reference() const = 0;
   /// True if this set's errors must name the argument at fault (in-tree sets promise it, upstream's do not).
   [[nodiscard]] virtual bool errors_name_arguments() const = 0;
+  /// True if device arguments can be told from host arguments (all sets but those of plain CPU functions).
+  [[nodiscard]] virtual bool has_device() const { return true; }
   /// False once the device's context is dead: the process must be replaced.
   [[nodiscard]] virtual bool usable() const { return true; }
 };

@@ -71,6 +71,7 @@ struct Scenario {
   /// Parameter points of a tier. Empty function: the op's first smoke point.
   std::function<std::vector<Params>(Tier)> points;
   std::function<void(ScenarioContext&)> run;
+  bool needs_device = false;  ///< skipped, with this reason, on sets that cannot tell device from host arguments
 
   [[nodiscard]] std::string label() const;  ///< "relation:repeat"
 };
@@ -168,6 +169,8 @@ Case checked_case(const std::string& id);
 /// A contract whose call is the one of a valid case with something broken in it.
 Scenario contract(std::string name, std::string meaning, std::string argument, std::function<void(Call&)> break_it,
                   std::function<std::vector<Params>(Tier)> points = {});
+/// The same scenario, for sets that tell device arguments from host arguments.
+Scenario device_only(Scenario scenario);
 /// A contract whose call is legal at the edge: it must succeed without findings, or be refused cleanly.
 Scenario edge_contract(std::string name, std::string meaning, std::function<void(Call&)> change,
                        std::function<std::vector<Params>(Tier)> points = {});

@@ -197,6 +197,11 @@ Scenario contract(std::string name, std::string meaning, std::string argument, s
   return s;
 }
 
+Scenario device_only(Scenario scenario) {
+  scenario.needs_device = true;
+  return scenario;
+}
+
 Scenario edge_contract(std::string name, std::string meaning, std::function<void(Call&)> change,
                        std::function<std::vector<Params>(Tier)> points) {
   Scenario s;

@@ -188,6 +188,11 @@ void try_scenario(const Case& c, const Op& op, Caller& subject, Caller& referenc
   const auto scenarios = all_scenarios(op);
   const Scenario* scenario = find_scenario(scenarios, c.scenario);
   if (scenario == nullptr) throw Error(fmt::format("op '{}' has no {}", c.op, c.scenario));
+  if (scenario->needs_device && !subject.has_device()) {
+    result.verdict = Verdict::kSkipped;
+    result.reason = "a set of CPU functions cannot tell device arguments from host arguments";
+    return;
+  }
   Context context(op, c, subject, reference, result);
   const KnownFault* fault = known.match(c, subject.name(), op.facts(c, op.make(c)));
   scenario->run(context);

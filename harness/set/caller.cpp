@@ -139,6 +139,7 @@ class SetCaller final : public Caller {
   }
   [[nodiscard]] bool errors_name_arguments() const override { return manifest_.errors_name_arguments; }
   [[nodiscard]] bool usable() const override { return usable_; }
+  [[nodiscard]] bool has_device() const override { return manifest_.device != DeviceKind::kCpu; }
 
   CallResult call(const Call& call, const CallOptions& options) override {
     Module* module = nullptr;
@@ -220,7 +221,7 @@ class SetCaller final : public Caller {
     const HostTensor& t = arg.tensor();
     lent.before = t.storage;
     if (arg.role == Role::kOut || arg.role == Role::kWorkspace) {
-      for (std::size_t k = 0; k < lent.before.size(); ++k) lent.before[k] = poison_byte(options.poison + 1, k);
+      poison_bytes(lent.before.data(), lent.before.size(), options.poison + 1);
     }
     const bool on_device = arg.place == Place::kDevice;
     lent.block = std::make_unique<GuardedBlock>(on_device ? device() : *host_, lent.before.size(), options.poison,
@@ -244,6 +245,7 @@ class SetCaller final : public Caller {
       HostTensor& after = result.args[i].tensor();
       after.storage = lent[i].block->read();
       lent[i].block->check(arg.name, result.findings);
+      if (after.storage == lent[i].before) continue;
       const bool must_not_change = arg.role == Role::kIn || result.refusal.has_value();
       std::vector<std::uint8_t> may;
       if (!must_not_change) may = arg.footprint.empty() ? arg.tensor().view_mask() : arg.footprint;

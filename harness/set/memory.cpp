@@ -94,8 +94,9 @@ GuardedBlock::GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_
     : memory_(memory), bytes_(bytes), before_(kGuard + misalign), after_(kGuard), poison_(poison) {
   base_ = static_cast<std::uint8_t*>(memory_.allocate(before_ + bytes_ + after_));
   payload_ = base_ + before_;
+  // The payload is poisoned as well: a module's own allocations (a workspace, a returned plan) start as garbage.
   std::vector<std::uint8_t> image(before_ + bytes_ + after_);
-  for (std::size_t i = 0; i < image.size(); ++i) image[i] = poison_byte(poison_, i);
+  poison_bytes(image.data(), image.size(), poison_);
   memory_.upload(base_, image.data(), image.size());
 }
 
@@ -133,7 +134,10 @@ void GuardedBlock::check(const std::string& name, std::vector<Finding>& findings
   const auto scan = [&](const std::uint8_t* device, std::size_t n, std::size_t origin, const char* side,
                         std::ptrdiff_t sign) {
     std::vector<std::uint8_t> band(n);
+    std::vector<std::uint8_t> intact(n);
     memory_.download(band.data(), device, n);
+    poison_bytes(intact.data(), n, poison_, origin);
+    if (band == intact) return;
     for (std::size_t k = 0; k < n; ++k) {
       const std::size_t i = sign > 0 ? k : n - 1 - k;  // report the byte nearest to the payload
       if (band[i] != poison_byte(poison_, origin + i)) {
