@@ -106,9 +106,9 @@ class MaskTopkIds final : public Op {
     list.push_back(contract("count_size", "the count is one number", "num_token_non_padded", [](Call& call) {
       call.arg("num_token_non_padded").tensor() = HostTensor::make(DType::kI32, {2});
     }));
-    list.push_back(
+    list.push_back(device_only(
         contract("count_device_i64", "a 64-bit count on the device is refused, not truncated", "num_token_non_padded",
-                 [](Call& call) { call.arg("num_token_non_padded").tensor() = HostTensor::make(DType::kI64, {1}); }));
+                 [](Call& call) { call.arg("num_token_non_padded").tensor() = HostTensor::make(DType::kI64, {1}); })));
     list.push_back(
         contract("count_dtype", "a count that is no integer is refused", "num_token_non_padded", [](Call& call) {
           call.arg("num_token_non_padded").tensor() = HostTensor::make(DType::kF32, {1});
