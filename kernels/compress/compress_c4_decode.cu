@@ -1,0 +1,103 @@
+/// compress_c4_decode: each request's newest token goes to the state; where it completes a group, so does its entry.
+///
+///     decode(kv_buffer, kv_input, kv_output, ape, plan_d)
+///
+/// | argument  | shape          | dtype   | |
+/// |-----------|----------------|---------|-|
+/// | kv_buffer | [pages, 4, 4H] | float32 | in place; H is 128 or 512 |
+/// | kv_input  | [B, 4H]        | float32 | row of each request's token: kv overlap, kv own, score overlap, score own |
+/// | kv_output | [B, H]         | float32 | out; written where the request's length is a multiple of 4 |
+/// | ape       | [8, H]         | float32 | bias of the scores by place in the window |
+/// | plan_d    | [B, 16]        | uint8   | DecodePlan |
+///
+/// All contiguous, on one device, 16-byte aligned. Column by column, an entry is the softmax-weighted mean of the eight
+/// tokens up to the newest. Rows that a plan names must exist and be different. B = 0 returns at once.
+
+#include "abi/entry.h"
+#include "kernels/common/launch.h"
+#include "kernels/compress/c4_window.cuh"
+#include "layout/compress_plan.h"
+
+namespace dsv4 {
+namespace {
+
+struct DecodeParams {
+  float* state;
+  const float* input;
+  float* output;
+  const float* ape;
+  const layout::DecodePlan* plan;
+  std::uint32_t requests;
+};
+
+template <int kHeadDim>
+__global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_constant__ DecodeParams p) {
+  using Place = C4Place<kHeadDim>;
+  const Place place;
+  wait_for_previous_kernel();
+  if (place.unit >= p.requests) return;
+  const layout::DecodePlan plan = p.plan[place.unit];
+
+  // A lane stores the four blocks of its own columns, so the window below reads nothing that another lane writes.
+  const float* newest = p.input + static_cast<std::int64_t>(place.unit) * Place::kRow + place.column;
+  float* kept = p.state + static_cast<std::int64_t>(plan.write_loc) * Place::kRow + place.column;
+  Columns block[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) block[i].load(newest + i * kHeadDim);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) block[i].store(kept + i * kHeadDim);
+  if (plan.seq_len % kGroup != 0) {
+    allow_next_kernel();
+    return;
+  }
+
+  const float* state = p.state + place.column;
+  const float* group_before = state + static_cast<std::int64_t>(plan.read_page_0) * kGroup * Place::kRow;
+  const float* group = state + static_cast<std::int64_t>(plan.read_page_1) * kGroup * Place::kRow;
+  C4Window<kHeadDim> window;
+  const bool first_group = plan.seq_len <= kGroup;
+#pragma unroll
+  for (int i = 0; i < kWindow - 1; ++i) {
+    if (i < kGroup && first_group) {
+      window.absent(i);
+    } else {
+      window.load(i, (i < kGroup ? group_before : group) + i % kGroup * Place::kRow);
+    }
+  }
+  window.kv[kWindow - 1] = block[1];  // the newest token itself, still in registers
+  window.score[kWindow - 1] = block[3];
+  const Columns out = window.mean(p.ape + place.column);
+  allow_next_kernel();
+  out.store(p.output + static_cast<std::int64_t>(place.unit) * kHeadDim + place.column);
+}
+
+template <int kHeadDim>
+void launch(const DecodeParams& params, DLDevice device) {
+  Launch{.name = "compress_c4_decode",
+         .device = device,
+         .grid = grid_of(C4Place<kHeadDim>::blocks(params.requests), "compress_c4_decode"),
+         .block = dim3(kC4Threads)}(decode_kernel<kHeadDim>, params);
+}
+
+void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
+  ArgumentCheck check("compress_c4_decode");
+  Size requests("requests");
+  const C4Tensors t = check_c4_tensors(check, kv_buffer, kv_input, kv_output, ape, requests, requests);
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(layout::DecodePlan));
+  check.tensor("plan_d", plan_d).dtype({kUint8}).shape({requests, kBytes}).on_cuda().contiguous().aligned(kBytes);
+  check.require(requests.value() <= 0x7FFFFFFF, "plan_d", "more than 2^31 - 1 rows");
+  if (requests.value() == 0) return;
+
+  const DecodeParams params{.state = t.state,
+                            .input = t.input,
+                            .output = t.output,
+                            .ape = t.ape,
+                            .plan = data_of<const layout::DecodePlan>(plan_d),
+                            .requests = static_cast<std::uint32_t>(requests.value())};
+  t.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
+}
+
+}  // namespace
+}  // namespace dsv4
+
+DSV4_ENTRY(decode, dsv4::decode, "compress_c4_decode", "compress_c4_decode/1", "dtype=f32");

@@ -1,0 +1,146 @@
+/// compress_c4_prefill: the compressed entries that a prefill batch completes, and the rows that it keeps.
+///
+///     prefill(kv_buffer, kv_input, kv_output, ape, plan_c, plan_w)
+///
+/// | argument  | shape         | dtype   | |
+/// |-----------|---------------|---------|-|
+/// | kv_buffer | [pages, 4, 4H] | float32 | in place; H is 128 or 512 |
+/// | kv_input  | [N, 4H]       | float32 | rows of the batch's tokens: kv overlap, kv own, score overlap, score own |
+/// | kv_output | [n_c, H]      | float32 | out; row k belongs to plan_c[k] |
+/// | ape       | [8, H]        | float32 | bias of the scores by place in the window |
+/// | plan_c    | [n_c, 16]     | uint8   | CompressPlan |
+/// | plan_w    | [n_w, 8]      | uint8   | WritePlan, n_w <= N |
+///
+/// All contiguous, on one device, 16-byte aligned. Column by column, an entry is the softmax-weighted mean of the eight
+/// tokens up to its own; the first `buffer_len` of them come from the state as it was before the call, which is why the
+/// rows are written by a second launch. Rows of sentinels are left alone. A plan is data: rows it names must exist.
+
+#include "abi/entry.h"
+#include "kernels/common/launch.h"
+#include "kernels/compress/c4_window.cuh"
+#include "layout/compress_plan.h"
+
+namespace dsv4 {
+namespace {
+
+struct PrefillParams {
+  float* state;
+  const float* input;
+  float* output;
+  const float* ape;
+  const layout::CompressPlan* plan_c;
+  const layout::WritePlan* plan_w;
+  std::uint32_t entries;
+  std::uint32_t writes;
+};
+
+template <int kHeadDim>
+__global__ void __launch_bounds__(kC4Threads, 4) compress_kernel(const __grid_constant__ PrefillParams p) {
+  using Place = C4Place<kHeadDim>;
+  const Place place;
+  wait_for_previous_kernel();
+  if (place.unit >= p.entries) return;
+  const layout::CompressPlan plan = p.plan_c[place.unit];
+  if (plan.seq_len == layout::kNoEntry) return;
+
+  const float* state = p.state + place.column;
+  const float* group_before = state + static_cast<std::int64_t>(plan.read_page_0) * kGroup * Place::kRow;
+  const float* group = state + static_cast<std::int64_t>(plan.read_page_1) * kGroup * Place::kRow;
+  // Row of window entry i in the batch, were it there; before the first row where entry i comes from the state.
+  const float* batch =
+      p.input + place.column + (static_cast<std::int64_t>(plan.ragged_id) - (kWindow - 1)) * Place::kRow;
+  C4Window<kHeadDim> window;
+  const bool first_group = plan.seq_len <= kGroup;
+#pragma unroll
+  for (int i = 0; i < kWindow; ++i) {
+    if (i < kGroup && first_group) {
+      window.absent(i);
+    } else {
+      const float* page = i < kGroup ? group_before : group;
+      window.load(i, i < plan.buffer_len ? page + i % kGroup * Place::kRow : batch + i * Place::kRow);
+    }
+  }
+  const Columns out = window.mean(p.ape + place.column);
+  allow_next_kernel();
+  out.store(p.output + static_cast<std::int64_t>(place.unit) * kHeadDim + place.column);
+}
+
+/// A warp copies a contiguous 512 floats, the four accesses of a lane 512 bytes apart.
+template <int kHeadDim>
+__global__ void __launch_bounds__(kC4Threads) write_kernel(const __grid_constant__ PrefillParams p) {
+  using Place = C4Place<kHeadDim>;
+  const Place place;
+  wait_for_previous_kernel();
+  allow_next_kernel();
+  if (place.unit >= p.writes) return;
+  const layout::WritePlan plan = p.plan_w[place.unit];
+  if (plan.ragged_id == layout::kNoEntry || plan.write_loc < 0) return;
+
+  const std::uint32_t lane = threadIdx.x % kWarpLanes * kLaneColumns;
+  const std::uint32_t first = (place.column - lane) * 4 + lane;
+  const float* from = p.input + static_cast<std::int64_t>(plan.ragged_id) * Place::kRow + first;
+  float* to = p.state + static_cast<std::int64_t>(plan.write_loc) * Place::kRow + first;
+  Columns part[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) part[i].load(from + i * kWarpColumns);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) part[i].store(to + i * kWarpColumns);
+}
+
+template <int kHeadDim>
+void launch(const PrefillParams& params, DLDevice device) {
+  using Place = C4Place<kHeadDim>;
+  const dim3 block(kC4Threads);
+  if (params.entries > 0) {
+    Launch{.name = "compress_c4_prefill",
+           .device = device,
+           .grid = grid_of(Place::blocks(params.entries), "compress_c4_prefill"),
+           .block = block}(compress_kernel<kHeadDim>, params);
+  }
+  if (params.writes > 0) {
+    Launch{.name = "compress_c4_prefill",
+           .device = device,
+           .grid = grid_of(Place::blocks(params.writes), "compress_c4_prefill"),
+           .block = block}(write_kernel<kHeadDim>, params);
+  }
+}
+
+void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_c,
+             TensorView plan_w) {
+  ArgumentCheck check("compress_c4_prefill");
+  Size tokens("tokens"), entries("entries"), writes("rows to keep");
+  const C4Tensors t = check_c4_tensors(check, kv_buffer, kv_input, kv_output, ape, tokens, entries);
+  constexpr auto kEntryBytes = static_cast<std::int64_t>(sizeof(layout::CompressPlan));
+  constexpr auto kWriteBytes = static_cast<std::int64_t>(sizeof(layout::WritePlan));
+  check.tensor("plan_c", plan_c)
+      .dtype({kUint8})
+      .shape({entries, kEntryBytes})
+      .on_cuda()
+      .contiguous()
+      .aligned(kEntryBytes);
+  check.tensor("plan_w", plan_w)
+      .dtype({kUint8})
+      .shape({writes, kWriteBytes})
+      .on_cuda()
+      .contiguous()
+      .aligned(kWriteBytes);
+  check.require(writes.value() <= tokens.value(), "plan_w",
+                "keeps " + std::to_string(writes.value()) + " rows of a batch of " + std::to_string(tokens.value()));
+  check.require(entries.value() <= 0x7FFFFFFF, "plan_c", "more than 2^31 - 1 rows");
+  check.require(writes.value() <= 0x7FFFFFFF, "plan_w", "more than 2^31 - 1 rows");
+
+  const PrefillParams params{.state = t.state,
+                             .input = t.input,
+                             .output = t.output,
+                             .ape = t.ape,
+                             .plan_c = data_of<const layout::CompressPlan>(plan_c),
+                             .plan_w = data_of<const layout::WritePlan>(plan_w),
+                             .entries = static_cast<std::uint32_t>(entries.value()),
+                             .writes = static_cast<std::uint32_t>(writes.value())};
+  t.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
+}
+
+}  // namespace
+}  // namespace dsv4
+
+DSV4_ENTRY(prefill, dsv4::prefill, "compress_c4_prefill", "compress_c4_prefill/1", "dtype=f32");

@@ -1,0 +1,34 @@
+/// plan_decode: the V2 plan of a decode step, with state rows that follow the sliding-window cache.
+///
+///     plan_decode(req_pool_indices, req_to_token, full_to_swa, seq_lens, compress_ratio, swa_page_size, ring_size) ->
+///     plan_d
+///
+/// | argument         | shape         | dtype | |
+/// |------------------|---------------|-------|-|
+/// | req_pool_indices | [B]           | int64 | row of each request in req_to_token |
+/// | req_to_token     | [requests, T] | int32 | cache slot of each position |
+/// | full_to_swa      | [slots]       | int64 | its slot in the sliding-window cache |
+/// | seq_lens         | [B]           | int64 | length of each request with its new token, at least 1 |
+/// | plan_d           | [B, 16]       | uint8 | returned: DecodePlan, all fields of every row filled |
+///
+/// compress_ratio 4 or 128 divides ring_size, which divides swa_page_size. All tensors are on the device. B = 0 returns
+/// an empty plan. A length of 0 cannot be refused here; its row is the one of length 1 with `seq_len` 0.
+
+#include "abi/entry.h"
+#include "kernels/compress/decode_plan.cuh"
+
+namespace dsv4 {
+namespace {
+
+Tensor plan_decode(TensorView req_pool_indices, TensorView req_to_token, TensorView full_to_swa, TensorView seq_lens,
+                   std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
+  ArgumentCheck check("plan_decode");
+  check_ratio(check, compress_ratio);
+  const SwaAddress address = swa_address(check, req_to_token, full_to_swa, compress_ratio, swa_page_size, ring_size);
+  return make_decode_plan(check, "plan_decode", req_pool_indices, seq_lens, compress_ratio, address);
+}
+
+}  // namespace
+}  // namespace dsv4
+
+DSV4_ENTRY(plan_decode, dsv4::plan_decode, "plan_decode", "plan_decode/1", "");

@@ -1,0 +1,29 @@
+/// plan_decode_legacy: the V2 plan of a decode step, with state rows that belong to the request.
+///
+///     plan_decode_legacy(req_pool_indices, seq_lens, compress_ratio) -> plan_d
+///
+/// | argument         | shape   | dtype | |
+/// |------------------|---------|-------|-|
+/// | req_pool_indices | [B]     | int64 | ring of each request: 8 rows at ratio 4, 128 at ratio 128 |
+/// | seq_lens         | [B]     | int64 | length of each request with its new token, at least 1 |
+/// | plan_d           | [B, 16] | uint8 | returned: DecodePlan, all fields of every row filled |
+///
+/// All tensors are on the device. B = 0 returns an empty plan.
+
+#include "abi/entry.h"
+#include "kernels/compress/decode_plan.cuh"
+
+namespace dsv4 {
+namespace {
+
+Tensor plan_decode_legacy(TensorView req_pool_indices, TensorView seq_lens, std::int64_t compress_ratio) {
+  ArgumentCheck check("plan_decode_legacy");
+  check_ratio(check, compress_ratio);
+  return make_decode_plan(check, "plan_decode_legacy", req_pool_indices, seq_lens, compress_ratio,
+                          ring_address(compress_ratio));
+}
+
+}  // namespace
+}  // namespace dsv4
+
+DSV4_ENTRY(plan_decode_legacy, dsv4::plan_decode_legacy, "plan_decode_legacy", "plan_decode_legacy/1", "");

@@ -1,0 +1,55 @@
+/// plan_prefill: the V2 plan of a prefill batch, with state rows that follow the sliding-window cache.
+///
+///     plan_prefill(req_pool_indices, req_to_token, full_to_swa, seq_lens, extend_lens, pin_buffer, num_q_tokens,
+///                  compress_ratio, swa_page_size, ring_size, use_cuda_graph) -> (plan_c, plan_w)
+///
+/// | argument              | shape            | dtype | |
+/// |-----------------------|------------------|-------|-|
+/// | req_pool_indices      | [B]              | int64 | row of each request in req_to_token |
+/// | req_to_token          | [requests, T]    | int32 | cache slot of each position |
+/// | full_to_swa           | [slots]          | int64 | its slot in the sliding-window cache |
+/// | seq_lens, extend_lens | [B]              | int64 | length of each request, and how much of it is in the batch;
+/// both on the device or both on the host | | pin_buffer            | [>= 24 num_q]    | uint8 | host scratch, pinned;
+/// unused (may be empty) with lengths on the device | | plan_c                | [n_c, 16]        | uint8 | returned:
+/// CompressPlan of each token that completes an entry | | plan_w                | [n_w, 8]         | uint8 | returned:
+/// WritePlan of each token whose row is kept |
+///
+/// B <= num_q_tokens <= 65535; compress_ratio 4 or 128 divides ring_size, which divides swa_page_size. Kept are the
+/// tokens from min(first live position, length - pad) on, pad = min(ring_size - compress_ratio, 4), and at ratio 4 the
+/// last four of each cache page. Both plans are in token order.
+///
+/// Lengths on the host are checked (each extend in 1 ... length, sum num_q_tokens) and give exact sizes unless
+/// use_cuda_graph. Lengths on the device give num_q_tokens rows, sentinels last; a request may have no token, and
+/// tokens that the lengths claim beyond num_q_tokens are left out.
+
+#include "abi/entry.h"
+#include "kernels/compress/prefill_plan.cuh"
+#include "kernels/compress/state_address.cuh"
+
+namespace dsv4 {
+namespace {
+
+/// Draft tokens of a verify step that may be taken back.
+constexpr std::int64_t kMaxDraftTokens = 4;
+
+PrefillPlans plan_prefill(TensorView req_pool_indices, TensorView req_to_token, TensorView full_to_swa,
+                          TensorView seq_lens, TensorView extend_lens, TensorView pin_buffer, std::int64_t num_q_tokens,
+                          std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size,
+                          bool use_cuda_graph) {
+  ArgumentCheck check("plan_prefill");
+  check_ratio(check, compress_ratio);
+  const SwaAddress address = swa_address(check, req_to_token, full_to_swa, compress_ratio, swa_page_size, ring_size);
+  const PrefillPlanCall call = check_prefill_call(check, "plan_prefill", req_pool_indices, seq_lens, extend_lens,
+                                                  pin_buffer, num_q_tokens, use_cuda_graph, /*device_lengths=*/true);
+  const bool overlapping = compress_ratio == 4;
+  const SetRule rule{.ratio = static_cast<std::int32_t>(compress_ratio),
+                     .overlap = overlapping ? 4 : 0,
+                     .pad = static_cast<std::int32_t>(std::min(ring_size - compress_ratio, kMaxDraftTokens)),
+                     .tail_page = overlapping ? static_cast<std::int32_t>(swa_page_size) : 0};
+  return make_prefill_plans(check, call, rule, address);
+}
+
+}  // namespace
+}  // namespace dsv4
+
+DSV4_ENTRY(plan_prefill, dsv4::plan_prefill, "plan_prefill", "plan_prefill/1", "");

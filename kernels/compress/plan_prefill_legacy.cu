@@ -1,0 +1,41 @@
+/// plan_prefill_legacy: the V2 plan of a prefill batch, with state rows that belong to the request.
+///
+///     plan_prefill_legacy(req_pool_indices, seq_lens, extend_lens, pin_buffer, num_q_tokens, compress_ratio,
+///                         use_cuda_graph) -> (plan_c, plan_w)
+///
+/// | argument              | shape         | dtype | |
+/// |-----------------------|---------------|-------|-|
+/// | req_pool_indices      | [B]           | int64 | ring of each request |
+/// | seq_lens, extend_lens | [B]           | int64 | on the host: length of each request, and how much of it is in the
+/// batch | | pin_buffer            | [>= 24 num_q] | uint8 | host scratch, pinned | | plan_c                | [n_c, 16]
+/// | uint8 | returned: CompressPlan of each token that completes an entry | | plan_w                | [n_w, 8]      |
+/// uint8 | returned: WritePlan of each token from the first live position on |
+///
+/// A request owns 8 rows at ratio 4 (two pages in turn) and 128 at ratio 128. Both plans are in token order, with exact
+/// sizes unless use_cuda_graph: then num_q_tokens rows, sentinels last.
+
+#include "abi/entry.h"
+#include "kernels/compress/prefill_plan.cuh"
+#include "kernels/compress/state_address.cuh"
+
+namespace dsv4 {
+namespace {
+
+PrefillPlans plan_prefill_legacy(TensorView req_pool_indices, TensorView seq_lens, TensorView extend_lens,
+                                 TensorView pin_buffer, std::int64_t num_q_tokens, std::int64_t compress_ratio,
+                                 bool use_cuda_graph) {
+  ArgumentCheck check("plan_prefill_legacy");
+  check_ratio(check, compress_ratio);
+  const PrefillPlanCall call = check_prefill_call(check, "plan_prefill_legacy", req_pool_indices, seq_lens, extend_lens,
+                                                  pin_buffer, num_q_tokens, use_cuda_graph, /*device_lengths=*/false);
+  const SetRule rule{.ratio = static_cast<std::int32_t>(compress_ratio),
+                     .overlap = compress_ratio == 4 ? 4 : 0,
+                     .pad = 0,
+                     .tail_page = 0};
+  return make_prefill_plans(check, call, rule, ring_address(compress_ratio));
+}
+
+}  // namespace
+}  // namespace dsv4
+
+DSV4_ENTRY(plan_prefill_legacy, dsv4::plan_prefill_legacy, "plan_prefill_legacy", "plan_prefill_legacy/1", "");

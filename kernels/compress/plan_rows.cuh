@@ -1,0 +1,139 @@
+/// From row to token: each thread fills one row of the two plans of a batch, on the device.
+///
+/// Rows are numbered in token order. Every block sums the requests' row counts, a tile of one request per thread at a
+/// time; a row that falls into the tile finds its request by bisection and its token in closed form. So the plan has
+/// one order, no atomics, one launch, any number of requests, and no row beyond its end is ever written, whatever the
+/// lengths say.
+#pragma once
+
+#include "kernels/compress/batch_sets.cuh"
+
+namespace dsv4 {
+
+/// Lengths in device memory, and the rule.
+struct PlanBatch {
+  const std::int64_t* seq_lens;     ///< [requests]
+  const std::int64_t* extend_lens;  ///< [requests]
+  std::int32_t requests;
+  std::uint32_t query_tokens;  ///< rows of the batch; tokens that the lengths claim beyond it are left out
+  SetRule rule;
+
+  DSV4_DEVICE RequestSets sets(std::int32_t request) const {
+    return request_sets(rule, seq_lens[request], extend_lens[request]);
+  }
+};
+
+/// A token that a plan row names.
+struct PlanToken {
+  std::int32_t request;
+  std::int32_t position;
+  std::uint32_t ragged;
+  std::int32_t window_before_batch;
+};
+
+/// Rows taken by some requests. 64 bits: lengths on a device may claim anything.
+struct RowCounts {
+  unsigned long long entries = 0;
+  unsigned long long kept = 0;
+  unsigned long long tokens = 0;
+
+  DSV4_DEVICE void add(const RowCounts& other) {
+    entries += other.entries;
+    kept += other.kept;
+    tokens += other.tokens;
+  }
+};
+
+/// Sum over this thread and all before it in the block. `warp_sums` may be used again after the next barrier.
+template <int kThreads>
+DSV4_DEVICE RowCounts block_inclusive_sum(RowCounts sum, RowCounts* warp_sums) {
+  const int lane = static_cast<int>(threadIdx.x % kWarpLanes);
+  const int warp = static_cast<int>(threadIdx.x / kWarpLanes);
+#pragma unroll
+  for (int offset = 1; offset < static_cast<int>(kWarpLanes); offset *= 2) {
+    const RowCounts below{__shfl_up_sync(kAllLanes, sum.entries, offset), __shfl_up_sync(kAllLanes, sum.kept, offset),
+                          __shfl_up_sync(kAllLanes, sum.tokens, offset)};
+    if (lane >= offset) sum.add(below);
+  }
+  if (lane == static_cast<int>(kWarpLanes) - 1) warp_sums[warp] = sum;
+  __syncthreads();
+  for (int w = 0; w < warp; ++w) sum.add(warp_sums[w]);
+  return sum;
+}
+
+/// Fills row `row` of both plans; all threads of the block take part. A Writer has `entry_rows` and `kept_rows`, the
+/// sizes of the plans, and `entry(row, token)`, `no_entry(row)`, `kept(row, token)`, `not_kept(row)`.
+template <int kThreads, class Writer>
+DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const Writer& writer) {
+  __shared__ RowCounts warp_sums[kThreads / kWarpLanes];
+  __shared__ RowCounts ends[kThreads];  // rows taken up to and with each request of the tile
+  bool entry_open = row < writer.entry_rows;
+  bool kept_open = row < writer.kept_rows;
+  RowCounts before;  // by the tiles so far
+
+  for (std::int32_t tile = 0; tile < batch.requests; tile += kThreads) {
+    RowCounts own;
+    if (tile + static_cast<std::int32_t>(threadIdx.x) < batch.requests) {
+      const RequestSets sets = batch.sets(tile + static_cast<std::int32_t>(threadIdx.x));
+      own.entries = static_cast<unsigned long long>(sets.entries);
+      own.kept = static_cast<unsigned long long>(sets.kept);
+      own.tokens = static_cast<unsigned long long>(sets.tokens);
+    }
+    RowCounts end = block_inclusive_sum<kThreads>(own, warp_sums);
+    end.add(before);
+    ends[threadIdx.x] = end;
+    __syncthreads();
+
+    const auto find = [&](auto count) {  // first request of the tile whose end lies above the row
+      int low = 0, high = kThreads - 1;
+      while (low < high) {
+        const int middle = (low + high) / 2;
+        if (ends[middle].*count > row) {
+          high = middle;
+        } else {
+          low = middle + 1;
+        }
+      }
+      return low;
+    };
+    const auto token = [&](int found, const RequestSets& sets, std::int32_t position, unsigned long long base) {
+      const unsigned long long ragged = base + static_cast<unsigned long long>(position - sets.prefix);
+      return PlanToken{tile + found, position,
+                       ragged < batch.query_tokens ? static_cast<std::uint32_t>(ragged) : batch.query_tokens,
+                       sets.window_before_batch(position)};
+    };
+    const RowCounts last = ends[kThreads - 1];
+    if (entry_open && row < last.entries) {
+      entry_open = false;
+      const int found = find(&RowCounts::entries);
+      const RowCounts start = found == 0 ? before : ends[found - 1];
+      const RequestSets sets = batch.sets(tile + found);
+      const std::int32_t position = sets.entry_position(static_cast<std::int32_t>(row - start.entries));
+      const PlanToken named = token(found, sets, position, start.tokens);
+      if (named.ragged < batch.query_tokens) {
+        writer.entry(row, named);
+      } else {
+        writer.no_entry(row);
+      }
+    }
+    if (kept_open && row < last.kept) {
+      kept_open = false;
+      const int found = find(&RowCounts::kept);
+      const RowCounts start = found == 0 ? before : ends[found - 1];
+      const RequestSets sets = batch.sets(tile + found);
+      const std::int32_t position = sets.kept_position(static_cast<std::int32_t>(row - start.kept));
+      const PlanToken named = token(found, sets, position, start.tokens);
+      if (named.ragged < batch.query_tokens) {
+        writer.kept(row, named);
+      } else {
+        writer.not_kept(row);
+      }
+    }
+    before = last;
+    __syncthreads();  // the next tile overwrites both arrays
+  }
+  if (entry_open) writer.no_entry(row);
+  if (kept_open) writer.not_kept(row);
+}
+
+}  // namespace dsv4

@@ -1,0 +1,182 @@
+/// The V2 prefill planners: checks, sizes, and the one kernel that makes both plans with their addresses resolved.
+#pragma once
+
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/container/tuple.h>
+#include <tvm/ffi/extra/c_env_api.h>
+
+#include <algorithm>
+
+#include "kernels/common/check.h"
+#include "kernels/common/launch.h"
+#include "kernels/compress/plan_rows.cuh"
+#include "layout/compress_plan.h"
+
+namespace dsv4 {
+
+using ::tvm::ffi::Tensor;
+using PrefillPlans = ::tvm::ffi::Tuple<Tensor, Tensor>;
+
+/// A CompressPlan numbers tokens by 16 bits.
+inline constexpr std::int64_t kMaxQueryTokens = 65535;
+
+inline constexpr std::int64_t kPinBytesPerToken = sizeof(layout::CompressPlan) + sizeof(layout::WritePlan);
+
+inline Tensor new_tensor(std::int64_t rows, std::int64_t columns, DLDataType dtype, DLDevice device) {
+  const std::int64_t shape[] = {rows, columns};
+  return Tensor::FromEnvAlloc(TVMFFIEnvTensorAlloc, ::tvm::ffi::ShapeView(shape, 2), dtype, device);
+}
+
+/// Writes the rows of both plans.
+template <class Address>
+struct PrefillPlanWriter {
+  layout::CompressPlan* compress;
+  layout::WritePlan* write;
+  std::uint32_t entry_rows;
+  std::uint32_t kept_rows;
+  const std::int64_t* request_ids;
+  std::int32_t ratio;
+  Address address;
+
+  DSV4_DEVICE void entry(std::uint32_t row, const PlanToken& token) const {
+    const std::int64_t request_id = request_ids[token.request];
+    const std::int32_t before = token.position > ratio ? token.position - ratio : 0;
+    compress[row] = {static_cast<std::uint32_t>(token.position + 1), static_cast<std::uint16_t>(token.ragged),
+                     static_cast<std::uint16_t>(token.window_before_batch), address.row(request_id, before) / ratio,
+                     address.row(request_id, token.position) / ratio};
+  }
+  DSV4_DEVICE void no_entry(std::uint32_t row) const { compress[row] = {layout::kNoEntry, 0, 0, -1, -1}; }
+  DSV4_DEVICE void kept(std::uint32_t row, const PlanToken& token) const {
+    write[row] = {token.ragged, address.row(request_ids[token.request], token.position)};
+  }
+  DSV4_DEVICE void not_kept(std::uint32_t row) const { write[row] = {layout::kNoEntry, -1}; }
+};
+
+inline constexpr int kPlanThreads = 256;
+
+template <class Address>
+__global__ void __launch_bounds__(kPlanThreads)
+    prefill_plan_kernel(const __grid_constant__ PlanBatch batch,
+                        const __grid_constant__ PrefillPlanWriter<Address> writer) {
+  wait_for_previous_kernel();
+  allow_next_kernel();
+  fill_plan_row<kPlanThreads>(batch, blockIdx.x * kPlanThreads + threadIdx.x, writer);
+}
+
+/// What a planner was called with, its tensors checked.
+struct PrefillPlanCall {
+  const char* op;
+  DLDevice device;
+  const std::int64_t* request_ids;
+  const std::int64_t* seq_lens;     ///< on the device or on the host
+  const std::int64_t* extend_lens;  ///< at the same place
+  bool lengths_on_host;
+  void* pin_buffer;  ///< host memory, at least kPinBytesPerToken a query token, if the lengths are on the host
+  std::int64_t requests;
+  std::int64_t query_tokens;
+  bool padded;  ///< query_tokens rows each, whatever the batch needs
+};
+
+/// Refuses lengths on the host that are no batch of `query_tokens` rows; else the rows that its plans need.
+inline std::pair<std::int64_t, std::int64_t> count_rows(const ArgumentCheck& check, const PrefillPlanCall& call,
+                                                        const SetRule& rule) {
+  std::int64_t entries = 0, kept = 0, tokens = 0;
+  for (std::int64_t b = 0; b < call.requests; ++b) {
+    const std::int64_t length = call.seq_lens[b], extend = call.extend_lens[b];
+    const std::string index = "[" + std::to_string(b) + "] = ";
+    check.require(length <= 0x7FFFFFFF, "seq_lens", index + std::to_string(length) + " exceeds 31 bits");
+    check.require(
+        extend > 0 && extend <= length, "extend_lens",
+        index + std::to_string(extend) + " must be at least 1 and at most the length, " + std::to_string(length));
+    const RequestSets sets = request_sets(rule, length, extend);
+    entries += sets.entries;
+    kept += sets.kept;
+    tokens += extend;
+  }
+  check.require(tokens == call.query_tokens, "extend_lens",
+                "must sum to num_q_tokens " + std::to_string(call.query_tokens) + ", got " + std::to_string(tokens));
+  return {entries, kept};
+}
+
+/// Makes both plans on the device. Lengths on the host go there through the pinned buffer, asynchronously: it must not
+/// be written before the stream has passed this point.
+template <class Address>
+PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCall& call, const SetRule& rule,
+                                const Address& address) {
+  std::int64_t entry_rows = call.query_tokens, kept_rows = call.query_tokens;
+  if (call.lengths_on_host) {
+    const auto [entries, kept] = count_rows(check, call, rule);
+    if (!call.padded) {
+      entry_rows = entries;
+      kept_rows = kept;
+    }
+  }
+  Tensor compress = new_tensor(entry_rows, sizeof(layout::CompressPlan), kUint8, call.device);
+  Tensor write = new_tensor(kept_rows, sizeof(layout::WritePlan), kUint8, call.device);
+  if (entry_rows == 0 && kept_rows == 0) return PrefillPlans(std::move(compress), std::move(write));
+
+  PlanBatch batch{call.seq_lens, call.extend_lens, static_cast<std::int32_t>(call.requests),
+                  static_cast<std::uint32_t>(call.query_tokens), rule};
+  Tensor lengths;  // lives until the kernel is in the stream; an allocator of the environment is ordered by it
+  if (call.lengths_on_host) {
+    const std::size_t bytes = static_cast<std::size_t>(call.requests) * sizeof(std::int64_t);
+    auto* staged = static_cast<char*>(call.pin_buffer);  // 16 bytes a request, at least 24 are there
+    std::memcpy(staged, call.seq_lens, bytes);
+    std::memcpy(staged + bytes, call.extend_lens, bytes);
+    lengths = new_tensor(2, call.requests, kInt64, call.device);
+    const DeviceScope scope(call.device.device_id);
+    throw_on_cuda_error(
+        cudaMemcpyAsync(lengths.data_ptr(), staged, 2 * bytes, cudaMemcpyHostToDevice, current_stream(call.device)),
+        call.op);
+    batch.seq_lens = static_cast<const std::int64_t*>(lengths.data_ptr());
+    batch.extend_lens = batch.seq_lens + call.requests;
+  }
+  const PrefillPlanWriter<Address> writer{static_cast<layout::CompressPlan*>(compress.data_ptr()),
+                                          static_cast<layout::WritePlan*>(write.data_ptr()),
+                                          static_cast<std::uint32_t>(entry_rows),
+                                          static_cast<std::uint32_t>(kept_rows),
+                                          call.request_ids,
+                                          rule.ratio,
+                                          address};
+  const std::int64_t blocks = ceil_div<std::int64_t>(std::max(entry_rows, kept_rows), kPlanThreads);
+  Launch{.name = call.op,
+         .device = call.device,
+         .grid = grid_of(blocks, call.op),
+         .block = dim3(kPlanThreads),
+         .overlap_previous = !call.lengths_on_host}(prefill_plan_kernel<Address>, batch, writer);
+  return PrefillPlans(std::move(compress), std::move(write));
+}
+
+/// Checks of the arguments that both planners have. `lengths_on_host` is set from seq_lens where `device_lengths` are
+/// allowed.
+inline PrefillPlanCall check_prefill_call(ArgumentCheck& check, const char* op, const TensorView& req_pool_indices,
+                                          const TensorView& seq_lens, const TensorView& extend_lens,
+                                          const TensorView& pin_buffer, std::int64_t num_q_tokens, bool use_cuda_graph,
+                                          bool device_lengths) {
+  Size requests("requests");
+  check.tensor("req_pool_indices", req_pool_indices).dtype({kInt64}).shape({requests}).on_cuda().contiguous();
+  const bool on_host = !device_lengths || seq_lens.device().device_type != kDLCUDA;
+  auto seq = check.tensor("seq_lens", seq_lens).dtype({kInt64}).shape({requests}).contiguous();
+  auto extend = check.tensor("extend_lens", extend_lens).dtype({kInt64}).shape({requests}).contiguous();
+  on_host ? seq.on_host() : seq.on_cuda();
+  on_host ? extend.on_host() : extend.on_cuda();
+  check.tensor("pin_buffer", pin_buffer).dtype({kUint8}).shape({kAnySize}).on_host().contiguous();
+  check.require(num_q_tokens >= requests.value() && num_q_tokens <= kMaxQueryTokens, "num_q_tokens",
+                "must be at least the number of requests, " + std::to_string(requests.value()) + ", and at most " +
+                    std::to_string(kMaxQueryTokens) + ", got " + std::to_string(num_q_tokens));
+  check.require(!on_host || pin_buffer.numel() >= num_q_tokens * kPinBytesPerToken, "pin_buffer",
+                "must have at least " + std::to_string(num_q_tokens * kPinBytesPerToken) + " bytes, got " +
+                    std::to_string(pin_buffer.numel()));
+  return {.op = op,
+          .device = check.device(),
+          .request_ids = data_of<const std::int64_t>(req_pool_indices),
+          .seq_lens = data_of<const std::int64_t>(seq_lens),
+          .extend_lens = data_of<const std::int64_t>(extend_lens),
+          .lengths_on_host = on_host,
+          .pin_buffer = data_of<char>(pin_buffer),
+          .requests = requests.value(),
+          .query_tokens = num_q_tokens,
+          .padded = use_cuda_graph || !on_host};
+}
+
+}  // namespace dsv4
