@@ -22,7 +22,7 @@ inline constexpr unsigned kWarpLanes = 32;
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFu;
 
 template <typename T>
-constexpr T ceil_div(T a, T b) {
+__host__ __device__ constexpr T ceil_div(T a, T b) {
   return (a + b - 1) / b;
 }
 

@@ -1,0 +1,268 @@
+/// silu_and_mul_masked_post_quant: SwiGLU of the live rows of a padded expert layout, quantised to E4M3 per 128
+/// columns.
+///
+///     run_u<U>_s<S>_c<C>(input, output, output_scale, masked_m, topk, transposed, swiglu_limit)
+///     U: power-of-two (UE8M0) scales, S: gate and up interleaved, C: clamp by swiglu_limit
+///
+/// | argument     | shape          | dtype    | |
+/// |--------------|----------------|----------|-|
+/// | input        | [E, T, 2D]     | bfloat16 | contiguous |
+/// | output       | [E, T, D]      | E4M3     | contiguous, out |
+/// | output_scale | [E, T, D/128]  | float32  | contiguous, out; if `transposed`: [E, D/512, T] int32, four scale bytes
+/// a word | | masked_m     | [E]            | int32    | contiguous; live rows of each expert, clamped to [0, T] |
+///
+/// Column j of a row: gate at j and up at D + j; with S gate at 16 (j / 8) + j % 8 and up 8 further. With C: L =
+/// swiglu_limit as bfloat16, gate = min(gate, L), up = min(max(up, -L), L), NaN losing to the limit. v = silu(gate) *
+/// up in float32, unrounded. Per group of 128: a = max(1e-10, max |v|, NaN ignored). U: byte = UE8M0(a / 448), code =
+/// E4M3(v * 2^(127 - byte)), and the scale is stored as a power of two or, transposed, as the byte g % 4 of word [e, g
+/// / 4, row]. Else: scale = a / 448 and code = E4M3(v / scale).
+///
+/// Live rows are numbered expert by expert; the first T * topk of them are processed, a surplus is dropped. Everything
+/// else is not written. E = 0 or T * topk = 0 returns at once.
+///
+/// Accepted are D % 256 = 0 (transposed: 512), D <= 8192, E <= 256 and E <= D / 8: one lane per eight columns, one per
+/// expert for the prefix sums. silu uses the hardware's exponential and reciprocal: relative error below
+/// 2^-21.5 + 2^-23.5 max(0, -gate).
+///
+/// Bound by memory: 5 bytes a column. A fixed number of blocks fills the device and strides over the live rows, so
+/// padding costs nothing, the prefix sums are made once per block, and a row's loads are issued before the previous row
+/// is computed.
+
+#include <algorithm>
+
+#include "abi/entry.h"
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+#include "kernels/common/launch.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr int kGroup = 128;
+constexpr int kLaneColumns = 8;
+constexpr int kLanesPerGroup = kGroup / kLaneColumns;
+constexpr int kMaxExperts = 256;
+constexpr int kMaxThreads = 1024;
+constexpr float kMinAmax = 1e-10f;
+
+struct SiluParams {
+  const __nv_bfloat16* input;
+  std::uint8_t* output;
+  void* scale;
+  const std::int32_t* live_rows;
+  std::int64_t max_rows;  ///< T * topk
+  std::int64_t padded_rows;
+  std::int64_t columns;
+  float limit;  ///< already a bfloat16 value
+  int experts;
+  bool transposed;
+  bool interleaved;
+};
+
+template <bool kWide>
+struct GateUp {
+  Pack<__nv_bfloat16, kLaneColumns, kWide> gate;
+  Pack<__nv_bfloat16, kLaneColumns, kWide> up;
+};
+
+/// Fills `ends` with the inclusive prefix sums of the experts' live rows. One lane per expert; all lanes call.
+DSV4_DEVICE void sum_live_rows(const SiluParams& p, std::int64_t* ends) {
+  alignas(16) __shared__ std::int64_t warp_total[kMaxExperts / 32];
+  const int expert = static_cast<int>(threadIdx.x);
+  const int lane = expert % 32;
+  const int warp = expert / 32;
+  std::int64_t sum = 0;
+  if (expert < p.experts) {
+    const std::int64_t m = p.live_rows[expert];
+    sum = m < 0 ? 0 : m > p.padded_rows ? p.padded_rows : m;
+  }
+  if (warp < kMaxExperts / 32) {  // the same for a whole warp
+#pragma unroll
+    for (int offset = 1; offset < 32; offset *= 2) {
+      const std::int64_t lower = __shfl_up_sync(kAllLanes, sum, offset);
+      if (lane >= offset) sum += lower;
+    }
+    if (lane == 31) warp_total[warp] = sum;
+  }
+  __syncthreads();
+  if (expert < p.experts) {
+    for (int w = 0; w < warp; ++w) sum += warp_total[w];
+    ends[expert] = sum;
+  }
+  __syncthreads();
+}
+
+/// The expert of live row `row`: the first whose end lies beyond it.
+DSV4_DEVICE int expert_of(const std::int64_t* ends, int experts, std::int64_t row) {
+  int low = 0;
+  int high = experts - 1;
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    if (ends[middle] > row) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+template <bool kClamp>
+DSV4_DEVICE float silu_and_mul(float gate, float up, float limit) {
+  if constexpr (kClamp) {
+    gate = min_number(gate, limit);
+    up = min_number(max_number(up, -limit), limit);
+  }
+  return __fmul_rn(__fdividef(gate, 1.0f + __expf(-gate)), up);
+}
+
+template <bool kPowerOfTwo, bool kClamp, bool kWide>
+__global__ void __launch_bounds__(kMaxThreads, 1) silu_and_mul_kernel(const __grid_constant__ SiluParams p) {
+  alignas(16) __shared__ std::int64_t ends[kMaxExperts];
+  wait_for_previous_kernel();
+  allow_next_kernel();
+  sum_live_rows(p, ends);
+  const std::int64_t rows = ends[p.experts - 1] < p.max_rows ? ends[p.experts - 1] : p.max_rows;
+
+  const int lane = static_cast<int>(threadIdx.x);
+  const std::int64_t gate_column = p.interleaved ? lane * (2 * kLaneColumns) : lane * kLaneColumns;
+  const std::int64_t up_column = p.interleaved ? gate_column + kLaneColumns : p.columns + gate_column;
+  const int group = lane / kLanesPerGroup;
+
+  int expert = 0;
+  std::int64_t in_expert = 0;  // row inside the expert
+  GateUp<kWide> next;
+  const auto fetch = [&](std::int64_t row) {
+    expert = expert_of(ends, p.experts, row);
+    in_expert = row - (expert == 0 ? 0 : ends[expert - 1]);
+    const __nv_bfloat16* const from = p.input + (expert * p.padded_rows + in_expert) * (2 * p.columns);
+    next.gate.load(from + gate_column);
+    next.up.load(from + up_column);
+  };
+
+  std::int64_t row = blockIdx.x;
+  if (row < rows) fetch(row);
+  while (row < rows) {
+    const GateUp<kWide> x = next;
+    const std::int64_t e = expert;
+    const std::int64_t i = in_expert;
+    row += gridDim.x;
+    if (row < rows) fetch(row);
+
+    float v[kLaneColumns];
+    float amax = kMinAmax;
+#pragma unroll
+    for (int c = 0; c < kLaneColumns; ++c) {
+      v[c] = silu_and_mul<kClamp>(to_float(x.gate.v[c]), to_float(x.up.v[c]), p.limit);
+      amax = max_number(amax, fabsf(v[c]));
+    }
+    amax = lanes_max<kLanesPerGroup>(amax);
+    // Multiplying by the rounded 1/448 or dividing: the byte is the same for every amax (448 = 1.75 * 2^8 leaves no
+    // mantissa near a power of two), and a float32 scale may differ in its last bit.
+    float scale = __fmul_rn(amax, 1.0f / kE4m3Max);
+    float inverse;
+    std::uint32_t byte = 0;
+    if constexpr (kPowerOfTwo) {
+      byte = ue8m0_byte(scale);
+      scale = ue8m0_value(byte);
+      // 2^(127 - byte) for finite groups; a group with an infinity has scale Inf and takes 0, as a reciprocal gives.
+      inverse = byte == 255 ? 0.0f : ue8m0_inverse(byte);
+    } else {
+      inverse = __frcp_rn(scale);
+    }
+    Pack<std::uint16_t, kLaneColumns / 2, kWide> codes;
+#pragma unroll
+    for (int c = 0; c < kLaneColumns / 2; ++c) {
+      codes.v[c] = e4m3_codes(__fmul_rn(v[2 * c], inverse), __fmul_rn(v[2 * c + 1], inverse));
+    }
+    const std::int64_t at = e * p.padded_rows + i;
+    store_bytes<kWide>(p.output + at * p.columns + lane * kLaneColumns, codes);
+    if (lane % kLanesPerGroup == 0) {
+      const std::int64_t groups = p.columns / kGroup;
+      if (kPowerOfTwo && p.transposed) {
+        static_cast<std::uint8_t*>(p.scale)[(e * groups + group / 4 * 4) * p.padded_rows + i * 4 + group % 4] =
+            static_cast<std::uint8_t>(byte);
+      } else {
+        static_cast<float*>(p.scale)[at * groups + group] = scale;
+      }
+    }
+  }
+}
+
+template <bool kPowerOfTwo, bool kInterleaved, bool kClamp>
+void run(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::int64_t topk,
+         bool transposed, double swiglu_limit) {
+  ArgumentCheck check("silu_and_mul_masked_post_quant");
+  Size experts("experts"), padded_rows("rows per expert"), input_columns("2D"), columns("D");
+  check.tensor("input", input).dtype({kBfloat16}).shape({experts, padded_rows, input_columns}).on_cuda().contiguous();
+  check.tensor("output", output).dtype({kFloat8E4m3}).shape({experts, padded_rows, columns}).on_cuda().contiguous();
+  const std::int64_t d = columns.value();
+  check.require(input_columns.value() == 2 * d, "input",
+                "must have twice the columns of 'output': " + std::to_string(2 * d) + ", got " +
+                    std::to_string(input_columns.value()));
+  check.require(!transposed || kPowerOfTwo, "transposed",
+                "needs power-of-two scales, this function makes float32 ones");
+  const std::int64_t multiple = transposed ? 512 : 256;
+  check.require(d > 0 && d % multiple == 0 && d <= kMaxThreads * kLaneColumns, "output",
+                "columns must be a multiple of " + std::to_string(multiple) + " from " + std::to_string(multiple) +
+                    " to " + std::to_string(kMaxThreads * kLaneColumns) + ", got " + std::to_string(d));
+  const std::int64_t max_experts = std::min<std::int64_t>(kMaxExperts, d / kLaneColumns);
+  check.require(experts.value() <= max_experts, "masked_m",
+                "at most " + std::to_string(max_experts) + " experts are supported at " + std::to_string(d) +
+                    " columns, got " + std::to_string(experts.value()));
+  auto scales = check.tensor("output_scale", output_scale);
+  if (transposed) {
+    scales.dtype({kInt32}).shape({experts, static_cast<int>(d / 512), padded_rows});
+  } else {
+    scales.dtype({kFloat32}).shape({experts, padded_rows, static_cast<int>(d / kGroup)});
+  }
+  scales.on_cuda().contiguous();
+  check.tensor("masked_m", masked_m).dtype({kInt32}).shape({experts}).on_cuda().contiguous();
+  check.require(topk >= 0 && topk <= 0xFFFFFFFF, "topk", "must lie in [0, 2^32), got " + std::to_string(topk));
+
+  const std::int64_t max_rows = padded_rows.value() * topk;
+  if (experts.value() == 0 || max_rows == 0) return;
+
+  const SiluParams params{
+      .input = data_of<const __nv_bfloat16>(input),
+      .output = data_of<std::uint8_t>(output),
+      .scale = data_of<void>(output_scale),
+      .live_rows = data_of<const std::int32_t>(masked_m),
+      .max_rows = max_rows,
+      .padded_rows = padded_rows.value(),
+      .columns = d,
+      .limit = __bfloat162float(__float2bfloat16_rn(static_cast<float>(swiglu_limit))),
+      .experts = static_cast<int>(experts.value()),
+      .transposed = transposed,
+      .interleaved = kInterleaved,
+  };
+  const bool wide = is_aligned(input, 16) && is_aligned(output, 8);
+  const auto kernel =
+      wide ? silu_and_mul_kernel<kPowerOfTwo, kClamp, true> : silu_and_mul_kernel<kPowerOfTwo, kClamp, false>;
+  const int threads = static_cast<int>(d / kLaneColumns);
+  // As many blocks as are resident at once (64 registers a thread: 1024 threads), but no more than rows that can be
+  // live.
+  const std::int64_t resident =
+      static_cast<std::int64_t>(multiprocessor_count(check.device())) * (kMaxThreads / threads);
+  const std::int64_t most = std::min(max_rows, experts.value() * padded_rows.value());
+  Launch{.name = "silu_and_mul_masked_post_quant",
+         .device = check.device(),
+         .grid = grid_of(std::min(resident, most), "silu_and_mul_masked_post_quant"),
+         .block = dim3(threads)}(kernel, params);
+}
+
+}  // namespace
+}  // namespace dsv4
+
+#define DSV4_SILU(U, S, C)                                                                                  \
+  DSV4_ENTRY(run_u##U##_s##S##_c##C, (dsv4::run<U == 1, S == 1, C == 1>), "silu_and_mul_masked_post_quant", \
+             "silu_and_mul_masked_post_quant/1", "group=128;ue8m0=" #U ";swizzle=" #S ";clamp=" #C)
+
+DSV4_SILU(0, 0, 0);
+DSV4_SILU(0, 0, 1);
+DSV4_SILU(0, 1, 0);
+DSV4_SILU(0, 1, 1);
+DSV4_SILU(1, 0, 0);
+DSV4_SILU(1, 0, 1);
+DSV4_SILU(1, 1, 0);
+DSV4_SILU(1, 1, 1);

@@ -1,0 +1,307 @@
+/// Exact selection of the k largest of a stream of entries, by one block, in shared memory of fixed size.
+///
+/// An entry is 64 bits: the order key of a score above the complement of its index, so that "larger entry" means
+/// "larger score, and of equal scores the lower index". All entries are different, so the k largest are one definite
+/// set.
+///
+/// The block reads the stream in chunks that fill its registers. It keeps a list of entries that may still be among the
+/// k largest, and a bound below which none can be. A chunk's entries above the bound are appended. Only when they do
+/// not fit, the k largest of list and registers together are found by radix selection, the list shrinks to them, and
+/// the bound rises to the smallest. So ordinary data costs one comparison per score, and adversarial data (ascending
+/// scores, clustered scores, ties) costs one radix selection per chunk: there is no buffer that could overflow.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/device.h"
+
+namespace dsv4::topk {
+
+using Entry = std::uint64_t;
+
+constexpr int kThreads = 512;
+constexpr int kWarps = kThreads / 32;
+constexpr int kBins = 2048;
+constexpr int kBinsPerThread = kBins / kThreads;
+constexpr int kListCapacity = 3072;
+
+/// Order of scores: NaN first (any NaN above +Inf; among them by bits, negative ones last), then by value with
+/// -0 < +0. The usual order-preserving map sends -NaN below -Inf; everything from -Inf to +Inf is moved down to make
+/// room for it below +NaN.
+DSV4_DEVICE std::uint32_t order_key(float score) {
+  const std::uint32_t bits = __float_as_uint(score);
+  const std::uint32_t ordered = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+  if (ordered > 0xFF800000u) return ordered;                // +NaN
+  if (ordered < 0x007FFFFFu) return ordered + 0xFF000002u;  // -NaN, to just above +Inf
+  return ordered - 0x007FFFFFu;                             // -Inf is 0, +Inf is 0xFF000001
+}
+
+DSV4_DEVICE Entry make_entry(std::uint32_t key, std::uint32_t index) {
+  return static_cast<Entry>(key) << 32 | static_cast<std::uint32_t>(~index);
+}
+DSV4_DEVICE std::uint32_t index_of(Entry entry) { return ~static_cast<std::uint32_t>(entry); }
+
+/// Shared memory of a selection of at most `K` entries.
+template <int K>
+struct SelectMemory {
+  static_assert(K < kListCapacity);
+  alignas(16) Entry list[kListCapacity];
+  alignas(16) Entry winners[K];
+  alignas(16) std::uint32_t histogram[kBins];  ///< all zero between passes
+  std::uint32_t warp_total[kWarps];
+  std::uint32_t cursor;
+  struct {
+    std::uint32_t bin;
+    std::uint32_t above;  ///< entries in higher bins
+    std::uint32_t count;  ///< entries in this bin
+  } pick;
+};
+
+/// A chunk of scores in registers.
+struct ScoreChunk {
+  static constexpr int kPerThread = 16;
+  static constexpr int kEntries = kThreads * kPerThread;
+
+  std::uint32_t key[kPerThread];
+  std::uint32_t valid;  ///< bit per register
+  std::uint32_t first;  ///< index of register 0
+
+  /// Loads scores `offset` .. `offset + kEntries` of a part of a row that has `length` scores, the first of them at
+  /// position `begin` of the row. `offset` is such that part + offset is a multiple of 16 bytes; it may lie up to three
+  /// before the part. Groups of four that cross the part's ends are read one by one: nothing outside is touched.
+  DSV4_DEVICE void load(const float* part, int offset, int length, std::uint32_t begin) {
+    const float* const chunk = part + offset;
+    const int low = offset < 0 ? -offset : 0;
+    const int high = length - offset < kEntries ? length - offset : kEntries;
+    first = begin + static_cast<std::uint32_t>(offset) + threadIdx.x * 4;
+    valid = 0;
+#pragma unroll
+    for (int group = 0; group < kPerThread / 4; ++group) {
+      const int at = (group * kThreads + static_cast<int>(threadIdx.x)) * 4;
+      Pack<float, 4, true> four{};
+      if (at >= low && at + 4 <= high) {
+        four.load(chunk + at);
+        valid |= 0xFu << (group * 4);
+      } else {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          if (at + i >= low && at + i < high) {
+            four.v[i] = chunk[at + i];
+            valid |= 1u << (group * 4 + i);
+          }
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i) key[group * 4 + i] = __float_as_uint(four.v[i]);
+    }
+  }
+
+  /// Turns the loaded scores into order keys; apart from `load`, so that a prefetch does not wait for its data.
+  DSV4_DEVICE void convert() {
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) key[i] = order_key(__uint_as_float(key[i]));
+  }
+
+  template <typename Visitor>
+  DSV4_DEVICE void visit(Visitor&& visitor) const {
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) {
+      if ((valid >> i & 1u) != 0) visitor(make_entry(key[i], first + (i / 4) * (kThreads * 4) + i % 4));
+    }
+  }
+};
+
+/// A chunk of entries that earlier selections left in global memory. No entry is 0 (indices stay below 2^31), so 0
+/// marks the registers past the end.
+struct EntryChunk {
+  static constexpr int kPerThread = 8;
+  static constexpr int kEntries = kThreads * kPerThread;
+
+  Entry entry[kPerThread];
+
+  /// Loads entries `base` .. `base + kEntries` of `count`, an even number; `entries` is a multiple of 16 bytes.
+  DSV4_DEVICE void load(const Entry* entries, std::int64_t base, std::int64_t count) {
+#pragma unroll
+    for (int pair = 0; pair < kPerThread / 2; ++pair) {
+      const std::int64_t at = base + (pair * kThreads + static_cast<int>(threadIdx.x)) * 2;
+      Pack<Entry, 2, true> two{};
+      if (at < count) two.load(entries + at);
+      entry[2 * pair] = two.v[0];
+      entry[2 * pair + 1] = two.v[1];
+    }
+  }
+
+  template <typename Visitor>
+  DSV4_DEVICE void visit(Visitor&& visitor) const {
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) {
+      if (entry[i] != 0) visitor(entry[i]);
+    }
+  }
+};
+
+/// No registers: the list alone.
+struct NoChunk {
+  template <typename Visitor>
+  DSV4_DEVICE void visit(Visitor&&) const {}
+};
+
+/// Appends the entries >= bound that `visit` shows to wherever `sink(position, entry)` puts them, from `memory.cursor`
+/// on. Needs a barrier before (cursor set) and after (cursor read).
+template <int K, typename Visit, typename Sink>
+DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Sink&& sink) {
+  std::uint32_t own = 0;
+  visit([&](Entry entry) { own += entry >= bound ? 1u : 0u; });
+  const unsigned lane = threadIdx.x % 32;
+  std::uint32_t through = own;  // of this lane and the lower ones
+#pragma unroll
+  for (unsigned offset = 1; offset < 32; offset *= 2) {
+    const std::uint32_t lower = __shfl_up_sync(kAllLanes, through, offset);
+    if (lane >= offset) through += lower;
+  }
+  std::uint32_t base = 0;
+  if (lane == 31 && through != 0) base = atomicAdd(&memory.cursor, through);
+  base = __shfl_sync(kAllLanes, base, 31);
+  if (own == 0) return;
+  std::uint32_t position = base + through - own;
+  visit([&](Entry entry) {
+    if (entry >= bound) sink(position++, entry);
+  });
+}
+
+/// One radix pass: of the entries that agree with `prefix` above this digit, finds the digit of the `need`-th largest
+/// and adds it to `prefix`; `need` becomes its rank among the entries that agree in this digit, too. Returns whether
+/// all of those are needed, which ends the search.
+template <int kShift, int kBits, int K, typename Visit>
+DSV4_DEVICE bool radix_pass(SelectMemory<K>& memory, Visit&& visit, Entry& prefix, std::uint32_t& need) {
+  constexpr std::uint32_t kMask = (1u << kBits) - 1;
+  visit([&](Entry entry) {
+    bool agrees = true;
+    if constexpr (kShift + kBits < 64) agrees = entry >> (kShift + kBits) == prefix >> (kShift + kBits);
+    if (agrees) atomicAdd(&memory.histogram[static_cast<std::uint32_t>(entry >> kShift) & kMask], 1u);
+  });
+  __syncthreads();
+
+  // Each thread owns a few neighbouring bins: read and cleared by nobody else.
+  std::uint32_t count[kBinsPerThread];
+  std::uint32_t own = 0;
+#pragma unroll
+  for (int b = 0; b < kBinsPerThread; ++b) {
+    std::uint32_t& bin = memory.histogram[threadIdx.x * kBinsPerThread + b];
+    count[b] = bin;
+    bin = 0;
+    own += count[b];
+  }
+  const unsigned lane = threadIdx.x % 32;
+  const unsigned warp = threadIdx.x / 32;
+  std::uint32_t from = own;  // of this lane and the higher ones
+#pragma unroll
+  for (unsigned offset = 1; offset < 32; offset *= 2) {
+    const std::uint32_t higher = __shfl_down_sync(kAllLanes, from, offset);
+    if (lane + offset < 32) from += higher;
+  }
+  if (lane == 0) memory.warp_total[warp] = from;
+  __syncthreads();
+  std::uint32_t above = from - own;
+#pragma unroll
+  for (unsigned w = 1; w < kWarps; ++w) above += w > warp ? memory.warp_total[w] : 0u;
+  if (above < need && above + own >= need) {  // exactly one thread
+#pragma unroll
+    for (int b = kBinsPerThread - 1; b >= 0; --b) {
+      if (above < need && above + count[b] >= need) {
+        memory.pick = {threadIdx.x * kBinsPerThread + b, above, count[b]};
+        break;
+      }
+      above += count[b];
+    }
+  }
+  __syncthreads();
+  prefix |= static_cast<Entry>(memory.pick.bin) << kShift;
+  need -= memory.pick.above;
+  return memory.pick.count == need;
+}
+
+/// A bound such that exactly K of the entries shown by `visit`, which are at least K, are >= it.
+template <int K, typename Visit>
+DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit) {
+  Entry prefix = 0;
+  std::uint32_t need = K;
+  if (radix_pass<53, 11>(memory, visit, prefix, need)) return prefix;
+  if (radix_pass<42, 11>(memory, visit, prefix, need)) return prefix;
+  if (radix_pass<32, 10>(memory, visit, prefix, need)) return prefix;
+  // Ties at the cut: the lowest indices win.
+  if (radix_pass<21, 11>(memory, visit, prefix, need)) return prefix;
+  if (radix_pass<10, 11>(memory, visit, prefix, need)) return prefix;
+  radix_pass<0, 10>(memory, visit, prefix, need);
+  return prefix;
+}
+
+/// The state of a block's selection; the same in all its threads.
+template <int K>
+class Selection {
+ public:
+  /// All threads; ends with a barrier.
+  DSV4_DEVICE explicit Selection(SelectMemory<K>& memory) : memory_(memory) {
+    for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) memory_.histogram[bin] = 0;
+    if (threadIdx.x == 0) memory_.cursor = 0;
+    __syncthreads();
+  }
+
+  /// Takes a chunk into account.
+  template <typename Chunk>
+  DSV4_DEVICE void add(const Chunk& chunk) {
+    const auto chunk_only = [&](auto&& visitor) { chunk.visit(visitor); };
+    collect(memory_, chunk_only, bound_, [&](std::uint32_t position, Entry entry) {
+      if (position < kListCapacity) memory_.list[position] = entry;
+    });
+    __syncthreads();
+    const std::uint32_t wanted = memory_.cursor;
+    __syncthreads();  // everyone has read the cursor before anyone moves it again
+    if (wanted <= kListCapacity) {
+      count_ = wanted;
+      return;
+    }
+    // Too many: what was appended to the list is forgotten, the registers still hold the chunk.
+    const auto everything = [&](auto&& visitor) {
+      chunk.visit(visitor);
+      visit_list(visitor);
+    };
+    bound_ = bound_of_largest(memory_, everything);
+    if (threadIdx.x == 0) memory_.cursor = 0;
+    __syncthreads();
+    collect(memory_, everything, bound_,
+            [&](std::uint32_t position, Entry entry) { memory_.winners[position] = entry; });
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < K; i += kThreads) memory_.list[i] = memory_.winners[i];
+    count_ = K;  // and the cursor has counted to K
+    __syncthreads();
+  }
+
+  /// Hands the K largest entries (all, if there are fewer) to `sink(position, entry)`, positions 0, 1, ... in no
+  /// particular order.
+  template <typename Sink>
+  DSV4_DEVICE void finish(Sink&& sink) {
+    if (count_ <= K) {
+      for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) sink(i, memory_.list[i]);
+      return;
+    }
+    const auto list = [&](auto&& visitor) { visit_list(visitor); };
+    bound_ = bound_of_largest(memory_, list);
+    if (threadIdx.x == 0) memory_.cursor = 0;
+    __syncthreads();
+    collect(memory_, list, bound_, sink);
+  }
+
+ private:
+  template <typename Visitor>
+  DSV4_DEVICE void visit_list(Visitor&& visitor) const {
+#pragma unroll 1
+    for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) visitor(memory_.list[i]);
+  }
+
+  SelectMemory<K>& memory_;
+  std::uint32_t count_ = 0;  ///< entries of the list
+  Entry bound_ = 0;
+};
+
+}  // namespace dsv4::topk

@@ -1,0 +1,221 @@
+/// topk_v1: positions of the k largest scores of every row, mapped through a page table.
+///
+///     topk_transform(scores, seq_lens, page_table, page_indices, page_size, raw_indices?)
+///
+/// | argument     | shape        | dtype   | |
+/// |--------------|--------------|---------|-|
+/// | scores       | [B, columns] | float32 | any row stride, unit column stride |
+/// | seq_lens     | [B]          | int32   | contiguous; scores of each row that count |
+/// | page_table   | [B, pages]   | int32   | any row stride, unit column stride |
+/// | page_indices | [B, k]       | int32   | contiguous, out; k = 512 or 1024 |
+/// | page_size    | scalar       |         | a power of two |
+/// | raw_indices  | [B, k]       | int32   | contiguous, out, or None |
+///
+/// With n = seq_lens[b]: if n <= k, slot j < n gets position j and the others -1. Else the slots get, in no particular
+/// order, the positions of the k largest of scores[b, :n]: NaN before +Inf, -0 below +0, and of equal scores the ones
+/// with the lowest positions. The set is exact for every input and the same on every run. raw_indices receives
+/// positions, page_indices (page_table[b, i / page_size] * page_size + i % page_size), slot by slot alike.
+///
+/// Lengths are data and cannot be refused by the host: n is clamped to [0, columns] and to what the row of the page
+/// table covers, so nothing outside the arguments is read. B = 0 returns at once.
+///
+/// Bound by memory: every score is read once, from global memory into registers, and compared there (see select.cuh).
+/// When there are fewer rows than blocks fit the device, a row is divided among several blocks, each of which leaves
+/// the k largest of its part in a workspace (8 k bytes a part, at most about 2 parts per resident block); a second
+/// kernel selects from those. The division follows the row's length, not the matrix's width, so a short row in a wide
+/// matrix costs little.
+
+#include <tvm/ffi/extra/c_env_api.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "abi/entry.h"
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+#include "kernels/common/launch.h"
+#include "kernels/topk/select.cuh"
+
+namespace dsv4::topk {
+namespace {
+
+constexpr int kBlocksPerMultiprocessor = 2;
+
+struct TopkParams {
+  const float* scores;
+  const std::int32_t* lengths;
+  const std::int32_t* page_table;
+  std::int32_t* page_indices;
+  std::int32_t* raw_indices;  ///< or null
+  Entry* parts;               ///< [B, max_parts, K]; null if max_parts = 1
+  std::int64_t score_stride;
+  std::int64_t table_stride;
+  int max_length;  ///< min(columns, pages * page size)
+  int max_parts;
+  int page_bits;
+};
+
+/// A row is not divided into parts much shorter than this: each leaves K entries to be read again.
+template <int K>
+constexpr unsigned kPartScores = 16 * K;
+
+/// Rows longer than this are refused: chunk arithmetic in 32 bits steps over the end of a row by a chunk.
+constexpr std::int64_t kMaxColumns = (std::int64_t{1} << 31) - (1 << 16);
+
+struct Row {
+  int length;
+  int parts;
+  int part_length;  ///< of every part but the last, which may be shorter
+};
+
+template <int K>
+DSV4_DEVICE Row row_of(const TopkParams& p, std::int64_t row) {
+  int n = p.lengths[row];
+  n = n < 0 ? 0 : n > p.max_length ? p.max_length : n;
+  const int useful = static_cast<int>((static_cast<unsigned>(n) + kPartScores<K> - 1) / kPartScores<K>);
+  const int parts = useful > p.max_parts ? p.max_parts : useful < 1 ? 1 : useful;
+  return {n, parts, static_cast<int>((static_cast<unsigned>(n) + parts - 1) / parts)};
+}
+
+/// Writes slot `slot` of a row's output.
+template <int K>
+DSV4_DEVICE void write_slot(const TopkParams& p, std::int64_t row, std::uint32_t slot, std::uint32_t position) {
+  const std::uint32_t page = static_cast<std::uint32_t>(p.page_table[row * p.table_stride + (position >> p.page_bits)]);
+  const std::uint32_t in_page = position & ((1u << p.page_bits) - 1);
+  p.page_indices[row * K + slot] = static_cast<std::int32_t>(page << p.page_bits | in_page);
+  if (p.raw_indices != nullptr) p.raw_indices[row * K + slot] = static_cast<std::int32_t>(position);
+}
+
+/// Row of at most K scores: all of them, in order, then -1.
+template <int K>
+DSV4_DEVICE void write_whole_row(const TopkParams& p, std::int64_t row, std::int64_t length) {
+  for (int slot = static_cast<int>(threadIdx.x); slot < K; slot += kThreads) {
+    if (slot < length) {
+      write_slot<K>(p, row, slot, slot);
+    } else {
+      p.page_indices[row * K + slot] = -1;
+      if (p.raw_indices != nullptr) p.raw_indices[row * K + slot] = -1;
+    }
+  }
+}
+
+/// Block (row, part): the K largest scores of a part of a row; of the whole row, straight to the output, if it is the
+/// only part.
+template <int K>
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+    select_scores_kernel(const __grid_constant__ TopkParams p) {
+  alignas(16) __shared__ SelectMemory<K> memory;
+  wait_for_previous_kernel();
+  const std::int64_t row_index = blockIdx.x;
+  const int part = static_cast<int>(blockIdx.y);
+  const Row row = row_of<K>(p, row_index);
+  if (part >= row.parts) return;
+  if (row.length <= K) {
+    write_whole_row<K>(p, row_index, row.length);
+    return;
+  }
+  const int begin = part * row.part_length;
+  const int length = row.length - begin < row.part_length ? row.length - begin : row.part_length;
+  const float* const scores = p.scores + row_index * p.score_stride + begin;
+  const int misaligned = static_cast<int>(reinterpret_cast<std::uintptr_t>(scores) / sizeof(float) % 4);
+
+  Selection<K> selection(memory);
+  ScoreChunk next;
+  next.load(scores, -misaligned, length, begin);
+  for (int offset = -misaligned; offset < length; offset += ScoreChunk::kEntries) {
+    ScoreChunk chunk = next;
+    if (offset + ScoreChunk::kEntries < length) next.load(scores, offset + ScoreChunk::kEntries, length, begin);
+    chunk.convert();
+    selection.add(chunk);
+  }
+  allow_next_kernel();
+  if (row.parts == 1) {
+    selection.finish([&](std::uint32_t slot, Entry entry) { write_slot<K>(p, row_index, slot, index_of(entry)); });
+  } else {
+    Entry* const out = p.parts + (row_index * p.max_parts + part) * K;
+    selection.finish([&](std::uint32_t slot, Entry entry) { out[slot] = entry; });
+  }
+}
+
+/// Block per row: the K largest of what its parts left. Every part is longer than K, so each left exactly K entries.
+template <int K>
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+    select_parts_kernel(const __grid_constant__ TopkParams p) {
+  alignas(16) __shared__ SelectMemory<K> memory;
+  wait_for_previous_kernel();
+  allow_next_kernel();
+  const std::int64_t row_index = blockIdx.x;
+  const Row row = row_of<K>(p, row_index);
+  if (row.parts == 1) return;  // already written
+  const Entry* const entries = p.parts + row_index * p.max_parts * K;
+  const std::int64_t count = static_cast<std::int64_t>(row.parts) * K;
+
+  Selection<K> selection(memory);
+  for (std::int64_t base = 0; base < count; base += EntryChunk::kEntries) {
+    EntryChunk chunk;
+    chunk.load(entries, base, count);
+    selection.add(chunk);
+  }
+  selection.finish([&](std::uint32_t slot, Entry entry) { write_slot<K>(p, row_index, slot, index_of(entry)); });
+}
+
+template <int K>
+void launch_topk(TopkParams params, std::int64_t rows, DLDevice device) {
+  // Divide rows only as far as it takes to give every multiprocessor its blocks.
+  const std::int64_t resident = static_cast<std::int64_t>(multiprocessor_count(device)) * kBlocksPerMultiprocessor;
+  const std::int64_t wanted =
+      std::min(ceil_div(resident, rows), ceil_div<std::int64_t>(params.max_length, kPartScores<K>));
+  params.max_parts = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, 65535));
+
+  ::tvm::ffi::Optional<::tvm::ffi::Tensor> workspace;
+  if (params.max_parts > 1) {
+    workspace = ::tvm::ffi::Tensor::FromEnvAlloc(TVMFFIEnvTensorAlloc, {rows, params.max_parts, K}, kInt64, device);
+    params.parts = static_cast<Entry*>(workspace.value().data_ptr());
+  }
+  dim3 grid = grid_of(rows, "topk_v1");
+  grid.y = static_cast<unsigned>(params.max_parts);
+  Launch{.name = "topk_v1", .device = device, .grid = grid, .block = dim3(kThreads)}(select_scores_kernel<K>, params);
+  if (params.max_parts > 1) {
+    grid.y = 1;
+    Launch{.name = "topk_v1", .device = device, .grid = grid, .block = dim3(kThreads)}(select_parts_kernel<K>, params);
+  }
+}
+
+void topk_transform(TensorView scores, TensorView seq_lens, TensorView page_table, TensorView page_indices,
+                    std::int64_t page_size, ::tvm::ffi::Optional<TensorView> raw_indices) {
+  ArgumentCheck check("topk_v1");
+  Size rows("rows"), columns("columns"), pages("pages"), k("k");
+  check.tensor("scores", scores).dtype({kFloat32}).shape({rows, columns}).on_cuda().unit_stride();
+  check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({rows}).on_cuda().contiguous();
+  check.tensor("page_table", page_table).dtype({kInt32}).shape({rows, pages}).on_cuda().unit_stride();
+  check.tensor("page_indices", page_indices).dtype({kInt32}).shape({rows, k}).on_cuda().contiguous();
+  check.require(k.value() == 512 || k.value() == 1024, "page_indices",
+                "must have 512 or 1024 columns, got " + std::to_string(k.value()));
+  if (raw_indices.has_value()) {
+    check.tensor("raw_indices", *raw_indices).dtype({kInt32}).shape({rows, k}).on_cuda().contiguous();
+  }
+  check.require(page_size > 0 && page_size <= (std::int64_t{1} << 30) && (page_size & (page_size - 1)) == 0,
+                "page_size", "must be a power of two up to 2^30, got " + std::to_string(page_size));
+  check.require(columns.value() <= kMaxColumns, "scores",
+                "rows of at most " + std::to_string(kMaxColumns) + " scores are supported, got " +
+                    std::to_string(columns.value()));
+  if (rows.value() == 0) return;
+
+  const TopkParams params{
+      .scores = data_of<const float>(scores),
+      .lengths = data_of<const std::int32_t>(seq_lens),
+      .page_table = data_of<const std::int32_t>(page_table),
+      .page_indices = data_of<std::int32_t>(page_indices),
+      .raw_indices = raw_indices.has_value() ? data_of<std::int32_t>(*raw_indices) : nullptr,
+      .score_stride = rows.value() > 1 ? stride_of(scores, 0) : 0,
+      .table_stride = rows.value() > 1 ? stride_of(page_table, 0) : 0,
+      .max_length = static_cast<int>(std::min(columns.value(), pages.value() * page_size)),
+      .page_bits = std::countr_zero(static_cast<std::uint64_t>(page_size)),
+  };
+  (k.value() == 512 ? launch_topk<512> : launch_topk<1024>)(params, rows.value(), check.device());
+}
+
+}  // namespace
+}  // namespace dsv4::topk
+
+DSV4_ENTRY(topk_transform, dsv4::topk::topk_transform, "topk_v1", "topk_v1/1", "");
