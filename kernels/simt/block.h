@@ -1,0 +1,26 @@
+/// Block barriers, fences and what else concerns the whole block.
+#pragma once
+
+#include "kernels/simt/executor.h"
+
+inline void __syncthreads() { simt::barrier(simt::Collective::kBarrier, false); }
+inline int __syncthreads_count(int predicate) { return simt::barrier(simt::Collective::kBarrierCount, predicate != 0); }
+inline int __syncthreads_and(int predicate) { return simt::barrier(simt::Collective::kBarrierAnd, predicate != 0); }
+inline int __syncthreads_or(int predicate) { return simt::barrier(simt::Collective::kBarrierOr, predicate != 0); }
+
+// One thread runs at a time, so its writes are visible to all others; the compiler alone must keep their order.
+inline void __threadfence_block() { asm volatile("" ::: "memory"); }
+inline void __threadfence() { asm volatile("" ::: "memory"); }
+inline void __threadfence_system() { asm volatile("" ::: "memory"); }
+
+inline void __nanosleep(unsigned) { simt::yield(); }
+[[noreturn]] inline void __trap() { simt::fail_kernel(719 /* cudaErrorLaunchFailure */, "executed __trap()"); }
+
+namespace simt {
+
+/// griddepcontrol.wait and griddepcontrol.launch_dependents. Kernels of a stream run one after another here, so an
+/// earlier kernel's writes are there already.
+inline void grid_dependency_wait() {}
+inline void grid_dependency_launch() {}
+
+}  // namespace simt

@@ -1,0 +1,14 @@
+/// Dynamic shared memory, in a form that nvcc and the host executor both take:
+///
+///     DSV4_DYNAMIC_SHARED(std::uint32_t, candidates);  // inside the kernel: std::uint32_t* candidates
+///
+/// The launch says how many bytes there are. Aligned to 16 bytes. One kernel declares it once.
+#pragma once
+
+#if defined(DSV4_SIMT)
+#define DSV4_DYNAMIC_SHARED(TYPE, NAME) TYPE* const NAME = ::simt::dynamic_shared<TYPE>()
+#else
+#define DSV4_DYNAMIC_SHARED(TYPE, NAME)                                \
+  extern __shared__ __align__(16) unsigned char dsv4_dynamic_shared[]; \
+  TYPE* const NAME = reinterpret_cast<TYPE*>(dsv4_dynamic_shared)
+#endif

@@ -1,0 +1,34 @@
+/// Why the last launch failed, in words.
+#pragma once
+
+#include <vector_types.h>
+
+#include <cstdint>
+#include <string>
+
+#pragma GCC visibility push(hidden)
+
+namespace simt {
+
+struct Fault {
+  int code = 0;  ///< a cudaError_t
+  std::string text;
+};
+
+/// The fault of the launch in progress or, between launches, of the last one. cudaGetErrorString shows its text.
+const Fault& last_fault();
+void set_fault(int code, std::string text);
+void clear_fault();
+
+/// The readable name of a kernel, from the module's symbol table; its address where the module was stripped.
+std::string kernel_name(const void* kernel);
+
+std::string to_string(const uint3& index);
+std::string to_hex(std::uint32_t value);
+
+/// Whether the caller runs in a kernel.
+bool in_kernel();
+
+}  // namespace simt
+
+#pragma GCC visibility pop
