@@ -1,0 +1,109 @@
+#include "harness/run/worker.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+#include "harness/core/error.h"
+#include "harness/run/protocol.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DSV4_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define DSV4_SANITIZED 1
+#endif
+#endif
+
+namespace dsv4 {
+namespace {
+
+constexpr int kOutOfTheWay = 200;  // a descriptor number that stray code is unlikely to hit
+
+/// Allocates and frees blocks of many sizes: the allocator checks its own records on the way, and aborts if a kernel
+/// wrote over them. Done after every case (some microseconds), so that damage shows in the case that did it.
+void exercise_heap() {
+#ifndef DSV4_SANITIZED
+  std::array<std::unique_ptr<char[]>, 48> blocks;
+  std::size_t size = 16;
+  for (auto& block : blocks) {
+    block = std::make_unique_for_overwrite<char[]>(size);
+    size = std::min<std::size_t>(size + size / 4, 100'000);  // below the size that gets pages of its own
+  }
+#endif
+}
+
+}  // namespace
+
+WorkerConnection::WorkerConnection() {
+  struct stat info {};
+  if (::fstat(kWorkerSocket, &info) != 0 || !S_ISSOCK(info.st_mode)) {
+    throw Error("'worker' is started by the other commands, not by hand");
+  }
+  socket_ = ::fcntl(kWorkerSocket, F_DUPFD_CLOEXEC, kOutOfTheWay);
+  if (socket_ < 0) socket_ = ::fcntl(kWorkerSocket, F_DUPFD_CLOEXEC, kWorkerSocket + 1);
+  if (socket_ < 0) throw Error("worker: the connection to the parent cannot be kept");
+  ::close(kWorkerSocket);
+}
+
+WorkerConnection::~WorkerConnection() { ::close(socket_); }
+
+void WorkerConnection::send(const nlohmann::json& message) {
+  // Without a parent there is nobody left to work for; destructors of whatever a kernel left behind are not worth a
+  // crash.
+  if (!write_all(socket_, dump_line(message))) std::_Exit(1);
+}
+
+void WorkerConnection::fatal(const std::string& why) { send({{"fatal", why}}); }
+
+void WorkerConnection::serve(const CaseHandler& handler) {
+  send({{"hello", 1}});
+  LineBuffer lines;
+  char chunk[4096];
+  for (;;) {
+    if (const auto id = lines.next()) {
+      Answer answer = handler(*id);
+      exercise_heap();
+      nlohmann::json message{{"case", *id}, {"result", std::move(answer.result)}};
+      if (answer.leaving) message["leaving"] = 1;
+      send(message);
+      if (answer.leaving) return;
+      continue;
+    }
+    const ssize_t n = ::read(socket_, chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    lines.append({chunk, static_cast<std::size_t>(n)});
+  }
+}
+
+void WorkerConnection::bye() {
+  exercise_heap();
+#ifndef DSV4_SANITIZED
+  malloc_trim(0);
+#endif
+  send({{"bye", 1}});
+}
+
+void apply_limits(const WorkerLimits& limits) {
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+#ifndef DSV4_SANITIZED
+  if (limits.memory_gib > 0) {
+    const auto bytes = static_cast<rlim_t>(limits.memory_gib * (1u << 30));
+    const rlimit memory{bytes, bytes};
+    if (::setrlimit(RLIMIT_AS, &memory) != 0) throw Error("worker: the memory limit cannot be set");
+  }
+#endif
+}
+
+}  // namespace dsv4
