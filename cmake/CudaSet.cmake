@@ -1,10 +1,10 @@
 # The 'cuda' set: kernels/<family>/<op>.cu by nvcc, called directly. CMake's CUDA language is not enabled: it would make
 # every configuration look for a toolkit, and link the runtime its own way.
 
-set(nvcc_hints "${DSV4_CUDA_ROOT}/bin")
-find_program(DSV4_NVCC nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda ${nvcc_hints} PATH_SUFFIXES bin)
+# The one that scripts/setup unpacked is there only where the machine has none that is new enough.
+find_program(DSV4_NVCC nvcc HINTS "${DSV4_CUDA_ROOT}" ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
 if(NOT DSV4_NVCC)
-  message(FATAL_ERROR "DSV4_CUDA is on, but nvcc was found neither on PATH nor in ${nvcc_hints}.\n"
+  message(FATAL_ERROR "DSV4_CUDA is on, but nvcc was found neither in ${DSV4_CUDA_ROOT} nor on PATH.\n"
                       "Run scripts/setup --deps-only --cuda, or name it with -DDSV4_NVCC=/path/to/nvcc.")
 endif()
 execute_process(COMMAND "${DSV4_NVCC}" --version OUTPUT_VARIABLE nvcc_version COMMAND_ERROR_IS_FATAL ANY)

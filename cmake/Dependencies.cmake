@@ -6,7 +6,6 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json 3 REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
-find_package(Boost REQUIRED COMPONENTS context)
 
 function(dsv4_require_header variable header package)
   find_path(${variable} ${header} REQUIRED)
@@ -19,6 +18,13 @@ target_include_directories(dsv4_random123 SYSTEM INTERFACE "${DSV4_RANDOM123_INC
 add_library(dsv4_xxhash INTERFACE)
 target_include_directories(dsv4_xxhash SYSTEM INTERFACE "${DSV4_XXHASH_INCLUDE}")
 target_compile_definitions(dsv4_xxhash INTERFACE XXH_INLINE_ALL)
+
+# Boost.Context, static: host modules carry their fibers with them, wherever they are loaded.
+find_path(DSV4_BOOST_INCLUDE boost/context/fiber.hpp REQUIRED)
+find_library(DSV4_BOOST_CONTEXT NAMES libboost_context.a boost_context REQUIRED)
+add_library(dsv4_boost_context INTERFACE)
+target_include_directories(dsv4_boost_context SYSTEM INTERFACE "${DSV4_BOOST_INCLUDE}")
+target_link_libraries(dsv4_boost_context INTERFACE "${DSV4_BOOST_CONTEXT}")
 
 # HDF5, C interface. The static library is preferred: the shared one of Debian and Ubuntu brings some forty more
 # libraries (its S3 driver needs curl), which would slow every start and have to be carried to a GPU machine.

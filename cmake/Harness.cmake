@@ -22,7 +22,7 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/harness/cli/main.cpp")
 endif()
 
 # libdsv4_cuda: device memory, streams and events through LibTorch. A library of its own, because a process that links
-# libtorch_cpu starts half a second later: dsv4diff loads it only for a set that runs on a GPU.
+# libtorch_cpu starts a third of a second later: dsv4diff loads it only for a set that runs on a GPU.
 file(GLOB DSV4_CUDA_SIDE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/cuda/*.cpp")
 if(DSV4_TORCH AND DSV4_CUDA_SIDE_SOURCES)
   add_library(dsv4_cuda SHARED ${DSV4_CUDA_SIDE_SOURCES})

@@ -1,15 +1,26 @@
 # The 'host' set: kernels/<family>/<op>.cu by the host compiler against kernels/simt/.
 
-# kernels/simt/simt.cmake knows how: dsv4_simt_module(<target>) turns a module target into a host-executed one.
-include("${PROJECT_SOURCE_DIR}/kernels/simt/simt.cmake" OPTIONAL)
-if(NOT COMMAND dsv4_simt_module OR NOT DSV4_KERNEL_SOURCES)
+file(GLOB simt_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/simt/*.cpp")
+if(NOT simt_sources OR NOT DSV4_KERNEL_SOURCES)
   return()
 endif()
+
+# The executor is compiled once and linked into each module; its state is per module (kernels/simt/module.map).
+add_library(dsv4_simt STATIC ${simt_sources})
+target_link_libraries(dsv4_simt PUBLIC dsv4_flags dsv4_cuda_headers tvm_ffi::headers dsv4_boost_context
+                      ${CMAKE_DL_LIBS} Threads::Threads)
+target_compile_options(dsv4_simt PRIVATE ${DSV4_MODULE_FLAGS})
+set(module_map "${PROJECT_SOURCE_DIR}/kernels/simt/module.map")
 
 foreach(source IN LISTS DSV4_KERNEL_SOURCES)
   cmake_path(GET source STEM op)
   set_source_files_properties("${source}" PROPERTIES LANGUAGE CXX)
-  dsv4_add_module_library(host "${source}")
-  dsv4_simt_module(host_${op})
+  dsv4_add_module_library(host "${source}" FLAGS -x c++ -include kernels/simt/prelude.h)
+  target_link_libraries(host_${op} PRIVATE dsv4_simt)
+  # "#pragma unroll" speaks to nvcc alone.
+  target_compile_options(host_${op} PRIVATE -Wno-unknown-pragmas)
+  # -Bsymbolic: a CUDA runtime in the process may not take the place of the module's own runtime functions.
+  target_link_options(host_${op} PRIVATE -Wl,-Bsymbolic "-Wl,--version-script=${module_map}")
+  set_target_properties(host_${op} PROPERTIES LINK_DEPENDS "${module_map}")
 endforeach()
 dsv4_finish_set(host DEVICE simt COMPILER "${DSV4_COMPILER_NAME}" ARCH sm_90)

@@ -23,7 +23,7 @@ list(FILTER DSV4_TEST_SOURCES EXCLUDE REGEX "/tests/harness/cuda/")
 
 if(DSV4_TEST_SOURCES)
   dsv4_test_program(dsv4_tests ${DSV4_TEST_SOURCES})
-  target_link_libraries(dsv4_tests PRIVATE Boost::context)
+  target_link_libraries(dsv4_tests PRIVATE dsv4_boost_context)
   add_dependencies(dsv4_tests dsv4_sets)
 endif()
 if(torch_tests AND TARGET dsv4_cuda)
