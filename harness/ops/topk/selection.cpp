@@ -1,0 +1,167 @@
+#include "harness/ops/topk/selection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <map>
+
+#include "harness/ops/topk/score_order.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr std::int32_t kPadding = -1;          ///< what the op writes where a row has fewer than k positions
+constexpr std::int32_t kInterchangeable = -2;  ///< canonical form: one of several positions that tie at the cut
+constexpr std::size_t kMostFindings = 8;       ///< a broken row repeats itself; the first findings tell the story
+
+using Positions = std::vector<std::int32_t>;
+
+void report(Observation& o, const char* check, std::string detail) {
+  if (o.findings.size() < kMostFindings) o.find(check, std::move(detail));
+}
+
+std::int64_t page_size_of(const Call& call) { return std::get<std::int64_t>(call.arg("page_size").value); }
+
+std::int32_t slot_of(const Call& call, std::int64_t row, std::int64_t position) {
+  const std::int64_t page_size = page_size_of(call);
+  const std::int64_t page = call.tensor("page_table").at<std::int32_t>(row, position / page_size);
+  return static_cast<std::int32_t>(page * page_size + position % page_size);
+}
+
+/// What one row wrote, as positions in slot order, -1 for padding or what stands for no position. Taken from the raw
+/// output where there is one, else found by inverting the page table, which maps a row's positions one to one.
+Positions decode(const Call& call, const CallResult& result, std::int64_t row, std::int64_t n, Observation& o) {
+  const HostTensor& slots = result.tensor("page_indices");
+  const std::int64_t k = slots.size(1);
+  const std::int64_t page_size = page_size_of(call);
+  const bool has_raw = call.arg("raw_indices").is_tensor();
+  std::map<std::int64_t, std::int64_t> index_of_page;
+  for (std::int64_t i = 0; !has_raw && i * page_size < n; ++i) {
+    index_of_page[call.tensor("page_table").at<std::int32_t>(row, i)] = i;
+  }
+  Positions positions(static_cast<std::size_t>(k), kPadding);
+  for (std::int64_t j = 0; j < k; ++j) {
+    const std::int32_t slot = slots.at<std::int32_t>(row, j);
+    std::int64_t position = kPadding;
+    if (has_raw) {
+      position = result.tensor("raw_indices").at<std::int32_t>(row, j);
+    } else if (slot != kPadding) {
+      const auto page = index_of_page.find(slot >= 0 ? slot / page_size : -1);
+      position = page == index_of_page.end() ? n : page->second * page_size + slot % page_size;
+    }
+    if ((position == kPadding || slot == kPadding) != (j >= n)) {
+      report(o, "padding",
+             fmt::format("row {} of length {}: place {} holds slot {}, position {}; expected {}", row, n, j, slot,
+                         position, j >= n ? "-1" : "a position"));
+    } else if (j < n && (position < 0 || position >= n)) {
+      report(o, "range",
+             fmt::format("row {}: slot {} at place {} stands for position {}, outside [0, {})", row, slot, j, position,
+                         n));
+    } else if (j < n) {
+      if (slot != slot_of(call, row, position)) {
+        report(o, "page_mapping",
+               fmt::format("row {}: slot {} at place {} is not position {}'s, which is {}", row, slot, j, position,
+                           slot_of(call, row, position)));
+      }
+      positions[static_cast<std::size_t>(j)] = static_cast<std::int32_t>(position);
+    }
+  }
+  return positions;
+}
+
+void check_distinct(Positions positions, std::int64_t row, Observation& o) {
+  std::ranges::sort(positions);
+  for (std::size_t j = 1; j < positions.size(); ++j) {
+    if (positions[j] >= 0 && positions[j] == positions[j - 1]) {
+      return report(o, "duplicate", fmt::format("row {}: position {} is selected twice", row, positions[j]));
+    }
+  }
+}
+
+/// Everything above the bin of the cut is selected, and nothing below it.
+void check_bins(std::span<const float> scores, std::int64_t k, const Positions& positions, std::int64_t row,
+                Observation& o) {
+  const std::uint32_t cut = threshold_bin(scores, k).bin;
+  std::int64_t missing = 0;
+  for (const float x : scores) missing += coarse_bin(x) > cut ? 1 : 0;
+  for (const std::int32_t p : positions) {
+    if (p < 0) continue;
+    const std::uint32_t bin = coarse_bin(scores[static_cast<std::size_t>(p)]);
+    missing -= bin > cut ? 1 : 0;
+    if (bin < cut) {
+      return report(o, "coarse_bin",
+                    fmt::format("row {}: position {} is selected though {} or more lie in higher bins", row, p, k));
+    }
+  }
+  if (missing != 0) {
+    report(o, "coarse_bin", fmt::format("row {}: {} positions in bins above the cut's are missing", row, missing));
+  }
+}
+
+/// Key of the k-th best score.
+std::uint64_t cut_key(std::span<const float> scores, std::int64_t k) {
+  std::vector<std::uint64_t> keys;
+  keys.reserve(scores.size());
+  for (const float x : scores) keys.push_back(rank_key(x));
+  std::nth_element(keys.begin(), keys.begin() + (k - 1), keys.end(), std::greater<>());
+  return keys[static_cast<std::size_t>(k - 1)];
+}
+
+}  // namespace
+
+std::span<const float> scores_of(const Call& call, std::int64_t row) {
+  const HostTensor& scores = call.tensor("scores");
+  const std::int64_t length = call.tensor("seq_lens").at<std::int32_t>(row);
+  const auto n = static_cast<std::size_t>(std::clamp<std::int64_t>(length, 0, scores.size(1)));
+  return n == 0 ? std::span<const float>{} : std::span<const float>(&scores.at<float>(row, 0), n);
+}
+
+ThresholdBin threshold_bin(std::span<const float> scores, std::int64_t k) {
+  std::array<std::int64_t, 256> histogram{};
+  for (const float x : scores) ++histogram[coarse_bin(x)];
+  std::int64_t above = 0;
+  for (std::uint32_t bin = 256; bin-- > 0;) {
+    if (above + histogram[bin] >= k) return {bin, histogram[bin]};
+    above += histogram[bin];
+  }
+  return {};
+}
+
+Observation observe_selection(const Call& call, const CallResult& result) {
+  Observation o;
+  const HostTensor& slots = result.tensor("page_indices");
+  const std::int64_t k = slots.size(1);
+  HostTensor canonical = HostTensor::make(DType::kI32, slots.shape);
+  HostTensor selected_scores = HostTensor::make(DType::kF32, slots.shape);
+  for (std::int64_t row = 0; row < slots.size(0); ++row) {
+    const std::span<const float> scores = scores_of(call, row);
+    Positions positions = decode(call, result, row, std::ssize(scores), o);
+    check_distinct(positions, row, o);
+    if (std::ssize(scores) > k) {
+      check_bins(scores, k, positions, row, o);
+      std::vector<std::pair<std::uint64_t, std::int32_t>> found;
+      for (const std::int32_t p : positions) {
+        if (p >= 0) found.emplace_back(rank_key(scores[static_cast<std::size_t>(p)]), p);
+      }
+      std::ranges::sort(found, std::greater<>());
+      const std::uint64_t cut = cut_key(scores, k);
+      Positions certain;
+      for (std::size_t j = 0; j < found.size(); ++j) {
+        selected_scores.at<float>(row, j) = scores[static_cast<std::size_t>(found[j].second)];
+        if (found[j].first != cut) certain.push_back(found[j].second);
+      }
+      std::ranges::sort(certain);
+      certain.resize(found.size(), kInterchangeable);
+      certain.resize(positions.size(), kPadding);
+      positions = std::move(certain);
+    }
+    for (std::int64_t j = 0; j < k; ++j) canonical.at<std::int32_t>(row, j) = positions[static_cast<std::size_t>(j)];
+  }
+  o.add("positions", std::move(canonical));
+  o.add("scores", std::move(selected_scores));
+  return o;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,310 @@
+/// topk_v1: the k best-scored positions of each row, mapped through the row's page table.
+///
+/// The op promises a set, not an order, and equal scores at the cut are interchangeable. So what is compared is the
+/// multiset of selected scores, and the positions of those that no tie leaves open; exactly.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "harness/case/covering.h"
+#include "harness/generate/random.h"
+#include "harness/op/op.h"
+#include "harness/ops/topk/score_fills.h"
+#include "harness/ops/topk/selection.h"
+
+namespace dsv4 {
+namespace {
+
+class TopKV1 final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo{
+        .name = "topk_v1",
+        .family = "topk",
+        .summary = "the k best-scored positions of each row, mapped through its page table",
+        .upstream = "topk_transform_512",
+        .abis = {"topk_v1/1"},
+        .params =
+            {ParamSpec::choice("k", {"512", "1024"}, "positions to select"),
+             ParamSpec::integer("batch", 1, 32768, "rows", {1, 2, 3, 5, 33, 132}),
+             ParamSpec::integer("len", 0, 1 << 20, "scores of the longest row",
+                                {0, 1, 511, 512, 513, 1023, 1024, 1025, 2048, 4096, 8191, 8192, 8193, 16384, 32769}),
+             ParamSpec::choice("page", {"1", "2", "4", "8", "16", "32", "64", "128", "256"}, "positions per page"),
+             ParamSpec::choice("raw", {"0", "1"}, "whether the positions themselves are asked for too"),
+             ParamSpec::integer("tail", 0, 64, "columns of garbage after the scores, and again between rows",
+                                {0, 1, 5, 64}),
+             ParamSpec::choice("lens", {"full", "mixed"}, "all rows of full length, or lengths around every edge"),
+             ParamSpec::choice("fill", score_fills(), "distribution of the scores")},
+        .host_note =
+            "programmatic dependent launch, and the real order of atomics; the schedule seed varies the latter"};
+    return kInfo;
+  }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) {
+      return {point(512, 3, 2048, 64, 1, 5, "full", "gauss"), point(1024, 4, 3000, 64, 0, 0, "mixed", "ties"),
+              point(512, 1, 8193, 1, 1, 1, "full", "equal")};
+    }
+    std::vector<Params> all;
+    const auto axes = [](std::vector<std::int64_t> batch, std::vector<std::int64_t> len) {
+      return std::vector<Axis>{axis("k", {512, 1024}),
+                               axis("batch", batch),
+                               axis("len", len),
+                               axis("page", {1, 2, 64, 256}),
+                               axis("raw", {0, 1}),
+                               axis("tail", {0, 1, 5}),
+                               axis("lens", {std::string("full"), "mixed"}),
+                               axis("fill", score_fills())};
+    };
+    if (tier == Tier::kQuick) {
+      all = pairwise(axes({1, 2, 5}, {1, 511, 512, 513, 1023, 1024, 1025, 2048, 4099}));
+      // Around the capacity of upstream's stash, and above it: whole rows in one coarse bin.
+      for (const std::int64_t len : {8191, 8192, 8193, 16384}) {
+        for (const char* fill : {"equal", "cluster", "tiny"}) all.push_back(point(512, 1, len, 64, 1, 0, "full", fill));
+      }
+      all.push_back(point(1024, 2, 32769, 64, 0, 1, "full", "uniform"));
+      all.push_back(point(512, 33, 1024, 64, 1, 0, "mixed", "gauss"));
+      return all;
+    }
+    all = pairwise(axes({1, 3}, {8191, 8192, 8193, 16385, 32767, 65536}));
+    for (const std::int64_t len : {65535, 65537, 131072, 262144, 262145, 1048576}) {
+      for (const char* fill : {"gauss", "last_best", "cluster"})
+        all.push_back(point(1024, 1, len, 64, 1, 0, "full", fill));
+    }
+    for (const std::int64_t batch : {132, 1024, 8192})
+      all.push_back(point(512, batch, 1100, 64, 0, 4, "mixed", "gauss"));
+    all.push_back(point(512, 32768, 520, 64, 0, 0, "mixed", "ties"));
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Params& p = c.params;
+    const std::int64_t k = p.integer("k"), batch = p.integer("batch"), len = p.integer("len");
+    const std::int64_t tail = p.integer("tail"), page_size = p.integer("page");
+    const std::int64_t columns = len + tail;
+    HostTensor scores =
+        HostTensor::strided(DType::kF32, {batch, columns}, {columns + tail, 1}, 0, batch * (columns + tail));
+    HostTensor lengths = HostTensor::make(DType::kI32, {batch});
+    const std::int64_t pages = (len + page_size - 1) / page_size;
+    HostTensor table = HostTensor::strided(DType::kI32, {batch, pages}, {pages + tail, 1}, 0, batch * (pages + tail));
+    poison(table);
+    for (std::int64_t row = 0; row < batch; ++row) {
+      // A stream per row, so that a row does not depend on the others (batch permutation) nor on the tail.
+      Random random(c.seed, fmt::format("row {}", row));
+      const std::int64_t n = p.is("lens", "full") ? len : mixed_length(random, row, k, len);
+      lengths.at<std::int32_t>(row) = static_cast<std::int32_t>(n);
+      std::vector<float> values(static_cast<std::size_t>(n));
+      fill_scores(p.text("fill"), k, random, values);
+      for (std::int64_t i = 0; i < columns; ++i) {
+        // Past the length lies what would win if it were looked at.
+        const float garbage =
+            i % 2 == 0 ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
+        scores.at<float>(row, i) = i < n ? values[static_cast<std::size_t>(i)] : garbage;
+      }
+      const std::int64_t first_page = random.below(1 << 20);
+      const auto order = random.permutation(pages);
+      for (std::int64_t i = 0; i < pages; ++i)
+        table.at<std::int32_t>(row, i) = static_cast<std::int32_t>(first_page + order[i]);
+    }
+    const Shape selected{batch, k};
+    return {"topk_v1",
+            "",
+            Params().set("k", k),
+            {in("scores", std::move(scores)), in("seq_lens", std::move(lengths)), in("page_table", std::move(table)),
+             out("page_indices", HostTensor::make(DType::kI32, selected)), scalar("page_size", page_size),
+             p.flag("raw") ? out("raw_indices", HostTensor::make(DType::kI32, selected)) : absent("raw_indices")}};
+  }
+
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    return observe_selection(call, result);
+  }
+
+  [[nodiscard]] Tolerances tolerances(const Case&, const Call&, const CallResult&, const Observation&,
+                                      Caller&) const override {
+    return {{"positions", Tolerance::exact("which positions are selected is exact; ties at the cut are masked")},
+            {"scores", Tolerance::exact("the k best scores are exact, as a multiset")}};
+  }
+
+  /// `threshold_bin`: the greatest number of scores that share the coarse bin of the cut, over the rows that select.
+  [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
+    const std::int64_t k = call.tensor("page_indices").size(1);
+    std::int64_t most = 0;
+    for (std::int64_t row = 0; row < call.tensor("scores").size(0); ++row) {
+      const auto scores = scores_of(call, row);
+      if (std::ssize(scores) > k) most = std::max(most, threshold_bin(scores, k).population);
+    }
+    return {{"threshold_bin", most}};
+  }
+
+  /// Where all selected scores may be equal the compared values are all the same; that the positions are distinct, in
+  /// range and rightly mapped is then the test.
+  [[nodiscard]] bool trivial_by_design(const Case& c) const override {
+    const std::string& fill = c.params.text("fill");
+    return c.params.integer("len") == 0 || fill == "equal" || fill == "maxima" || fill == "many_inf";
+  }
+
+  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
+    double bytes =
+        4.0 * static_cast<double>(call.tensor("page_indices").numel()) * (call.arg("raw_indices").is_tensor() ? 2 : 1);
+    for (std::int64_t row = 0; row < call.tensor("scores").size(0); ++row) {
+      bytes += 4.0 * static_cast<double>(std::ssize(scores_of(call, row)));
+    }
+    return {.bytes = bytes, .flops = 0};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override;
+
+ private:
+  static Params point(std::int64_t k, std::int64_t batch, std::int64_t len, std::int64_t page, std::int64_t raw,
+                      std::int64_t tail, const char* lens, const char* fill) {
+    return Params()
+        .set("k", k)
+        .set("batch", batch)
+        .set("len", len)
+        .set("page", page)
+        .set("raw", raw)
+        .set("tail", tail)
+        .set("lens", lens)
+        .set("fill", fill);
+  }
+
+  static std::int64_t mixed_length(Random& random, std::int64_t row, std::int64_t k, std::int64_t len) {
+    const std::vector<std::int64_t> edges{len, k + 1, 0, k, len - 1, 1, k - 1, random.between(0, len)};
+    return std::clamp<std::int64_t>(edges[static_cast<std::size_t>(row) % edges.size()], 0, len);
+  }
+};
+
+/// Observations of `call` with other parameters must be those of the case itself.
+Scenario same_selection(std::string name, std::string meaning, std::function<void(Params&)> change) {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = std::move(name);
+  s.meaning = std::move(meaning);
+  s.run = [change = std::move(change)](ScenarioContext& x) {
+    const Call first = x.op.make(x.c);
+    Case other = x.c;
+    change(other.params);
+    const Call second = x.op.make(other);
+    x.expect_agree("changed call", x.op.observe(other, second, x.call("changed call", second)),
+                   x.op.observe(x.c, first, x.call("original call", first)));
+  };
+  return s;
+}
+
+/// The rows of `tensor` in the order `rows`.
+HostTensor permuted(const HostTensor& tensor, const std::vector<std::int64_t>& rows) {
+  HostTensor out = tensor;
+  const std::int64_t row_bytes = tensor.rank() < 2 ? size_of(tensor.dtype) : tensor.strides[0] * size_of(tensor.dtype);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(out.storage.data() + static_cast<std::int64_t>(i) * row_bytes,
+                tensor.storage.data() + rows[i] * row_bytes, static_cast<std::size_t>(row_bytes));
+  }
+  return out;
+}
+
+Scenario batch_permutation() {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = "batch_permutation";
+  s.meaning = "rows in another order give the same rows in that order";
+  s.points = [](Tier tier) {
+    const Params p{{"k", "512"}, {"batch", "9"}, {"len", "1500"},   {"page", "64"},
+                   {"raw", "1"}, {"tail", "3"},  {"lens", "mixed"}, {"fill", "gauss"}};
+    return tier == Tier::kSmoke ? std::vector<Params>{p} : std::vector<Params>{};
+  };
+  s.run = [](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const auto rows = Random(x.c.seed, "permutation").permutation(x.c.params.integer("batch"));
+    Call shuffled = call;
+    for (const char* name : {"scores", "seq_lens", "page_table"}) {
+      shuffled.arg(name).tensor() = permuted(call.tensor(name), rows);
+    }
+    Observation want = x.op.observe(x.c, call, x.call("original order", call));
+    for (Output& output : want.outputs) output.value = permuted(output.value, rows);
+    x.expect_agree("permuted", x.op.observe(x.c, shuffled, x.call("permuted", shuffled)), want);
+  };
+  return s;
+}
+
+/// Both widths in one process, in both orders: state that two modules share shows here.
+Scenario both_widths() {
+  Scenario s;
+  s.kind = Scenario::Kind::kSequence;
+  s.name = "both_widths";
+  s.meaning = "selections of 512 and of 1024 in one process, in both orders, are both right";
+  s.run = [](ScenarioContext& x) {
+    for (const char* k : {"512", "1024", "512"}) {
+      Case c = x.c;
+      c.params.set("k", k);
+      const Call call = x.op.make(c);
+      const Observation want = x.op.observe(c, call, x.reference.call(call));
+      x.expect_agree(fmt::format("k={}", k), x.op.observe(c, call, x.call(fmt::format("k={}", k), call)), want);
+    }
+  };
+  return s;
+}
+
+std::vector<Scenario> TopKV1::scenarios() const {
+  std::vector<Scenario> list{batch_permutation(), both_widths()};
+  list.push_back(same_selection("page_size", "the page size changes addresses, not the selection",
+                                [](Params& p) { p.set("page", "1"); }));
+  list.push_back(same_selection("raw_output", "asking for positions too changes nothing else",
+                                [](Params& p) { p.set("raw", p.flag("raw") ? "0" : "1"); }));
+  list.push_back(
+      same_selection("row_padding", "columns past the lengths do not matter", [](Params& p) { p.set("tail", "64"); }));
+
+  const auto replace = [&](const char* name, const char* meaning, const char* argument, DType dtype, Shape shape) {
+    list.push_back(contract(name, meaning, argument, [argument = std::string(argument), dtype, shape](Call& call) {
+      call.arg(argument).tensor() = HostTensor::make(dtype, shape);
+    }));
+  };
+  // The first smoke point: k = 512, 3 rows of 2048 + 5 columns, pages of 64.
+  replace("scores_dtype", "half-width scores are refused", "scores", DType::kBF16, {3, 2053});
+  replace("scores_rank", "scores must be a matrix", "scores", DType::kF32, {3 * 2053});
+  replace("lengths_dtype", "64-bit lengths are refused, not read as pairs", "seq_lens", DType::kI64, {3});
+  replace("lengths_count", "one length per row", "seq_lens", DType::kI32, {4});
+  replace("table_dtype", "64-bit pages are refused", "page_table", DType::kI64, {3, 32});
+  replace("table_rows", "one row of pages per row", "page_table", DType::kI32, {2, 32});
+  replace("output_width", "an output of another width than k is refused", "page_indices", DType::kI32, {3, 513});
+  replace("output_dtype", "a 64-bit output is refused", "page_indices", DType::kI64, {3, 512});
+  replace("raw_width", "positions must have the slots' shape", "raw_indices", DType::kI32, {3, 1024});
+  list.push_back(contract("scores_columns_strided", "scores of a row must be adjacent", "scores", [](Call& call) {
+    call.arg("scores").tensor() = HostTensor::strided(DType::kF32, {3, 2053}, {2 * 2053, 2});
+  }));
+  list.push_back(contract("lengths_strided", "lengths must be adjacent", "seq_lens", [](Call& call) {
+    call.arg("seq_lens").tensor() = HostTensor::strided(DType::kI32, {3}, {2});
+  }));
+  list.push_back(device_only(contract("lengths_on_host", "lengths in host memory are refused", "seq_lens",
+                                      [](Call& call) { call.arg("seq_lens").place = Place::kHost; })));
+  for (const std::int64_t size : {0, 48}) {
+    list.push_back(contract(fmt::format("page_size_{}", size), "the page size must be a power of two", "page_size",
+                            [size](Call& call) { call.arg("page_size").value = size; }));
+  }
+  list.push_back(edge_contract("no_rows", "no rows: nothing to do, or a clean refusal", [](Call& call) {
+    for (const char* name : {"scores", "page_table", "page_indices", "raw_indices"}) {
+      HostTensor& t = call.arg(name).tensor();
+      t = HostTensor::make(t.dtype, {0, t.size(1)});
+    }
+    call.arg("seq_lens").tensor() = HostTensor::make(DType::kI32, {0});
+  }));
+  list.push_back(edge_contract("negative_length", "a negative length is an empty row, or a clean refusal",
+                               [](Call& call) { call.arg("seq_lens").tensor().at<std::int32_t>(1) = -1; }));
+  list.push_back(
+      edge_contract("length_past_the_row", "a length beyond the columns is cut, or a clean refusal", [](Call& call) {
+        call.arg("seq_lens").tensor().at<std::int32_t>(2) = 1 << 20;
+        // Pages for every column, so that a cut length reads no page that is absent.
+        HostTensor table = HostTensor::make(DType::kI32, {3, 33});
+        for (std::int64_t i = 0; i < table.numel(); ++i) {
+          const auto page = static_cast<std::int32_t>(i);
+          std::memcpy(table.element(i), &page, sizeof page);
+        }
+        call.arg("page_table").tensor() = table;
+      }));
+  return list;
+}
+
+DSV4_REGISTER_OP(TopKV1);
+
+}  // namespace
+}  // namespace dsv4
