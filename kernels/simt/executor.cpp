@@ -302,12 +302,18 @@ bool Scheduler::start_next() {
   Fiber& fiber = *current_;
   fiber.started = true;
   fiber.thread = thread;
-  if (block.x == threads_) {
-    fiber.index = {thread, 0, 0};
-  } else {
-    fiber.index = {thread % block.x, thread / block.x % block.y, thread / block.x / block.y};
+  unsigned x = thread, y = 0, z = 0;
+  if (block.x != threads_) {
+    x = thread % block.x;
+    y = thread / block.x % block.y;
+    z = thread / block.x / block.y;
   }
-  set_running(fiber);
+  // Set both from registers: reading back what was just written, as one wider word, would stall the processor.
+  fiber.index.x = threadIdx.x = x;
+  fiber.index.y = threadIdx.y = y;
+  fiber.index.z = threadIdx.z = z;
+  executor.lane = thread % kWarpLanes;
+  executor.warp = thread / kWarpLanes;
   return true;
 }
 

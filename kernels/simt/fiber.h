@@ -33,10 +33,11 @@ class Stack {
   Stack& operator=(const Stack&) = delete;
 
   char* bottom() const { return bottom_; }
-  char* top() const { return bottom_ + kStackBytes; }
+  char* top() const { return top_; }
 
  private:
   char* bottom_;
+  char* top_;
 };
 
 /// A CUDA thread in flight, or, without a stack of its own, the OS thread that launched.

@@ -63,11 +63,13 @@ void fill(char* at, std::size_t bytes, std::uint32_t pattern) {
   std::memcpy(at + i, &pattern, bytes - i);
 }
 
+/// The first byte of a guard band that has changed, -1 if none has.
 std::ptrdiff_t first_change(const unsigned char* guard) {
-  for (std::size_t i = 0; i < kGuardBytes; ++i) {
-    if (guard[i] != kGuardByte) return static_cast<std::ptrdiff_t>(i);
-  }
-  return -1;
+  // A band that equals itself shifted by one byte consists of one value.
+  if (guard[0] == kGuardByte && std::memcmp(guard, guard + 1, kGuardBytes - 1) == 0) return -1;
+  std::ptrdiff_t i = 0;
+  while (guard[i] == kGuardByte) ++i;
+  return i;
 }
 
 }  // namespace
