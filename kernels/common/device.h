@@ -51,8 +51,12 @@ using Word8 = uint2;
 using Word16 = uint4;
 #else
 using Word4 [[gnu::may_alias]] = unsigned;
-using Word8 [[gnu::may_alias]] = uint2;
-using Word16 [[gnu::may_alias]] = uint4;
+struct alignas(8) [[gnu::may_alias]] Word8 {
+  unsigned words[2];
+};
+struct alignas(16) [[gnu::may_alias]] Word16 {
+  unsigned words[4];
+};
 #endif
 
 /// `N` consecutive elements in registers. `load` and `store` move them in 16-byte accesses (8 or 4 bytes where the pack

@@ -40,7 +40,7 @@ struct Heads {
   std::int64_t token_stride;  ///< in elements
   std::int64_t head_stride;
   int count;
-  int blocks;  ///< blocks along grid.y that serve them
+  int blocks = 0;  ///< blocks along grid.y that serve them
 };
 
 struct RopeParams {
@@ -158,16 +158,18 @@ void forward(TensorView q, ::tvm::ffi::Optional<TensorView> k, TensorView freqs_
   check.require(q_heads.value() + std::max<std::int64_t>(k_heads.value(), 0) <= kMaxHeads, "q",
                 "at most " + std::to_string(kMaxHeads) + " heads of q and k together are supported");
 
-  RopeParams params{.freqs = data_of<const float>(freqs_cis),
-                    .positions = data_of<const void>(positions),
-                    .table_rows = table_rows.value()};
+  RopeParams params{};
+  params.freqs = data_of<const float>(freqs_cis);
+  params.positions = data_of<const void>(positions);
+  params.table_rows = table_rows.value();
   int element_multiple = is_aligned(freqs_cis, 16) ? 8 : is_aligned(freqs_cis, 8) ? 2 : 1;
   const auto describe = [&](const TensorView& tensor) {
-    const Heads heads{.data = data_of<__nv_bfloat16>(tensor),
-                      // A dimension of size 1 is never stepped over, so its stride may be anything: call it 0.
-                      .token_stride = tensor.size(0) > 1 ? stride_of(tensor, 0) : 0,
-                      .head_stride = tensor.size(1) > 1 ? stride_of(tensor, 1) : 0,
-                      .count = static_cast<int>(tensor.size(1))};
+    Heads heads{};
+    heads.data = data_of<__nv_bfloat16>(tensor);
+    // A dimension of size 1 is never stepped over, so its stride may be anything: call it 0.
+    heads.token_stride = tensor.size(0) > 1 ? stride_of(tensor, 0) : 0;
+    heads.head_stride = tensor.size(1) > 1 ? stride_of(tensor, 1) : 0;
+    heads.count = static_cast<int>(tensor.size(1));
     while (element_multiple > 1 &&
            (heads.token_stride % element_multiple != 0 || heads.head_stride % element_multiple != 0 ||
             !is_aligned(tensor, element_multiple * sizeof(__nv_bfloat16)))) {

@@ -47,11 +47,11 @@ struct TopkParams {
   const std::int32_t* page_table;
   std::int32_t* page_indices;
   std::int32_t* raw_indices;  ///< or null
-  Entry* parts;               ///< [B, max_parts, K]; null if max_parts = 1
+  Entry* parts = nullptr;     ///< [B, max_parts, K]; null if max_parts = 1
   std::int64_t score_stride;
   std::int64_t table_stride;
   int max_length;  ///< min(columns, pages * page size)
-  int max_parts;
+  int max_parts = 1;
   int page_bits;
 };
 
