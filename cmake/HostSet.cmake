@@ -15,7 +15,8 @@ set(module_map "${PROJECT_SOURCE_DIR}/kernels/simt/module.map")
 foreach(source IN LISTS DSV4_KERNEL_SOURCES)
   cmake_path(GET source STEM op)
   set_source_files_properties("${source}" PROPERTIES LANGUAGE CXX)
-  dsv4_add_module_library(host "${source}" FLAGS -x c++ -include kernels/simt/prelude.h)
+  # CUDA code moves data through vector types of other element types; nvcc lets it, and so must the host compiler.
+  dsv4_add_module_library(host "${source}" FLAGS -fno-strict-aliasing -x c++ -include kernels/simt/prelude.h)
   target_link_libraries(host_${op} PRIVATE dsv4_simt)
   # "#pragma unroll" speaks to nvcc alone.
   target_compile_options(host_${op} PRIVATE -Wno-unknown-pragmas)
