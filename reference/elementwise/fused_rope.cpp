@@ -2,6 +2,7 @@
 ///
 /// The op is specified to the last bit: the products are combined by one fused multiply-add each, in the form that nvcc
 /// makes of the kernels' expressions, and the result is rounded to bfloat16. So this is float arithmetic, on purpose.
+#include <array>
 #include <cmath>
 #include <cstdint>
 
@@ -28,6 +29,26 @@ Complex rotate(Complex x, Complex angle, bool inverse) {
   const float s = angle.im;
   if (inverse) return {std::fma(c, x.re, s * x.im), std::fma(c, x.im, -(s * x.re))};
   return {std::fma(c, x.re, -(s * x.im)), std::fma(s, x.re, c * x.im)};
+}
+
+/// The same by the three ways in which a compiler may contract a*b + c*d: the first product inside an fma, the second,
+/// or neither.
+std::array<float, 3> sums(float a, float b, float c, float d) {
+  return {std::fma(a, b, c * d), std::fma(c, d, a * b), a * b + c * d};
+}
+
+/// Writes the least and the greatest of the results, by the order of their bfloat16 bits (-0 below +0). Where some are
+/// NaN and some are not, one of each stands for them.
+void bracket(const std::array<float, 3>& results, Bf16& low, Bf16& high) {
+  const auto order = [](Bf16 h) {
+    return (h.bits & 0x8000) != 0 ? ~static_cast<int>(h.bits & 0x7fff) : static_cast<int>(h.bits);
+  };
+  low = high = to_bf16(results[0]);
+  for (const float x : results) {
+    const Bf16 h = to_bf16(x);
+    if (order(h) < order(low)) low = h;
+    if (order(h) > order(high)) high = h;
+  }
 }
 
 void rotate_heads(const View<Bf16, 3>& x, std::int64_t token, std::int64_t position, const View<const float, 2>& freqs,
@@ -75,7 +96,41 @@ void forward(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorV
   return rotate_all<std::int32_t>(q, k, freqs_cis, positions, inverse);
 }
 
+/// Admissible results: the kernels' source leaves it to the compiler whether a product is fused into the sum, and into
+/// which; nvcc for Hopper gives `forward`'s form, others need not. All three are right.
+///
+/// @param q, k           the inputs, as forward's; not changed
+/// @param q_lo, q_hi     bf16 of q's shape, out: least and greatest admissible result
+/// @param k_lo, k_hi     the same for k; absent if k is
+void interval(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorView positions, bool inverse,
+              TensorView q_lo, TensorView q_hi, Optional<TensorView> k_lo, Optional<TensorView> k_hi) {
+  const View<const float, 2> freqs(kOp, "freqs_cis", freqs_cis);
+  const auto bracket_all = [&](TensorView input, TensorView low_out, TensorView high_out) {
+    const View<const Bf16, 3> x(kOp, "q", input);
+    const View<Bf16, 3> low(kOp, "q_lo", low_out);
+    const View<Bf16, 3> high(kOp, "q_hi", high_out);
+    for (std::int64_t t = 0; t < x.size(0); ++t) {
+      const std::int64_t position = holds<std::int64_t>(positions)
+                                        ? View<const std::int64_t, 1>(kOp, "positions", positions)(t)
+                                        : View<const std::int32_t, 1>(kOp, "positions", positions)(t);
+      for (std::int64_t h = 0; h < x.size(1); ++h) {
+        for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
+          const float re = to_float(x(t, h, d));
+          const float im = to_float(x(t, h, d + 1));
+          const float c = freqs(position, d);
+          const float s = inverse ? -freqs(position, d + 1) : freqs(position, d + 1);
+          bracket(sums(re, c, -im, s), low(t, h, d), high(t, h, d));
+          bracket(sums(re, s, im, c), low(t, h, d + 1), high(t, h, d + 1));
+        }
+      }
+    }
+  };
+  bracket_all(q, q_lo, q_hi);
+  if (k.has_value()) bracket_all(k.value(), k_lo.value(), k_hi.value());
+}
+
 DSV4_ENTRY(forward, forward, "fused_rope", "fused_rope/1", "");
+DSV4_AUX(forward_interval, interval, "fused_rope", "interval", "");
 
 }  // namespace
 }  // namespace dsv4::reference

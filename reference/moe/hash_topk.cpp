@@ -38,10 +38,12 @@ struct Arguments {
     weights.expect_size(0, logits.size(0)).expect_contiguous();
     ids.expect_size(0, logits.size(0)).expect_size(1, weights.size(1)).expect_contiguous();
     if (experts.size(1) > weights.size(1)) {
-      refuse(kOp, "topk_weights", "expected at least the " + std::to_string(experts.size(1)) + " columns of tid2eid");
+      refuse(kOp, "tid2eid",
+             "its " + std::to_string(experts.size(1)) + " columns must fit into the " +
+                 std::to_string(weights.size(1)) + " columns of the outputs");
     }
     if (weights.size(1) > 32) {
-      refuse(kOp, "topk_weights", "expected at most 32 columns, got " + std::to_string(weights.size(1)));
+      refuse(kOp, "topk_ids", "expected at most 32 columns, got " + std::to_string(weights.size(1)));
     }
   }
 

@@ -1,0 +1,347 @@
+/// fused_rope: rotates the rotary dimensions of queries, and optionally keys, by their positions' angles, in place.
+///
+/// Exact but for one freedom: the compiler may fuse either product of a*b + c*d into the sum, or none. The reference
+/// certifies what the three ways give; nearly everywhere it is one value.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "harness/case/covering.h"
+#include "harness/core/bits.h"
+#include "harness/core/error.h"
+#include "harness/generate/random.h"
+#include "harness/op/op.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr std::int64_t kDim = 64;
+
+/// How heads lie in memory.
+const std::vector<std::string> kLayouts{"packed", "gaps", "tail"};
+const std::vector<std::string> kFills{"gauss", "integers", "bits", "special", "cancel", "wide"};
+const std::vector<std::string> kTables{"circle", "axes", "wild"};
+const std::vector<std::string> kPlaces{"random", "zero", "last", "ramp", "same"};
+
+/// bf16 [tokens, heads, 64], storage poisoned. "gaps": even, unequal distances between heads and tokens. "tail": the
+/// last 64 of 512 dimensions, as attention outputs are rotated back.
+HostTensor heads_tensor(const std::string& layout, std::int64_t tokens, std::int64_t heads) {
+  const Shape shape{tokens, heads, kDim};
+  HostTensor t = HostTensor::make(DType::kBF16, shape);
+  if (layout == "gaps") {
+    const std::int64_t head = kDim + 6, token = heads * head + 10;
+    t = HostTensor::strided(DType::kBF16, shape, {token, head, 1}, 2, tokens * token + 4);
+  } else if (layout == "tail") {
+    t = HostTensor::strided(DType::kBF16, shape, {heads * 512, 512, 1}, 448, tokens * heads * 512);
+  }
+  poison(t);
+  return t;
+}
+
+/// cos and sin of every position, interleaved; position 0 does not rotate. By division and multiplication alone, so
+/// that the bits are the same everywhere: for t = tan(angle/2), cos = (1-t^2)/(1+t^2) and sin = 2t/(1+t^2).
+HostTensor angle_table(const std::string& kind, std::int64_t positions, std::uint64_t seed) {
+  HostTensor table = HostTensor::make(DType::kF32, {positions, kDim});
+  Random random(seed, "freqs_cis");
+  for (std::int64_t p = 0; p < positions; ++p) {
+    for (std::int64_t i = 0; i < kDim; i += 2) {
+      float c = 1.0f, s = 0.0f;
+      if (kind == "axes") {
+        // Quarter turns: products of integers stay integers.
+        const std::int64_t turn = p == 0 ? 0 : random.below(4);
+        c = turn == 0 ? 1.0f : (turn == 2 ? -1.0f : 0.0f);
+        s = turn == 1 ? 1.0f : (turn == 3 ? -1.0f : 0.0f);
+      } else if (kind == "wild") {
+        c = random.wide(-20, 3);
+        s = random.wide(-20, 3);
+      } else if (p != 0) {
+        const float t = random.wide(-12, 6);
+        c = (1.0f - t * t) / (1.0f + t * t);
+        s = 2.0f * t / (1.0f + t * t);
+      }
+      table.at<float>(p, i) = c;
+      table.at<float>(p, i + 1) = s;
+    }
+  }
+  return table;
+}
+
+HostTensor positions_tensor(const Params& p, std::uint64_t seed) {
+  const std::int64_t tokens = p.integer("tokens"), rows = p.integer("table");
+  HostTensor out = HostTensor::make(p.is("index", "i64") ? DType::kI64 : DType::kI32, {tokens});
+  Random random(seed, "positions");
+  const std::int64_t same = random.below(rows);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const std::string& at = p.text("at");
+    const std::int64_t position = at == "zero"   ? 0
+                                  : at == "last" ? rows - 1
+                                  : at == "ramp" ? t % rows
+                                  : at == "same" ? same
+                                                 : random.below(rows);
+    std::memcpy(out.element(t), &position, static_cast<std::size_t>(size_of(out.dtype)));
+  }
+  return out;
+}
+
+std::int64_t position_of(const HostTensor& positions, std::int64_t t) {
+  return positions.dtype == DType::kI64 ? positions.at<std::int64_t>(t) : positions.at<std::int32_t>(t);
+}
+
+std::uint16_t special_bits(Random& random) {
+  // Zeros, subnormals, the greatest numbers, infinities, and NaN: quiet, signalling (as float too), of both signs.
+  static constexpr std::uint16_t kBits[] = {0x0000, 0x8000, 0x0001, 0x807f, 0x7f7f, 0xff7f, 0x7f80,
+                                            0xff80, 0x7fc0, 0xffc1, 0x7f81, 0xff81, 0x3f80, 0xbf80};
+  return kBits[static_cast<std::size_t>(random.below(std::ssize(kBits)))];
+}
+
+void fill_heads(HostTensor& x, const std::string& fill, const HostTensor& table, const HostTensor& positions,
+                bool inverse, Random& random) {
+  for (std::int64_t t = 0; t < x.size(0); ++t) {
+    const std::int64_t position = position_of(positions, t);
+    for (std::int64_t h = 0; h < x.size(1); ++h) {
+      for (std::int64_t d = 0; d < kDim; d += 2) {
+        std::uint16_t re = 0, im = 0;
+        if (fill == "bits") {
+          re = static_cast<std::uint16_t>(random.u32());
+          im = static_cast<std::uint16_t>(random.u32());
+        } else if (fill == "special") {
+          re = random.chance(4) ? special_bits(random) : bf16_from_float(random.gauss());
+          im = random.chance(4) ? special_bits(random) : bf16_from_float(random.gauss());
+        } else if (fill == "integers") {
+          re = bf16_from_float(static_cast<float>(random.between(-128, 128)));
+          im = bf16_from_float(static_cast<float>(random.between(-128, 128)));
+        } else if (fill == "cancel") {
+          // The two products of the real part nearly cancel.
+          const float m = random.wide(-3, 3);
+          re = bf16_from_float((inverse ? -m : m) * table.at<float>(position, d + 1));
+          im = bf16_from_float(m * table.at<float>(position, d));
+        } else {
+          re = bf16_from_float(fill == "wide" ? random.wide(-130, 120) : random.gauss());
+          im = bf16_from_float(fill == "wide" ? random.wide(-130, 120) : random.gauss());
+        }
+        x.at<std::uint16_t>(t, h, d) = re;
+        x.at<std::uint16_t>(t, h, d + 1) = im;
+      }
+    }
+  }
+}
+
+class FusedRope final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo{
+        .name = "fused_rope",
+        .family = "elementwise",
+        .summary = "rotate queries and keys by their positions' angles, in place",
+        .upstream = "fused_rope, fused_rope_inplace",
+        .abis = {"fused_rope/1"},
+        .params = {ParamSpec::integer("tokens", 0, 1 << 17, "tokens", {1, 2, 3, 4, 5, 7, 8, 9, 33}),
+                   ParamSpec::integer("q_heads", 1, 256, "heads of the queries", {1, 3, 8, 64, 128}),
+                   ParamSpec::integer("k_heads", 0, 256, "heads of the keys, 0 for none", {0, 1, 3}),
+                   ParamSpec::choice("layout", kLayouts, "how heads lie in memory"),
+                   ParamSpec::choice("index", {"i32", "i64"}, "type of the positions"),
+                   ParamSpec::choice("inverse", {"0", "1"}, "rotate back"),
+                   ParamSpec::integer("table", 1, 1 << 20, "positions in the angle table", {1, 2, 300, 65537}),
+                   ParamSpec::choice("angles", kTables, "unit circle, quarter turns, or any numbers"),
+                   ParamSpec::choice("at", kPlaces, "which positions the tokens have"),
+                   ParamSpec::choice("fill", kFills, "distribution of the elements")},
+        .host_note = "which products nvcc fuses; programmatic dependent launch"};
+    return kInfo;
+  }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) {
+      return {point(5, 8, 1, "gaps", "i32", 0, 300, "circle", "random", "gauss"),
+              point(3, 4, 0, "tail", "i64", 1, 300, "circle", "random", "special")};
+    }
+    const auto axes = [](std::vector<std::int64_t> tokens, std::vector<std::int64_t> heads,
+                         std::vector<std::int64_t> rows) {
+      return std::vector<Axis>{axis("tokens", tokens),
+                               axis("q_heads", heads),
+                               axis("k_heads", {0, 1, 3}),
+                               axis("layout", kLayouts),
+                               axis("index", {std::string("i32"), "i64"}),
+                               axis("inverse", {0, 1}),
+                               axis("table", rows),
+                               axis("angles", kTables),
+                               axis("at", kPlaces),
+                               axis("fill", kFills)};
+    };
+    if (tier == Tier::kQuick) return pairwise(axes({1, 2, 3, 4, 5, 7, 8, 9}, {1, 3, 8}, {1, 2, 300}));
+    std::vector<Params> all = pairwise(axes({33, 127, 512}, {1, 7, 64}, {300, 65537}));
+    all.push_back(point(4096, 64, 0, "tail", "i64", 1, 65537, "circle", "random", "gauss"));
+    all.push_back(point(8, 128, 1, "packed", "i32", 0, 1 << 20, "circle", "last", "gauss"));
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Params& p = c.params;
+    const bool inverse = p.flag("inverse");
+    HostTensor table = angle_table(p.text("angles"), p.integer("table"), c.seed);
+    HostTensor positions = positions_tensor(p, c.seed);
+    const auto heads = [&](const char* name, const char* count) {
+      HostTensor x = heads_tensor(p.text("layout"), p.integer("tokens"), p.integer(count));
+      Random random(c.seed, name);
+      fill_heads(x, p.text("fill"), table, positions, inverse, random);
+      return inout(name, std::move(x));
+    };
+    return {"fused_rope",
+            "",
+            {},
+            {heads("q", "q_heads"), p.integer("k_heads") == 0 ? absent("k") : heads("k", "k_heads"),
+             in("freqs_cis", table), in("positions", positions), scalar("inverse", inverse)}};
+  }
+
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    Observation o;
+    o.add("q", result.tensor("q").packed());
+    if (call.arg("k").is_tensor()) o.add("k", result.tensor("k").packed());
+    return o;
+  }
+
+  [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
+                                      Caller& reference) const override {
+    Call certificate = call;
+    certificate.aux = "interval";
+    const auto ends = [&](const char* name) {
+      for (const char* end : {"_lo", "_hi"}) {
+        const std::string end_name = std::string(name) + end;
+        certificate.args.push_back(call.arg(name).is_tensor()
+                                       ? out(end_name, HostTensor::make(DType::kBF16, call.tensor(name).shape))
+                                       : absent(end_name));
+      }
+    };
+    for (const char* name : {"q", "k"}) {
+      if (call.arg(name).is_tensor()) certificate.arg(name).role = Role::kIn;
+      ends(name);
+    }
+    const CallResult r = reference.call(certificate);
+    if (r.refusal) throw Error("fused_rope: the reference refused to certify: " + *r.refusal);
+    Tolerances tolerances;
+    for (const std::string name : {"q", "k"}) {
+      if (!call.arg(name).is_tensor()) continue;
+      tolerances[name] = Tolerance::between(r.tensor(name + "_lo"), r.tensor(name + "_hi"),
+                                            "either product of a*b + c*d may be fused into the sum, or none");
+    }
+    return tolerances;
+  }
+
+  [[nodiscard]] bool trivial_by_design(const Case& c) const override { return c.params.integer("tokens") == 0; }
+
+  [[nodiscard]] Cost cost(const Case& c, const Call&) const override {
+    const auto heads = static_cast<double>(c.params.integer("q_heads") + c.params.integer("k_heads"));
+    const auto tokens = static_cast<double>(c.params.integer("tokens"));
+    return {.bytes = tokens * (heads * 256.0 + 256.0), .flops = tokens * heads * 64.0 * 3.0};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override {
+    std::vector<Scenario> list{index_types(), there_and_back()};
+    const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
+      list.push_back(contract(name, meaning, argument, [argument = std::string(argument), tensor](Call& call) {
+        call.arg(argument).tensor() = tensor;
+        call.arg(argument).footprint.clear();
+      }));
+    };
+    // The first smoke point: 5 tokens, 8 + 1 heads, 300 positions, i32.
+    replace("q_dtype", "half-precision queries are refused", "q", HostTensor::make(DType::kF16, {5, 8, 64}));
+    replace("q_rank", "queries have tokens, heads and dimensions", "q", HostTensor::make(DType::kBF16, {5, 512}));
+    replace("q_dim_32", "32 rotary dimensions are refused", "q", HostTensor::make(DType::kBF16, {5, 8, 32}));
+    replace("q_dim_128", "128 rotary dimensions are refused", "q", HostTensor::make(DType::kBF16, {5, 8, 128}));
+    replace("q_dims_strided", "the dimensions of a head must be adjacent", "q",
+            HostTensor::strided(DType::kBF16, {5, 8, 64}, {1024, 128, 2}));
+    replace("k_dtype", "float keys are refused", "k", HostTensor::make(DType::kF32, {5, 1, 64}));
+    replace("k_tokens", "keys and queries are of the same tokens", "k", HostTensor::make(DType::kBF16, {4, 1, 64}));
+    replace("k_dim", "keys have 64 rotary dimensions", "k", HostTensor::make(DType::kBF16, {5, 1, 66}));
+    replace("angles_dtype", "half-width angles are refused", "freqs_cis", HostTensor::make(DType::kBF16, {300, 64}));
+    replace("angles_dim", "32 numbers a position are too few", "freqs_cis", HostTensor::make(DType::kF32, {300, 32}));
+    replace("angles_strided", "the angle table must be contiguous", "freqs_cis",
+            HostTensor::strided(DType::kF32, {300, 64}, {65, 1}));
+    replace("positions_dtype", "16-bit positions are refused", "positions", HostTensor::make(DType::kI16, {5}));
+    replace("positions_count", "one position per token", "positions", HostTensor::make(DType::kI32, {6}));
+    replace("positions_strided", "positions must be adjacent", "positions", HostTensor::strided(DType::kI32, {5}, {2}));
+    list.push_back(device_only(contract("positions_on_host", "positions in host memory are refused", "positions",
+                                        [](Call& call) { call.arg("positions").place = Place::kHost; })));
+    list.push_back(edge_contract("no_tokens", "no tokens: nothing to do", [](Call& call) {
+      call.arg("q").tensor() = HostTensor::make(DType::kBF16, {0, 8, 64});
+      call.arg("k").tensor() = HostTensor::make(DType::kBF16, {0, 1, 64});
+      call.arg("positions").tensor() = HostTensor::make(DType::kI32, {0});
+    }));
+    list.push_back(edge_contract("no_heads", "no heads: nothing to do, or a clean refusal", [](Call& call) {
+      call.arg("q").tensor() = HostTensor::make(DType::kBF16, {5, 0, 64});
+      call.arg("k").value = None{};
+    }));
+    return list;
+  }
+
+ private:
+  static Params point(std::int64_t tokens, std::int64_t q_heads, std::int64_t k_heads, const char* layout,
+                      const char* index, std::int64_t inverse, std::int64_t table, const char* angles, const char* at,
+                      const char* fill) {
+    return Params()
+        .set("tokens", tokens)
+        .set("q_heads", q_heads)
+        .set("k_heads", k_heads)
+        .set("layout", layout)
+        .set("index", index)
+        .set("inverse", inverse)
+        .set("table", table)
+        .set("angles", angles)
+        .set("at", at)
+        .set("fill", fill);
+  }
+
+  static Scenario index_types() {
+    Scenario s;
+    s.kind = Scenario::Kind::kRelation;
+    s.name = "index_types";
+    s.meaning = "i32 and i64 positions give the same bits";
+    s.run = [](ScenarioContext& x) {
+      const Call narrow = x.op.make(x.c);
+      Case c = x.c;
+      c.params.set("index", x.c.params.is("index", "i32") ? "i64" : "i32");
+      const Call wide = x.op.make(c);
+      x.expect_agree("other type", x.op.observe(c, wide, x.call("other type", wide)),
+                     x.op.observe(x.c, narrow, x.call("first type", narrow)));
+    };
+    return s;
+  }
+
+  static Scenario there_and_back() {
+    Scenario s;
+    s.kind = Scenario::Kind::kRelation;
+    s.name = "there_and_back";
+    s.meaning = "rotating back what was rotated gives the input, within the two roundings to bfloat16";
+    s.run = [](ScenarioContext& x) {
+      const Call there = x.op.make(x.c);
+      Call back = there;
+      const CallResult rotated = x.call("there", there);
+      back.arg("inverse").value = !std::get<bool>(there.arg("inverse").value);
+      for (const char* name : {"q", "k"}) back.arg(name).tensor() = rotated.tensor(name);
+      const Observation got = x.op.observe(x.c, back, x.call("back", back));
+      Observation want;
+      Tolerances tolerances;
+      for (const char* name : {"q", "k"}) {
+        const HostTensor before = there.tensor(name).packed();
+        HostTensor bound = HostTensor::make(DType::kF32, before.shape);
+        for (std::int64_t i = 0; i < before.numel(); i += 2) {
+          const float re = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i)));
+          const float im = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i + 1)));
+          // Each rounding moves the pair by at most 2^-8 of its length; float arithmetic and angles not exactly on the
+          // circle add far less.
+          const double length = std::sqrt(static_cast<double>(re) * re + static_cast<double>(im) * im);
+          set_float(bound, i, length * 0x1.01p-7);
+          set_float(bound, i + 1, length * 0x1.01p-7);
+        }
+        tolerances[name] = Tolerance::within(bound, "two roundings to bfloat16, 2^-8 of the pair's length each");
+        want.add(name, before);
+      }
+      x.expect_agree("back", got, want, tolerances);
+    };
+    return s;
+  }
+};
+
+DSV4_REGISTER_OP(FusedRope);
+
+}  // namespace
+}  // namespace dsv4
