@@ -1,0 +1,442 @@
+/// fused_store_cache: quantises the rows of new tokens and stores them in a paged cache. Exact to the byte, and exact
+/// about which bytes: padding, unused scale bytes and other tokens' slots stay as they are.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "harness/case/covering.h"
+#include "harness/core/bits.h"
+#include "harness/core/error.h"
+#include "harness/generate/random.h"
+#include "harness/op/op.h"
+#include "layout/kv_cache.h"
+
+namespace dsv4 {
+namespace {
+
+using layout::FlashMlaCache;
+using layout::IndexerCache;
+
+const std::vector<std::string> kFills{"gauss",    "integers", "midpoints", "scale_edges", "zeros",   "tiny",
+                                      "denormal", "wide",     "huge",      "bits",        "one_nan", "one_inf"};
+const std::vector<std::string> kOrders{"random", "ascending", "descending", "edges"};
+
+/// Where things lie in one layout.
+struct Geometry {
+  bool flashmla;
+  std::int64_t page_size;
+
+  explicit Geometry(const Params& p) : flashmla(p.is("layout", "flashmla")), page_size(p.integer("page")) {}
+
+  [[nodiscard]] std::int64_t dim() const { return flashmla ? FlashMlaCache::kDim : IndexerCache::kDim; }
+  [[nodiscard]] std::int64_t group() const { return flashmla ? FlashMlaCache::kGroup : IndexerCache::kDim; }
+  [[nodiscard]] std::int64_t page_bytes() const {
+    return flashmla ? FlashMlaCache::page_bytes(page_size) : IndexerCache::page_bytes(page_size);
+  }
+  [[nodiscard]] std::int64_t data_bytes() const { return flashmla ? FlashMlaCache::kDataRow : IndexerCache::kDim; }
+  [[nodiscard]] std::int64_t codes() const { return flashmla ? FlashMlaCache::kQuantized : IndexerCache::kDim; }
+  [[nodiscard]] std::int64_t scale_bytes() const {
+    return flashmla ? FlashMlaCache::kGroups : IndexerCache::kScaleBytes;
+  }
+  /// Byte position of a slot's data and scales in the whole cache.
+  [[nodiscard]] std::int64_t data_at(std::int64_t slot) const {
+    const std::int64_t row = slot % page_size;
+    return slot / page_size * page_bytes() +
+           (flashmla ? FlashMlaCache::data_offset(row) : IndexerCache::data_offset(row));
+  }
+  [[nodiscard]] std::int64_t scales_at(std::int64_t slot) const {
+    const std::int64_t row = slot % page_size;
+    return slot / page_size * page_bytes() +
+           (flashmla ? FlashMlaCache::scale_offset(page_size, row) : IndexerCache::scale_offset(page_size, row));
+  }
+};
+
+std::int64_t slot_of(const HostTensor& indices, std::int64_t t) {
+  return indices.dtype == DType::kI64 ? indices.at<std::int64_t>(t) : indices.at<std::int32_t>(t);
+}
+
+HostTensor index_tensor(DType dtype, const std::vector<std::int64_t>& slots) {
+  HostTensor out = HostTensor::make(dtype, {std::ssize(slots)});
+  for (std::size_t t = 0; t < slots.size(); ++t) {
+    std::memcpy(out.element(static_cast<std::int64_t>(t)), &slots[t], static_cast<std::size_t>(size_of(dtype)));
+  }
+  return out;
+}
+
+/// The bytes that storing to these slots may change; slots outside the cache change nothing.
+std::vector<std::uint8_t> footprint(const Geometry& g, const HostTensor& cache, const HostTensor& indices) {
+  std::vector<std::uint8_t> may(cache.storage.size(), 0);
+  for (std::int64_t t = 0; t < indices.numel(); ++t) {
+    const std::int64_t slot = slot_of(indices, t);
+    if (slot < 0 || slot >= cache.size(0) * g.page_size) continue;
+    std::fill_n(may.begin() + g.data_at(slot), g.data_bytes(), 1);
+    std::fill_n(may.begin() + g.scales_at(slot), g.scale_bytes(), 1);
+  }
+  return may;
+}
+
+/// Next number of the element's type away from zero, or towards it.
+double neighbour(DType dtype, double x, bool away) {
+  const float f = static_cast<float>(x);
+  if (dtype == DType::kF32) return std::nextafter(f, away ? std::numeric_limits<float>::infinity() : 0.0f);
+  return float_from_bf16(static_cast<std::uint16_t>(bf16_from_float(f) + (away ? 1 : -1)));
+}
+
+/// One element that makes the group's greatest magnitude `greatest`, at a random place; all others are smaller.
+void plant(HostTensor& x, std::int64_t first, std::int64_t group, double greatest, Random& random) {
+  const std::int64_t at = first + random.below(group);
+  set_float(x, at, random.chance(2) ? greatest : -greatest);
+}
+
+void fill_group(HostTensor& x, std::int64_t first, std::int64_t group, const std::string& fill, Random& r) {
+  const DType dtype = x.dtype;
+  const auto each = [&](auto next) {
+    for (std::int64_t i = first; i < first + group; ++i) set_float(x, i, next());
+  };
+  const auto bits = [&](std::int64_t i, std::uint32_t f32) {
+    // Patterns are chosen as bfloat16 where the tensor is, so that NaN payloads survive.
+    const auto h = static_cast<std::uint16_t>(f32 >> 16);
+    if (dtype == DType::kF32) std::memcpy(x.element(i), &f32, sizeof f32);
+    if (dtype == DType::kBF16) std::memcpy(x.element(i), &h, sizeof h);
+  };
+  if (fill == "gauss") {
+    each([&] { return r.gauss(); });
+  } else if (fill == "integers") {
+    // Scale exactly 1: codes are the integers themselves.
+    each([&] { return static_cast<float>(r.between(-16, 16)); });
+    plant(x, first, group, 448.0, r);
+  } else if (fill == "midpoints") {
+    // Scale exactly 1, and values halfway between two codes, or one step beside it.
+    each([&] {
+      const auto code = static_cast<std::uint8_t>(r.below(0x7e));
+      double middle = (double_from_e4m3(code) + double_from_e4m3(static_cast<std::uint8_t>(code + 1))) / 2;
+      if (r.chance(2)) middle = neighbour(dtype, middle, r.chance(2));
+      return r.chance(2) ? -middle : middle;
+    });
+    plant(x, first, group, 448.0, r);
+  } else if (fill == "scale_edges") {
+    // The greatest magnitude on, just above or just below a power of two times 448.
+    const double power = std::ldexp(1.0, static_cast<int>(r.between(-20, 100)));
+    each([&] { return power * r.between(-200, 200); });
+    const double edge = 448.0 * power;
+    const std::int64_t side = r.below(3);
+    plant(x, first, group, side == 0 ? edge : neighbour(dtype, edge, side == 1), r);
+  } else if (fill == "zeros") {
+    each([&] { return r.chance(2) ? 0.0f : -0.0f; });
+  } else if (fill == "tiny") {
+    // On both sides of the floor of 1e-4 that the greatest magnitude has.
+    each([&] { return r.wide(-34, -13); });
+    if (r.chance(2)) plant(x, first, group, neighbour(dtype, 1e-4, r.chance(2)), r);
+  } else if (fill == "denormal") {
+    each([&] { return r.wide(-149, -126); });
+  } else if (fill == "wide") {
+    each([&] { return r.wide(-140, 120); });
+  } else if (fill == "huge") {
+    each([&] { return r.wide(100, 127); });
+  } else if (fill == "bits") {
+    for (std::int64_t i = first; i < first + group; ++i) bits(i, r.u32());
+  } else if (fill == "one_nan" || fill == "one_inf") {
+    // Quiet and signalling NaN of both signs; in some groups every element is one.
+    static constexpr std::uint32_t kNans[] = {0x7fc00000u, 0xffc00000u, 0x7f810000u, 0xff810000u};
+    const auto special = [&] {
+      const std::uint32_t sign = r.u32() & 0x80000000u;
+      return fill == "one_inf" ? (sign | 0x7f800000u) : kNans[r.below(4)];
+    };
+    each([&] { return r.chance(8) ? (r.chance(2) ? 0.0f : -0.0f) : r.gauss(); });
+    if (r.chance(4)) {
+      for (std::int64_t i = first; i < first + group; ++i) bits(i, special());
+    } else if (!r.chance(4)) {
+      bits(first + r.below(group), special());
+    }
+  } else {
+    throw Error(fmt::format("unknown fill '{}'", fill));
+  }
+}
+
+std::vector<std::int64_t> slots_of(const Params& p, std::int64_t capacity, Random& random) {
+  const std::int64_t tokens = p.integer("tokens"), page = p.integer("page");
+  std::vector<std::int64_t> slots = random.permutation(capacity);
+  if (p.is("order", "edges")) {
+    // First and last slots of pages come first.
+    std::vector<std::int64_t> first{0, page - 1, page, capacity - 1};
+    first.insert(first.end(), slots.begin(), slots.end());
+    std::vector<bool> seen(static_cast<std::size_t>(capacity), false);
+    slots.clear();
+    for (const std::int64_t s : first) {
+      if (s >= capacity || seen[static_cast<std::size_t>(s)]) continue;
+      seen[static_cast<std::size_t>(s)] = true;
+      slots.push_back(s);
+    }
+  }
+  slots.resize(static_cast<std::size_t>(tokens));
+  if (p.is("order", "ascending")) std::ranges::sort(slots);
+  if (p.is("order", "descending")) std::ranges::sort(slots, std::greater<>());
+  return slots;
+}
+
+class FusedStoreCache final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo{
+        .name = "fused_store_cache",
+        .family = "attn",
+        .summary = "quantise new tokens' rows to E4M3 and store them in a paged cache",
+        .upstream = "fused_store_cache",
+        .abis = {"fused_store_cache/1"},
+        .params = {ParamSpec::choice("layout", {"flashmla", "indexer"}, "layout of the cache"),
+                   ParamSpec::choice("input", {"bf16", "f32"}, "type of the rows"),
+                   ParamSpec::choice("index", {"i32", "i64"}, "type of the slots"),
+                   ParamSpec::choice("page", {"1", "2", "4", "8", "16", "32", "64", "128", "256"}, "slots per page"),
+                   ParamSpec::integer("tokens", 1, 1 << 20, "rows to store", {1, 2, 3, 4, 5, 7, 8, 9, 33, 129}),
+                   ParamSpec::integer("spare", 0, 64, "pages beyond what the rows need", {0, 1, 2}),
+                   ParamSpec::choice("order", kOrders, "order of the slots"),
+                   ParamSpec::choice("fill", kFills, "distribution of the elements")},
+        .host_note = "programmatic dependent launch"};
+    return kInfo;
+  }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) {
+      return {point("flashmla", "bf16", "i32", 64, 5, 1, "random", "gauss"),
+              point("indexer", "f32", "i64", 2, 3, 1, "edges", "midpoints")};
+    }
+    const auto axes = [](std::vector<std::int64_t> pages, std::vector<std::int64_t> tokens) {
+      return std::vector<Axis>{axis("layout", {std::string("flashmla"), "indexer"}),
+                               axis("input", {std::string("bf16"), "f32"}),
+                               axis("index", {std::string("i32"), "i64"}),
+                               axis("page", pages),
+                               axis("tokens", tokens),
+                               axis("spare", {0, 1, 2}),
+                               axis("order", kOrders),
+                               axis("fill", kFills)};
+    };
+    if (tier == Tier::kQuick) return pairwise(axes({1, 2, 64, 256}, {1, 2, 3, 4, 5, 7, 8, 9}));
+    std::vector<Params> all = pairwise(axes({1, 2, 4, 8, 16, 32, 64, 128, 256}, {33, 129, 257}));
+    all.push_back(point("flashmla", "bf16", "i32", 256, 4097, 1, "random", "gauss"));
+    all.push_back(point("flashmla", "f32", "i32", 64, 4097, 1, "random", "bits"));
+    all.push_back(point("indexer", "f32", "i32", 64, 16385, 1, "random", "gauss"));
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Params& p = c.params;
+    const Geometry g(p);
+    const std::int64_t tokens = p.integer("tokens");
+    const std::int64_t pages = (tokens + g.page_size - 1) / g.page_size + p.integer("spare");
+    HostTensor input = HostTensor::make(p.is("input", "bf16") ? DType::kBF16 : DType::kF32, {tokens, g.dim()});
+    Random random(c.seed, "input");
+    for (std::int64_t i = 0; i < input.numel(); i += g.group()) fill_group(input, i, g.group(), p.text("fill"), random);
+    HostTensor cache = HostTensor::make(DType::kU8, {pages, g.page_bytes()});
+    poison(cache);
+    Random slot_random(c.seed, "indices");
+    HostTensor indices =
+        index_tensor(p.is("index", "i64") ? DType::kI64 : DType::kI32, slots_of(p, pages * g.page_size, slot_random));
+    std::vector<std::uint8_t> may = footprint(g, cache, indices);
+    Params compile;
+    for (const char* name : {"layout", "input", "index", "page"}) compile.set(name, p.text(name));
+    return {"fused_store_cache",
+            "",
+            compile,
+            {in("input", std::move(input)), inout("cache", std::move(cache), std::move(may)),
+             in("indices", std::move(indices))}};
+  }
+
+  /// What each token's slot holds, by token: codes, scales (exponent bytes, or one float), rotated dimensions.
+  [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
+    const Geometry g(c.params);
+    const HostTensor& cache = result.tensor("cache");
+    const HostTensor& indices = call.tensor("indices");
+    const std::int64_t tokens = indices.numel();
+    HostTensor codes = HostTensor::make(DType::kE4M3, {tokens, g.codes()});
+    HostTensor scales = g.flashmla ? HostTensor::make(DType::kU8, {tokens, FlashMlaCache::kGroups})
+                                   : HostTensor::make(DType::kF32, {tokens, 1});
+    HostTensor tail = HostTensor::make(DType::kBF16, {tokens, FlashMlaCache::kDim - FlashMlaCache::kQuantized});
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      const std::int64_t slot = slot_of(indices, t);
+      if (slot < 0 || slot >= cache.size(0) * g.page_size) continue;
+      const std::uint8_t* data = cache.storage.data() + g.data_at(slot);
+      std::memcpy(codes.element(t * g.codes()), data, static_cast<std::size_t>(g.codes()));
+      std::memcpy(scales.storage.data() + t * g.scale_bytes(), cache.storage.data() + g.scales_at(slot),
+                  static_cast<std::size_t>(g.scale_bytes()));
+      if (g.flashmla) {
+        const std::int64_t bytes = g.data_bytes() - g.codes();
+        std::memcpy(tail.storage.data() + t * bytes, data + g.codes(), static_cast<std::size_t>(bytes));
+      }
+    }
+    Observation o;
+    o.add("codes", std::move(codes)).add("scales", std::move(scales));
+    if (g.flashmla) o.add("tail", std::move(tail));
+    return o;
+  }
+
+  [[nodiscard]] Tolerances tolerances(const Case& c, const Call&, const CallResult&, const Observation&,
+                                      Caller&) const override {
+    return {{"codes", Tolerance::exact("maxima, one division and products: every rounding is specified")},
+            {"scales", Tolerance::exact("the greatest magnitude over 448, rounded as specified")},
+            {"tail", c.params.is("input", "bf16") ? Tolerance::exact("bfloat16 rows are copied bit for bit")
+                                                  : Tolerance::exact_nan("rounded to nearest even")}};
+  }
+
+  [[nodiscard]] Cost cost(const Case& c, const Call& call) const override {
+    const Geometry g(c.params);
+    const auto tokens = static_cast<double>(c.params.integer("tokens"));
+    const auto stored = static_cast<double>(g.data_bytes() + g.scale_bytes());
+    return {.bytes = static_cast<double>(call.tensor("input").storage.size()) + tokens * stored,
+            .flops = tokens * static_cast<double>(g.dim()) * 2.0};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override;
+
+ private:
+  static Params point(const char* layout, const char* input, const char* index, std::int64_t page, std::int64_t tokens,
+                      std::int64_t spare, const char* order, const char* fill) {
+    return Params()
+        .set("layout", layout)
+        .set("input", input)
+        .set("index", index)
+        .set("page", page)
+        .set("tokens", tokens)
+        .set("spare", spare)
+        .set("order", order)
+        .set("fill", fill);
+  }
+};
+
+using Change = std::function<void(Case&, Call&, Observation&)>;
+
+/// The call of a changed case must be observed as the original's observation, changed accordingly.
+Scenario relation(std::string name, std::string meaning, Change change,
+                  std::function<std::vector<Params>(Tier)> points = {}) {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = std::move(name);
+  s.meaning = std::move(meaning);
+  s.points = std::move(points);
+  s.run = [change = std::move(change)](ScenarioContext& x) {
+    const Call first = x.op.make(x.c);
+    Observation want = x.op.observe(x.c, first, x.call("original", first));
+    Case c = x.c;
+    Call second = first;
+    change(c, second, want);
+    x.expect_agree("changed", x.op.observe(c, second, x.call("changed", second)), want);
+  };
+  return s;
+}
+
+HostTensor& output(Observation& o, const std::string& name) {
+  for (Output& candidate : o.outputs) {
+    if (candidate.name == name) return candidate.value;
+  }
+  throw Error(fmt::format("no output is called '{}'", name));
+}
+
+std::vector<Scenario> FusedStoreCache::scenarios() const {
+  std::vector<Scenario> list;
+  const auto remake = [this](Case& c, Call& call, const char* name, const char* value) {
+    c.params.set(name, value);
+    call = make(c);
+  };
+  list.push_back(relation("page_size", "the page size changes addresses, not what is stored",
+                          [=](Case& c, Call& call, Observation&) { remake(c, call, "page", "2"); }));
+  list.push_back(relation("index_types", "i32 and i64 slots store the same", [=](Case& c, Call& call, Observation&) {
+    remake(c, call, "index", c.params.is("index", "i32") ? "i64" : "i32");
+  }));
+  list.push_back(relation("input_types", "bfloat16 rows and the same numbers as floats store the same",
+                          [](Case& c, Call& call, Observation&) {
+                            const HostTensor narrow = call.tensor("input");
+                            HostTensor wide = HostTensor::make(DType::kF32, narrow.shape);
+                            for (std::int64_t i = 0; i < narrow.numel(); ++i) {
+                              std::uint16_t h = 0;
+                              std::memcpy(&h, narrow.element(i), sizeof h);
+                              set_float(wide, i, float_from_bf16(h));
+                            }
+                            call.arg("input").tensor() = wide;
+                            c.params.set("input", "f32");
+                            call.compile.set("input", "f32");
+                          }));
+  list.push_back(relation("power_of_two", "16 times the input has the same codes and scale exponents 4 higher",
+                          [](Case&, Call& call, Observation& want) {
+                            HostTensor& input = call.arg("input").tensor();
+                            for (std::int64_t i = 0; i < input.numel(); ++i) {
+                              set_float(input, i, 16.0 * value_of(input.dtype, input.element(i)));
+                            }
+                            for (std::uint8_t& byte : output(want, "scales").storage) byte += 4;
+                            HostTensor& tail = output(want, "tail");
+                            for (std::int64_t i = 0; i < tail.numel(); ++i) {
+                              set_float(tail, i, 16.0 * value_of(tail.dtype, tail.element(i)));
+                            }
+                          }));
+  list.push_back(relation("negation", "the negated input has the same codes with the other sign, and the same scales",
+                          [](Case&, Call& call, Observation& want) {
+                            for (HostTensor* t : {&call.arg("input").tensor(), &output(want, "tail")}) {
+                              for (std::size_t i = 1; i < t->storage.size(); i += 2) t->storage[i] ^= 0x80;
+                            }
+                            for (std::uint8_t& code : output(want, "codes").storage) code ^= 0x80;
+                          }));
+  list.push_back(relation("order", "rows in another order, with their slots, store the same",
+                          [](Case&, Call& call, Observation& want) {
+                            const auto reverse = [](HostTensor& t) {
+                              const auto rows = static_cast<std::size_t>(t.size(0));
+                              const std::size_t row = t.storage.size() / rows;
+                              const std::vector<std::uint8_t> before = t.storage;
+                              for (std::size_t i = 0; i < rows; ++i) {
+                                std::memcpy(t.storage.data() + i * row, before.data() + (rows - 1 - i) * row, row);
+                              }
+                            };
+                            reverse(call.arg("input").tensor());
+                            reverse(call.arg("indices").tensor());
+                            for (Output& o : want.outputs) reverse(o.value);
+                          }));
+
+  const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
+    list.push_back(contract(name, meaning, argument, [argument = std::string(argument), tensor](Call& call) {
+      call.arg(argument).tensor() = tensor;
+      call.arg(argument).footprint.clear();
+    }));
+  };
+  // The first smoke point: FlashMLA, pages of 64, 5 rows in bfloat16, 2 pages, i32.
+  const std::int64_t bytes = FlashMlaCache::page_bytes(64);
+  replace("input_dtype", "half-precision rows are refused", "input", HostTensor::make(DType::kF16, {5, 512}));
+  replace("input_rank", "rows form a matrix", "input", HostTensor::make(DType::kBF16, {5 * 512}));
+  replace("input_dim", "rows of another dimension are refused", "input", HostTensor::make(DType::kBF16, {5, 576}));
+  replace("input_strided", "rows must be contiguous", "input", HostTensor::strided(DType::kBF16, {5, 512}, {1024, 1}));
+  replace("indices_dtype", "16-bit slots are refused", "indices", HostTensor::make(DType::kI16, {5}));
+  replace("indices_count", "one slot per row", "indices", HostTensor::make(DType::kI32, {6}));
+  replace("indices_strided", "slots must be adjacent", "indices", HostTensor::strided(DType::kI32, {5}, {2}));
+  replace("cache_dtype", "a cache of signed bytes is refused", "cache", HostTensor::make(DType::kI8, {2, bytes}));
+  replace("cache_rank", "a cache has pages", "cache", HostTensor::make(DType::kU8, {2 * bytes}));
+  replace("cache_page_bytes", "pages of another size are refused", "cache",
+          HostTensor::make(DType::kU8, {2, bytes - 64}));
+  list.push_back(device_only(contract("indices_on_host", "slots in host memory are refused", "indices",
+                                      [](Call& call) { call.arg("indices").place = Place::kHost; })));
+  list.push_back(
+      edge_contract("indices_other_width", "64-bit slots are read as such, or refused: never as pairs", [](Call& call) {
+        std::vector<std::int64_t> slots;
+        for (std::int64_t t = 0; t < 5; ++t) slots.push_back(slot_of(call.tensor("indices"), t));
+        call.arg("indices").tensor() = index_tensor(DType::kI64, slots);
+      }));
+  const auto with_slots = [&](const char* name, const char* meaning, std::vector<std::int64_t> slots) {
+    list.push_back(edge_contract(name, meaning, [slots](Call& call) {
+      Arg& cache = call.arg("cache");
+      call.arg("indices").tensor() = index_tensor(DType::kI32, slots);
+      cache.footprint = footprint(Geometry(call.compile), cache.tensor(), call.tensor("indices"));
+    }));
+  };
+  with_slots("negative_slot", "a row with slot -1 is not stored anywhere", {3, -1, 70, 0, 127});
+  with_slots("all_slots_negative", "without a single valid slot nothing is written", {-1, -1, -1, -1, -1});
+  with_slots("slot_past_the_cache", "a slot beyond the last page is not stored anywhere", {3, 128, 70, 0, 1});
+  list.push_back(edge_contract("no_rows", "no rows: nothing to do, or a clean refusal", [](Call& call) {
+    call.arg("input").tensor() = HostTensor::make(DType::kBF16, {0, 512});
+    call.arg("indices").tensor() = HostTensor::make(DType::kI32, {0});
+    call.arg("cache").footprint.assign(call.tensor("cache").storage.size(), 0);
+  }));
+  return list;
+}
+
+DSV4_REGISTER_OP(FusedStoreCache);
+
+}  // namespace
+}  // namespace dsv4
