@@ -1,0 +1,56 @@
+/// The content of a golden file, and its form in HDF5: schema 1.
+///
+/// All cases are packed into columns (one data set each), not into a group a case: a group costs half a kilobyte before
+/// it holds anything. Cases are sorted by id; the outputs of case i follow those of case i-1.
+///
+///   attributes of the root    schema, op, set, provenance (JSON object of strings, keys sorted)
+///   case_id                   string[n]
+///   case_inputs               u8[n,16]    input_digest()
+///   case_verdict, case_fault  string[n]   verdict against the reference at recording; id of the fault that showed
+///   case_outputs              i64[n]      number of outputs
+///   output_name, output_dtype, output_shape ("4x512", "" for a scalar), output_tolerance     string[m]
+///   output_digest             u8[m,16]    of the packed bytes
+///   output_range              f64[m,4]    min, max and sum of the finite elements; tightness
+///   output_counts             i64[m,4]    NaN, infinities, zeros; certified alternatives
+///   blocks                    u64[...]    block digests, block_count() of each output
+///   kept                      u8[...]     all bytes of each output of at most kFullBytes, else its sampled elements
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "harness/golden/digest.h"
+#include "harness/golden/entry.h"
+
+namespace dsv4 {
+
+/// Raised whenever a reader of the old form would misread the new one, formulas of digest.h included.
+constexpr std::int64_t kGoldenSchema = 1;
+
+struct Golden {
+  std::string op;
+  std::string set;  ///< set it was recorded from
+  std::map<std::string, std::string>
+      provenance;                    ///< package, version, compiler, arch, device, driver, ...: never a time
+  std::vector<GoldenEntry> entries;  ///< sorted by id
+};
+
+/// Throws Error unless `e` is consistent in itself: known shapes, sizes that follow from them, digest of kept bytes.
+void check_entry(const GoldenEntry& e);
+
+/// Puts entries in order, and throws Error for what no file may hold: inconsistent or duplicate entries, entries of
+/// another op or set, control characters in provenance.
+void normalize(Golden& golden);
+
+/// The HDF5 image of a normalized golden. `schema` differs from kGoldenSchema only in tests.
+Bytes encode_golden(const Golden& golden, std::int64_t schema = kGoldenSchema);
+
+/// The inverse. `where` (the file's path) begins every message. Throws Error for anything but schema 1.
+Golden decode_golden(std::span<const std::uint8_t> image, const std::string& where);
+
+/// The sentence that says how to make a golden again.
+std::string record_again(const std::string& op, const std::string& set);
+
+}  // namespace dsv4

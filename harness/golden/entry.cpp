@@ -1,0 +1,88 @@
+#include "harness/golden/entry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+
+namespace dsv4 {
+
+std::int64_t GoldenOutput::numel() const {
+  std::int64_t n = 1;
+  for (const std::int64_t s : shape) n *= s;
+  return n;
+}
+
+std::size_t GoldenOutput::bytes() const {
+  return static_cast<std::size_t>(numel()) * static_cast<std::size_t>(size_of(dtype));
+}
+
+Output GoldenOutput::output() const {
+  if (!full()) throw Error(fmt::format("output '{}' is not kept in full", name));
+  Output out{name, HostTensor::make(dtype, shape)};
+  out.value.storage = kept;
+  return out;
+}
+
+double GoldenEntry::tightness() const {
+  double t = 0;
+  for (const GoldenOutput& o : outputs) t = std::max(t, o.tightness);
+  return t;
+}
+
+std::int64_t GoldenEntry::certified() const {
+  std::int64_t n = 0;
+  for (const GoldenOutput& o : outputs) n += o.certified;
+  return n;
+}
+
+GoldenOutput make_output(const Output& output, const OutputReport* judged) {
+  const HostTensor packed = output.value.packed();
+  GoldenOutput g;
+  g.name = output.name;
+  g.dtype = packed.dtype;
+  g.shape = packed.shape;
+  g.digest = digest_of(packed.storage);
+  g.blocks = block_digests(packed.storage);
+  g.statistics = statistics_of(packed);
+  if (g.full()) {
+    g.kept = packed.storage;
+  } else {
+    const auto size = static_cast<std::size_t>(size_of(packed.dtype));
+    for (const std::int64_t at : sample_positions(packed.numel())) {
+      const std::uint8_t* element = packed.element(at);
+      g.kept.insert(g.kept.end(), element, element + size);
+    }
+  }
+  if (judged != nullptr) {
+    g.tolerance = judged->tolerance;
+    g.tightness = judged->tightness;
+    g.certified = judged->certified;
+  }
+  return g;
+}
+
+GoldenEntry make_entry(const Case& c, const Observed& observed, const CaseResult& judged) {
+  const auto refuse = [&](const std::string& why) { throw Error(fmt::format("cannot record {}: {}", c.id(), why)); };
+  if (!c.scenario.empty()) refuse("a " + c.scenario + " has no golden, only an op's own call does");
+  if (observed.result.refusal) refuse("the set refused the call: " + *observed.result.refusal);
+  if (judged.verdict == Verdict::kError || judged.verdict == Verdict::kUnsupported ||
+      judged.verdict == Verdict::kSkipped) {
+    refuse(fmt::format("its verdict is '{}' ({}), so there are no outputs to keep", name_of(judged.verdict),
+                       judged.reason));
+  }
+  GoldenEntry e;
+  e.id = c.id();
+  e.set = judged.set;
+  e.inputs = input_digest(observed.call);
+  e.verdict = judged.verdict;
+  if (e.verdict == Verdict::kKnown) e.known_fault = judged.known_fault;
+  for (const Output& output : observed.observation.outputs) {
+    const auto report = std::ranges::find(judged.outputs, output.name, &OutputReport::name);
+    e.outputs.push_back(make_output(output, report == judged.outputs.end() ? nullptr : &*report));
+  }
+  return e;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,130 @@
+#include "harness/golden/file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <set>
+
+#include "harness/core/error.h"
+#include "harness/golden/files.h"
+#include "harness/golden/index.h"
+
+namespace dsv4 {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostFileBytes = std::size_t{1} << 28;
+constexpr std::array<std::uint8_t, 8> kHdf5Signature{0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+constexpr std::string_view kGoldenSuffix = ".h5";
+
+std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+void require_name(const std::string& name, std::string_view what) {
+  const bool good = !name.empty() && name.front() != '.' && std::ranges::all_of(name, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' || c == '+';
+  });
+  if (!good) throw Error(fmt::format("'{}' is no name for {} of a golden", name, what));
+}
+
+/// The index that belongs to an HDF5 file of these bytes. A recording that was cut off between its two renames leaves
+/// the new index complete under its temporary name: then that one is it.
+bool index_belongs(const std::string& path, std::size_t bytes, const Digest& digest) {
+  const auto belongs = [&](const IndexHeader& h) { return h.bytes == bytes && h.digest == digest; };
+  const Bytes index = read_whole_file(path, kMostFileBytes);
+  if (belongs(parse_index(text_of(index), path))) return true;
+  const std::string prepared = temporary_name(path);
+  if (!fs::exists(prepared)) return false;
+  return belongs(parse_index(text_of(read_whole_file(prepared, kMostFileBytes)), prepared));
+}
+
+Golden read_checked(const std::string& path, const std::string& expected_op) {
+  if (!fs::exists(path)) throw Error(fmt::format("{}: there is no such golden", path));
+  const Bytes image = read_whole_file(path, kMostFileBytes);
+  if (image.size() < kHdf5Signature.size() ||
+      !std::equal(kHdf5Signature.begin(), kHdf5Signature.end(), image.begin())) {
+    throw Error(fmt::format("{}: is not an HDF5 file ({} bytes)", path, image.size()));
+  }
+  const std::string beside = index_path(path);
+  if (!fs::exists(beside)) throw Error(fmt::format("{}: the index beside it, {}, is missing", path, beside));
+  const Digest digest = digest_of(image);
+  if (!index_belongs(beside, image.size(), digest)) {
+    throw Error(
+        fmt::format("{}: its {} bytes do not have the size and checksum that {} names: one of the two is damaged, "
+                    "truncated, or was taken from another recording",
+                    path, image.size(), beside));
+  }
+  Golden golden = decode_golden(image, path);
+  if (golden.op != expected_op) {
+    throw Error(fmt::format("{}: holds goldens of op '{}', '{}' was expected", path, golden.op, expected_op));
+  }
+  if (const std::string named = fs::path(path).stem().string(); golden.set != named) {
+    throw Error(fmt::format("{}: was recorded from set '{}', but is named after '{}'", path, golden.set, named));
+  }
+  return golden;
+}
+
+}  // namespace
+
+std::string golden_path(const std::string& root, const std::string& op, const std::string& set) {
+  require_name(op, "the op");
+  require_name(set, "the set");
+  return (fs::path(root) / op / (set + std::string(kGoldenSuffix))).string();
+}
+
+std::string index_path(const std::string& golden_path) {
+  return fs::path(golden_path).replace_extension(".txt").string();
+}
+
+std::vector<std::string> recorded_ops(const std::string& root, const std::string& set) {
+  std::vector<std::string> ops;
+  std::error_code code;
+  for (const auto& folder : fs::directory_iterator(root, code)) {
+    const std::string op = folder.path().filename().string();
+    if (folder.is_directory() && fs::exists(folder.path() / (set + std::string(kGoldenSuffix)))) ops.push_back(op);
+  }
+  std::ranges::sort(ops);
+  return ops;
+}
+
+std::vector<std::string> recorded_sets(const std::string& root) {
+  std::set<std::string> sets;
+  std::error_code code;
+  for (const auto& folder : fs::directory_iterator(root, code)) {
+    if (!folder.is_directory()) continue;
+    for (const auto& file : fs::directory_iterator(folder.path(), code)) {
+      if (file.path().extension() == kGoldenSuffix) sets.insert(file.path().stem().string());
+    }
+  }
+  return {sets.begin(), sets.end()};
+}
+
+GoldenChange write_golden(const std::string& path, Golden golden) {
+  normalize(golden);
+  const Bytes image = encode_golden(golden);
+  GoldenChange change = fs::exists(path) ? GoldenChange::kChanged : GoldenChange::kNew;
+  if (change == GoldenChange::kChanged) {
+    try {
+      // Compared through our own encoder, so that NaN equals NaN and nothing is forgotten.
+      const bool complete = !fs::exists(temporary_name(index_path(path)));
+      if (complete && encode_golden(read_golden(path, golden.op)) == image) return GoldenChange::kUnchanged;
+    } catch (const Error&) {
+      // The old golden cannot be read: it is replaced.
+    }
+  }
+  replace_pair(path, image, index_path(path), format_index(golden, image));
+  return change;
+}
+
+Golden read_golden(const std::string& path, const std::string& expected_op) {
+  try {
+    return read_checked(path, expected_op);
+  } catch (const Error& e) {
+    const std::string set = fs::path(path).stem().string();
+    throw Error(fmt::format("{}; take it from git again, or {}", e.what(), record_again(expected_op, set)));
+  }
+}
+
+}  // namespace dsv4

@@ -1,0 +1,25 @@
+/// One case, recorded: what becomes an entry of a golden.
+#pragma once
+
+#include <optional>
+
+#include "harness/golden/entry.h"
+
+namespace dsv4 {
+
+/// Judges what a set answered against a fresh answer of the reference (which must be usable itself). Fills `result`.
+void judge_by_reference(const Case& c, const Observed& got, Caller& reference, const KnownFaults& known,
+                        const TrialOptions& options, CaseResult& result);
+
+struct RecordedCase {
+  CaseResult result;                 ///< the set against the reference, as in a run
+  std::optional<GoldenEntry> entry;  ///< absent when there is nothing to keep: error, unsupported, skipped
+};
+
+/// Makes the case's own call on `subject`, judges it against the reference and makes its entry. An answer that fails is
+/// kept as well, under its verdict: verifying never takes such an entry as the truth (verify.h). `c` must be no
+/// scenario.
+RecordedCase record_case(const Case& c, Caller& subject, Caller& reference, const KnownFaults& known,
+                         const TrialOptions& options = {});
+
+}  // namespace dsv4

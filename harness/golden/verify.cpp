@@ -1,0 +1,276 @@
+#include "harness/golden/verify.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "harness/compare/compare.h"
+#include "harness/core/error.h"
+#include "harness/golden/columns.h"
+#include "harness/golden/guarded.h"
+#include "harness/golden/record.h"
+
+namespace dsv4 {
+namespace {
+
+/// Two kernels, each allowed its own error against the reference.
+constexpr double kBothSides = 2.0;
+
+bool same_form(const GoldenOutput& golden, const HostTensor& got) {
+  return golden.dtype == got.dtype && golden.shape == got.shape;
+}
+
+const GoldenOutput* find_output(const GoldenEntry& entry, const std::string& name) {
+  const auto it = std::ranges::find(entry.outputs, name, &GoldenOutput::name);
+  return it == entry.outputs.end() ? nullptr : &*it;
+}
+
+bool all_equal(const GoldenEntry& entry, const Observation& got) {
+  return entry.outputs.size() == got.outputs.size() && std::ranges::all_of(got.outputs, [&](const Output& o) {
+           const GoldenOutput* g = find_output(entry, o.name);
+           return g != nullptr && same_form(*g, o.value) && g->digest == digest_of(o.value.packed().storage);
+         });
+}
+
+/// The report of an output that is bit-equal to the recorded one, judged right at that time.
+OutputReport equal_report(const GoldenOutput& golden) {
+  OutputReport r;
+  r.name = golden.name;
+  r.tolerance = golden.tolerance;
+  r.reason = "the same bits as recorded";
+  r.compared = golden.numel();
+  return r;
+}
+
+OutputReport absent_report(const std::string& name, const std::string& reason) {
+  OutputReport r;
+  r.name = name;
+  r.tolerance = "exact";
+  r.reason = reason;
+  r.violations = r.different = 1;
+  return r;
+}
+
+/// One-dimensional tensor of the elements at `positions`; an empty tensor (a part of the tolerance that its kind does
+/// not use) stays empty.
+HostTensor gather(const HostTensor& t, const std::vector<std::int64_t>& positions) {
+  if (t.storage.empty()) return t;
+  HostTensor out = HostTensor::make(t.dtype, {static_cast<std::int64_t>(positions.size())});
+  const auto bytes = static_cast<std::size_t>(size_of(t.dtype));
+  for (std::size_t i = 0; i < positions.size(); ++i)
+    std::memcpy(out.storage.data() + i * bytes, t.element(positions[i]), bytes);
+  return out;
+}
+
+/// Tolerances are made for whole outputs; one of another shape would be read out of place.
+bool tolerance_fits(const Tolerance& t, const HostTensor& got) {
+  if (t.kind == Tolerance::Kind::kBound) return t.bound.shape == got.shape;
+  if (t.kind == Tolerance::Kind::kInterval) return t.low.shape == got.shape && t.high.shape == got.shape;
+  return true;
+}
+
+/// "3 of 17 blocks differ, the first is block 4: elements 65536 to 81919, from [16, 0] to [19, 4095]".
+std::string block_text(const GoldenOutput& golden, const HostTensor& packed) {
+  const auto now = block_digests(packed.storage);
+  std::size_t differing = 0;
+  std::size_t first = now.size();
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    if (now[i] == golden.blocks[i]) continue;
+    ++differing;
+    first = std::min(first, i);
+  }
+  if (differing == 0) return "its digest differs although no block does: the golden contradicts itself";
+  const auto elements = static_cast<std::int64_t>(block_size(packed.storage.size())) / size_of(packed.dtype);
+  const std::int64_t from = static_cast<std::int64_t>(first) * elements;
+  const std::int64_t to = std::min(from + elements, packed.numel()) - 1;
+  return fmt::format("{} of {} blocks differ, the first is block {}: elements {} to {}, from {} to {}", differing,
+                     now.size(), first, from, to, format_shape(packed.coordinates(from)),
+                     format_shape(packed.coordinates(to)));
+}
+
+bool same_statistics(const Statistics& a, const Statistics& b) {
+  const auto same = [](double x, double y) { return x == y || (x != x && y != y); };
+  return same(a.min, b.min) && same(a.max, b.max) && same(a.sum, b.sum) && a.nan == b.nan && a.infinite == b.infinite &&
+         a.zero == b.zero;
+}
+
+/// An output of which the golden has only digests and a sample.
+OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packed, const Tolerance& tolerance) {
+  const std::vector<std::int64_t> positions = sample_positions(packed.numel());
+  const Output got{golden.name, gather(packed, positions)};
+  Output want{golden.name, HostTensor::make(golden.dtype, got.value.shape)};
+  want.value.storage = golden.kept;
+  Tolerance at = tolerance;
+  at.bound = gather(tolerance.bound, positions);
+  at.low = gather(tolerance.low, positions);
+  at.high = gather(tolerance.high, positions);
+  OutputReport r = compare_output(got, want, at, kBothSides);
+  for (auto* difference : {&r.first, &r.worst}) {
+    if (difference->has_value() && !(*difference)->at.empty()) {
+      (*difference)->at = packed.coordinates(positions[static_cast<std::size_t>((*difference)->at[0])]);
+    }
+  }
+  r.reason = fmt::format("{} (the golden keeps {} of {} elements)", r.reason, positions.size(), packed.numel());
+  if (tolerance.kind == Tolerance::Kind::kExact) {
+    r.violations = std::max<std::int64_t>(r.violations, 1);
+    r.different = std::max<std::int64_t>(r.different, 1);
+    r.reason = block_text(golden, packed);
+  } else if (tolerance.kind == Tolerance::Kind::kExactNan && r.violations == 0 &&
+             !same_statistics(golden.statistics, statistics_of(packed))) {
+    r.violations = r.different = 1;
+    r.reason = "its statistics differ: " + block_text(golden, packed);
+  }
+  return r;
+}
+
+/// One output of this call against the recorded one.
+OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, const Tolerance& tolerance) {
+  const HostTensor packed = got.value.packed();
+  if (!same_form(golden, packed)) {
+    return absent_report(got.name, fmt::format("got {}, the golden has {}{}", packed.describe(), name_of(golden.dtype),
+                                               format_shape(golden.shape)));
+  }
+  if (golden.digest == digest_of(packed.storage)) return equal_report(golden);
+  if (!tolerance_fits(tolerance, packed)) {
+    return absent_report(got.name,
+                         fmt::format("its tolerance has another shape than the output {}", packed.describe()));
+  }
+  if (golden.full()) return compare_output(Output{got.name, packed}, golden.output(), tolerance, kBothSides);
+  return compare_sampled(golden, packed, tolerance);
+}
+
+std::vector<OutputReport> compare_all_to_golden(const GoldenEntry& entry, const Observation& got,
+                                                const Tolerances& tolerances) {
+  static const Tolerance kExact;
+  std::vector<OutputReport> reports;
+  for (const Output& o : got.outputs) {
+    const GoldenOutput* golden = find_output(entry, o.name);
+    const auto tolerance = tolerances.find(o.name);
+    reports.push_back(golden == nullptr
+                          ? absent_report(o.name, "the golden has no such output")
+                          : compare_to_golden(*golden, o, tolerance == tolerances.end() ? kExact : tolerance->second));
+  }
+  for (const GoldenOutput& g : entry.outputs) {
+    if (std::ranges::find(got.outputs, g.name, &Output::name) == got.outputs.end())
+      reports.push_back(absent_report(g.name, "only the golden has this output"));
+  }
+  return reports;
+}
+
+/// What the golden says joins what the reference said: its reports take the place of the reference's, except where only
+/// the reference objects; and the verdict becomes the worse of the two.
+void join(std::vector<OutputReport> reports, const KnownFault* fault, const TrialOptions& options, CaseResult& result) {
+  std::vector<std::string> bad;
+  for (OutputReport& r : reports) {
+    if (r.violations != 0) bad.push_back(r.name);
+    const auto it = std::ranges::find(result.outputs, r.name, &OutputReport::name);
+    if (it == result.outputs.end()) {
+      result.outputs.push_back(std::move(r));
+    } else if (r.violations != 0 || it->violations == 0) {
+      r.tightness = std::max(r.tightness, it->tightness);
+      *it = std::move(r);
+    } else {
+      it->reason += " (against the reference)";
+    }
+  }
+  if (bad.empty()) return;
+  const bool excused = fault != nullptr && options.keep_known &&
+                       std::ranges::all_of(bad, [&](const std::string& n) { return KnownFaults::covers(*fault, n); });
+  const bool right = result.verdict == Verdict::kPassed || result.verdict == Verdict::kMistrusted;
+  if (!right && (excused || result.verdict != Verdict::kKnown)) return;  // already as bad, and with its reason
+  result.verdict = excused ? Verdict::kKnown : Verdict::kFailed;
+  const auto first = std::ranges::find(result.outputs, bad.front(), &OutputReport::name);
+  const bool located = first->first.has_value() && !first->first->at.empty();
+  result.reason = fmt::format("{}differs from the golden in {}: {}", excused ? fault->summary + ": " : "",
+                              fmt::join(bad, ", "), first->reason);
+  if (located) {
+    result.reason += fmt::format("; at {} got {}, recorded {}", format_shape(first->first->at), first->first->got,
+                                 first->first->want);
+  }
+  if (right && !excused) {
+    result.reason +=
+        "; today's reference agrees with this answer, so the golden is out of date or the reference changed";
+  }
+}
+
+/// The recorded answer was not right: the reference alone decides.
+void judge_without_golden(const Case& c, const GoldenEntry& entry, const Observed& got, Caller& reference,
+                          const KnownFaults& known, const TrialOptions& options, CaseResult& result) {
+  judge_by_reference(c, got, reference, known, options, result);
+  const std::string was = entry.verdict == Verdict::kKnown
+                              ? fmt::format("recorded with the known fault {}", entry.known_fault)
+                              : fmt::format("recorded with verdict '{}'", name_of(entry.verdict));
+  const bool same = all_equal(entry, got.observation);
+  result.reason += fmt::format("{}the golden was {}; this answer {}, and was held against the reference instead",
+                               result.reason.empty() ? "" : "; ", was, same ? "has the same bits" : "differs from it");
+}
+
+void verify(const Case& c, const GoldenEntry& entry, Caller& subject, Caller& reference, const KnownFaults& known,
+            const TrialOptions& options, CaseResult& result) {
+  const Observed got = observe_case(c, subject);
+  if (const Digest now = input_digest(got.call); now != entry.inputs) {
+    result.verdict = Verdict::kError;
+    result.reason = fmt::format(
+        "inputs drifted: the case now has other inputs (digest {}) than when it was recorded "
+        "({}), which says nothing about the kernel; {}",
+        hex(now), hex(entry.inputs), record_again(c.op, entry.set));
+    return;
+  }
+  if (entry.verdict != Verdict::kPassed) {
+    judge_without_golden(c, entry, got, reference, known, options, result);
+    return;
+  }
+  const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
+  const Op& op = *find_op(c.op);
+  const KnownFault* fault = known.match(c, result.set, op.facts(c, got.call));
+  if (clean && all_equal(entry, got.observation)) {
+    if (fault != nullptr) result.known_fault = fault->id;
+    for (const GoldenOutput& g : entry.outputs) result.outputs.push_back(equal_report(g));
+    result.verdict = Verdict::kPassed;
+    return;
+  }
+  judge_by_reference(c, got, reference, known, options, result);
+  // Without a usable answer of both sides there is nothing more to compare.
+  if (result.verdict == Verdict::kError || got.result.refusal) return;
+  const Tolerances tolerances = op.tolerances(c, got.call, got.result, got.observation, reference);
+  join(compare_all_to_golden(entry, got.observation, tolerances), fault, options, result);
+}
+
+}  // namespace
+
+CaseResult verify_case(const Case& c, const GoldenEntry& entry, Caller& subject, Caller& reference,
+                       const KnownFaults& known, const TrialOptions& options) {
+  if (c.id() != entry.id) throw Error(fmt::format("the golden of {} cannot verify {}", entry.id, c.id()));
+  if (!c.scenario.empty() || find_op(c.op) == nullptr) throw Error(fmt::format("{}: has no golden", c.id()));
+  CaseResult result;
+  result.id = c.id();
+  result.set = subject.name();
+  result.against = "golden:" + entry.set;
+  guarded(result, [&] { verify(c, entry, subject, reference, known, options, result); });
+  return result;
+}
+
+std::optional<Case> case_of_entry(const GoldenEntry& entry, const std::string& subject_set, CaseResult& lost) {
+  std::string why;
+  try {
+    Case c = checked_case(entry.id);
+    if (c.id() == entry.id && c.scenario.empty()) return c;
+    why = c.scenario.empty() ? fmt::format("its id is now written {}", c.id()) : "a scenario has no golden";
+  } catch (const Error& e) {
+    why = e.what();
+  }
+  const std::string op = entry.id.substr(0, entry.id.find('/'));
+  lost = {};
+  lost.id = entry.id;
+  lost.set = subject_set;
+  lost.against = "golden:" + entry.set;
+  lost.verdict = Verdict::kError;
+  lost.reason =
+      fmt::format("the golden holds a case that the op no longer has: {}; {}", why, record_again(op, entry.set));
+  return std::nullopt;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,79 @@
+/// A small op, callers made of functions, and temporary folders: what the tests of goldens stand on.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include "harness/core/error.h"
+#include "harness/golden/file.h"
+#include "harness/golden/record.h"
+#include "harness/golden/verify.h"
+
+namespace dsv4::golden_test {
+
+/// y = 2 x, in two outputs: "y" with n elements and "first" with the first one. Parameter `judge` says how y is judged:
+/// exact, exact_nan, bound (1e-3) or interval (one step of the reference either way).
+const Op& probe_op();
+Case probe(std::int64_t n, const std::string& judge, std::uint64_t seed = 1);
+
+/// A set made of one function y(x).
+class FakeCaller final : public Caller {
+ public:
+  using Body = std::function<void(const float* x, float* y, std::int64_t n)>;
+  FakeCaller(std::string name, bool reference, Body body)
+      : name_(std::move(name)), reference_(reference), body_(std::move(body)) {}
+
+  CallResult call(const Call& call, const CallOptions& options) override;
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] bool is_reference() const override { return reference_; }
+  [[nodiscard]] bool errors_name_arguments() const override { return true; }
+
+  int calls = 0;
+  std::string refusal;            ///< non-empty: every call is refused with it
+  bool unsupported = false;       ///< every call throws Unsupported
+  std::vector<Finding> findings;  ///< of every call
+
+ private:
+  std::string name_;
+  bool reference_;
+  Body body_;
+};
+
+FakeCaller honest(const std::string& name = "good", bool reference = false);
+/// As honest, but y[at] += by.
+FakeCaller off_by(std::int64_t at, float by, const std::string& name = "bad", bool reference = false);
+
+/// A folder that goes away.
+class TempFolder {
+ public:
+  TempFolder();
+  ~TempFolder() { std::filesystem::remove_all(path_); }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  [[nodiscard]] std::string str() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::string slurp(const std::string& path);
+void spill(const std::string& path, const std::string& bytes);
+
+/// The text of the Error that `action` throws; "" if it throws none.
+template <class Action>
+std::string error_of(Action&& action) {
+  try {
+    action();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+/// A golden of `cases` probe cases with small, large and odd outputs, recorded from set "good".
+Golden sample_golden(int cases = 12);
+
+}  // namespace dsv4::golden_test

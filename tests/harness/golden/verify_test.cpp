@@ -1,0 +1,294 @@
+#include "harness/golden/verify.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+
+#include "tests/harness/golden/support.h"
+
+namespace dsv4 {
+namespace {
+
+using namespace golden_test;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr std::int64_t kLarge = 40000;  // three blocks; 32 elements are kept
+
+/// An element of a large output that is not in its sample.
+constexpr std::int64_t kUnsampled = 20001;
+
+struct VerifyTest : testing::Test {
+  VerifyTest() { probe_op(); }
+
+  FakeCaller reference = honest("reference", true);
+
+  GoldenEntry recorded(const Case& c, FakeCaller subject = honest(), const KnownFaults& known = {}) {
+    return record_case(c, subject, reference, known).entry.value();
+  }
+  CaseResult verified(const Case& c, const GoldenEntry& e, FakeCaller subject, const KnownFaults& known = {},
+                      const TrialOptions& options = {}) {
+    return verify_case(c, e, subject, reference, known, options);
+  }
+};
+
+KnownFaults fault_of(const std::string& set) {
+  KnownFault f;
+  f.id = "probe-fault";
+  f.op = "golden_probe";
+  f.sets = {set};
+  f.covers = {"y"};
+  f.summary = "one element is off";
+  return KnownFaults({f});
+}
+
+TEST_F(VerifyTest, SampleLeavesTheChosenElementOut) {
+  const auto p = sample_positions(kLarge);
+  EXPECT_EQ(std::count(p.begin(), p.end(), kUnsampled), 0);
+}
+
+TEST_F(VerifyTest, EqualBitsPassWithoutTheReference) {
+  for (const std::int64_t n : {std::int64_t{8}, kLarge}) {
+    const Case c = probe(n, "exact");
+    const GoldenEntry e = recorded(c);
+    reference.calls = 0;
+    const CaseResult r = verified(c, e, honest("after"));
+    EXPECT_EQ(r.verdict, Verdict::kPassed) << r.reason;
+    EXPECT_EQ(r.reason, "");
+    EXPECT_EQ(r.set, "after");
+    EXPECT_EQ(r.against, "golden:good");
+    ASSERT_EQ(r.outputs.size(), 2U);
+    EXPECT_EQ(r.outputs[0].compared, n);
+    EXPECT_EQ(reference.calls, 0);
+  }
+}
+
+TEST_F(VerifyTest, DriftedInputsAreNotTheKernelsFault) {
+  const Case c = probe(8, "exact");
+  GoldenEntry e = recorded(c);
+  e.inputs[3] ^= 1;
+  for (const FakeCaller& subject : {honest(), off_by(2, 1)}) {
+    const CaseResult r = verified(c, e, subject);
+    EXPECT_EQ(r.verdict, Verdict::kError);
+    EXPECT_THAT(r.reason,
+                AllOf(StartsWith("inputs drifted"), HasSubstr("dsv4diff record --op golden_probe --set good")));
+  }
+}
+
+TEST_F(VerifyTest, AWrongElementOfASmallOutputFailsWithItsPlace) {
+  const Case c = probe(32, "exact");
+  const CaseResult r = verified(c, recorded(c), off_by(17, 1));
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  ASSERT_TRUE(r.outputs[0].first.has_value());
+  EXPECT_EQ(r.outputs[0].first->at, (Shape{1, 1}));
+}
+
+TEST_F(VerifyTest, AnAnswerTheGoldenContradictsFailsThoughTodaysReferenceAgrees) {
+  for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
+    const Case c = probe(n, "exact");
+    const GoldenEntry e = recorded(c);
+    reference = off_by(17, 1, "reference", true);
+    const CaseResult r = verified(c, e, off_by(17, 1));
+    EXPECT_EQ(r.verdict, Verdict::kFailed);
+    EXPECT_THAT(r.reason, AllOf(HasSubstr("differs from the golden in y"), HasSubstr("today's reference agrees")));
+    reference = honest("reference", true);
+  }
+}
+
+TEST_F(VerifyTest, WithinTheBoundPassesAndBeyondItFails) {
+  for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
+    const Case c = probe(n, "bound");
+    const GoldenEntry e = recorded(c, off_by(0, -0.0009F));
+    EXPECT_EQ(e.verdict, Verdict::kPassed);
+    // 0.0018 from the golden, each within 0.001 of the reference.
+    const CaseResult near = verified(c, e, off_by(0, 0.0009F));
+    EXPECT_EQ(near.verdict, Verdict::kPassed) << near.reason;
+    EXPECT_EQ(verified(c, e, off_by(0, 0.0011F)).verdict, Verdict::kFailed) << "beyond the reference's bound";
+    EXPECT_EQ(verified(c, e, off_by(0, NAN)).verdict, Verdict::kFailed);
+  }
+}
+
+TEST_F(VerifyTest, ADifferenceOutsideTheSampleIsFoundByTheReference) {
+  const Case c = probe(kLarge, "bound");
+  const CaseResult r = verified(c, recorded(c), off_by(kUnsampled, 0.1F));
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  ASSERT_TRUE(r.outputs[0].first.has_value());
+  EXPECT_EQ(r.outputs[0].first->at, (Shape{kUnsampled / 16, kUnsampled % 16}));
+  EXPECT_THAT(r.outputs[0].reason, HasSubstr("against the reference"));
+}
+
+TEST_F(VerifyTest, ASampledElementIsHeldAgainstTheGoldenItself) {
+  const Case c = probe(kLarge, "bound");
+  const GoldenEntry e = recorded(c);
+  reference = off_by(kLarge - 1, 0.1F, "reference", true);
+  const CaseResult r = verified(c, e, off_by(kLarge - 1, 0.1F));
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  EXPECT_EQ(r.outputs[0].first->at, (Shape{kLarge / 16 - 1, 15}));
+}
+
+TEST_F(VerifyTest, AnExactLargeOutputNamesItsFirstDifferingBlock) {
+  const Case c = probe(kLarge, "exact");
+  const CaseResult r = verified(c, recorded(c), off_by(kUnsampled, 1));
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  EXPECT_THAT(
+      r.outputs[0].reason,
+      HasSubstr("1 of 3 blocks differ, the first is block 1: elements 16384 to 32767, from [1024, 0] to [2047, 15]"));
+}
+
+TEST_F(VerifyTest, AnyNanWillDoWhereTheOpSaysSo) {
+  const auto payload = [](std::uint32_t bits) {
+    return FakeCaller("good", false, [bits](const float* x, float* y, std::int64_t n) {
+      for (std::int64_t i = 0; i < n; ++i) y[i] = 2 * x[i];
+      y[n - 1] = std::bit_cast<float>(bits);
+    });
+  };
+  for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
+    reference = payload(0x7fc00000);
+    const Case c = probe(n, "exact_nan");
+    const GoldenEntry e = recorded(c, payload(0x7fffffff));
+    EXPECT_EQ(e.verdict, Verdict::kPassed);
+    const CaseResult same = verified(c, e, payload(0xffc00001));
+    EXPECT_EQ(same.verdict, Verdict::kPassed) << same.reason;
+    EXPECT_EQ(verified(c, e, payload(0)).verdict, Verdict::kFailed);
+    EXPECT_EQ(
+        verified(probe(n, "exact"), recorded(probe(n, "exact"), payload(0x7fc00000)), payload(0xffc00001)).verdict,
+        Verdict::kFailed);
+    reference = honest("reference", true);
+  }
+}
+
+TEST_F(VerifyTest, ExactNanSeesANumberThatChangedOutsideTheSample) {
+  const Case c = probe(kLarge, "exact_nan");
+  const GoldenEntry e = recorded(c);
+  reference = off_by(kUnsampled, 1, "reference", true);
+  const CaseResult r = verified(c, e, off_by(kUnsampled, 1));
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  EXPECT_THAT(r.reason, HasSubstr("statistics differ"));
+}
+
+TEST_F(VerifyTest, CertifiedAlternativesPassAndAreCounted) {
+  const auto stepped = [](float towards) {
+    return FakeCaller("good", false, [towards](const float* x, float* y, std::int64_t n) {
+      for (std::int64_t i = 0; i < n; ++i) y[i] = 2 * x[i];
+      y[n - 1] = std::nextafter(y[n - 1], towards);
+    });
+  };
+  for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
+    const Case c = probe(n, "interval");
+    const GoldenEntry e = recorded(c, stepped(-1e30F));
+    EXPECT_EQ(e.verdict, Verdict::kPassed);
+    EXPECT_EQ(e.certified(), 1);
+    const CaseResult r = verified(c, e, stepped(1e30F));
+    EXPECT_EQ(r.verdict, Verdict::kPassed) << r.reason;
+    EXPECT_EQ(r.outputs[0].certified, 1);
+    EXPECT_EQ(verified(c, e, off_by(n - 1, 0.25F)).verdict, Verdict::kFailed);
+  }
+}
+
+TEST_F(VerifyTest, AGoldenWithAKnownFaultAccusesNobody) {
+  for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
+    const Case c = probe(n, "exact");
+    const KnownFaults known = fault_of("good");
+    const GoldenEntry e = recorded(c, off_by(5, 1, "good"), known);
+    EXPECT_EQ(e.verdict, Verdict::kKnown);
+    EXPECT_EQ(e.known_fault, "probe-fault");
+    const CaseResult mended = verified(c, e, honest("after"), known);
+    EXPECT_EQ(mended.verdict, Verdict::kPassed);
+    EXPECT_THAT(mended.reason, AllOf(HasSubstr("recorded with the known fault probe-fault"), HasSubstr("differs"),
+                                     HasSubstr("against the reference instead")));
+    const CaseResult same = verified(c, e, off_by(5, 1, "good"), known);
+    EXPECT_EQ(same.verdict, Verdict::kKnown);
+    EXPECT_THAT(same.reason, HasSubstr("same bits"));
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), known, {.keep_known = false}).verdict, Verdict::kFailed);
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "after"), known).verdict, Verdict::kFailed) << "not listed for this set";
+    EXPECT_EQ(verified(c, e, off_by(6, 1, "after"), known).verdict, Verdict::kFailed);
+  }
+}
+
+TEST_F(VerifyTest, AWrongRecordingIsNeverTheTruth) {
+  const Case c = probe(32, "exact");
+  const GoldenEntry e = recorded(c, off_by(5, 1));
+  EXPECT_EQ(e.verdict, Verdict::kFailed);
+  EXPECT_EQ(verified(c, e, off_by(5, 1)).verdict, Verdict::kFailed);
+  EXPECT_EQ(verified(c, e, honest()).verdict, Verdict::kPassed);
+}
+
+TEST_F(VerifyTest, AKnownFaultOfTheSubjectIsKnown) {
+  for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
+    const Case c = probe(n, "exact");
+    const GoldenEntry e = recorded(c);
+    const CaseResult r = verified(c, e, off_by(5, 1, "faulty"), fault_of("faulty"));
+    EXPECT_EQ(r.verdict, Verdict::kKnown) << r.reason;
+    EXPECT_EQ(r.known_fault, "probe-fault");
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "faulty"), fault_of("faulty"), {.keep_known = false}).verdict,
+              Verdict::kFailed);
+    // "first" is not covered by the fault.
+    EXPECT_EQ(verified(c, e, off_by(0, 1, "faulty"), fault_of("faulty")).verdict, Verdict::kFailed);
+    const CaseResult gone = verified(c, e, honest("faulty"), fault_of("faulty"));
+    EXPECT_EQ(gone.verdict, Verdict::kPassed);
+    EXPECT_EQ(gone.known_fault, "probe-fault") << "a known fault that no longer shows is told by its id";
+  }
+}
+
+TEST_F(VerifyTest, FindingsFailEvenWithTheRecordedBits) {
+  const Case c = probe(8, "exact");
+  FakeCaller subject = honest();
+  subject.findings = {{"guard", "x: byte 3 before the tensor was changed"}};
+  const CaseResult r = verified(c, recorded(c), subject);
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  EXPECT_THAT(r.reason, HasSubstr("guard"));
+}
+
+TEST_F(VerifyTest, RefusalsAndAbsentOpsKeepTheirVerdicts) {
+  const Case c = probe(8, "exact");
+  const GoldenEntry e = recorded(c);
+  FakeCaller refuses = honest();
+  refuses.refusal = "n is even";
+  const CaseResult refused = verified(c, e, refuses);
+  EXPECT_EQ(refused.verdict, Verdict::kError);
+  EXPECT_THAT(refused.reason, HasSubstr("n is even"));
+  FakeCaller lacks = honest();
+  lacks.unsupported = true;
+  EXPECT_EQ(verified(c, e, lacks).verdict, Verdict::kUnsupported);
+}
+
+TEST_F(VerifyTest, OutputsThatCameWentOrChangedShapeFail) {
+  const Case c = probe(32, "exact");
+  const GoldenEntry e = recorded(c);
+  GoldenEntry more = e;
+  more.outputs.push_back(e.outputs[1]);
+  more.outputs.back().name = "second";
+  EXPECT_THAT(verified(c, more, honest()).reason, HasSubstr("only the golden has this output"));
+  GoldenEntry fewer = e;
+  fewer.outputs.pop_back();
+  EXPECT_THAT(verified(c, fewer, honest()).reason, HasSubstr("the golden has no such output"));
+  GoldenEntry flat = e;
+  flat.outputs[0].shape = {32};
+  const CaseResult r = verified(c, flat, honest());
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  EXPECT_THAT(r.reason, HasSubstr("got f32[2, 16], the golden has f32[32]"));
+}
+
+TEST_F(VerifyTest, CasesTheOpLostAreReported) {
+  CaseResult lost;
+  const Case c = probe(8, "exact");
+  GoldenEntry e = recorded(c);
+  EXPECT_EQ(case_of_entry(e, "after", lost), c);
+  for (const char* id :
+       {"golden_probe/n=8,mode=exact/seed=1", "golden_probe/n=8/seed=1", "no_such_op/n=8/seed=1",
+        "golden_probe/judge=exact,n=8/seed=1", "golden_probe/relation:repeat/n=8,judge=exact/seed=1", ""}) {
+    e.id = id;
+    EXPECT_EQ(case_of_entry(e, "after", lost), std::nullopt) << id;
+    EXPECT_EQ(lost.verdict, Verdict::kError);
+    EXPECT_EQ(lost.id, id);
+    EXPECT_EQ(lost.set, "after");
+    EXPECT_THAT(lost.reason, HasSubstr("a case that the op no longer has"));
+  }
+}
+
+}  // namespace
+}  // namespace dsv4
