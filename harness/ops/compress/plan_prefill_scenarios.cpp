@@ -1,0 +1,382 @@
+#include "harness/ops/compress/plan_prefill_scenarios.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "harness/generate/random.h"
+#include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_contracts.h"
+#include "harness/ops/compress/plan_model.h"
+
+namespace dsv4 {
+namespace {
+
+using layout::CompressPlan;
+using layout::WritePlan;
+
+Scenario scenario(Scenario::Kind kind, const char* name, const char* meaning,
+                  std::function<std::vector<Params>(Tier)> points, std::function<void(ScenarioContext&)> run) {
+  Scenario s;
+  s.kind = kind;
+  s.name = name;
+  s.meaning = meaning;
+  s.points = std::move(points);
+  s.run = std::move(run);
+  return s;
+}
+
+Scenario host_equals_device() {
+  return scenario(Scenario::Kind::kRelation, "host_equals_device",
+                  "lengths on the host and on the device give the same plan, as sets",
+                  only({prefill_plan_point(4, 8, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
+                        prefill_plan_point(4, 16, "host", 1, 9, 1, "stagger", 4, "uniform", 0),
+                        prefill_plan_point(128, 128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
+                        prefill_plan_point(128, 256, "host", 1, 9, 124, "stagger", 4, "uniform", 0),
+                        prefill_plan_point(128, 256, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)}),
+                  [](ScenarioContext& x) {
+                    Case on_device = x.c;
+                    on_device.params.set("lens", "device");
+                    const Call host = x.op.make(x.c), device = x.op.make(on_device);
+                    x.expect_agree("host against device", x.op.observe(x.c, host, x.call("lengths on the host", host)),
+                                   x.op.observe(on_device, device, x.call("lengths on the device", device)));
+                  });
+}
+
+/// A plan's entries by (request id, position): what stays when requests change their places in a batch.
+Observation by_request(const Batch& batch, const CallResult& result) {
+  Observation o;
+  const auto tokens = tokens_of(batch);
+  std::vector<std::array<std::int32_t, 5>> compress;
+  std::vector<std::array<std::int32_t, 3>> write;
+  const auto owner = [&](std::uint32_t token) {
+    const BatchToken t = token < tokens.size() ? tokens[token] : BatchToken{0, -1};
+    return std::pair(static_cast<std::int32_t>(batch.request_ids[static_cast<std::size_t>(t.request)]),
+                     static_cast<std::int32_t>(t.position));
+  };
+  for (const CompressPlan& e : records_of<CompressPlan>(returned_tensor(result, 0), "plan_c", o)) {
+    if (is_sentinel(e)) continue;
+    const auto [id, position] = owner(e.ragged_id);
+    const bool either = e.buffer_len > 0;
+    compress.push_back({id, position, e.buffer_len, either ? e.read_page_0 : -1, either ? e.read_page_1 : -1});
+  }
+  for (const WritePlan& e : records_of<WritePlan>(returned_tensor(result, 1), "plan_w", o)) {
+    if (is_sentinel(e)) continue;
+    const auto [id, position] = owner(e.ragged_id);
+    write.push_back({id, position, e.write_loc});
+  }
+  const auto tensor = [](auto& rows) {
+    std::ranges::sort(rows);
+    HostTensor t =
+        HostTensor::make(DType::kI32, {std::ssize(rows), static_cast<std::int64_t>(rows.empty() ? 1 : rows[0].size())});
+    if (!rows.empty()) std::memcpy(t.data<std::uint8_t>(), rows.data(), rows.size() * sizeof(rows[0]));
+    return t;
+  };
+  o.add("compress_plan", tensor(compress));
+  o.add("write_plan", tensor(write));
+  return o;
+}
+
+Scenario batch_permutation() {
+  return scenario(Scenario::Kind::kRelation, "batch_permutation",
+                  "requests in another order keep their entries: only rows in the batch change",
+                  only({prefill_plan_point(4, 8, "host", 0, 9, 250, "stagger", 9, "mixed", 0),
+                        prefill_plan_point(128, 256, "device", 1, 40, 250, "random", 5, "mixed", 0)}),
+                  [](ScenarioContext& x) {
+                    const Call call = x.op.make(x.c);
+                    const Batch batch = batch_of(call);
+                    const Batch other = batch.permuted(Random(x.c.seed, "permutation").permutation(batch.size()));
+                    Call permuted = call;
+                    permuted.arg("req_pool_indices").tensor() = numbers(other.request_ids);
+                    permuted.arg("seq_lens").tensor() = numbers(other.seq_lens);
+                    permuted.arg("extend_lens").tensor() = numbers(other.extend_lens);
+                    x.expect_agree("permuted", by_request(other, x.call("permuted", permuted)),
+                                   by_request(batch, x.call("original", call)));
+                  });
+}
+
+Scenario one_request_differs() {
+  return scenario(
+      Scenario::Kind::kRelation, "one_request_differs",
+      "one token more of the last request (which may select another path of the planner) leaves the others alone",
+      only({prefill_plan_point(4, 16, "device", 1, 9, 250, "stagger", 4, "uniform", 0),
+            prefill_plan_point(128, 256, "device", 1, 33, 120, "stagger", 8, "uniform", 0),
+            prefill_plan_point(4, 8, "device", 1, 5, 60, "stagger", 32, "uniform", 0)}),
+      [](ScenarioContext& x) {
+        const Call call = x.op.make(x.c);
+        Batch batch = batch_of(call);
+        const auto others = [](const Observation& o, std::int64_t tokens) {
+          Observation kept;
+          for (const char* name : {"compress_plan", "write_plan"}) {
+            const HostTensor& t = o.output(name);
+            std::int64_t n = 0;
+            while (n < t.size(0) && t.at<std::int32_t>(n, 0) < tokens) ++n;
+            HostTensor rows = HostTensor::make(DType::kI32, {n, t.size(1)});
+            std::memcpy(rows.data<std::uint8_t>(), t.data<std::uint8_t>(), rows.storage.size());
+            kept.add(name, std::move(rows));
+          }
+          kept.findings = o.findings;
+          return kept;
+        };
+        // The last request begins one token earlier: no map changes.
+        Call longer = call;
+        const std::int64_t before_last = batch.tokens() - batch.extend_lens.back();
+        ++batch.extend_lens.back();
+        longer.arg("extend_lens").tensor() = numbers(batch.extend_lens);
+        longer.arg("num_q_tokens").value = batch.tokens();
+        x.expect_agree("other requests",
+                       others(x.op.observe(x.c, longer, x.call("one token more", longer)), before_last),
+                       others(x.op.observe(x.c, call, x.call("uniform", call)), before_last));
+      });
+}
+
+/// Requests that grow step by step, planned by the subject, with a slot map that watches.
+class History {
+ public:
+  History(ScenarioContext& x, std::int64_t longest)
+      : x_(x),
+        ratio_(x.c.params.integer("ratio")),
+        slots_(ratio_),
+        requests_(make_batch(x.c.params, x.c.seed)),
+        maps_(make_maps(requests_.request_ids, std::vector<std::int64_t>(requests_.request_ids.size(), longest),
+                        pool_size(requests_.size()), longest, x.c.params.integer("page"), x.c.params.integer("ring"),
+                        true, x.c.seed)) {
+    requests_.seq_lens.assign(requests_.request_ids.size(), 0);
+  }
+
+  [[nodiscard]] const Batch& requests() const { return requests_; }
+  [[nodiscard]] std::int64_t length(std::int64_t b) const { return requests_.seq_lens[static_cast<std::size_t>(b)]; }
+
+  /// Plans `extend[b]` more tokens of each request; requests without tokens are left out of the batch.
+  void prefill(const std::vector<std::int64_t>& extend, const std::string& where) {
+    Batch batch;
+    for (std::size_t b = 0; b < extend.size(); ++b) {
+      requests_.seq_lens[b] += extend[b];
+      if (extend[b] == 0) continue;
+      batch.request_ids.push_back(requests_.request_ids[b]);
+      batch.seq_lens.push_back(requests_.seq_lens[b]);
+      batch.extend_lens.push_back(extend[b]);
+    }
+    if (batch.size() == 0) return;
+    const PrefillPlanForm form{.ratio = ratio_,
+                               .lens_on_device = x_.c.params.is("lens", "device"),
+                               .use_cuda_graph = x_.c.params.flag("graph")};
+    const Call call = prefill_plan_call(form, batch, maps_);
+    const CallResult result = x_.call(where, call);
+    Observation o = x_.op.observe(x_.c, call, result);
+    Observation own;
+    slots_.read(batch,
+                valid_entries(records_of<CompressPlan>(returned_tensor(result, 0), "plan_c", own), "plan_c", own),
+                where, o);
+    slots_.write(batch, valid_entries(records_of<WritePlan>(returned_tensor(result, 1), "plan_w", own), "plan_w", own),
+                 where, o);
+    report(o);
+  }
+
+  /// Plans one token of each request by plan_decode.
+  void decode(const std::string& where) {
+    for (std::int64_t& n : requests_.seq_lens) ++n;
+    Batch batch = requests_;
+    batch.extend_lens.assign(batch.seq_lens.size(), 1);
+    const CallResult result = x_.call(where, decode_plan_call(ratio_, batch, maps_));
+    Observation o = observe_decode_plan(batch, ratio_, maps_.rows(), returned_tensor(result, 0));
+    Observation own;
+    slots_.decode(batch, records_of<layout::DecodePlan>(returned_tensor(result, 0), "plan_d", own), where, o);
+    report(o);
+  }
+
+  void take_back(std::int64_t b, std::int64_t length) {
+    requests_.seq_lens[static_cast<std::size_t>(b)] = length;
+    slots_.take_back(requests_.request_ids[static_cast<std::size_t>(b)], length);
+  }
+
+  void check_live(const std::string& where) {
+    Observation o;
+    for (std::int64_t b = 0; b < requests_.size(); ++b) {
+      slots_.check_live(
+          requests_.request_ids[static_cast<std::size_t>(b)], length(b),
+          [this](std::int64_t id, std::int64_t p) { return maps_.row(id, p); }, where, o);
+    }
+    report(o);
+    x_.compared(slots_.checked());
+  }
+
+ private:
+  void report(const Observation& o) {
+    for (const Finding& f : o.findings) x_.fail(f.check, f.detail);
+  }
+
+  ScenarioContext& x_;
+  std::int64_t ratio_;
+  SlotMap slots_;
+  Batch requests_;
+  CacheMaps maps_;
+};
+
+Scenario rollback() {
+  return scenario(
+      Scenario::Kind::kSequence, "rollback",
+      "a verify step of `extend` draft tokens, of which 1 ... all are accepted, loses no row that later entries need",
+      only({prefill_plan_point(4, 8, "device", 1, 9, 1, "stagger", 2, "uniform", 0),
+            prefill_plan_point(4, 16, "device", 1, 9, 250, "stagger", 4, "uniform", 0),
+            prefill_plan_point(4, 16, "host", 0, 9, 13, "stagger", 4, "uniform", 0),
+            prefill_plan_point(128, 128, "device", 1, 9, 120, "stagger", 1, "uniform", 0),
+            prefill_plan_point(128, 256, "device", 1, 9, 124, "stagger", 4, "uniform", 0),
+            prefill_plan_point(128, 256, "host", 0, 9, 124, "stagger", 4, "uniform", 0)}),
+      [](ScenarioContext& x) {
+        constexpr int kSteps = 16;
+        const std::int64_t drafts = x.c.params.integer("extend");
+        const Batch start = make_batch(x.c.params, x.c.seed);
+        History history(x, start.longest() + kSteps * drafts);
+        history.prefill(start.seq_lens, "prefill");
+        Random random(x.c.seed, "accepted");
+        const std::vector<std::int64_t> verify(static_cast<std::size_t>(start.size()), drafts);
+        for (int step = 0; step < kSteps; ++step) {
+          history.prefill(verify, fmt::format("verify step {}", step));
+          for (std::int64_t b = 0; b < start.size(); ++b) {
+            history.take_back(b, history.length(b) - drafts + random.between(1, drafts));
+          }
+          history.check_live(fmt::format("after verify step {}", step));
+        }
+      });
+}
+
+Scenario chunked_prefill() {
+  return scenario(
+      Scenario::Kind::kSequence, "chunked_prefill",
+      "prefill in chunks, then decode: each entry finds its window in the state, and all that is live stays there",
+      only({prefill_plan_point(4, 8, "host", 0, 5, 530, "stagger", 70, "mixed", 0),
+            prefill_plan_point(4, 16, "device", 1, 5, 270, "stagger", 9, "mixed", 0),
+            prefill_plan_point(128, 128, "host", 0, 5, 530, "stagger", 200, "mixed", 0),
+            prefill_plan_point(128, 256, "device", 1, 5, 390, "stagger", 70, "mixed", 0)}),
+      [](ScenarioContext& x) {
+        constexpr int kDecodes = 12;
+        const Batch whole = make_batch(x.c.params, x.c.seed);
+        History history(x, whole.longest() + kDecodes);
+        Random random(x.c.seed, "chunks");
+        for (int chunk = 0;; ++chunk) {
+          std::vector<std::int64_t> extend;
+          for (std::int64_t b = 0; b < whole.size(); ++b) {
+            const std::int64_t left = whole.seq_lens[static_cast<std::size_t>(b)] - history.length(b);
+            extend.push_back(std::min(left, random.between(1, x.c.params.integer("extend"))));
+          }
+          if (std::ranges::all_of(extend, [](std::int64_t n) { return n == 0; })) break;
+          history.prefill(extend, fmt::format("chunk {}", chunk));
+          history.check_live(fmt::format("after chunk {}", chunk));
+        }
+        for (int step = 0; step < kDecodes; ++step) {
+          history.decode(fmt::format("decode step {}", step));
+          history.check_live(fmt::format("after decode step {}", step));
+        }
+      });
+}
+
+void add_length_contracts(ContractList& list) {
+  const auto change = [&](const char* name, const char* meaning, std::size_t index, std::int64_t value) {
+    list.add(name, meaning, "extend_lens",
+             [index, value](Call& call) { call.arg("extend_lens").tensor().at<std::int64_t>(index) = value; });
+  };
+  change("extend_zero", "a request of no tokens is refused where the host can see it", 1, 0);
+  change("extend_negative", "a negative count of tokens is refused", 1, -1);
+  change("extend_beyond_length", "more new tokens than the request is long are refused", 2, 1000);
+  list.add("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
+    call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") + 1;
+    HostTensor& pin = call.arg("pin_buffer").tensor();
+    pin = HostTensor::make(DType::kU8, {pin.numel() + kPinBytes});
+  });
+  list.add("sum_above", "lengths that need more rows are refused", "extend_lens",
+           [](Call& call) { call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") - 1; });
+}
+
+std::vector<Scenario> contracts() {
+  ContractList list(only({prefill_plan_point(4, 8, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
+  list.wrong_form("req_pool_indices", DType::kI32);
+  list.wrong_form("req_to_token", DType::kI64);
+  list.wrong_form("full_to_swa", DType::kI32);
+  list.wrong_form("seq_lens", DType::kI32);
+  list.wrong_form("extend_lens", DType::kI32);
+  list.wrong_form("pin_buffer", DType::kI32);
+  list.strided("req_pool_indices");
+  list.strided("req_to_token");
+  list.strided("seq_lens");
+  list.strided("extend_lens");
+  list.misplaced("req_pool_indices", Place::kHost);
+  list.misplaced("req_to_token", Place::kHost);
+  list.misplaced("full_to_swa", Place::kHost);
+  list.misplaced("extend_lens", Place::kDevice);  // the lengths lie on the host: half of a batch each
+  list.misplaced("pin_buffer", Place::kDevice);
+  list.integer("compress_ratio", "ratio_8", 8, "a ratio that is neither 4 nor 128 is refused");
+  list.integer("compress_ratio", "ratio_0", 0, "a ratio of zero is refused, not divided by");
+  list.integer("ring_size", "ring_6", 6, "a ring that holds no whole number of groups is refused");
+  list.integer("swa_page_size", "page_20", 20, "a cache page that holds no whole number of rings is refused");
+  list.integer("num_q_tokens", "rows_below_batch", 4, "fewer rows than requests are refused");
+  list.add("rows_65536", "a token that 16 bits cannot number is refused", "num_q_tokens", [](Call& call) {
+    call.arg("num_q_tokens").value = kMostPlanTokens + 1;
+    call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {kPinBytes * (kMostPlanTokens + 1)});
+  });
+  list.add("pin_small", "scratch a byte too small is refused", "pin_buffer", [](Call& call) {
+    HostTensor& pin = call.arg("pin_buffer").tensor();
+    pin = HostTensor::make(DType::kU8, {pin.numel() - 1});
+  });
+  list.add("lens_count", "one count of new tokens per request", "extend_lens", [](Call& call) {
+    call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1});
+  });
+  add_length_contracts(list);
+  list.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [](Call& call) {
+    for (const char* name : {"req_pool_indices", "seq_lens", "extend_lens"}) call.arg(name).tensor() = numbers({});
+    call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {0});
+    call.arg("num_q_tokens").value = std::int64_t{0};
+  });
+  std::vector<Scenario> all = list.take();
+
+  ContractList device(only({prefill_plan_point(4, 8, "device", 1, 5, 21, "stagger", 6, "mixed", 0)}));
+  device.misplaced("req_pool_indices", Place::kHost);
+  device.edge("requests_1025", "more requests than a block has threads: right, or a clean refusal", [](Call& call) {
+    Batch batch;
+    for (std::int64_t b = 0; b < 1025; ++b) {
+      batch.request_ids.push_back(b);
+      batch.seq_lens.push_back(1 + b % 9);
+      batch.extend_lens.push_back(1);
+    }
+    std::vector<std::int64_t> lengths = batch.seq_lens;
+    call = prefill_plan_call({.ratio = 4, .lens_on_device = true, .use_cuda_graph = true}, batch,
+                             make_maps(batch.request_ids, lengths, 1025, 9, 16, 8, true, 1));
+  });
+  // Both lists break some arguments in the same way; names must differ.
+  for (Scenario& s : device.take()) {
+    s.name = "device_" + s.name;
+    all.push_back(std::move(s));
+  }
+  return all;
+}
+
+}  // namespace
+
+Params prefill_plan_point(std::int64_t ratio, std::int64_t ring, const char* lens, int graph, std::int64_t batch,
+                          std::int64_t len, const char* spread, std::int64_t extend, const char* mix,
+                          std::int64_t slack) {
+  return Params()
+      .set("ratio", ratio)
+      .set("ring", ring)
+      .set("page", std::int64_t{256})
+      .set("pages", "shuffled")
+      .set("lens", lens)
+      .set("graph", std::int64_t{graph})
+      .set("batch", batch)
+      .set("len", len)
+      .set("spread", spread)
+      .set("extend", extend)
+      .set("mix", mix)
+      .set("slack", slack);
+}
+
+std::vector<Scenario> plan_prefill_scenarios() {
+  std::vector<Scenario> all = contracts();
+  for (auto make : {host_equals_device, batch_permutation, one_request_differs, rollback, chunked_prefill}) {
+    all.push_back(make());
+  }
+  return all;
+}
+
+}  // namespace dsv4
