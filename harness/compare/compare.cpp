@@ -82,6 +82,7 @@ Outcome compare_interval(DType dtype, const std::uint8_t* got, const std::uint8_
   if (!l || !h) {
     // The certificate itself is NaN: only those very bits will do.
     o.violation = std::memcmp(got, low, bytes) != 0 && std::memcmp(got, high, bytes) != 0;
+    o.certified = !o.violation && !o.same_bits;
     return o;
   }
   o.violation = !g || *g < *l || *g > *h;

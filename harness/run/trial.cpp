@@ -206,7 +206,14 @@ Observed observe_case(const Case& c, Caller& subject) {
   Observed o;
   o.call = op.make(c);
   o.result = subject.call(o.call);
-  if (!o.result.refusal) o.observation = op.observe(c, o.call, o.result);
+  if (o.result.refusal) return o;
+  try {
+    o.observation = op.observe(c, o.call, o.result);
+  } catch (const std::exception& e) {
+    // For instance a returned tensor that is missing, or has another shape than the op reads. The checks of the call
+    // come first: they tell why.
+    o.observation.find("unreadable", fmt::format("the outputs are not in the form that the op promises: {}", e.what()));
+  }
   return o;
 }
 
@@ -226,7 +233,10 @@ void judge(const Case& c, const Observed& got, const Observation& want, Caller& 
     return;
   }
   result.findings.insert(result.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
-  const Tolerances tolerances = op.tolerances(c, got.call, got.result, got.observation, reference);
+  const bool readable =
+      std::ranges::find(got.observation.findings, "unreadable", &Finding::check) == got.observation.findings.end();
+  Tolerances tolerances;
+  if (readable) tolerances = op.tolerances(c, got.call, got.result, got.observation, reference);
   // Against another kernel each side is allowed its own error.
   compare_all(got.observation, want, tolerances, want_is_reference ? 1.0 : 2.0, "", result.outputs);
   conclude(c, op, fault, options, 0, result);
@@ -253,6 +263,7 @@ CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& ref
         result.reason = fmt::format("'{}' refused the call: {}", against.name(), *other.refusal);
       } else {
         Observation want = op.observe(c, got.call, other);
+        want.findings.insert(want.findings.begin(), other.findings.begin(), other.findings.end());
         if (!against.is_reference() || want.findings.empty()) {
           judge(c, got, want, reference, against.is_reference(), known, options, result);
         } else {
@@ -271,6 +282,14 @@ CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& ref
   } catch (const Context::Refused& e) {
     result.verdict = Verdict::kError;
     result.reason = e.what();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;  // this process may be of no more use
+  } catch (const std::exception& e) {
+    // A scenario reads outputs as the op promises them; what throws there is a kernel that returned something else.
+    result.verdict = Verdict::kError;
+    result.reason = fmt::format("the outputs are not in the form that the op promises: {}", e.what());
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

@@ -42,9 +42,11 @@ class Allocations {
     return *blocks_.back();
   }
   [[nodiscard]] const std::vector<std::unique_ptr<GuardedBlock>>& blocks() const { return blocks_; }
-  [[nodiscard]] const GuardedBlock* find(const void* payload) const {
+  /// The block that `address` lies in.
+  [[nodiscard]] const GuardedBlock* find(const std::uint8_t* address) const {
     for (const auto& b : blocks_) {
-      if (b->payload() == payload) return b.get();
+      const auto* payload = static_cast<const std::uint8_t*>(b->payload());
+      if (address >= payload && address < payload + b->bytes()) return b.get();
     }
     return nullptr;
   }
@@ -249,6 +251,10 @@ class SetCaller final : public Caller {
       const bool must_not_change = arg.role == Role::kIn || result.refusal.has_value();
       std::vector<std::uint8_t> may;
       if (!must_not_change) may = arg.footprint.empty() ? arg.tensor().view_mask() : arg.footprint;
+      if (!may.empty() && may.size() != after.storage.size()) {
+        throw Error(fmt::format("op '{}': the footprint of '{}' covers {} bytes, its memory has {}", call.op, arg.name,
+                                may.size(), after.storage.size()));
+      }
       for (std::size_t k = 0; k < after.storage.size(); ++k) {
         if (after.storage[k] == lent[i].before[k] || (!may.empty() && may[k] != 0)) continue;
         const char* check = result.refusal    ? "written_on_refusal"
@@ -265,32 +271,59 @@ class SetCaller final : public Caller {
                        arg.tensor().describe(), byte, before, after);
   }
 
+  /// The returned values. What no op could read is a finding "returned" and counts as absent.
   void spread(const ffi::Any& returned, const Allocations& allocations, CallResult& result) {
     if (const auto list = returned.as<ffi::Array<ffi::Any>>()) {
-      for (const ffi::Any& item : *list) result.returned.push_back(value_of_any(item, allocations));
+      for (const ffi::Any& item : *list) result.returned.push_back(value_of_any(item, allocations, result.findings));
       return;
     }
-    Value value = value_of_any(returned, allocations);
+    Value value = value_of_any(returned, allocations, result.findings);
     if (!std::holds_alternative<None>(value)) result.returned.push_back(std::move(value));
   }
 
-  Value value_of_any(const ffi::Any& any, const Allocations& allocations) {
+  Value value_of_any(const ffi::Any& any, const Allocations& allocations, std::vector<Finding>& findings) {
     if (any == nullptr) return None{};
     if (const auto tensor = any.as<ffi::Tensor>()) {
-      const DLTensor* view = tensor.value().GetDLTensorPtr();
-      Shape shape(view->shape, view->shape + view->ndim);
-      HostTensor t = HostTensor::make(from_dlpack(view->dtype), shape);
-      const auto* data = static_cast<const std::uint8_t*>(view->data) + view->byte_offset;
-      if (allocations.find(view->data) == nullptr)
-        throw Error(fmt::format("set '{}': a function returned memory that it did not allocate through its environment",
-                                manifest_.name));
-      if (!t.storage.empty()) device().download(t.storage.data(), data, t.storage.size());
-      return t;
+      return value_of_tensor(*tensor.value().GetDLTensorPtr(), allocations, findings);
     }
+    if (const auto b = any.as<bool>()) return *b;
     if (const auto i = any.as<std::int64_t>()) return *i;
     if (const auto d = any.as<double>()) return *d;
-    throw Error(fmt::format("set '{}': a function returned a value of a type that no op knows ({})", manifest_.name,
-                            any.GetTypeKey()));
+    findings.push_back({"returned", fmt::format("the function returned a value that no op knows, a {}",
+                                                std::string(any.GetTypeKey()))});
+    return None{};
+  }
+
+  /// Copies a returned tensor, packed. Its memory must be what the function allocated during this call, all of it: a
+  /// tensor over anything else would not be guarded, and reading it could crash.
+  Value value_of_tensor(const DLTensor& view, const Allocations& allocations, std::vector<Finding>& findings) {
+    const Shape shape(view.shape, view.shape + view.ndim);
+    HostTensor t;
+    try {
+      const DType dtype = from_dlpack(view.dtype);
+      t = view.strides == nullptr ? HostTensor::make(dtype, shape)
+                                  : HostTensor::strided(dtype, shape, Shape(view.strides, view.strides + view.ndim));
+    } catch (const Error& e) {
+      findings.push_back({"returned", fmt::format("a returned tensor is none that an op knows: {}", e.what())});
+      return None{};
+    }
+    if (t.storage.empty()) return t;
+    const auto* data = static_cast<const std::uint8_t*>(view.data) + view.byte_offset;
+    const GuardedBlock* block = allocations.find(data);
+    if (block == nullptr) {
+      findings.push_back({"returned", fmt::format("a returned tensor ({}) lies in memory that the function did not "
+                                                  "allocate through its environment",
+                                                  t.describe())});
+      return None{};
+    }
+    const auto* end = static_cast<const std::uint8_t*>(block->payload()) + block->bytes();
+    if (t.storage.size() > static_cast<std::size_t>(end - data)) {
+      findings.push_back({"returned", fmt::format("a returned tensor ({}) takes {} bytes, its memory has {}",
+                                                  t.describe(), t.storage.size(), end - data)});
+      return None{};
+    }
+    device().download(t.storage.data(), data, t.storage.size());
+    return t.packed();
   }
 
   ffi::Function resolve(const Call& call, Module*& module) {

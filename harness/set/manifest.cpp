@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr int kSchema = 1;
+constexpr int kLargestArity = 256;
 constexpr std::uintmax_t kLargestManifest = 16u << 20;
 
 /// Reads fields of a manifest; every failure names the file and the field.
@@ -108,11 +109,12 @@ Manifest Manifest::load(const std::string& folder) {
   }
   const json& schema = reader.field(root, "schema", "the manifest");
   if (!schema.is_number_integer()) reader.bad("field 'schema' is not an integer");
-  if (schema.get<int>() > kSchema) {
+  // Compared as JSON numbers: any conversion to a C++ type could wrap.
+  if (schema > json(kSchema)) {
     throw Error(fmt::format("{}: schema {} is newer than this tool, which reads schema {}. Update dsv4diff",
-                            path.string(), schema.get<int>(), kSchema));
+                            path.string(), schema.dump(), kSchema));
   }
-  if (schema.get<int>() != kSchema) reader.bad(fmt::format("schema {} is unknown", schema.get<int>()));
+  if (schema != json(kSchema)) reader.bad(fmt::format("schema {} is unknown", schema.dump()));
 
   Manifest m;
   m.folder = folder;
@@ -147,7 +149,9 @@ Manifest Manifest::load(const std::string& folder) {
     e.abi = reader.text(ops[i], "abi", where);
     e.params = reader.pairs(ops[i], "params", where);
     const json& arity = reader.field(ops[i], "arity", where);
-    if (!arity.is_number_integer()) reader.bad(fmt::format("field 'arity' of {} is not an integer", where));
+    if (!arity.is_number_integer() || arity < json(0) || arity > json(kLargestArity)) {
+      reader.bad(fmt::format("field 'arity' of {} is not a number of arguments", where));
+    }
     e.arity = arity.get<int>();
     if (!m.modules.contains(e.module))
       reader.bad(fmt::format("{} names module '{}', which 'modules' lacks", where, e.module));
