@@ -1,0 +1,108 @@
+/// What can be wrong with a kernel: the faults that the module faulty.cpp commits when it is told to.
+///
+/// The test ops (test_ops.h) pass the fault as a scalar argument, so a fault is a parameter of a case and its id makes
+/// the fault again.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace dsv4::testing {
+
+enum class Fault : std::int64_t {
+  kNone,
+  // wrong values
+  kOneWrong,
+  kNan,
+  kInfinity,
+  kSign,
+  kNegativeZero,
+  kOneUlp,
+  kAllZeros,
+  kShifted,
+  kLastUnwritten,
+  // wrong places
+  kByteBefore,
+  kByteAfter,
+  kGap,
+  kInput,
+  kPadding,
+  kUnnamedSlot,
+  // answers that change
+  kCounts,
+  kReadsPastEnd,
+  kReadsOutput,
+  kSchedule,
+  // refusals
+  kThrows,
+  kThrowsAfterWriting,
+  kAcceptsAll,
+  kRefusesUnnamed,
+  // returned values
+  kWrongShape,
+  kWrongDType,
+  kReturnsNothing,
+  kReturnsText,
+  kForeignMemory,
+  kClaimsMore,
+  kOverrunsReturned,
+  // the process
+  kSegfault,
+  kAbort,
+  kExit,
+  kHang,
+  kHeap,
+  kStack,
+  kDivide,
+  kEats,
+  kThrowsInt,
+  kCloses,
+  kCount_
+};
+
+/// Their names in case ids, in the order of the enumeration.
+inline constexpr std::array<std::string_view, static_cast<std::size_t>(Fault::kCount_)> kFaultNames{
+    "none",
+    "one_wrong",
+    "nan",
+    "infinity",
+    "sign",
+    "negative_zero",
+    "one_ulp",
+    "all_zeros",
+    "shifted",
+    "last_unwritten",
+    "byte_before",
+    "byte_after",
+    "gap",
+    "input",
+    "padding",
+    "unnamed_slot",
+    "counts",
+    "reads_past_end",
+    "reads_output",
+    "schedule",
+    "throws",
+    "throws_after_writing",
+    "accepts_all",
+    "refuses_unnamed",
+    "wrong_shape",
+    "wrong_dtype",
+    "returns_nothing",
+    "returns_text",
+    "foreign_memory",
+    "claims_more",
+    "overruns_returned",
+    "segfault",
+    "abort",
+    "exit",
+    "hang",
+    "heap",
+    "stack",
+    "divide",
+    "eats",
+    "throws_int",
+    "closes"};
+
+}  // namespace dsv4::testing

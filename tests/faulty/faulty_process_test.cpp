@@ -1,0 +1,109 @@
+/// Faults that end or ruin the process: each costs its own case, with the reason, and no other.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "harness/run/pool.h"
+#include "harness/run/result.h"
+#include "tests/faulty/faults.h"
+#include "tests/faulty/faulty_worker.h"
+#include "tests/faulty/test_ops.h"
+
+namespace dsv4 {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using ::testing::Matcher;
+
+std::map<std::string, Outcome> sweep(const std::vector<std::string>& ids, double timeout) {
+  std::map<std::string, Outcome> outcomes;
+  std::size_t at = 0;
+  PoolOptions options;
+  options.command = testing::faulty_worker();
+  options.jobs = 1;
+  options.timeout_seconds = timeout;
+  PoolEvents events;
+  events.next = [&]() -> std::optional<std::string> {
+    return at == ids.size() ? std::nullopt : std::optional<std::string>(ids[at++]);
+  };
+  events.on_start = [](const std::string&) {};
+  events.on_outcome = [&](const Outcome& o) { outcomes[o.id] = o; };
+  const PoolEnd end = run_pool(options, events);
+  EXPECT_EQ(end.how, PoolEnd::How::kFinished) << end.message;
+  return outcomes;
+}
+
+std::string case_id(const std::string& fault, std::int64_t columns = 5) {
+  return testing::test_case_id("copy", fault, "", {{"columns", std::to_string(columns)}});
+}
+
+/// The faulty case stands between good ones; it alone has no answer, and `why` says what happened.
+void expect_costs_one(const std::string& fault, const Matcher<const std::string&>& why, double timeout = 30) {
+  const std::string bad = case_id(fault);
+  const auto outcomes =
+      sweep({case_id("none", 6), case_id("none", 7), bad, case_id("none", 8), case_id("none", 9)}, timeout);
+  ASSERT_EQ(outcomes.size(), 5u) << fault;
+  for (const auto& [id, outcome] : outcomes) {
+    if (id == bad) {
+      EXPECT_FALSE(outcome.answered()) << fault;
+      EXPECT_THAT(outcome.error, why) << fault;
+      continue;
+    }
+    ASSERT_TRUE(outcome.answered()) << fault << " cost " << id << " too: " << outcome.error;
+    EXPECT_EQ(outcome.answer.at("verdict"), "passed") << id;
+  }
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+TEST(FaultyProcess, Crashes) {
+  // The sanitizer reports and ends the process itself.
+  for (const char* fault : {"segfault", "heap", "stack", "divide"}) {
+    expect_costs_one(fault, AnyOf(HasSubstr("exited with status"), HasSubstr("SIG")));
+  }
+}
+#else
+TEST(FaultyProcess, Segfault) { expect_costs_one("segfault", HasSubstr("SIGSEGV")); }
+TEST(FaultyProcess, StackOverflow) { expect_costs_one("stack", HasSubstr("SIGSEGV")); }
+TEST(FaultyProcess, DivisionByZero) { expect_costs_one("divide", HasSubstr("SIGFPE")); }
+TEST(FaultyProcess, DamagedHeap) { expect_costs_one("heap", HasSubstr("was killed by SIG")); }
+
+TEST(FaultyProcess, AllocationWithoutEnd) {
+  // The module's exception comes back as a refusal, and the process goes on.
+  const auto outcomes = sweep({case_id("none"), case_id("eats"), case_id("none", 6)}, 60);
+  ASSERT_EQ(outcomes.size(), 3u);
+  const Outcome& eats = outcomes.at(case_id("eats"));
+  ASSERT_TRUE(eats.answered()) << eats.error;
+  EXPECT_EQ(eats.answer.at("verdict"), "error");
+  EXPECT_THAT(eats.answer.at("reason").get<std::string>(), HasSubstr("bad_alloc"));
+  EXPECT_EQ(outcomes.at(case_id("none", 6)).answer.at("verdict"), "passed");
+}
+#endif
+TEST(FaultyProcess, Abort) { expect_costs_one("abort", HasSubstr("SIGABRT")); }
+TEST(FaultyProcess, ExitWithSuccess) { expect_costs_one("exit", HasSubstr("exited with status 0")); }
+TEST(FaultyProcess, Hang) { expect_costs_one("hang", HasSubstr("no answer within 1"), 1); }
+TEST(FaultyProcess, ExceptionThatIsNone) { expect_costs_one("throws_int", HasSubstr("SIGABRT")); }
+TEST(FaultyProcess, ClosedDescriptors) { expect_costs_one("closes", HasSubstr("closed its connection")); }
+
+TEST(FaultyProcess, ResultsCrossTheProcessBoundaryWhole) {
+  const auto outcomes = sweep({case_id("one_wrong"), case_id("gap"), case_id("nan")}, 30);
+  for (const char* fault : {"one_wrong", "gap", "nan"}) {
+    const Outcome& o = outcomes.at(case_id(fault));
+    ASSERT_TRUE(o.answered()) << o.error;
+    CaseResult there = o.answer.get<CaseResult>();
+    CaseResult here = testing::try_faulty(case_id(fault));
+    there.seconds = here.seconds = 0;
+    // NaN, the distance of a NaN, equals nothing: compare what is printed.
+    EXPECT_EQ(nlohmann::json(there).dump(), nlohmann::json(here).dump()) << fault;
+    EXPECT_EQ(there.verdict, Verdict::kFailed);
+  }
+}
+
+/// Every fault of the process is in one of the tests above.
+TEST(FaultyProcess, NoFaultIsForgotten) {
+  EXPECT_EQ(static_cast<int>(testing::Fault::kCount_) - static_cast<int>(testing::Fault::kSegfault), 10);
+}
+
+}  // namespace
+}  // namespace dsv4

@@ -1,0 +1,260 @@
+/// Each fault must be caught, and for its own reason: the verdict, and the name of the check or output that says so.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/run/trial.h"
+#include "tests/faulty/faults.h"
+#include "tests/faulty/test_ops.h"
+
+namespace dsv4 {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using testing::test_case_id;
+using testing::try_faulty;
+
+std::string story(const CaseResult& r) { return std::string(name_of(r.verdict)) + ": " + r.reason; }
+
+/// Which check found the fault: the first finding's name, or "output:<name>" of the first output that violates.
+std::string check_of(const CaseResult& r) {
+  if (!r.findings.empty()) return r.findings.front().check;
+  for (const OutputReport& o : r.outputs) {
+    if (o.violations != 0) return "output:" + o.name;
+  }
+  return "none";
+}
+
+void expect_caught(const std::string& id, Verdict verdict, const std::string& check, const std::string& reason = "") {
+  const CaseResult r = try_faulty(id);
+  EXPECT_EQ(name_of(r.verdict), name_of(verdict)) << id << "\n" << story(r);
+  EXPECT_EQ(check_of(r), check) << id << "\n" << story(r);
+  EXPECT_THAT(r.reason, HasSubstr(reason)) << id;
+  EXPECT_EQ(r.id, id);
+}
+
+/// A fault of the op itself, under its default parameters.
+void expect_failed(const std::string& op, const std::string& fault, const std::string& check,
+                   const std::string& reason = "") {
+  expect_caught(test_case_id(op, fault), Verdict::kFailed, check, reason);
+}
+
+TEST(Faulty, WithoutAFaultEverythingPasses) {
+  for (const char* op : {"copy", "store", "plan"}) {
+    const CaseResult r = try_faulty(test_case_id(op, "none"));
+    EXPECT_EQ(r.verdict, Verdict::kPassed) << op << ": " << story(r);
+    for (const OutputReport& o : r.outputs) EXPECT_EQ(o.different, 0) << o.name;
+    EXPECT_FALSE(r.outputs.empty());
+  }
+  for (const char* scenario : {"contract:output_dtype", "contract:no_rows", "relation:repeat"}) {
+    const CaseResult r = try_faulty(test_case_id("copy", "none", scenario));
+    EXPECT_EQ(r.verdict, Verdict::kPassed) << scenario << ": " << story(r);
+  }
+}
+
+TEST(Faulty, WrongValues) {
+  for (const char* fault : {"one_wrong", "nan", "infinity", "sign", "all_zeros", "shifted"}) {
+    for (const char* judge : {"exact", "bound", "interval"}) {
+      expect_caught(test_case_id("copy", fault, "", {{"judge", judge}}), Verdict::kFailed, "output:output",
+                    "outside the " + std::string(judge) + " tolerance");
+    }
+  }
+  expect_failed("store", "one_wrong", "output:cache", "1 of 72 elements");
+  expect_failed("plan", "one_wrong", "output:plan", "1 of 10 elements");
+}
+
+TEST(Faulty, OneWrongElementIsNamedWithCoordinatesAndValues) {
+  const CaseResult r = try_faulty(test_case_id("copy", "one_wrong"));
+  ASSERT_EQ(r.outputs.size(), 1u);
+  const OutputReport& o = r.outputs.front();
+  EXPECT_EQ(o.violations, 1);
+  EXPECT_EQ(o.compared, 15);
+  ASSERT_TRUE(o.first.has_value());
+  EXPECT_EQ(o.first->at, (Shape{1, 2}));
+  EXPECT_NEAR(o.first->error, 1.0, 1e-6);
+  EXPECT_THAT(o.first->got, HasSubstr("(0x"));
+}
+
+TEST(Faulty, AUnitOfTheLastPlaceFailsWhereTheOpPromisesBits) {
+  expect_failed("copy", "one_ulp", "output:output", "1 of 15 elements outside the exact tolerance");
+  expect_caught(test_case_id("copy", "one_ulp", "", {{"judge", "interval"}}), Verdict::kFailed, "output:output");
+  // Where the op allows two such units it is right, and counted as different.
+  const CaseResult r = try_faulty(test_case_id("copy", "one_ulp", "", {{"judge", "bound"}}));
+  EXPECT_EQ(r.verdict, Verdict::kPassed) << story(r);
+  EXPECT_EQ(r.outputs.at(0).different, 1);
+  EXPECT_GT(r.tightness(), 0.2);
+  EXPECT_LE(r.tightness(), 0.5);
+}
+
+TEST(Faulty, TheSignOfZeroFailsWhereTheOpPromisesBits) {
+  expect_failed("copy", "negative_zero", "output:output", "1 of 15");
+  expect_caught(test_case_id("copy", "negative_zero", "", {{"judge", "interval"}}), Verdict::kFailed, "output:output");
+}
+
+TEST(Faulty, UnwrittenElementsShow) {
+  for (const char* op : {"copy", "store", "plan"}) {
+    const CaseResult r = try_faulty(test_case_id(op, "last_unwritten"));
+    EXPECT_EQ(r.verdict, Verdict::kFailed) << op << ": " << story(r);
+    EXPECT_EQ(r.outputs.at(0).violations, 1) << op;
+  }
+}
+
+TEST(Faulty, AnOutputThatIsRightButTrivialIsMistrusted) {
+  const CaseResult r = try_faulty(test_case_id("copy", "none", "", {{"fill", "zeros"}}));
+  EXPECT_EQ(r.verdict, Verdict::kMistrusted) << story(r);
+  EXPECT_THAT(r.reason, HasSubstr("every compared element has the same bits"));
+  // A kernel that writes zeros always would pass there: that is why it is not trusted.
+  EXPECT_EQ(try_faulty(test_case_id("copy", "all_zeros", "", {{"fill", "zeros"}})).verdict, Verdict::kMistrusted);
+  const CaseResult empty = try_faulty(test_case_id("copy", "none", "", {{"rows", "0"}}));
+  EXPECT_EQ(empty.verdict, Verdict::kMistrusted) << story(empty);
+  EXPECT_EQ(empty.reason, "no element was compared");
+}
+
+// AddressSanitizer reports the wrong access itself, at the instruction: the guard bands are poisoned for it.
+#ifdef __SANITIZE_ADDRESS__
+TEST(FaultyDeathTest, AccessesOutsideATensor) {
+  for (const char* fault : {"byte_before", "byte_after", "reads_past_end"}) {
+    EXPECT_DEATH(try_faulty(test_case_id("copy", fault)), "use-after-poison") << fault;
+  }
+  EXPECT_DEATH(try_faulty(test_case_id("plan", "overruns_returned")), "overflow|poison");
+}
+#else
+TEST(Faulty, WritesOutsideATensor) {
+  expect_failed("copy", "byte_before", "guard", "'output': byte 1 before its memory");
+  expect_failed("copy", "byte_after", "guard", "'output': byte 1 after its memory");
+  expect_failed("plan", "overruns_returned", "guard", "allocated by the function': byte 1 after its memory");
+}
+
+TEST(Faulty, AReadBehindAnInputChangesTheAnswerWithThePoison) {
+  // The case itself passes: what lies behind happens to be harmless there.
+  EXPECT_EQ(try_faulty(test_case_id("copy", "reads_past_end")).verdict, Verdict::kPassed);
+  expect_caught(test_case_id("copy", "reads_past_end", "relation:repeat"), Verdict::kFailed, "output:output");
+}
+#endif
+
+TEST(Faulty, WritesToMemoryOfATensorThatIsNotItsOwn) {
+  expect_failed("copy", "gap", "outside_footprint", "'output' (f32[3, 5] strides (7, 1)): byte 20 of its memory");
+  expect_failed("copy", "input", "input_changed", "'input'");
+  expect_failed("store", "padding", "outside_footprint", "'cache'");
+  expect_failed("store", "unnamed_slot", "outside_footprint", "'cache' (u8[9, 8]): byte 64 of its memory");
+}
+
+TEST(Faulty, AnswersThatChangeFromCallToCall) {
+  for (const char* fault : {"counts", "reads_output", "schedule"}) {
+    expect_caught(test_case_id("copy", fault, "relation:repeat"), Verdict::kFailed, "output:output", "of 45 elements");
+  }
+  // A wrong order of threads shows in no single call.
+  EXPECT_EQ(try_faulty(test_case_id("copy", "schedule")).verdict, Verdict::kPassed);
+}
+
+TEST(Faulty, RefusalOfAValidCallIsAnError) {
+  expect_caught(test_case_id("copy", "throws"), Verdict::kError, "none",
+                "a valid call was refused: ValueError: test_copy: argument 'input': I do not like it");
+  expect_caught(test_case_id("copy", "throws", "relation:repeat"), Verdict::kError, "none",
+                "first: a valid call was refused");
+  expect_caught(test_case_id("copy", "throws_after_writing"), Verdict::kError, "written_on_refusal",
+                "a valid call was refused");
+}
+
+TEST(Faulty, RefusalsOfBadCallsAreHeldToTheirContract) {
+  const char* contract = "contract:output_dtype";
+  expect_caught(test_case_id("copy", "accepts_all", contract), Verdict::kFailed, "not_refused",
+                "bad call: the call must be refused because of 'output'");
+  expect_caught(test_case_id("copy", "refuses_unnamed", contract), Verdict::kFailed, "refusal_names_argument",
+                "does not name 'output': ValueError: invalid argument");
+  expect_caught(test_case_id("copy", "throws_after_writing", contract), Verdict::kFailed, "written_on_refusal",
+                "'output'");
+}
+
+TEST(Faulty, ReturnedValuesAreChecked) {
+  expect_failed("plan", "wrong_shape", "output:plan", "got i32[4, 2], want i32[5, 2]");
+  expect_failed("plan", "wrong_dtype", "output:plan", "got f32[5, 2], want i32[5, 2]");
+  expect_failed("plan", "foreign_memory", "returned", "did not allocate through its environment");
+  expect_failed("plan", "claims_more", "returned", "takes 32808 bytes, its memory has 40");
+  expect_failed("plan", "returns_text", "returned", "a value that no op knows");
+  expect_failed("plan", "returns_nothing", "unreadable", "not in the form that the op promises");
+  // A scenario, which reads outputs by itself, ends with a verdict as well.
+  for (const char* fault : {"returns_nothing", "returns_text", "foreign_memory"}) {
+    const CaseResult r = try_faulty(test_case_id("plan", fault, "relation:repeat"));
+    EXPECT_EQ(r.verdict, Verdict::kError) << story(r);
+    EXPECT_THAT(r.reason, HasSubstr("not in the form that the op promises")) << fault;
+  }
+}
+
+TEST(Faulty, AReferenceThatBreaksTheRulesIsNotTheTruth) {
+  const auto faulty = testing::open_faulty();
+  const auto right = testing::open_right();
+  // As `against`, the faulty set is just another kernel: each side is judged by its own.
+  const Case c = checked_case(test_case_id("copy", "gap"));
+  EXPECT_EQ(try_case(c, *right, *faulty, *right, {}).verdict, Verdict::kPassed);
+  // As the reference it is not believed.
+  const CaseResult r = testing::try_with_faulty_reference(c.id());
+  EXPECT_EQ(r.verdict, Verdict::kError);
+  EXPECT_THAT(r.reason, StartsWith("the reference itself breaks 'outside_footprint'"));
+}
+
+TEST(Faulty, TwoFaultyKernelsThatLeaveTheSameElementUnwrittenDoNotAgree) {
+  const auto faulty = testing::open_faulty();
+  const auto right = testing::open_right();
+  const CaseResult r = try_case(checked_case(test_case_id("copy", "last_unwritten")), *faulty, *faulty, *right, {});
+  EXPECT_EQ(r.verdict, Verdict::kFailed) << story(r);
+}
+
+TEST(Faulty, KnownFaultsExcuseWhatTheyNameAndNothingElse) {
+  const auto faulty = testing::open_faulty();
+  const auto right = testing::open_right();
+  KnownFault fault;
+  fault.id = "copy-middle";
+  fault.op = "test_copy";
+  fault.sets = {"faulty"};
+  fault.covers = {"output"};
+  fault.summary = "the middle is wrong";
+  const KnownFaults known({fault});
+  const auto verdict = [&](const std::string& name, const TrialOptions& options = {}) {
+    return try_case(checked_case(test_case_id("copy", name)), *faulty, *right, *right, known, options);
+  };
+  const CaseResult excused = verdict("one_wrong");
+  EXPECT_EQ(excused.verdict, Verdict::kKnown);
+  EXPECT_EQ(excused.known_fault, "copy-middle");
+  EXPECT_THAT(excused.reason, AllOf(StartsWith("the middle is wrong"), HasSubstr("1 of 15 elements")));
+  EXPECT_EQ(verdict("one_wrong", {.keep_known = false}).verdict, Verdict::kFailed);
+  // Also writing where it must not is not what is known.
+  EXPECT_EQ(verdict("gap").verdict, Verdict::kFailed);
+  EXPECT_EQ(verdict("throws").verdict, Verdict::kError);
+  // A known fault that does not show is said with the pass.
+  const CaseResult gone = verdict("none");
+  EXPECT_EQ(gone.verdict, Verdict::kPassed);
+  EXPECT_EQ(gone.known_fault, "copy-middle");
+}
+
+TEST(Faulty, DeviceContractsAreSkippedOnPlainCpuSets) {
+  const auto right = testing::open_right();
+  const CaseResult r =
+      try_case(checked_case(test_case_id("copy", "none", "contract:host_output")), *right, *right, *right, {});
+  EXPECT_EQ(r.verdict, Verdict::kSkipped);
+  EXPECT_THAT(r.reason, HasSubstr("cannot tell device arguments"));
+  // The faulty module has the fault that it accepts one: on a set with devices the contract is tried.
+  expect_caught(test_case_id("copy", "none", "contract:host_output"), Verdict::kFailed, "not_refused");
+}
+
+/// Whoever adds a fault must say what catches it: every fault but `none` and those of the process
+/// (faulty_process_test.cpp) changes the verdict of some case of its op.
+TEST(Faulty, NoFaultGoesUnseen) {
+  for (std::size_t i = 1; i < static_cast<std::size_t>(testing::Fault::kSegfault); ++i) {
+    const std::string fault(testing::kFaultNames.at(i));
+#ifdef __SANITIZE_ADDRESS__
+    if (fault.starts_with("byte_") || fault == "reads_past_end" || fault == "overruns_returned") continue;
+#endif
+    bool seen = false;
+    for (const char* op : {"copy", "store", "plan"}) {
+      std::vector<std::string> ids{test_case_id(op, fault), test_case_id(op, fault, "relation:repeat")};
+      if (std::string(op) == "copy") ids.push_back(test_case_id(op, fault, "contract:output_dtype"));
+      for (const std::string& id : ids) seen = seen || try_faulty(id).verdict != Verdict::kPassed;
+    }
+    EXPECT_TRUE(seen) << fault;
+  }
+}
+
+}  // namespace
+}  // namespace dsv4

@@ -1,0 +1,47 @@
+#include "tests/faulty/faulty_worker.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "harness/core/error.h"
+#include "harness/run/trial.h"
+#include "harness/run/worker.h"
+#include "tests/faulty/test_ops.h"
+
+namespace dsv4::testing {
+namespace {
+
+constexpr const char* kFlag = "--faulty-worker";
+
+int serve() {
+  WorkerConnection connection;
+  apply_limits({.memory_gib = 1});
+  register_test_ops();
+  {
+    const auto faulty = open_faulty();
+    const auto right = open_right();
+    connection.serve([&](const std::string& id) -> Answer {
+      return {nlohmann::json(try_case(checked_case(id), *faulty, *right, *right, {})), false};
+    });
+  }
+  connection.bye();
+  return 0;
+}
+
+/// Runs before main(): googletest's own main knows nothing of workers.
+__attribute__((constructor)) void become_worker(int argc, char** argv) {
+  if (argc != 2 || std::strcmp(argv[1], kFlag) != 0) return;
+  try {
+    std::_Exit(serve());
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "exception: %s\n", e.what());
+    std::_Exit(70);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> faulty_worker() { return {"/proc/self/exe", kFlag}; }
+
+}  // namespace dsv4::testing

@@ -1,0 +1,34 @@
+/// Three small ops of the test program, whose last parameter is the fault that the module under test commits, and the
+/// two sets that serve them: `faulty` (tests/faulty/faulty.cpp) and the truth (tests/faulty/right.cpp).
+///
+///   test_copy    out = in, f32, rows strided; an output in memory of its own
+///   test_store   six bytes into each named slot of eight; an argument that is changed in place
+///   test_plan    (rows, count) from lengths; values that the function returns
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "harness/op/call.h"
+#include "harness/run/result.h"
+
+namespace dsv4::testing {
+
+/// Registers the test ops; safe to call more than once. Done before main(), but a worker is one before that.
+void register_test_ops();
+
+/// The module under test, and the reference of the test ops. Each throws Error if the build did not make them.
+std::unique_ptr<Caller> open_faulty();
+std::unique_ptr<Caller> open_right();
+
+/// Id of a case of a test op: "copy", "store" or "plan" with a fault. `scenario`: "" or a label. `changes` replaces
+/// default parameters: {{"fill", "zeros"}}.
+std::string test_case_id(const std::string& op, const std::string& fault, const std::string& scenario = "",
+                         const Params& changes = {});
+
+/// Tries the case on the faulty module against the truth.
+CaseResult try_faulty(const std::string& id);
+/// Tries the case on the truth against the faulty module in the truth's place.
+CaseResult try_with_faulty_reference(const std::string& id);
+
+}  // namespace dsv4::testing
