@@ -1,0 +1,181 @@
+"""Builds the modules of a set and writes its manifest; what has not changed is kept."""
+
+import concurrent.futures
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from .edits import EditFailed, edit
+from .ops import map_ops
+from .source import Mistake, Source, digest
+
+KEYS = ".build-keys.json"  # per module: what it was built from
+
+WRAPPER = """// Generated: exports the functions of {source}.
+#include "{include}"
+
+#include <tvm/ffi/function.h>
+{using}
+{exports}"""
+
+EXPORT = """static_assert(::tvm::ffi::detail::FunctionInfo<std::decay_t<decltype({target})>>::num_args == {arity},
+              "{function} has another number of parameters than {abi}");
+TVM_FFI_DLL_EXPORT_TYPED_FUNC({function}, ({target}));
+"""
+
+
+def wrapper_text(source: Source, module) -> str:
+    exports = "".join(
+        EXPORT.format(target=f"({e.target})", function=e.function, arity=e.arity, abi=e.abi) for e in module.entries
+    )
+    using = "using namespace sglang;\n" if re.search(r"^namespace sglang\b", source.text(module.source), re.MULTILINE) else ""
+    include = module.source.removeprefix("csrc/")
+    return WRAPPER.format(source=module.source, include=include, using=using, exports=exports)
+
+
+class SetBuilder:
+    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int):
+        self.source, self.compiler, self.output, self.work, self.jobs = source, compiler, output, work, jobs
+        self.host = compiler.device == "simt"
+        # The host build compiles an edited copy, nvcc the sources as they are.
+        self.package = work / "source" if self.host else source.root
+        self.edits = {}  # per file: what was edited, or the EditFailed
+
+    def edited_copy(self, path: str) -> None:
+        """Copies one file of the package, with the edits of the host build."""
+        if path in self.edits:
+            return
+        try:
+            text, sentences = edit(path, self.source.text(path))
+        except EditFailed as error:
+            text, sentences = self.source.text(path), error
+        self.edits[path] = sentences
+        target = self.package / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.is_file() or target.read_text() != text:
+            target.write_text(text)
+
+    def module_edits(self, closure: list) -> list:
+        sentences = []
+        for path in closure if self.host else ():
+            self.edited_copy(path)
+            if isinstance(self.edits[path], EditFailed):
+                raise self.edits[path]
+            sentences += self.edits[path]
+        return sentences
+
+    def build(self) -> int:
+        """Builds what is out of date and writes the manifest. Returns how many modules failed."""
+        modules, absent = map_ops(self.source)
+        for record in absent:
+            print(f"absent  {record['op']}: {record['reason']}", flush=True)
+        if not modules:
+            raise Mistake("None of the ops could be mapped, so there is nothing to build.")
+        if self.output.is_dir() and any(self.output.iterdir()) and not (self.output / "manifest.json").is_file():
+            raise Mistake(f"{self.output} is not empty and is not a kernel set: name another folder with -o.")
+        self.output.mkdir(parents=True, exist_ok=True)
+        if self.host:
+            self.compiler.prepare(self.work.parent / "executor")
+        (self.work / "wrappers").mkdir(parents=True, exist_ok=True)
+        keys_file = self.output / KEYS
+        old_keys = json.loads(keys_file.read_text()) if keys_file.is_file() else {}
+        common_key = self.compiler.key()
+
+        records, keys, ops, failed, pending = {}, {}, [], 0, {}
+        started = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            for module in modules:
+                closure = self.source.closure(module.source)
+                try:
+                    sentences = self.module_edits(closure)
+                except EditFailed as error:
+                    failed += self.give_up(module, str(error), absent)
+                    continue
+                text, flags = wrapper_text(self.source, module), self.compiler.flags(module)
+                contents = [self.package / path for path in closure]
+                key = digest(common_key, text, *flags, *closure, *contents)
+                pending[pool.submit(self.build_module, module, text, key, old_keys)] = (module, flags, sentences, key)
+            for done, future in enumerate(concurrent.futures.as_completed(pending), 1):
+                module, flags, sentences, key = pending[future]
+                error, took = future.result()
+                if error:
+                    failed += self.give_up(module, error, absent)
+                    continue
+                state = "kept" if took is None else f"built in {took:.1f} s"
+                print(f"[{done:2}/{len(pending)}] {module.name}.so  {state}", flush=True)
+                file = f"{module.name}.so"
+                keys[file] = key
+                records[file] = {
+                    "sha256": digest_of_file(self.output / file),
+                    "source": f"{self.source.name_in_package}/{module.source}",
+                    "source_sha256": digest_of_file(self.source.root / module.source),
+                    "flags": flags,
+                    "edits": sentences,
+                }
+        for module in modules:
+            if f"{module.name}.so" not in records:
+                continue
+            for e in module.entries:
+                ops.append({"op": e.op, "params": module.params, "module": f"{module.name}.so",
+                            "function": e.function, "abi": e.abi, "arity": e.arity})  # fmt: skip
+        self.write_manifest(dict(sorted(records.items())), ops, absent)
+        keys_file.write_text(json.dumps(keys, indent=1))
+        for stale in self.output.glob("*.so"):
+            if stale.name not in records:
+                stale.unlink()
+        print(f"{self.output}: {len(records)} modules, {len({o['op'] for o in ops})} ops, {len(absent)} absent, "
+              f"{time.monotonic() - started:.0f} s")  # fmt: skip
+        return failed
+
+    def give_up(self, module, error: str, absent: list) -> int:
+        print(f"FAILED  {module.name}: {error}", flush=True)
+        for e in module.entries:
+            absent.append({"op": e.op, "params": module.params, "reason": f"does not build: {error}"})
+        return 1
+
+    def build_module(self, module, text: str, key: str, old_keys: dict) -> tuple:
+        """(error text, seconds); None seconds if the module was up to date."""
+        file = self.output / f"{module.name}.so"
+        if old_keys.get(file.name) == key and file.is_file():
+            return "", None
+        wrapper = self.work / "wrappers" / f"{module.name}.cu"
+        wrapper.write_text(text)
+        started = time.monotonic()
+        partial = self.work / f"{module.name}.so"
+        error = self.compiler.compile(module, wrapper, self.package, partial)
+        if not error:
+            shutil.move(partial, file)
+        return error, time.monotonic() - started
+
+    def write_manifest(self, modules: dict, ops: list, absent: list) -> None:
+        provenance = {"package": "sglang", "version": self.source.version, "source": self.source.origin,
+                      "compiler": self.compiler.version, "arch": arch_name(self.compiler.arch)}  # fmt: skip
+        revision = revision_of(self.source) if self.source.origin == "folder" else ""
+        if revision:
+            provenance["revision"] = revision
+        manifest = {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,
+                    "modules": modules, "ops": ops, "absent": absent}  # fmt: skip
+        partial = self.output / "manifest.json.part"
+        partial.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        partial.rename(self.output / "manifest.json")
+
+
+def digest_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def arch_name(arch: str) -> str:
+    return arch if arch.startswith("sm_") else f"sm_{arch}"
+
+
+def revision_of(source: Source) -> str:
+    """Git's name of a checkout, with "-dirty" if it was edited; empty if it is none."""
+    try:
+        done = subprocess.run(["git", "-C", str(source.root), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,259 @@
+"""Which source, class and compile-time variant serves which op.
+
+Rules look at what a version contains (files, classes, the parameters of a function), not at its number, so that a
+checkout or an edited copy is mapped like the release it descends from. A rule returns the modules to build, or raises
+`NotMapped` with the reason.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+
+class NotMapped(Exception):
+    """The op cannot be found in this version."""
+
+
+@dataclass
+class Entry:
+    """One function of a module, and the op that it serves."""
+
+    op: str
+    function: str
+    target: str  # C++ expression of the function
+    abi: str
+    arity: int
+
+
+@dataclass
+class Module:
+    name: str
+    source: str  # relative to the package's kernel folder
+    params: dict
+    entries: list
+    defines: list = field(default_factory=list)
+    fast_math: bool = False
+    host_flags: list = field(default_factory=list)
+
+
+PDL = "true"  # what upstream passes on sm_90 and later
+
+
+def need(source, path: str, pattern: str = "", what: str = "") -> str:
+    """The text of `path`, if it is there and contains `pattern`."""
+    text = source.text(path)
+    if not text:
+        raise NotMapped(f"no {path}")
+    if pattern and not re.search(pattern, text):
+        raise NotMapped(f"{path} has no {what or pattern}")
+    return text
+
+
+def first_present(source, *paths: str) -> str:
+    for path in paths:
+        if source.has(path):
+            return path
+    raise NotMapped("none of " + ", ".join(paths))
+
+
+def template_arity(text: str, name: str) -> int:
+    """Number of template parameters of `struct name`."""
+    found = re.search(r"template\s*<([^<>]*)>\s*struct\s+" + name + r"\b", text)
+    if not found:
+        raise NotMapped(f"no class template {name}")
+    return found.group(1).count(",") + 1
+
+
+def parameter_count(text: str, function: str) -> int:
+    """Number of parameters in the definition of `function`."""
+    for found in re.finditer(r"\b" + function + r"\s*\(([^;{}]*?)\)\s*(?:noexcept\s*)?(?:->[^{;]*)?\{", text):
+        body = re.sub(r"//[^\n]*", "", found.group(1))
+        body = re.sub(r"<[^<>]*>", "", re.sub(r"<[^<>]*>", "", body))
+        if body.strip():
+            return body.count(",") + 1
+    raise NotMapped(f"no definition of {function}")
+
+
+def expect_arity(text: str, function: str, known: dict) -> tuple:
+    """(arity, ABI number) of `function`, out of the signatures that op definitions know."""
+    arity = parameter_count(text, function)
+    if arity not in known:
+        raise NotMapped(f"{function} has {arity} parameters; known: {', '.join(map(str, known))}")
+    return arity, known[arity]
+
+
+def one(op, function, target, abi_number, arity) -> list:
+    return [Entry(op, function, target, f"{op}/{abi_number}", arity)]
+
+
+# --- the rules ------------------------------------------------------------------------------------------------------
+
+
+def topk_v1(source):
+    modules = []
+    for k in (512, 1024):
+        params, name = {"k": str(k)}, f"topk_v1_k{k}"
+        if source.has("csrc/deepseek_v4/topk_v1.cuh"):
+            path = "csrc/deepseek_v4/topk_v1.cuh"
+            text = need(source, path, r"struct TopKKernel\b", "TopKKernel")
+            if "SGL_TOPK" not in text:
+                raise NotMapped(f"{path} takes k at run time, a variant that is not known here yet")
+            target, defines = f"TopKKernel<{PDL}>::transform", [f"-DSGL_TOPK={k}"]
+        else:  # one file and class for each k
+            path = first_present(source, f"csrc/deepseek_v4/topk{'' if k == 512 else '_1024'}.cuh")
+            text = need(source, path, rf"struct TopK{k}Kernel\b", f"TopK{k}Kernel")
+            target, defines = f"TopK{k}Kernel<{PDL}>::transform", []
+        arity, abi = expect_arity(text, "transform", {6: 1})
+        modules.append(Module(name, path, params, one("topk_v1", "topk_transform", target, abi, arity), defines))
+    return modules
+
+
+def hash_topk(source):
+    path = "csrc/deepseek_v4/hash_topk.cuh"
+    text = need(source, path, r"struct HashTopKKernel\b", "HashTopKKernel")
+    need(source, path, r"\bact_sqrt_softplus\b", "act_sqrt_softplus")
+    arity, abi = expect_arity(text[text.index("struct HashTopKKernel"):], "run", {6: 1})
+    target = f"HashTopKKernel<act_sqrt_softplus, {PDL}>::run"
+    return [Module("hash_topk", path, {}, one("hash_topk", "hash_topk", target, abi, arity))]
+
+
+def mask_topk_ids(source):
+    path = "csrc/deepseek_v4/hash_topk.cuh"
+    text = need(source, path, r"struct MaskKernel\b", "MaskKernel")
+    arity, abi = expect_arity(text[text.index("struct MaskKernel"):], "run", {2: 1})
+    return [Module("mask_topk_ids", path, {}, one("mask_topk_ids", "run", "MaskKernel::run", abi, arity))]
+
+
+def fused_rope(source):
+    path = "csrc/deepseek_v4/rope.cuh"
+    text = need(source, path, r"struct FusedQKRopeKernel\b", "FusedQKRopeKernel")
+    arity, abi = expect_arity(text, "forward", {5: 1})
+    target = f"FusedQKRopeKernel<{PDL}>::forward"
+    # nvcc fuses products and sums here; with these flags g++ fuses the same ones, and the bits agree.
+    return [Module("fused_rope", path, {}, one("fused_rope", "forward", target, abi, arity), host_flags=["@fma"])]
+
+
+def fused_store_cache(source):
+    path = "csrc/deepseek_v4/store.cuh"
+    modules = []
+    for layout, cls, pages in (("flashmla", "FlashMLA", (1, 2, 64, 256)), ("indexer", "Indexer", (1, 64))):
+        name = f"FusedStoreCache{cls}Kernel"
+        text = need(source, path, rf"struct {name}\b", name)
+        extra = ""
+        if template_arity(text, name) != 4:
+            found = re.search(r"KVLayout\s+\w+", text)
+            if not found or template_arity(text, name) != 5:
+                raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 4, and 5 with KVLayout")
+            extra = "KVLayout::V4, "
+        arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {3: 1})
+        for input_name, input_type in (("bf16", "bf16_t"), ("f32", "fp32_t")):
+            for index_name, index_type in (("i32", "int32_t"), ("i64", "int64_t")):
+                for page in pages:
+                    target = f"{name}<{input_type}, {index_type}, {page}, {extra}{PDL}>::run"
+                    params = {"layout": layout, "input": input_name, "index": index_name, "page": str(page)}
+                    modules.append(
+                        Module(
+                            f"fused_store_cache_{layout}_{input_name}_{index_name}_p{page}",
+                            path,
+                            params,
+                            one("fused_store_cache", "run", target, abi, arity),
+                        )
+                    )
+    return modules
+
+
+def silu_and_mul_masked_post_quant(source):
+    path = "csrc/deepseek_v4/silu_and_mul_masked_post_quant.cuh"
+    name = "SiluAndMulMaskedPostQuantKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    if template_arity(text, name) != 5:
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 5")
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {7: 1})
+    modules = []
+    for ue8m0 in (0, 1):
+        for swizzle in (0, 1):
+            for clamp in (0, 1):
+                flags = [("false", "true")[bit] for bit in (ue8m0, swizzle)]
+                target = f"{name}<128, {flags[0]}, {flags[1]}, {PDL}, {('false', 'true')[clamp]}>::run"
+                modules.append(
+                    Module(
+                        f"silu_and_mul_masked_post_quant_u{ue8m0}_s{swizzle}_c{clamp}",
+                        path,
+                        {"group": "128", "ue8m0": str(ue8m0), "swizzle": str(swizzle), "clamp": str(clamp)},
+                        one("silu_and_mul_masked_post_quant", "run", target, abi, arity),
+                        fast_math=True,
+                    )
+                )
+    return modules
+
+
+def plan_compress_prefill(source):
+    path = "csrc/deepseek_v4/common.cuh"
+    text = need(source, path, r"\bplan_compress_prefill\b", "plan_compress_prefill")
+    alias = re.search(r"\bplan_compress_prefill\s*=\s*[\w:]*::(\w+)\s*;", text)
+    arity, abi = expect_arity(text, alias.group(1) if alias else "plan_compress_prefill", {7: 1})
+    entries = one("plan_compress_prefill", "plan_compress_prefill", "plan_compress_prefill", abi, arity)
+    return [Module("compress_plan_v1", path, {}, entries)]
+
+
+def plans(source):
+    """The four planners of `c_plan.cuh`, one module."""
+    path = "csrc/deepseek_v4/c_plan.cuh"
+    text = need(source, path)
+    entries = []
+    # A release that also takes `use_req_ring` is the second variant of the first two.
+    for op, function, known in (
+        ("plan_prefill", "plan_compress_prefill", {11: 1, 12: 2}),
+        ("plan_decode", "plan_compress_decode", {7: 1, 8: 2}),
+        ("plan_prefill_legacy", "plan_compress_prefill_legacy", {7: 1}),
+        ("plan_decode_legacy", "plan_compress_decode_legacy", {3: 1}),
+    ):
+        arity, abi = expect_arity(text, function, known)
+        entries += one(op, op, function, abi, arity)
+    return [Module("compress_plan", path, {}, entries)]
+
+
+def compress_c4(source):
+    path = "csrc/deepseek_v4/c4_v2.cuh"
+    text = need(source, path, r"struct FlashCompress4Kernel\b", "FlashCompress4Kernel")
+    if template_arity(text, "FlashCompress4Kernel") != 4:
+        raise NotMapped(f"FlashCompress4Kernel has {template_arity(text, 'FlashCompress4Kernel')} template parameters")
+    modules = []
+    for head_dim in (128, 512):
+        cls = f"FlashCompress4Kernel<{head_dim}, fp32_t, fp32_t, {PDL}>"
+        entries = []
+        for op, function, method, known in (
+            ("compress_c4_prefill", "prefill", "run_prefill", {6: 1}),
+            ("compress_c4_decode", "decode", "run_decode", {5: 1}),
+        ):
+            arity, abi = expect_arity(text, method, known)
+            entries += one(op, function, f"{cls}::{method}", abi, arity)
+        params = {"head_dim": str(head_dim), "dtype": "f32"}
+        modules.append(Module(f"compress_c4_h{head_dim}_f32", path, params, entries, fast_math=True))
+    return modules
+
+
+
+
+# Ops and the rule that serves them, in the order of the op table.
+RULES = (
+    (("topk_v1",), topk_v1),
+    (("hash_topk",), hash_topk),
+    (("mask_topk_ids",), mask_topk_ids),
+    (("fused_rope",), fused_rope),
+    (("fused_store_cache",), fused_store_cache),
+    (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),
+    (("plan_compress_prefill",), plan_compress_prefill),
+    (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),
+    (("compress_c4_prefill", "compress_c4_decode"), compress_c4),
+)
+
+
+def map_ops(source) -> tuple:
+    """(modules, absent): what can be built from `source`, and a record of each op that cannot, with its reason."""
+    modules, absent = [], []
+    for ops, rule in RULES:
+        try:
+            modules += rule(source)
+        except NotMapped as reason:
+            absent += [{"op": op, "reason": f"not mapped: {reason}"} for op in ops]
+    return modules, absent

@@ -1,0 +1,127 @@
+"""Where sglang's CUDA sources come from: a wheel, a checkout, or an edited copy of the package."""
+
+import hashlib
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+# Folders that hold csrc/ and include/, relative to the root of the package or of a checkout, newest layout first.
+LAYOUTS = (
+    "sglang/kernels/jit",
+    "kernels/jit",
+    "sglang/jit_kernel",
+    "jit_kernel",
+    "python/sglang/kernels/jit",
+    "python/sglang/jit_kernel",
+    "",
+)
+
+
+class Mistake(Exception):
+    """The call or the environment is at fault; the text says what to do."""
+
+
+class Source:
+    """One version of the sources: `root` holds csrc/ and include/."""
+
+    def __init__(self, root: Path, origin: str, version: str, name_in_package: str):
+        self.root = root
+        self.origin = origin  # "wheel" or "folder"
+        self.version = version
+        self.name_in_package = name_in_package  # such as "jit_kernel"
+        self._text = {}
+
+    def text(self, path: str) -> str:
+        """The content of a file under root; empty if there is no such file."""
+        if path not in self._text:
+            file = self.root / path
+            self._text[path] = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        return self._text[path]
+
+    def has(self, path: str) -> bool:
+        return (self.root / path).is_file()
+
+    def closure(self, path: str) -> list:
+        """`path` and everything of the package that it includes, directly or not; paths relative to root."""
+        seen, todo = [], [path]
+        while todo:
+            current = todo.pop()
+            if current in seen:
+                continue
+            seen.append(current)
+            for included in re.findall(r'^\s*#\s*include\s*["<]([^">]+)[">]', self.text(current), re.MULTILINE):
+                beside = Path(current).parent / included
+                for candidate in (beside.as_posix(), f"include/{included}", f"csrc/{included}"):
+                    if self.has(candidate):
+                        todo.append(candidate)
+                        break
+        return sorted(seen)
+
+
+def digest(*parts) -> str:
+    """SHA-256 of texts, bytes and files, in order."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part.read_bytes() if isinstance(part, Path) else part if isinstance(part, bytes) else str(part).encode()
+        sha.update(len(data).to_bytes(8, "little") + data)
+    return sha.hexdigest()
+
+
+def find_layout(folder: Path):
+    for layout in LAYOUTS:
+        candidate = folder / layout
+        if (candidate / "csrc").is_dir() and (candidate / "include").is_dir():
+            return candidate
+    return None
+
+
+def from_folder(folder: Path) -> Source:
+    if not folder.is_dir():
+        raise Mistake(f"--source: {folder} is not a folder.")
+    root = find_layout(folder)
+    if root is None:
+        raise Mistake(
+            f"--source: no sglang JIT kernels in {folder}.\nExpected a folder with csrc/ and include/ at one of: "
+            + ", ".join(layout or "." for layout in LAYOUTS)
+        )
+    version = "0.0.0"
+    for candidate in (root.parent / "version.py", root.parent / "_version.py", root.parent.parent / "_version.py"):
+        found = candidate.is_file() and re.search(r'version\s*=\s*["\']([^"\']+)', candidate.read_text())
+        if found:
+            version = found.group(1)
+    return Source(root, "folder", version, root.name)
+
+
+def find_wheel(version: str, folders: list) -> Path:
+    for folder in folders:
+        wheels = sorted(folder.glob(f"sglang-{version}-*.whl"))
+        if wheels:
+            return wheels[0]
+    known = sorted({wheel.name.split("-")[1] for folder in folders for wheel in folder.glob("sglang-*.whl")})
+    raise Mistake(
+        f"No wheel of sglang {version} in {', '.join(map(str, folders))}.\n"
+        + (f"There: {', '.join(known)}.\n" if known else "There are no wheels at all: scripts/setup downloads them.\n")
+        + f"Get it with: python3 -m pip download --no-deps -d {folders[0]} sglang=={version}"
+    )
+
+
+def from_wheel(version: str, folders: list, unpack_to: Path) -> Source:
+    """Unpacks the JIT kernels of a wheel into `unpack_to` (emptied first, unless it holds this very wheel's)."""
+    wheel = find_wheel(version, folders)
+    stamp = unpack_to / ".wheel-sha256"
+    sha = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != sha:
+        shutil.rmtree(unpack_to, ignore_errors=True)
+        unpack_to.mkdir(parents=True)
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                wanted = [n for n in archive.namelist() if re.match(r"sglang/(jit_kernel|kernels/jit)/", n)]
+                archive.extractall(unpack_to, wanted)
+        except zipfile.BadZipFile as error:
+            raise Mistake(f"{wheel} is not a readable wheel ({error}). Delete it and download it again.") from error
+        stamp.write_text(sha)
+    root = find_layout(unpack_to)
+    if root is None:
+        raise Mistake(f"{wheel.name} holds no JIT kernels (csrc/ and include/): this release has another layout.")
+    return Source(root, "wheel", version, root.relative_to(unpack_to / "sglang").as_posix())
