@@ -138,14 +138,18 @@ class Problem {
         limit_(static_cast<float>(swiglu_limit)) {
     input_.expect_contiguous();
     counts_.expect_size(0, experts()).expect_contiguous();
-    if (experts() > 256) refuse(kOp, "input", "expected at most 256 experts, got " + std::to_string(experts()));
     if (input_.size(2) % 512 != 0 || dim() > 8192) {
-      refuse(kOp, "input", "expected a multiple of 512 columns, at most 16384, got " + std::to_string(input_.size(2)));
+      refuse(kOp, "output", "expected a multiple of 256 columns, at most 8192, got " + std::to_string(dim()));
     }
-    if (dim() / 8 < experts()) refuse(kOp, "input", "expected at least 16 columns per expert");
+    const std::int64_t most = std::min<std::int64_t>(256, dim() / 8);
+    if (experts() > most) {
+      refuse(kOp, "masked_m",
+             "expected at most " + std::to_string(most) + " experts, got " + std::to_string(experts()));
+    }
     if (transposed && !variant.ue8m0) refuse(kOp, "transposed", "the transposed layout only supports ue8m0 scales");
-    if (transposed && groups() % 4 != 0)
-      refuse(kOp, "input", "the transposed layout expects a multiple of 1024 columns");
+    if (transposed && groups() % 4 != 0) {
+      refuse(kOp, "output", "the transposed layout expects a multiple of 512 columns, got " + std::to_string(dim()));
+    }
     for (std::int64_t e = 0; e < experts(); ++e) {
       if (counts_(e) < 0 || counts_(e) > tokens()) {
         refuse(kOp, "masked_m",

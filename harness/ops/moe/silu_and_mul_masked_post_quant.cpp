@@ -1,0 +1,458 @@
+/// silu_and_mul_masked_post_quant: silu(gate) * up for the rows that experts use, quantised to E4M3 in groups of 128.
+///
+/// silu passes through approximate exponentials and reciprocals, so a code or a scale near a rounding boundary may go
+/// either way. The reference certifies, under the kernel's own scales, which codes its error bound admits; nearly
+/// everywhere that is one.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "harness/case/covering.h"
+#include "harness/core/bits.h"
+#include "harness/core/error.h"
+#include "harness/generate/random.h"
+#include "harness/op/op.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr const char* kName = "silu_and_mul_masked_post_quant";
+constexpr std::int64_t kGroup = 128;
+
+const std::vector<std::string> kCounts{"mixed", "full", "none", "one", "ends", "exact", "surplus"};
+const std::vector<std::string> kLimits{"none", "10", "7", "7.03", "0.1", "0", "-1", "1e30"};
+const std::vector<std::string> kFills{"gauss", "integers", "scale_edges", "at_limit", "negative", "tiny",
+                                      "zeros", "wide",     "bits",        "nan",      "inf"};
+
+/// The limit as a number; 0 for "none", as upstream's caller passes.
+double limit_of(const Params& p) { return p.is("limit", "none") ? 0.0 : std::stod(p.text("limit")); }
+
+/// Sizes of a call, from its tensors.
+struct Sizes {
+  std::int64_t experts, tokens, dim;
+  bool transposed;
+
+  explicit Sizes(const Call& call)
+      : experts(call.tensor("input").size(0)),
+        tokens(call.tensor("input").size(1)),
+        dim(call.tensor("input").size(2) / 2),
+        transposed(std::get<bool>(call.arg("transposed").value)) {}
+
+  [[nodiscard]] std::int64_t groups() const { return dim / kGroup; }
+  /// Byte offset of the scale of group g of a row, and its size.
+  [[nodiscard]] std::int64_t scale_at(std::int64_t e, std::int64_t t, std::int64_t g) const {
+    return transposed ? 4 * ((e * (groups() / 4) + g / 4) * tokens + t) + g % 4 : 4 * ((e * tokens + t) * groups() + g);
+  }
+  [[nodiscard]] std::int64_t scale_bytes() const { return transposed ? 1 : 4; }
+};
+
+/// Calls visit(expert, token) for the rows that are processed: those below the counts, expert by expert, and of them
+/// the first tokens * topk.
+template <class Visit>
+void for_each_row(const Call& call, Visit visit) {
+  const Sizes s(call);
+  const HostTensor& counts = call.tensor("masked_m");
+  auto left =
+      static_cast<std::uint32_t>(s.tokens) * static_cast<std::uint32_t>(std::get<std::int64_t>(call.arg("topk").value));
+  for (std::int64_t e = 0; e < s.experts; ++e) {
+    for (std::int64_t t = 0; t < std::min<std::int64_t>(counts.at<std::int32_t>(e), s.tokens); ++t) {
+      if (left-- == 0) return;
+      visit(e, t);
+    }
+  }
+}
+
+/// Codes of the processed rows; zero elsewhere.
+HostTensor codes_of(const Call& call, const HostTensor& output) {
+  HostTensor codes = HostTensor::make(DType::kE4M3, output.shape);
+  const Sizes s(call);
+  for_each_row(call, [&](std::int64_t e, std::int64_t t) {
+    const auto row = static_cast<std::size_t>((e * s.tokens + t) * s.dim);
+    std::memcpy(codes.storage.data() + row, output.storage.data() + row, static_cast<std::size_t>(s.dim));
+  });
+  return codes;
+}
+
+/// Scales of the processed rows by (expert, token, group): exponent bytes where the layout has bytes, else floats.
+HostTensor scales_of(const Call& call, const HostTensor& output_scale) {
+  const Sizes s(call);
+  HostTensor scales = HostTensor::make(s.transposed ? DType::kU8 : DType::kF32, {s.experts, s.tokens, s.groups()});
+  for_each_row(call, [&](std::int64_t e, std::int64_t t) {
+    for (std::int64_t g = 0; g < s.groups(); ++g) {
+      std::memcpy(scales.element((e * s.tokens + t) * s.groups() + g),
+                  output_scale.storage.data() + s.scale_at(e, t, g), static_cast<std::size_t>(s.scale_bytes()));
+    }
+  });
+  return scales;
+}
+
+/// Gate and up of one element.
+struct Pair {
+  float gate;
+  float up;
+};
+
+float bf16_neighbour(float x, std::int64_t steps) {
+  return float_from_bf16(static_cast<std::uint16_t>(bf16_from_float(x) + steps));
+}
+
+Pair pair_of(const std::string& fill, Random& r, float limit, bool first_of_group) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const auto sign = [&](float x) { return r.chance(2) ? x : -x; };
+  if (fill == "gauss") return {4.0f * r.gauss(), 2.0f * r.gauss()};
+  // silu(g) = g to the bit from g = 17 on, so these products are integers.
+  if (fill == "integers") {
+    return {r.chance(8) ? 0.0f : static_cast<float>(r.between(17, 40)), static_cast<float>(r.between(-8, 8))};
+  }
+  if (fill == "scale_edges") {
+    // One product is 448 times a power of two, exactly, or the next number above or below; the others are smaller.
+    if (first_of_group)
+      return {64.0f, bf16_neighbour(std::ldexp(7.0f, static_cast<int>(r.between(-30, 60))), r.between(-1, 1))};
+    return {r.gauss(), r.gauss() * 0x1p-40f};
+  }
+  if (fill == "at_limit") {
+    const float near = std::fabs(limit) < 0x1p-20f ? 1.0f : limit;
+    const auto around = [&] {
+      switch (r.below(4)) {
+        case 0:
+          return sign(4.0f * near);
+        case 1:
+          return sign(bf16_neighbour(near, r.between(-1, 1)));
+        case 2:
+          return sign(near);
+        default:
+          return near * r.gauss();
+      }
+    };
+    return {around(), around()};
+  }
+  if (fill == "negative") return {-100.0f * r.unit(), r.wide(-4, 80)};
+  if (fill == "tiny") return {r.wide(-130, -16), r.wide(-130, -16)};
+  if (fill == "zeros") return r.chance(2) ? Pair{sign(0.0f), r.gauss()} : Pair{r.gauss(), sign(0.0f)};
+  if (fill == "wide") return {r.wide(-20, 6), r.wide(-60, 100)};
+  if (fill == "bits") {
+    return {float_from_bf16(static_cast<std::uint16_t>(r.u32())), float_from_bf16(static_cast<std::uint16_t>(r.u32()))};
+  }
+  const float special = fill == "nan" ? std::numeric_limits<float>::quiet_NaN() : sign(kInf);
+  if (fill != "nan" && fill != "inf") throw Error(fmt::format("unknown fill '{}'", fill));
+  if (!r.chance(200)) return {r.gauss(), r.gauss()};
+  return r.chance(2) ? Pair{special, r.gauss()} : Pair{r.gauss(), special};
+}
+
+class SiluAndMulMaskedPostQuant final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo{
+        .name = kName,
+        .family = "moe",
+        .summary = "silu(gate) * up of the rows that experts use, quantised to E4M3 in groups of 128",
+        .upstream = "silu_and_mul_masked_post_quant",
+        .abis = {"silu_and_mul_masked_post_quant/1"},
+        .params = {ParamSpec::integer("experts", 1, 256, "experts", {1, 2, 31, 32, 33, 64, 255, 256}),
+                   ParamSpec::integer("tokens", 1, 65536, "rows per expert", {1, 4, 8, 128}),
+                   ParamSpec::integer("dim", 256, 8192, "outputs of a row, a multiple of 256", {256, 512, 1024, 2048}),
+                   ParamSpec::integer("topk", 1, 64, "at most tokens * topk rows are processed", {1, 2, 6, 8}),
+                   ParamSpec::choice("ue8m0", {"0", "1"}, "scales are powers of two"),
+                   ParamSpec::choice("swizzle", {"0", "1"}, "gates and ups alternate in chunks of 8"),
+                   ParamSpec::choice("transposed", {"0", "1"}, "scales as bytes, tokens innermost"),
+                   ParamSpec::choice("limit", kLimits, "clamp of gates and ups"),
+                   ParamSpec::choice("counts", kCounts, "rows in use per expert"),
+                   ParamSpec::choice("fill", kFills, "distribution of gates and ups")},
+        .host_note =
+            "fast-math: the exponential and the reciprocal are accurate on a CPU, and nothing is flushed to zero"};
+    return kInfo;
+  }
+
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
+    const std::int64_t dim = p.integer("dim");
+    if (dim % 256 != 0) return "dim must be a multiple of 256: a warp handles 256 outputs";
+    if (dim / 8 < p.integer("experts")) return "a row needs at least one thread per expert: dim / 8 >= experts";
+    if (p.flag("transposed") && !p.flag("ue8m0")) return "the transposed layout holds exponent bytes: ue8m0 only";
+    if (p.flag("transposed") && dim % 512 != 0)
+      return "the transposed layout packs 4 groups: dim must be a multiple of 512";
+    if ((p.is("counts", "surplus") || p.is("counts", "exact")) && p.integer("experts") <= p.integer("topk")) {
+      return "with no more experts than topk no row is ever surplus";
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) {
+      return {point(3, 4, 512, 2, 1, 0, 1, "10", "mixed", "gauss"),
+              point(2, 4, 256, 2, 0, 1, 0, "none", "full", "wide")};
+    }
+    const auto valid = [this](const Params& p) { return !reject(p).has_value(); };
+    const auto axes = [](std::vector<std::int64_t> experts, std::vector<std::int64_t> tokens,
+                         std::vector<std::int64_t> dim) {
+      return std::vector<Axis>{axis("experts", experts),   axis("tokens", tokens), axis("dim", dim),
+                               axis("topk", {1, 2, 6}),    axis("ue8m0", {0, 1}),  axis("swizzle", {0, 1}),
+                               axis("transposed", {0, 1}), axis("limit", kLimits), axis("counts", kCounts),
+                               axis("fill", kFills)};
+    };
+    if (tier == Tier::kQuick) {
+      std::vector<Params> all = pairwise(axes({1, 2, 4, 7}, {1, 2, 4}, {256, 512}), valid);
+      // One warp's worth of experts, one more, and as many as the narrowest row can serve.
+      for (const std::int64_t experts : {31, 32})
+        all.push_back(point(experts, 1, 256, 40, 1, 0, 0, "10", "mixed", "gauss"));
+      for (const std::int64_t experts : {33, 64})
+        all.push_back(point(experts, 1, 512, 40, 1, 0, 1, "10", "mixed", "gauss"));
+      return all;
+    }
+    std::vector<Params> all = pairwise(axes({2, 16, 32}, {4, 16}, {1024, 2048}), valid);
+    for (const std::int64_t dim : {2304, 3072, 4096, 8192})
+      all.push_back(point(8, 8, dim, 6, 1, 0, 0, "10", "mixed", "gauss"));
+    for (const std::int64_t experts : {255, 256})
+      all.push_back(point(experts, 4, 2048, 8, 1, 1, 1, "10", "mixed", "gauss"));
+    all.push_back(point(8, 128, 2048, 6, 1, 0, 1, "10", "full", "gauss"));
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Params& p = c.params;
+    const std::int64_t experts = p.integer("experts"), tokens = p.integer("tokens"), dim = p.integer("dim");
+    const bool swizzle = p.flag("swizzle"), transposed = p.flag("transposed");
+    HostTensor input = HostTensor::make(DType::kBF16, {experts, tokens, 2 * dim});
+    Random random(c.seed, "input");
+    auto* const bits = input.data<std::uint16_t>();
+    for (std::int64_t row = 0; row < experts * tokens; ++row) {
+      for (std::int64_t j = 0; j < dim; ++j) {
+        const Pair pair = pair_of(p.text("fill"), random, static_cast<float>(limit_of(p)), j % kGroup == 17);
+        const std::int64_t gate = swizzle ? 16 * (j / 8) + j % 8 : j;
+        const std::int64_t up = swizzle ? gate + 8 : dim + j;
+        bits[row * 2 * dim + gate] = bf16_from_float(pair.gate);
+        bits[row * 2 * dim + up] = bf16_from_float(pair.up);
+      }
+    }
+    Call call{kName,
+              "",
+              Params()
+                  .set("group", kGroup)
+                  .set("ue8m0", p.text("ue8m0"))
+                  .set("swizzle", p.text("swizzle"))
+                  .set("clamp", p.is("limit", "none") ? "0" : "1"),
+              {in("input", std::move(input)), out("output", HostTensor::make(DType::kE4M3, {experts, tokens, dim})),
+               out("output_scale", transposed ? HostTensor::make(DType::kI32, {experts, dim / (4 * kGroup), tokens})
+                                              : HostTensor::make(DType::kF32, {experts, tokens, dim / kGroup})),
+               in("masked_m", counts_of(c)), scalar("topk", p.integer("topk")), scalar("transposed", transposed),
+               scalar("swiglu_limit", limit_of(p))}};
+    set_footprints(call);
+    return call;
+  }
+
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    Observation o;
+    o.add("codes", codes_of(call, result.tensor("output")));
+    o.add("scales", scales_of(call, result.tensor("output_scale")));
+    return o;
+  }
+
+  [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult& got, const Observation&,
+                                      Caller& reference) const override {
+    const HostTensor& scale = got.tensor("output_scale");
+    Call certificate{kName, "interval", call.compile, {call.arg("input"), in("output_scale", scale)}};
+    const HostTensor no_code = HostTensor::make(DType::kE4M3, call.tensor("output").shape);
+    const HostTensor no_scale = HostTensor::make(scale.dtype, scale.shape);
+    for (const char* name : {"code_lo", "code_hi"}) certificate.args.push_back(inout(name, no_code));
+    for (const char* name : {"scale_lo", "scale_hi"}) certificate.args.push_back(inout(name, no_scale));
+    for (const char* name : {"masked_m", "topk", "transposed", "swiglu_limit"})
+      certificate.args.push_back(call.arg(name));
+    const CallResult r = reference.call(certificate);
+    if (r.refusal) throw Error(fmt::format("{}: the reference refused to certify: {}", kName, *r.refusal));
+    return {{"codes", Tolerance::between(codes_of(call, r.tensor("code_lo")), codes_of(call, r.tensor("code_hi")),
+                                         "error bound of fast silu, under the kernel's own scale")},
+            {"scales", Tolerance::between(scales_of(call, r.tensor("scale_lo")), scales_of(call, r.tensor("scale_hi")),
+                                          "error bound of fast silu on the group's greatest magnitude")}};
+  }
+
+  [[nodiscard]] bool trivial_by_design(const Case& c) const override {
+    // Without rows; or every gate and every up is clamped to -1, which leaves one value.
+    return c.params.is("counts", "none") || (c.params.is("limit", "-1") && c.params.is("fill", "integers"));
+  }
+
+  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
+    const Sizes s(call);
+    double rows = 0;
+    for_each_row(call, [&](std::int64_t, std::int64_t) { ++rows; });
+    return {.bytes = rows * static_cast<double>(5 * s.dim + s.groups() * s.scale_bytes()),
+            .flops = rows * static_cast<double>(s.dim) * 6.0};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override;
+
+  /// What a call may write: the processed rows and their scales.
+  static void set_footprints(Call& call) {
+    Arg& output = call.arg("output");
+    Arg& scale = call.arg("output_scale");
+    output.footprint.assign(output.tensor().storage.size(), 0);
+    scale.footprint.assign(scale.tensor().storage.size(), 0);
+    const Sizes s(call);
+    for_each_row(call, [&](std::int64_t e, std::int64_t t) {
+      std::fill_n(output.footprint.begin() + (e * s.tokens + t) * s.dim, s.dim, 1);
+      for (std::int64_t g = 0; g < s.groups(); ++g) {
+        std::fill_n(scale.footprint.begin() + s.scale_at(e, t, g), s.scale_bytes(), 1);
+      }
+    });
+  }
+
+ private:
+  static Params point(std::int64_t experts, std::int64_t tokens, std::int64_t dim, std::int64_t topk,
+                      std::int64_t ue8m0, std::int64_t swizzle, std::int64_t transposed, const char* limit,
+                      const char* counts, const char* fill) {
+    return Params()
+        .set("experts", experts)
+        .set("tokens", tokens)
+        .set("dim", dim)
+        .set("topk", topk)
+        .set("ue8m0", ue8m0)
+        .set("swizzle", swizzle)
+        .set("transposed", transposed)
+        .set("limit", limit)
+        .set("counts", counts)
+        .set("fill", fill);
+  }
+
+  static HostTensor counts_of(const Case& c) {
+    const Params& p = c.params;
+    const std::int64_t experts = p.integer("experts"), tokens = p.integer("tokens"), topk = p.integer("topk");
+    const std::string& kind = p.text("counts");
+    HostTensor counts = HostTensor::make(DType::kI32, {experts});
+    Random random(c.seed, "masked_m");
+    for (std::int64_t e = 0; e < experts; ++e) {
+      std::int64_t n = 0;
+      if (kind == "full") n = tokens;
+      if (kind == "mixed") n = random.between(0, tokens);
+      if (kind == "one") n = e == experts / 2 ? tokens : 0;
+      if (kind == "ends") n = e == 0 || e == experts - 1 ? tokens : 0;
+      // tokens * topk rows exactly, or one more, which is dropped.
+      if (kind == "exact") n = e < topk ? tokens : 0;
+      if (kind == "surplus") n = e < topk ? tokens : (e == experts - 1 ? 1 : 0);
+      if (kind == "mixed" && e == 0) n = std::max<std::int64_t>(n, 1);
+      counts.at<std::int32_t>(e) = static_cast<std::int32_t>(n);
+    }
+    return counts;
+  }
+};
+
+/// A changed call must be observed as the original's observation, changed accordingly; to the bit.
+Scenario relation(const Op& op, std::string name, std::string meaning,
+                  std::function<void(Case&, Observation& want)> change) {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = std::move(name);
+  s.meaning = std::move(meaning);
+  s.run = [&op, change = std::move(change)](ScenarioContext& x) {
+    const Call first = op.make(x.c);
+    Observation want = op.observe(x.c, first, x.call("original", first));
+    Case c = x.c;
+    change(c, want);
+    const Call second = op.make(c);
+    x.expect_agree("changed", op.observe(c, second, x.call("changed", second)), want);
+  };
+  return s;
+}
+
+std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
+  std::vector<Scenario> list;
+  list.push_back(
+      relation(*this, "swizzle", "the same pairs in the other column order give the same bits",
+               [](Case& c, Observation&) { c.params.set("swizzle", c.params.flag("swizzle") ? "0" : "1"); }));
+  list.push_back(relation(*this, "topk", "room for more rows than there are changes nothing",
+                          [](Case& c, Observation&) { c.params.set("topk", "64"); }));
+  list.push_back(relation(*this, "transposed", "scales as floats are the powers of two that the bytes stand for",
+                          [](Case& c, Observation& want) {
+                            c.params.set("transposed", "0");
+                            HostTensor& bytes = want.outputs.back().value;
+                            HostTensor floats = HostTensor::make(DType::kF32, bytes.shape);
+                            for (std::int64_t i = 0; i < bytes.numel(); ++i) {
+                              // Rows that are not processed are zero on both sides.
+                              const int b = *bytes.element(i);
+                              set_float(floats, i, b == 0 ? 0.0 : std::ldexp(1.0, b - 127));
+                            }
+                            bytes = floats;
+                          }));
+  Scenario idle_clamp;
+  idle_clamp.kind = Scenario::Kind::kRelation;
+  idle_clamp.name = "idle_clamp";
+  idle_clamp.meaning = "a limit that nothing reaches gives the bits of no limit";
+  idle_clamp.run = [this](ScenarioContext& x) {
+    Case with = x.c, without = x.c;
+    with.params.set("limit", "1e30");
+    without.params.set("limit", "none");
+    const Call a = make(with), b = make(without);
+    x.expect_agree("no limit", observe(without, b, x.call("no limit", b)), observe(with, a, x.call("limit 1e30", a)));
+  };
+  list.push_back(std::move(idle_clamp));
+
+  const auto break_call = [&](const char* name, const char* meaning, const char* argument,
+                              std::function<void(Call&)> change) {
+    list.push_back(contract(name, meaning, argument, [change = std::move(change)](Call& call) {
+      change(call);
+      for (Arg& arg : call.args) arg.footprint.clear();
+    }));
+  };
+  const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
+    break_call(name, meaning, argument,
+               [argument = std::string(argument), tensor](Call& call) { call.arg(argument).tensor() = tensor; });
+  };
+  // The first smoke point: 3 experts of 4 rows of 512 outputs, ue8m0, transposed scales.
+  replace("input_dtype", "half-precision rows are refused", "input", HostTensor::make(DType::kF16, {3, 4, 1024}));
+  replace("input_rank", "rows belong to experts", "input", HostTensor::make(DType::kBF16, {12, 1024}));
+  replace("input_strided", "rows must be contiguous", "input",
+          HostTensor::strided(DType::kBF16, {3, 4, 1024}, {8192, 2048, 1}));
+  replace("output_dtype", "codes are E4M3", "output", HostTensor::make(DType::kE5M2, {3, 4, 512}));
+  replace("output_dim", "outputs are half as wide as inputs", "output", HostTensor::make(DType::kE4M3, {3, 4, 256}));
+  replace("scale_dtype", "transposed scales are packed into 32-bit words", "output_scale",
+          HostTensor::make(DType::kF32, {3, 1, 4}));
+  replace("scale_shape", "one word per token and four groups", "output_scale",
+          HostTensor::make(DType::kI32, {3, 1, 5}));
+  replace("counts_dtype", "64-bit counts are refused, not read as pairs", "masked_m",
+          HostTensor::make(DType::kI64, {3}));
+  replace("counts_size", "one count per expert", "masked_m", HostTensor::make(DType::kI32, {4}));
+  const auto resize = [](Call& call, std::int64_t experts, std::int64_t dim) {
+    const bool transposed = std::get<bool>(call.arg("transposed").value);
+    call.arg("input").tensor() = HostTensor::make(DType::kBF16, {experts, 4, 2 * dim});
+    call.arg("output").tensor() = HostTensor::make(DType::kE4M3, {experts, 4, dim});
+    call.arg("output_scale").tensor() = transposed ? HostTensor::make(DType::kI32, {experts, dim / 512, 4})
+                                                   : HostTensor::make(DType::kF32, {experts, 4, dim / 128});
+    call.arg("masked_m").tensor() = HostTensor::make(DType::kI32, {experts});
+  };
+  break_call("dim_384", "384 outputs are no whole number of warps", "output", [resize](Call& call) {
+    call.arg("transposed").value = false;
+    resize(call, 3, 384);
+  });
+  break_call("dim_256_transposed", "two groups do not fill a word of four", "output",
+             [resize](Call& call) { resize(call, 3, 256); });
+  break_call("experts_257", "more than 256 experts are refused", "masked_m",
+             [resize](Call& call) { resize(call, 257, 4096); });
+  break_call("experts_65", "512 outputs serve at most 64 experts", "masked_m",
+             [resize](Call& call) { resize(call, 65, 512); });
+  break_call("transposed_floats", "the transposed layout holds exponent bytes only", "transposed",
+             [](Call& call) { call.compile.set("ue8m0", "0"); });
+  list.push_back(device_only(contract("counts_on_host", "counts in host memory are refused", "masked_m",
+                                      [](Call& call) { call.arg("masked_m").place = Place::kHost; })));
+  list.push_back(edge_contract("no_budget", "topk = 0: nothing to do, or a clean refusal", [](Call& call) {
+    call.arg("topk").value = std::int64_t{0};
+    set_footprints(call);
+  }));
+  list.push_back(edge_contract("no_experts", "no experts: nothing to do, or a clean refusal", [resize](Call& call) {
+    resize(call, 0, 512);
+    set_footprints(call);
+  }));
+  const auto with_count = [&](const char* name, const char* meaning, std::int32_t count) {
+    list.push_back(edge_contract(name, meaning, [count](Call& call) {
+      call.arg("masked_m").tensor().at<std::int32_t>(1) = count;
+      set_footprints(call);
+    }));
+  };
+  with_count("negative_count", "a negative count is no rows, or a clean refusal", -1);
+  with_count("count_past_the_rows", "a count beyond the rows is cut, or a clean refusal: never the next expert's rows",
+             5);
+  return list;
+}
+
+DSV4_REGISTER_OP(SiluAndMulMaskedPostQuant);
+
+}  // namespace
+}  // namespace dsv4
