@@ -2,6 +2,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 deps=$root/.deps
+# Compiler results are shared between clones: paths below the repository count as relative.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true
 
 say() { printf '==> %s\n' "$*"; }
 
