@@ -1,0 +1,150 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+
+#include "harness/core/bits.h"
+#include "harness/generate/random.h"
+#include "tests/reference/common/module.h"
+
+namespace dsv4::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Rope {
+  HostTensor q = HostTensor::make(DType::kBF16, {1, 1, 64});
+  HostTensor freqs = HostTensor::make(DType::kF32, {2, 64});
+  HostTensor positions = HostTensor::of<std::int32_t>(DType::kI32, {1});
+  bool inverse = false;
+
+  /// The result for one pair and one angle, as bits.
+  std::pair<int, int> pair(float re, float im, float cos, float sin) {
+    q.at<std::uint16_t>(0, 0, 10) = bf16_from_float(re);
+    q.at<std::uint16_t>(0, 0, 11) = bf16_from_float(im);
+    freqs.at<float>(1, 10) = cos;
+    freqs.at<float>(1, 11) = sin;
+    call_reference("fused_rope", "forward", {&q, nullptr, &freqs, &positions, inverse});
+    return {q.at<std::uint16_t>(0, 0, 10), q.at<std::uint16_t>(0, 0, 11)};
+  }
+  std::pair<float, float> values(float re, float im, float cos, float sin) {
+    const auto [a, b] = pair(re, im, cos, sin);
+    return {float_from_bf16(static_cast<std::uint16_t>(a)), float_from_bf16(static_cast<std::uint16_t>(b))};
+  }
+};
+
+TEST(FusedRopeReference, MultipliesByTheAngleOrItsConjugate) {
+  Rope rope;
+  // (3 + 4i)(0.5 + 2i) = -6.5 + 8i
+  EXPECT_EQ(rope.values(3, 4, 0.5f, 2.0f), (std::pair{-6.5f, 8.0f}));
+  rope.inverse = true;
+  // (3 + 4i)(0.5 - 2i) = 9.5 - 4i
+  EXPECT_EQ(rope.values(3, 4, 0.5f, 2.0f), (std::pair{9.5f, -4.0f}));
+}
+
+TEST(FusedRopeReference, RoundsOneProductOnly) {
+  // 1.0078125^2 is 1 + 2^-6 + 2^-14: exact in the fma, and in float too. A sine of 2^-25 below one makes the other
+  // product round: c*re - s*im with both near one leaves what rounding the second product alone leaves.
+  Rope rope;
+  const float c = 0x1.000002p0f;
+  const float s = 0x1.000002p0f;
+  const float x = 1.0078125f;
+  const float expected = std::fma(c, x, -(s * x));  // the rounding error of s * x
+  ASSERT_NE(expected, 0.0f);
+  EXPECT_EQ(rope.pair(x, x, c, s).first, bf16_from_float(expected));
+}
+
+TEST(FusedRopeReference, SpecialValues) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  Rope rope;
+  EXPECT_EQ(rope.pair(-std::nanf(""), 1.0f, 1.0f, 0.0f).first, 0x7fff);
+  EXPECT_EQ(rope.pair(kInf, 1.0f, 1.0f, 0.0f), (std::pair{0x7f80, 0x7fff}));  // 0 * inf
+  EXPECT_EQ(rope.pair(3.0e38f, 3.0e38f, 1.0f, 1.0f).second, 0x7f80);          // overflow
+  EXPECT_EQ(rope.pair(0x1p-133f, 0.0f, 1.0f, 0.0f).first, 0x0001);            // subnormals stay
+  EXPECT_EQ(rope.pair(-0.0f, 0.0f, 1.0f, 0.0f).first, 0x8000);
+}
+
+TEST(FusedRopeReference, PositionZeroOfATableWithoutRotationIsTheIdentity) {
+  Rope rope;
+  rope.positions.at<std::int32_t>(0) = 0;
+  for (int i = 0; i < 64; i += 2) rope.freqs.at<float>(0, i) = 1.0f;
+  Random random(1, "q");
+  fill_floats(rope.q, [&] { return random.gauss(); });
+  const auto before = rope.q.storage;
+  call_reference("fused_rope", "forward", {&rope.q, nullptr, &rope.freqs, &rope.positions, false});
+  EXPECT_EQ(rope.q.storage, before);
+}
+
+TEST(FusedRopeReference, RotatesKeysAndStridedQueriesByTheirOwnPositions) {
+  HostTensor q = HostTensor::strided(DType::kBF16, {3, 2, 64}, {2 * 512, 512, 1}, 448, 3 * 2 * 512);
+  HostTensor k = HostTensor::make(DType::kBF16, {3, 1, 64});
+  poison(q);
+  HostTensor before = q;
+  HostTensor freqs = HostTensor::make(DType::kF32, {4, 64});
+  for (int p = 0; p < 4; ++p) {
+    for (int i = 0; i < 64; i += 2) freqs.at<float>(p, i) = static_cast<float>(p);  // real: a factor p
+  }
+  for (int t = 0; t < 3; ++t) {
+    for (int d = 0; d < 64; ++d) {
+      for (int h = 0; h < 2; ++h) {
+        q.at<std::uint16_t>(t, h, d) = before.at<std::uint16_t>(t, h, d) = bf16_from_float(static_cast<float>(d + h));
+      }
+      k.at<std::uint16_t>(t, 0, d) = bf16_from_float(1.0f);
+    }
+  }
+  HostTensor positions = HostTensor::of<std::int64_t>(DType::kI64, {3, 0, 2});
+  call_reference("fused_rope", "forward", {&q, &k, &freqs, &positions, false});
+  for (int t = 0; t < 3; ++t) {
+    const float factor = static_cast<float>(positions.at<std::int64_t>(t));
+    for (int d = 0; d < 64; ++d) {
+      EXPECT_EQ(float_from_bf16(k.at<std::uint16_t>(t, 0, d)), factor);
+      for (int h = 0; h < 2; ++h) {
+        EXPECT_EQ(float_from_bf16(q.at<std::uint16_t>(t, h, d)), static_cast<float>(d + h) * factor);
+        q.at<std::uint16_t>(t, h, d) = before.at<std::uint16_t>(t, h, d);
+      }
+    }
+  }
+  EXPECT_EQ(q.storage, before.storage);  // nothing outside the heads has changed
+}
+
+TEST(FusedRopeInterval, HoldsTheReferenceAndIsOneValueNearlyEverywhere) {
+  constexpr std::int64_t kTokens = 400;
+  HostTensor q = HostTensor::make(DType::kBF16, {kTokens, 2, 64});
+  HostTensor low = q, high = q;
+  HostTensor freqs = HostTensor::make(DType::kF32, {kTokens, 64});
+  HostTensor positions = HostTensor::make(DType::kI32, {kTokens});
+  for (std::int32_t t = 0; t < kTokens; ++t) positions.at<std::int32_t>(t) = t;
+  Random random(2, "q");
+  fill_floats(q, [&] { return random.gauss(); });
+  fill_floats(freqs, [&] { return 2.0f * random.unit() - 1.0f; });
+  for (const bool inverse : {false, true}) {
+    HostTensor x = q;
+    call_reference("fused_rope", "forward_interval",
+                   {&q, nullptr, &freqs, &positions, inverse, &low, &high, nullptr, nullptr});
+    call_reference("fused_rope", "forward", {&x, nullptr, &freqs, &positions, inverse});
+    std::int64_t open = 0;
+    for (std::int64_t i = 0; i < x.numel(); ++i) {
+      const auto at = [i](const HostTensor& t) { return *order_key(t.dtype, t.element(i)); };
+      EXPECT_LE(at(low), at(x));
+      EXPECT_LE(at(x), at(high));
+      open += at(low) != at(high) ? 1 : 0;
+    }
+    EXPECT_LE(open, x.numel() / 2000);
+  }
+}
+
+TEST(FusedRopeReference, RefusesWhatItCannotRead) {
+  Rope r;
+  const auto message = [&](HostTensor q, HostTensor positions) {
+    return refusal("fused_rope", "forward", {&q, nullptr, &r.freqs, &positions, false});
+  };
+  EXPECT_THAT(message(HostTensor::make(DType::kF16, {1, 1, 64}), r.positions), HasSubstr("'q': expected bfloat16"));
+  EXPECT_THAT(message(HostTensor::make(DType::kBF16, {1, 1, 32}), r.positions), HasSubstr("'q': expected size 64"));
+  EXPECT_THAT(message(r.q, HostTensor::make(DType::kI32, {2})), HasSubstr("'positions': expected size 1"));
+  EXPECT_THAT(message(r.q, HostTensor::make(DType::kF32, {1})), HasSubstr("'positions': expected int32"));
+  EXPECT_THAT(message(r.q, HostTensor::of<std::int32_t>(DType::kI32, {2})), HasSubstr("'freqs_cis': index 2"));
+}
+
+}  // namespace
+}  // namespace dsv4::testing

@@ -1,0 +1,176 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "harness/generate/random.h"
+#include "tests/reference/common/module.h"
+
+namespace dsv4::testing {
+namespace {
+
+using ::testing::HasSubstr;
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+/// One token whose k experts have the given logits; expert j has id 10 + j of 64.
+struct Token {
+  HostTensor logits = HostTensor::make(DType::kF32, {1, 64});
+  HostTensor id = HostTensor::make(DType::kI64, {1});
+  HostTensor table;
+  HostTensor weights;
+  HostTensor ids;
+  double scale = 2.5;
+
+  explicit Token(const std::vector<float>& x, std::int64_t shared = 0)
+      : table(HostTensor::make(DType::kI32, {2, std::ssize(x)})),
+        weights(HostTensor::make(DType::kF32, {1, std::ssize(x) + shared})),
+        ids(HostTensor::make(DType::kI32, {1, std::ssize(x) + shared})) {
+    fill_floats(logits, [] { return std::nanf(""); });
+    id.at<std::int64_t>(0) = 1;
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      table.at<std::int32_t>(1, j) = static_cast<std::int32_t>(10 + j);
+      logits.at<float>(0, 10 + j) = x[j];
+    }
+  }
+
+  std::vector<float> call(const char* function = "hash_topk") {
+    call_reference("hash_topk", function, {&logits, &id, &table, &weights, &ids, scale});
+    std::vector<float> out;
+    for (std::int64_t j = 0; j < weights.size(1); ++j) out.push_back(weights.at<float>(0, j));
+    return out;
+  }
+};
+
+std::vector<float> weights_of(const std::vector<float>& x) { return Token(x).call(); }
+
+TEST(HashTopKReference, EqualLogitsShareEqually) {
+  EXPECT_EQ(weights_of({0.5f, 0.5f}), (std::vector<float>{0.5f, 0.5f}));
+  EXPECT_EQ(weights_of({-3.0f}), (std::vector<float>{1.0f}));
+}
+
+TEST(HashTopKReference, KnownAnswer) {
+  // softplus(0) = ln 2, softplus(ln(e^4 - 1)) = 4: square roots 0.832554611, 2.
+  const auto w = weights_of({0.0f, static_cast<float>(std::log(std::exp(4.0) - 1.0))});
+  EXPECT_NEAR(w[0], 0.29392359, 1e-7);
+  EXPECT_NEAR(w[1], 0.70607641, 1e-7);
+}
+
+TEST(HashTopKReference, SharedExpertsFollow) {
+  Token t({1.0f, 2.0f}, 2);
+  const auto w = t.call();
+  EXPECT_EQ(w[2], 1.0f / 2.5f);
+  EXPECT_EQ(w[3], 1.0f / 2.5f);
+  for (const auto& [j, id] : std::vector<std::pair<int, int>>{{0, 10}, {1, 11}, {2, 64}, {3, 65}}) {
+    EXPECT_EQ(t.ids.at<std::int32_t>(0, j), id);
+  }
+}
+
+TEST(HashTopKReference, AScaleOfZeroGivesInfiniteSharedWeights) {
+  Token t({1.0f}, 1);
+  t.scale = 0.0;
+  EXPECT_EQ(t.call()[1], kInf);
+}
+
+TEST(HashTopKReference, DuplicatesCountTwice) {
+  Token t({0.0f, 0.0f, 0.0f});
+  t.table.at<std::int32_t>(1, 2) = 10;
+  EXPECT_EQ(t.call(), (std::vector<float>{1.0f / 3, 1.0f / 3, 1.0f / 3}));
+  EXPECT_EQ(t.ids.at<std::int32_t>(0, 2), 10);
+}
+
+TEST(HashTopKReference, SpecialLogits) {
+  EXPECT_EQ(weights_of({-kInf, 1.0f}), (std::vector<float>{0.0f, 1.0f}));
+  EXPECT_EQ(weights_of({-200.0f, 1.0f}), (std::vector<float>{0.0f, 1.0f}));
+  const auto infinite = weights_of({kInf, 1.0f});
+  EXPECT_TRUE(std::isnan(infinite[0]));
+  EXPECT_EQ(infinite[1], 0.0f);
+  for (const float w : weights_of({std::nanf(""), 1.0f})) EXPECT_TRUE(std::isnan(w));
+  for (const float w : weights_of({-104.0f, -200.0f})) EXPECT_TRUE(std::isnan(w));  // 0/0
+}
+
+TEST(HashTopKReference, ReadsOnlyTheLastRowsOfTheTableThatTokensName) {
+  Token t({1.0f, 1.0f});
+  t.table.at<std::int32_t>(0, 0) = -5;  // row 0 is nobody's
+  EXPECT_EQ(t.call(), (std::vector<float>{0.5f, 0.5f}));
+  t.table.at<std::int32_t>(1, 0) = 64;
+  EXPECT_THAT(refusal("hash_topk", "hash_topk", {&t.logits, &t.id, &t.table, &t.weights, &t.ids, 1.0}),
+              HasSubstr("'router_logits': index 64"));
+}
+
+/// The op in float arithmetic with the C library's functions, which are within CUDA's documented accuracy.
+std::vector<float> float_weights(const std::vector<float>& x) {
+  std::array<float, 32> lanes{};
+  for (std::size_t j = 0; j < x.size(); ++j) {
+    lanes[j] = std::sqrt(std::fmax(x[j], 0.0f) + std::log1p(std::exp(-std::fabs(x[j]))));
+  }
+  std::array<float, 32> sum = lanes;
+  for (const std::size_t offset : {16, 8, 4, 2, 1}) {
+    std::array<float, 32> next{};
+    for (std::size_t i = 0; i < 32; ++i) next[i] = sum[i] + sum[i ^ offset];
+    sum = next;
+  }
+  std::vector<float> out;
+  for (std::size_t j = 0; j < x.size(); ++j) out.push_back(lanes[j] / sum[0]);
+  return out;
+}
+
+TEST(HashTopKBound, HoldsForFloatArithmeticAndIsTight) {
+  Random random(3, "logits");
+  double most = 0;
+  double relative = 0;
+  for (int i = 0; i < 4000; ++i) {
+    std::vector<float> x(static_cast<std::size_t>(random.between(2, 32)));
+    for (float& v : x) v = i % 2 == 0 ? 8.0f * random.gauss() : -80.0f * random.unit();
+    const auto got = float_weights(x);
+    const auto want = weights_of(x);
+    const auto bound = Token(x).call("hash_topk_bound");
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      const double error = std::fabs(static_cast<double>(got[j]) - want[j]);
+      EXPECT_LE(error, bound[j]);
+      most = std::max(most, error / bound[j]);
+      relative = std::max(relative, static_cast<double>(bound[j]) / want[j]);
+    }
+  }
+  EXPECT_GE(most, 0.2);       // a bound much wider than what happens would let faults pass
+  EXPECT_LE(relative, 1e-6);  // and it is never loose in itself
+}
+
+TEST(HashTopKBound, HoldsAmongSubnormalExponentials) {
+  Random random(4, "logits");
+  for (int i = 0; i < 4000; ++i) {
+    std::vector<float> x(6);
+    for (float& v : x) v = -87.0f - 15.0f * random.unit();
+    const auto got = float_weights(x);
+    const auto want = weights_of(x);
+    const auto bound = Token(x).call("hash_topk_bound");
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      EXPECT_LE(std::fabs(static_cast<double>(got[j]) - want[j]), bound[j]);
+      EXPECT_LE(bound[j], 0.5);
+    }
+  }
+}
+
+TEST(HashTopKBound, IsZeroWhereTheOutcomeIsCertainAndInfiniteWhereItIsOpen) {
+  Token shared({1.0f, 2.0f}, 1);
+  EXPECT_EQ(shared.call("hash_topk_bound")[2], 0.0f);
+  EXPECT_EQ(Token({-kInf, 1.0f}).call("hash_topk_bound")[0], 0.0f);
+  EXPECT_EQ(Token({kInf, 1.0f}).call("hash_topk_bound")[1], 0.0f);
+  for (const float b : Token({-200.0f, -300.0f}).call("hash_topk_bound")) EXPECT_EQ(b, 0.0f);
+  for (const float b : Token({-103.5f, -103.0f}).call("hash_topk_bound")) EXPECT_EQ(b, kInf);
+}
+
+TEST(HashTopKReference, RefusesShapesThatDoNotFit) {
+  Token t({1.0f, 2.0f}, 1);
+  HostTensor narrow = HostTensor::make(DType::kF32, {1, 1});
+  HostTensor narrow_ids = HostTensor::make(DType::kI32, {1, 1});
+  HostTensor short_ids = HostTensor::make(DType::kI32, {1});
+  EXPECT_THAT(refusal("hash_topk", "hash_topk", {&t.logits, &t.id, &t.table, &narrow, &narrow_ids, 1.0}),
+              HasSubstr("'tid2eid'"));
+  EXPECT_THAT(refusal("hash_topk", "hash_topk", {&t.logits, &short_ids, &t.table, &t.weights, &t.ids, 1.0}),
+              HasSubstr("'input_id': expected int64, got int32"));
+}
+
+}  // namespace
+}  // namespace dsv4::testing
