@@ -1,0 +1,94 @@
+/// Device memory, stream and clock of the benchmark.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <tvm/ffi/any.h>
+#include <tvm/ffi/function.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace dsv4::bench {
+
+/// Throws Error "<what>: <CUDA's text>" unless `status` is cudaSuccess.
+void check_cuda(cudaError_t status, const std::string& what);
+
+/// A tensor argument before it reaches a device. `bytes` covers what shape and strides span.
+struct TensorSpec {
+  DLDataType dtype;
+  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> strides;  ///< in elements; empty: row-major
+  std::vector<std::uint8_t> bytes;
+  bool on_host = false;  ///< stays in (pinned) host memory
+};
+
+struct None {};
+using Argument = std::variant<None, std::int64_t, double, bool, TensorSpec>;
+using Arguments = std::vector<Argument>;
+
+/// Arguments that live on the device (or in pinned memory) and can be passed to a function any number of times.
+class DeviceArguments {
+ public:
+  explicit DeviceArguments(const Arguments& arguments);
+  ~DeviceArguments();
+  DeviceArguments(const DeviceArguments&) = delete;
+  DeviceArguments& operator=(const DeviceArguments&) = delete;
+
+  /// Calls on the benchmark's stream. Throws tvm::ffi::Error if the function refuses.
+  void call(const tvm::ffi::Function& function);
+  std::size_t device_bytes() const { return device_bytes_; }
+
+ private:
+  std::vector<void*> device_;
+  std::vector<void*> pinned_;
+  std::vector<std::vector<std::int64_t>> shapes_;
+  std::vector<DLTensor> tensors_;
+  std::vector<tvm::ffi::AnyView> packed_;
+  std::size_t device_bytes_ = 0;
+};
+
+/// How a time was taken.
+enum class Clock {
+  kGraph,   ///< calls captured into a CUDA graph, replayed between two events: no host time
+  kStream,  ///< calls issued one after the other between two events: includes launch gaps where the host is slower
+  kHost,    ///< calls that work on the host too: wall clock from the first call to an idle device
+};
+const char* name_of(Clock clock);
+
+struct Timing {
+  double median_us;
+  double low_us;   ///< 10th percentile
+  double high_us;  ///< 90th percentile
+};
+
+/// Owns the stream and what modules allocate from; one per process.
+class Device {
+ public:
+  Device();
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  /// Runs each of `sides` over `copies` in turn, `calls` calls a sample, samples of the sides interleaved, so that a
+  /// change of clocks meets them alike. `clock` is lowered to kStream if a side cannot be captured.
+  std::vector<Timing> time(const std::vector<tvm::ffi::Function>& sides,
+                           const std::vector<std::unique_ptr<DeviceArguments>>& copies, int calls, int samples,
+                           Clock& clock);
+
+  const cudaDeviceProp& properties() const { return properties_; }
+  cudaStream_t stream() const { return stream_; }
+
+ private:
+  double sample_stream(const std::function<void()>& work, int calls);
+
+  cudaDeviceProp properties_{};
+  cudaStream_t stream_ = nullptr;
+  cudaEvent_t begin_ = nullptr;
+  cudaEvent_t end_ = nullptr;
+};
+
+}  // namespace dsv4::bench

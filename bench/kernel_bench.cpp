@@ -1,0 +1,157 @@
+/// dsv4_kernel_bench: times a kernel set, alone or against another one, at production shapes.
+///
+///     dsv4_kernel_bench --set build/sets/cuda --against build/sets/sglang-0.5.13 [--case TEXT] [--json FILE]
+///
+/// Both sides run in this process, on one stream, on the same inputs, samples taken in turn. Inputs are rotated through
+/// enough copies to be out of the L2 cache. Times are device times of calls inside a CUDA graph, so neither side pays
+/// for its host code; where a call works on the host too, the column `clock` says so. GB/s counts the least traffic
+/// that the op can do with, not what a kernel does. Exit status: 0 timed, 2 the call or the environment is at fault.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "bench/bench_cases.h"
+#include "bench/bench_device.h"
+#include "bench/bench_set.h"
+#include "harness/core/error.h"
+
+namespace dsv4::bench {
+namespace {
+
+struct Options {
+  std::string set = "build/sets/cuda";
+  std::string against;
+  std::string filter;
+  std::string json;
+  int samples = 30;
+};
+
+/// Copies of a case's arguments, so that a call finds nothing of its own inputs in the cache.
+std::vector<std::unique_ptr<DeviceArguments>> make_copies(const BenchCase& bench_case, double cache_bytes) {
+  const Arguments arguments = bench_case.make();
+  const double wanted = std::min(3 * cache_bytes / bench_case.bytes, 16.0);
+  std::vector<std::unique_ptr<DeviceArguments>> copies;
+  std::size_t used = 0;
+  do {
+    copies.push_back(std::make_unique<DeviceArguments>(arguments));
+    used += copies.back()->device_bytes();
+    // Tables that a call only picks from are copied too; 4 GiB is where that ends.
+  } while (static_cast<double>(copies.size()) < wanted && used < (std::size_t{4} << 30));
+  return copies;
+}
+
+std::string machine(const Device& device) {
+  int driver = 0, runtime = 0;
+  check_cuda(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  check_cuda(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+  const cudaDeviceProp& p = device.properties();
+  return fmt::format("{}, sm_{}{}, {} multiprocessors, {} MiB L2; driver for CUDA {}.{}, runtime {}.{}", p.name,
+                     p.major, p.minor, p.multiProcessorCount, p.l2CacheSize >> 20, driver / 1000, driver % 1000 / 10,
+                     runtime / 1000, runtime % 1000 / 10);
+}
+
+nlohmann::json to_json(const Timing& t) {
+  return {{"median_us", t.median_us}, {"p10_us", t.low_us}, {"p90_us", t.high_us}};
+}
+
+int run(const Options& options) {
+  Device device;
+  std::vector<KernelSet> sets;
+  sets.emplace_back(options.set);
+  if (!options.against.empty()) sets.emplace_back(options.against);
+
+  const std::string about = machine(device);
+  fmt::print("{}\n", about);
+  for (const KernelSet& set : sets) fmt::print("set {}: {}\n", set.name(), set.provenance().dump());
+  fmt::print("\n{:<31}{:<46}{:>7}{:>10}{:>8}", "op", "case", "clock", "us", "GB/s");
+  if (sets.size() > 1) fmt::print("{:>12}{:>8}", "against us", "ratio");
+  fmt::print("\n");
+
+  nlohmann::json rows = nlohmann::json::array();
+  for (const BenchCase& bench_case : all_cases()) {
+    const std::string title = bench_case.op + " " + bench_case.shape;
+    if (title.find(options.filter) == std::string::npos) continue;
+    std::vector<tvm::ffi::Function> sides;
+    std::string missing;
+    for (KernelSet& set : sets) {
+      if (auto function = set.find(bench_case.op, bench_case.abi, bench_case.params)) {
+        sides.push_back(*function);
+      } else {
+        missing = set.name();
+      }
+    }
+    nlohmann::json row{
+        {"op", bench_case.op}, {"case", bench_case.shape}, {"params", bench_case.params}, {"bytes", bench_case.bytes}};
+    if (!missing.empty()) {
+      fmt::print("{:<31}{:<46}not in {}\n", bench_case.op, bench_case.shape, missing);
+      row["skipped"] = "not in " + missing;
+      rows.push_back(row);
+      continue;
+    }
+    Clock clock = bench_case.clock;
+    std::vector<Timing> timings;
+    try {
+      const auto copies = make_copies(bench_case, device.properties().l2CacheSize);
+      const int per_copy = static_cast<int>((20 + copies.size() - 1) / copies.size());
+      timings = device.time(sides, copies, per_copy * static_cast<int>(copies.size()), options.samples, clock);
+    } catch (const tvm::ffi::Error& e) {
+      throw Error(fmt::format("{}: the call was refused: {}", title, std::string(e.message())));
+    } catch (const Error& e) {
+      throw Error(fmt::format("{}: {}", title, e.what()));
+    }
+    const double us = timings[0].median_us;
+    fmt::print("{:<31}{:<46}{:>7}{:>10.2f}{:>8.0f}", bench_case.op, bench_case.shape, name_of(clock), us,
+               bench_case.bytes / us / 1e3);
+    row["clock"] = name_of(clock);
+    row["set"] = to_json(timings[0]);
+    if (timings.size() > 1) {
+      fmt::print("{:>12.2f}{:>8.2f}", timings[1].median_us, timings[1].median_us / us);
+      row["against"] = to_json(timings[1]);
+      row["ratio"] = timings[1].median_us / us;
+    }
+    fmt::print("\n");
+    std::fflush(stdout);
+    rows.push_back(row);
+  }
+  if (rows.empty()) throw Error(fmt::format("no case contains '{}'", options.filter));
+
+  if (!options.json.empty()) {
+    nlohmann::json document{
+        {"machine", about}, {"cases", rows}, {"set", {{"name", sets[0].name()}, {"provenance", sets[0].provenance()}}}};
+    if (sets.size() > 1) document["against"] = {{"name", sets[1].name()}, {"provenance", sets[1].provenance()}};
+    std::ofstream file(options.json);
+    file << document.dump(1) << "\n";
+    if (!file.flush()) throw Error(fmt::format("{}: cannot be written", options.json));
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace dsv4::bench
+
+int main(int argc, char** argv) {
+  dsv4::bench::Options options;
+  CLI::App app("Times a kernel set, alone or against another one, at production shapes.");
+  app.add_option("--set", options.set, "folder of the set to time")->capture_default_str();
+  app.add_option("--against", options.against, "folder of a second set, timed side by side");
+  app.add_option("--case", options.filter, "only cases whose op and shape contain this text");
+  app.add_option("--json", options.json, "write the results to this file");
+  app.add_option("--samples", options.samples, "samples a side; the median counts")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  try {
+    return dsv4::bench::run(options);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "dsv4_kernel_bench: {}\n", e.what());
+    return 2;
+  }
+}
