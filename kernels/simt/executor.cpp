@@ -56,6 +56,11 @@ class RunQueue {
   bool empty() const { return count_ == 0; }
   void clear() { head_ = count_ = 0; }
   void push(Fiber* fiber) { slots_[(head_ + count_++) % slots_.size()] = fiber; }
+  void push_front(Fiber* fiber) {
+    head_ = (head_ + static_cast<unsigned>(slots_.size()) - 1) % static_cast<unsigned>(slots_.size());
+    ++count_;
+    slots_[head_] = fiber;
+  }
   Fiber* pop(unsigned choice) {
     std::swap(slots_[head_], slots_[(head_ + choice % count_) % slots_.size()]);
     Fiber* fiber = slots_[head_];
@@ -68,6 +73,14 @@ class RunQueue {
   std::array<Fiber*, kMaxThreads> slots_{};
   unsigned head_ = 0;
   unsigned count_ = 0;
+};
+
+/// Who goes next. Under a seed each block draws one of the last two: fair chance finds what depends on neighbours, and
+/// warps that run ahead as far as they can find what depends on one warp being far behind another.
+enum class Policy {
+  kNatural,     ///< in order of the threads
+  kFair,        ///< anyone
+  kWarpByWarp,  ///< a warp until it must wait for the block, then another, in shuffled order
 };
 
 /// Not even the first fiber of a launch could be made.
@@ -100,7 +113,7 @@ class Scheduler {
   bool start_next();
   void end_thread();
   void wait(Collective operation, std::uint32_t mask);
-  void wake(Fiber* fiber);
+  void wake(Fiber* fiber, bool first);
   void switch_away(bool prefer_new = false);
   void go(Fiber& next);
   void set_running(const Fiber& fiber);
@@ -113,7 +126,7 @@ class Scheduler {
 
   std::uint64_t random() { return mix(random_state_++); }
   bool shuffled() const { return executor.seed != 0; }
-  unsigned pick() { return shuffled() ? static_cast<unsigned>(random() >> 33) : 0; }
+  bool fair() const { return policy_ == Policy::kFair; }
   void reset_atomics() {
     atomics_in_a_row_ = shuffled() ? 1 + static_cast<unsigned>(random() >> 60) : kAtomicsInARow;
     executor.atomics_until_yield = atomics_in_a_row_;
@@ -127,6 +140,7 @@ class Scheduler {
   RunQueue runnable_;
   SharedMemory shared_;
 
+  Policy policy_ = Policy::kNatural;
   unsigned threads_ = 0;  ///< of a block
   unsigned unstarted_ = 0;
   unsigned ended_ = 0;
@@ -207,18 +221,22 @@ void Scheduler::begin_block(std::uint64_t block) {
     const unsigned lanes = std::min(threads_ - first, kWarpLanes);
     warps_[first / kWarpLanes].ended = lanes == kWarpLanes ? 0 : ~0u << lanes;
   }
-  if (shuffled()) shuffle_threads();
+  policy_ = Policy::kNatural;
+  if (shuffled()) {
+    policy_ = random() % 2 == 0 ? Policy::kFair : Policy::kWarpByWarp;
+    shuffle_threads();
+  }
   reset_atomics();
 }
 
-/// Shuffles all threads, or the warps and, within each, its lanes.
+/// The order in which threads start: any, or warps in any order and their lanes.
 void Scheduler::shuffle_threads() {
   const auto begin = order_.begin();
   std::iota(begin, begin + threads_, std::uint16_t{0});
   const auto shuffle = [this](auto first, std::size_t count) {
     for (std::size_t i = count; i > 1; --i) std::swap(first[i - 1], first[random() % i]);
   };
-  if (random() % 2 == 0 || threads_ <= kWarpLanes) return shuffle(begin, threads_);
+  if (fair()) return shuffle(begin, threads_);
   for (unsigned first = 0; first < threads_; first += kWarpLanes) {
     shuffle(begin + first, std::min(threads_ - first, kWarpLanes));
   }
@@ -290,7 +308,7 @@ void Scheduler::run_threads() {
   while (start_next()) {
     request_->invoke(request_->arguments);
     end_thread();
-    if (!runnable_.empty() && (!shuffled() || unstarted_ == 0 || random() % 2 == 0)) return;
+    if (!runnable_.empty() && (!fair() || unstarted_ == 0 || random() % 2 == 0)) return;
   }
 }
 
@@ -346,13 +364,11 @@ void Scheduler::go(Fiber& next) {
 /// Gives the processor to whoever can use it: a thread that can go on, one that has not started, or, at the end of the
 /// block, the launcher.
 void Scheduler::switch_away(bool prefer_new) {
-  if (shuffled()) {
-    prefer_new = random() % 2 == 0;
-    reset_atomics();
-  }
+  if (fair()) prefer_new = random() % 2 == 0;
+  if (shuffled()) reset_atomics();
   Fiber* next = nullptr;
   if (!runnable_.empty() && !(prefer_new && unstarted_ != 0)) {
-    next = runnable_.pop(pick());
+    next = runnable_.pop(fair() ? static_cast<unsigned>(random() >> 33) : 0);
   } else if (unstarted_ != 0) {
     next = &idle_fiber();
   } else if (ended_ == threads_) {
@@ -370,10 +386,10 @@ void Scheduler::wait(Collective operation, std::uint32_t mask) {
   switch_away();
 }
 
-void Scheduler::wake(Fiber* fiber) {
+void Scheduler::wake(Fiber* fiber, bool first) {
   fiber->waiting = false;
   atomics_since_progress_ = 0;
-  runnable_.push(fiber);
+  first ? runnable_.push_front(fiber) : runnable_.push(fiber);
 }
 
 void Scheduler::yield(unsigned atomics) {
@@ -422,7 +438,16 @@ void Scheduler::release_barrier() {
   Barrier& b = barrier_;
   b.result = b.agreed;
   b.voters = b.arrived;
-  for (unsigned i = 0; i < b.arrived; ++i) wake(b.waiting[i]);
+  if (policy_ == Policy::kWarpByWarp) {
+    const std::uint64_t key = random();
+    std::sort(b.waiting.begin(), b.waiting.begin() + b.arrived, [key](const Fiber* x, const Fiber* y) {
+      const auto rank = [key](const Fiber* f) {
+        return std::pair(mix(key + f->thread / kWarpLanes), mix(key + f->thread));
+      };
+      return rank(x) < rank(y);
+    });
+  }
+  for (unsigned i = 0; i < b.arrived; ++i) wake(b.waiting[i], false);
   b.arrived = b.agreed = 0;
 }
 
@@ -471,7 +496,7 @@ void Scheduler::complete(Warp& warp, unsigned slot) {
   warp.open[slot] = warp.open[--warp.open_count];
   exchange.unread = static_cast<unsigned>(std::popcount(exchange.arrived));
   for (std::uint32_t lanes = exchange.arrived; lanes != 0; lanes &= lanes - 1) {
-    wake(exchange.waiting[std::countr_zero(lanes)]);
+    wake(exchange.waiting[std::countr_zero(lanes)], policy_ == Policy::kWarpByWarp);
   }
 }
 
