@@ -70,7 +70,9 @@ std::string reproduction(const CaseResult& result) {
   const bool golden = result.against.starts_with("golden:");
   std::string command = fmt::format("dsv4diff {} --set {}", golden ? "verify" : "run", quoted(result.set));
   if (golden) {
-    command += fmt::format(" --golden {}", quoted(result.against.substr(7)));
+    // Either a recorded set, or one golden file.
+    const std::string what = result.against.substr(7);
+    command += fmt::format(" {} {}", what.ends_with(".h5") ? "--golden" : "--recorded", quoted(what));
   } else if (result.against != "reference") {
     command += fmt::format(" --against {}", quoted(result.against));
   }

@@ -1,0 +1,132 @@
+#include "harness/cli/command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+
+#include "harness/case/case.h"
+#include "harness/core/error.h"
+#include "harness/report/text.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr int kStatusAtFault = 2;
+
+std::vector<std::unique_ptr<Command>>& owners() {
+  static std::vector<std::unique_ptr<Command>> list;
+  return list;
+}
+
+std::vector<Command*>& index() {
+  static std::vector<Command*> list;
+  return list;
+}
+
+std::string shown(const std::string& text) { return one_line(text.size() <= 100 ? text : text.substr(0, 100) + "..."); }
+
+int complain(const std::string& who, const std::string& what) {
+  fmt::print(stderr, "{}: {}\n", who, printable(what));
+  return kStatusAtFault;
+}
+
+std::vector<std::string> visible_commands() {
+  std::vector<std::string> names;
+  for (const Command* c : all_commands()) {
+    if (!c->group().empty()) names.push_back(c->name());
+  }
+  return names;
+}
+
+/// Options of a command, as they are typed.
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+/// What CLI11 says about a wrong call, with what was probably meant.
+std::string explain(const CLI::ParseError& error, const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  const CLI::App& where = chosen.empty() ? app : *chosen.front();
+  const std::string help = chosen.empty() ? "dsv4diff --help" : fmt::format("dsv4diff {} --help", where.get_name());
+  std::string text;
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
+    const auto extras = app.remaining(true);
+    const std::string word = extras.empty() ? "" : extras.front();
+    const std::string option = word.substr(0, word.find('='));
+    text = word.starts_with("-")
+               ? fmt::format("unknown option '{}'{}", shown(option), did_you_mean(option, option_names(where)))
+               : fmt::format("unexpected argument '{}'", shown(word));
+  } else {
+    text = shown(error.what());
+  }
+  return fmt::format("{} ('{}' tells more)", text, help);
+}
+
+/// Output that could not be written (a full disk) must not look like success.
+int flushed(int status) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  return complain("dsv4diff", fmt::format("the output cannot be written: {}", std::strerror(errno)));
+}
+
+}  // namespace
+
+const std::vector<Command*>& all_commands() { return index(); }
+
+void register_command(std::unique_ptr<Command> command) {
+  index().push_back(command.get());
+  owners().push_back(std::move(command));
+  std::ranges::sort(index(), {}, [](const Command* c) { return c->name(); });
+}
+
+int run_command_line(int argc, const char* const* argv) {
+  CLI::App app{
+      "dsv4diff decides whether a DeepSeek-V4 CUDA kernel still computes what it should.\n"
+      "Exit status: 0 agrees, 1 differs, 2 the call or the environment is at fault, 128+N interrupted by signal N.",
+      "dsv4diff"};
+  app.set_version_flag("--version", "dsv4diff " DSV4_VERSION);
+  app.require_subcommand(1);
+  std::map<const CLI::App*, Command*> commands;
+  for (Command* c : all_commands()) {
+    const std::string details = c->details();
+    CLI::App* sub = app.add_subcommand(c->name(), c->summary());
+    if (!details.empty()) sub->footer(details);
+    sub->group(c->group());
+    c->add_options(*sub);
+    commands[sub] = c;
+  }
+  if (argc < 2) {
+    fmt::print(stderr, "{}", app.help());
+    return kStatusAtFault;
+  }
+  const std::string first = argv[1];
+  const bool is_command = std::ranges::any_of(all_commands(), [&](const Command* c) { return c->name() == first; });
+  if (!first.starts_with("-") && !is_command) {
+    return complain("dsv4diff", fmt::format("unknown command '{}'{} ('dsv4diff --help' lists them)", shown(first),
+                                            did_you_mean(first, visible_commands())));
+  }
+  std::string who = "dsv4diff";
+  if (is_command) who += " " + first;
+  try {
+    app.parse(argc, argv);
+    return flushed(commands.at(app.get_subcommands().front())->run());
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return flushed(app.exit(e));
+    return complain(who, explain(e, app));
+  } catch (const Error& e) {
+    std::fflush(stdout);
+    return complain(who, e.what());
+  } catch (const std::exception& e) {
+    std::fflush(stdout);
+    return complain(who, fmt::format("unexpected: {}", e.what()));
+  }
+}
+
+}  // namespace dsv4

@@ -1,0 +1,44 @@
+/// A command of dsv4diff. One command = one file in harness/cli/, which derives from Command and registers itself:
+///
+///   class OpsCommand final : public Command { ... };
+///   DSV4_REGISTER_COMMAND(OpsCommand);
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dsv4 {
+
+class Command {
+ public:
+  Command() = default;
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+  virtual ~Command() = default;
+
+  [[nodiscard]] virtual std::string name() const = 0;
+  /// One line for the list of commands.
+  [[nodiscard]] virtual std::string summary() const = 0;
+  /// More for the command's own --help; "" for nothing more.
+  [[nodiscard]] virtual std::string details() const { return ""; }
+  /// Heading under which the list shows it; "" hides it.
+  [[nodiscard]] virtual std::string group() const { return "Commands"; }
+  /// Declares the options, bound to members of this object.
+  virtual void add_options(CLI::App& app) = 0;
+  /// Does the work. Returns the exit status; throws Error for status 2.
+  virtual int run() = 0;
+};
+
+/// All commands, sorted by name. Registration happens before main().
+const std::vector<Command*>& all_commands();
+void register_command(std::unique_ptr<Command> command);
+
+#define DSV4_REGISTER_COMMAND(TYPE) \
+  [[maybe_unused]] const bool registered_##TYPE = (::dsv4::register_command(std::make_unique<TYPE>()), true)
+
+/// Parses the command line and runs the command. Returns the exit status; says what is wrong on standard error.
+int run_command_line(int argc, const char* const* argv);
+
+}  // namespace dsv4

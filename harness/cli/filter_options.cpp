@@ -1,0 +1,48 @@
+#include "harness/cli/filter_options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace dsv4 {
+
+void FilterOptions::add_basic(CLI::App& app) {
+  app.add_option("--op", ops_, "Only ops whose name matches; * and ? are wildcards. May be repeated")
+      ->type_name("GLOB")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--case", cases_, "Only this case, by its id, or all whose id matches. May be repeated")
+      ->type_name("ID|GLOB")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--shard", shard_, "Only the K-th of N parts, split by a stable hash of the case id")
+      ->type_name("K/N");
+}
+
+void FilterOptions::add(CLI::App& app) {
+  add_basic(app);
+  app.add_option("--tier", tier_, "smoke (seconds), quick (the gate) or full (every dimension)")
+      ->type_name("TIER")
+      ->capture_default_str();
+  app.add_option("--seed", seed_, "Seed of the tier's cases: other data, same shapes")
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+CaseFilter FilterOptions::filter() const {
+  CaseFilter f;
+  f.ops = ops_;
+  f.cases = cases_;
+  f.tier = tier_from_name(tier_);
+  f.seed = seed_;
+  f.shard = parse_shard(shard_);
+  return f;
+}
+
+std::map<std::string, std::string> FilterOptions::described() const {
+  return {{"op", fmt::format("{}", fmt::join(ops_, " "))},
+          {"case", fmt::format("{}", fmt::join(cases_, " "))},
+          {"tier", tier_},
+          {"seed", std::to_string(seed_)}};
+}
+
+}  // namespace dsv4

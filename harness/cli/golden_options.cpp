@@ -1,0 +1,53 @@
+#include "harness/cli/golden_options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "harness/case/case.h"
+#include "harness/cli/paths.h"
+#include "harness/core/error.h"
+#include "harness/golden/file.h"
+
+namespace dsv4 {
+
+namespace fs = std::filesystem;
+
+std::string golden_root(const std::string& given) {
+  return given.empty() ? find_data("golden").value_or("golden") : given;
+}
+
+std::vector<RecordedSet> find_goldens(const std::string& golden, const std::vector<std::string>& recorded) {
+  const std::string root = golden_root(golden);
+  std::error_code error;
+  if (fs::is_regular_file(root, error)) {
+    // <root>/<op>/<set>.h5: the folder says the op.
+    const fs::path path = fs::absolute(root);
+    return {{"golden:" + root, {{path.parent_path().filename().string(), path.string()}}}};
+  }
+  if (!golden.empty() && !fs::is_directory(root, error)) {
+    throw Error(fmt::format("--golden {}: there is no such file or folder", golden));
+  }
+  const auto there = recorded_sets(root);
+  if (there.empty()) {
+    throw Error(
+        fmt::format("{}: no golden is there; 'dsv4diff record --set SET' makes one, --golden names another place",
+                    fs::absolute(root).lexically_normal().string()));
+  }
+  std::vector<RecordedSet> found;
+  for (const std::string& set : recorded.empty() ? there : recorded) {
+    if (std::ranges::find(there, set) == there.end()) {
+      throw Error(fmt::format("--recorded {}: no golden of that set{}; there are {}", set, did_you_mean(set, there),
+                              fmt::join(there, ", ")));
+    }
+    RecordedSet r{"golden:" + set, {}};
+    for (const std::string& op : recorded_ops(root, set))
+      r.files[op] = fs::absolute(golden_path(root, op, set)).string();
+    found.push_back(std::move(r));
+  }
+  return found;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,41 @@
+/// dsv4diff merge: joins the results of shards into one verdict.
+#include "harness/report/merge.h"
+
+#include "harness/cli/command.h"
+#include "harness/cli/sweep_options.h"
+
+namespace dsv4 {
+namespace {
+
+class MergeCommand final : public Command {
+ public:
+  std::string name() const override { return "merge"; }
+  std::string summary() const override { return "Join the --json results of shards into one verdict"; }
+  std::string details() const override {
+    return "Parts of one sweep must be complete and fit each other: same version, options, set and build.\n"
+           "Exit status: as of 'dsv4diff run' over all cases; 2 if a shard is missing.";
+  }
+
+  void add_options(CLI::App& app) override {
+    app.add_option("files", files_, "Results written by --json")->type_name("FILE")->required();
+    app.add_flag("--partial", partial_, "Shards may be missing");
+    reports_.add(app);
+  }
+
+  int run() override {
+    reports_.check();
+    std::vector<NamedReport> reports;
+    for (const std::string& file : files_) reports.emplace_back(file, read_results(file));
+    return reports_.publish(merge_reports(reports, partial_));
+  }
+
+ private:
+  std::vector<std::string> files_;
+  bool partial_ = false;
+  ReportOptions reports_;
+};
+
+DSV4_REGISTER_COMMAND(MergeCommand);
+
+}  // namespace
+}  // namespace dsv4

@@ -1,0 +1,120 @@
+/// dsv4diff run: sweeps cases through a kernel set and another one, and judges the difference.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "harness/cli/command.h"
+#include "harness/cli/filter_options.h"
+#include "harness/cli/sweep_options.h"
+#include "harness/core/error.h"
+#include "harness/run/interrupt.h"
+
+namespace dsv4 {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+class RunCommand final : public Command {
+ public:
+  std::string name() const override { return "run"; }
+  std::string summary() const override { return "Sweep kernel sets against the reference: does anything differ?"; }
+  std::string details() const override {
+    return "Exit status: 0 everything agrees (known faults are counted and excused), 1 something differs (failed, "
+           "error\n"
+           "or mistrusted cases), 2 the call or the environment is at fault, 130 interrupted (what was done is "
+           "printed).";
+  }
+
+  void add_options(CLI::App& app) override {
+    app.add_option("--set", sets_,
+                   "Kernel set under test, by name or folder (default: cuda where there is a GPU, else host). May be "
+                   "repeated")
+        ->type_name("SET")
+        ->expected(1)
+        ->take_all();
+    app.add_option("--against", against_, "The other side")->type_name("SET")->capture_default_str();
+    filter_.add(app);
+    app.add_option("--soak", soak_seconds_, "Instead of a tier: random cases for so long, or until Ctrl-C")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.001, 1e9));
+    workers_.add(app);
+    reports_.add(app);
+  }
+
+  int run() override {
+    const auto start = Clock::now();
+    const CaseFilter filter = filter_.filter();
+    const bool soak = soak_seconds_ > 0;
+    if (soak && !filter.cases.empty()) throw Error("--soak makes its own cases: it cannot be combined with --case");
+    const auto cases = soak ? std::vector<Case>{} : select_cases(filter);
+    const auto ops = select_ops(filter.ops);
+    const auto sets = choose_sets(sets_);
+    const ChosenSet against = choose_set(against_);
+    reports_.check();
+
+    RunReport report;
+    report.command = name();
+    report.version = DSV4_VERSION;
+    report.options = filter_.described();
+    report.options["known"] = workers_.keep_known() ? "excused" : "fail";
+    if (soak) report.options["tier"] = "soak";
+    report.shards = {filter.shard};
+    report.open_ended = soak;
+    const InterruptGuard interrupts;
+    const auto journal = workers_.journal();
+    for (const ChosenSet& set : sets) {
+      SweepOptions options = workers_.sweep_options(
+          set, against.label,
+          {"--against", std::filesystem::absolute(against.manifest.folder).string(), "--against-label", against.label});
+      options.journal = journal.get();
+      if (soak) {
+        options.progress.seconds = soak_seconds_;
+      } else {
+        options.progress.total = cases.size();
+      }
+      announce(set, against.label, options.progress.total, options);
+      SweepResult swept = sweep(options, soak ? random_cases(ops, filter) : source_of(in_running_order(cases)));
+      SetRun run = describe_run(set, against.label);
+      run.results = std::move(swept.results);
+      run.wall_seconds = swept.seconds;
+      report.runs.push_back(std::move(run));
+      report.jobs = std::max(report.jobs, options.pool.jobs);
+      if (report.failure.empty()) report.failure = swept.failure;
+      report.signal = InterruptGuard::signal();
+      if (report.signal != 0) break;
+    }
+    report.wall_seconds = seconds_since(start);
+    return reports_.publish(report);
+  }
+
+ private:
+  /// Cases of the ops in turn, each with the next seed, until time is up.
+  CaseSource random_cases(const std::vector<const Op*>& ops, const CaseFilter& filter) const {
+    const auto start = Clock::now();
+    return [this, start, ops, shard = filter.shard, first = filter.seed,
+            n = std::uint64_t{0}]() mutable -> std::optional<std::string> {
+      while (seconds_since(start) < soak_seconds_) {
+        const std::string id = random_case(*ops[n % ops.size()], first + n).id();
+        ++n;
+        if (shard.contains(id)) return id;
+      }
+      return std::nullopt;
+    };
+  }
+
+  std::vector<std::string> sets_;
+  std::string against_ = "reference";
+  double soak_seconds_ = 0;
+  FilterOptions filter_;
+  WorkerOptions workers_;
+  ReportOptions reports_;
+};
+
+DSV4_REGISTER_COMMAND(RunCommand);
+
+}  // namespace
+}  // namespace dsv4

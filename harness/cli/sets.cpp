@@ -1,0 +1,121 @@
+/// dsv4diff sets: the kernel sets that are there, what they were made from and what they lack.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "harness/cli/command.h"
+#include "harness/core/error.h"
+#include "harness/op/op.h"
+#include "harness/report/terminal.h"
+#include "harness/report/text.h"
+#include "harness/set/set.h"
+
+namespace dsv4 {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class SetsCommand final : public Command {
+ public:
+  std::string name() const override { return "sets"; }
+  std::string summary() const override { return "List the kernel sets: what from, for which device, what they lack"; }
+  std::string group() const override { return "Look around"; }
+
+  void add_options(CLI::App& app) override {
+    app.add_option("set", names_, "Only these sets, by name or folder")->type_name("SET");
+    app.add_flag("--json", json_, "Print as JSON, with modules and entries");
+  }
+
+  int run() override {
+    std::vector<Manifest> sets;
+    for (const std::string& name : names_) sets.push_back(find_set(name));
+    for (const std::string& name : names_.empty() ? installed_sets() : std::vector<std::string>{}) {
+      try {
+        sets.push_back(find_set(name));
+      } catch (const Error& e) {
+        fmt::print(stderr, "dsv4diff sets: {}\n", one_line(e.what()));
+      }
+    }
+    if (sets.empty()) {
+      std::string places;
+      for (const std::string& root : set_roots()) places += "\n  " + root;
+      throw Error("there is no kernel set; build the project, or name folders in DSV4DIFF_SETS. Looked in:" + places);
+    }
+    json_ ? print_json(sets) : print_table(sets);
+    return 0;
+  }
+
+ private:
+  /// Ops that the set has not, with the reason that its manifest gives.
+  static std::vector<AbsentOp> lacking(const Manifest& m) {
+    std::vector<AbsentOp> list = m.absent;
+    for (const Op* op : all_ops()) {
+      const std::string& name = op->info().name;
+      if (m.has_op(name) || std::ranges::find(list, name, &AbsentOp::op) != list.end()) continue;
+      list.push_back({name, "its manifest does not mention it"});
+    }
+    std::ranges::sort(list, {}, &AbsentOp::op);
+    return list;
+  }
+
+  static std::size_t op_count(const Manifest& m) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(all_ops(), [&](const Op* op) { return m.has_op(op->info().name); }));
+  }
+
+  static void print_table(const std::vector<Manifest>& sets) {
+    std::vector<std::vector<std::string>> rows{{"set", "device", "ops", "usable here", "from"}};
+    for (const Manifest& m : sets) {
+      std::string why;
+      rows.push_back({one_line(m.name), std::string(name_of(m.device)), std::to_string(op_count(m)),
+                      device_available(m.device, &why) ? "yes" : "no: " + why,
+                      describe_origin(std::string(name_of(m.device)), m.provenance)});
+    }
+    fmt::print("{}", align(rows, {false, false, true, false, false}));
+    for (const Manifest& m : sets) {
+      for (const AbsentOp& a : lacking(m)) {
+        fmt::print("{} lacks {}: {}\n", one_line(m.name), one_line(a.op), one_line(a.reason));
+      }
+    }
+  }
+
+  static Json set_json(const Manifest& m) {
+    std::string why;
+    const bool available = device_available(m.device, &why);
+    Json entries = Json::array();
+    for (const ManifestEntry& e : m.entries) {
+      entries.push_back({{"op", e.op},
+                         {"aux", e.aux},
+                         {"params", e.params},
+                         {"module", e.module},
+                         {"function", e.function},
+                         {"abi", e.abi},
+                         {"arity", e.arity}});
+    }
+    Json modules = Json::object();
+    for (const auto& [file, module] : m.modules) {
+      modules[file] = {
+          {"sha256", module.sha256}, {"source", module.source}, {"flags", module.flags}, {"edits", module.edits}};
+    }
+    Json absent = Json::array();
+    for (const AbsentOp& a : lacking(m)) absent.push_back({{"op", a.op}, {"reason", a.reason}});
+    return {{"name", m.name},      {"folder", m.folder}, {"device", name_of(m.device)},
+            {"usable", available}, {"why_not", why},     {"provenance", m.provenance},
+            {"ops", entries},      {"absent", absent},   {"modules", modules}};
+  }
+
+  static void print_json(const std::vector<Manifest>& sets) {
+    Json list = Json::array();
+    for (const Manifest& m : sets) list.push_back(set_json(m));
+    fmt::print("{}\n", list.dump(1, ' ', false, Json::error_handler_t::replace));
+  }
+
+  std::vector<std::string> names_;
+  bool json_ = false;
+};
+
+DSV4_REGISTER_COMMAND(SetsCommand);
+
+}  // namespace
+}  // namespace dsv4

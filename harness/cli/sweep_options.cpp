@@ -1,0 +1,196 @@
+#include "harness/cli/sweep_options.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "harness/cli/paths.h"
+#include "harness/core/error.h"
+#include "harness/report/junit.h"
+#include "harness/report/markdown.h"
+#include "harness/report/terminal.h"
+#include "harness/report/text.h"
+#include "harness/report/write.h"
+#include "harness/run/known_faults.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr int kMostJobs = 1024;
+constexpr int kCudaJobs = 2;  // one fills the gaps that the other's reference leaves; more only compete for the device
+
+int usable_cores() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  return ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? std::max(1, CPU_COUNT(&cores)) : 1;
+}
+
+CLI::Validator positive_seconds() {
+  return {[](std::string& text) -> std::string {
+            double value = 0;
+            const bool good =
+                CLI::detail::lexical_cast(text, value) && std::isfinite(value) && value > 0 && value <= 1e7;
+            return good ? "" : fmt::format("'{}' is no number above 0", text.substr(0, 50));
+          },
+          ""};
+}
+
+}  // namespace
+
+ChosenSet choose_set(const std::string& name_or_path) {
+  ChosenSet set{name_or_path, find_set(name_or_path)};
+  std::string why;
+  if (!device_available(set.manifest.device, &why)) {
+    throw Error(
+        fmt::format("set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run where a GPU is",
+                    name_or_path, why));
+  }
+  return set;
+}
+
+std::vector<ChosenSet> choose_sets(const std::vector<std::string>& names) {
+  std::vector<std::string> wanted = names;
+  if (wanted.empty()) {
+    const auto installed = installed_sets();
+    const bool cuda = std::ranges::find(installed, "cuda") != installed.end() && device_available(DeviceKind::kCuda);
+    wanted = {cuda ? "cuda" : "host"};
+  }
+  std::vector<ChosenSet> sets;
+  for (const std::string& name : wanted) {
+    const bool again = std::ranges::any_of(sets, [&](const ChosenSet& s) { return s.label == name; });
+    if (!again) sets.push_back(choose_set(name));
+  }
+  return sets;
+}
+
+void WorkerOptions::add(CLI::App& app) {
+  app.add_option(
+         "--jobs", jobs_,
+         fmt::format("Worker processes (default: one per core, {}; at most {} on a GPU)", usable_cores(), kCudaJobs))
+      ->type_name("N")
+      ->check(CLI::Range(1, kMostJobs));
+  app.add_option("--timeout", timeout_seconds_, "Time for one case; then it is an error")
+      ->type_name("SECONDS")
+      ->check(positive_seconds())
+      ->capture_default_str();
+  app.add_option("--memory", memory_gib_, "Address space of a worker on a CPU; 0 for no limit")
+      ->type_name("GIB")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option(
+         "--journal", journal_,
+         "Write each case down here before it runs, and keep it (default: a temporary file, removed at the end)")
+      ->type_name("FILE");
+  app.add_option("--known", known_, "List of known faults (default: known_faults.json that comes with the tool)")
+      ->type_name("FILE");
+  app.add_flag("--no-known", no_known_, "Known faults fail like any other difference");
+}
+
+int WorkerOptions::jobs(const ChosenSet& set) const {
+  if (jobs_ != 0) return jobs_;
+  return set.manifest.device == DeviceKind::kCuda ? std::min(kCudaJobs, usable_cores()) : usable_cores();
+}
+
+std::optional<std::string> WorkerOptions::known_faults() const {
+  std::optional<std::string> path;
+  if (!known_.empty()) {
+    path = known_;
+  } else {
+    path = find_data("known_faults.json");
+  }
+  // Read here once, so that a malformed list is one message and not one from every worker.
+  if (path) KnownFaults::load(*path);
+  return path;
+}
+
+SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::string& against_label,
+                                          const std::vector<std::string>& mode) const {
+  SweepOptions o;
+  o.set = set.label;
+  o.against = against_label;
+  o.pool.jobs = jobs(set);
+  o.pool.timeout_seconds = timeout_seconds_;
+  // The process started is this very program, even if its file is replaced while it runs.
+  o.pool.command = {"/proc/self/exe", "worker", "--set", std::filesystem::absolute(set.manifest.folder).string(),
+                    "--set-label",    set.label};
+  o.pool.command.insert(o.pool.command.end(), mode.begin(), mode.end());
+  const auto more = [&](const std::string& option, const std::string& value) {
+    o.pool.command.push_back(option);
+    o.pool.command.push_back(value);
+  };
+  if (const auto known = known_faults()) more("--known", std::filesystem::absolute(*known).string());
+  if (no_known_) o.pool.command.emplace_back("--no-known");
+  if (set.manifest.device != DeviceKind::kCuda) more("--memory", fmt::format("{}", memory_gib_));
+  o.progress.terminal = ::isatty(STDERR_FILENO) == 1;
+  o.progress.label = one_line(set.label);
+  return o;
+}
+
+std::unique_ptr<Journal> WorkerOptions::journal() const {
+  if (journal_.empty()) return std::make_unique<Journal>();
+  return std::make_unique<Journal>(journal_);
+}
+
+void ReportOptions::add(CLI::App& app) {
+  app.add_option("--json", json_, "Write all results as JSON")->type_name("FILE");
+  app.add_option("--junit", junit_, "Write a JUnit report")->type_name("FILE");
+  app.add_option("--markdown", markdown_, "Write a summary for a pull request's page")->type_name("FILE");
+  app.add_option("--show", shown_, "Differing cases of a set that are printed in full")
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+void ReportOptions::check() const {
+  if (!json_.empty()) check_report_path("--json", json_);
+  if (!junit_.empty()) check_report_path("--junit", junit_);
+  if (!markdown_.empty()) check_report_path("--markdown", markdown_);
+}
+
+int ReportOptions::publish(const RunReport& report) const {
+  int status = exit_status(report);
+  // First to the terminal: whatever befalls a file, the results have been said.
+  const std::string text = terminal_report(report, {.shown = shown_});
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+  const auto write = [&](const std::string& path, std::string (*make)(const RunReport&)) {
+    if (path.empty()) return;
+    try {
+      write_report(path, make(report));
+    } catch (const Error& e) {
+      fmt::print(stderr, "dsv4diff: {}\n", one_line(e.what()));
+      status = 2;
+    }
+  };
+  write(json_, results_json);
+  write(junit_, junit_report);
+  write(markdown_, markdown_report);
+  return status;
+}
+
+SetRun describe_run(const ChosenSet& set, const std::string& against_label) {
+  SetRun run;
+  run.set = set.label;
+  run.against = against_label;
+  run.name = set.manifest.name;
+  run.device = name_of(set.manifest.device);
+  run.provenance = set.manifest.provenance;
+  return run;
+}
+
+void announce(const ChosenSet& set, const std::string& against_label, std::optional<std::size_t> cases,
+              const SweepOptions& options) {
+  std::string text = fmt::format("{}: {} against {}, {} worker{}", one_line(set.label),
+                                 cases ? fmt::format("{} case{}", *cases, *cases == 1 ? "" : "s") : "random cases",
+                                 one_line(against_label), options.pool.jobs, options.pool.jobs == 1 ? "" : "s");
+  if (options.journal != nullptr && !options.journal->path().empty()) {
+    text += fmt::format(", journal {}", one_line(options.journal->path()));
+  }
+  fmt::print(stderr, "{}\n", text);
+}
+
+}  // namespace dsv4

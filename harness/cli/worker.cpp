@@ -1,0 +1,177 @@
+/// dsv4diff worker: the process that calls kernels. Started by the commands that sweep, never by hand.
+#include "harness/run/worker.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <new>
+#include <optional>
+#include <set>
+
+#include "harness/cli/command.h"
+#include "harness/core/error.h"
+#include "harness/golden/file.h"
+#include "harness/golden/record.h"
+#include "harness/golden/verify.h"
+#include "harness/op/op.h"
+#include "harness/run/known_faults.h"
+#include "harness/run/sweep.h"
+#include "harness/run/trial.h"
+#include "harness/set/set.h"
+
+namespace dsv4 {
+namespace {
+
+/// The sets that a worker calls; the reference is opened once, whatever sides it is on.
+struct Sides {
+  std::unique_ptr<Caller> subject;
+  std::unique_ptr<Caller> other;  // of `against`, unless that is the reference
+  std::unique_ptr<Caller> reference;
+  Caller* against = nullptr;
+
+  [[nodiscard]] bool usable() const {
+    return subject->usable() && reference->usable() && (!against || against->usable());
+  }
+};
+
+class WorkerCommand final : public Command {
+ public:
+  std::string name() const override { return "worker"; }
+  std::string summary() const override { return "Call kernels for the other commands"; }
+  std::string group() const override { return ""; }
+
+  void add_options(CLI::App& app) override {
+    app.add_option("--set", set_)->required();
+    app.add_option("--set-label", set_label_)->required();
+    app.add_option("--against", against_);
+    app.add_option("--against-label", against_label_);
+    app.add_flag("--record", record_);
+    app.add_option("--golden", goldens_);
+    app.add_option("--known", known_path_);
+    app.add_flag("--no-known", no_known_);
+    app.add_option("--memory", memory_gib_);
+  }
+
+  int run() override {
+    WorkerConnection connection;
+    {
+      std::optional<Sides> sides;
+      try {
+        apply_limits({.memory_gib = memory_gib_});
+        if (!known_path_.empty()) known_ = KnownFaults::load(known_path_);
+        options_.keep_known = !no_known_;
+        sides = open();
+      } catch (const std::exception& e) {
+        connection.fatal(e.what());
+        return 2;
+      }
+      connection.serve([&](const std::string& id) { return answer(id, *sides); });
+    }
+    connection.bye();
+    return 0;
+  }
+
+ private:
+  Sides open() const {
+    Sides s;
+    s.subject = open_set(find_set(set_));
+    s.reference = open_set(find_set("reference"));
+    if (against_.empty()) return s;
+    const Manifest other = find_set(against_);
+    if (other.folder == find_set("reference").folder) {
+      s.against = s.reference.get();
+    } else {
+      s.other = open_set(other);
+      s.against = s.other.get();
+    }
+    return s;
+  }
+
+  Answer answer(const std::string& id, Sides& sides) {
+    Answer a;
+    CaseResult result;
+    nlohmann::json entry;
+    bool environment = false;
+    try {
+      result = record_ ? record(id, sides, entry) : goldens_.empty() ? trial(id, sides) : verify(id, sides);
+    } catch (const std::bad_alloc&) {
+      result = error(id, "out of memory: the worker's limit (--memory) or the machine's is reached");
+      a.leaving = true;
+    } catch (const Error& e) {
+      result = error(id, e.what());
+      environment = true;
+    } catch (const std::exception& e) {
+      result = error(id, fmt::format("exception: {}", e.what()));
+    }
+    result.id = id;
+    result.set = set_label_;
+    result.against = against_label_;
+    a.result = result;
+    if (!entry.is_null()) a.result["entry"] = std::move(entry);
+    if (environment) a.result[kEnvironmentAtFault] = true;
+    a.leaving = a.leaving || !sides.usable();
+    return a;
+  }
+
+  static CaseResult error(const std::string& id, const std::string& reason) {
+    CaseResult r;
+    r.id = id;
+    r.verdict = Verdict::kError;
+    r.reason = reason;
+    return r;
+  }
+
+  CaseResult trial(const std::string& id, Sides& sides) const {
+    return try_case(checked_case(id), *sides.subject, *sides.against, *sides.reference, known_, options_);
+  }
+
+  CaseResult record(const std::string& id, Sides& sides, nlohmann::json& entry) const {
+    RecordedCase recorded = record_case(checked_case(id), *sides.subject, *sides.reference, known_, options_);
+    if (recorded.entry) entry = *recorded.entry;
+    return recorded.result;
+  }
+
+  CaseResult verify(const std::string& id, Sides& sides) {
+    const GoldenEntry& entry = recorded(id);
+    CaseResult lost;
+    const auto c = case_of_entry(entry, sides.subject->name(), lost);
+    if (!c) return lost;
+    return verify_case(*c, entry, *sides.subject, *sides.reference, known_, options_);
+  }
+
+  /// The golden entry of a case; an op's file is read when its first case comes.
+  const GoldenEntry& recorded(const std::string& id) {
+    const std::string op = id.substr(0, id.find('/'));
+    if (loaded_.insert(op).second) {
+      for (const std::string& golden : goldens_) {
+        if (!golden.starts_with(op + "=")) continue;
+        for (GoldenEntry& e : read_golden(golden.substr(op.size() + 1), op).entries) {
+          std::string key = e.id;
+          entries_.emplace(std::move(key), std::move(e));
+        }
+      }
+    }
+    const auto at = entries_.find(id);
+    if (at == entries_.end()) throw Error(fmt::format("the golden of op '{}' has no case '{}'", op, id));
+    return at->second;
+  }
+
+  std::string set_;
+  std::string set_label_;
+  std::string against_;
+  std::string against_label_;
+  bool record_ = false;
+  std::vector<std::string> goldens_;  // OP=FILE
+  std::string known_path_;
+  bool no_known_ = false;
+  double memory_gib_ = 0;
+  KnownFaults known_;
+  TrialOptions options_;
+  std::set<std::string> loaded_;
+  std::map<std::string, GoldenEntry> entries_;
+};
+
+DSV4_REGISTER_COMMAND(WorkerCommand);
+
+}  // namespace
+}  // namespace dsv4

@@ -1,0 +1,17 @@
+/// JUnit XML, as continuous-integration servers read it.
+#pragma once
+
+#include <string>
+
+#include "harness/report/run_report.h"
+
+namespace dsv4 {
+
+/// One test suite per set and op, one test case per case. failed and mistrusted are failures, error is an error; known,
+/// unsupported and skipped are skipped, with the reason.
+std::string junit_report(const RunReport& report);
+
+/// Text for XML content and attributes. Characters that XML 1.0 cannot hold are written as \xNN.
+std::string xml_escape(std::string_view text);
+
+}  // namespace dsv4

@@ -1,0 +1,90 @@
+#include "harness/report/markdown.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/report/terminal.h"
+#include "harness/report/text.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr std::size_t kMostCases = 50;
+constexpr std::size_t kLongestCase = 4000;
+
+/// A fenced block whose fence does not occur in the text.
+std::string fenced(std::string text) {
+  if (text.size() > kLongestCase) text = text.substr(0, kLongestCase) + "\n...\n";
+  std::size_t longest = 0;
+  std::size_t ticks = 0;
+  for (const char c : text) {
+    ticks = c == '`' ? ticks + 1 : 0;
+    longest = std::max(longest, ticks);
+  }
+  const std::string fence(std::max<std::size_t>(3, longest + 1), '`');
+  return fmt::format("{}text\n{}{}\n", fence, printable(text), fence);
+}
+
+std::string table_row(const std::string& name, const Tally& t) {
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", name, t.cases(), t.of(Verdict::kPassed),
+                     t.of(Verdict::kFailed), t.of(Verdict::kKnown), t.of(Verdict::kError), t.of(Verdict::kMistrusted),
+                     t.of(Verdict::kUnsupported) + t.of(Verdict::kSkipped), format_tightness(t.tightness));
+}
+
+std::string set_section(const SetRun& run) {
+  std::string text = fmt::format("### {} against {}\n\n{}\n\n", markdown_escape(run.set), markdown_escape(run.against),
+                                 markdown_escape(describe_origin(run.device, run.provenance)));
+  text += "| op | cases | passed | failed | known | error | mistrusted | not run | error/bound |\n";
+  text += "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+  const auto by_op = run.by_op();
+  for (const auto& [op, tally] : by_op) text += table_row("`" + one_line(op) + "`", tally);
+  if (by_op.size() != 1) text += table_row("**all**", run.total());
+  text += "\n";
+  for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("- {} {}\n", n, markdown_escape(reason));
+  for (const std::string& line : describe_known_faults(run)) text += fmt::format("- {}\n", markdown_escape(line));
+
+  std::size_t told = 0;
+  std::string cases;
+  for (const CaseResult& r : run.results) {
+    if (r.verdict != Verdict::kFailed && r.verdict != Verdict::kError && r.verdict != Verdict::kMistrusted) continue;
+    if (told++ < kMostCases) cases += fenced(describe_case(r)) + "\n";
+  }
+  if (told != 0) {
+    text += fmt::format("\n<details><summary>{} differing cases{}</summary>\n\n{}</details>\n", told,
+                        told > kMostCases ? fmt::format(", the first {}", kMostCases) : "", cases);
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string markdown_escape(std::string_view text) {
+  std::string out;
+  for (const char c : one_line(text)) {
+    if (c == '&') {
+      out += "&amp;";
+    } else if (c == '<') {
+      out += "&lt;";
+    } else if (c == '>') {
+      out += "&gt;";
+    } else {
+      if (std::string_view("\\`*_[]|#~!@").find(c) != std::string_view::npos) out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string markdown_report(const RunReport& report) {
+  const int status = exit_status(report);
+  const char* mark = status == 0 ? "✅" : status == 1 ? "❌" : "⚠️";
+  std::string text = fmt::format("## {} dsv4diff {}\n\n**{}**\n\n", mark, markdown_escape(report.command),
+                                 markdown_escape(verdict_line(report)));
+  for (const SetRun& run : report.runs) text += set_section(run);
+  std::string options;
+  for (const auto& [name, value] : report.options) options += fmt::format(" {}={}", name, value);
+  return text + fmt::format("<sub>dsv4diff {},{}</sub>\n", markdown_escape(report.version), markdown_escape(options));
+}
+
+}  // namespace dsv4

@@ -1,0 +1,130 @@
+/// The results file: everything of a run as JSON, for shards to be merged and for other tools.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "harness/core/error.h"
+#include "harness/report/run_report.h"
+
+namespace dsv4 {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uintmax_t kLargestFile = std::uintmax_t{4} << 30;
+
+json counts_of(const Tally& tally) {
+  json j = json::object();
+  for (std::size_t i = 0; i < tally.verdicts.size(); ++i) {
+    j[std::string(name_of(static_cast<Verdict>(i)))] = tally.verdicts[i];
+  }
+  j["cases"] = tally.cases();
+  j["error_over_bound"] = tally.tightness;
+  j["seconds"] = tally.seconds;
+  return j;
+}
+
+json run_json(const SetRun& run) {
+  json ops = json::object();
+  for (const auto& [op, tally] : run.by_op()) ops[op] = counts_of(tally);
+  json faults = json::object();
+  for (const auto& [id, use] : run.known_faults()) faults[id] = {{"cases", use.cases}, {"shown", use.shown}};
+  return {{"set", run.set},
+          {"against", run.against},
+          {"name", run.name},
+          {"device", run.device},
+          {"provenance", run.provenance},
+          {"wall_seconds", run.wall_seconds},
+          {"counts", counts_of(run.total())},
+          {"ops", ops},
+          {"known_faults", faults},
+          {"results", run.results}};
+}
+
+SetRun run_from(const json& j) {
+  SetRun run;
+  run.set = j.at("set").get<std::string>();
+  run.against = j.at("against").get<std::string>();
+  run.name = j.at("name").get<std::string>();
+  run.device = j.at("device").get<std::string>();
+  run.provenance = j.at("provenance").get<std::map<std::string, std::string>>();
+  run.wall_seconds = j.at("wall_seconds").get<double>();
+  for (const json& result : j.at("results")) {
+    const auto verdict = result.at("verdict").get<std::string>();
+    if (!verdict_from_name(verdict)) throw Error(fmt::format("'{}' is no verdict", verdict));
+    run.results.push_back(result.get<CaseResult>());
+  }
+  return run;
+}
+
+}  // namespace
+
+void to_json(json& j, const RunReport& report) {
+  json runs = json::array();
+  for (const SetRun& run : report.runs) runs.push_back(run_json(run));
+  json shards = json::array();
+  for (const Shard& s : report.shards) shards.push_back(fmt::format("{}/{}", s.index, s.count));
+  j = {{"schema", kResultsSchema},
+       {"tool", {{"name", "dsv4diff"}, {"version", report.version}}},
+       {"command", report.command},
+       {"options", report.options},
+       {"shards", shards},
+       {"jobs", report.jobs},
+       {"wall_seconds", report.wall_seconds},
+       {"signal", report.signal},
+       {"open_ended", report.open_ended},
+       {"failure", report.failure},
+       {"exit_status", exit_status(report)},
+       {"verdict", verdict_line(report)},
+       {"counts", counts_of(report.total())},
+       {"runs", runs}};
+}
+
+void from_json(const json& j, RunReport& report) {
+  const auto schema = j.at("schema").get<int>();
+  if (schema != kResultsSchema) {
+    throw Error(fmt::format("its schema is {}, this version of dsv4diff reads {}", schema, kResultsSchema));
+  }
+  report = {};
+  report.command = j.at("command").get<std::string>();
+  report.version = j.at("tool").at("version").get<std::string>();
+  report.options = j.at("options").get<std::map<std::string, std::string>>();
+  for (const json& shard : j.at("shards")) report.shards.push_back(parse_shard(shard.get<std::string>()));
+  report.jobs = j.at("jobs").get<int>();
+  report.wall_seconds = j.at("wall_seconds").get<double>();
+  report.signal = j.at("signal").get<int>();
+  report.open_ended = j.at("open_ended").get<bool>();
+  report.failure = j.at("failure").get<std::string>();
+  for (const json& run : j.at("runs")) report.runs.push_back(run_from(run));
+}
+
+std::string results_json(const RunReport& report) {
+  // Bytes that are no UTF-8 (a kernel's message may hold anything) become replacement characters.
+  return json(report).dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+RunReport read_results(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error) throw Error(fmt::format("{}: cannot be read: {}", path, error.message()));
+  if (size > kLargestFile) throw Error(fmt::format("{}: {} bytes are too many for a results file", path, size));
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file) throw Error(fmt::format("{}: cannot be read", path));
+  const json root = json::parse(text, nullptr, false);
+  if (root.is_discarded()) {
+    throw Error(fmt::format("{}: no JSON, or cut off; it must be written by --json of 'dsv4diff run'", path));
+  }
+  try {
+    return root.get<RunReport>();
+  } catch (const json::exception& e) {
+    throw Error(fmt::format("{}: no results file of dsv4diff: {}", path, e.what()));
+  } catch (const Error& e) {
+    throw Error(fmt::format("{}: {}", path, e.what()));
+  }
+}
+
+}  // namespace dsv4

@@ -1,0 +1,91 @@
+#include "harness/report/run_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/report/text.h"
+
+namespace dsv4 {
+
+void Tally::add(const CaseResult& result) {
+  ++verdicts[static_cast<std::size_t>(result.verdict)];
+  // The error of a case that is wrong anyway says nothing about how tight the tolerance is.
+  if (result.verdict == Verdict::kPassed) tightness = std::max(tightness, result.tightness());
+  seconds += result.seconds;
+}
+
+std::size_t Tally::cases() const {
+  std::size_t n = 0;
+  for (const std::size_t v : verdicts) n += v;
+  return n;
+}
+
+std::size_t Tally::differing() const { return of(Verdict::kFailed) + of(Verdict::kError) + of(Verdict::kMistrusted); }
+
+std::size_t Tally::ran() const { return cases() - of(Verdict::kUnsupported) - of(Verdict::kSkipped); }
+
+std::map<std::string, Tally> SetRun::by_op() const {
+  std::map<std::string, Tally> tallies;
+  for (const CaseResult& r : results) tallies[r.op()].add(r);
+  return tallies;
+}
+
+Tally SetRun::total() const {
+  Tally t;
+  for (const CaseResult& r : results) t.add(r);
+  return t;
+}
+
+std::map<std::string, KnownFaultUse> SetRun::known_faults() const {
+  std::map<std::string, KnownFaultUse> uses;
+  for (const CaseResult& r : results) {
+    if (r.known_fault.empty()) continue;
+    KnownFaultUse& use = uses[r.known_fault];
+    ++use.cases;
+    if (r.verdict == Verdict::kKnown || r.verdict == Verdict::kFailed || r.verdict == Verdict::kError) ++use.shown;
+  }
+  return uses;
+}
+
+std::map<std::string, std::size_t> SetRun::reasons_not_run() const {
+  std::map<std::string, std::size_t> reasons;
+  for (const CaseResult& r : results) {
+    if (r.verdict != Verdict::kUnsupported && r.verdict != Verdict::kSkipped) continue;
+    ++reasons[fmt::format("{}: {}", name_of(r.verdict), r.reason)];
+  }
+  return reasons;
+}
+
+Tally RunReport::total() const {
+  Tally t;
+  for (const SetRun& run : runs) {
+    for (const CaseResult& r : run.results) t.add(r);
+  }
+  return t;
+}
+
+int exit_status(const RunReport& report) {
+  if (!report.failure.empty()) return 2;
+  if (report.signal != 0 && !report.open_ended) return 128 + report.signal;
+  const Tally total = report.total();
+  if (total.differing() != 0) return 1;
+  return total.ran() == 0 ? 2 : 0;
+}
+
+std::string verdict_line(const RunReport& report) {
+  const Tally total = report.total();
+  std::string counts = fmt::format("{} cases", total.cases());
+  for (const Verdict v : {Verdict::kFailed, Verdict::kError, Verdict::kMistrusted, Verdict::kKnown,
+                          Verdict::kUnsupported, Verdict::kSkipped}) {
+    if (total.of(v) != 0) counts += fmt::format(", {} {}", total.of(v), name_of(v));
+  }
+  counts += fmt::format(" ({})", format_seconds(report.wall_seconds));
+  if (!report.failure.empty()) return fmt::format("the call or the environment is at fault: {}; so far {}", one_line(report.failure), counts);
+  if (report.signal != 0 && !report.open_ended) return fmt::format("interrupted: so far {}", counts);
+  if (total.differing() != 0) return "differs: " + counts;
+  if (total.ran() == 0) return "nothing was tested: " + counts;
+  return "agrees: " + counts;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,40 @@
+/// The journal of a run: each case is written down before it is handed to a worker, so that even the death of the whole
+/// run leaves behind which cases were under way.
+///
+///   start <case id> <tab> <reproduction command>
+///   passed <case id>
+#pragma once
+
+#include <string>
+
+#include "harness/run/result.h"
+
+namespace dsv4 {
+
+class Journal {
+ public:
+  /// A journal nobody asked for: in the temporary folder, removed when the run ends in order. Without one, quietly, if
+  /// it cannot be made.
+  Journal();
+  /// At `path`, kept. Throws Error if it cannot be written.
+  explicit Journal(const std::string& path);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  /// "" if there is none.
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  /// `planned` carries the id and both sets of a case that is about to run.
+  void start(const CaseResult& planned);
+  void end(const CaseResult& result);
+
+ private:
+  void line(const std::string& text);
+
+  std::string path_;
+  int file_ = -1;
+  bool temporary_ = false;
+};
+
+}  // namespace dsv4

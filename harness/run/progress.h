@@ -1,0 +1,52 @@
+/// How a run tells how far it is: one line that is overwritten on a terminal, a plain line every few seconds elsewhere.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "harness/run/result.h"
+
+namespace dsv4 {
+
+class Progress {
+ public:
+  struct Options {
+    std::FILE* out = stderr;
+    bool terminal = false;             ///< `out` is one
+    std::string label;                 ///< the set
+    std::optional<std::size_t> total;  ///< cases, where their number is known
+    std::optional<double> seconds;     ///< of a run that is limited by time
+    double plain_interval_seconds = 5;
+    double terminal_interval_seconds = 0.2;
+  };
+
+  explicit Progress(Options options);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void add(Verdict verdict);
+  /// A case has got another verdict than it was added with.
+  void change(Verdict from, Verdict to);
+  /// Prints if it is time to.
+  void tick();
+
+  /// "host: 120/514 (23 %), 95 cases/s, 0:04 left, 1 failed".
+  [[nodiscard]] std::string line(double elapsed_seconds) const;
+
+ private:
+  Options options_;
+  std::array<std::size_t, 7> counts_{};
+  std::size_t done_ = 0;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point printed_ = start_;
+  std::size_t width_ = 0;  // of the line on the terminal
+};
+
+/// "0:42", "12:03" or "3:07:12".
+std::string format_duration(double seconds);
+
+}  // namespace dsv4

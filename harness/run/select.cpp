@@ -1,0 +1,110 @@
+#include "harness/run/select.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+
+#include "harness/core/error.h"
+
+namespace dsv4 {
+namespace {
+
+bool is_glob(const std::string& text) { return text.find_first_of("*?") != std::string::npos; }
+
+std::string shown(const std::string& text) { return text.size() <= 200 ? text : text.substr(0, 200) + "..."; }
+
+}  // namespace
+
+std::vector<const Op*> select_ops(const std::vector<std::string>& globs) {
+  if (globs.empty()) return all_ops();
+  std::vector<std::string> names;
+  for (const Op* op : all_ops()) names.push_back(op->info().name);
+  std::vector<bool> taken(names.size(), false);
+  for (const std::string& glob : globs) {
+    bool any = false;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (!glob_match(glob, names[i])) continue;
+      taken[i] = any = true;
+    }
+    if (!any) {
+      throw Error(fmt::format("--op {}: no op is called that{}; the ops are {}", shown(glob), did_you_mean(glob, names),
+                              fmt::join(names, ", ")));
+    }
+  }
+  std::vector<const Op*> ops;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (taken[i]) ops.push_back(all_ops()[i]);
+  }
+  return ops;
+}
+
+std::vector<Case> select_cases(const CaseFilter& filter) {
+  const auto ops = select_ops(filter.ops);
+  const auto op_selected = [&](const std::string& name) {
+    return std::ranges::any_of(ops, [&](const Op* op) { return op->info().name == name; });
+  };
+  std::map<std::string, Case> selected;
+  std::vector<std::string> globs;
+  for (const std::string& wanted : filter.cases) {
+    if (is_glob(wanted)) {
+      globs.push_back(wanted);
+      continue;
+    }
+    Case c = checked_case(wanted);
+    if (op_selected(c.op)) selected.emplace(c.id(), std::move(c));
+  }
+  if (filter.cases.empty() || !globs.empty()) {
+    std::vector<bool> matched(globs.size(), false);
+    for (const Op* op : ops) {
+      for (Case& c : cases_of(*op, filter.tier, filter.seed)) {
+        std::string id = c.id();
+        bool take = globs.empty();
+        for (std::size_t i = 0; i < globs.size(); ++i) {
+          if (!glob_match(globs[i], id)) continue;
+          take = matched[i] = true;
+        }
+        if (take) selected.emplace(std::move(id), std::move(c));
+      }
+    }
+    for (std::size_t i = 0; i < globs.size(); ++i) {
+      if (!matched[i]) {
+        throw Error(fmt::format("--case '{}': no case of tier '{}' matches; 'dsv4diff cases' lists them",
+                                shown(globs[i]), name_of(filter.tier)));
+      }
+    }
+  }
+  std::vector<Case> cases;
+  for (auto& [id, c] : selected) {
+    if (filter.shard.contains(id)) cases.push_back(std::move(c));
+  }
+  if (cases.empty()) {
+    throw Error(fmt::format("no case is selected: the filters leave {} cases, and shard {}/{} none of them",
+                            selected.size(), filter.shard.index, filter.shard.count));
+  }
+  return cases;
+}
+
+double expected_work(const Case& c) {
+  double work = 0;
+  for (const auto& [name, value] : c.params.pairs()) {
+    std::int64_t n = 0;
+    const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), n);
+    if (code == std::errc{} && end == value.data() + value.size()) work += std::log1p(std::abs(static_cast<double>(n)));
+  }
+  return work;
+}
+
+std::vector<std::string> in_running_order(const std::vector<Case>& cases) {
+  std::vector<std::pair<double, std::string>> order;
+  for (const Case& c : cases) order.emplace_back(-expected_work(c), c.id());
+  std::ranges::sort(order);
+  std::vector<std::string> ids;
+  for (auto& [work, id] : order) ids.push_back(std::move(id));
+  return ids;
+}
+
+}  // namespace dsv4

@@ -1,0 +1,82 @@
+#include "harness/run/sweep.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+
+#include "harness/run/interrupt.h"
+
+namespace dsv4 {
+namespace {
+
+CaseResult result_of(const SweepOptions& options, const Outcome& outcome) {
+  CaseResult result;
+  result.id = outcome.id;
+  result.set = options.set;
+  result.against = options.against;
+  result.verdict = Verdict::kError;
+  result.reason = outcome.error;
+  result.seconds = outcome.seconds;
+  if (!outcome.answered()) return result;
+  try {
+    return options.read ? options.read(outcome.answer) : outcome.answer.get<CaseResult>();
+  } catch (const std::exception& e) {
+    result.reason = fmt::format("the worker's answer is malformed: {}", e.what());
+    return result;
+  }
+}
+
+}  // namespace
+
+SweepResult sweep(const SweepOptions& options, const CaseSource& next) {
+  const auto start = std::chrono::steady_clock::now();
+  std::map<std::string, CaseResult> results;
+  SweepResult swept;
+  {
+    Progress progress(options.progress);
+    PoolEvents events;
+    events.next = next;
+    events.on_start = [&](const std::string& id) {
+      if (options.journal == nullptr) return;
+      CaseResult planned;
+      planned.id = id;
+      planned.set = options.set;
+      planned.against = options.against;
+      options.journal->start(planned);
+    };
+    events.on_outcome = [&](const Outcome& outcome) {
+      CaseResult result = result_of(options, outcome);
+      if (outcome.answered() && outcome.answer.contains(kEnvironmentAtFault) && swept.failure.empty()) {
+        swept.failure = result.reason;
+      }
+      if (options.journal != nullptr) options.journal->end(result);
+      const auto [at, fresh] = results.try_emplace(outcome.id);
+      if (fresh) {
+        progress.add(result.verdict);
+      } else {
+        progress.change(at->second.verdict, result.verdict);
+      }
+      at->second = std::move(result);
+    };
+    events.stop = [] { return InterruptGuard::signal() != 0; };
+    events.on_tick = [&] { progress.tick(); };
+    swept.end = run_pool(options.pool, events);
+    if (swept.end.how == PoolEnd::How::kFailed) swept.failure = swept.end.message;
+  }
+  for (auto& [id, result] : results) swept.results.push_back(std::move(result));
+  swept.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return swept;
+}
+
+CaseSource source_of(std::vector<std::string> ids) {
+  const auto list = std::make_shared<std::vector<std::string>>(std::move(ids));
+  const auto at = std::make_shared<std::size_t>(0);
+  return [list, at]() -> std::optional<std::string> {
+    if (*at == list->size()) return std::nullopt;
+    return (*list)[(*at)++];
+  };
+}
+
+}  // namespace dsv4
