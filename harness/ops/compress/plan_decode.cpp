@@ -1,0 +1,214 @@
+/// plan_decode (V2): where the newest token of each request is kept, and where its window lies. Exact in every field of
+/// every row, whether the token completes an entry or not.
+#include <fmt/format.h>
+
+#include "harness/case/covering.h"
+#include "harness/generate/random.h"
+#include "harness/op/op.h"
+#include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_contracts.h"
+#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/plan_rows.h"
+
+namespace dsv4 {
+namespace {
+
+Params point(std::int64_t ratio, std::int64_t ring, std::int64_t page, std::int64_t batch, std::int64_t len,
+             const char* spread) {
+  return Params()
+      .set("ratio", ratio)
+      .set("ring", ring)
+      .set("page", page)
+      .set("pages", "shuffled")
+      .set("batch", batch)
+      .set("len", len)
+      .set("spread", spread);
+}
+
+class PlanDecode final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo = [] {
+      OpInfo info{.name = "plan_decode",
+                  .family = "compress",
+                  .summary = "plan of a decode step: where each new token is kept and where its window lies",
+                  .upstream = "CompressorDecodePlan.generate",
+                  .abis = {"plan_decode/1"},
+                  .params = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
+                             ParamSpec::choice("ring", {"8", "16", "128", "256"}, "state rows per cache page"),
+                             ParamSpec::choice("page", {"16", "64", "128", "256"},
+                                               "tokens per page of the sliding-window cache"),
+                             ParamSpec::choice("pages", {"shuffled", "in_order"}, "order of the cache pages")},
+                  .host_note = "everything is shown on a CPU"};
+      for (ParamSpec& spec : decode_batch_params()) info.params.push_back(std::move(spec));
+      return info;
+    }();
+    return kInfo;
+  }
+
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
+    if (p.integer("ring") % p.integer("ratio") != 0) return "the ring must be a multiple of the ratio";
+    if (p.integer("page") % p.integer("ring") != 0) return "the cache page must be a multiple of the ring";
+    return reject_batch(p);
+  }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) return {point(4, 8, 256, 9, 1, "stagger"), point(128, 256, 256, 5, 126, "stagger")};
+    std::vector<Params> all;
+    if (tier == Tier::kQuick) {
+      const auto valid = [this](const Params& p) { return !reject(p); };
+      all = pairwise({axis("ratio", {4, 128}), axis("ring", {8, 16, 128, 256}), axis("page", {16, 64, 128, 256}),
+                      words("pages", {"shuffled", "in_order"}), axis("batch", {1, 9, 33}),
+                      axis("len", {1, 4, 60, 124, 251, 380, 508}), words("spread", {"same", "stagger", "random"})},
+                     valid);
+      for (const std::int64_t batch : {127, 128, 129, 256, 257, 1024, 1025}) {
+        all.push_back(point(4, 8, 256, batch, 3, "stagger"));
+        all.push_back(point(128, 128, 256, batch, 200, "random"));
+      }
+      return all;
+    }
+    for (const std::int64_t len : {65535, 65536, 131072, (1 << 20) - 3, 1 << 20}) {
+      all.push_back(point(4, 16, 256, 2, len, "random"));
+      all.push_back(point(128, 256, 256, 1, len, "same"));
+    }
+    all.push_back(point(4, 8, 256, 1024, 4096, "random"));
+    all.push_back(point(128, 256, 256, 2048, 1000, "stagger"));
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Params& p = c.params;
+    const Batch batch = make_batch(p, c.seed);
+    return decode_plan_call(p.integer("ratio"), batch,
+                            make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(),
+                                      p.integer("page"), p.integer("ring"), p.is("pages", "shuffled"), c.seed));
+  }
+
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    const std::int64_t cache_pages = call.tensor("full_to_swa").numel() / integer_of(call, "swa_page_size");
+    return observe_decode_plan(batch_of(call), integer_of(call, "compress_ratio"),
+                               cache_pages * integer_of(call, "ring_size"), returned_tensor(result, 0));
+  }
+
+  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
+    // An id, a length, two look-ups in two maps, and the plan.
+    return {.bytes = static_cast<double>(call.tensor("seq_lens").numel()) * (8 + 8 + 2 * 12 + 16), .flops = 0};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override;
+};
+
+Scenario relation(const char* name, const char* meaning, std::vector<Params> points,
+                  std::function<void(ScenarioContext&)> run) {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = name;
+  s.meaning = meaning;
+  s.points = only(std::move(points));
+  s.run = std::move(run);
+  return s;
+}
+
+/// A prefill of one token and a decode step, planned for the same requests, must name the same rows.
+void prefill_of_one(ScenarioContext& x) {
+  const std::int64_t ratio = x.c.params.integer("ratio");
+  const Batch batch = make_batch(x.c.params, x.c.seed);
+  const CacheMaps maps =
+      make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(), x.c.params.integer("page"),
+                x.c.params.integer("ring"), x.c.params.is("pages", "shuffled"), x.c.seed);
+  const CallResult decode = x.call("decode", decode_plan_call(ratio, batch, maps));
+  const CallResult prefill =
+      x.call("prefill of one", prefill_plan_call({.ratio = ratio, .lens_on_device = true}, batch, maps));
+  Observation o;
+  const auto plan_d = records_of<layout::DecodePlan>(returned_tensor(decode, 0), "plan_d", o);
+  const auto plan_c =
+      valid_entries(records_of<layout::CompressPlan>(returned_tensor(prefill, 0), "plan_c", o), "plan_c", o);
+  const auto plan_w =
+      valid_entries(records_of<layout::WritePlan>(returned_tensor(prefill, 1), "plan_w", o), "plan_w", o);
+  for (const Finding& f : o.findings) x.fail(f.check, f.detail);
+  std::int64_t events = 0;
+  for (const std::int64_t n : batch.seq_lens) events += n % ratio == 0 ? 1 : 0;
+  if (std::ssize(plan_c) != events) {
+    x.fail("count", fmt::format("the prefill plan has {} entries, the lengths have {} multiples of {}", plan_c.size(),
+                                events, ratio));
+  }
+  for (const layout::CompressPlan& e : plan_c) {
+    if (e.ragged_id >= plan_d.size()) continue;
+    const layout::DecodePlan& d = plan_d[e.ragged_id];
+    const bool same = e.seq_len == d.seq_len && (!reads_own_page(e, ratio) || e.read_page_1 == d.read_page_1) &&
+                      (!reads_page_before(e, ratio) || e.read_page_0 == d.read_page_0);
+    if (!same) {
+      x.fail("pages", fmt::format("request {}: prefill reads pages {} and {}, decode {} and {}", e.ragged_id,
+                                  e.read_page_0, e.read_page_1, d.read_page_0, d.read_page_1));
+    }
+  }
+  for (const layout::WritePlan& w : plan_w) {
+    if (w.ragged_id < plan_d.size() && w.write_loc != plan_d[w.ragged_id].write_loc) {
+      x.fail("write_loc", fmt::format("request {}: prefill keeps its token in row {}, decode in row {}", w.ragged_id,
+                                      w.write_loc, plan_d[w.ragged_id].write_loc));
+    }
+  }
+  x.compared(std::ssize(plan_c) + std::ssize(plan_w));
+}
+
+/// The page before, one group later, is the page of now.
+void one_group_later(ScenarioContext& x) {
+  const std::int64_t ratio = x.c.params.integer("ratio");
+  Batch batch = make_batch(x.c.params, x.c.seed);
+  std::vector<std::int64_t> later = batch.seq_lens;
+  for (std::int64_t& n : later) n += ratio;
+  const CacheMaps maps = make_maps(batch.request_ids, later, pool_size(batch.size()), batch.longest() + ratio,
+                                   x.c.params.integer("page"), x.c.params.integer("ring"), true, x.c.seed);
+  Observation o;
+  const auto now = records_of<layout::DecodePlan>(
+      returned_tensor(x.call("now", decode_plan_call(ratio, batch, maps)), 0), "plan_d", o);
+  batch.seq_lens = later;
+  const auto then = records_of<layout::DecodePlan>(
+      returned_tensor(x.call("a group later", decode_plan_call(ratio, batch, maps)), 0), "plan_d", o);
+  for (const Finding& f : o.findings) x.fail(f.check, f.detail);
+  for (std::size_t b = 0; b < std::min(now.size(), then.size()); ++b) {
+    if (then[b].read_page_0 != now[b].read_page_1) {
+      x.fail("page_before", fmt::format("request {}: its page is {}, but a group later the page before is {}", b,
+                                        now[b].read_page_1, then[b].read_page_0));
+    }
+  }
+  x.compared(std::ssize(now));
+}
+
+std::vector<Scenario> PlanDecode::scenarios() const {
+  ContractList list(only({point(4, 8, 256, 5, 21, "stagger")}));
+  list.wrong_form("req_pool_indices", DType::kI32);
+  list.wrong_form("req_to_token", DType::kI64);
+  list.wrong_form("full_to_swa", DType::kI32);
+  list.wrong_form("seq_lens", DType::kI32);
+  list.strided("req_pool_indices");
+  list.strided("req_to_token");
+  list.strided("seq_lens");
+  list.misplaced("req_pool_indices", Place::kHost);
+  list.misplaced("req_to_token", Place::kHost);
+  list.misplaced("full_to_swa", Place::kHost);
+  list.misplaced("seq_lens", Place::kHost);
+  list.add("lens_count", "one length per request", "seq_lens", [](Call& call) {
+    call.arg("seq_lens").tensor() = numbers({1, 2, 3, 4});
+  });
+  list.integer("compress_ratio", "ratio_8", 8, "a ratio that is neither 4 nor 128 is refused");
+  list.integer("ring_size", "ring_6", 6, "a ring that holds no whole number of groups is refused");
+  list.integer("swa_page_size", "page_20", 20, "a cache page that holds no whole number of rings is refused");
+  list.edge("no_requests", "no requests: an empty plan, or a clean refusal", [](Call& call) {
+    call.arg("req_pool_indices").tensor() = numbers({});
+    call.arg("seq_lens").tensor() = numbers({});
+  });
+  std::vector<Scenario> all = list.take();
+  const std::vector<Params> both{point(4, 8, 256, 33, 1, "stagger"), point(4, 16, 64, 33, 250, "stagger"),
+                                 point(128, 128, 256, 140, 250, "stagger"), point(128, 256, 256, 140, 1, "stagger")};
+  all.push_back(relation("prefill_of_one", "a prefill of one token reads and writes the rows that a decode step does",
+                         both, prefill_of_one));
+  all.push_back(
+      relation("one_group_later", "the page before, one group later, is the page of now", both, one_group_later));
+  return all;
+}
+
+DSV4_REGISTER_OP(PlanDecode);
+
+}  // namespace
+}  // namespace dsv4

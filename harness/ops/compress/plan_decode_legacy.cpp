@@ -1,0 +1,92 @@
+/// plan_decode_legacy (V2): the decode plan over a ring of state rows that each request owns. Exact.
+#include "harness/case/covering.h"
+#include "harness/op/op.h"
+#include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_contracts.h"
+#include "harness/ops/compress/plan_rows.h"
+
+namespace dsv4 {
+namespace {
+
+Params point(std::int64_t ratio, std::int64_t batch, std::int64_t len, const char* spread) {
+  return Params().set("ratio", ratio).set("batch", batch).set("len", len).set("spread", spread);
+}
+
+class PlanDecodeLegacy final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo = [] {
+      OpInfo info{.name = "plan_decode_legacy",
+                  .family = "compress",
+                  .summary = "plan of a decode step over a ring of rows that each request owns",
+                  .upstream = "CompressorDecodePlan.generate_legacy",
+                  .abis = {"plan_decode_legacy/1"},
+                  .params = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry")},
+                  .host_note = "everything is shown on a CPU"};
+      for (ParamSpec& spec : decode_batch_params()) info.params.push_back(std::move(spec));
+      return info;
+    }();
+    return kInfo;
+  }
+
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_batch(p); }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) return {point(4, 9, 1, "stagger"), point(128, 5, 126, "stagger")};
+    std::vector<Params> all;
+    if (tier == Tier::kQuick) {
+      all = pairwise({axis("ratio", {4, 128}), axis("batch", {1, 9, 33, 255, 256, 257, 1024}),
+                      axis("len", {1, 4, 60, 124, 251, 380}), words("spread", {"same", "stagger", "random"})});
+      return all;
+    }
+    for (const std::int64_t len : {65535, 65536, 131072, (1 << 20) - 3, 1 << 20}) {
+      all.push_back(point(4, 2, len, "random"));
+      all.push_back(point(128, 1, len, "same"));
+    }
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Batch batch = make_batch(c.params, c.seed);
+    return {"plan_decode_legacy",
+            "",
+            {},
+            {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens)),
+             scalar("compress_ratio", c.params.integer("ratio"))}};
+  }
+
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    const Batch batch = batch_of(call);
+    const std::int64_t ratio = integer_of(call, "compress_ratio");
+    return observe_decode_plan(batch, ratio, pool_size(batch.size()) * (ratio == 4 ? 8 : 128),
+                               returned_tensor(result, 0));
+  }
+
+  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
+    return {.bytes = static_cast<double>(call.tensor("seq_lens").numel()) * (8 + 8 + 16), .flops = 0};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override {
+    ContractList list(only({point(4, 5, 21, "stagger")}));
+    list.wrong_form("req_pool_indices", DType::kI32);
+    list.wrong_form("seq_lens", DType::kI32);
+    list.strided("req_pool_indices");
+    list.strided("seq_lens");
+    list.misplaced("req_pool_indices", Place::kHost);
+    list.misplaced("seq_lens", Place::kHost);
+    list.add("lens_count", "one length per request", "seq_lens", [](Call& call) {
+      call.arg("seq_lens").tensor() = numbers({1, 2, 3, 4});
+    });
+    list.integer("compress_ratio", "ratio_8", 8, "a ratio that is neither 4 nor 128 is refused");
+    list.edge("no_requests", "no requests: an empty plan, or a clean refusal", [](Call& call) {
+      call.arg("req_pool_indices").tensor() = numbers({});
+      call.arg("seq_lens").tensor() = numbers({});
+    });
+    return list.take();
+  }
+};
+
+DSV4_REGISTER_OP(PlanDecodeLegacy);
+
+}  // namespace
+}  // namespace dsv4

@@ -1,0 +1,163 @@
+/// plan_prefill_legacy (V2): the prefill plan over a ring of state rows that each request owns. Lengths lie on the host
+/// only, so the order of tokens is promised; page fields that nobody reads are masked all the same.
+#include <fmt/format.h>
+
+#include "harness/case/covering.h"
+#include "harness/op/op.h"
+#include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_contracts.h"
+#include "harness/ops/compress/plan_rows.h"
+
+namespace dsv4 {
+namespace {
+
+Params point(std::int64_t ratio, int graph, std::int64_t batch, std::int64_t len, const char* spread,
+             std::int64_t extend, const char* mix) {
+  return Params()
+      .set("ratio", ratio)
+      .set("graph", std::int64_t{graph})
+      .set("batch", batch)
+      .set("len", len)
+      .set("spread", spread)
+      .set("extend", extend)
+      .set("mix", mix);
+}
+
+class PlanPrefillLegacy final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo = [] {
+      OpInfo info{
+          .name = "plan_prefill_legacy",
+          .family = "compress",
+          .summary = "plan of a prefill batch over a ring of rows that each request owns",
+          .upstream = "CompressorPrefillPlan.generate_legacy",
+          .abis = {"plan_prefill_legacy/1"},
+          .params = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
+                     ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
+          .host_note = "everything is shown on a CPU"};
+      for (ParamSpec& spec : prefill_batch_params()) info.params.push_back(std::move(spec));
+      return info;
+    }();
+    return kInfo;
+  }
+
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
+    if (p.is("mix", "some_empty")) return "lengths on the host must bring at least one token a request";
+    const std::int64_t most = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
+    if (most > kMostPlanTokens) return fmt::format("a plan numbers at most {} tokens", kMostPlanTokens);
+    return reject_batch(p);
+  }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) {
+      return {point(4, 0, 5, 21, "stagger", 6, "mixed"), point(128, 1, 5, 250, "stagger", 140, "last_differs")};
+    }
+    std::vector<Params> all;
+    if (tier == Tier::kQuick) {
+      const auto valid = [this](const Params& p) { return !reject(p); };
+      all = pairwise({integers("ratio", {4, 128}), integers("graph", {0, 1}), integers("batch", {9}),
+                      integers("len", {1, 4, 12, 60, 124, 252, 508}), words("spread", {"same", "stagger", "random"}),
+                      integers("extend", {1, 2, 4, 5, 8, 9, 33, 127, 128, 129, 300}),
+                      words("mix", {"uniform", "last_differs", "mixed"})},
+                     valid);
+      for (const std::int64_t batch : {1, 32, 33, 1024, 1025}) {
+        all.push_back(point(4, 0, batch, 9, "stagger", 9, "mixed"));
+        all.push_back(point(128, 1, batch, 130, "random", 6, "uniform"));
+      }
+      return all;
+    }
+    for (const std::int64_t ratio : {4, 128}) {
+      all.push_back(point(ratio, 0, 1, 65534, "same", 65534, "uniform"));
+      all.push_back(point(ratio, 1, 1, 65535, "same", 65535, "uniform"));
+      all.push_back(point(ratio, 0, 1, 1 << 20, "same", 8192, "uniform"));
+      all.push_back(point(ratio, 0, 1000, 1000, "random", 60, "mixed"));
+    }
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Batch batch = make_batch(c.params, c.seed);
+    const HostTensor pin = HostTensor::make(DType::kU8, {kPinBytes * batch.tokens()});
+    return {"plan_prefill_legacy",
+            "",
+            {},
+            {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens), Place::kHost),
+             in("extend_lens", numbers(batch.extend_lens), Place::kHost), workspace("pin_buffer", pin, Place::kHost),
+             scalar("num_q_tokens", batch.tokens()), scalar("compress_ratio", c.params.integer("ratio")),
+             scalar("use_cuda_graph", c.params.flag("graph"))}};
+  }
+
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    const Batch batch = batch_of(call);
+    const std::int64_t ratio = integer_of(call, "compress_ratio");
+    const bool padded = std::get<bool>(call.arg("use_cuda_graph").value);
+    return observe_prefill_plan({.batch = batch,
+                                 .ratio = ratio,
+                                 .state_rows = pool_size(batch.size()) * (ratio == 4 ? 8 : 128),
+                                 .plan_rows = padded ? integer_of(call, "num_q_tokens") : -1,
+                                 .in_token_order = true},
+                                returned_tensor(result, 0), returned_tensor(result, 1));
+  }
+
+  [[nodiscard]] bool trivial_by_design(const Case& c) const override {
+    return c.params.integer("batch") * c.params.integer("extend") < 2;
+  }
+
+  [[nodiscard]] Cost cost(const Case& c, const Call& call) const override {
+    const Batch batch = batch_of(call);
+    const auto tokens = static_cast<double>(batch.tokens());
+    return {.bytes =
+                24.0 * static_cast<double>(batch.size()) + tokens / static_cast<double>(c.params.integer("ratio")) * 16,
+            .flops = 0};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override;
+};
+
+std::vector<Scenario> PlanPrefillLegacy::scenarios() const {
+  ContractList list(only({point(4, 0, 5, 21, "stagger", 6, "mixed")}));
+  list.wrong_form("req_pool_indices", DType::kI32);
+  list.wrong_form("seq_lens", DType::kI32);
+  list.wrong_form("extend_lens", DType::kI32);
+  list.wrong_form("pin_buffer", DType::kI32);
+  list.strided("req_pool_indices");
+  list.strided("seq_lens");
+  list.misplaced("req_pool_indices", Place::kHost);
+  list.misplaced("seq_lens", Place::kDevice);
+  list.misplaced("extend_lens", Place::kDevice);
+  list.misplaced("pin_buffer", Place::kDevice);
+  list.integer("compress_ratio", "ratio_8", 8, "a ratio that is neither 4 nor 128 is refused");
+  list.integer("num_q_tokens", "rows_below_batch", 4, "fewer rows than requests are refused");
+  list.add("rows_65536", "a token that 16 bits cannot number is refused", "num_q_tokens", [](Call& call) {
+    call.arg("num_q_tokens").value = kMostPlanTokens + 1;
+    call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {kPinBytes * (kMostPlanTokens + 1)});
+  });
+  list.add("pin_small", "scratch a byte too small is refused", "pin_buffer", [](Call& call) {
+    HostTensor& pin = call.arg("pin_buffer").tensor();
+    pin = HostTensor::make(DType::kU8, {pin.numel() - 1});
+  });
+  const auto change = [&](const char* name, const char* meaning, std::size_t index, std::int64_t value) {
+    list.add(name, meaning, "extend_lens",
+             [index, value](Call& call) { call.arg("extend_lens").tensor().at<std::int64_t>(index) = value; });
+  };
+  change("extend_zero", "a request of no tokens is refused", 1, 0);
+  change("extend_negative", "a negative count of tokens is refused", 1, -1);
+  change("extend_beyond_length", "more new tokens than the request is long are refused", 2, 1000);
+  list.add("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
+    call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") + 1;
+    HostTensor& pin = call.arg("pin_buffer").tensor();
+    pin = HostTensor::make(DType::kU8, {pin.numel() + kPinBytes});
+  });
+  list.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [](Call& call) {
+    for (const char* name : {"req_pool_indices", "seq_lens", "extend_lens"}) call.arg(name).tensor() = numbers({});
+    call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {0});
+    call.arg("num_q_tokens").value = std::int64_t{0};
+  });
+  return list.take();
+}
+
+DSV4_REGISTER_OP(PlanPrefillLegacy);
+
+}  // namespace
+}  // namespace dsv4
