@@ -96,10 +96,11 @@ ElementDifference describe(const Output& got, const Output& want, std::int64_t i
           format_element(want.value.dtype, want.value.element(i)), o.error, o.bound};
 }
 
-/// Larger is worse; an undefined distance (NaN against a number) is the worst of all.
-double badness(const Outcome& o) {
-  if (std::isnan(o.error)) return std::numeric_limits<double>::infinity();
-  return o.bound > 0 ? o.error / o.bound : o.error;
+/// Larger is worse; an undefined distance (NaN against a number) is the worst of all, and so is any distance under a
+/// bound of zero: measured in bounds it is infinite.
+double badness(Tolerance::Kind kind, const Outcome& o) {
+  if (kind != Tolerance::Kind::kBound && !std::isnan(o.error)) return o.error;
+  return o.bound > 0 && !std::isnan(o.error) ? o.error / o.bound : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace
@@ -161,8 +162,8 @@ OutputReport compare_output(const Output& got, const Output& want, const Toleran
     if (!o.violation) continue;
     ++r.violations;
     if (!r.first) r.first = describe(got, want, i, o);
-    if (badness(o) > worst) {
-      worst = badness(o);
+    if (const double bad = badness(tolerance.kind, o); bad > worst) {
+      worst = bad;
       r.worst = describe(got, want, i, o);
     }
   }

@@ -107,7 +107,10 @@ std::string format_element(DType dtype, const void* bits) {
 
 std::optional<std::int64_t> order_key(DType dtype, const void* bits) {
   if (!is_floating(dtype)) {
-    return dtype == DType::kI64 ? load<std::int64_t>(bits) : static_cast<std::int64_t>(value_of(dtype, bits));
+    if (dtype == DType::kI64) return load<std::int64_t>(bits);
+    // Half of them lie beyond any signed number: shifted down by 2^63, which keeps order and distances.
+    if (dtype == DType::kU64) return static_cast<std::int64_t>(load<std::uint64_t>(bits) ^ (std::uint64_t{1} << 63));
+    return static_cast<std::int64_t>(value_of(dtype, bits));
   }
   if (std::isnan(value_of(dtype, bits))) return std::nullopt;
   const auto raw = static_cast<std::int64_t>(bits_of(dtype, bits));
