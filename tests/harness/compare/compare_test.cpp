@@ -1,0 +1,227 @@
+#include "harness/compare/compare.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace dsv4 {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+HostTensor f32(const std::vector<float>& values) { return HostTensor::of(DType::kF32, values); }
+HostTensor f64(const std::vector<double>& values) { return HostTensor::of(DType::kF64, values); }
+
+OutputReport compare(const std::vector<float>& got, const std::vector<float>& want, const Tolerance& t,
+                     double scale = 1.0) {
+  return compare_output({"out", f32(got)}, {"out", f32(want)}, t, scale);
+}
+
+Tolerance within(const std::vector<double>& bound) { return Tolerance::within(f64(bound), "test"); }
+Tolerance between(const std::vector<float>& low, const std::vector<float>& high) {
+  return Tolerance::between(f32(low), f32(high), "test");
+}
+
+/// One pair of values under one tolerance.
+struct Row {
+  const char* what;
+  float got, want;
+  bool exact, exact_nan, bound, bound_zero, bound_infinite, interval;  // does it pass?
+};
+
+// Under `bound` the element may be off by 0.5; the interval is the single point `want`.
+//                                       exact  nan    0.5    0      inf    interval
+const Row kRows[] = {
+    {"equal", 1.5f, 1.5f, true, true, true, true, true, true},
+    {"off by half", 2.0f, 1.5f, false, false, true, false, true, false},
+    {"off by more", 2.5f, 1.5f, false, false, false, false, true, false},
+    {"tiny against zero", 4e-6f, 0.0f, false, false, true, false, true, false},
+    {"zero against tiny", 0.0f, 4e-6f, false, false, true, false, true, false},
+    {"denormal against zero", 1e-45f, 0, false, false, true, false, true, false},
+    {"-0 against +0", -0.0f, 0.0f, false, false, true, true, true, false},
+    {"+0 against -0", 0.0f, -0.0f, false, false, true, true, true, false},
+    {"NaN against 1", kNan, 1.0f, false, false, false, false, false, false},
+    {"NaN against 0", kNan, 0.0f, false, false, false, false, false, false},
+    {"1 against NaN", 1.0f, kNan, false, false, false, false, false, false},
+    {"0 against NaN", 0.0f, kNan, false, false, false, false, false, false},
+    {"same NaN", kNan, kNan, true, true, true, true, true, true},
+    {"NaN of other sign", -kNan, kNan, false, true, true, true, true, false},
+    {"NaN against inf", kNan, kInf, false, false, false, false, false, false},
+    {"inf against NaN", kInf, kNan, false, false, false, false, false, false},
+    {"inf against inf", kInf, kInf, true, true, true, true, true, true},
+    {"-inf against inf", -kInf, kInf, false, false, false, false, true, false},
+    {"inf against -inf", kInf, -kInf, false, false, false, false, true, false},
+    {"1 against inf", 1.0f, kInf, false, false, false, false, true, false},
+    {"inf against 1", kInf, 1.0f, false, false, false, false, true, false},
+    {"-inf against 1", -kInf, 1.0f, false, false, false, false, true, false},
+    {"largest against inf", 3.4028235e38f, kInf, false, false, false, false, true, false},
+};
+
+TEST(Compare, EveryKindOnEveryPairOfSpecialValues) {
+  for (const Row& row : kRows) {
+    // In the middle of right elements: neither the first nor the last element is special to the loop.
+    const auto passes = [&](const Tolerance& t) {
+      const OutputReport r = compare({1, row.got, 2}, {1, row.want, 2}, t);
+      EXPECT_EQ(r.compared, 3);
+      EXPECT_LE(r.violations, 1) << row.what;
+      EXPECT_EQ(r.first.has_value(), r.violations == 1) << row.what;
+      EXPECT_TRUE(!r.first || r.first->at == Shape{1}) << row.what;
+      return r.violations == 0;
+    };
+    EXPECT_EQ(passes(Tolerance::exact("")), row.exact) << row.what;
+    EXPECT_EQ(passes(Tolerance::exact_nan("")), row.exact_nan) << row.what;
+    EXPECT_EQ(passes(within({0.5, 0.5, 0.5})), row.bound) << row.what;
+    EXPECT_EQ(passes(within({0, 0, 0})), row.bound_zero) << row.what;
+    EXPECT_EQ(passes(within({kInf, kInf, kInf})), row.bound_infinite) << row.what;
+    EXPECT_EQ(passes(between({1, row.want, 2}, {1, row.want, 2})), row.interval) << row.what;
+    EXPECT_FALSE(passes(within({0.5, -1.0, 0.5})) && row.got != row.want && !std::isnan(row.want)) << row.what;
+    EXPECT_FALSE(passes(within({0.5, std::nan(""), 0.5})) && row.got != row.want && !std::isnan(row.want)) << row.what;
+  }
+}
+
+TEST(Compare, BoundIsInclusiveAndScaled) {
+  const Tolerance t = within({0.25});
+  EXPECT_EQ(compare({1.25f}, {1.0f}, t).violations, 0);
+  EXPECT_EQ(compare({std::nextafter(1.25f, 2.0f)}, {1.0f}, t).violations, 1);
+  EXPECT_EQ(compare({1.5f}, {1.0f}, t, 2.0).violations, 0);
+  EXPECT_EQ(compare({std::nextafter(1.5f, 2.0f)}, {1.0f}, t, 2.0).violations, 1);
+  EXPECT_DOUBLE_EQ(compare({1.125f}, {1.0f}, t).tightness, 0.5);
+  EXPECT_DOUBLE_EQ(compare({1.125f}, {1.0f}, t, 2.0).tightness, 0.25);
+  // Scaling is for bounds alone.
+  EXPECT_EQ(compare({1.5f}, {1.0f}, Tolerance::exact(""), 2.0).violations, 1);
+}
+
+TEST(Compare, TightnessLooksAtFiniteBoundsOnly) {
+  const OutputReport r = compare({1.5f, 5.0f, 2.0f, kInf}, {1.0f, 1.0f, 2.0f, kInf}, within({1.0, kInf, 0.0, 1.0}));
+  EXPECT_EQ(r.violations, 0);
+  EXPECT_DOUBLE_EQ(r.tightness, 0.5);
+}
+
+TEST(Compare, IntervalCountsCertifiedAlternatives) {
+  const Tolerance t = between({1, 1, -0.0f, 3}, {2, 2, 0.0f, 3});
+  const OutputReport r = compare({1, 2, -0.0f, 3}, {1, 1, 0.0f, 3}, t);
+  EXPECT_EQ(r.violations, 0);
+  EXPECT_EQ(r.certified, 2);
+  EXPECT_EQ(r.different, 2);
+  EXPECT_EQ(compare({1, std::nextafter(2.0f, 3.0f), 0, 3}, {1, 1, 0, 3}, t).violations, 1);
+  EXPECT_EQ(compare({1, std::nextafter(1.0f, 0.0f), 0, 3}, {1, 1, 0, 3}, t).violations, 1);
+  // What the other side has is no excuse for leaving the interval, and an interval without a value allows nothing.
+  EXPECT_EQ(compare({9, 1, 0, 3}, {9, 1, 0, 3}, t).violations, 1);
+  EXPECT_EQ(compare({1}, {1}, between({2}, {1})).violations, 1);
+}
+
+TEST(Compare, IntervalWithNanEndsTakesTheEndsThemselves) {
+  EXPECT_EQ(compare({kNan}, {kNan}, between({kNan}, {kNan})).violations, 0);
+  EXPECT_EQ(compare({1.0f}, {1.0f}, between({kNan}, {kNan})).violations, 1);
+  EXPECT_EQ(compare({-kNan}, {kNan}, between({kNan}, {kNan})).violations, 1);
+  const OutputReport r = compare({kNan}, {1.0f}, between({1.0f}, {kNan}));
+  EXPECT_EQ(r.violations, 0);
+  EXPECT_EQ(r.certified, 1);
+  EXPECT_EQ(compare({0.5f}, {1.0f}, between({0.5f}, {kNan})).violations, 0);
+  EXPECT_EQ(compare({0.75f}, {1.0f}, between({0.5f}, {kNan})).violations, 1);
+  EXPECT_EQ(compare({kNan}, {1.0f}, between({-kInf}, {kInf})).violations, 1);
+}
+
+TEST(Compare, FirstAndWorstViolation) {
+  HostTensor got = HostTensor::strided(DType::kF32, {2, 3}, {5, 1}, 1);
+  HostTensor want = HostTensor::make(DType::kF32, {2, 3});
+  got.at<float>(0, 2) = 0.25f;
+  got.at<float>(1, 1) = 4.0f;
+  got.at<float>(1, 2) = 3.0f;
+  const OutputReport r = compare_output({"out", got}, {"out", want}, Tolerance::exact(""));
+  EXPECT_EQ(r.violations, 3);
+  EXPECT_EQ(r.different, 3);
+  ASSERT_TRUE(r.first && r.worst);
+  EXPECT_EQ(r.first->at, (Shape{0, 2}));
+  EXPECT_EQ(r.first->got, "0.25 (0x3e800000)");
+  EXPECT_EQ(r.first->want, "0 (0x00000000)");
+  EXPECT_EQ(r.worst->at, (Shape{1, 1}));
+  EXPECT_EQ(r.worst->error, 4.0);
+  got.at<float>(1, 2) = kNan;
+  EXPECT_EQ(compare_output({"out", got}, {"out", want}, Tolerance::exact("")).worst->at, (Shape{1, 2}));
+}
+
+TEST(Compare, WorstIsMeasuredInBounds) {
+  const OutputReport r = compare({2, 103, 0}, {1, 100, 0}, within({0.25, 2, 0}));
+  EXPECT_EQ(r.violations, 2);
+  EXPECT_EQ(r.worst->at, (Shape{0}));
+}
+
+TEST(Compare, AViolationWhereNothingIsAllowedIsWorseThanAnyOther) {
+  const OutputReport r = compare({1.5f, 1e-9f}, {1, 0}, within({0.25, 0}));
+  EXPECT_EQ(r.violations, 2);
+  EXPECT_EQ(r.worst->at, (Shape{1}));
+}
+
+TEST(Compare, EmptyAndSingle) {
+  const OutputReport empty = compare({}, {}, Tolerance::exact(""));
+  EXPECT_EQ(empty.compared, 0);
+  EXPECT_EQ(empty.violations, 0);
+  EXPECT_FALSE(empty.trivial);
+  EXPECT_EQ(compare({}, {}, within({})).violations, 0);
+  const OutputReport one = compare({3}, {3}, Tolerance::exact(""));
+  EXPECT_EQ(one.compared, 1);
+  EXPECT_TRUE(one.trivial);
+  EXPECT_FALSE(compare({3, 4}, {3, 4}, Tolerance::exact("")).trivial);
+  EXPECT_TRUE(compare({3, 3}, {3, 4}, Tolerance::exact("")).trivial);
+}
+
+TEST(Compare, FormsThatDifferAreAViolationWithNothingCompared) {
+  const auto expect_mismatch = [](const HostTensor& got, const HostTensor& want, const Tolerance& t, const char* text) {
+    const OutputReport r = compare_output({"out", got}, {"out", want}, t);
+    EXPECT_EQ(r.compared, 0);
+    EXPECT_EQ(r.violations, 1);
+    EXPECT_TRUE(r.first.has_value());
+    EXPECT_THAT(r.reason, HasSubstr(text));
+  };
+  const Tolerance exact = Tolerance::exact("");
+  expect_mismatch(f32({1, 2}), f32({1, 2, 3}), exact, "got f32[2], want f32[3]");
+  expect_mismatch(f32({}), f32({1}), exact, "got f32[0], want f32[1]");
+  expect_mismatch(HostTensor::make(DType::kF32, {2, 3}), HostTensor::make(DType::kF32, {6}), exact, "f32[2, 3]");
+  expect_mismatch(f32({1}), f64({1}), exact, "got f32[1], want f64[1]");
+  expect_mismatch(HostTensor::make(DType::kI8, {4}), HostTensor::make(DType::kU8, {4}), exact, "got i8[4], want u8[4]");
+  expect_mismatch(HostTensor::make(DType::kBF16, {4}), HostTensor::make(DType::kF16, {4}), exact, "bf16[4]");
+  expect_mismatch(f32({1, 2}), f32({1, 2}), within({1}), "the bound is f64[1], the output f32[2]");
+  expect_mismatch(f32({1, 2}), f32({1, 2}), between({1}, {1, 2}), "the interval is f32[1] to f32[2]");
+  expect_mismatch(f32({1}), f32({1}), Tolerance::between(f64({1}), f64({1}), ""), "the interval is f64[1]");
+}
+
+TEST(Compare, StridesDoNotMatter) {
+  HostTensor gappy = HostTensor::strided(DType::kF32, {2, 2}, {7, 2}, 3);
+  const HostTensor dense = HostTensor::make(DType::kF32, {2, 2});
+  for (auto& byte : gappy.storage) byte = 0xff;
+  for (std::int64_t i = 0; i < 4; ++i) std::memset(gappy.element(i), 0, 4);
+  EXPECT_EQ(compare_output({"out", gappy}, {"out", dense}, Tolerance::exact("")).violations, 0);
+  EXPECT_EQ(compare_output({"out", dense}, {"out", gappy}, Tolerance::exact("")).violations, 0);
+}
+
+TEST(Compare, IntegersAreExactAtAnySize) {
+  // 2^53 + 1 has no double: a comparison by value would pass.
+  const auto big = HostTensor::of(DType::kI64, std::vector<std::int64_t>{(1LL << 53) + 1});
+  const auto near = HostTensor::of(DType::kI64, std::vector<std::int64_t>{1LL << 53});
+  EXPECT_EQ(compare_output({"out", big}, {"out", near}, Tolerance::exact("")).violations, 1);
+  EXPECT_EQ(compare_output({"out", big}, {"out", near}, Tolerance::exact_nan("")).violations, 1);
+  EXPECT_EQ(compare_output({"out", big}, {"out", near}, Tolerance::between(near, near, "")).violations, 1);
+}
+
+TEST(Compare, SmallFloatFormats) {
+  const auto e4m3 = [](std::uint8_t code) { return HostTensor::of(DType::kE4M3, std::vector<std::uint8_t>{code}); };
+  const auto violations = [&](std::uint8_t got, std::uint8_t want, const Tolerance& t) {
+    return compare_output({"out", e4m3(got)}, {"out", e4m3(want)}, t).violations;
+  };
+  EXPECT_EQ(violations(0x7f, 0xff, Tolerance::exact("")), 1);
+  EXPECT_EQ(violations(0x7f, 0xff, Tolerance::exact_nan("")), 0);
+  EXPECT_EQ(violations(0x7f, 0x7e, Tolerance::exact_nan("")), 1);
+  // 0x81 and 0x01 are the denormals on both sides of zero.
+  const Tolerance about_zero = Tolerance::between(e4m3(0x81), e4m3(0x01), "");
+  for (const int code : {0x81, 0x80, 0x00, 0x01}) EXPECT_EQ(violations(code, 0x00, about_zero), 0) << code;
+  for (const int code : {0x82, 0x02, 0x7f, 0xff}) EXPECT_EQ(violations(code, 0x00, about_zero), 1) << code;
+}
+
+}  // namespace
+}  // namespace dsv4
