@@ -75,14 +75,17 @@ class SetBuilder:
             print(f"absent  {record['op']}: {record['reason']}", flush=True)
         if not modules:
             raise Mistake("None of the ops could be mapped, so there is nothing to build.")
-        if self.output.is_dir() and any(self.output.iterdir()) and not (self.output / "manifest.json").is_file():
+        keys_file = self.output / KEYS
+        # The key file is written first and kept up with every module, so that an interrupted build goes on where it was.
+        ours = (self.output / "manifest.json").is_file() or keys_file.is_file()
+        if self.output.is_dir() and any(self.output.iterdir()) and not ours:
             raise Mistake(f"{self.output} is not empty and is not a kernel set: name another folder with -o.")
         self.output.mkdir(parents=True, exist_ok=True)
         if self.host:
             self.compiler.prepare(self.work.parent / "executor")
         (self.work / "wrappers").mkdir(parents=True, exist_ok=True)
-        keys_file = self.output / KEYS
         old_keys = json.loads(keys_file.read_text()) if keys_file.is_file() else {}
+        write_whole(keys_file, json.dumps(old_keys, indent=1))
         common_key = self.compiler.key()
 
         records, keys, ops, failed, pending = {}, {}, [], 0, {}
@@ -109,6 +112,7 @@ class SetBuilder:
                 print(f"[{done:2}/{len(pending)}] {module.name}.so  {state}", flush=True)
                 file = f"{module.name}.so"
                 keys[file] = key
+                write_whole(keys_file, json.dumps(old_keys | keys, indent=1))
                 records[file] = {
                     "sha256": digest_of_file(self.output / file),
                     "source": f"{self.source.name_in_package}/{module.source}",
@@ -123,7 +127,7 @@ class SetBuilder:
                 ops.append({"op": e.op, "params": module.params, "module": f"{module.name}.so",
                             "function": e.function, "abi": e.abi, "arity": e.arity})  # fmt: skip
         self.write_manifest(dict(sorted(records.items())), ops, absent)
-        keys_file.write_text(json.dumps(keys, indent=1))
+        write_whole(keys_file, json.dumps(keys, indent=1))
         for stale in self.output.glob("*.so"):
             if stale.name not in records:
                 stale.unlink()
@@ -159,9 +163,14 @@ class SetBuilder:
             provenance["revision"] = revision
         manifest = {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,
                     "modules": modules, "ops": ops, "absent": absent}  # fmt: skip
-        partial = self.output / "manifest.json.part"
-        partial.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-        partial.rename(self.output / "manifest.json")
+        write_whole(self.output / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old one or the new one, never a part."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text)
+    partial.rename(path)
 
 
 def digest_of_file(path: Path) -> str:
