@@ -52,8 +52,9 @@ HostTensor angle_table(const std::string& kind, std::int64_t positions, std::uin
         c = turn == 0 ? 1.0f : (turn == 2 ? -1.0f : 0.0f);
         s = turn == 1 ? 1.0f : (turn == 3 ? -1.0f : 0.0f);
       } else if (kind == "wild") {
-        c = random.wide(-20, 3);
-        s = random.wide(-20, 3);
+        // Below 1/2, so that no product of a finite element overflows: there the ways to contract disagree wildly.
+        c = random.wide(-20, -2);
+        s = random.wide(-20, -2);
       } else if (p != 0) {
         const float t = random.wide(-12, 6);
         c = (1.0f - t * t) / (1.0f + t * t);
@@ -141,7 +142,7 @@ class FusedRope final : public Op {
                    ParamSpec::choice("layout", kLayouts, "how heads lie in memory"),
                    ParamSpec::choice("index", {"i32", "i64"}, "type of the positions"),
                    ParamSpec::choice("inverse", {"0", "1"}, "rotate back"),
-                   ParamSpec::integer("table", 1, 1 << 20, "positions in the angle table", {1, 2, 300, 65537}),
+                   ParamSpec::integer("table", 1, 1 << 17, "positions in the angle table", {1, 2, 300, 65537}),
                    ParamSpec::choice("angles", kTables, "unit circle, quarter turns, or any numbers"),
                    ParamSpec::choice("at", kPlaces, "which positions the tokens have"),
                    ParamSpec::choice("fill", kFills, "distribution of the elements")},
@@ -168,9 +169,9 @@ class FusedRope final : public Op {
                                axis("fill", kFills)};
     };
     if (tier == Tier::kQuick) return pairwise(axes({1, 2, 3, 4, 5, 7, 8, 9}, {1, 3, 8}, {1, 2, 300}));
-    std::vector<Params> all = pairwise(axes({33, 127, 512}, {1, 7, 64}, {300, 65537}));
-    all.push_back(point(4096, 64, 0, "tail", "i64", 1, 65537, "circle", "random", "gauss"));
-    all.push_back(point(8, 128, 1, "packed", "i32", 0, 1 << 20, "circle", "last", "gauss"));
+    std::vector<Params> all = pairwise(axes({33, 127, 257}, {1, 7, 33}, {300, 4099}));
+    all.push_back(point(512, 64, 0, "tail", "i64", 1, 65537, "circle", "random", "gauss"));
+    all.push_back(point(8, 128, 1, "packed", "i32", 0, 65537, "circle", "last", "gauss"));
     return all;
   }
 
