@@ -9,14 +9,20 @@ endif()
 add_library(dsv4_simt STATIC ${simt_sources})
 target_link_libraries(dsv4_simt PUBLIC dsv4_flags dsv4_cuda_headers tvm_ffi::headers dsv4_boost_context
                       ${CMAKE_DL_LIBS} Threads::Threads)
-target_compile_options(dsv4_simt PRIVATE ${DSV4_MODULE_FLAGS})
+# As the GPU does: integers wrap, and any type may be read through any pointer. (The UBSan build wants to see overflows.)
+set(simt_flags -fno-strict-aliasing)
+if(NOT DSV4_SANITIZE)
+  list(APPEND simt_flags -fwrapv)
+endif()
+target_compile_options(dsv4_simt PRIVATE ${DSV4_MODULE_FLAGS} ${simt_flags})
+# Its arithmetic switches rounding modes, which the compiler must not move operations across.
+set_source_files_properties("${PROJECT_SOURCE_DIR}/kernels/simt/math.cpp" PROPERTIES COMPILE_OPTIONS -frounding-math)
 set(module_map "${PROJECT_SOURCE_DIR}/kernels/simt/module.map")
 
 foreach(source IN LISTS DSV4_KERNEL_SOURCES)
   cmake_path(GET source STEM op)
   set_source_files_properties("${source}" PROPERTIES LANGUAGE CXX)
-  # CUDA code moves data through vector types of other element types; nvcc lets it, and so must the host compiler.
-  dsv4_add_module_library(host "${source}" FLAGS -fno-strict-aliasing -x c++ -include kernels/simt/prelude.h)
+  dsv4_add_module_library(host "${source}" FLAGS ${simt_flags} -x c++ -include kernels/simt/prelude.h)
   target_link_libraries(host_${op} PRIVATE dsv4_simt)
   # "#pragma unroll" speaks to nvcc alone.
   target_compile_options(host_${op} PRIVATE -Wno-unknown-pragmas)
