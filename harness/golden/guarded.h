@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <exception>
+#include <new>
 
+#include "harness/core/error.h"
 #include "harness/run/result.h"
 #include "harness/set/memory.h"
 
@@ -23,6 +26,14 @@ void guarded(CaseResult& result, Steps&& steps) {
   } catch (const DeviceLost& e) {
     result.verdict = Verdict::kError;
     result.reason = fmt::format("the GPU context is dead: {}", e.what());
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;  // this process may be of no more use
+  } catch (const std::exception& e) {
+    // An op reads outputs as it promises them; what throws there is a kernel that returned something else.
+    result.verdict = Verdict::kError;
+    result.reason = fmt::format("the outputs are not in the form that the op promises: {}", e.what());
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }

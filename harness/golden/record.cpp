@@ -19,6 +19,7 @@ void judge_by_reference(const Case& c, const Observed& got, Caller& reference, c
       return;
     }
     want = find_op(c.op)->observe(c, got.call, other);
+    want.findings.insert(want.findings.begin(), other.findings.begin(), other.findings.end());
     if (!want.findings.empty()) {
       result.verdict = Verdict::kError;
       result.reason = fmt::format("the reference itself breaks '{}': {}", want.findings.front().check,

@@ -234,7 +234,9 @@ void verify(const Case& c, const GoldenEntry& entry, Caller& subject, Caller& re
   }
   judge_by_reference(c, got, reference, known, options, result);
   // Without a usable answer of both sides there is nothing more to compare.
-  if (result.verdict == Verdict::kError || got.result.refusal) return;
+  const bool readable =
+      std::ranges::find(got.observation.findings, "unreadable", &Finding::check) == got.observation.findings.end();
+  if (result.verdict == Verdict::kError || got.result.refusal || !readable) return;
   const Tolerances tolerances = op.tolerances(c, got.call, got.result, got.observation, reference);
   join(compare_all_to_golden(entry, got.observation, tolerances), fault, options, result);
 }
