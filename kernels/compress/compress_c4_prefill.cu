@@ -109,7 +109,6 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
              TensorView plan_w) {
   ArgumentCheck check("compress_c4_prefill");
   Size tokens("tokens"), entries("entries"), writes("rows to keep");
-  const C4Tensors t = check_c4_tensors(check, kv_buffer, kv_input, kv_output, ape, tokens, entries);
   constexpr auto kEntryBytes = static_cast<std::int64_t>(sizeof(layout::CompressPlan));
   constexpr auto kWriteBytes = static_cast<std::int64_t>(sizeof(layout::WritePlan));
   check.tensor("plan_c", plan_c)
@@ -124,6 +123,7 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
       .on_cuda()
       .contiguous()
       .aligned(kWriteBytes);
+  const C4Tensors t = check_c4_tensors(check, kv_buffer, kv_input, kv_output, ape, tokens, entries);
   check.require(writes.value() <= tokens.value(), "plan_w",
                 "keeps " + std::to_string(writes.value()) + " rows of a batch of " + std::to_string(tokens.value()));
   check.require(entries.value() <= 0x7FFFFFFF, "plan_c", "more than 2^31 - 1 rows");

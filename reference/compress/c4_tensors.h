@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "reference/common/view.h"
@@ -33,10 +34,10 @@ struct C4Tensors {
   }
 };
 
-/// Throws ValueError or names the argument at fault unless the shapes fit each other; `entries` rows are expected in
-/// kv_output.
+/// Throws ValueError naming the argument at fault unless the shapes fit each other. kv_output
+/// has `entries` rows, or one a token of kv_input.
 inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
-                            TensorView ape, std::int64_t entries) {
+                            TensorView ape, std::optional<std::int64_t> entries) {
   const C4Tensors t{op, View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
                     View<const float, 2>(op, "kv_input", kv_input).expect_contiguous(),
                     View<float, 2>(op, "kv_output", kv_output).expect_contiguous(),
@@ -44,7 +45,7 @@ inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_
   t.ape.expect_size(0, 8);
   t.state.expect_size(1, kGroup).expect_size(2, 4 * t.head_dim());
   t.input.expect_size(1, 4 * t.head_dim());
-  t.output.expect_size(0, entries).expect_size(1, t.head_dim());
+  t.output.expect_size(0, entries.value_or(t.input.size(0))).expect_size(1, t.head_dim());
   return t;
 }
 

@@ -30,8 +30,11 @@ Window window_at(const C4Tensors& t, const DecodePlan& plan, std::int64_t d, con
   return window;
 }
 
-/// Refuses a plan that points outside of the tensors.
+/// Refuses a plan of another batch, and one that points outside of the tensors.
 void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
+  if (static_cast<std::int64_t>(plan_d.size()) != t.input.size(0)) {
+    refuse(kOp, "plan_d", std::to_string(plan_d.size()) + " rows for " + std::to_string(t.input.size(0)) + " tokens");
+  }
   for (std::size_t b = 0; b < plan_d.size(); ++b) {
     t.check_row("plan_d", plan_d[b].write_loc, static_cast<std::int64_t>(b));
     if (!completes(plan_d[b])) continue;
@@ -44,8 +47,7 @@ void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
 /// length is a multiple of 4; ape: f32[8, H]; plan_d: u8[B, 16]. Throws ValueError naming the argument.
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
   const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
-  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, kv_output, ape, static_cast<std::int64_t>(plans.size()));
-  t.input.expect_size(0, static_cast<std::int64_t>(plans.size()));
+  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, kv_output, ape, std::nullopt);
   check_plan(t, plans);
 
   for (std::size_t b = 0; b < plans.size(); ++b) {
@@ -65,8 +67,7 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
 /// correct output may be from this reference's, 0 in rows that are not written. Changes nothing else.
 void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_d) {
   const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
-  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, static_cast<std::int64_t>(plans.size()));
-  t.input.expect_size(0, static_cast<std::int64_t>(plans.size()));
+  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, std::nullopt);
   check_plan(t, plans);
   for (std::size_t b = 0; b < plans.size(); ++b) {
     // A request reads no new row but its own.

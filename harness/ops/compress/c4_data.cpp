@@ -1,0 +1,122 @@
+#include "harness/ops/compress/c4_data.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "harness/core/error.h"
+#include "harness/generate/random.h"
+
+namespace dsv4 {
+
+const char* const kC4BoundReason =
+    "float softmax over eight entries: rounding of the biased scores, fast exponential (2 + 1.173 |x| ulp, weighted), "
+    "eight "
+    "products, division of 2 ulp; computed per element beside the value";
+
+const std::vector<std::string>& c4_fills() {
+  static const std::vector<std::string> kFills{"gauss", "equal", "steps", "large", "cleared", "wide", "nan"};
+  return kFills;
+}
+
+Params c4_compile(const Params& p) { return Params().set("head_dim", p.integer("head_dim")).set("dtype", "f32"); }
+
+C4Tokens::C4Tokens(const Params& p, std::uint64_t seed)
+    : fill_(p.text("fill")), head_dim_(p.integer("head_dim")), seed_(seed) {}
+
+HostTensor C4Tokens::ape() const {
+  HostTensor t = HostTensor::make(DType::kF32, {8, head_dim_});
+  Random random(seed_, "ape");
+  fill_floats(t, [&]() -> double {
+    if (fill_ == "equal") return 0;
+    if (fill_ == "steps") return 16.0 * static_cast<double>(random.between(-1, 1));
+    return 0.5 * random.gauss();
+  });
+  return t;
+}
+
+void C4Tokens::fill_row(float* row, std::int64_t request_id, std::int64_t position) const {
+  Random random(seed_, fmt::format("row {} {}", request_id, position));
+  // The last token of a group is never reset: an entry whose scores are all minus infinity has no mean.
+  const bool cleared = fill_ == "cleared" && position % 4 != 3 && random.chance(3);
+  const bool integers = fill_ == "equal" || fill_ == "steps";
+  for (std::int64_t k = 0; k < 4 * head_dim_; ++k) {
+    const bool score = k >= 2 * head_dim_;
+    float value = 0;
+    if (cleared) {
+      value = score ? -std::numeric_limits<float>::infinity() : 0.0f;
+    } else if (!score) {
+      value = integers          ? static_cast<float>(random.between(-8, 8))
+              : fill_ == "wide" ? random.wide(-40, 40)
+                                : random.gauss();
+    } else if (fill_ == "equal") {
+      value = 1.0f;
+    } else if (fill_ == "steps") {
+      value = 16.0f * static_cast<float>(random.between(-6, 6));
+    } else {
+      value = random.gauss() * (fill_ == "large" ? 3000.0f : 1.0f);
+    }
+    if (fill_ == "nan" && random.chance(64)) value = std::numeric_limits<float>::quiet_NaN();
+    row[k] = value;
+  }
+}
+
+HostTensor C4Tokens::input(const Batch& batch) const {
+  HostTensor t = HostTensor::make(DType::kF32, {batch.tokens(), 4 * head_dim_});
+  const auto tokens = tokens_of(batch);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    fill_row(&t.at<float>(i, 0), batch.request_ids[static_cast<std::size_t>(tokens[i].request)], tokens[i].position);
+  }
+  return t;
+}
+
+HostTensor C4Tokens::unwritten_state(std::int64_t rows) const {
+  HostTensor t = HostTensor::make(DType::kF32, {rows / 4, 4, 4 * head_dim_});
+  // A NaN with a payload of its own: a row that should not have been read shows in every sum, a moved one in its bits.
+  for (std::int64_t i = 0; i < t.numel(); ++i) {
+    const std::uint32_t bits = 0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u;
+    std::memcpy(t.data<std::uint32_t>() + i, &bits, sizeof bits);
+  }
+  return t;
+}
+
+void C4Tokens::put_live(HostTensor& state, const std::vector<std::int64_t>& request_ids,
+                        const std::vector<std::int64_t>& lengths, const RowOf& row) const {
+  for (std::size_t b = 0; b < lengths.size(); ++b) {
+    for (std::int64_t p = first_live(lengths[b], 4); p < lengths[b]; ++p) {
+      fill_row(state.data<float>() + row(request_ids[b], p) * 4 * head_dim_, request_ids[b], p);
+    }
+  }
+}
+
+HostTensor gather_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows, std::int64_t width) {
+  HostTensor out = HostTensor::make(DType::kF32, {std::ssize(rows), width});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(&out.at<float>(i, 0), tensor.data<float>() + rows[i] * width,
+                sizeof(float) * static_cast<std::size_t>(width));
+  }
+  return out;
+}
+
+std::vector<std::uint8_t> footprint_of_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows,
+                                            std::int64_t width) {
+  std::vector<std::uint8_t> footprint(tensor.storage.size(), 0);
+  const auto bytes = static_cast<std::ptrdiff_t>(sizeof(float)) * width;
+  for (const std::int64_t row : rows) std::fill_n(footprint.begin() + row * bytes, bytes, std::uint8_t{1});
+  return footprint;
+}
+
+HostTensor bound_of(const Call& call, Caller& reference) {
+  Call bound = call;
+  bound.aux = "bound";
+  bound.arg("kv_buffer").role = Role::kIn;
+  bound.arg("kv_buffer").footprint.clear();
+  bound.arg("kv_output") = out("kv_output", HostTensor::make(DType::kF32, call.tensor("kv_output").shape));
+  const CallResult result = reference.call(bound);
+  if (result.refusal) throw Error("the reference gives no bound: " + *result.refusal);
+  return result.tensor("kv_output");
+}
+
+}  // namespace dsv4

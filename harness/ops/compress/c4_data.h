@@ -1,0 +1,63 @@
+/// Tensors of the C4 compression: rows of tokens, bias, state, and what a call wrote. Shared by its two ops.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "harness/op/op.h"
+#include "harness/ops/compress/plan_model.h"
+
+namespace dsv4 {
+
+/// Names of the data a case can be filled with:
+///   gauss    kv, scores and bias roughly normal, full mantissas
+///   equal    equal scores, kv small integers: means are exact
+///   steps    scores and bias in steps of 16, kv small integers: one entry takes all, or equal ones share
+///   large    scores of some thousands, both signs
+///   cleared  some rows reset (kv 0, score minus infinity), as a pool resets them
+///   wide     kv of all magnitudes, so that a sum in the wrong precision shows
+///   nan      NaN in some columns of kv or scores
+const std::vector<std::string>& c4_fills();
+
+/// The tokens of a case: the row of a token follows from the case, the request id and the position alone.
+class C4Tokens {
+ public:
+  C4Tokens(const Params& p, std::uint64_t seed);
+
+  [[nodiscard]] std::int64_t head_dim() const { return head_dim_; }
+  /// f32 [8, H].
+  [[nodiscard]] HostTensor ape() const;
+  /// f32 [tokens, 4H]: rows of a batch, in ragged order.
+  [[nodiscard]] HostTensor input(const Batch& batch) const;
+  /// f32 [rows / 4, 4, 4H]: NaN everywhere.
+  [[nodiscard]] HostTensor unwritten_state(std::int64_t rows) const;
+  /// Puts the live rows of the requests' first `lengths[b]` tokens into a state.
+  void put_live(HostTensor& state, const std::vector<std::int64_t>& request_ids,
+                const std::vector<std::int64_t>& lengths, const RowOf& row) const;
+
+ private:
+  void fill_row(float* row, std::int64_t request_id, std::int64_t position) const;
+
+  std::string fill_;
+  std::int64_t head_dim_;
+  std::uint64_t seed_;
+};
+
+/// Rows `rows` of f32 [n, ...] flattened to [n, width], as f32 [rows.size(), width].
+HostTensor gather_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows, std::int64_t width);
+
+/// Footprint of a dense f32 tensor in which only these rows of `width` elements may change.
+std::vector<std::uint8_t> footprint_of_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows,
+                                            std::int64_t width);
+
+/// The reference's bound for `call`: its kv_output, replaced by what the auxiliary function "bound" wrote.
+HostTensor bound_of(const Call& call, Caller& reference);
+
+/// Why the compression's outputs may differ from the reference by that bound.
+extern const char* const kC4BoundReason;
+
+/// The `compile` parameters that select an entry.
+Params c4_compile(const Params& p);
+
+}  // namespace dsv4

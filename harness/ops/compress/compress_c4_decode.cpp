@@ -1,0 +1,188 @@
+/// compress_c4_decode: each request's newest token is kept in the state; where it completes a group of four, its entry
+/// is computed from there.
+///
+/// Entries are judged by the error bound that the reference computes beside each value; kept rows are copies, to the
+/// bit. What is not live in the state is NaN, so that a read too many shows.
+#include <fmt/format.h>
+
+#include "harness/case/covering.h"
+#include "harness/op/op.h"
+#include "harness/ops/compress/c4_data.h"
+#include "harness/ops/compress/c4_sequences.h"
+#include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_contracts.h"
+#include "harness/ops/compress/plan_model.h"
+
+namespace dsv4 {
+namespace {
+
+using layout::DecodePlan;
+
+constexpr std::int64_t kCachePage = 256;
+
+Params point(std::int64_t head_dim, std::int64_t ring, const char* fill, std::int64_t batch, std::int64_t len,
+             const char* spread) {
+  return Params()
+      .set("head_dim", head_dim)
+      .set("ring", ring)
+      .set("fill", fill)
+      .set("batch", batch)
+      .set("len", len)
+      .set("spread", spread);
+}
+
+std::vector<DecodePlan> plan_of(const Call& call) {
+  Observation o;
+  return records_of<DecodePlan>(call.tensor("plan_d"), "plan_d", o);
+}
+
+std::vector<std::int64_t> output_rows(const Call& call) {
+  std::vector<std::int64_t> rows;
+  const auto plan = plan_of(call);
+  for (std::size_t b = 0; b < plan.size(); ++b) {
+    if (plan[b].seq_len % 4 == 0) rows.push_back(static_cast<std::int64_t>(b));
+  }
+  return rows;
+}
+
+std::vector<std::int64_t> kept_state_rows(const Call& call) {
+  std::vector<std::int64_t> rows;
+  for (const DecodePlan& d : plan_of(call)) rows.push_back(d.write_loc);
+  return rows;
+}
+
+class CompressC4Decode final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo = [] {
+      OpInfo info{.name = "compress_c4_decode",
+                  .family = "compress",
+                  .summary = "keeps each request's newest token, and compresses the group of ratio 4 that it completes",
+                  .upstream = "compress_forward, ratio 4, decode",
+                  .abis = {"compress_c4_decode/1"},
+                  .params = {ParamSpec::choice("head_dim", {"128", "512"}, "columns of an entry"),
+                             ParamSpec::choice("ring", {"8", "16"}, "state rows per cache page"),
+                             ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias")},
+                  .host_note = "the fast exponential and division of the GPU, and programmatic dependent launch"};
+      for (ParamSpec& spec : decode_batch_params()) info.params.push_back(std::move(spec));
+      return info;
+    }();
+    return kInfo;
+  }
+
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_batch(p); }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) {
+      return {point(128, 8, "gauss", 9, 1, "stagger"), point(512, 16, "gauss", 5, 253, "stagger"),
+              point(128, 16, "equal", 12, 9, "stagger")};
+    }
+    std::vector<Params> all;
+    if (tier == Tier::kQuick) {
+      all = pairwise({integers("head_dim", {128, 512}), integers("ring", {8, 16}), words("fill", c4_fills()),
+                      integers("batch", {1, 3, 4, 5, 9, 33}), integers("len", {4, 8, 16, 252, 256, 508}),
+                      words("spread", {"same", "stagger", "random"})});
+      all.push_back(point(128, 8, "gauss", 257, 1, "stagger"));
+      all.push_back(point(512, 8, "gauss", 129, 1, "stagger"));
+      return all;
+    }
+    for (const std::int64_t head_dim : {128, 512}) {
+      for (const char* fill : {"gauss", "wide"}) {
+        all.push_back(point(head_dim, 8, fill, 1024, 300, "random"));
+        all.push_back(point(head_dim, 16, fill, 512, 1 << 12, "stagger"));
+      }
+      all.push_back(point(head_dim, 16, "large", 1, 1 << 20, "same"));
+    }
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Params& p = c.params;
+    const Batch batch = make_batch(p, c.seed);
+    const C4Tokens tokens(p, c.seed);
+    const CacheMaps maps = make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(),
+                                     kCachePage, p.integer("ring"), true, c.seed);
+    const RowOf row = [&](std::int64_t id, std::int64_t position) { return maps.row(id, position); };
+    HostTensor state = tokens.unwritten_state(maps.rows());
+    std::vector<std::int64_t> before;
+    for (const std::int64_t n : batch.seq_lens) before.push_back(n - 1);
+    tokens.put_live(state, batch.request_ids, before, row);
+    const HostTensor output = HostTensor::make(DType::kF32, {batch.size(), tokens.head_dim()});
+    Call call{"compress_c4_decode",
+              "",
+              c4_compile(p),
+              {inout("kv_buffer", state), in("kv_input", tokens.input(batch)), out("kv_output", output),
+               in("ape", tokens.ape()), in("plan_d", plan_tensor(model_decode_plan(batch, 4, row)))}};
+    call.arg("kv_output").footprint = footprint_of_rows(output, output_rows(call), tokens.head_dim());
+    call.arg("kv_buffer").footprint = footprint_of_rows(state, kept_state_rows(call), 4 * tokens.head_dim());
+    return call;
+  }
+
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    const std::int64_t head_dim = call.tensor("ape").size(1);
+    return Observation()
+        .add("kv_output", gather_rows(result.tensor("kv_output"), output_rows(call), head_dim))
+        .add("kept_rows", gather_rows(result.tensor("kv_buffer"), kept_state_rows(call), 4 * head_dim));
+  }
+
+  [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
+                                      Caller& reference) const override {
+    const HostTensor bound = bound_of(call, reference);
+    return {{"kv_output", Tolerance::within(gather_rows(bound, output_rows(call), bound.size(1)), kC4BoundReason)},
+            {"kept_rows", Tolerance::exact("kept rows are copies")}};
+  }
+
+  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
+    const auto row_bytes = 16.0 * static_cast<double>(call.tensor("ape").size(1));
+    const auto entries = static_cast<double>(output_rows(call).size());
+    const auto requests = static_cast<double>(call.tensor("plan_d").size(0));
+    return {.bytes = requests * (2 * row_bytes + 16) + entries * 3.75 * row_bytes + 2 * row_bytes,
+            .flops = entries * row_bytes / 16 * 8 * 6};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override;
+};
+
+std::vector<Scenario> CompressC4Decode::scenarios() const {
+  ContractList list(only({point(128, 8, "gauss", 9, 1, "stagger")}));
+  for (const char* name : {"kv_buffer", "kv_input", "kv_output", "ape"}) {
+    list.wrong_form(name, DType::kBF16);
+    list.strided(name);
+    list.misplaced(name, Place::kHost);
+  }
+  list.wrong_form("plan_d", DType::kI8);
+  list.misplaced("plan_d", Place::kHost);
+  const auto shape = [&](const char* name, const char* meaning, const char* argument, auto change) {
+    list.add(name, meaning, argument, [argument, change](Call& call) {
+      Arg& a = call.arg(argument);
+      Shape s = a.tensor().shape;
+      change(s);
+      a.value = HostTensor::make(a.tensor().dtype, s);
+      a.footprint.clear();
+    });
+  };
+  shape("state_page_8", "state pages of eight rows are those of an older kernel", "kv_buffer",
+        [](Shape& s) { s[1] = 8; });
+  shape("state_width", "state rows of another width are refused", "kv_buffer", [](Shape& s) { s[2] += 4; });
+  shape("output_rows", "one output row per request", "kv_output", [](Shape& s) { --s[0]; });
+  shape("ape_rows", "a bias of four rows is that of one group", "ape", [](Shape& s) { s[0] = 4; });
+  shape("plan_rows", "one plan row per request", "plan_d", [](Shape& s) { --s[0]; });
+  shape("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
+        [](Shape& s) { s[1] = 8; });
+  list.edge("no_requests", "no requests: nothing to do, or a clean refusal", [](Call& call) {
+    for (const char* name : {"kv_input", "kv_output", "plan_d"}) {
+      HostTensor& t = call.arg(name).tensor();
+      t = HostTensor::make(t.dtype, {0, t.size(1)});
+    }
+    call.arg("kv_output").footprint.clear();
+    call.arg("kv_buffer").footprint.assign(call.tensor("kv_buffer").storage.size(), 0);
+  });
+  std::vector<Scenario> all = list.take();
+  for (Scenario& s : c4_decode_sequences()) all.push_back(std::move(s));
+  return all;
+}
+
+DSV4_REGISTER_OP(CompressC4Decode);
+
+}  // namespace
+}  // namespace dsv4

@@ -1,0 +1,264 @@
+/// compress_c4_prefill: the entries of ratio 4 that a prefill batch completes, and the rows that it keeps in the state.
+///
+/// Entries are judged by the error bound that the reference computes beside each value; kept rows are copies, to the
+/// bit. What is not live in the state is NaN, so that a read too many shows.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/case/covering.h"
+#include "harness/generate/random.h"
+#include "harness/op/op.h"
+#include "harness/ops/compress/c4_data.h"
+#include "harness/ops/compress/c4_sequences.h"
+#include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_contracts.h"
+#include "harness/ops/compress/plan_model.h"
+
+namespace dsv4 {
+namespace {
+
+using layout::CompressPlan;
+using layout::WritePlan;
+
+constexpr std::int64_t kCachePage = 256;
+
+Params point(std::int64_t head_dim, std::int64_t ring, const char* fill, const char* order, std::int64_t batch,
+             std::int64_t len, const char* spread, std::int64_t extend, const char* mix, std::int64_t slack) {
+  return Params()
+      .set("head_dim", head_dim)
+      .set("ring", ring)
+      .set("fill", fill)
+      .set("order", order)
+      .set("batch", batch)
+      .set("len", len)
+      .set("spread", spread)
+      .set("extend", extend)
+      .set("mix", mix)
+      .set("slack", slack);
+}
+
+/// The plan with its entries in random order and `slack` sentinels behind them, where the case says so.
+template <class Record>
+HostTensor arranged(std::vector<Record> records, const Record& sentinel, const Case& c, const char* stream) {
+  if (c.params.is("order", "shuffled")) {
+    const auto order = Random(c.seed, stream).permutation(std::ssize(records));
+    std::vector<Record> shuffled;
+    for (const std::int64_t i : order) shuffled.push_back(records[static_cast<std::size_t>(i)]);
+    records = std::move(shuffled);
+  }
+  records.insert(records.end(), static_cast<std::size_t>(c.params.integer("slack")), sentinel);
+  return plan_tensor(records);
+}
+
+/// Rows of the plan that are entries, in token order.
+template <class Record>
+std::vector<std::int64_t> entries_in_token_order(const std::vector<Record>& plan) {
+  std::vector<std::int64_t> rows;
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    if (!is_sentinel(plan[i])) rows.push_back(static_cast<std::int64_t>(i));
+  }
+  std::ranges::sort(rows, {},
+                    [&](std::int64_t i) { return std::uint32_t{plan[static_cast<std::size_t>(i)].ragged_id}; });
+  return rows;
+}
+
+std::vector<std::int64_t> kept_state_rows(const Call& call) {
+  Observation o;
+  const auto plan = records_of<WritePlan>(call.tensor("plan_w"), "plan_w", o);
+  std::vector<std::int64_t> rows;
+  for (const std::int64_t i : entries_in_token_order(plan)) rows.push_back(plan[static_cast<std::size_t>(i)].write_loc);
+  return rows;
+}
+
+std::vector<std::int64_t> output_rows(const Call& call) {
+  Observation o;
+  return entries_in_token_order(records_of<CompressPlan>(call.tensor("plan_c"), "plan_c", o));
+}
+
+class CompressC4Prefill final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo = [] {
+      OpInfo info{.name = "compress_c4_prefill",
+                  .family = "compress",
+                  .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows it keeps",
+                  .upstream = "compress_forward, ratio 4, prefill",
+                  .abis = {"compress_c4_prefill/1"},
+                  .params = {ParamSpec::choice("head_dim", {"128", "512"}, "columns of an entry"),
+                             ParamSpec::choice("ring", {"8", "16"}, "state rows per cache page"),
+                             ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias"),
+                             ParamSpec::choice("order", {"token", "shuffled"},
+                                               "order of the plans' entries: as planned on the host, or any")},
+                  .host_note = "the fast exponential and division of the GPU, and programmatic dependent launch"};
+      for (ParamSpec& spec : prefill_batch_params()) info.params.push_back(std::move(spec));
+      info.params.push_back(
+          ParamSpec::integer("slack", 0, 65535, "sentinels behind the entries of both plans", {0, 1, 5}));
+      return info;
+    }();
+    return kInfo;
+  }
+
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
+    const std::int64_t tokens = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
+    if (tokens + p.integer("slack") > kMostPlanTokens)
+      return fmt::format("a plan numbers at most {} tokens", kMostPlanTokens);
+    return reject_batch(p);
+  }
+
+  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
+    if (tier == Tier::kSmoke) {
+      return {point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0),
+              point(512, 16, "gauss", "shuffled", 4, 9, "stagger", 7, "uniform", 3),
+              point(128, 8, "equal", "shuffled", 9, 250, "stagger", 10, "uniform", 0)};
+    }
+    std::vector<Params> all;
+    const auto valid = [this](const Params& p) { return !reject(p); };
+    if (tier == Tier::kQuick) {
+      all = pairwise(
+          {integers("head_dim", {128, 512}), integers("ring", {8, 16}), words("fill", c4_fills()),
+           words("order", {"token", "shuffled"}), integers("batch", {9}), integers("len", {1, 4, 12, 252, 509}),
+           words("spread", {"stagger", "random"}), integers("extend", {1, 2, 3, 4, 5, 7, 8, 9, 33}),
+           words("mix", {"uniform", "mixed", "some_empty"}), integers("slack", {0, 5})},
+          valid);
+      for (const std::string& fill : c4_fills()) {
+        all.push_back(point(128, 8, fill.c_str(), "token", 3, 300, "stagger", 260, "mixed", 0));
+        all.push_back(point(512, 8, fill.c_str(), "shuffled", 2, 60, "stagger", 50, "uniform", 1));
+      }
+      return all;
+    }
+    for (const std::int64_t head_dim : {128, 512}) {
+      for (const char* fill : {"gauss", "steps", "wide"}) {
+        all.push_back(point(head_dim, 8, fill, "token", 1, 2048, "same", 2048, "uniform", 0));
+        all.push_back(point(head_dim, 16, fill, "shuffled", 7, 3000, "random", 300, "mixed", 100));
+        all.push_back(point(head_dim, 16, fill, "token", 64, 1000, "random", 8, "uniform", 0));
+      }
+    }
+    all.push_back(point(128, 8, "gauss", "token", 1, 65535, "same", 8192, "uniform", 0));
+    return all;
+  }
+
+  [[nodiscard]] Call make(const Case& c) const override {
+    const Params& p = c.params;
+    const Batch batch = make_batch(p, c.seed);
+    const C4Tokens tokens(p, c.seed);
+    const CacheMaps maps = make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(),
+                                     kCachePage, p.integer("ring"), true, c.seed);
+    const RowOf row = [&](std::int64_t id, std::int64_t position) { return maps.row(id, position); };
+    auto entries = model_compress_plan(batch, 4, row);
+    for (CompressPlan& e : entries) {
+      // What a planner leaves in fields that nobody reads.
+      if (!reads_page_before(e, 4)) e.read_page_0 = -1;
+      if (!reads_own_page(e, 4)) e.read_page_1 = 0;
+    }
+    const auto writes = model_write_plan(batch, 4, std::min<std::int64_t>(p.integer("ring") - 4, 4), kCachePage, row);
+    HostTensor state = tokens.unwritten_state(maps.rows());
+    std::vector<std::int64_t> prefixes;
+    for (std::int64_t b = 0; b < batch.size(); ++b) prefixes.push_back(batch.prefix(b));
+    tokens.put_live(state, batch.request_ids, prefixes, row);
+
+    HostTensor plan_w = arranged(writes, layout::kNoWrite, c, "plan_w order");
+    // A plan has no more rows than the batch: the batch is padded as its plans are.
+    HostTensor input = HostTensor::make(DType::kF32, {std::max(batch.tokens(), plan_w.size(0)), 4 * tokens.head_dim()});
+    poison(input);
+    const HostTensor rows = tokens.input(batch);
+    std::copy(rows.storage.begin(), rows.storage.end(), input.storage.begin());
+    const HostTensor plan_c = arranged(entries, layout::kNoCompress, c, "plan_c order");
+    const HostTensor output = HostTensor::make(DType::kF32, {plan_c.size(0), tokens.head_dim()});
+    Call call{"compress_c4_prefill",
+              "",
+              c4_compile(p),
+              {inout("kv_buffer", state), in("kv_input", input), out("kv_output", output), in("ape", tokens.ape()),
+               in("plan_c", plan_c), in("plan_w", plan_w)}};
+    call.arg("kv_output").footprint = footprint_of_rows(output, output_rows(call), tokens.head_dim());
+    call.arg("kv_buffer").footprint = footprint_of_rows(state, kept_state_rows(call), 4 * tokens.head_dim());
+    return call;
+  }
+
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    const std::int64_t head_dim = call.tensor("ape").size(1);
+    return Observation()
+        .add("kv_output", gather_rows(result.tensor("kv_output"), output_rows(call), head_dim))
+        .add("kept_rows", gather_rows(result.tensor("kv_buffer"), kept_state_rows(call), 4 * head_dim));
+  }
+
+  [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
+                                      Caller& reference) const override {
+    const HostTensor bound = bound_of(call, reference);
+    return {{"kv_output", Tolerance::within(gather_rows(bound, output_rows(call), bound.size(1)), kC4BoundReason)},
+            {"kept_rows", Tolerance::exact("kept rows are copies")}};
+  }
+
+  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
+    const auto row_bytes = 16.0 * static_cast<double>(call.tensor("ape").size(1));
+    const auto entries = static_cast<double>(output_rows(call).size());
+    const auto kept = static_cast<double>(kept_state_rows(call).size());
+    // An entry reads eight half rows; half of each token's row for its own entry, half for the next.
+    return {.bytes = entries * (4.25 * row_bytes + 16) + kept * (2 * row_bytes + 8) + 2 * row_bytes,
+            .flops = entries * row_bytes / 16 * 8 * 6};
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override;
+};
+
+std::vector<Scenario> CompressC4Prefill::scenarios() const {
+  ContractList list(only({point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0)}));
+  for (const char* name : {"kv_buffer", "kv_input", "kv_output", "ape"}) {
+    list.wrong_form(name, DType::kBF16);
+    list.strided(name);
+    list.misplaced(name, Place::kHost);
+  }
+  list.wrong_form("plan_c", DType::kI8);
+  list.wrong_form("plan_w", DType::kI8);
+  list.misplaced("plan_c", Place::kHost);
+  list.misplaced("plan_w", Place::kHost);
+  const auto shape = [&](const char* name, const char* meaning, const char* argument, auto change) {
+    list.add(name, meaning, argument, [argument, change](Call& call) {
+      Arg& a = call.arg(argument);
+      Shape s = a.tensor().shape;
+      change(s);
+      a.value = HostTensor::make(a.tensor().dtype, s);
+      a.footprint.clear();
+    });
+  };
+  shape("state_page_8", "state pages of eight rows are those of an older kernel", "kv_buffer",
+        [](Shape& s) { s[1] = 8; });
+  shape("state_width", "state rows of another width are refused", "kv_buffer", [](Shape& s) { s[2] += 4; });
+  shape("input_width", "input rows of another width are refused", "kv_input", [](Shape& s) { s[1] -= 4; });
+  shape("output_width", "output rows of another width are refused", "kv_output", [](Shape& s) { s[1] *= 4; });
+  shape("ape_rows", "a bias of four rows is that of one group", "ape", [](Shape& s) { s[0] = 4; });
+  shape("output_rows", "an output with a row too few is refused", "kv_output", [](Shape& s) { --s[0]; });
+  shape("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",
+        [](Shape& s) { s[1] = 8; });
+  shape("plan_w_of_16_bytes", "a compress plan in the place of the write plan is refused", "plan_w",
+        [](Shape& s) { s[1] = 16; });
+  list.add("more_rows_kept_than_tokens", "more kept rows than the batch has tokens are refused", "plan_w",
+           [](Call& call) {
+             HostTensor& plan = call.arg("plan_w").tensor();
+             const std::int64_t rows = call.tensor("kv_input").size(0) + 1;
+             plan = plan_tensor(std::vector<WritePlan>(static_cast<std::size_t>(rows), layout::kNoWrite));
+           });
+  list.edge("nothing_to_do", "plans without rows: nothing is written, or a clean refusal", [](Call& call) {
+    call.arg("plan_c").tensor() = HostTensor::make(DType::kU8, {0, 16});
+    call.arg("plan_w").tensor() = HostTensor::make(DType::kU8, {0, 8});
+    call.arg("kv_output").tensor() = HostTensor::make(DType::kF32, {0, 128});
+    call.arg("kv_output").footprint.clear();
+    HostTensor& state = call.arg("kv_buffer").tensor();
+    call.arg("kv_buffer").footprint.assign(state.storage.size(), 0);
+  });
+  list.edge("sentinels_only", "plans of nothing but sentinels write nothing", [](Call& call) {
+    call.arg("plan_c").tensor() = plan_tensor(std::vector<CompressPlan>(6, layout::kNoCompress));
+    call.arg("plan_w").tensor() = plan_tensor(std::vector<WritePlan>(6, layout::kNoWrite));
+    call.arg("kv_output").tensor() = HostTensor::make(DType::kF32, {6, 128});
+    call.arg("kv_output").footprint.assign(call.tensor("kv_output").storage.size(), 0);
+    call.arg("kv_buffer").footprint.assign(call.tensor("kv_buffer").storage.size(), 0);
+  });
+  std::vector<Scenario> all = list.take();
+  for (Scenario& s : c4_prefill_sequences()) all.push_back(std::move(s));
+  return all;
+}
+
+DSV4_REGISTER_OP(CompressC4Prefill);
+
+}  // namespace
+}  // namespace dsv4
