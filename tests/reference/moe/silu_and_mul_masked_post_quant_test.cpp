@@ -1,0 +1,329 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "harness/core/bits.h"
+#include "harness/generate/random.h"
+#include "tests/reference/common/module.h"
+
+namespace dsv4::testing {
+namespace {
+
+using ::testing::HasSubstr;
+constexpr const char* kOp = "silu_and_mul_masked_post_quant";
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+/// The arguments of a call, plain columns (gates, then ups), everything poisoned that a call may leave alone.
+struct Silu {
+  HostTensor input, output, scale, counts;
+  std::string variant;
+  std::int64_t topk = 8;
+  bool transposed = false;
+  double limit = 10.0;
+
+  Silu(std::string name, std::int64_t experts, std::int64_t tokens, std::int64_t dim, bool transpose = false)
+      : input(HostTensor::make(DType::kBF16, {experts, tokens, 2 * dim})),
+        output(HostTensor::make(DType::kE4M3, {experts, tokens, dim})),
+        scale(transpose ? HostTensor::make(DType::kI32, {experts, dim / 512, tokens})
+                        : HostTensor::make(DType::kF32, {experts, tokens, dim / 128})),
+        counts(HostTensor::make(DType::kI32, {experts})),
+        variant(std::move(name)),
+        transposed(transpose) {
+    poison(output, 1);
+    poison(scale, 1);
+    for (std::int64_t e = 0; e < experts; ++e) counts.at<std::int32_t>(e) = static_cast<std::int32_t>(tokens);
+  }
+
+  void set(std::int64_t j, float gate, float up) { set_row(0, 0, j, gate, up); }
+  void set_row(std::int64_t e, std::int64_t t, std::int64_t j, float gate, float up) {
+    input.at<std::uint16_t>(e, t, j) = bf16_from_float(gate);
+    input.at<std::uint16_t>(e, t, input.size(2) / 2 + j) = bf16_from_float(up);
+  }
+  void call() { call_reference(kOp, "run_" + variant, {&input, &output, &scale, &counts, topk, transposed, limit}); }
+  [[nodiscard]] int code(std::int64_t j) const { return output.at<std::uint8_t>(0, 0, j); }
+  [[nodiscard]] float scale_of(std::int64_t g) const { return scale.at<float>(0, 0, g); }
+};
+
+TEST(SiluReference, ZeroGroupsHaveTheFloorsScale) {
+  Silu bytes("ue8m0", 1, 1, 256);
+  bytes.call();
+  EXPECT_EQ(bytes.scale_of(0), std::ldexp(1.0f, 85 - 127));
+  EXPECT_EQ(bytes.code(0), 0x00);
+  Silu floats("float", 1, 1, 256);
+  floats.call();
+  EXPECT_NEAR(floats.scale_of(1), 2.2321430e-13, 1e-19);
+}
+
+TEST(SiluReference, KnownAnswers) {
+  Silu s("ue8m0", 1, 1, 256);
+  s.set(0, 64.0f, 7.0f);   // 448: scale 1
+  s.set(1, 20.0f, -2.0f);  // -40 (silu(20) = 20 - 4e-8)
+  s.set(2, 1.0f, 1.0f);    // 0.7310586 -> 0.75
+  s.set(3, -1.0f, 16.0f);  // -4.3030 -> -4.5
+  s.set(4, -0.0f, 3.0f);   // -0
+  s.call();
+  EXPECT_EQ(s.scale_of(0), 1.0f);
+  EXPECT_EQ(s.code(0), 0x7e);
+  EXPECT_EQ(s.code(1), 0xe2);
+  EXPECT_EQ(s.code(2), 0x34);
+  EXPECT_EQ(s.code(3), 0xc9);
+  EXPECT_EQ(s.code(4), 0x80);
+  EXPECT_EQ(s.scale_of(1), std::ldexp(1.0f, -42));  // the second group is zero
+}
+
+TEST(SiluReference, FloatScalesMapTheGreatestTo448) {
+  Silu s("float", 1, 1, 256);
+  s.set(0, 20.0f, 5.0f);
+  s.set(1, 20.0f, -2.5f);
+  s.call();
+  EXPECT_EQ(s.scale_of(0), 100.0f / 448.0f);
+  EXPECT_EQ(s.code(0), 0x7e);
+  EXPECT_EQ(s.code(1), 0xf6);
+}
+
+TEST(SiluReference, ClampsInBfloat16GateFromAboveOnly) {
+  for (const double limit : {10.0, 7.03}) {
+    Silu s("float_clamp", 1, 1, 256);
+    s.limit = limit;
+    const float rounded = float_from_bf16(bf16_from_float(static_cast<float>(limit)));
+    const double silu = rounded / (1.0 + std::exp(-static_cast<double>(rounded)));
+    s.set(0, 100.0f, 100.0f);  // the greatest: both at the limit
+    s.set(1, -100.0f, 100.0f);
+    s.set(2, std::nanf(""), std::nanf(""));  // gate = limit, up = -limit
+    s.set(3, 5.0f, -100.0f);
+    s.call();
+    EXPECT_FLOAT_EQ(s.scale_of(0), static_cast<float>(silu * rounded / 448.0));
+    EXPECT_EQ(s.code(0), 0x7e);
+    EXPECT_EQ(s.code(1), 0x80);
+    EXPECT_EQ(s.code(2), 0xfe);
+    EXPECT_LT(double_from_e4m3(static_cast<std::uint8_t>(s.code(3))), -200.0 * 5.0 / limit);
+  }
+}
+
+TEST(SiluReference, ANegativeLimitMakesEveryUpTheLimit) {
+  Silu s("float_clamp", 1, 1, 256);
+  s.limit = -1.0;
+  for (int j = 0; j < 128; ++j) s.set(j, -1.0f, static_cast<float>(j - 60));
+  s.call();
+  for (int j = 0; j < 128; ++j) EXPECT_EQ(s.code(j), 0x7e);  // -0.269 * -1
+}
+
+TEST(SiluReference, SpecialValuesWithoutClamp) {
+  Silu s("ue8m0", 1, 1, 256);
+  s.set(0, std::nanf(""), 1.0f);
+  s.set(1, 1.0f, std::nanf(""));
+  s.set(2, -kInf, 1.0f);   // silu(-inf) = NaN
+  s.set(3, 64.0f, 7.0f);   // the scale comes from the others
+  s.set(4, -88.0f, 1.0f);  // silu underflows to -0
+  s.call();
+  for (int j = 0; j < 4; ++j) EXPECT_EQ(s.code(j), 0x7e);
+  EXPECT_EQ(s.code(4), 0x80);
+  EXPECT_EQ(s.scale_of(0), 1.0f);
+  for (const char* variant : {"ue8m0", "float"}) {
+    Silu inf(variant, 1, 1, 256);
+    inf.set(0, kInf, -1.0f);
+    inf.set(1, 1.0f, kInf);
+    inf.set(2, 3.0f, 3.0f);
+    inf.set(3, 3.0f, -3.0f);
+    inf.call();
+    EXPECT_EQ(inf.scale_of(0), kInf);
+    EXPECT_EQ(inf.code(0), 0x7e);
+    EXPECT_EQ(inf.code(1), 0x7e);
+    EXPECT_EQ(inf.code(2), 0x00);
+    EXPECT_EQ(inf.code(3), 0x80);
+  }
+}
+
+TEST(SiluReference, SwizzledColumnsAlternateInChunksOfEight) {
+  Silu plain("ue8m0", 1, 1, 256), swizzled("ue8m0_swizzle", 1, 1, 256);
+  Random random(1, "input");
+  for (int j = 0; j < 256; ++j) {
+    const float gate = random.gauss(), up = random.gauss();
+    plain.set(j, gate, up);
+    swizzled.input.at<std::uint16_t>(0, 0, 16 * (j / 8) + j % 8) = bf16_from_float(gate);
+    swizzled.input.at<std::uint16_t>(0, 0, 16 * (j / 8) + 8 + j % 8) = bf16_from_float(up);
+  }
+  plain.call();
+  swizzled.call();
+  EXPECT_EQ(plain.output.storage, swizzled.output.storage);
+  EXPECT_EQ(plain.scale.storage, swizzled.scale.storage);
+}
+
+TEST(SiluReference, TransposedScalesHaveTokensInnermost) {
+  constexpr std::int64_t kExperts = 2, kTokens = 3, kDim = 1024;
+  Silu s("ue8m0", kExperts, kTokens, kDim, true);
+  for (int e = 0; e < kExperts; ++e) {
+    for (int t = 0; t < kTokens; ++t) {
+      for (int g = 0; g < 8; ++g) s.set_row(e, t, 128 * g, 64.0f, std::ldexp(7.0f, 20 * e + 8 * t + g));
+    }
+  }
+  s.call();
+  for (int e = 0; e < kExperts; ++e) {
+    for (int t = 0; t < kTokens; ++t) {
+      for (int g = 0; g < 8; ++g) {
+        EXPECT_EQ(s.scale.storage[e * 8 * kTokens + (g / 4) * 4 * kTokens + 4 * t + g % 4], 127 + 20 * e + 8 * t + g);
+      }
+    }
+  }
+}
+
+/// Rows of [experts][tokens] that a call wrote.
+std::set<std::pair<int, int>> written(Silu& s) {
+  const auto before = s.output.storage;
+  fill_floats(s.input, [] { return 1.0f; });
+  s.call();
+  std::set<std::pair<int, int>> rows;
+  const std::int64_t dim = s.output.size(2);
+  for (int e = 0; e < s.output.size(0); ++e) {
+    for (int t = 0; t < s.output.size(1); ++t) {
+      for (std::int64_t j = 0; j < dim; ++j) {
+        const std::size_t at = static_cast<std::size_t>((e * s.output.size(1) + t) * dim + j);
+        if (s.output.storage[at] != before[at]) rows.insert({e, t});
+      }
+    }
+  }
+  return rows;
+}
+
+TEST(SiluReference, ProcessesRowsBelowTheCountsUpToTheBudget) {
+  using Rows = std::set<std::pair<int, int>>;
+  Silu s("ue8m0", 3, 4, 256);
+  s.counts = HostTensor::of<std::int32_t>(DType::kI32, {2, 0, 3});
+  EXPECT_EQ(written(s), (Rows{{0, 0}, {0, 1}, {2, 0}, {2, 1}, {2, 2}}));
+  Silu surplus("ue8m0", 3, 4, 256);
+  surplus.counts = HostTensor::of<std::int32_t>(DType::kI32, {3, 0, 4});
+  surplus.topk = 1;
+  EXPECT_EQ(written(surplus), (Rows{{0, 0}, {0, 1}, {0, 2}, {2, 0}}));
+  Silu none("ue8m0", 3, 4, 256);
+  none.topk = 0;
+  EXPECT_TRUE(written(none).empty());
+}
+
+/// The kernels' arithmetic as plain float code: `exponential` stands for whatever the hardware's is.
+template <class Exponential>
+float fast_silu_and_mul(float g, float u, Exponential exponential) {
+  return g * (1.0f / (1.0f + exponential(-g))) * u;
+}
+
+/// How many codes and scales of a float implementation lie outside the certified intervals, and how many are open.
+struct Judged {
+  int outside = 0;
+  int open = 0;
+};
+
+template <class Compute>
+Judged judge(bool powers, std::uint64_t seed, Compute compute) {
+  constexpr std::int64_t kTokens = 200, kDim = 256;
+  Silu s(powers ? "ue8m0" : "float", 1, kTokens, kDim);
+  Random random(seed, "input");
+  for (int t = 0; t < kTokens; ++t) {
+    for (int j = 0; j < kDim; ++j) s.set_row(0, t, j, 6.0f * random.gauss(), random.gauss());
+  }
+  HostTensor code = s.output;
+  for (int t = 0; t < kTokens; ++t) {
+    for (int g = 0; g < kDim / 128; ++g) {
+      std::vector<float> v;
+      float greatest = 1e-10f;
+      for (int j = 128 * g; j < 128 * (g + 1); ++j) {
+        v.push_back(compute(float_from_bf16(s.input.at<std::uint16_t>(0, t, j)),
+                            float_from_bf16(s.input.at<std::uint16_t>(0, t, kDim + j))));
+        greatest = std::max(greatest, std::fabs(v.back()));
+      }
+      float scale = greatest * 0x1.24924ap-9f;
+      if (powers)
+        scale = std::ldexp(1.0f, static_cast<int>(std::ceil(std::log2(static_cast<double>(greatest) / 448.0))));
+      s.scale.at<float>(0, t, g) = scale;
+      for (int j = 0; j < 128; ++j) code.at<std::uint8_t>(0, t, 128 * g + j) = e4m3_from_double(v[j] * (1.0f / scale));
+    }
+  }
+  HostTensor code_low = s.output, code_high = s.output, scale_low = s.scale, scale_high = s.scale;
+  call_reference(kOp, "interval_" + s.variant,
+                 {&s.input, &s.scale, &code_low, &code_high, &scale_low, &scale_high, &s.counts, s.topk, false, 0.0});
+  Judged judged;
+  const auto count = [&](const HostTensor& got, const HostTensor& low, const HostTensor& high) {
+    for (std::int64_t i = 0; i < got.numel(); ++i) {
+      const auto at = [i](const HostTensor& t) { return *order_key(t.dtype, t.element(i)); };
+      judged.outside += at(got) < at(low) || at(got) > at(high) ? 1 : 0;
+      judged.open += at(low) != at(high) ? 1 : 0;
+    }
+  };
+  count(code, code_low, code_high);
+  if (powers) count(s.scale, scale_low, scale_high);
+  if (!powers) {
+    const Judged codes_only = judged;
+    count(s.scale, scale_low, scale_high);
+    judged.open = codes_only.open;  // a float scale is always open by a few units in the last place
+  }
+  return judged;
+}
+
+TEST(SiluInterval, AdmitsFloatArithmeticOfTheStatedAccuracy) {
+  // Errors of 2 units in the last place of the exponential, either way, stand for the hardware's approximation.
+  for (const float error : {-0x1p-22f, 0.0f, 0x1p-22f}) {
+    for (const bool powers : {false, true}) {
+      const Judged judged = judge(powers, 5, [&](float g, float u) {
+        return fast_silu_and_mul(g, u, [&](float x) { return std::exp(x) * (1.0f + error); });
+      });
+      EXPECT_EQ(judged.outside, 0);
+      EXPECT_LE(judged.open, 20);  // of 51200
+    }
+  }
+}
+
+TEST(SiluInterval, RejectsTheUsualMistakes) {
+  const auto exact = [](float x) { return std::exp(x); };
+  const auto to_bf16 = [](float x) { return float_from_bf16(bf16_from_float(x)); };
+  for (const bool powers : {false, true}) {
+    // silu rounded to bfloat16 before the product; the product rounded to bfloat16; sigmoid off by 2^-12.
+    EXPECT_GE(
+        judge(powers, 6, [&](float g, float u) { return to_bf16(fast_silu_and_mul(g, 1.0f, exact)) * u; }).outside,
+        100);
+    EXPECT_GE(judge(powers, 6, [&](float g, float u) { return to_bf16(fast_silu_and_mul(g, u, exact)); }).outside, 100);
+    EXPECT_GE(
+        judge(powers, 6, [&](float g, float u) { return fast_silu_and_mul(g, u, exact) * (1.0f + 0x1p-12f); }).outside,
+        10);
+    EXPECT_GE(judge(powers, 6, [&](float g, float u) { return std::max(g, 0.0f) * u; }).outside, 1000);
+  }
+}
+
+TEST(SiluInterval, AdmitsZeroWhereFastMathFlushes) {
+  Silu s("ue8m0", 1, 1, 256);
+  s.set(0, -88.0f, std::ldexp(1.0f, 120));  // silu is -5e-37: times 2^120 it is no small number
+  s.set(1, 0x1p-130f, std::ldexp(1.0f, 126));
+  s.set(2, 64.0f, 7.0f);
+  s.call();
+  HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
+  s.scale.at<float>(0, 0, 0) = 1.0f;
+  call_reference(kOp, "interval_ue8m0",
+                 {&s.input, &s.scale, &low, &high, &scale_low, &scale_high, &s.counts, s.topk, false, 0.0});
+  EXPECT_EQ(low.at<std::uint8_t>(0, 0, 0), 0xb3);  // -0.708 without flushing
+  EXPECT_EQ(high.at<std::uint8_t>(0, 0, 0), 0x80);
+  EXPECT_EQ(low.at<std::uint8_t>(0, 0, 1), 0x00);
+  EXPECT_EQ(low.at<std::uint8_t>(0, 0, 2), high.at<std::uint8_t>(0, 0, 2));
+}
+
+TEST(SiluReference, RefusesWhatItCannotRead) {
+  const auto message = [](auto change) {
+    Silu s("ue8m0", 3, 4, 512, true);
+    change(s);
+    return refusal(kOp, "run_" + s.variant, {&s.input, &s.output, &s.scale, &s.counts, s.topk, s.transposed, s.limit});
+  };
+  EXPECT_THAT(message([](Silu& s) { s.variant = "float"; }), HasSubstr("'transposed'"));
+  EXPECT_THAT(message([](Silu& s) { s.counts.at<std::int32_t>(1) = -1; }),
+              HasSubstr("'masked_m': expected counts in [0, 4]"));
+  EXPECT_THAT(message([](Silu& s) {
+                s.scale = HostTensor::make(DType::kF32, {3, 4, 4});
+              }),
+              HasSubstr("'output_scale': expected int32, got float32"));
+  EXPECT_THAT(message([](Silu& s) { s.output = HostTensor::make(DType::kE4M3, {3, 4, 256}); }), HasSubstr("'output'"));
+  EXPECT_THAT(message([](Silu& s) { s = Silu("ue8m0", 33, 1, 256); }),
+              HasSubstr("'masked_m': expected at most 32 experts"));
+  EXPECT_THAT(message([](Silu& s) { s = Silu("ue8m0", 1, 1, 384); }),
+              HasSubstr("'output': expected a multiple of 256"));
+}
+
+}  // namespace
+}  // namespace dsv4::testing
