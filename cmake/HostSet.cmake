@@ -5,8 +5,10 @@ if(NOT simt_sources OR NOT DSV4_KERNEL_SOURCES)
   return()
 endif()
 
-# The executor is compiled once and linked into each module; its state is per module (kernels/simt/module.map).
-add_library(dsv4_simt STATIC ${simt_sources})
+# The executor is compiled once and linked into each module; its state is per module (kernels/simt/module.map). An object
+# library: nothing refers to simt_configure, which every module exports, and an archive would leave it out.
+add_library(dsv4_simt OBJECT ${simt_sources})
+set_source_files_properties("${PROJECT_SOURCE_DIR}/kernels/simt/math.cpp" PROPERTIES COMPILE_OPTIONS -frounding-math)
 target_link_libraries(dsv4_simt PUBLIC dsv4_flags dsv4_cuda_headers tvm_ffi::headers dsv4_boost_context
                       ${CMAKE_DL_LIBS} Threads::Threads)
 # As the GPU does: integers wrap, and any type may be read through any pointer. (The UBSan build wants to see overflows.)

@@ -32,8 +32,8 @@ namespace {
 using boost::context::detail::transfer_t;
 
 constexpr unsigned kAtomicsInARow = 4096;
-/// So many atomics (a second or two) without any thread starting, ending or passing a barrier: they spin.
-constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 28;
+/// So many atomics (half a second) without any thread starting, ending or passing a barrier: they spin.
+constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
 constexpr unsigned kAtomicsOfASleep = 256;  ///< what __nanosleep counts for
 
 /// splitmix64: the schedule needs no more than a cheap, reproducible sequence.
@@ -96,7 +96,7 @@ class Scheduler {
   int barrier(Collective form, bool predicate);
   void yield(unsigned atomics);
   void after_many_atomics() { yield(atomics_in_a_row_); }
-  [[noreturn]] void fail(int code, const std::string& what);
+  [[noreturn]] void fail(int code, std::string&& what);
   bool in_kernel() const { return current_ != nullptr && current_ != &launcher_; }
   void* dynamic_shared() { return shared_.dynamic(); }
   std::uint32_t live_lanes() const { return ~warps_[executor.warp].ended; }
@@ -122,7 +122,7 @@ class Scheduler {
   void complete(Warp& warp, unsigned slot);
   void discard_fibers();
   std::string stuck() const;
-  [[noreturn]] void end_launch_with(int code, const std::string& text);
+  [[noreturn]] void end_launch_with(int code, std::string&& text);
 
   std::uint64_t random() { return mix(random_state_++); }
   bool shuffled() const { return executor.seed != 0; }
@@ -506,17 +506,20 @@ void Scheduler::leave(Exchange& exchange) {
 
 // --- failures -------------------------------------------------------------------------------------------------------
 
-void Scheduler::fail(int code, const std::string& what) {
-  end_launch_with(code, "thread " + (in_kernel() ? to_string(current_->index) : "outside of a kernel") + ": " + what);
+void Scheduler::fail(int code, std::string&& what) {
+  what.insert(0, "thread " + (in_kernel() ? to_string(current_->index) : "outside of a kernel") + ": ");
+  end_launch_with(code, std::move(what));
 }
 
-/// Records the failure and returns to the launcher. The fiber that fails is not continued.
-void Scheduler::end_launch_with(int code, const std::string& text) {
+/// Records the failure and returns to the launcher. The fiber that fails is not continued, nothing on its stack is
+/// destroyed: so the text is taken over and emptied here.
+void Scheduler::end_launch_with(int code, std::string&& text) {
   if (request_ == nullptr) {  // a device function was called by host code: there is nothing to return to
     std::fprintf(stderr, "simt: %s\n", text.c_str());
     std::abort();
   }
   set_fault(code, kernel_name(request_->kernel) + ", block " + to_string(blockIdx) + ", " + text);
+  std::string().swap(text);
   if (current_ == &launcher_) throw OutOfStacks();
   Fiber& self = *current_;
   current_ = &launcher_;
@@ -576,7 +579,7 @@ int barrier(Collective form, bool predicate) { return scheduler().barrier(form, 
 void yield() { scheduler().yield(kAtomicsOfASleep); }
 void after_many_atomics() { scheduler().after_many_atomics(); }
 std::uint32_t live_lanes() { return scheduler().live_lanes(); }
-void fail_kernel(int code, const std::string& what) { scheduler().fail(code, what); }
+void fail_kernel(int code, std::string&& what) { scheduler().fail(code, std::move(what)); }
 void* dynamic_shared_memory() { return scheduler().dynamic_shared(); }
 bool in_kernel() { return scheduler().in_kernel(); }
 

@@ -98,7 +98,7 @@ std::uint32_t undefined_word();
 std::uint32_t live_lanes();
 
 /// Ends the launch with an error: `code` is a cudaError_t, `what` is appended to kernel, block and thread.
-[[noreturn]] void fail_kernel(int code, const std::string& what);
+[[noreturn]] void fail_kernel(int code, std::string&& what);
 
 /// The block's dynamic shared memory; `T` may be an array type: `dynamic_shared<int[64]>()` is an `int (*)[64]`.
 void* dynamic_shared_memory();

@@ -47,9 +47,10 @@
 #endif
 
 // Thread-local storage is the one segment of a module that only `__shared__` variables use: it can be found and
-// filled, and every variable in it has one copy, as a block's threads all run on one OS thread.
+// filled, and every variable in it has one copy, as a block's threads all run on one OS thread. "used" keeps the
+// compiler from believing that a variable which the kernel never writes is zero.
 #undef __shared__
-#define __shared__ thread_local
+#define __shared__ __attribute__((used)) thread_local
 
 #undef __launch_bounds__
 #define __launch_bounds__(...)

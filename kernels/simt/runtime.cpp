@@ -330,9 +330,9 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 
 /// A failed `assert` in a kernel fails the launch, as on a GPU; elsewhere it ends the program, as ever.
 void __assert_fail(const char* expression, const char* file, unsigned line, const char* function) noexcept {
-  const std::string text = "assertion `" + std::string(expression) + "` failed at " + file + ":" +
-                           std::to_string(line) + (function == nullptr ? "" : std::string(", ") + function);
-  if (simt::in_kernel()) simt::fail_kernel(cudaErrorAssert, text);
+  std::string text = "assertion `" + std::string(expression) + "` failed at " + file + ":" + std::to_string(line) +
+                     (function == nullptr ? "" : std::string(", ") + function);
+  if (simt::in_kernel()) simt::fail_kernel(cudaErrorAssert, std::move(text));
   std::fprintf(stderr, "%s\n", text.c_str());
   std::abort();
 }

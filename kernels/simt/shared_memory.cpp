@@ -64,7 +64,7 @@ void fill(char* at, std::size_t bytes, std::uint32_t pattern) {
 }
 
 /// The first byte of a guard band that has changed, -1 if none has.
-std::ptrdiff_t first_change(const unsigned char* guard) {
+[[maybe_unused]] std::ptrdiff_t first_change(const unsigned char* guard) {
   // A band that equals itself shifted by one byte consists of one value.
   if (guard[0] == kGuardByte && std::memcmp(guard, guard + 1, kGuardBytes - 1) == 0) return -1;
   std::ptrdiff_t i = 0;

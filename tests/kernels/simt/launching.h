@@ -1,0 +1,48 @@
+/// Helpers for tests of the host executor. A test file is a .cu: kernels and TESTs side by side, compiled like a host
+/// module.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace simt_test {
+
+/// Launches and returns the status.
+template <typename Kernel, typename... Arguments>
+cudaError_t launch(dim3 grid, dim3 block, Kernel kernel, Arguments... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
+}
+
+template <typename Kernel, typename... Arguments>
+cudaError_t launch_with_shared(std::size_t bytes, dim3 grid, dim3 block, Kernel kernel, Arguments... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = bytes;
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
+}
+
+/// The text of the last failed launch.
+inline std::string failure() { return cudaGetErrorString(cudaGetLastError()); }
+
+/// Schedules to try: the natural one and some shuffled ones.
+inline std::vector<std::uint64_t> seeds(int count = 12) {
+  std::vector<std::uint64_t> list;
+  for (int seed = 0; seed < count; ++seed) list.push_back(static_cast<std::uint64_t>(seed));
+  return list;
+}
+
+class SimtTest : public ::testing::Test {
+ protected:
+  void TearDown() override {
+    simt::configure(0);
+    (void)cudaGetLastError();
+  }
+};
+
+}  // namespace simt_test
