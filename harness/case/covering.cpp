@@ -1,14 +1,67 @@
 #include "harness/case/covering.h"
 
+#include <cstdint>
+#include <optional>
 #include <random>
-#include <set>
-#include <tuple>
 
 namespace dsv4 {
 namespace {
 
 using Row = std::vector<std::size_t>;  // index of a value on each axis
-using Pair = std::tuple<std::size_t, std::size_t, std::size_t, std::size_t>;
+
+/// Pairs of values of two axes that no row contains yet. Values are numbered through all axes, so that a pair is a
+/// place in a square; the case table of every op is made from this at each start, and a set of tuples took most of that
+/// time.
+class OpenPairs {
+ public:
+  explicit OpenPairs(const std::vector<Axis>& axes) {
+    for (const Axis& a : axes) {
+      first_.push_back(size_);
+      axis_.insert(axis_.end(), a.values.size(), first_.size() - 1);
+      size_ += a.values.size();
+    }
+    open_.assign(size_ * size_, 0);
+    for (std::size_t u = 0; u < size_; ++u) {
+      for (std::size_t v = u + 1; v < size_; ++v) open_[u * size_ + v] = axis_[u] != axis_[v];
+    }
+  }
+
+  /// The first open pair, as a row of which only two axes are meant: those in `i` and `j`. False if there is none.
+  bool first(std::size_t& i, std::size_t& a, std::size_t& j, std::size_t& b) {
+    while (next_ < open_.size() && open_[next_] == 0) ++next_;
+    if (next_ == open_.size()) return false;
+    i = axis_[next_ / size_];
+    a = next_ / size_ - first_[i];
+    j = axis_[next_ % size_];
+    b = next_ % size_ - first_[j];
+    return true;
+  }
+
+  /// Gives up the first open pair.
+  void drop() { open_[next_] = 0; }
+
+  [[nodiscard]] std::size_t gain(const Row& row) const {
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::uint8_t* line = &open_[(first_[i] + row[i]) * size_];
+      for (std::size_t j = i + 1; j < row.size(); ++j) n += line[first_[j] + row[j]];
+    }
+    return n;
+  }
+
+  void cover(const Row& row) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      for (std::size_t j = i + 1; j < row.size(); ++j) open_[(first_[i] + row[i]) * size_ + first_[j] + row[j]] = 0;
+    }
+  }
+
+ private:
+  std::vector<std::size_t> first_;  // number of each axis' first value
+  std::vector<std::size_t> axis_;   // axis of each value
+  std::size_t size_ = 0;            // values of all axes
+  std::vector<std::uint8_t> open_;  // [u][v], u < v
+  std::size_t next_ = 0;            // no pair before it is open
+};
 
 Params to_params(const std::vector<Axis>& axes, const Row& row) {
   Params params;
@@ -16,18 +69,27 @@ Params to_params(const std::vector<Axis>& axes, const Row& row) {
   return params;
 }
 
-std::size_t gain(const std::set<Pair>& open, const Row& row) {
-  std::size_t n = 0;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    for (std::size_t j = i + 1; j < row.size(); ++j) n += open.count({i, row[i], j, row[j]});
+/// Every valid row, or none if the product is too large to be walked in passing.
+std::vector<Row> valid_rows(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid) {
+  constexpr std::size_t kMostRows = std::size_t{1} << 16;
+  std::size_t n = 1;
+  for (const Axis& a : axes) n = n > kMostRows ? n : n * a.values.size();
+  std::vector<Row> rows;
+  if (n > kMostRows) return rows;
+  Row row(axes.size(), 0);
+  Params params =
+      to_params(axes, row);  // kept in step with `row`: building it anew for each would take most of the time
+  for (std::size_t k = 0; k < n; ++k) {
+    if (valid(params)) rows.push_back(row);
+    for (std::size_t i = axes.size(); i > 0; --i) {
+      const Axis& axis = axes[i - 1];
+      const bool wraps = ++row[i - 1] == axis.values.size();
+      if (wraps) row[i - 1] = 0;
+      params.set(axis.name, axis.values[row[i - 1]]);
+      if (!wraps) break;
+    }
   }
-  return n;
-}
-
-void cover(std::set<Pair>& open, const Row& row) {
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    for (std::size_t j = i + 1; j < row.size(); ++j) open.erase({i, row[i], j, row[j]});
-  }
+  return rows;
 }
 
 }  // namespace
@@ -54,21 +116,15 @@ std::vector<Params> product(const std::vector<Axis>& axes, const std::function<b
 
 std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid) {
   if (axes.size() < 2) return product(axes, valid);
-  std::set<Pair> open;
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    for (std::size_t j = i + 1; j < axes.size(); ++j) {
-      for (std::size_t a = 0; a < axes[i].values.size(); ++a) {
-        for (std::size_t b = 0; b < axes[j].values.size(); ++b) open.insert({i, a, j, b});
-      }
-    }
-  }
-  // Greedy: around one open pair draw a few random completions, keep the valid one that closes most pairs. A pair that
-  // no valid completion was found for is dropped: it may not exist.
+  OpenPairs open(axes);
+  // Greedy: around one open pair draw a few random completions, keep the valid one that closes most pairs. Where none
+  // of them is valid, look among all valid rows; a pair that is in none of those does not exist.
   std::mt19937 random(
       12345);  // fixed: the rows are part of the tool's behaviour, and mt19937's sequence is standardised
   std::vector<Params> rows;
-  while (!open.empty()) {
-    const auto [i, a, j, b] = *open.begin();
+  std::optional<std::vector<Row>> all;
+  std::size_t i = 0, a = 0, j = 0, b = 0;
+  while (open.first(i, a, j, b)) {
     Row best;
     std::size_t best_gain = 0;
     for (int attempt = 0; attempt < 60; ++attempt) {
@@ -76,18 +132,27 @@ std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<
       for (std::size_t k = 0; k < axes.size(); ++k) row[k] = random() % axes[k].values.size();
       row[i] = a;
       row[j] = b;
-      if (valid && !valid(to_params(axes, row))) continue;
-      const std::size_t g = gain(open, row);
-      if (g > best_gain) {
-        best_gain = g;
-        best = row;
+      const std::size_t g = open.gain(row);
+      if (g <= best_gain || (valid && !valid(to_params(axes, row)))) continue;
+      best_gain = g;
+      best = row;
+    }
+    if (best.empty()) {
+      if (!all) all = valid_rows(axes, valid);
+      for (const Row& row : *all) {
+        if (row[i] != a || row[j] != b) continue;
+        const std::size_t g = open.gain(row);
+        if (g > best_gain) {
+          best_gain = g;
+          best = row;
+        }
       }
     }
     if (best.empty()) {
-      open.erase(open.begin());
+      open.drop();
       continue;
     }
-    cover(open, best);
+    open.cover(best);
     rows.push_back(to_params(axes, best));
   }
   return rows;

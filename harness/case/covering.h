@@ -20,7 +20,8 @@ Axis axis(std::string name, const std::vector<std::int64_t>& values);
 Axis axis(std::string name, std::vector<std::string> values);
 
 /// Rows (in axis order) that cover every pair of values that some valid row contains. Deterministic. `valid` sees
-/// complete rows.
+/// complete rows. Of a product beyond 65536 rows, a pair whose valid rows are rare (below about one in sixty) can be
+/// missed.
 std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid = {});
 
 /// The full product, first axis slowest, restricted to valid rows.
