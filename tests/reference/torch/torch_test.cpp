@@ -1,0 +1,175 @@
+/// References against LibTorch on the CPU: somebody else's truth. In one file, because its headers take a minute to
+/// compile.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "harness/core/bits.h"
+#include "harness/generate/random.h"
+#include "reference/common/number.h"
+#include "tests/reference/common/module.h"
+
+namespace dsv4::testing {
+namespace {
+
+at::ScalarType scalar_type(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return at::kFloat;
+    case DType::kBF16:
+      return at::kBFloat16;
+    case DType::kI32:
+      return at::kInt;
+    case DType::kI64:
+      return at::kLong;
+    case DType::kE4M3:
+      return at::kFloat8_e4m3fn;
+    default:
+      return at::kByte;
+  }
+}
+
+/// A tensor over `tensor`'s memory.
+at::Tensor as_torch(HostTensor& tensor) {
+  return at::from_blob(tensor.storage.data(), tensor.shape, at::TensorOptions().dtype(scalar_type(tensor.dtype)));
+}
+
+TEST(AgainstTorch, Bfloat16RoundsTheSame) {
+  Random random(1, "bf16");
+  HostTensor x = HostTensor::make(DType::kF32, {200000});
+  for (std::int64_t i = 0; i < x.numel(); ++i) x.at<std::uint32_t>(i) = random.u32();
+  const at::Tensor rounded = as_torch(x).to(at::kBFloat16);
+  const auto* bits = reinterpret_cast<const std::uint16_t*>(rounded.const_data_ptr());
+  for (std::int64_t i = 0; i < x.numel(); ++i) {
+    if (std::isnan(x.at<float>(i))) continue;  // the payload is nobody's promise
+    EXPECT_EQ(reference::to_bf16(x.at<float>(i)).bits, bits[i]) << std::hexfloat << x.at<float>(i);
+  }
+}
+
+TEST(AgainstTorch, E4m3RoundsTheSame) {
+  HostTensor x = HostTensor::make(DType::kF32, {1 << 16});
+  for (std::int64_t i = 0; i < x.numel(); ++i) x.at<std::uint32_t>(i) = static_cast<std::uint32_t>(i) << 16;
+  Random random(2, "e4m3");
+  HostTensor fine = HostTensor::make(DType::kF32, {200000});
+  fill_floats(fine, [&] { return random.wide(-12, 8); });
+  for (HostTensor* values : {&x, &fine}) {
+    const at::Tensor codes = as_torch(*values).to(at::kFloat8_e4m3fn);
+    const auto* bits = reinterpret_cast<const std::uint8_t*>(codes.const_data_ptr());
+    for (std::int64_t i = 0; i < values->numel(); ++i) {
+      const float v = values->at<float>(i);
+      // LibTorch does not saturate: from 464 on it gives NaN.
+      if (!(std::fabs(v) < 464.0f)) continue;
+      EXPECT_EQ(reference::to_e4m3(v).bits, bits[i]) << std::hexfloat << v;
+    }
+  }
+}
+
+TEST(AgainstTorch, TopKSelectsTheSameScores) {
+  for (const std::int64_t k : {512, 1024}) {
+    constexpr std::int64_t kRows = 4, kColumns = 5000;
+    HostTensor scores = HostTensor::make(DType::kF32, {kRows, kColumns});
+    Random random(3, "scores");
+    fill_floats(scores, [&] { return std::round(64.0f * random.gauss()) / 32.0f; });
+    HostTensor lengths = HostTensor::make(DType::kI32, {kRows});
+    std::fill_n(lengths.data<std::int32_t>(), kRows, kColumns);
+    HostTensor table = HostTensor::make(DType::kI32, {kRows, kColumns / 64 + 1});
+    HostTensor slots = HostTensor::make(DType::kI32, {kRows, k}), raw = slots;
+    call_reference("topk_v1", "topk_transform", {&scores, &lengths, &table, &slots, std::int64_t{64}, &raw});
+    const at::Tensor want = std::get<0>(at::topk(as_torch(scores), k, 1, /*largest=*/true, /*sorted=*/true));
+    const at::Tensor got = at::gather(as_torch(scores), 1, as_torch(raw).to(at::kLong));
+    EXPECT_TRUE(at::equal(got, want));  // the reference writes best first
+    EXPECT_EQ(std::get<0>(at::_unique(as_torch(raw)[0])).numel(), k);
+  }
+}
+
+TEST(AgainstTorch, HashTopKWeightsAreNormalisedRootsOfSoftplus) {
+  constexpr std::int64_t kTokens = 300, kExperts = 256, kChosen = 6;
+  HostTensor logits = HostTensor::make(DType::kF32, {kTokens, kExperts});
+  Random random(4, "logits");
+  fill_floats(logits, [&] { return random.chance(4) ? -60.0f * random.unit() : 5.0f * random.gauss(); });
+  HostTensor ids = HostTensor::make(DType::kI64, {kTokens}), table = HostTensor::make(DType::kI32, {50, kChosen});
+  for (std::int64_t t = 0; t < kTokens; ++t) ids.at<std::int64_t>(t) = random.below(50);
+  for (std::int64_t i = 0; i < table.numel(); ++i)
+    table.data<std::int32_t>()[i] = static_cast<std::int32_t>(random.below(kExperts));
+  HostTensor weights = HostTensor::make(DType::kF32, {kTokens, kChosen}),
+             chosen = HostTensor::make(DType::kI32, {kTokens, kChosen});
+  call_reference("hash_topk", "hash_topk", {&logits, &ids, &table, &weights, &chosen, 1.0});
+  const at::Tensor experts = at::index_select(as_torch(table), 0, as_torch(ids));
+  EXPECT_TRUE(at::equal(experts, as_torch(chosen)));
+  const at::Tensor x = at::gather(as_torch(logits).to(at::kDouble), 1, experts.to(at::kLong));
+  // softplus without LibTorch's switch to the identity above its threshold
+  const at::Tensor root = at::sqrt(at::softplus(x, 1, 1000));
+  const at::Tensor want = root / root.sum(1, /*keepdim=*/true);
+  EXPECT_TRUE(at::allclose(as_torch(weights).to(at::kDouble), want, 1e-7, 0.0));
+}
+
+TEST(AgainstTorch, RopeIsAComplexProduct) {
+  constexpr std::int64_t kTokens = 40, kHeads = 3;
+  HostTensor q = HostTensor::make(DType::kBF16, {kTokens, kHeads, 64});
+  HostTensor freqs = HostTensor::make(DType::kF32, {100, 64});
+  HostTensor positions = HostTensor::make(DType::kI64, {kTokens});
+  Random random(5, "q");
+  fill_floats(q, [&] { return random.gauss(); });
+  fill_floats(freqs, [&] { return 2.0f * random.unit() - 1.0f; });
+  for (std::int64_t t = 0; t < kTokens; ++t) positions.at<std::int64_t>(t) = random.below(100);
+  for (const bool inverse : {false, true}) {
+    const at::Tensor x = at::view_as_complex(as_torch(q).to(at::kDouble).reshape({kTokens, kHeads, 32, 2}));
+    at::Tensor angles = at::view_as_complex(as_torch(freqs).to(at::kDouble).reshape({100, 32, 2}));
+    angles = at::index_select(angles, 0, as_torch(positions)).unsqueeze(1);
+    if (inverse) angles = at::conj(angles);
+    const at::Tensor want = at::view_as_real((x * angles).resolve_conj()).reshape({kTokens, kHeads, 64});
+    HostTensor rotated = q;
+    call_reference("fused_rope", "forward", {&rotated, nullptr, &freqs, &positions, inverse});
+    // Half a bfloat16 step of the result, and what float loses where the products cancel.
+    const at::Tensor got = as_torch(rotated).to(at::kDouble);
+    EXPECT_TRUE(at::allclose(got, want, 0x1.01p-8, 0x1p-20));
+  }
+}
+
+TEST(AgainstTorch, StoredRowsAreTorchsCodes) {
+  constexpr std::int64_t kRows = 20;
+  HostTensor input = HostTensor::make(DType::kF32, {kRows, 512});
+  Random random(6, "input");
+  fill_floats(input, [&] { return random.wide(-10, 10); });
+  HostTensor cache = HostTensor::make(DType::kU8, {1, 37440}), indices = HostTensor::make(DType::kI32, {kRows});
+  for (std::int32_t t = 0; t < kRows; ++t) indices.at<std::int32_t>(t) = 3 * t;
+  call_reference("fused_store_cache", "run_flashmla_64", {&input, &cache, &indices});
+  const at::Tensor groups = as_torch(input).slice(1, 0, 448).reshape({kRows, 7, 64}).to(at::kDouble);
+  const at::Tensor exponents = at::ceil(at::log2(groups.abs().amax(2, /*keepdim=*/true) / 448.0));
+  const at::Tensor codes = (groups * at::exp2(-exponents)).to(at::kFloat).to(at::kFloat8_e4m3fn).reshape({kRows, 448});
+  const at::Tensor tail = as_torch(input).slice(1, 448, 512).to(at::kBFloat16).contiguous();
+  for (std::int64_t t = 0; t < kRows; ++t) {
+    const std::uint8_t* data = cache.storage.data() + 3 * t * 576;
+    EXPECT_EQ(std::memcmp(data, static_cast<const std::uint8_t*>(codes.const_data_ptr()) + t * 448, 448), 0);
+    EXPECT_EQ(std::memcmp(data + 448, static_cast<const std::uint8_t*>(tail.const_data_ptr()) + t * 128, 128), 0);
+    for (std::int64_t g = 0; g < 7; ++g) {
+      EXPECT_EQ(cache.storage[static_cast<std::size_t>(64 * 576 + 3 * t * 8 + g)],
+                127 + exponents[t][g].item<double>());
+    }
+  }
+}
+
+TEST(AgainstTorch, SiluAndMulGivesTorchsCodes) {
+  constexpr std::int64_t kExperts = 2, kTokens = 8, kDim = 256;
+  HostTensor input = HostTensor::make(DType::kBF16, {kExperts, kTokens, 2 * kDim});
+  Random random(7, "input");
+  fill_floats(input, [&] { return 6.0f * random.gauss(); });
+  HostTensor output = HostTensor::make(DType::kE4M3, {kExperts, kTokens, kDim});
+  HostTensor scale = HostTensor::make(DType::kF32, {kExperts, kTokens, kDim / 128});
+  HostTensor counts = HostTensor::of<std::int32_t>(DType::kI32, {kTokens, kTokens});
+  call_reference("silu_and_mul_masked_post_quant", "run_ue8m0_clamp",
+                 {&input, &output, &scale, &counts, std::int64_t{8}, false, 10.0});
+  const at::Tensor x = as_torch(input).to(at::kDouble);
+  const at::Tensor gate = x.slice(2, 0, kDim).clamp_max(10.0), up = x.slice(2, kDim, 2 * kDim).clamp(-10.0, 10.0);
+  const at::Tensor groups = (at::silu(gate) * up).reshape({kExperts, kTokens, kDim / 128, 128});
+  const at::Tensor powers = at::exp2(at::ceil(at::log2(groups.abs().amax(3, /*keepdim=*/true) / 448.0)));
+  EXPECT_TRUE(at::equal(as_torch(scale).to(at::kDouble), powers.squeeze(3)));
+  const at::Tensor codes = (groups / powers).to(at::kFloat).to(at::kFloat8_e4m3fn).reshape({kExperts, kTokens, kDim});
+  EXPECT_EQ(std::memcmp(codes.contiguous().const_data_ptr(), output.storage.data(), output.storage.size()), 0);
+}
+
+}  // namespace
+}  // namespace dsv4::testing
