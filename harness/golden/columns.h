@@ -40,9 +40,12 @@ struct Golden {
 /// Throws Error unless `e` is consistent in itself: known shapes, sizes that follow from them, digest of kept bytes.
 void check_entry(const GoldenEntry& e);
 
-/// Puts entries in order, and throws Error for what no file may hold: inconsistent or duplicate entries, entries of
-/// another op or set, control characters in provenance.
+/// Puts entries in order and NaN into one form, and throws Error for what no file may hold: inconsistent or duplicate
+/// entries, entries of another op or set, control characters in provenance.
 void normalize(Golden& golden);
+
+/// True if two normalized goldens say the same, to the bit.
+bool same_content(const Golden& a, const Golden& b);
 
 /// The HDF5 image of a normalized golden. `schema` differs from kGoldenSchema only in tests.
 Bytes encode_golden(const Golden& golden, std::int64_t schema = kGoldenSchema);

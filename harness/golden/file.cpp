@@ -103,17 +103,16 @@ std::vector<std::string> recorded_sets(const std::string& root) {
 
 GoldenChange write_golden(const std::string& path, Golden golden) {
   normalize(golden);
-  const Bytes image = encode_golden(golden);
   GoldenChange change = fs::exists(path) ? GoldenChange::kChanged : GoldenChange::kNew;
   if (change == GoldenChange::kChanged) {
     try {
-      // Compared through our own encoder, so that NaN equals NaN and nothing is forgotten.
       const bool complete = !fs::exists(temporary_name(index_path(path)));
-      if (complete && encode_golden(read_golden(path, golden.op)) == image) return GoldenChange::kUnchanged;
+      if (complete && same_content(read_golden(path, golden.op), golden)) return GoldenChange::kUnchanged;
     } catch (const Error&) {
       // The old golden cannot be read: it is replaced.
     }
   }
+  const Bytes image = encode_golden(golden);
   replace_pair(path, image, index_path(path), format_index(golden, image));
   return change;
 }
