@@ -19,8 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr int kSchema = 1;
-constexpr int kLargestArity = 256;
+constexpr std::uint64_t kSchema = 1;
+constexpr std::uint64_t kLargestArity = 256;
 constexpr std::uintmax_t kLargestManifest = 16u << 20;
 
 /// Reads fields of a manifest; every failure names the file and the field.
@@ -109,12 +109,14 @@ Manifest Manifest::load(const std::string& folder) {
   }
   const json& schema = reader.field(root, "schema", "the manifest");
   if (!schema.is_number_integer()) reader.bad("field 'schema' is not an integer");
-  // Compared as JSON numbers: any conversion to a C++ type could wrap.
-  if (schema > json(kSchema)) {
+  // Compared at full width: a conversion to int could wrap to the number that is expected.
+  const bool newer = schema.is_number_unsigned() && schema.get<std::uint64_t>() > kSchema;
+  if (newer) {
     throw Error(fmt::format("{}: schema {} is newer than this tool, which reads schema {}. Update dsv4diff",
                             path.string(), schema.dump(), kSchema));
   }
-  if (schema != json(kSchema)) reader.bad(fmt::format("schema {} is unknown", schema.dump()));
+  if (!schema.is_number_unsigned() || schema.get<std::uint64_t>() != kSchema)
+    reader.bad(fmt::format("schema {} is unknown", schema.dump()));
 
   Manifest m;
   m.folder = folder;
@@ -149,7 +151,7 @@ Manifest Manifest::load(const std::string& folder) {
     e.abi = reader.text(ops[i], "abi", where);
     e.params = reader.pairs(ops[i], "params", where);
     const json& arity = reader.field(ops[i], "arity", where);
-    if (!arity.is_number_integer() || arity < json(0) || arity > json(kLargestArity)) {
+    if (!arity.is_number_unsigned() || arity.get<std::uint64_t>() > kLargestArity) {
       reader.bad(fmt::format("field 'arity' of {} is not a number of arguments", where));
     }
     e.arity = arity.get<int>();
@@ -230,11 +232,16 @@ std::vector<std::string> installed_sets() {
 }
 
 Manifest find_set(const std::string& name_or_path) {
-  if (fs::exists(fs::path(name_or_path) / "manifest.json")) return Manifest::load(name_or_path);
-  if (name_or_path.find('/') == std::string::npos) {
+  // What cannot be a path at all (too long, for instance) is no folder with a manifest.
+  const auto is_set = [](const fs::path& folder) {
+    std::error_code code;
+    return fs::exists(folder / "manifest.json", code);
+  };
+  if (!name_or_path.empty() && is_set(name_or_path)) return Manifest::load(name_or_path);
+  if (!name_or_path.empty() && name_or_path.find('/') == std::string::npos) {
     for (const std::string& root : set_roots()) {
       const fs::path folder = fs::path(root) / name_or_path;
-      if (fs::exists(folder / "manifest.json")) return Manifest::load(folder.string());
+      if (is_set(folder)) return Manifest::load(folder.string());
     }
   }
   const auto names = installed_sets();
