@@ -124,7 +124,11 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
     o.pool.command.push_back(value);
   };
   if (const auto known = known_faults()) more("--known", std::filesystem::absolute(*known).string());
-  if (no_known_) o.pool.command.emplace_back("--no-known");
+  if (no_known_) {
+    o.pool.command.emplace_back("--no-known");
+  } else if (const auto known = known_faults()) {
+    o.known = KnownFaults::load(*known);
+  }
   if (set.manifest.device != DeviceKind::kCuda) more("--memory", fmt::format("{}", memory_gib_));
   o.progress.terminal = ::isatty(STDERR_FILENO) == 1;
   o.progress.label = one_line(set.label);

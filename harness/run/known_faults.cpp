@@ -22,7 +22,7 @@ KnownFault parse(const json& j) {
   KnownFault f;
   f.id = j.at("id").get<std::string>();
   f.op = j.at("op").get<std::string>();
-  f.scenario = j.value("scenario", "");
+  f.scenarios = j.value("scenarios", std::vector<std::string>{});
   f.sets = j.at("sets").get<std::vector<std::string>>();
   if (j.contains("params")) f.params = j.at("params").get<std::map<std::string, std::vector<std::string>>>();
   if (j.contains("facts")) {
@@ -68,7 +68,7 @@ KnownFaults KnownFaults::load(const std::string& path) {
 const KnownFault* KnownFaults::match(const Case& c, const std::string& set, const Facts& facts) const {
   for (const KnownFault& f : faults_) {
     if (f.op != c.op || !any_glob(f.sets, set)) continue;
-    if (f.scenario.empty() ? !c.scenario.empty() : !glob_match(f.scenario, c.scenario)) continue;
+    if (f.scenarios.empty() ? !c.scenario.empty() : c.scenario.empty() || !any_glob(f.scenarios, c.scenario)) continue;
     const bool params_hold = std::ranges::all_of(
         f.params, [&](const auto& p) { return c.params.has(p.first) && any_glob(p.second, c.params.text(p.first)); });
     const bool facts_hold = std::ranges::all_of(f.facts, [&](const auto& p) {

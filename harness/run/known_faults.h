@@ -15,7 +15,7 @@ namespace dsv4 {
 struct KnownFault {
   std::string id;  ///< "topk-v1-stash-overflow"
   std::string op;
-  std::string scenario;                                    ///< "" = the op itself; else a scenario label or glob
+  std::vector<std::string> scenarios;                      ///< globs of scenario labels; empty: the op itself
   std::vector<std::string> sets;                           ///< globs of set names
   std::map<std::string, std::vector<std::string>> params;  ///< parameter -> values for which it shows (globs)
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> facts;  ///< fact -> inclusive range in which it shows

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "harness/run/interrupt.h"
+#include "harness/run/trial.h"
 
 namespace dsv4 {
 namespace {
@@ -19,7 +20,10 @@ CaseResult result_of(const SweepOptions& options, const Outcome& outcome) {
   result.verdict = Verdict::kError;
   result.reason = outcome.error;
   result.seconds = outcome.seconds;
-  if (!outcome.answered()) return result;
+  if (!outcome.answered()) {
+    excuse_error(parse_case_id(outcome.id), options.known, {}, "crash", result);
+    return result;
+  }
   try {
     return options.read ? options.read(outcome.answer) : outcome.answer.get<CaseResult>();
   } catch (const std::exception& e) {

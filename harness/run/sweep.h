@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/run/journal.h"
+#include "harness/run/known_faults.h"
 #include "harness/run/pool.h"
 #include "harness/run/progress.h"
 #include "harness/run/result.h"
@@ -21,6 +22,8 @@ struct SweepOptions {
   Journal* journal = nullptr;
   /// Turns a worker's answer into a result; the default reads a CaseResult. May throw: the case becomes an error.
   std::function<CaseResult(const nlohmann::json& answer)> read;
+  /// Known faults that may excuse a case whose worker died ("crash"); a worker that answers has applied them itself.
+  KnownFaults known;
 };
 
 struct SweepResult {

@@ -226,10 +226,7 @@ void judge(const Case& c, const Observed& got, const Observation& want, Caller& 
   if (got.result.refusal) {
     result.verdict = Verdict::kError;
     result.reason = "a valid call was refused: " + *got.result.refusal;
-    if (fault != nullptr && options.keep_known && KnownFaults::covers(*fault, "refusal")) {
-      result.verdict = Verdict::kKnown;
-      result.reason = fmt::format("{} ({})", fault->summary, *got.result.refusal);
-    }
+    excuse_error(c, known, options, "refusal", result);
     return;
   }
   result.findings.insert(result.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
@@ -240,6 +237,18 @@ void judge(const Case& c, const Observed& got, const Observation& want, Caller& 
   // Against another kernel each side is allowed its own error.
   compare_all(got.observation, want, tolerances, want_is_reference ? 1.0 : 2.0, "", result.outputs);
   conclude(c, op, fault, options, 0, result);
+}
+
+void excuse_error(const Case& c, const KnownFaults& known, const TrialOptions& options, const std::string& check,
+                  CaseResult& result) {
+  const Op* op = find_op(c.op);
+  if (op == nullptr || result.verdict != Verdict::kError) return;
+  const KnownFault* fault = known.match(c, result.set, op->facts(c, op->make(c)));
+  if (fault == nullptr) return;
+  result.known_fault = fault->id;
+  if (!options.keep_known || !KnownFaults::covers(*fault, check)) return;
+  result.verdict = Verdict::kKnown;
+  result.reason = fmt::format("{} ({})", fault->summary, result.reason);
 }
 
 CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& reference, const KnownFaults& known,
@@ -279,6 +288,7 @@ CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& ref
   } catch (const DeviceLost& e) {
     result.verdict = Verdict::kError;
     result.reason = fmt::format("the GPU context is dead: {}", e.what());
+    excuse_error(c, known, options, "device_lost", result);
   } catch (const Context::Refused& e) {
     result.verdict = Verdict::kError;
     result.reason = e.what();

@@ -31,4 +31,9 @@ Observed observe_case(const Case& c, Caller& subject);
 void judge(const Case& c, const Observed& got, const Observation& want, Caller& reference, bool want_is_reference,
            const KnownFaults& known, const TrialOptions& options, CaseResult& result);
 
+/// Turns an error of `result` into `known` if a known fault of this case covers `check`: "crash" for a worker that died
+/// or hung, "device_lost" for a dead GPU context, "refusal" for a valid call that was refused.
+void excuse_error(const Case& c, const KnownFaults& known, const TrialOptions& options, const std::string& check,
+                  CaseResult& result);
+
 }  // namespace dsv4

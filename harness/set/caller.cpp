@@ -248,7 +248,9 @@ class SetCaller final : public Caller {
       after.storage = lent[i].block->read();
       lent[i].block->check(arg.name, result.findings);
       if (after.storage == lent[i].before) continue;
-      const bool must_not_change = arg.role == Role::kIn || result.refusal.has_value();
+      // Scratch memory holds nothing to lose: a refusal may leave it half used.
+      const bool must_not_change =
+          arg.role == Role::kIn || (result.refusal.has_value() && arg.role != Role::kWorkspace);
       std::vector<std::uint8_t> may;
       if (!must_not_change) may = arg.footprint.empty() ? arg.tensor().view_mask() : arg.footprint;
       if (!may.empty() && may.size() != after.storage.size()) {

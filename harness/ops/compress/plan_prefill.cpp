@@ -104,7 +104,11 @@ class PlanPrefill final : public Op {
     const auto [least, most] = std::ranges::minmax_element(batch.extend_lens);
     const bool uniform = batch.size() > 0 && *least == *most && *most >= 1 && *most <= 32;
     const std::int64_t underfill = integer_of(call, "num_q_tokens") - batch.tokens();
-    return {{"host_pad_rows", padded_rows}, {"uniform_underfill", !on_host && uniform ? underfill : 0}};
+    // Requests of the second and later warps can lose their say in whether all extend alike.
+    const bool mixed_warps = !on_host && !uniform && batch.size() > 32;
+    return {{"host_pad_rows", padded_rows},
+            {"uniform_underfill", !on_host && uniform ? underfill : 0},
+            {"mixed_warps", mixed_warps ? batch.size() : 0}};
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
