@@ -51,7 +51,9 @@ Positions decode(const Call& call, const CallResult& result, std::int64_t row, s
       const auto page = index_of_page.find(slot >= 0 ? slot / page_size : -1);
       position = page == index_of_page.end() ? n : page->second * page_size + slot % page_size;
     }
-    if ((position == kPadding || slot == kPadding) != (j >= n)) {
+    const bool padded = position == kPadding && slot == kPadding;
+    const bool filled = position != kPadding && slot != kPadding;
+    if (j >= n ? !padded : !filled) {
       report(o, "padding",
              fmt::format("row {} of length {}: place {} holds slot {}, position {}; expected {}", row, n, j, slot,
                          position, j >= n ? "-1" : "a position"));

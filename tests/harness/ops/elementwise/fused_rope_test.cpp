@@ -1,0 +1,65 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/core/bits.h"
+#include "harness/generate/random.h"
+#include "tests/harness/ops/mutants.h"
+
+namespace dsv4::testing {
+namespace {
+
+constexpr const char* kId =
+    "fused_rope/"
+    "tokens=5,q_heads=8,k_heads=1,layout=gaps,index=i32,inverse=0,table=300,angles=circle,at=random,fill=gauss/"
+    "seed=1";
+
+TEST(FusedRopeOp, TiersAreCallable) {
+  expect_tier_is_callable("fused_rope", Tier::kSmoke);
+  expect_tier_is_callable("fused_rope", Tier::kQuick);
+}
+
+TEST(FusedRopeOp, OneBitIsAccused) {
+  const Specimen s(kId);
+  EXPECT_EQ(s.accusation_after([](Specimen& m) { m.tensor("q").at<std::uint16_t>(4, 7, 63) ^= 1; }), "q");
+  EXPECT_EQ(s.accusation_after([](Specimen& m) { m.tensor("k").at<std::uint16_t>(0, 0, 0) ^= 1; }), "k");
+}
+
+TEST(FusedRopeOp, AnUnrotatedHeadAndASwappedPairAreAccused) {
+  const Specimen s(kId);
+  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+    for (int d = 0; d < 64; ++d)
+      m.tensor("q").at<std::uint16_t>(2, 3, d) = m.call.tensor("q").at<std::uint16_t>(2, 3, d);
+  }),
+            "q");
+  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+    std::swap(m.tensor("q").at<std::uint16_t>(1, 1, 10), m.tensor("q").at<std::uint16_t>(1, 1, 11));
+  }),
+            "q");
+}
+
+TEST(FusedRopeOp, AnyNanIsTheSameAndANumberInItsPlaceIsNot) {
+  const Specimen s(
+      "fused_rope/tokens=9,q_heads=8,k_heads=0,layout=packed,index=i64,inverse=1,table=300,angles=circle,at=random,"
+      "fill=special/seed=1");
+  const HostTensor& q = s.result.tensor("q");
+  std::int64_t nan = 0;
+  while (*reinterpret_cast<const std::uint16_t*>(q.element(nan)) != 0x7fff) ++nan;
+  EXPECT_EQ(s.accusation_after([nan](Specimen& m) { set_float(m.tensor("q"), nan, 1.0); }), "q");
+  // Every NaN is written as 0x7fff: another pattern is another conversion.
+  EXPECT_EQ(s.accusation_after(
+                [nan](Specimen& m) { *reinterpret_cast<std::uint16_t*>(m.tensor("q").element(nan)) = 0x7fc0; }),
+            "q");
+}
+
+TEST(FusedRopeOp, GapsBetweenHeadsAreOutsideTheFootprint) {
+  const Specimen s(kId);
+  const auto mask = s.call.tensor("q").view_mask();
+  EXPECT_TRUE(s.call.arg("q").footprint.empty());  // so the view is the footprint
+  EXPECT_EQ(std::count(mask.begin(), mask.end(), 1), 5 * 8 * 64 * 2);
+  EXPECT_GT(mask.size(), 5u * 8 * 64 * 2);
+}
+
+}  // namespace
+}  // namespace dsv4::testing

@@ -1,0 +1,96 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/harness/ops/mutants.h"
+
+namespace dsv4::testing {
+namespace {
+
+std::string id(const char* scales, const char* counts, const char* fill = "gauss") {
+  return std::string("silu_and_mul_masked_post_quant/experts=3,tokens=4,dim=512,topk=2,") + scales +
+         ",limit=10,counts=" + counts + ",fill=" + fill + "/seed=1";
+}
+const char* const kFloats = "ue8m0=0,swizzle=0,transposed=0";
+const char* const kPowers = "ue8m0=1,swizzle=0,transposed=0";
+const char* const kBytes = "ue8m0=1,swizzle=0,transposed=1";
+
+TEST(SiluOp, TiersAreCallable) {
+  expect_tier_is_callable("silu_and_mul_masked_post_quant", Tier::kSmoke);
+  expect_tier_is_callable("silu_and_mul_masked_post_quant", Tier::kQuick);
+}
+
+TEST(SiluOp, OneCodeOneStepAsideIsAccused) {
+  for (const char* scales : {kFloats, kPowers, kBytes}) {
+    const Specimen s(id(scales, "full"));
+    int caught = 0;
+    for (int j = 0; j < 512; j += 5) {
+      const auto up = [j](Specimen& m) {
+        std::uint8_t& code = m.tensor("output").at<std::uint8_t>(0, 0, j);
+        code = static_cast<std::uint8_t>((code & 0x7f) == 0x7e ? code - 1 : code + 1);
+      };
+      caught += s.accusation_after(up) == "codes" ? 1 : 0;
+    }
+    EXPECT_GE(caught, 102) << scales;  // a code whose value lies on a boundary may go either way
+  }
+}
+
+TEST(SiluOp, AScaleAsideIsAccusedEvenWithCodesThatFitIt) {
+  // Twice the scale and halved values dequantise to nearly the same: still another scale.
+  const Specimen powers(id(kPowers, "full"));
+  EXPECT_EQ(powers
+                .accusation_after([](Specimen& m) {
+                  m.tensor("output_scale").at<float>(0, 1, 2) *= 2.0f;
+                  for (int j = 256; j < 384; ++j) {
+                    std::uint8_t& code = m.tensor("output").at<std::uint8_t>(0, 1, j);
+                    if ((code & 0x78) > 0x08) code = static_cast<std::uint8_t>(code - 8);
+                  }
+                })
+                .empty(),
+            false);
+  EXPECT_EQ(Specimen(id(kBytes, "full"))
+                .accusation_after([](Specimen& m) { m.tensor("output_scale").storage[3] += 1; })
+                .empty(),
+            false);
+  const Specimen floats(id(kFloats, "full"));
+  EXPECT_EQ(
+      floats.accusation_after([](Specimen& m) { m.tensor("output_scale").at<float>(0, 1, 2) *= 1.0f + 0x1p-23f; }), "");
+  EXPECT_NE(
+      floats.accusation_after([](Specimen& m) { m.tensor("output_scale").at<float>(0, 1, 2) *= 1.0f + 0x1p-17f; }), "");
+}
+
+TEST(SiluOp, AMissingClampIsAccused) {
+  const Specimen s(id(kPowers, "full", "at_limit"));
+  Specimen unclamped = s;
+  unclamped.call.compile.set("clamp", "0");
+  unclamped.result = reference_set().call(unclamped.call);
+  EXPECT_NE(s.accusation(unclamped.result), "");
+}
+
+TEST(SiluOp, TheFootprintIsTheProcessedRowsAndTheirScales) {
+  const auto share = [](const std::string& name, const char* argument) {
+    const Specimen s(name);
+    const auto& footprint = s.call.arg(argument).footprint;
+    return std::count(footprint.begin(), footprint.end(), 1);
+  };
+  // 3 experts of 4 rows, at most 4 * 2 of them.
+  EXPECT_EQ(share(id(kFloats, "full"), "output"), 8 * 512);
+  EXPECT_EQ(share(id(kFloats, "full"), "output_scale"), 8 * 4 * 4);
+  EXPECT_EQ(share(id(kBytes, "full"), "output_scale"), 8 * 4);
+  EXPECT_EQ(share(id(kFloats, "one"), "output"), 4 * 512);
+  EXPECT_EQ(share(id(kFloats, "none"), "output"), 0);
+  EXPECT_EQ(share(id(kFloats, "surplus"), "output"), 8 * 512);  // 4 + 4 rows fill the budget; 1 more is dropped
+}
+
+TEST(SiluOp, RowsThatAreNotProcessedAreNotCompared) {
+  const Specimen s(id(kBytes, "one"));
+  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+    m.tensor("output").at<std::uint8_t>(0, 0, 0) ^= 1;  // the footprint check is what finds this one
+    m.tensor("output_scale").storage[0] ^= 1;
+  }),
+            "");
+}
+
+}  // namespace
+}  // namespace dsv4::testing
