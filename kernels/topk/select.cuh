@@ -140,12 +140,6 @@ struct EntryChunk {
   }
 };
 
-/// No registers: the list alone.
-struct NoChunk {
-  template <typename Visitor>
-  DSV4_DEVICE void visit(Visitor&&) const {}
-};
-
 /// Appends the entries >= bound that `visit` shows to wherever `sink(position, entry)` puts them, from `memory.cursor`
 /// on. Needs a barrier before (cursor set) and after (cursor read).
 template <int K, typename Visit, typename Sink>
@@ -247,9 +241,9 @@ class Selection {
     __syncthreads();
   }
 
-  /// Takes a chunk into account.
+  /// Takes a chunk into account. After the `last` one the list holds the K largest entries, or all if there are fewer.
   template <typename Chunk>
-  DSV4_DEVICE void add(const Chunk& chunk) {
+  DSV4_DEVICE void add(const Chunk& chunk, bool last) {
     const auto chunk_only = [&](auto&& visitor) { chunk.visit(visitor); };
     collect(memory_, chunk_only, bound_, [&](std::uint32_t position, Entry entry) {
       if (position < kListCapacity) memory_.list[position] = entry;
@@ -257,14 +251,15 @@ class Selection {
     __syncthreads();
     const std::uint32_t wanted = memory_.cursor;
     __syncthreads();  // everyone has read the cursor before anyone moves it again
-    if (wanted <= kListCapacity) {
+    if (wanted <= (last ? K : kListCapacity)) {
       count_ = wanted;
       return;
     }
     // Too many: what was appended to the list is forgotten, the registers still hold the chunk.
     const auto everything = [&](auto&& visitor) {
       chunk.visit(visitor);
-      visit_list(visitor);
+#pragma unroll 1
+      for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) visitor(memory_.list[i]);
     };
     bound_ = bound_of_largest(memory_, everything);
     if (threadIdx.x == 0) memory_.cursor = 0;
@@ -277,28 +272,13 @@ class Selection {
     __syncthreads();
   }
 
-  /// Hands the K largest entries (all, if there are fewer) to `sink(position, entry)`, positions 0, 1, ... in no
-  /// particular order.
+  /// After the last chunk: hands the entries of the list to `sink(position, entry)`, in no particular order.
   template <typename Sink>
-  DSV4_DEVICE void finish(Sink&& sink) {
-    if (count_ <= K) {
-      for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) sink(i, memory_.list[i]);
-      return;
-    }
-    const auto list = [&](auto&& visitor) { visit_list(visitor); };
-    bound_ = bound_of_largest(memory_, list);
-    if (threadIdx.x == 0) memory_.cursor = 0;
-    __syncthreads();
-    collect(memory_, list, bound_, sink);
+  DSV4_DEVICE void finish(Sink&& sink) const {
+    for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) sink(i, memory_.list[i]);
   }
 
  private:
-  template <typename Visitor>
-  DSV4_DEVICE void visit_list(Visitor&& visitor) const {
-#pragma unroll 1
-    for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) visitor(memory_.list[i]);
-  }
-
   SelectMemory<K>& memory_;
   std::uint32_t count_ = 0;  ///< entries of the list
   Entry bound_ = 0;

@@ -39,7 +39,8 @@
 namespace dsv4::topk {
 namespace {
 
-constexpr int kBlocksPerMultiprocessor = 2;
+/// Blocks of `select_scores_kernel` on a multiprocessor: while one computes, the loads of the others are in flight.
+constexpr int kBlocksPerMultiprocessor = 3;
 
 struct TopkParams {
   const float* scores;
@@ -120,13 +121,11 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
   const int misaligned = static_cast<int>(reinterpret_cast<std::uintptr_t>(scores) / sizeof(float) % 4);
 
   Selection<K> selection(memory);
-  ScoreChunk next;
-  next.load(scores, -misaligned, length, begin);
   for (int offset = -misaligned; offset < length; offset += ScoreChunk::kEntries) {
-    ScoreChunk chunk = next;
-    if (offset + ScoreChunk::kEntries < length) next.load(scores, offset + ScoreChunk::kEntries, length, begin);
+    ScoreChunk chunk;
+    chunk.load(scores, offset, length, begin);
     chunk.convert();
-    selection.add(chunk);
+    selection.add(chunk, offset + ScoreChunk::kEntries >= length);
   }
   allow_next_kernel();
   if (row.parts == 1) {
@@ -139,8 +138,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
 
 /// Block per row: the K largest of what its parts left. Every part is longer than K, so each left exactly K entries.
 template <int K>
-__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
-    select_parts_kernel(const __grid_constant__ TopkParams p) {
+__global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
   wait_for_previous_kernel();
   allow_next_kernel();
@@ -154,7 +152,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
   for (std::int64_t base = 0; base < count; base += EntryChunk::kEntries) {
     EntryChunk chunk;
     chunk.load(entries, base, count);
-    selection.add(chunk);
+    selection.add(chunk, base + EntryChunk::kEntries >= count);
   }
   selection.finish([&](std::uint32_t slot, Entry entry) { write_slot<K>(p, row_index, slot, index_of(entry)); });
 }
@@ -164,7 +162,7 @@ void launch_topk(TopkParams params, std::int64_t rows, DLDevice device) {
   // Divide rows only as far as it takes to give every multiprocessor its blocks.
   const std::int64_t resident = static_cast<std::int64_t>(multiprocessor_count(device)) * kBlocksPerMultiprocessor;
   const std::int64_t wanted =
-      std::min(ceil_div(resident, rows), ceil_div<std::int64_t>(params.max_length, kPartScores<K>));
+      std::min(std::max<std::int64_t>(resident / rows, 1), ceil_div<std::int64_t>(params.max_length, kPartScores<K>));
   params.max_parts = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, 65535));
 
   ::tvm::ffi::Optional<::tvm::ffi::Tensor> workspace;
