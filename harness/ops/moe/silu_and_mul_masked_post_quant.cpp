@@ -442,7 +442,8 @@ std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
   }));
   const auto with_count = [&](const char* name, const char* meaning, std::int32_t count) {
     list.push_back(edge_contract(name, meaning, [count](Call& call) {
-      call.arg("masked_m").tensor().at<std::int32_t>(1) = count;
+      // The other experts have no rows, so that a write to theirs shows.
+      call.arg("masked_m").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, count, 0});
       set_footprints(call);
     }));
   };
