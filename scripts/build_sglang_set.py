@@ -30,6 +30,7 @@ def parse(arguments):
     parser.add_argument("--host", action="store_true", help="build for the CPU, by the host compiler")
     parser.add_argument("--arch", default="90", help="compute capability to build for, such as 90 or 100 (default 90)")
     parser.add_argument("-o", "--output", metavar="SET", help="name of the set, or a folder")
+    parser.add_argument("--op", default="*", metavar="GLOB", help="only these ops; the rest is noted as left out")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build", help="where sets/ lies (default build/)")
     parser.add_argument("--deps", type=Path, default=Path(os.environ.get("DSV4_DEPS_DIR", ROOT / ".deps")),
                         help="what scripts/setup filled (default .deps, or $DSV4_DEPS_DIR)")  # fmt: skip
@@ -65,7 +66,7 @@ def main(arguments=None) -> int:
             name = f"sglang-{args.version}"
         name += ("-host" if args.host else "") + ("-asan" if args.asan_ubsan else "")
         output = Path(args.output) if args.output and "/" in args.output else args.build_dir / "sets" / (args.output or name)
-        builder = SetBuilder(source, compiler, output.resolve(), (work / output.name).resolve(), args.jobs)
+        builder = SetBuilder(source, compiler, output.resolve(), (work / output.name).resolve(), args.jobs, args.op)
         failed = builder.build()
     except Mistake as mistake:
         print(f"build_sglang_set.py: {mistake}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Builds the modules of a set and writes its manifest; what has not changed is kept."""
 
 import concurrent.futures
+import fnmatch
 import hashlib
 import json
 import re
@@ -38,8 +39,9 @@ def wrapper_text(source: Source, module) -> str:
 
 
 class SetBuilder:
-    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int):
-        self.source, self.compiler, self.output, self.work, self.jobs = source, compiler, output, work, jobs
+    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int, op: str = "*"):
+        self.source, self.compiler, self.output, self.work = source, compiler, output, work
+        self.jobs, self.op = jobs, op
         self.host = compiler.device == "simt"
         # The host build compiles an edited copy, nvcc the sources as they are.
         self.package = work / "source" if self.host else source.root
@@ -73,8 +75,12 @@ class SetBuilder:
         modules, absent = map_ops(self.source)
         for record in absent:
             print(f"absent  {record['op']}: {record['reason']}", flush=True)
+        left_out = [m for m in modules if not any(fnmatch.fnmatch(e.op, self.op) for e in m.entries)]
+        modules = [m for m in modules if m not in left_out]
+        for op in sorted({e.op for m in left_out for e in m.entries} - {e.op for m in modules for e in m.entries}):
+            absent.append({"op": op, "reason": f"left out: --op {self.op}"})
         if not modules:
-            raise Mistake("None of the ops could be mapped, so there is nothing to build.")
+            raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{self.op}'.")
         keys_file = self.output / KEYS
         # The key file is written first and kept up with every module, so that an interrupted build goes on where it was.
         ours = (self.output / "manifest.json").is_file() or keys_file.is_file()

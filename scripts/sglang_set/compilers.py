@@ -97,6 +97,7 @@ class HostCompiler:
         static = run([self.cxx, "-print-file-name=libboost_context.a"]).stdout.strip()
         self.boost = static if Path(static).is_file() else "-lboost_context"
         self.objects = []
+        self.prelude = self.simt / "prelude.h"
 
     def key(self) -> str:
         return digest(self.version, self.toolkit.key(), *sorted(self.simt.iterdir()))
@@ -129,12 +130,28 @@ class HostCompiler:
             if done.returncode != 0:
                 raise Mistake(f"The host executor does not compile: {first_error(done.stderr)}")
             partial.rename(target)
+        self.prelude = folder / "prelude.h"
+        self._precompile()
+
+    def _precompile(self) -> None:
+        """A precompiled prelude saves half of a module's time. Modules with other flags fall back to the text."""
+        if self.prelude.with_suffix(".h.gch").is_file():
+            return
+        headers = ["kernels/simt/prelude.h", "dlpack/dlpack.h", "tvm/ffi/container/tensor.h", "tvm/ffi/container/tuple.h",
+                   "tvm/ffi/extra/c_env_api.h", "tvm/ffi/function.h", "tvm/ffi/optional.h"]  # fmt: skip
+        self.prelude.write_text("#pragma once\n" + "".join(f"#include <{header}>\n" for header in headers))
+        partial = self.prelude.with_suffix(".part")
+        flags = ["-DSGL_CUDA_ARCH=900", *self.common, "-w"]
+        done = run([*self._base(), *flags, "-x", "c++-header", self.prelude, "-o", partial])
+        if done.returncode != 0:
+            raise Mistake(f"The host executor's prelude does not compile: {first_error(done.stderr)}")
+        partial.rename(self.prelude.with_suffix(".h.gch"))
 
     def compile(self, module, wrapper: Path, package: Path, output: Path) -> str:
         """Compiles and links; returns an empty text, or what went wrong."""
         compiled = output.with_suffix(".o")
         command = [*self._base(), "-I", package / "include", "-I", package / "csrc", *self.flags(module), "-w"]
-        command += ["-x", "c++", "-include", self.simt / "prelude.h", "-c", wrapper, "-o", compiled]
+        command += ["-x", "c++", "-include", self.prelude, "-c", wrapper, "-o", compiled]
         done = run(command)
         if done.returncode == 0:
             command = [self.cxx, "-shared", "-o", output, compiled, *self.objects]
