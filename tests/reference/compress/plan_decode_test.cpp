@@ -1,0 +1,57 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/ops/compress/plan_calls.h"
+#include "tests/reference/compress/plans.h"
+
+namespace dsv4::testing {
+namespace {
+
+using layout::DecodePlan;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<Row> plan(std::int64_t ratio, const Batch& batch, const CacheMaps& maps) {
+  return rows_of<DecodePlan>(returned(accepted(decode_plan_call(ratio, batch, maps)), 0));
+}
+
+TEST(PlanDecodeReference, RatioFour) {
+  EXPECT_THAT(plan(4, {{2}, {12}, {1}}, identity_maps(256, 8)), ElementsAre(Row{12, 35, 9, 8}));
+}
+
+TEST(PlanDecodeReference, FillsEveryRowAndStopsAtTheFirstPosition) {
+  // Requests 0, 1, 2 own cache pages 0, 2, 4: rows 8 a page. The group before the first is the first itself.
+  EXPECT_THAT(plan(4, {{0, 1, 2}, {1, 4, 257}, {1, 1, 1}}, identity_maps(256, 8)),
+              ElementsAre(Row{1, 0, 0, 0}, Row{4, 19, 4, 4}, Row{257, 40, 9, 10}));
+}
+
+TEST(PlanDecodeReference, RatioOneHundredAndTwentyEight) {
+  EXPECT_THAT(plan(128, {{3, 3}, {130, 128}, {1, 1}}, identity_maps(256, 256)),
+              ElementsAre(Row{130, 1665, 12, 13}, Row{128, 1663, 12, 12}));
+}
+
+TEST(PlanDecodeReference, RefusalsNameTheArgument) {
+  const CacheMaps maps = identity_maps(256, 8);
+  EXPECT_THAT(refusal_of(decode_plan_call(4, {{1}, {0}, {1}}, maps)), HasSubstr("'seq_lens'"));
+  EXPECT_THAT(refusal_of(decode_plan_call(4, {{1}, {513}, {1}}, maps)), HasSubstr("'req_to_token'"));
+  EXPECT_THAT(refusal_of(decode_plan_call(5, {{1}, {1}, {1}}, maps)), HasSubstr("'compress_ratio'"));
+  EXPECT_EQ(plan(4, {}, maps).size(), 0u);
+}
+
+TEST(PlanDecodeLegacyReference, RingOfTheRequest) {
+  const auto legacy = [](std::int64_t ratio, std::int64_t id, std::int64_t length) {
+    const Call call{
+        "plan_decode_legacy",
+        "",
+        {},
+        {in("req_pool_indices", numbers({id})), in("seq_lens", numbers({length})), scalar("compress_ratio", ratio)}};
+    return rows_of<DecodePlan>(returned(accepted(call), 0)).at(0);
+  };
+  EXPECT_EQ(legacy(4, 2, 12), (Row{12, 19, 5, 4}));
+  EXPECT_EQ(legacy(4, 2, 1), (Row{1, 16, 4, 4}));
+  EXPECT_EQ(legacy(4, 0, 8), (Row{8, 7, 0, 1}));
+  EXPECT_EQ(legacy(128, 3, 130), (Row{130, 385, 3, 3}));
+}
+
+}  // namespace
+}  // namespace dsv4::testing
