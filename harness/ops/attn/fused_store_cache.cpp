@@ -190,7 +190,7 @@ class FusedStoreCache final : public Op {
                    ParamSpec::choice("input", {"bf16", "f32"}, "type of the rows"),
                    ParamSpec::choice("index", {"i32", "i64"}, "type of the slots"),
                    ParamSpec::choice("page", {"1", "2", "4", "8", "16", "32", "64", "128", "256"}, "slots per page"),
-                   ParamSpec::integer("tokens", 1, 1 << 20, "rows to store", {1, 2, 3, 4, 5, 7, 8, 9, 33, 129}),
+                   ParamSpec::integer("tokens", 1, 1 << 15, "rows to store", {1, 2, 3, 4, 5, 7, 8, 9, 33, 129}),
                    ParamSpec::integer("spare", 0, 64, "pages beyond what the rows need", {0, 1, 2}),
                    ParamSpec::choice("order", kOrders, "order of the slots"),
                    ParamSpec::choice("fill", kFills, "distribution of the elements")},

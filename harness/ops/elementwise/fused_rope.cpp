@@ -4,6 +4,7 @@
 /// certifies what the three ways give; nearly everywhere it is one value.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "harness/case/covering.h"
@@ -32,7 +33,8 @@ HostTensor heads_tensor(const std::string& layout, std::int64_t tokens, std::int
     const std::int64_t head = kDim + 6, token = heads * head + 10;
     t = HostTensor::strided(DType::kBF16, shape, {token, head, 1}, 2, tokens * token + 4);
   } else if (layout == "tail") {
-    t = HostTensor::strided(DType::kBF16, shape, {heads * 512, 512, 1}, 448, tokens * heads * 512);
+    t = HostTensor::strided(DType::kBF16, shape, {heads * 512, 512, 1}, 448,
+                            std::max<std::int64_t>(tokens * heads * 512, 448));
   }
   poison(t);
   return t;
@@ -148,6 +150,14 @@ class FusedRope final : public Op {
                    ParamSpec::choice("fill", kFills, "distribution of the elements")},
         .host_note = "which products nvcc fuses; programmatic dependent launch"};
     return kInfo;
+  }
+
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
+    const std::int64_t heads = p.integer("q_heads") + p.integer("k_heads");
+    if (p.integer("tokens") * heads > 1 << 15) {
+      return "tokens times heads must be at most 2^15: larger cases try patience, not kernels";
+    }
+    return std::nullopt;
   }
 
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {

@@ -76,6 +76,9 @@ class HashTopK final : public Op {
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (p.integer("k") + p.integer("shared") > 32) return "k + shared must be at most 32: a warp handles a token";
     if (p.is("table", "distinct") && p.integer("experts") < p.integer("k")) return "fewer experts than k distinct ones";
+    if (p.integer("experts") * std::max(p.integer("tokens"), p.integer("vocab")) > 1 << 24) {
+      return "experts times tokens, and times vocab, must be at most 2^24: larger cases try patience, not kernels";
+    }
     return std::nullopt;
   }
 
@@ -158,9 +161,10 @@ class HashTopK final : public Op {
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
-    // A single weight is 1 or NaN, and one or two experts that are the same for every token weigh the same.
-    const std::int64_t columns = c.params.integer("k") + c.params.integer("shared");
-    return columns <= 2 && (c.params.integer("tokens") == 1 || c.params.integer("vocab") == 1);
+    // One token, one row of the table or one expert: then one or two experts, or duplicates, may leave a single value.
+    const Params& p = c.params;
+    const bool alike = p.integer("tokens") == 1 || p.integer("vocab") == 1 || p.integer("experts") == 1;
+    return alike && (p.integer("k") + p.integer("shared") <= 2 || p.is("table", "duplicates"));
   }
 
   [[nodiscard]] Cost cost(const Case& c, const Call&) const override {

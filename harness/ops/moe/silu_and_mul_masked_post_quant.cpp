@@ -175,6 +175,9 @@ class SiluAndMulMaskedPostQuant final : public Op {
     if ((p.is("counts", "surplus") || p.is("counts", "exact")) && p.integer("experts") <= p.integer("topk")) {
       return "with no more experts than topk no row is ever surplus";
     }
+    if (p.integer("experts") * p.integer("tokens") * dim > 1 << 21) {
+      return "experts times tokens times dim must be at most 2^21: larger cases try patience, not kernels";
+    }
     return std::nullopt;
   }
 

@@ -42,6 +42,13 @@ class TopKV1 final : public Op {
     return kInfo;
   }
 
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
+    const std::int64_t width = std::max(p.integer("len"), p.integer("k"));
+    if (p.integer("batch") * width > 1 << 24)
+      return "batch times len, or times k, must be at most 2^24: larger cases try patience, not kernels";
+    return std::nullopt;
+  }
+
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
     if (tier == Tier::kSmoke) {
       return {point(512, 3, 2048, 64, 1, 5, "full", "gauss"), point(1024, 4, 3000, 64, 0, 0, "mixed", "ties"),
