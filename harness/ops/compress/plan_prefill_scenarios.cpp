@@ -222,8 +222,10 @@ Scenario rollback() {
             prefill_plan_point(4, 16, "device", 1, 9, 250, "stagger", 4, "uniform", 0),
             prefill_plan_point(4, 16, "host", 0, 9, 13, "stagger", 4, "uniform", 0),
             prefill_plan_point(128, 128, "device", 1, 9, 120, "stagger", 1, "uniform", 0),
-            prefill_plan_point(128, 256, "device", 1, 9, 124, "stagger", 4, "uniform", 0),
-            prefill_plan_point(128, 256, "host", 0, 9, 124, "stagger", 4, "uniform", 0)}),
+            // Forty requests that all cross position 128: whichever drafts are accepted, some step is taken back across
+            // it.
+            prefill_plan_point(128, 256, "device", 1, 40, 90, "stagger", 4, "uniform", 0),
+            prefill_plan_point(128, 256, "host", 0, 40, 90, "stagger", 4, "uniform", 0)}),
       [](ScenarioContext& x) {
         constexpr int kSteps = 16;
         const std::int64_t drafts = x.c.params.integer("extend");
