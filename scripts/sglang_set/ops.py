@@ -95,9 +95,9 @@ def topk_v1(source):
         if source.has("csrc/deepseek_v4/topk_v1.cuh"):
             path = "csrc/deepseek_v4/topk_v1.cuh"
             text = need(source, path, r"struct TopKKernel\b", "TopKKernel")
-            if "SGL_TOPK" not in text:
-                raise NotMapped(f"{path} takes k at run time, a variant that is not known here yet")
-            target, defines = f"TopKKernel<{PDL}>::transform", [f"-DSGL_TOPK={k}"]
+            target = f"TopKKernel<{PDL}>::transform"
+            # Later releases take k from the output's width, and one build serves every k.
+            defines = [f"-DSGL_TOPK={k}"] if re.search(r"^[^/\n]*\bSGL_TOPK\b", text, re.MULTILINE) else []
         else:  # one file and class for each k
             path = first_present(source, f"csrc/deepseek_v4/topk{'' if k == 512 else '_1024'}.cuh")
             text = need(source, path, rf"struct TopK{k}Kernel\b", f"TopK{k}Kernel")
@@ -215,11 +215,13 @@ def plans(source):
 def compress_c4(source):
     path = "csrc/deepseek_v4/c4_v2.cuh"
     text = need(source, path, r"struct FlashCompress4Kernel\b", "FlashCompress4Kernel")
-    if template_arity(text, "FlashCompress4Kernel") != 4:
+    # Later releases name the type of the state buffer apart from that of the input.
+    types = {4: "fp32_t, fp32_t", 5: "fp32_t, fp32_t, fp32_t"}.get(template_arity(text, "FlashCompress4Kernel"))
+    if types is None:
         raise NotMapped(f"FlashCompress4Kernel has {template_arity(text, 'FlashCompress4Kernel')} template parameters")
     modules = []
     for head_dim in (128, 512):
-        cls = f"FlashCompress4Kernel<{head_dim}, fp32_t, fp32_t, {PDL}>"
+        cls = f"FlashCompress4Kernel<{head_dim}, {types}, {PDL}>"
         entries = []
         for op, function, method, known in (
             ("compress_c4_prefill", "prefill", "run_prefill", {6: 1}),
