@@ -10,6 +10,7 @@ function(dsv4_test_program target)
   add_executable(${target} ${ARGN})
   dsv4_program(${target})
   target_link_libraries(${target} PRIVATE GTest::gmock GTest::gtest GTest::gtest_main)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)  # tests are compiled more often than run
   target_compile_definitions(${target} PRIVATE DSV4_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                DSV4_BUILD_DIR="${PROJECT_BINARY_DIR}")
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
