@@ -184,7 +184,8 @@ class SiluAndMulMaskedPostQuant final : public Op {
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
     if (tier == Tier::kSmoke) {
       return {point(3, 4, 512, 2, 1, 0, 1, "10", "mixed", "gauss"),
-              point(2, 4, 256, 2, 0, 1, 0, "none", "full", "wide")};
+              point(2, 4, 256, 2, 0, 1, 0, "none", "full", "wide"),
+              point(2, 4, 512, 2, 0, 0, 0, "7.03", "full", "at_limit")};  // both ends of both clamps
     }
     const auto valid = [this](const Params& p) { return !reject(p).has_value(); };
     const auto axes = [](std::vector<std::int64_t> experts, std::vector<std::int64_t> tokens,
