@@ -73,13 +73,14 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
   if (row >= p.rows) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const Slot slot = slot_of<Index>(p, row);
-  if (slot.page == nullptr) return;  // the same for the whole warp
 
+  // Row and index are read at once: neither waits for the other.
   Pack<Element, 8, kWide> x[2];
   const Element* const input = static_cast<const Element*>(p.input) + row * 512 + lane * 8;
 #pragma unroll
   for (int half = 0; half < 2; ++half) x[half].load(input + half * 256);
+  const Slot slot = slot_of<Index>(p, row);
+  if (slot.page == nullptr) return;  // the same for the whole warp
 
   std::uint8_t* const data = slot.page + slot.place * 576;
   std::uint8_t* const scales = slot.page + (std::int64_t{576} << p.page_bits) + slot.place * 8;
@@ -105,9 +106,9 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
       store_bytes<kWide>(data + dim, codes);
       if (lane % 8 == 0) scales[dim / 64] = static_cast<std::uint8_t>(byte);
     } else {
-      Pack<std::uint16_t, 8, kWide> tail;
+      Pack<std::uint32_t, 4, kWide> tail;
 #pragma unroll
-      for (int i = 0; i < 8; ++i) tail.v[i] = bf16_bits(x[half].v[i]);
+      for (int i = 0; i < 4; ++i) tail.v[i] = bf16_pair(x[half].v[2 * i], x[half].v[2 * i + 1]);
       store_bytes<kWide>(data + 448 + (dim - 448) * 2, tail);
     }
   }
@@ -121,11 +122,11 @@ __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_co
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
   if (row >= p.rows) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const Slot slot = slot_of<Index>(p, row);
-  if (slot.page == nullptr) return;
 
   Pack<Element, 4, kWide> x;
   x.load(static_cast<const Element*>(p.input) + row * 128 + lane * 4);
+  const Slot slot = slot_of<Index>(p, row);
+  if (slot.page == nullptr) return;
   float v[4];
   float amax = 0.0f;
 #pragma unroll

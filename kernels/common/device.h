@@ -115,9 +115,17 @@ DSV4_DEVICE void store_bytes(std::uint8_t* to, const Pack<T, N, kWide>& pack) {
 DSV4_DEVICE float to_float(float x) { return x; }
 DSV4_DEVICE float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
 
-/// Bits of a bfloat16: those of the value as they are, a float32 rounded to nearest even (NaN becomes 0x7FFF).
-DSV4_DEVICE std::uint16_t bf16_bits(__nv_bfloat16 x) { return __bfloat16_as_ushort(x); }
-DSV4_DEVICE std::uint16_t bf16_bits(float x) { return __bfloat16_as_ushort(__float2bfloat16_rn(x)); }
+/// Bits of two bfloat16, low one first: those of the values as they are, or float32 rounded to nearest even (NaN
+/// becomes 0x7FFF). As a 32-bit word, because a byte-wise store of 16-bit conversion results came out wrong on sm_90
+/// (ptxas 13.0).
+DSV4_DEVICE std::uint32_t bf16_pair(__nv_bfloat16 low, __nv_bfloat16 high) {
+  return static_cast<std::uint32_t>(__bfloat16_as_ushort(low)) | static_cast<std::uint32_t>(__bfloat16_as_ushort(high))
+                                                                     << 16;
+}
+DSV4_DEVICE std::uint32_t bf16_pair(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return bf16_pair(pair.x, pair.y);
+}
 
 /// Minimum and maximum that return the other operand when one is NaN. The GPU's fminf/fmaxf do; the host library's
 /// return NaN for a signalling NaN, and widening a bf16 NaN gives one in half of the cases.

@@ -24,9 +24,8 @@
 /// expert for the prefix sums. silu uses the hardware's exponential and reciprocal: relative error below
 /// 2^-21.5 + 2^-23.5 max(0, -gate).
 ///
-/// Bound by memory: 5 bytes a column. A fixed number of blocks fills the device and strides over the live rows, so
-/// padding costs nothing, the prefix sums are made once per block, and a row's loads are issued before the previous row
-/// is computed.
+/// Bound by memory: 5 bytes a column. A fixed number of blocks fills the device with all the threads that it can hold
+/// and strides over the live rows, so padding costs nothing and the prefix sums are made once per block.
 
 #include <algorithm>
 
@@ -50,9 +49,9 @@ struct SiluParams {
   std::uint8_t* output;
   void* scale;
   const std::int32_t* live_rows;
-  std::int64_t max_rows;  ///< T * topk
-  std::int64_t padded_rows;
-  std::int64_t columns;
+  unsigned max_rows;  ///< min(T * topk, E * T)
+  int padded_rows;
+  int columns;
   float limit;  ///< already a bfloat16 value
   int experts;
   bool transposed;
@@ -65,46 +64,43 @@ struct GateUp {
   Pack<__nv_bfloat16, kLaneColumns, kWide> up;
 };
 
-/// Fills `ends` with the inclusive prefix sums of the experts' live rows. One lane per expert; all lanes call.
-DSV4_DEVICE void sum_live_rows(const SiluParams& p, std::int64_t* ends) {
-  alignas(16) __shared__ std::int64_t warp_total[kMaxExperts / 32];
+/// Fills `ends` with the inclusive prefix sums of the experts' live rows, and its unused end with the total. One lane
+/// per expert; all lanes call. Returns the total.
+DSV4_DEVICE unsigned sum_live_rows(const SiluParams& p, unsigned* ends) {
+  __shared__ unsigned warp_total[kMaxExperts / 32];
   const int expert = static_cast<int>(threadIdx.x);
   const int lane = expert % 32;
   const int warp = expert / 32;
-  std::int64_t sum = 0;
+  const int warps = (p.experts + 31) / 32;
+  unsigned sum = 0;
   if (expert < p.experts) {
-    const std::int64_t m = p.live_rows[expert];
-    sum = m < 0 ? 0 : m > p.padded_rows ? p.padded_rows : m;
+    const int m = p.live_rows[expert];
+    sum = static_cast<unsigned>(m < 0 ? 0 : m > p.padded_rows ? p.padded_rows : m);
   }
-  if (warp < kMaxExperts / 32) {  // the same for a whole warp
+  if (warp < warps) {  // the same for a whole warp
 #pragma unroll
     for (int offset = 1; offset < 32; offset *= 2) {
-      const std::int64_t lower = __shfl_up_sync(kAllLanes, sum, offset);
+      const unsigned lower = __shfl_up_sync(kAllLanes, sum, offset);
       if (lane >= offset) sum += lower;
     }
     if (lane == 31) warp_total[warp] = sum;
   }
   __syncthreads();
-  if (expert < p.experts) {
+  if (warp < warps) {
     for (int w = 0; w < warp; ++w) sum += warp_total[w];
     ends[expert] = sum;
   }
   __syncthreads();
+  return ends[p.experts - 1];
 }
 
-/// The expert of live row `row`: the first whose end lies beyond it.
-DSV4_DEVICE int expert_of(const std::int64_t* ends, int experts, std::int64_t row) {
-  int low = 0;
-  int high = experts - 1;
-  while (low < high) {
-    const int middle = (low + high) / 2;
-    if (ends[middle] > row) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
+/// The expert of live row `row`, the same for the whole warp: as many experts as end at or before it come first.
+DSV4_DEVICE int expert_of(const unsigned* ends, int experts, unsigned row) {
+  int before = 0;
+  for (int first = 0; first < experts; first += 32) {
+    before += __popc(__ballot_sync(kAllLanes, ends[first + threadIdx.x % 32] <= row));
   }
-  return low;
+  return before;
 }
 
 template <bool kClamp>
@@ -117,37 +113,25 @@ DSV4_DEVICE float silu_and_mul(float gate, float up, float limit) {
 }
 
 template <bool kPowerOfTwo, bool kClamp, bool kWide>
-__global__ void __launch_bounds__(kMaxThreads, 1) silu_and_mul_kernel(const __grid_constant__ SiluParams p) {
-  alignas(16) __shared__ std::int64_t ends[kMaxExperts];
+__global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
+    silu_and_mul_kernel(const __grid_constant__ SiluParams p) {
+  __shared__ unsigned ends[kMaxExperts];
   wait_for_previous_kernel();
   allow_next_kernel();
-  sum_live_rows(p, ends);
-  const std::int64_t rows = ends[p.experts - 1] < p.max_rows ? ends[p.experts - 1] : p.max_rows;
+  const unsigned live = sum_live_rows(p, ends);
+  const unsigned rows = live < p.max_rows ? live : p.max_rows;
 
   const int lane = static_cast<int>(threadIdx.x);
-  const std::int64_t gate_column = p.interleaved ? lane * (2 * kLaneColumns) : lane * kLaneColumns;
-  const std::int64_t up_column = p.interleaved ? gate_column + kLaneColumns : p.columns + gate_column;
-  const int group = lane / kLanesPerGroup;
+  const int gate_column = p.interleaved ? lane * (2 * kLaneColumns) : lane * kLaneColumns;
+  const int up_column = p.interleaved ? gate_column + kLaneColumns : p.columns + gate_column;
 
-  int expert = 0;
-  std::int64_t in_expert = 0;  // row inside the expert
-  GateUp<kWide> next;
-  const auto fetch = [&](std::int64_t row) {
-    expert = expert_of(ends, p.experts, row);
-    in_expert = row - (expert == 0 ? 0 : ends[expert - 1]);
-    const __nv_bfloat16* const from = p.input + (expert * p.padded_rows + in_expert) * (2 * p.columns);
-    next.gate.load(from + gate_column);
-    next.up.load(from + up_column);
-  };
-
-  std::int64_t row = blockIdx.x;
-  if (row < rows) fetch(row);
-  while (row < rows) {
-    const GateUp<kWide> x = next;
-    const std::int64_t e = expert;
-    const std::int64_t i = in_expert;
-    row += gridDim.x;
-    if (row < rows) fetch(row);
+  for (unsigned row = blockIdx.x; row < rows; row += gridDim.x) {
+    const int expert = expert_of(ends, p.experts, row);
+    const int in_expert = static_cast<int>(row - (expert == 0 ? 0 : ends[expert - 1]));
+    const std::int64_t at = static_cast<std::int64_t>(expert) * p.padded_rows + in_expert;
+    GateUp<kWide> x;
+    x.gate.load(p.input + at * (2 * p.columns) + gate_column);
+    x.up.load(p.input + at * (2 * p.columns) + up_column);
 
     float v[kLaneColumns];
     float amax = kMinAmax;
@@ -175,13 +159,14 @@ __global__ void __launch_bounds__(kMaxThreads, 1) silu_and_mul_kernel(const __gr
     for (int c = 0; c < kLaneColumns / 2; ++c) {
       codes.v[c] = e4m3_codes(__fmul_rn(v[2 * c], inverse), __fmul_rn(v[2 * c + 1], inverse));
     }
-    const std::int64_t at = e * p.padded_rows + i;
     store_bytes<kWide>(p.output + at * p.columns + lane * kLaneColumns, codes);
     if (lane % kLanesPerGroup == 0) {
-      const std::int64_t groups = p.columns / kGroup;
+      const int groups = p.columns / kGroup;
+      const int group = lane / kLanesPerGroup;
       if (kPowerOfTwo && p.transposed) {
-        static_cast<std::uint8_t*>(p.scale)[(e * groups + group / 4 * 4) * p.padded_rows + i * 4 + group % 4] =
-            static_cast<std::uint8_t>(byte);
+        const std::int64_t word =
+            (static_cast<std::int64_t>(expert) * (groups / 4) + group / 4) * p.padded_rows + in_expert;
+        static_cast<std::uint8_t*>(p.scale)[word * 4 + group % 4] = static_cast<std::uint8_t>(byte);
       } else {
         static_cast<float*>(p.scale)[at * groups + group] = scale;
       }
@@ -220,17 +205,19 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   check.tensor("masked_m", masked_m).dtype({kInt32}).shape({experts}).on_cuda().contiguous();
   check.require(topk >= 0 && topk <= 0xFFFFFFFF, "topk", "must lie in [0, 2^32), got " + std::to_string(topk));
 
-  const std::int64_t max_rows = padded_rows.value() * topk;
-  if (experts.value() == 0 || max_rows == 0) return;
+  if (experts.value() == 0 || padded_rows.value() == 0 || topk == 0) return;
+  check.require(experts.value() * padded_rows.value() <= 0x7FFFFFFF, "input",
+                "at most 2^31 - 1 rows are supported, got " + std::to_string(experts.value() * padded_rows.value()));
+  const std::int64_t max_rows = std::min(padded_rows.value() * topk, experts.value() * padded_rows.value());
 
   const SiluParams params{
       .input = data_of<const __nv_bfloat16>(input),
       .output = data_of<std::uint8_t>(output),
       .scale = data_of<void>(output_scale),
       .live_rows = data_of<const std::int32_t>(masked_m),
-      .max_rows = max_rows,
-      .padded_rows = padded_rows.value(),
-      .columns = d,
+      .max_rows = static_cast<unsigned>(max_rows),
+      .padded_rows = static_cast<int>(padded_rows.value()),
+      .columns = static_cast<int>(d),
       .limit = __bfloat162float(__float2bfloat16_rn(static_cast<float>(swiglu_limit))),
       .experts = static_cast<int>(experts.value()),
       .transposed = transposed,
@@ -240,14 +227,12 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   const auto kernel =
       wide ? silu_and_mul_kernel<kPowerOfTwo, kClamp, true> : silu_and_mul_kernel<kPowerOfTwo, kClamp, false>;
   const int threads = static_cast<int>(d / kLaneColumns);
-  // As many blocks as are resident at once (64 registers a thread: 1024 threads), but no more than rows that can be
-  // live.
+  // As many blocks as are resident at once (2048 threads a multiprocessor), but no more than rows that can be live.
   const std::int64_t resident =
-      static_cast<std::int64_t>(multiprocessor_count(check.device())) * (kMaxThreads / threads);
-  const std::int64_t most = std::min(max_rows, experts.value() * padded_rows.value());
+      static_cast<std::int64_t>(multiprocessor_count(check.device())) * (2 * kMaxThreads / threads);
   Launch{.name = "silu_and_mul_masked_post_quant",
          .device = check.device(),
-         .grid = grid_of(std::min(resident, most), "silu_and_mul_masked_post_quant"),
+         .grid = grid_of(std::min(resident, max_rows), "silu_and_mul_masked_post_quant"),
          .block = dim3(threads)}(kernel, params);
 }
 

@@ -5,10 +5,12 @@
 /// set.
 ///
 /// The block reads the stream in chunks that fill its registers. It keeps a list of entries that may still be among the
-/// k largest, and a bound below which none can be. A chunk's entries above the bound are appended. Only when they do
+/// k largest, and a bound below which none can be. A chunk's entries from the bound on are appended. Only when they do
 /// not fit, the k largest of list and registers together are found by radix selection, the list shrinks to them, and
-/// the bound rises to the smallest. So ordinary data costs one comparison per score, and adversarial data (ascending
-/// scores, clustered scores, ties) costs one radix selection per chunk: there is no buffer that could overflow.
+/// the bound rises to the smallest. The first bound is guessed from a sample of the first chunk and then confirmed: at
+/// least k entries must reach it. So ordinary data costs one comparison per score and one radix selection of a short
+/// list, and adversarial data (ascending scores, clustered scores, ties) one radix selection per chunk: there is no
+/// buffer that could overflow.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,8 @@ using Entry = std::uint64_t;
 
 constexpr int kThreads = 512;
 constexpr int kWarps = kThreads / 32;
-constexpr int kBins = 2048;
+constexpr int kDigitBits = 11;
+constexpr int kBins = 1 << kDigitBits;
 constexpr int kBinsPerThread = kBins / kThreads;
 constexpr int kListCapacity = 3072;
 
@@ -41,6 +44,9 @@ DSV4_DEVICE Entry make_entry(std::uint32_t key, std::uint32_t index) {
 }
 DSV4_DEVICE std::uint32_t index_of(Entry entry) { return ~static_cast<std::uint32_t>(entry); }
 
+/// Lambdas that see a chunk must be inlined, or the chunk would have to leave its registers.
+#define DSV4_INLINE __attribute__((always_inline))
+
 /// Shared memory of a selection of at most `K` entries.
 template <int K>
 struct SelectMemory {
@@ -50,6 +56,7 @@ struct SelectMemory {
   alignas(16) std::uint32_t histogram[kBins];  ///< all zero between passes
   std::uint32_t warp_total[kWarps];
   std::uint32_t cursor;
+  std::uint32_t top_key;  ///< of all entries that were ever counted by `collect`
   struct {
     std::uint32_t bin;
     std::uint32_t above;  ///< entries in higher bins
@@ -96,6 +103,8 @@ struct ScoreChunk {
     }
   }
 
+  DSV4_DEVICE void clear() { valid = 0; }
+
   /// Turns the loaded scores into order keys; apart from `load`, so that a prefetch does not wait for its data.
   DSV4_DEVICE void convert() {
 #pragma unroll
@@ -109,6 +118,20 @@ struct ScoreChunk {
       if ((valid >> i & 1u) != 0) visitor(make_entry(key[i], first + (i / 4) * (kThreads * 4) + i % 4));
     }
   }
+
+  /// One entry of each thread, spread evenly over the chunk.
+  template <typename Visitor>
+  DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
+    std::uint32_t sampled = key[0];
+    bool is_valid = (valid & 1u) != 0;
+    const unsigned chosen = threadIdx.x % (kPerThread / 4);
+#pragma unroll
+    for (unsigned group = 1; group < kPerThread / 4; ++group) {
+      sampled = chosen == group ? key[group * 4] : sampled;
+      is_valid = chosen == group ? (valid >> (group * 4) & 1u) != 0 : is_valid;
+    }
+    if (is_valid) visitor(make_entry(sampled, first + chosen * (kThreads * 4)));
+  }
 };
 
 /// A chunk of entries that earlier selections left in global memory. No entry is 0 (indices stay below 2^31), so 0
@@ -119,11 +142,16 @@ struct EntryChunk {
 
   Entry entry[kPerThread];
 
+  DSV4_DEVICE void clear() {
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) entry[i] = 0;
+  }
+
   /// Loads entries `base` .. `base + kEntries` of `count`, an even number; `entries` is a multiple of 16 bytes.
-  DSV4_DEVICE void load(const Entry* entries, std::int64_t base, std::int64_t count) {
+  DSV4_DEVICE void load(const Entry* entries, int base, int count) {
 #pragma unroll
     for (int pair = 0; pair < kPerThread / 2; ++pair) {
-      const std::int64_t at = base + (pair * kThreads + static_cast<int>(threadIdx.x)) * 2;
+      const int at = base + (pair * kThreads + static_cast<int>(threadIdx.x)) * 2;
       Pack<Entry, 2, true> two{};
       if (at < count) two.load(entries + at);
       entry[2 * pair] = two.v[0];
@@ -138,6 +166,19 @@ struct EntryChunk {
       if (entry[i] != 0) visitor(entry[i]);
     }
   }
+
+  template <typename Visitor>
+  DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
+    Entry left[kPerThread];  // a knock-out by the bits of the thread's number: one of the registers remains
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) left[i] = entry[i];
+#pragma unroll
+    for (int half = kPerThread / 2; half > 0; half /= 2) {
+#pragma unroll
+      for (int i = 0; i < half; ++i) left[i] = (threadIdx.x & half) != 0 ? left[i + half] : left[i];
+    }
+    if (left[0] != 0) visitor(left[0]);
+  }
 };
 
 /// Appends the entries >= bound that `visit` shows to wherever `sink(position, entry)` puts them, from `memory.cursor`
@@ -145,7 +186,14 @@ struct EntryChunk {
 template <int K, typename Visit, typename Sink>
 DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Sink&& sink) {
   std::uint32_t own = 0;
-  visit([&](Entry entry) { own += entry >= bound ? 1u : 0u; });
+  std::uint32_t top = 0;
+  visit([&](Entry entry) DSV4_INLINE {
+    if (entry >= bound) {
+      const auto key = static_cast<std::uint32_t>(entry >> 32);
+      top = key > top ? key : top;
+      ++own;
+    }
+  });
   const unsigned lane = threadIdx.x % 32;
   std::uint32_t through = own;  // of this lane and the lower ones
 #pragma unroll
@@ -153,29 +201,24 @@ DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Si
     const std::uint32_t lower = __shfl_up_sync(kAllLanes, through, offset);
     if (lane >= offset) through += lower;
   }
+  top = __reduce_max_sync(kAllLanes, top);
   std::uint32_t base = 0;
-  if (lane == 31 && through != 0) base = atomicAdd(&memory.cursor, through);
+  if (lane == 31 && through != 0) {
+    base = atomicAdd(&memory.cursor, through);
+    atomicMax(&memory.top_key, top);
+  }
   base = __shfl_sync(kAllLanes, base, 31);
   if (own == 0) return;
   std::uint32_t position = base + through - own;
-  visit([&](Entry entry) {
+  visit([&](Entry entry) DSV4_INLINE {
     if (entry >= bound) sink(position++, entry);
   });
 }
 
-/// One radix pass: of the entries that agree with `prefix` above this digit, finds the digit of the `need`-th largest
-/// and adds it to `prefix`; `need` becomes its rank among the entries that agree in this digit, too. Returns whether
-/// all of those are needed, which ends the search.
-template <int kShift, int kBits, int K, typename Visit>
-DSV4_DEVICE bool radix_pass(SelectMemory<K>& memory, Visit&& visit, Entry& prefix, std::uint32_t& need) {
-  constexpr std::uint32_t kMask = (1u << kBits) - 1;
-  visit([&](Entry entry) {
-    bool agrees = true;
-    if constexpr (kShift + kBits < 64) agrees = entry >> (kShift + kBits) == prefix >> (kShift + kBits);
-    if (agrees) atomicAdd(&memory.histogram[static_cast<std::uint32_t>(entry >> kShift) & kMask], 1u);
-  });
-  __syncthreads();
-
+/// Finds the digit that holds the `need`-th largest of what the histogram counted, into `memory.pick`, and clears the
+/// histogram. All threads; needs a barrier before, ends with one.
+template <int K>
+DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
   // Each thread owns a few neighbouring bins: read and cleared by nobody else.
   std::uint32_t count[kBinsPerThread];
   std::uint32_t own = 0;
@@ -210,24 +253,36 @@ DSV4_DEVICE bool radix_pass(SelectMemory<K>& memory, Visit&& visit, Entry& prefi
     }
   }
   __syncthreads();
-  prefix |= static_cast<Entry>(memory.pick.bin) << kShift;
-  need -= memory.pick.above;
-  return memory.pick.count == need;
 }
 
-/// A bound such that exactly K of the entries shown by `visit`, which are at least K, are >= it.
+/// Radix selection among the entries in [base, top] that `visit` shows, of which there must be at least `need`: returns
+/// a bound that at least `need` and at most `most` of them reach, exactly `need` if the two are equal. Digits are taken
+/// from the distance to `base`, from the highest bit that top - base has: entries that lie close together still spread
+/// over all bins, which keeps the atomics apart. All entries differ, so the last digit always decides: ties of score go
+/// to the lowest index.
 template <int K, typename Visit>
-DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit) {
-  Entry prefix = 0;
-  std::uint32_t need = K;
-  if (radix_pass<53, 11>(memory, visit, prefix, need)) return prefix;
-  if (radix_pass<42, 11>(memory, visit, prefix, need)) return prefix;
-  if (radix_pass<32, 10>(memory, visit, prefix, need)) return prefix;
-  // Ties at the cut: the lowest indices win.
-  if (radix_pass<21, 11>(memory, visit, prefix, need)) return prefix;
-  if (radix_pass<10, 11>(memory, visit, prefix, need)) return prefix;
-  radix_pass<0, 10>(memory, visit, prefix, need);
-  return prefix;
+DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry base, Entry top, std::uint32_t need,
+                                   std::uint32_t most) {
+  int known = 64 - __clzll(static_cast<long long>((top - base) | 1));  // distances agree in the bits from here on
+  Entry prefix = 0;                                                    // ... namely in this value
+  for (;;) {
+    const int shift = known > kDigitBits ? known - kDigitBits : 0;
+    const std::uint32_t mask = (1u << (known - shift)) - 1;
+    visit([&](Entry entry) DSV4_INLINE {
+      const Entry distance = entry - base;
+      if (entry >= base && distance >> (known - 1) >> 1 == prefix) {
+        atomicAdd(&memory.histogram[static_cast<std::uint32_t>(distance >> shift) & mask], 1u);
+      }
+    });
+    __syncthreads();
+    pick_digit(memory, need);
+    prefix = prefix << (known - shift) | memory.pick.bin;
+    const std::uint32_t reached = memory.pick.above + memory.pick.count;
+    if (reached <= most || shift == 0) return base + (prefix << shift);
+    need -= memory.pick.above;
+    most -= memory.pick.above;
+    known = shift;
+  }
 }
 
 /// The state of a block's selection; the same in all its threads.
@@ -237,35 +292,47 @@ class Selection {
   /// All threads; ends with a barrier.
   DSV4_DEVICE explicit Selection(SelectMemory<K>& memory) : memory_(memory) {
     for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) memory_.histogram[bin] = 0;
-    if (threadIdx.x == 0) memory_.cursor = 0;
+    if (threadIdx.x == 0) {
+      memory_.cursor = 0;
+      memory_.top_key = 0;
+    }
     __syncthreads();
   }
 
-  /// Takes a chunk into account. After the `last` one the list holds the K largest entries, or all if there are fewer.
+  /// Takes a chunk into account, `size` entries at most. After the `last` one the list holds the K largest entries, or
+  /// all if there are fewer.
   template <typename Chunk>
-  DSV4_DEVICE void add(const Chunk& chunk, bool last) {
-    const auto chunk_only = [&](auto&& visitor) { chunk.visit(visitor); };
-    collect(memory_, chunk_only, bound_, [&](std::uint32_t position, Entry entry) {
-      if (position < kListCapacity) memory_.list[position] = entry;
-    });
-    __syncthreads();
-    const std::uint32_t wanted = memory_.cursor;
-    __syncthreads();  // everyone has read the cursor before anyone moves it again
-    if (wanted <= (last ? K : kListCapacity)) {
-      count_ = wanted;
-      return;
+  DSV4_DEVICE void add(Chunk& chunk, int size, bool last) {
+    bool guessed = false;
+    if (bound_ == 0 && size > kListCapacity) {
+      bound_ = guess(chunk);
+      guessed = true;
     }
-    // Too many: what was appended to the list is forgotten, the registers still hold the chunk.
-    const auto everything = [&](auto&& visitor) {
+    std::uint32_t wanted = append(chunk);
+    if (guessed && wanted < K) {
+      // The sample misled: fewer than K entries reach the guess, so it bounds nothing.
+      bound_ = 0;
+      if (threadIdx.x == 0) memory_.cursor = 0;
+      __syncthreads();
+      wanted = append(chunk);
+    }
+    if (wanted <= kListCapacity) {
+      count_ = wanted;
+      if (!last || wanted <= K) return;
+      chunk.clear();  // all that matters is in the list
+    }
+    // Otherwise what was appended to the list is forgotten; the registers still hold the chunk.
+    const auto everything = [&](auto&& visitor) DSV4_INLINE {
       chunk.visit(visitor);
 #pragma unroll 1
       for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) visitor(memory_.list[i]);
     };
-    bound_ = bound_of_largest(memory_, everything);
+    const Entry top = static_cast<Entry>(memory_.top_key) << 32 | 0xFFFFFFFFu;
+    bound_ = bound_of_largest(memory_, everything, bound_, top, K, K);
     if (threadIdx.x == 0) memory_.cursor = 0;
     __syncthreads();
     collect(memory_, everything, bound_,
-            [&](std::uint32_t position, Entry entry) { memory_.winners[position] = entry; });
+            [&](std::uint32_t position, Entry entry) DSV4_INLINE { memory_.winners[position] = entry; });
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < K; i += kThreads) memory_.list[i] = memory_.winners[i];
     count_ = K;  // and the cursor has counted to K
@@ -279,6 +346,30 @@ class Selection {
   }
 
  private:
+  /// A bound that about two K of a chunk's entries reach, guessed from one entry in Chunk::kPerThread. If a sample of
+  /// rank r is the bound, kPerThread * (r +- 4 sqrt(r)) entries reach it: enough for K, and few enough for the list.
+  template <typename Chunk>
+  DSV4_DEVICE Entry guess(const Chunk& chunk) {
+    constexpr std::uint32_t kNeed = (K + 768) / Chunk::kPerThread;
+    constexpr std::uint32_t kMost = (K + 1376) / Chunk::kPerThread;
+    const auto sample = [&](auto&& visitor) DSV4_INLINE { chunk.visit_sample(visitor); };
+    return bound_of_largest(memory_, sample, Entry{0}, ~Entry{0}, kNeed, kMost);
+  }
+
+  /// Appends a chunk's entries that reach the bound to the list, as far as there is room. Returns how long that would
+  /// make the list.
+  template <typename Chunk>
+  DSV4_DEVICE std::uint32_t append(const Chunk& chunk) {
+    const auto chunk_only = [&](auto&& visitor) DSV4_INLINE { chunk.visit(visitor); };
+    collect(memory_, chunk_only, bound_, [&](std::uint32_t position, Entry entry) DSV4_INLINE {
+      if (position < kListCapacity) memory_.list[position] = entry;
+    });
+    __syncthreads();
+    const std::uint32_t wanted = memory_.cursor;
+    __syncthreads();  // everyone has read the cursor before anyone moves it again
+    return wanted;
+  }
+
   SelectMemory<K>& memory_;
   std::uint32_t count_ = 0;  ///< entries of the list
   Entry bound_ = 0;

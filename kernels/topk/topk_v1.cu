@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     ScoreChunk chunk;
     chunk.load(scores, offset, length, begin);
     chunk.convert();
-    selection.add(chunk, offset + ScoreChunk::kEntries >= length);
+    selection.add(chunk, length - offset, offset + ScoreChunk::kEntries >= length);
   }
   allow_next_kernel();
   if (row.parts == 1) {
@@ -146,13 +146,13 @@ __global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_con
   const Row row = row_of<K>(p, row_index);
   if (row.parts == 1) return;  // already written
   const Entry* const entries = p.parts + row_index * p.max_parts * K;
-  const std::int64_t count = static_cast<std::int64_t>(row.parts) * K;
+  const int count = row.parts * K;
 
   Selection<K> selection(memory);
-  for (std::int64_t base = 0; base < count; base += EntryChunk::kEntries) {
+  for (int base = 0; base < count; base += EntryChunk::kEntries) {
     EntryChunk chunk;
     chunk.load(entries, base, count);
-    selection.add(chunk, base + EntryChunk::kEntries >= count);
+    selection.add(chunk, count - base, base + EntryChunk::kEntries >= count);
   }
   selection.finish([&](std::uint32_t slot, Entry entry) { write_slot<K>(p, row_index, slot, index_of(entry)); });
 }
