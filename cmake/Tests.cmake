@@ -75,3 +75,7 @@ foreach(script IN LISTS script_tests)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
 endforeach()
+# Compiles a kernel for each mutant.
+if(TEST mutants/mutants_test.py)
+  set_tests_properties(mutants/mutants_test.py PROPERTIES TIMEOUT 1800 PROCESSORS 2)
+endif()

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Every mutant of mutants.json must be caught by the smoke tier of its op, and for the reason that it states.
+
+    tests/mutants/mutants_test.py [NAME...]
+
+Also: every op with an in-tree kernel has a mutant.
+"""
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+import build_mutant  # noqa: E402
+
+
+def try_mutant(mutant):
+    """None if the mutant is caught as it says; else what went wrong."""
+    try:
+        folder = build_mutant.build_mutant(mutant)
+    except build_mutant.BuildError as error:
+        return f"could not be built: {error}"
+    report = folder / "report.json"
+    report.unlink(missing_ok=True)
+    build = build_mutant.build_folder()
+    command = [str(build / "dsv4diff"), "run", "--set", str(folder), "--op", mutant["op"], "--tier", "smoke",
+               "--jobs", "1", "--no-known", "--json", str(report)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if result.returncode != 1:
+        return f"exit status {result.returncode}, not 1\n{result.stdout}{result.stderr}"
+    reasons = [f"{r['verdict']}: {r['reason']}" for r in results_of(json.loads(report.read_text()))
+               if r["verdict"] in ("failed", "error")]
+    if not any(re.search(mutant["expect"], reason) for reason in reasons):
+        return f"no reason matches '{mutant['expect']}'; there were\n  " + "\n  ".join(reasons[:20])
+    return None
+
+
+def results_of(report):
+    """All case results of a report, wherever its layout keeps them."""
+    if isinstance(report, list):
+        return [r for part in report for r in results_of(part)]
+    if isinstance(report, dict):
+        return [report] if "verdict" in report and "reason" in report else results_of(list(report.values()))
+    return []
+
+
+def main(names):
+    catalogue = build_mutant.load_catalogue()
+    unknown = [n for n in names if n not in catalogue]
+    if unknown:
+        print(f"no such mutant: {', '.join(unknown)}")
+        return 2
+    failures = 0
+    if not names:
+        kernels = {p.stem for p in (ROOT / "kernels").glob("*/*.cu")}
+        for op in sorted(kernels - {m["op"] for m in catalogue.values()}):
+            print(f"FAILED  op '{op}' has no mutant in tests/mutants/mutants.json")
+            failures += 1
+    chosen = [catalogue[n] for n in names or catalogue]
+    jobs = int(os.environ.get("DSV4_JOBS", 2))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for mutant, problem in zip(chosen, pool.map(try_mutant, chosen)):
+            print(f"{'caught' if problem is None else 'FAILED':7} {mutant['name']}: {problem or mutant['fault']}",
+                  flush=True)
+            failures += problem is not None
+    print(f"{len(chosen)} mutants, {failures} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
