@@ -16,6 +16,7 @@
 
 #include "kernels/simt/fault.h"
 #include "kernels/simt/fiber.h"
+#include "kernels/simt/schedule.h"
 #include "kernels/simt/shared_memory.h"
 
 uint3 threadIdx;
@@ -35,53 +36,6 @@ constexpr unsigned kAtomicsInARow = 4096;
 /// So many atomics (half a second) without any thread starting, ending or passing a barrier: they spin.
 constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
 constexpr unsigned kAtomicsOfASleep = 256;  ///< what __nanosleep counts for
-
-/// splitmix64: the schedule needs no more than a cheap, reproducible sequence.
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9E3779B97F4A7C15u;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
-}
-
-struct Warp {
-  std::uint32_t ended = 0;  ///< lanes that ended or never existed
-  unsigned open_count = 0;
-  std::array<Exchange*, kWarpLanes> open{};  ///< collectives that still miss a lane
-};
-
-/// First in, first out; or, under a seed, at random.
-class RunQueue {
- public:
-  bool empty() const { return count_ == 0; }
-  void clear() { head_ = count_ = 0; }
-  void push(Fiber* fiber) { slots_[(head_ + count_++) % slots_.size()] = fiber; }
-  void push_front(Fiber* fiber) {
-    head_ = (head_ + static_cast<unsigned>(slots_.size()) - 1) % static_cast<unsigned>(slots_.size());
-    ++count_;
-    slots_[head_] = fiber;
-  }
-  Fiber* pop(unsigned choice) {
-    std::swap(slots_[head_], slots_[(head_ + choice % count_) % slots_.size()]);
-    Fiber* fiber = slots_[head_];
-    head_ = (head_ + 1) % static_cast<unsigned>(slots_.size());
-    --count_;
-    return fiber;
-  }
-
- private:
-  std::array<Fiber*, kMaxThreads> slots_{};
-  unsigned head_ = 0;
-  unsigned count_ = 0;
-};
-
-/// Who goes next. Under a seed each block draws one of the last two: fair chance finds what depends on neighbours, and
-/// warps that run ahead as far as they can find what depends on one warp being far behind another.
-enum class Policy {
-  kNatural,     ///< in order of the threads
-  kFair,        ///< anyone
-  kWarpByWarp,  ///< a warp until it must wait for the block, then another, in shuffled order
-};
 
 /// Not even the first fiber of a launch could be made.
 struct OutOfStacks {};
