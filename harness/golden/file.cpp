@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "harness/core/error.h"
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMostFileBytes = std::size_t{1} << 28;
 constexpr std::array<std::uint8_t, 8> kHdf5Signature{0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 constexpr std::string_view kGoldenSuffix = ".h5";
+constexpr std::string_view kIndexSuffix = ".txt";
 
 std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
@@ -38,6 +40,21 @@ bool index_belongs(const std::string& path, std::size_t bytes, const Digest& dig
   const std::string prepared = temporary_name(path);
   if (!fs::exists(prepared)) return false;
   return belongs(parse_index(text_of(read_whole_file(prepared, kMostFileBytes)), prepared));
+}
+
+/// Op -> sets under `root`. One file of a pair is enough: that the other is gone has to be noticed when it is read.
+std::map<std::string, std::set<std::string>> recorded(const std::string& root) {
+  std::map<std::string, std::set<std::string>> sets;
+  std::error_code code;
+  for (const auto& folder : fs::directory_iterator(root, code)) {
+    if (!folder.is_directory()) continue;
+    for (const auto& file : fs::directory_iterator(folder.path(), code)) {
+      const fs::path name = file.path().filename();
+      const bool ours = name.extension() == kGoldenSuffix || name.extension() == kIndexSuffix;
+      if (ours && name.string().front() != '.') sets[folder.path().filename().string()].insert(name.stem().string());
+    }
+  }
+  return sets;
 }
 
 Golden read_checked(const std::string& path, const std::string& expected_op) {
@@ -75,30 +92,21 @@ std::string golden_path(const std::string& root, const std::string& op, const st
 }
 
 std::string index_path(const std::string& golden_path) {
-  return fs::path(golden_path).replace_extension(".txt").string();
+  return fs::path(golden_path).replace_extension(kIndexSuffix).string();
 }
 
 std::vector<std::string> recorded_ops(const std::string& root, const std::string& set) {
   std::vector<std::string> ops;
-  std::error_code code;
-  for (const auto& folder : fs::directory_iterator(root, code)) {
-    const std::string op = folder.path().filename().string();
-    if (folder.is_directory() && fs::exists(folder.path() / (set + std::string(kGoldenSuffix)))) ops.push_back(op);
+  for (const auto& [op, sets] : recorded(root)) {
+    if (sets.contains(set)) ops.push_back(op);
   }
-  std::ranges::sort(ops);
   return ops;
 }
 
 std::vector<std::string> recorded_sets(const std::string& root) {
-  std::set<std::string> sets;
-  std::error_code code;
-  for (const auto& folder : fs::directory_iterator(root, code)) {
-    if (!folder.is_directory()) continue;
-    for (const auto& file : fs::directory_iterator(folder.path(), code)) {
-      if (file.path().extension() == kGoldenSuffix) sets.insert(file.path().stem().string());
-    }
-  }
-  return {sets.begin(), sets.end()};
+  std::set<std::string> all;
+  for (const auto& [op, sets] : recorded(root)) all.insert(sets.begin(), sets.end());
+  return {all.begin(), all.end()};
 }
 
 GoldenChange write_golden(const std::string& path, Golden golden) {

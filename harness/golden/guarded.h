@@ -8,15 +8,16 @@
 #include <new>
 
 #include "harness/core/error.h"
-#include "harness/run/result.h"
+#include "harness/run/trial.h"
 #include "harness/set/memory.h"
 
 namespace dsv4 {
 
 /// Calls `steps`, which fills `result`. A set that lacks the op, and a dead GPU context, become verdicts; an Error
 /// (the harness itself cannot go on) passes through. Sets `result.seconds`.
+/// A known fault that ends in a dead context excuses it.
 template <class Steps>
-void guarded(CaseResult& result, Steps&& steps) {
+void guarded(const Case& c, const KnownFaults& known, const TrialOptions& options, CaseResult& result, Steps&& steps) {
   const auto start = std::chrono::steady_clock::now();
   try {
     steps();
@@ -26,6 +27,7 @@ void guarded(CaseResult& result, Steps&& steps) {
   } catch (const DeviceLost& e) {
     result.verdict = Verdict::kError;
     result.reason = fmt::format("the GPU context is dead: {}", e.what());
+    excuse_error(c, known, options, "device_lost", result);
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {

@@ -37,7 +37,7 @@ RecordedCase record_case(const Case& c, Caller& subject, Caller& reference, cons
   out.result.id = c.id();
   out.result.set = subject.name();
   out.result.against = reference.name();
-  guarded(out.result, [&] {
+  guarded(c, known, options, out.result, [&] {
     const Observed got = observe_case(c, subject);
     judge_by_reference(c, got, reference, known, options, out.result);
     const Verdict v = out.result.verdict;

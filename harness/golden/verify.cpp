@@ -251,7 +251,7 @@ CaseResult verify_case(const Case& c, const GoldenEntry& entry, Caller& subject,
   result.id = c.id();
   result.set = subject.name();
   result.against = "golden:" + entry.set;
-  guarded(result, [&] { verify(c, entry, subject, reference, known, options, result); });
+  guarded(c, known, options, result, [&] { verify(c, entry, subject, reference, known, options, result); });
   return result;
 }
 

@@ -302,6 +302,9 @@ TEST_F(GoldenFileTest, ListsWhatIsRecorded) {
   EXPECT_EQ(recorded_ops(folder.str(), "good"), std::vector<std::string>{kOp});
   EXPECT_TRUE(recorded_ops(folder.str(), "cuda").empty());
   EXPECT_EQ(recorded_sets(folder.str()), std::vector<std::string>{"good"});
+  std::filesystem::remove(path);  // the index alone still says that there was one, so that the loss is noticed
+  EXPECT_EQ(recorded_ops(folder.str(), "good"), std::vector<std::string>{kOp});
+  EXPECT_THAT(refusal(), HasSubstr("there is no such golden"));
 }
 
 TEST_F(GoldenFileTest, ACaseCostsLittle) {
