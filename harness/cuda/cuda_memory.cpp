@@ -57,6 +57,15 @@ class TorchCudaMemory final : public DeviceMemory {
     });
   }
 
+  std::string take_error() override {
+    // libtorch_cuda brought the runtime along; the kernels' modules share it.
+    static const auto last = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "cudaGetLastError"));
+    static const auto text = reinterpret_cast<const char* (*)(int)>(dlsym(RTLD_DEFAULT, "cudaGetErrorString"));
+    if (last == nullptr || text == nullptr) return "";
+    const int code = last();
+    return code == 0 ? "" : text(code);
+  }
+
   void* stream() override { return guard_.getStreamNativeHandle(stream_); }
 
  private:

@@ -162,8 +162,14 @@ class SetCaller final : public Caller {
       arm(lent, true);
       const StreamScope stream(manifest_.device, device().stream());
       function.CallPacked(packed.data(), static_cast<std::int32_t>(packed.size()), &returned);
+      const std::string left_behind = device().take_error();
       device().synchronize();
       arm(lent, false);
+      if (!left_behind.empty()) {
+        result.findings.push_back(
+            {"unreported_error",
+             fmt::format("the function returned as if all were well, but a launch failed: {}", left_behind)});
+      }
     } catch (const ffi::Error& e) {
       arm(lent, false);
       result.refusal = fmt::format("{}: {}", std::string(e.kind()), std::string(e.message()));
@@ -202,6 +208,7 @@ class SetCaller final : public Caller {
   /// usefulness.
   void settle() {
     try {
+      (void)device().take_error();  // the refusal has reported it
       device().synchronize();
     } catch (const DeviceLost&) {
       usable_ = false;

@@ -28,6 +28,9 @@ class DeviceMemory {
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
   /// Waits for everything launched. Throws DeviceLost if a launch left the context dead.
   virtual void synchronize() = 0;
+  /// Takes the error that a launch left behind ("" if there is none). Such an error is no sign of a dead context, but
+  /// the next user of the runtime would be blamed for it.
+  virtual std::string take_error() { return ""; }
   /// The stream on which the set's functions launch (TVM-FFI's environment stream); null on a host.
   [[nodiscard]] virtual void* stream() = 0;
 };
