@@ -42,6 +42,17 @@ std::vector<std::string> visible_commands() {
   return names;
 }
 
+/// What a newcomer needs first comes first.
+std::vector<Command*> in_order_of_help() {
+  const auto rank = [](const Command* c) {
+    const std::vector<std::string> groups{"Commands", "Goldens", "Look around"};
+    return std::ranges::find(groups, c->group()) - groups.begin();
+  };
+  auto commands = all_commands();
+  std::ranges::stable_sort(commands, {}, rank);
+  return commands;
+}
+
 /// Options of a command, as they are typed.
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
@@ -94,7 +105,7 @@ int run_command_line(int argc, const char* const* argv) {
   app.set_version_flag("--version", "dsv4diff " DSV4_VERSION);
   app.require_subcommand(1);
   std::map<const CLI::App*, Command*> commands;
-  for (Command* c : all_commands()) {
+  for (Command* c : in_order_of_help()) {
     const std::string details = c->details();
     CLI::App* sub = app.add_subcommand(c->name(), c->summary());
     if (!details.empty()) sub->footer(details);

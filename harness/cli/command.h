@@ -23,7 +23,7 @@ class Command {
   [[nodiscard]] virtual std::string summary() const = 0;
   /// More for the command's own --help; "" for nothing more.
   [[nodiscard]] virtual std::string details() const { return ""; }
-  /// Heading under which the list shows it; "" hides it.
+  /// Heading under which the list shows it: "Commands", "Goldens", "Look around" or a new one; "" hides it.
   [[nodiscard]] virtual std::string group() const { return "Commands"; }
   /// Declares the options, bound to members of this object.
   virtual void add_options(CLI::App& app) = 0;

@@ -40,7 +40,7 @@ class RunCommand final : public Command {
     filter_.add(app);
     app.add_option("--soak", soak_seconds_, "Instead of a tier: random cases for so long, or until Ctrl-C")
         ->type_name("SECONDS")
-        ->check(CLI::Range(0.001, 1e9));
+        ->check(CLI::Range(0.001, 1e9).description(""));
     workers_.add(app);
     reports_.add(app);
   }

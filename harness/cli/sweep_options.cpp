@@ -73,14 +73,14 @@ void WorkerOptions::add(CLI::App& app) {
          "--jobs", jobs_,
          fmt::format("Worker processes (default: one per core, {}; at most {} on a GPU)", usable_cores(), kCudaJobs))
       ->type_name("N")
-      ->check(CLI::Range(1, kMostJobs));
+      ->check(CLI::Range(1, kMostJobs).description(""));
   app.add_option("--timeout", timeout_seconds_, "Time for one case; then it is an error")
       ->type_name("SECONDS")
       ->check(positive_seconds())
       ->capture_default_str();
   app.add_option("--memory", memory_gib_, "Address space of a worker on a CPU; 0 for no limit")
       ->type_name("GIB")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(CLI::Range(0.0, 1e6).description(""))
       ->capture_default_str();
   app.add_option(
          "--journal", journal_,
@@ -112,6 +112,7 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
                                           const std::vector<std::string>& mode) const {
   SweepOptions o;
   o.set = set.label;
+  o.set_name = set.manifest.name;
   o.against = against_label;
   o.pool.jobs = jobs(set);
   o.pool.timeout_seconds = timeout_seconds_;

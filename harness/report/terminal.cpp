@@ -92,6 +92,7 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     if (by_op.size() != 1) rows.push_back(row("all", run.total()));
     text += align(rows, {false, true, true, true, true, true, true, true, true, true, true});
     text += "\n";
+    const std::size_t table_end = text.size();
     for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("{} {}\n", n, one_line(reason));
     for (const std::string& line : describe_known_faults(run)) text += one_line(line) + "\n";
     std::size_t told = 0;
@@ -104,7 +105,7 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
       text += fmt::format("\n... and {} more differing cases: --show N shows more here, --json FILE keeps all\n",
                           told - options.shown);
     }
-    text += "\n";
+    if (text.size() != table_end) text += "\n";
   }
   return text + verdict_line(report) + "\n";
 }

@@ -28,6 +28,7 @@ InterruptGuard::InterruptGuard() {
 
 InterruptGuard::~InterruptGuard() {
   for (const int s : kNoted) ::signal(s, SIG_DFL);
+  noted = 0;
 }
 
 int InterruptGuard::signal() { return noted; }

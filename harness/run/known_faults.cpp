@@ -6,6 +6,7 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "harness/core/error.h"
 
@@ -19,6 +20,12 @@ bool any_glob(const std::vector<std::string>& globs, const std::string& text) {
 }
 
 KnownFault parse(const json& j) {
+  // A misspelt condition would make the entry excuse more than it says: no unknown key passes.
+  static const std::set<std::string> kKeys{"id",    "op",     "scenarios", "sets",     "params",
+                                           "facts", "covers", "summary",   "evidence", "fix"};
+  for (const auto& [key, value] : j.items()) {
+    if (!kKeys.contains(key)) throw Error(fmt::format("it has a key '{}', which is none of an entry's", key));
+  }
   KnownFault f;
   f.id = j.at("id").get<std::string>();
   f.op = j.at("op").get<std::string>();
@@ -59,7 +66,7 @@ KnownFaults KnownFaults::load(const std::string& path) {
       faults.push_back(parse(j));
     }
     return KnownFaults(std::move(faults));
-  } catch (const json::exception& e) {
+  } catch (const std::exception& e) {
     throw Error(fmt::format("{}: {} {}: {}", path, entry == 0 ? "the file" : "entry",
                             entry == 0 ? "is malformed" : std::to_string(entry), e.what()));
   }

@@ -11,11 +11,11 @@ namespace dsv4 {
 
 /// A case is selected if it passes every filter.
 struct CaseFilter {
-  std::vector<std::string> ops;    ///< globs of op names; none: every op
-  std::vector<std::string> cases;  ///< ids, or globs of ids; none: every case of the tier
+  std::vector<std::string> ops = {};    ///< globs of op names; none: every op
+  std::vector<std::string> cases = {};  ///< ids, or globs of ids; none: every case of the tier
   Tier tier = Tier::kQuick;
   std::uint64_t seed = 1;
-  Shard shard;
+  Shard shard = {};
 };
 
 /// Ops that match the globs, sorted. Throws Error, with a suggestion, for a glob that matches none.

@@ -15,8 +15,9 @@
 namespace dsv4 {
 
 struct SweepOptions {
-  std::string set;      ///< as results and reproduction commands name it
-  std::string against;  ///< the other side, likewise
+  std::string set;       ///< as results and reproduction commands name it
+  std::string set_name;  ///< in its manifest
+  std::string against;   ///< the other side, likewise
   PoolOptions pool;
   Progress::Options progress;
   Journal* journal = nullptr;

@@ -1,46 +1,23 @@
 #include "harness/run/worker.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
-#include <memory>
 
 #include "harness/core/error.h"
+#include "harness/run/heap_check.h"
 #include "harness/run/protocol.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define DSV4_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define DSV4_SANITIZED 1
-#endif
-#endif
 
 namespace dsv4 {
 namespace {
 
 constexpr int kOutOfTheWay = 200;  // a descriptor number that stray code is unlikely to hit
-
-/// Allocates and frees blocks of many sizes: the allocator checks its own records on the way, and aborts if a kernel
-/// wrote over them. Done after every case (some microseconds), so that damage shows in the case that did it.
-void exercise_heap() {
-#ifndef DSV4_SANITIZED
-  std::array<std::unique_ptr<char[]>, 48> blocks;
-  std::size_t size = 16;
-  for (auto& block : blocks) {
-    block = std::make_unique_for_overwrite<char[]>(size);
-    size = std::min<std::size_t>(size + size / 4, 100'000);  // below the size that gets pages of its own
-  }
-#endif
-}
 
 }  // namespace
 
@@ -66,13 +43,14 @@ void WorkerConnection::send(const nlohmann::json& message) {
 void WorkerConnection::fatal(const std::string& why) { send({{"fatal", why}}); }
 
 void WorkerConnection::serve(const CaseHandler& handler) {
+  check_heap();  // the first look, while nothing can have been damaged
   send({{"hello", 1}});
   LineBuffer lines;
   char chunk[4096];
   for (;;) {
     if (const auto id = lines.next()) {
       Answer answer = handler(*id);
-      exercise_heap();
+      check_heap();
       nlohmann::json message{{"case", *id}, {"result", std::move(answer.result)}};
       if (answer.leaving) message["leaving"] = 1;
       send(message);
@@ -87,16 +65,18 @@ void WorkerConnection::serve(const CaseHandler& handler) {
 }
 
 void WorkerConnection::bye() {
-  exercise_heap();
-#ifndef DSV4_SANITIZED
-  malloc_trim(0);
-#endif
+  check_heap();
   send({{"bye", 1}});
 }
 
 void apply_limits(const WorkerLimits& limits) {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
+#ifndef DSV4_SANITIZED
+  // Libraries print stack traces from handlers of their own. In a process whose heap is damaged that may hang, and it
+  // hides what the kernel said last.
+  for (const int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(s, SIG_DFL);
+#endif
 #ifndef DSV4_SANITIZED
   if (limits.memory_gib > 0) {
     const auto bytes = static_cast<rlim_t>(limits.memory_gib * (1u << 30));

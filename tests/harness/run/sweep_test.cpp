@@ -1,0 +1,226 @@
+#include "harness/run/sweep.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "harness/core/error.h"
+#include "harness/run/interrupt.h"
+#include "tests/harness/run/misbehaving_worker.h"
+
+namespace dsv4 {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string temporary(const std::string& name) {
+  return (std::filesystem::path(::testing::TempDir()) / (name + std::to_string(::getpid()))).string();
+}
+
+CaseResult passed(const std::string& id) {
+  CaseResult r;
+  r.id = id;
+  r.set = "host";
+  r.against = "reference";
+  r.verdict = Verdict::kPassed;
+  return r;
+}
+
+SweepOptions options() {
+  SweepOptions o;
+  o.set = "host";
+  o.against = "reference";
+  o.pool.command = testing::misbehaving_worker();
+  o.pool.jobs = 2;
+  o.progress.plain_interval_seconds = 1e9;
+  o.read = [](const nlohmann::json& answer) { return passed(answer.at("echo").get<std::string>()); };
+  return o;
+}
+
+TEST(Sweep, ResultsAreSortedAndCrashesAreErrors) {
+  const SweepResult swept = sweep(options(), source_of({"ok/3", "segv/1", "ok/1", "ok/2"}));
+  ASSERT_EQ(swept.results.size(), 4u);
+  EXPECT_EQ(swept.results[0].id, "ok/1");
+  EXPECT_EQ(swept.results[3].id, "segv/1");
+  EXPECT_EQ(swept.results[3].verdict, Verdict::kError);
+  EXPECT_EQ(swept.results[3].set, "host");
+  EXPECT_THAT(swept.results[3].reason, HasSubstr("SIGSEGV"));
+  EXPECT_EQ(swept.failure, "");
+}
+
+TEST(Sweep, MalformedAnswerIsAnErrorOfThatCase) {
+  SweepOptions o = options();
+  o.read = nullptr;  // expects whole results, which this worker does not send
+  const SweepResult swept = sweep(o, source_of({"ok/1"}));
+  ASSERT_EQ(swept.results.size(), 1u);
+  EXPECT_EQ(swept.results[0].verdict, Verdict::kError);
+  EXPECT_THAT(swept.results[0].reason, HasSubstr("malformed"));
+}
+
+TEST(Sweep, WorkersThatCannotStartAreTheEnvironmentsFault) {
+  SweepOptions o = options();
+  o.pool.command = testing::misbehaving_worker("fatal");
+  const SweepResult swept = sweep(o, source_of({"ok/1"}));
+  EXPECT_EQ(swept.failure, "set 'x' cannot be opened");
+  EXPECT_TRUE(swept.results.empty());
+}
+
+TEST(Sweep, JournalHoldsEveryCaseBeforeItRuns) {
+  const std::string path = temporary("journal");
+  {
+    Journal journal(path);
+    SweepOptions o = options();
+    o.journal = &journal;
+    sweep(o, source_of({"ok/1", "segv/1"}));
+  }
+  const std::string text = text_of(path);
+  EXPECT_THAT(text, HasSubstr("start segv/1\tdsv4diff run --set host --case segv/1\n"));
+  EXPECT_THAT(text, HasSubstr("error segv/1\n"));
+  EXPECT_THAT(text, HasSubstr("passed ok/1\n"));
+  EXPECT_LT(text.find("start ok/1"), text.find("passed ok/1"));
+  std::filesystem::remove(path);
+}
+
+TEST(Journal, TemporaryOneIsRemoved) {
+  std::string path;
+  {
+    Journal journal;
+    path = journal.path();
+    ASSERT_NE(path, "");
+    EXPECT_TRUE(std::filesystem::exists(path));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(Journal, ANamedOneMustBeWritable) { EXPECT_THROW(Journal("/nowhere/journal"), Error); }
+
+TEST(Journal, FullDiskEndsTheJournalOnly) {
+  Journal journal("/dev/full");
+  journal.start(passed("ok/1"));
+  journal.end(passed("ok/1"));
+}
+
+TEST(Interrupt, FirstSignalIsNoted) {
+  const InterruptGuard guard;
+  EXPECT_EQ(InterruptGuard::signal(), 0);
+  std::raise(SIGINT);
+  EXPECT_EQ(InterruptGuard::signal(), SIGINT);
+}
+
+TEST(Interrupt, SweepKeepsWhatWasDone) {
+  const InterruptGuard guard;
+  SweepOptions o = options();
+  o.pool.jobs = 1;
+  std::thread later([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    ::kill(::getpid(), SIGTERM);
+  });
+  const SweepResult swept = sweep(o, source_of({"ok/1", "ok/2", "hang/1", "ok/3"}));
+  later.join();
+  EXPECT_EQ(swept.end.how, PoolEnd::How::kStopped);
+  EXPECT_EQ(swept.results.size(), 2u);
+}
+
+TEST(Workers, DieWithTheirParent) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    SweepOptions o = options();
+    o.pool.jobs = 1;
+    o.read = [&](const nlohmann::json& answer) {
+      const int pid = answer.at("pid").get<int>();
+      (void)!::write(ends[1], &pid, sizeof pid);
+      return passed(answer.at("echo").get<std::string>());
+    };
+    sweep(o, source_of({"ok/1", "hang/1"}));
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  int worker = 0;
+  ASSERT_EQ(::read(ends[0], &worker, sizeof worker), static_cast<ssize_t>(sizeof worker));
+  ::kill(parent, SIGKILL);
+  ::waitpid(parent, nullptr, 0);
+  bool gone = false;
+  for (int i = 0; i < 500 && !gone; ++i) {
+    std::ifstream status("/proc/" + std::to_string(worker) + "/stat");
+    std::string text;
+    std::getline(status, text);
+    // Dead: no such process, or one that nobody has reaped.
+    gone = text.empty() || text.find(") Z") != std::string::npos;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(gone);
+  ::close(ends[0]);
+}
+
+TEST(Progress, LineSaysRateAndRemainingTime) {
+  Progress::Options o;
+  o.label = "host";
+  o.total = 200;
+  Progress p(o);
+  for (int i = 0; i < 50; ++i) p.add(Verdict::kPassed);
+  EXPECT_EQ(p.line(10), "host: 50/200 (25 %), 5.0 cases/s, 0:30 left");
+  p.change(Verdict::kPassed, Verdict::kError);
+  p.add(Verdict::kFailed);
+  EXPECT_EQ(p.line(10), "host: 51/200 (25 %), 5.1 cases/s, 0:29 left, 1 failed, 1 error");
+}
+
+TEST(Progress, SoakCountsDown) {
+  Progress::Options o;
+  o.label = "host";
+  o.seconds = 3600;
+  Progress p(o);
+  p.add(Verdict::kPassed);
+  EXPECT_EQ(p.line(1), "host: 1 cases, 1.0 cases/s, 59:59 left");
+}
+
+TEST(Progress, OneLineOnATerminalManyElsewhere) {
+  for (const bool terminal : {true, false}) {
+    std::FILE* out = std::tmpfile();
+    {
+      Progress::Options o;
+      o.out = out;
+      o.terminal = terminal;
+      o.label = "host";
+      o.total = 2;
+      o.plain_interval_seconds = o.terminal_interval_seconds = 0;
+      Progress p(o);
+      p.add(Verdict::kPassed);
+      p.tick();
+      p.add(Verdict::kPassed);
+      p.tick();
+    }
+    std::rewind(out);
+    std::string text(4096, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), out));
+    std::fclose(out);
+    EXPECT_THAT(text, HasSubstr("host: 2/2 (100 %)"));
+    if (terminal) {
+      EXPECT_THAT(text, Not(HasSubstr("\n")));
+      EXPECT_TRUE(text.ends_with("\r"));
+    } else {
+      EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+      EXPECT_THAT(text, Not(HasSubstr("\r")));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dsv4
