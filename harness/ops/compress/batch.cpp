@@ -60,7 +60,7 @@ std::vector<ParamSpec> decode_batch_params() {
 
 std::vector<ParamSpec> prefill_batch_params() {
   std::vector<ParamSpec> specs = decode_batch_params();
-  specs.push_back(ParamSpec::integer("extend", 1, 65535, "new tokens of a request (the most, where they differ)",
+  specs.push_back(ParamSpec::integer("extend", 1, 1 << 17, "new tokens of a request (the most, where they differ)",
                                      {1, 2, 4, 5, 7, 8, 9, 32, 33, 127, 128, 129, 300}));
   specs.push_back(ParamSpec::choice("mix", {"uniform", "last_differs", "mixed", "some_empty"},
                                     "as many of each request; one more of the last; random; or some none at all"));

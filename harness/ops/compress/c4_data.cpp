@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -22,6 +23,18 @@ const std::vector<std::string>& c4_fills() {
 }
 
 Params c4_compile(const Params& p) { return Params().set("head_dim", p.integer("head_dim")).set("dtype", "f32"); }
+
+std::optional<std::string> reject_c4(const Params& p) {
+  constexpr std::int64_t kMostBytes = std::int64_t{256} << 20, kCachePage = 256;
+  const std::int64_t batch = p.integer("batch"), row_bytes = 16 * p.integer("head_dim");
+  const std::int64_t extend = p.has("extend") ? p.integer("extend") + 1 : 1;
+  const std::int64_t longest = std::max(p.integer("len") + (p.is("spread", "stagger") ? batch : 0), extend);
+  const std::int64_t state_rows = batch * (longest / kCachePage + 1) * p.integer("ring");
+  if (std::max(state_rows, batch * extend) * row_bytes > kMostBytes) {
+    return fmt::format("the state or the batch exceeds {} MiB", kMostBytes >> 20);
+  }
+  return reject_batch(p);
+}
 
 C4Tokens::C4Tokens(const Params& p, std::uint64_t seed)
     : fill_(p.text("fill")), head_dim_(p.integer("head_dim")), seed_(seed) {}

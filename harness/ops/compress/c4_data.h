@@ -54,6 +54,10 @@ std::vector<std::uint8_t> footprint_of_rows(const HostTensor& tensor, const std:
 /// The reference's bound for `call`: its kv_output, replaced by what the auxiliary function "bound" wrote.
 HostTensor bound_of(const Call& call, Caller& reference);
 
+/// Why a case of these parameters needs more memory than a test should; nullopt if it does not. As reject_batch
+/// otherwise.
+std::optional<std::string> reject_c4(const Params& p);
+
 /// Why the compression's outputs may differ from the reference by that bound.
 extern const char* const kC4BoundReason;
 

@@ -70,7 +70,7 @@ class CompressC4Decode final : public Op {
     return kInfo;
   }
 
-  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_batch(p); }
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_c4(p); }
 
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
     if (tier == Tier::kSmoke) {
@@ -89,9 +89,9 @@ class CompressC4Decode final : public Op {
     for (const std::int64_t head_dim : {128, 512}) {
       for (const char* fill : {"gauss", "wide"}) {
         all.push_back(point(head_dim, 8, fill, 1024, 300, "random"));
-        all.push_back(point(head_dim, 16, fill, 512, 1 << 12, "stagger"));
+        all.push_back(point(head_dim, 16, fill, 24, 1 << 12, "stagger"));
       }
-      all.push_back(point(head_dim, 16, "large", 1, 1 << 20, "same"));
+      all.push_back(point(head_dim, 16, "large", 1, 1 << 18, "same"));
     }
     return all;
   }

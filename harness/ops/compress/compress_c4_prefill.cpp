@@ -103,7 +103,7 @@ class CompressC4Prefill final : public Op {
     const std::int64_t tokens = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
     if (tokens + p.integer("slack") > kMostPlanTokens)
       return fmt::format("a plan numbers at most {} tokens", kMostPlanTokens);
-    return reject_batch(p);
+    return reject_c4(p);
   }
 
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
