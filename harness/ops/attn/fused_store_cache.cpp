@@ -201,7 +201,7 @@ class FusedStoreCache final : public Op {
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
     if (tier == Tier::kSmoke) {
       return {point("flashmla", "bf16", "i32", 64, 5, 1, "random", "gauss"),
-              point("indexer", "f32", "i64", 2, 3, 1, "edges", "midpoints")};
+              point("indexer", "f32", "i64", 1, 3, 1, "edges", "midpoints")};
     }
     const auto axes = [](std::vector<std::int64_t> pages, std::vector<std::int64_t> tokens) {
       return std::vector<Axis>{axis("layout", {std::string("flashmla"), "indexer"}),
@@ -213,7 +213,13 @@ class FusedStoreCache final : public Op {
                                axis("order", kOrders),
                                axis("fill", kFills)};
     };
-    if (tier == Tier::kQuick) return pairwise(axes({1, 2, 64, 256}, {1, 2, 3, 4, 5, 7, 8, 9}));
+    if (tier == Tier::kQuick) {
+      // The indexer's cache has pages of 64 in production; 1 is the other end of its address arithmetic.
+      const auto built = [](const Params& p) {
+        return p.is("layout", "flashmla") || p.is("page", "1") || p.is("page", "64");
+      };
+      return pairwise(axes({1, 2, 64, 256}, {1, 2, 3, 4, 5, 7, 8, 9}), built);
+    }
     std::vector<Params> all = pairwise(axes({1, 2, 4, 8, 16, 32, 64, 128, 256}, {33, 129, 257}));
     all.push_back(point("flashmla", "bf16", "i32", 256, 4097, 1, "random", "gauss"));
     all.push_back(point("flashmla", "f32", "i32", 64, 4097, 1, "random", "bits"));
