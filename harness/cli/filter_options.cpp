@@ -3,17 +3,21 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "harness/cli/validators.h"
+
 namespace dsv4 {
 
 void FilterOptions::add_basic(CLI::App& app) {
   app.add_option("--op", ops_, "Only ops whose name matches; * and ? are wildcards. May be repeated")
       ->type_name("GLOB")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--case", cases_, "Only this case, by its id, or all whose id matches. May be repeated")
       ->type_name("ID|GLOB")
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--shard", shard_, "Only the K-th of N parts, split by a stable hash of the case id")
       ->type_name("K/N");
 }
@@ -25,6 +29,7 @@ void FilterOptions::add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--seed", seed_, "Seed of the tier's cases: other data, same shapes")
       ->type_name("N")
+      ->check(natural_number())
       ->capture_default_str();
 }
 

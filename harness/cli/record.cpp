@@ -45,7 +45,8 @@ class RecordCommand final : public Command {
     app.add_option("--op", ops_, "Only ops whose name matches. May be repeated")
         ->type_name("GLOB")
         ->expected(1)
-        ->take_all();
+        ->take_all()
+        ->allow_extra_args(false);
     app.add_option("--tier", tier_, "smoke, quick or full")->type_name("TIER")->capture_default_str();
     app.add_option("--golden", golden_, "Folder of goldens (default: the one that comes with the tool, or ./golden)")
         ->type_name("FOLDER");

@@ -8,6 +8,7 @@
 #include "harness/cli/command.h"
 #include "harness/cli/filter_options.h"
 #include "harness/cli/sweep_options.h"
+#include "harness/cli/validators.h"
 #include "harness/core/error.h"
 #include "harness/run/interrupt.h"
 
@@ -35,12 +36,13 @@ class RunCommand final : public Command {
                    "repeated")
         ->type_name("SET")
         ->expected(1)
-        ->take_all();
+        ->take_all()
+        ->allow_extra_args(false);
     app.add_option("--against", against_, "The other side")->type_name("SET")->capture_default_str();
     filter_.add(app);
     app.add_option("--soak", soak_seconds_, "Instead of a tier: random cases for so long, or until Ctrl-C")
         ->type_name("SECONDS")
-        ->check(CLI::Range(0.001, 1e9).description(""));
+        ->check(positive_seconds());
     workers_.add(app);
     reports_.add(app);
   }

@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
 #include "harness/cli/paths.h"
+#include "harness/cli/validators.h"
 #include "harness/core/error.h"
 #include "harness/report/junit.h"
 #include "harness/report/markdown.h"
@@ -28,16 +28,6 @@ int usable_cores() {
   cpu_set_t cores;
   CPU_ZERO(&cores);
   return ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? std::max(1, CPU_COUNT(&cores)) : 1;
-}
-
-CLI::Validator positive_seconds() {
-  return {[](std::string& text) -> std::string {
-            double value = 0;
-            const bool good =
-                CLI::detail::lexical_cast(text, value) && std::isfinite(value) && value > 0 && value <= 1e7;
-            return good ? "" : fmt::format("'{}' is no number above 0", text.substr(0, 50));
-          },
-          ""};
 }
 
 }  // namespace
@@ -147,6 +137,7 @@ void ReportOptions::add(CLI::App& app) {
   app.add_option("--markdown", markdown_, "Write a summary for a pull request's page")->type_name("FILE");
   app.add_option("--show", shown_, "Differing cases of a set that are printed in full")
       ->type_name("N")
+      ->check(natural_number())
       ->capture_default_str();
 }
 

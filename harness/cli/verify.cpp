@@ -32,14 +32,16 @@ class VerifyCommand final : public Command {
                    "repeated")
         ->type_name("SET")
         ->expected(1)
-        ->take_all();
+        ->take_all()
+        ->allow_extra_args(false);
     app.add_option("--golden", golden_,
                    "Folder of goldens, or one file (default: the one that comes with the tool, or ./golden)")
         ->type_name("PATH");
     app.add_option("--recorded", recorded_, "Only what was recorded from this set (default: all). May be repeated")
         ->type_name("SET")
         ->expected(1)
-        ->take_all();
+        ->take_all()
+        ->allow_extra_args(false);
     filter_.add_basic(app);
     workers_.add(app);
     reports_.add(app);

@@ -1,0 +1,317 @@
+"""The command line from outside: commands, filters, reports, refusals, exit statuses, Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import unittest
+import xml.etree.ElementTree
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from support import PROGRAM, CommandLineTest  # noqa: E402
+
+CASE = "mask_topk_ids/rows=5,k=6,gap=0,real=3,count=device_i32/seed=1"
+QUICK_RUN = ["run", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke"]
+
+
+class LookAround(CommandLineTest):
+    def test_help_and_version(self):
+        status, output, _ = self.call("--help")
+        self.assertEqual(status, 0)
+        for command in ["run", "record", "verify", "merge", "ops", "sets", "cases"]:
+            self.assertRegex(output, rf"(?m)^  {command} ")
+        self.assertNotIn("worker", output)
+        status, output, _ = self.call("--version")
+        self.assertEqual((status, output.split()[0]), (0, "dsv4diff"))
+        for command in ["run", "record", "verify", "merge", "ops", "sets", "cases"]:
+            self.assertEqual(self.call(command, "--help")[0], 0)
+
+    def test_ops(self):
+        status, output, _ = self.call("ops", "--json")
+        self.assertEqual(status, 0)
+        ops = {op["name"]: op for op in json.loads(output)}
+        op = ops["mask_topk_ids"]
+        self.assertEqual(op["family"], "moe")
+        self.assertIn("host", op["sets"])
+        self.assertIn("reference", op["sets"])
+        self.assertLessEqual(op["cases"]["smoke"], op["cases"]["quick"])
+        self.assertLessEqual(op["cases"]["quick"], op["cases"]["full"])
+        self.assertIn("relation:repeat", [s["name"] for s in op["scenarios"]])
+        self.assertIn("rows", [p["name"] for p in op["params"]])
+        table = self.call("ops")[1]
+        for name in ops:
+            self.assertRegex(table, rf"(?m)^{name} ")
+
+    def test_sets(self):
+        status, output, _ = self.call("sets", "--json")
+        self.assertEqual(status, 0)
+        sets = {s["name"]: s for s in json.loads(output)}
+        self.assertEqual(sets["reference"]["device"], "cpu")
+        self.assertEqual(sets["host"]["device"], "simt")
+        self.assertTrue(sets["host"]["usable"])
+        self.assertIn("compiler", sets["host"]["provenance"])
+        self.assertIn("host", self.call("sets")[1])
+
+    def test_cases(self):
+        smoke = self.call("cases", "--op", "mask_topk_ids", "--tier", "smoke")[1].split()
+        self.assertIn(CASE, smoke)
+        listed = json.loads(self.call("cases", "--op", "mask_topk_ids", "--tier", "smoke", "--json")[1])
+        self.assertEqual([c["id"] for c in listed], smoke)
+        parts = [self.call("cases", "--op", "mask_topk_ids", "--shard", f"{k}/3")[1].split() for k in (1, 2, 3)]
+        whole = self.call("cases", "--op", "mask_topk_ids")[1].split()
+        self.assertEqual(sorted(sum(parts, [])), whole)
+
+
+class Run(CommandLineTest):
+    def test_agreement(self):
+        status, output, error = self.call(*QUICK_RUN, "--json", "r.json", "--junit", "r.xml", "--markdown", "r.md")
+        self.assertEqual(status, 0, output + error)
+        self.assertRegex(output, r"(?m)^agrees: \d+ cases")
+        results = self.results("r.json")
+        self.assertEqual(results["schema"], 1)
+        self.assertEqual(results["exit_status"], 0)
+        run = results["runs"][0]
+        self.assertEqual((run["set"], run["against"]), ("host", "reference"))
+        ids = [r["id"] for r in run["results"]]
+        self.assertEqual(ids, sorted(ids))
+        self.assertIn(CASE, ids)
+        suites = xml.etree.ElementTree.parse(self.path("r.xml")).getroot()
+        self.assertEqual(int(suites.get("tests")), len(ids))
+        with open(self.path("r.md"), encoding="utf-8") as file:
+            self.assertIn("| `mask_topk_ids` |", file.read())
+
+    def test_results_do_not_depend_on_jobs(self):
+        results = []
+        for jobs in ("1", "3"):
+            self.assertEqual(self.call(*QUICK_RUN, "--jobs", jobs, "--json", "r.json")[0], 0)
+            run = self.results("r.json")["runs"][0]["results"]
+            for r in run:
+                del r["seconds"]
+            results.append(run)
+        self.assertEqual(results[0], results[1])
+
+    def test_one_case_by_its_reproduction_command(self):
+        status, output, _ = self.call("run", "--set", "host", "--case", CASE)
+        self.assertEqual(status, 0)
+        self.assertRegex(output, r"(?m)^agrees: 1 cases")
+
+    def test_several_sets(self):
+        status, output, _ = self.call(*QUICK_RUN, "--set", "reference")
+        self.assertEqual(status, 0)
+        self.assertIn("host against reference", output)
+        self.assertIn("reference against reference", output)
+
+    def test_soak(self):
+        status, output, error = self.call("run", "--set", "host", "--op", "mask_topk_ids", "--soak", "1", "--seed", "5",
+                                          "--json", "r.json")
+        self.assertEqual(status, 0, output + error)
+        results = self.results("r.json")["runs"][0]["results"]
+        self.assertGreater(len(results), 20)
+        self.assertEqual(len({r["id"] for r in results}), len(results))
+
+    def test_shards_merge_into_the_whole(self):
+        self.assertEqual(self.call(*QUICK_RUN, "--json", "whole.json")[0], 0)
+        for k in (1, 2, 3):
+            self.call(*QUICK_RUN, "--shard", f"{k}/3", "--json", f"{k}.json")
+        status, output, error = self.call("merge", "3.json", "1.json", "2.json", "--json", "merged.json")
+        self.assertEqual(status, 0, output + error)
+
+        def verdicts(name):
+            return [(r["id"], r["verdict"]) for r in self.results(name)["runs"][0]["results"]]
+        self.assertEqual(verdicts("merged.json"), verdicts("whole.json"))
+        self.expect_refusal("merge", "1.json", "2.json", says="shard 3/3 is missing")
+        self.expect_refusal("merge", "1.json", "1.json", "2.json", "3.json", says="shard 1/3 is in")
+        self.assertEqual(self.call("merge", "--partial", "1.json", "2.json")[0], 0)
+
+    def test_journal_is_kept_where_it_was_asked_for(self):
+        self.assertEqual(self.call("run", "--set", "host", "--case", CASE, "--journal", "j")[0], 0)
+        with open(self.path("j"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), f"start {CASE}\tdsv4diff run --set host --case {CASE}\npassed {CASE}\n")
+
+    def test_no_temporary_file_stays(self):
+        os.mkdir(self.path("tmp"))
+        self.assertEqual(self.call("run", "--set", "host", "--case", CASE, env={"TMPDIR": self.path("tmp")})[0], 0)
+        self.assertEqual(os.listdir(self.path("tmp")), [])
+
+    def test_full_disk_loses_nothing(self):
+        for option in ("--json", "--junit", "--markdown"):
+            status, output, error = self.call(*QUICK_RUN, option, "/dev/full")
+            self.assertEqual(status, 2)
+            self.assertIn("agrees:", output, "the results are printed all the same")
+            self.assertIn("/dev/full: cannot be written: No space left", error)
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            status, _, error = self.call(*QUICK_RUN, stdout=full)
+            self.assertEqual(status, 2)
+            self.assertIn("the output cannot be written", error)
+            self.assertEqual(self.call("ops", stdout=full)[0], 2)
+
+
+class Goldens(CommandLineTest):
+    def test_record_then_verify(self):
+        record = ["record", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke", "--golden", "golden"]
+        status, output, error = self.call(*record)
+        self.assertEqual(status, 0, output + error)
+        self.assertIn("new: golden/mask_topk_ids/host.h5", output)
+        with open(self.path("golden/mask_topk_ids/host.h5"), "rb") as file:
+            first = file.read()
+        status, output, _ = self.call(*record)
+        self.assertIn("unchanged", output)
+        with open(self.path("golden/mask_topk_ids/host.h5"), "rb") as file:
+            self.assertEqual(file.read(), first)
+        status, output, error = self.call("verify", "--set", "host", "--json", "r.json")
+        self.assertEqual(status, 0, output + error)
+        self.assertIn("host against golden:host", output)
+        result = self.results("r.json")["runs"][0]["results"][0]
+        self.assertEqual(result["reproduce"], f"dsv4diff verify --set host --recorded host --case {result['id']}")
+        self.assertEqual(self.call(*result["reproduce"].split()[1:])[0], 0)
+        self.assertEqual(self.call("verify", "--set", "reference", "--golden", "golden/mask_topk_ids/host.h5")[0], 0)
+        self.expect_refusal("verify", "--set", "host", "--recorded", "hots", says="did you mean 'host'?")
+        self.expect_refusal("verify", "--set", "host", "--op", "no_such", says="no case is selected")
+        with open(self.path("golden/mask_topk_ids/host.h5"), "wb") as file:
+            file.write(first[: len(first) // 2])
+        self.expect_refusal("verify", "--set", "host", says="mask_topk_ids/host.h5")
+
+    def test_verify_without_goldens(self):
+        os.mkdir(self.path("golden"))
+        self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="no golden is there")
+
+
+class Refusals(CommandLineTest):
+    """Every wrong call ends with status 2 and one message that says what is wrong and what was probably meant."""
+
+    def test_calls(self):
+        run = ["run", "--set", "host"]
+        for words, says in [
+            (["rnu"], "unknown command 'rnu', did you mean 'run'?"),
+            (["x" * 100000], "unknown command"),
+            (run + ["--teir", "smoke"], "unknown option '--teir', did you mean '--tier'?"),
+            (run + ["--jbos=2"], "unknown option '--jbos', did you mean '--jobs'?"),
+            (run + ["stray"], "unexpected argument 'stray'"),
+            (run + ["--op", "topk_v2x"], "did you mean 'topk_v1'?"),
+            (["run", "--set", "hosst"], "did you mean 'host'?"),
+            (["run", "--set", "/nowhere/at/all"], "/nowhere/at/all"),
+            (run + ["--against", "refrence"], "did you mean 'reference'?"),
+            (run + ["--tier", "smok"], "did you mean 'smoke'?"),
+            (run + ["--tier", "soak"], "unknown tier 'soak'"),
+            (run + ["--case", "mask_topk_id/rows=5/seed=1"], "did you mean 'mask_topk_ids'?"),
+            (run + ["--case", "nonsense"], "case id 'nonsense'"),
+            (run + ["--case", CASE.replace("k=6,", "")], "parameter 'k' is missing"),
+            (run + ["--case", CASE.replace("k=6", "k=33")], "k=33 is out of range"),
+            (run + ["--case", CASE.replace("k=6", "k=06")], "k=06"),
+            (run + ["--case", CASE.replace("k=6", "kk=6")], "no parameter 'kk'"),
+            (run + ["--case", CASE.replace("seed=1", "seed=-1")], "'-1' is not a seed"),
+            (run + ["--case", "mask_topk_ids/contract:nope/" + CASE.split("/", 1)[1]], "has no contract:nope"),
+            (run + ["--case", "a/" + "b=1," * 30000 + "/seed=1"], "at most 4096 are allowed"),
+            (run + ["--case", "mask_topk_ids/zzz*"], "no case of tier"),
+            (run + ["--shard", "5/4"], "--shard '5/4'"),
+            (run + ["--shard", "0/4"], "--shard '0/4'"),
+            (run + ["--shard", "1"], "--shard '1'"),
+            (run + ["--jobs", "0"], "--jobs"),
+            (run + ["--jobs", "-1"], "--jobs"),
+            (run + ["--jobs", "two"], "--jobs"),
+            (run + ["--seed", "-1"], "--seed"),
+            (run + ["--show", "-1"], "--show"),
+            (run + ["--timeout", "0"], "--timeout"),
+            (run + ["--timeout", "nan"], "--timeout"),
+            (run + ["--memory", "-1"], "--memory"),
+            (run + ["--soak", "-5"], "--soak"),
+            (run + ["--soak", "1", "--case", CASE], "--soak"),
+            (run + ["--json"], "--json"),
+            (run + ["--json", "no/such/folder/r.json"], "there is no folder"),
+            (run + ["--junit", "."], "is a folder"),
+            (run + ["--journal", "no/such/folder/j"], "cannot be written"),
+            (run + ["--known", "no_such_file.json"], "no_such_file.json"),
+            (run + ["--op", "topk*", "--case", CASE], "no case is selected"),
+            (["ops", "no_such_op"], "no op is called that"),
+            (["sets", "no_such_set"], "no_such_set"),
+            (["cases", "--tier", "fulll"], "did you mean 'full'?"),
+            (["record"], "--set is required"),
+            (["record", "--set", "host", "--tier", "x"], "unknown tier"),
+            (["merge"], "files is required"),
+            (["merge", "no_such_file.json"], "cannot be read"),
+            (["worker", "--set", "host", "--set-label", "host"], "not by hand"),
+        ]:
+            with self.subTest(call=" ".join(words)[:80]):
+                self.expect_refusal(*words, says=says)
+
+    def test_nothing_to_do(self):
+        status, _, error = self.call()
+        self.assertEqual(status, 2)
+        self.assertIn("Usage", error)
+
+    def test_set_of_an_absent_device(self):
+        if os.path.exists("/dev/nvidia0"):
+            self.skipTest("a GPU is there")
+        os.mkdir(self.path("gpu"))
+        with open(self.path("gpu/manifest.json"), "w", encoding="utf-8") as file:
+            json.dump({"schema": 1, "name": "gpu", "device": "cuda", "errors_name_arguments": False, "provenance": {},
+                       "modules": {}, "ops": [], "absent": []}, file)
+        self.expect_refusal("run", "--set", self.path("gpu"), says="needs a GPU")
+
+    def test_garbage_files(self):
+        for name, content in [("empty", b""), ("text", b"hello"), ("list", b"[]"), ("bytes", bytes(range(256))),
+                              ("deep", b"[" * 100000)]:
+            with open(self.path(name), "wb") as file:
+                file.write(content)
+            with self.subTest(name=name):
+                self.expect_refusal("merge", name, says=name)
+                self.expect_refusal("run", "--set", "host", "--known", name, says=name)
+
+
+class Interrupts(CommandLineTest):
+    def start(self, *words):
+        return subprocess.Popen([PROGRAM, *words], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                stdin=subprocess.DEVNULL)
+
+    def wait_for_cases(self, number):
+        for _ in range(600):
+            if os.path.exists(self.path("j")):
+                with open(self.path("j"), encoding="utf-8") as file:
+                    if len(re.findall(r"(?m)^passed ", file.read())) >= number:
+                        return
+            time.sleep(0.05)
+        self.fail("the run does not get going")
+
+    def test_ctrl_c_keeps_and_prints_what_was_done(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            run = self.start("run", "--set", "host", "--op", "*topk*", "--tier", "full", "--jobs", "1", "--journal", "j",
+                             "--json", "r.json")
+            self.wait_for_cases(5)
+            run.send_signal(number)
+            output, error = run.communicate(timeout=60)
+            self.assertEqual(run.returncode, 128 + number, error)
+            self.assertIn("interrupted: so far", output.decode())
+            results = self.results("r.json")
+            self.assertGreaterEqual(len(results["runs"][0]["results"]), 5)
+            self.assertEqual(results["signal"], number)
+            os.remove(self.path("j"))
+
+    def test_soak_ends_with_its_verdict(self):
+        run = self.start("run", "--set", "host", "--op", "mask_topk_ids", "--soak", "1000", "--journal", "j")
+        self.wait_for_cases(5)
+        run.send_signal(signal.SIGINT)
+        output, error = run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 0, output + error)
+        self.assertIn(b"agrees:", output)
+
+    def test_killed_run_leaves_its_journal_and_no_worker(self):
+        os.mkdir(self.path("tmp"))
+        run = subprocess.Popen([PROGRAM, "run", "--set", "host", "--op", "*topk*", "--tier", "full"], cwd=self.folder,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env={**os.environ, "TMPDIR": self.path("tmp")})
+        journal = self.path(f"tmp/dsv4diff-{run.pid}.journal")
+        for _ in range(600):
+            if os.path.exists(journal) and os.path.getsize(journal) > 0:
+                break
+            time.sleep(0.05)
+        run.kill()
+        run.wait()
+        with open(journal, encoding="utf-8") as file:
+            self.assertRegex(file.readline(), r"^start \S+\tdsv4diff run --set host --case \S+\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()

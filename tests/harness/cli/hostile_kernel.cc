@@ -1,0 +1,70 @@
+/// A kernel that misbehaves: mask_topk_ids, right for every number of rows but those below. Built by hostile_set_test.py.
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+
+#include "abi/entry.h"
+
+namespace {
+
+using tvm::ffi::TensorView;
+
+void misbehave(std::int64_t rows, std::int32_t* ids) {
+  switch (rows) {
+    case 101:
+      std::fputs("last words\n", stderr);
+      *static_cast<volatile int*>(nullptr) = 1;
+      break;
+    case 102:
+      std::abort();
+    case 103:
+      for (volatile int i = 0;; i = i + 1) {
+      }
+    case 104:
+      std::exit(0);
+    case 105:
+      throw std::runtime_error("thrown by the kernel");
+    case 106: {
+      static char* block = nullptr;
+      block = static_cast<char*>(std::malloc(100));
+      volatile std::size_t beyond = 4000;
+      std::memset(block, 0x5a, beyond);
+      break;
+    }
+    case 107: {
+      std::vector<std::vector<char>> all;
+      for (;;) all.emplace_back(std::size_t{16} << 20, 'x');
+    }
+    case 108:
+      ids[0] ^= 1;  // a wrong answer
+      break;
+    case 109:
+      std::puts("{\"case\": \"x\", \"result\": {}}\nnoise on standard output");
+      std::fflush(stdout);
+      break;
+    case 110:
+      std::raise(SIGKILL);
+      break;
+    default:
+      break;
+  }
+}
+
+void run(TensorView topk_ids, TensorView count) {
+  const std::int64_t rows = topk_ids.size(0);
+  auto* ids = static_cast<std::int32_t*>(topk_ids.data_ptr());
+  const auto first = static_cast<std::uint32_t>(count.dtype().bits == 64 ? *static_cast<std::int64_t*>(count.data_ptr())
+                                                                         : *static_cast<std::int32_t*>(count.data_ptr()));
+  for (std::int64_t row = first; row < rows; ++row) {
+    for (std::int64_t j = 0; j < topk_ids.size(1); ++j) ids[row * topk_ids.stride(0) + j] = -1;
+  }
+  misbehave(rows, ids);
+}
+
+DSV4_ENTRY(run, run, "mask_topk_ids", "mask_topk_ids/1", "");
+
+}  // namespace

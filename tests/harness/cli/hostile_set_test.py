@@ -1,0 +1,110 @@
+"""Somebody else's kernel set, whose kernel does its worst: each misdeed costs its own case and nothing else."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from support import BUILD, SOURCE, CommandLineTest  # noqa: E402
+
+
+def cache(name):
+    """A variable of the build's configuration."""
+    with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as file:
+        for line in file:
+            if line.startswith(name + ":"):
+                return line.split("=", 1)[1].strip()
+    return ""
+
+
+def case(rows):
+    return f"mask_topk_ids/rows={rows},k=6,gap=0,real=3,count=host_i32/seed=1"
+
+
+def build(folder):
+    """Compiles the hostile kernel into a set."""
+    os.makedirs(folder)
+    module = os.path.join(folder, "mask_topk_ids.so")
+    subprocess.run([cache("CMAKE_CXX_COMPILER"), "-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-fno-gnu-unique",
+                    "-I", SOURCE, "-isystem", os.path.join(cache("DSV4_DEPS_DIR"), "tvm_ffi/include"),
+                    os.path.join(SOURCE, "tests/harness/cli/hostile_kernel.cc"), "-o", module,
+                    "-L", os.path.join(BUILD, "lib"), "-ltvm_ffi"], check=True)
+    with open(module, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    with open(os.path.join(folder, "manifest.json"), "w", encoding="utf-8") as file:
+        json.dump({"schema": 1, "name": "hostile", "device": "cpu", "errors_name_arguments": False,
+                   "provenance": {"package": "hostile", "version": "1"},
+                   "modules": {"mask_topk_ids.so": {"sha256": digest, "source": "hostile_kernel.cc", "flags": [],
+                                                    "edits": []}},
+                   "ops": [{"op": "mask_topk_ids", "params": {}, "module": "mask_topk_ids.so", "function": "run",
+                            "abi": "mask_topk_ids/1", "arity": 2}],
+                   "absent": [{"op": "topk_v1", "reason": "nobody wrote it"}]}, file)
+
+
+class HostileSet(CommandLineTest):
+    def setUp(self):
+        super().setUp()
+        self.set = self.path("hostile set")
+        build(self.set)
+
+    def sweep(self, rows, *options):
+        words = [word for r in rows for word in ("--case", case(r))]
+        status, output, error = self.call("run", "--set", self.set, *words, "--json", "r.json", *options)
+        results = self.results("r.json")["runs"][0]["results"]
+        self.assertEqual({r["id"] for r in results}, {case(r) for r in rows})
+        return status, {r["id"]: r for r in results}, output, error
+
+    def test_each_misdeed_costs_its_own_case(self):
+        misdeeds = {101: "SIGSEGV", 102: "SIGABRT", 103: "time-out", 104: "exited with status 0",
+                    105: "thrown by the kernel", 106: "SIGABRT|SIGSEGV", 107: "out of memory|refused.*alloc",
+                    110: "SIGKILL"}
+        if "address" in cache("DSV4_SANITIZE"):
+            for rows in (101, 106, 107):  # the sanitizer has its own words, and no memory limit
+                misdeeds.pop(rows)
+        good = [*range(10, 40), 109]
+        for jobs in ("1", "2"):
+            status, results, output, _ = self.sweep([*good, *misdeeds, 108], "--timeout", "2", "--memory", "0.5",
+                                                    "--jobs", jobs)
+            self.assertEqual(status, 1)
+            for rows in good:
+                self.assertEqual(results[case(rows)]["verdict"], "passed", results[case(rows)])
+            for rows, reason in misdeeds.items():
+                self.assertEqual(results[case(rows)]["verdict"], "error", results[case(rows)])
+                self.assertRegex(results[case(rows)]["reason"], reason)
+                self.assertIn(f"error {case(rows)}", output)
+            self.assertEqual(results[case(108)]["verdict"], "failed")
+            first = results[case(108)]["outputs"][0]["first"]
+            self.assertEqual(first["at"], [0, 0])
+            if 101 in misdeeds:
+                self.assertIn("last words", results[case(101)]["reason"])
+
+    def test_reproduction_command_gives_the_same(self):
+        _, results, _, _ = self.sweep([108])
+        command = results[case(108)]["reproduce"]
+        self.assertIn(f"--set '{self.set}'", command)
+        done = subprocess.run(command.replace("dsv4diff", f"'{BUILD}/dsv4diff'", 1), shell=True, cwd=self.folder,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"failed {case(108)}".encode(), done.stdout)
+
+    def test_altered_module_is_the_environments_fault(self):
+        with open(os.path.join(self.set, "mask_topk_ids.so"), "ab") as file:
+            file.write(b"x")
+        status, results, output, _ = self.sweep([10])
+        self.assertEqual(status, 2)
+        self.assertIn("SHA-256", results[case(10)]["reason"])
+        self.assertIn("the environment is at fault", output)
+
+    def test_op_that_the_set_lacks_is_unsupported(self):
+        status, output, _ = self.call("run", "--set", self.set, "--op", "topk_v1", "--tier", "smoke")
+        self.assertEqual(status, 2)
+        self.assertIn("nothing was tested", output)
+        self.assertIn("unsupported", output)
+        self.assertIn("hostile lacks topk_v1: nobody wrote it", self.call("sets", self.set)[1])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,42 @@
+"""What the tests of the command line share."""
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+BUILD = os.environ["DSV4_BUILD_DIR"]
+SOURCE = os.environ["DSV4_SOURCE_DIR"]
+PROGRAM = os.path.join(BUILD, "dsv4diff")
+
+
+class CommandLineTest(unittest.TestCase):
+    """Runs the program in a folder of its own."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory(prefix="dsv4diff test ")  # a path with a space, on purpose
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def call(self, *words, env=None, stdout=subprocess.PIPE):
+        """Returns (exit status, standard output, standard error)."""
+        done = subprocess.run([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
+                              cwd=self.folder, env={**os.environ, **(env or {})}, timeout=300)
+        output = done.stdout.decode() if done.stdout is not None else ""
+        return done.returncode, output, done.stderr.decode()
+
+    def results(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return json.load(file)
+
+    def expect_refusal(self, *words, says):
+        """The call must end with status 2 and one message that contains `says`, and print nothing else."""
+        status, output, error = self.call(*words)
+        self.assertEqual(status, 2, f"{words}: {output}{error}")
+        self.assertEqual(output, "", words)
+        self.assertEqual(len(error.strip().splitlines()), 1, f"{words}: one message, not\n{error}")
+        self.assertIn(says, error, words)
