@@ -56,7 +56,8 @@ struct SelectMemory {
   alignas(16) std::uint32_t histogram[kBins];  ///< all zero between passes
   std::uint32_t warp_total[kWarps];
   std::uint32_t cursor;
-  std::uint32_t top_key;  ///< of all entries that were ever counted by `collect`
+  std::uint32_t top_key;  ///< range of keys, for `bound_of_largest`; 0 and all ones between its calls
+  std::uint32_t bottom_key;
   struct {
     std::uint32_t bin;
     std::uint32_t above;  ///< entries in higher bins
@@ -113,6 +114,7 @@ struct ScoreChunk {
 
   template <typename Visitor>
   DSV4_DEVICE void visit(Visitor&& visitor) const {
+    if (valid == 0) return;
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) {
       if ((valid >> i & 1u) != 0) visitor(make_entry(key[i], first + (i / 4) * (kThreads * 4) + i % 4));
@@ -186,14 +188,7 @@ struct EntryChunk {
 template <int K, typename Visit, typename Sink>
 DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Sink&& sink) {
   std::uint32_t own = 0;
-  std::uint32_t top = 0;
-  visit([&](Entry entry) DSV4_INLINE {
-    if (entry >= bound) {
-      const auto key = static_cast<std::uint32_t>(entry >> 32);
-      top = key > top ? key : top;
-      ++own;
-    }
-  });
+  visit([&](Entry entry) DSV4_INLINE { own += entry >= bound ? 1u : 0u; });
   const unsigned lane = threadIdx.x % 32;
   std::uint32_t through = own;  // of this lane and the lower ones
 #pragma unroll
@@ -201,12 +196,8 @@ DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Si
     const std::uint32_t lower = __shfl_up_sync(kAllLanes, through, offset);
     if (lane >= offset) through += lower;
   }
-  top = __reduce_max_sync(kAllLanes, top);
   std::uint32_t base = 0;
-  if (lane == 31 && through != 0) {
-    base = atomicAdd(&memory.cursor, through);
-    atomicMax(&memory.top_key, top);
-  }
+  if (lane == 31 && through != 0) base = atomicAdd(&memory.cursor, through);
   base = __shfl_sync(kAllLanes, base, 31);
   if (own == 0) return;
   std::uint32_t position = base + through - own;
@@ -255,16 +246,36 @@ DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
   __syncthreads();
 }
 
-/// Radix selection among the entries in [base, top] that `visit` shows, of which there must be at least `need`: returns
-/// a bound that at least `need` and at most `most` of them reach, exactly `need` if the two are equal. Digits are taken
-/// from the distance to `base`, from the highest bit that top - base has: entries that lie close together still spread
-/// over all bins, which keeps the atomics apart. All entries differ, so the last digit always decides: ties of score go
-/// to the lowest index.
+/// Radix selection among the entries >= `floor` that `visit` shows, of which there must be at least `need`: returns a
+/// bound that at least `need` and at most `most` of them reach, exactly `need` if the two are equal. Digits are taken
+/// from the distance to the smallest, from the highest bit that the largest has there: entries that lie close together
+/// still spread over all bins, which keeps the atomics apart. All entries differ, so the last digit always decides:
+/// ties of score go to the lowest index.
 template <int K, typename Visit>
-DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry base, Entry top, std::uint32_t need,
+DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry floor, std::uint32_t need,
                                    std::uint32_t most) {
-  int known = 64 - __clzll(static_cast<long long>((top - base) | 1));  // distances agree in the bits from here on
-  Entry prefix = 0;                                                    // ... namely in this value
+  std::uint32_t top = 0;
+  std::uint32_t bottom = ~0u;
+  visit([&](Entry entry) DSV4_INLINE {
+    const auto key = static_cast<std::uint32_t>(entry >> 32);
+    if (entry >= floor) {
+      top = key > top ? key : top;
+      bottom = key < bottom ? key : bottom;
+    }
+  });
+  top = __reduce_max_sync(kAllLanes, top);
+  bottom = __reduce_min_sync(kAllLanes, bottom);
+  if (threadIdx.x % 32 == 0) {
+    atomicMax(&memory.top_key, top);
+    atomicMin(&memory.bottom_key, bottom);
+  }
+  __syncthreads();
+  const Entry lowest = static_cast<Entry>(memory.bottom_key) << 32;
+  const Entry base = lowest > floor ? lowest : floor;
+  const Entry range = (static_cast<Entry>(memory.top_key) << 32 | 0xFFFFFFFFu) - base;
+
+  int known = 64 - __clzll(static_cast<long long>(range | 1));  // distances agree in the bits from here on
+  Entry prefix = 0;                                             // ... namely in this value
   for (;;) {
     const int shift = known > kDigitBits ? known - kDigitBits : 0;
     const std::uint32_t mask = (1u << (known - shift)) - 1;
@@ -275,6 +286,10 @@ DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry
       }
     });
     __syncthreads();
+    if (threadIdx.x == 0) {
+      memory.top_key = 0;
+      memory.bottom_key = ~0u;
+    }
     pick_digit(memory, need);
     prefix = prefix << (known - shift) | memory.pick.bin;
     const std::uint32_t reached = memory.pick.above + memory.pick.count;
@@ -295,6 +310,7 @@ class Selection {
     if (threadIdx.x == 0) {
       memory_.cursor = 0;
       memory_.top_key = 0;
+      memory_.bottom_key = ~0u;
     }
     __syncthreads();
   }
@@ -318,7 +334,8 @@ class Selection {
     }
     if (wanted <= kListCapacity) {
       count_ = wanted;
-      if (!last || wanted <= K) return;
+      // A guess is loose: sharpened now, it spares every later chunk.
+      if (wanted <= K || !(last || guessed)) return;
       chunk.clear();  // all that matters is in the list
     }
     // Otherwise what was appended to the list is forgotten; the registers still hold the chunk.
@@ -327,8 +344,7 @@ class Selection {
 #pragma unroll 1
       for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) visitor(memory_.list[i]);
     };
-    const Entry top = static_cast<Entry>(memory_.top_key) << 32 | 0xFFFFFFFFu;
-    bound_ = bound_of_largest(memory_, everything, bound_, top, K, K);
+    bound_ = bound_of_largest(memory_, everything, bound_, K, K);
     if (threadIdx.x == 0) memory_.cursor = 0;
     __syncthreads();
     collect(memory_, everything, bound_,
@@ -353,7 +369,7 @@ class Selection {
     constexpr std::uint32_t kNeed = (K + 768) / Chunk::kPerThread;
     constexpr std::uint32_t kMost = (K + 1376) / Chunk::kPerThread;
     const auto sample = [&](auto&& visitor) DSV4_INLINE { chunk.visit_sample(visitor); };
-    return bound_of_largest(memory_, sample, Entry{0}, ~Entry{0}, kNeed, kMost);
+    return bound_of_largest(memory_, sample, Entry{0}, kNeed, kMost);
   }
 
   /// Appends a chunk's entries that reach the bound to the list, as far as there is room. Returns how long that would

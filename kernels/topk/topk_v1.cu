@@ -39,8 +39,11 @@
 namespace dsv4::topk {
 namespace {
 
-/// Blocks of `select_scores_kernel` on a multiprocessor: while one computes, the loads of the others are in flight.
-constexpr int kBlocksPerMultiprocessor = 3;
+/// Blocks of `select_scores_kernel` on a multiprocessor. Rows in plenty: three, so that the loads of some are in flight
+/// while others compute. Few rows: two, whose threads have more registers, because the time of one block is what
+/// counts.
+constexpr int kBlocksManyRows = 3;
+constexpr int kBlocksFewRows = 2;
 
 struct TopkParams {
   const float* scores;
@@ -102,9 +105,8 @@ DSV4_DEVICE void write_whole_row(const TopkParams& p, std::int64_t row, std::int
 
 /// Block (row, part): the K largest scores of a part of a row; of the whole row, straight to the output, if it is the
 /// only part.
-template <int K>
-__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
-    select_scores_kernel(const __grid_constant__ TopkParams p) {
+template <int K, int kBlocks>
+__global__ void __launch_bounds__(kThreads, kBlocks) select_scores_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
   wait_for_previous_kernel();
   const std::int64_t row_index = blockIdx.x;
@@ -160,9 +162,9 @@ __global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_con
 template <int K>
 void launch_topk(TopkParams params, std::int64_t rows, DLDevice device) {
   // Divide rows only as far as it takes to give every multiprocessor its blocks.
-  const std::int64_t resident = static_cast<std::int64_t>(multiprocessor_count(device)) * kBlocksPerMultiprocessor;
-  const std::int64_t wanted =
-      std::min(std::max<std::int64_t>(resident / rows, 1), ceil_div<std::int64_t>(params.max_length, kPartScores<K>));
+  const std::int64_t multiprocessors = multiprocessor_count(device);
+  const std::int64_t wanted = std::min(std::max<std::int64_t>(multiprocessors * kBlocksFewRows / rows, 1),
+                                       ceil_div<std::int64_t>(params.max_length, kPartScores<K>));
   params.max_parts = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, 65535));
 
   ::tvm::ffi::Optional<::tvm::ffi::Tensor> workspace;
@@ -172,7 +174,9 @@ void launch_topk(TopkParams params, std::int64_t rows, DLDevice device) {
   }
   dim3 grid = grid_of(rows, "topk_v1");
   grid.y = static_cast<unsigned>(params.max_parts);
-  Launch{.name = "topk_v1", .device = device, .grid = grid, .block = dim3(kThreads)}(select_scores_kernel<K>, params);
+  const auto scores_kernel = rows > multiprocessors * kBlocksFewRows ? select_scores_kernel<K, kBlocksManyRows>
+                                                                     : select_scores_kernel<K, kBlocksFewRows>;
+  Launch{.name = "topk_v1", .device = device, .grid = grid, .block = dim3(kThreads)}(scores_kernel, params);
   if (params.max_parts > 1) {
     grid.y = 1;
     Launch{.name = "topk_v1", .device = device, .grid = grid, .block = dim3(kThreads)}(select_parts_kernel<K>, params);
