@@ -45,7 +45,8 @@ Walk walk(std::uintptr_t start, std::uintptr_t* at) {
   while (chunk < end) {
     *at = chunk;
     std::uintptr_t field = 0;
-    std::memcpy(&field, reinterpret_cast<const void*>(chunk + 8), sizeof field);
+    // Chunks are found by arithmetic on addresses, which is all that the heap's layout offers.
+    std::memcpy(&field, reinterpret_cast<const void*>(chunk + 8), sizeof field);  // NOLINT(performance-no-int-to-ptr)
     const std::uintptr_t size = field & ~kFlags;
     if (size == kFence) return Walk::kUnknown;
     if (size < 2 * kAlignment || size % kAlignment != 0 || size > end - chunk || (field & kForeignFlags) != 0) {

@@ -33,13 +33,14 @@ KnownFault parse(const json& j) {
   f.sets = j.at("sets").get<std::vector<std::string>>();
   if (j.contains("params")) f.params = j.at("params").get<std::map<std::string, std::vector<std::string>>>();
   if (j.contains("facts")) {
-    for (const auto& [name, range] : j.at("facts").items()) {
+    for (const auto& fact : j.at("facts").items()) {
+      const json& range = fact.value();
       // [low, high], either may be null for "no limit".
       const auto limit = [&](std::size_t i, std::int64_t none) {
         return range.at(i).is_null() ? none : range.at(i).get<std::int64_t>();
       };
-      f.facts[name] = {limit(0, std::numeric_limits<std::int64_t>::min()),
-                       limit(1, std::numeric_limits<std::int64_t>::max())};
+      f.facts[fact.key()] = {limit(0, std::numeric_limits<std::int64_t>::min()),
+                             limit(1, std::numeric_limits<std::int64_t>::max())};
     }
   }
   f.covers = j.at("covers").get<std::vector<std::string>>();

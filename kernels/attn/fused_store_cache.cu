@@ -38,7 +38,10 @@ namespace dsv4 {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kRowsPerBlock = kThreads / 32;
+constexpr int kWarps = kThreads / 32;
+
+/// Up to this many rows a warp takes half a row: below it the GPU is not full anyway.
+constexpr std::int64_t kFewRows = 512;
 constexpr float kMinAmax = 1e-4f;
 
 struct StoreParams {
@@ -64,28 +67,31 @@ DSV4_DEVICE Slot slot_of(const StoreParams& p, std::int64_t row) {
   return {p.cache + (index >> p.page_bits) * p.page_bytes, index & ((std::int64_t{1} << p.page_bits) - 1)};
 }
 
-/// Row of 512: lane l holds dims 8l..8l+7 and 256+8l..256+8l+7, so a group of 64 is eight neighbouring lanes, and lanes
-/// 24..31 of the second half hold the 64 dims that stay bfloat16.
-template <typename Element, typename Index, bool kWide>
+/// Row of 512: lane l holds dims 8l..8l+7 of each half, so a group of 64 is eight neighbouring lanes, and lanes 24..31
+/// of the second half hold the 64 dims that stay bfloat16. A warp takes both halves of a row (kHalves = 2: more bytes
+/// in flight) or one (kHalves = 1: a shorter chain of instructions, for the few rows of a decode step).
+template <typename Element, typename Index, bool kWide, int kHalves>
 __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
   allow_next_kernel();
-  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
+  const std::int64_t warp = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const std::int64_t row = kHalves == 2 ? warp : warp / 2;
+  const int first = kHalves == 2 ? 0 : static_cast<int>(warp % 2);
   if (row >= p.rows) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
   // Row and index are read at once: neither waits for the other.
-  Pack<Element, 8, kWide> x[2];
-  const Element* const input = static_cast<const Element*>(p.input) + row * 512 + lane * 8;
+  Pack<Element, 8, kWide> x[kHalves];
+  const Element* const input = static_cast<const Element*>(p.input) + row * 512 + first * 256 + lane * 8;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) x[half].load(input + half * 256);
+  for (int half = 0; half < kHalves; ++half) x[half].load(input + half * 256);
   const Slot slot = slot_of<Index>(p, row);
   if (slot.page == nullptr) return;  // the same for the whole warp
 
   std::uint8_t* const data = slot.page + slot.place * 576;
   std::uint8_t* const scales = slot.page + (std::int64_t{576} << p.page_bits) + slot.place * 8;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
+  for (int half = 0; half < kHalves; ++half) {
     float v[8];
     float amax = 0.0f;
 #pragma unroll
@@ -94,9 +100,9 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
       amax = max_number(amax, fabsf(v[i]));
     }
     amax = lanes_max<8>(amax);
-    const int dim = half * 256 + lane * 8;
+    const int dim = (first + half) * 256 + lane * 8;
     if (dim < 448) {
-      const std::uint32_t byte = ue8m0_byte(__fdiv_rn(max_number(kMinAmax, amax), kE4m3Max));
+      const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax));
       const float inverse = ue8m0_inverse(byte);
       Pack<std::uint16_t, 4, kWide> codes;
 #pragma unroll
@@ -119,7 +125,7 @@ template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
   allow_next_kernel();
-  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
+  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   if (row >= p.rows) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
@@ -150,13 +156,18 @@ __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_co
 
 using Kernel = void (*)(StoreParams);
 
-template <bool kFlashmla, typename Element, typename Index>
-Kernel kernel_for(bool wide) {
+template <bool kFlashmla, typename Element, typename Index, bool kWide>
+Kernel kernel_for(bool few) {
   if constexpr (kFlashmla) {
-    return wide ? store_flashmla_kernel<Element, Index, true> : store_flashmla_kernel<Element, Index, false>;
+    return few ? store_flashmla_kernel<Element, Index, kWide, 1> : store_flashmla_kernel<Element, Index, kWide, 2>;
   } else {
-    return wide ? store_indexer_kernel<Element, Index, true> : store_indexer_kernel<Element, Index, false>;
+    return store_indexer_kernel<Element, Index, kWide>;
   }
+}
+
+template <bool kFlashmla, typename Element, typename Index>
+Kernel kernel_for(bool wide, bool few) {
+  return wide ? kernel_for<kFlashmla, Element, Index, true>(few) : kernel_for<kFlashmla, Element, Index, false>(few);
 }
 
 template <bool kFlashmla, int kPage>
@@ -188,13 +199,14 @@ void store(TensorView input, TensorView cache, TensorView indices) {
   // Widest access into a page: 16 bytes of a flashmla row (all its offsets are multiples of 8, its data of 16), 4 bytes
   // of an indexer row.
   const bool wide = is_aligned(input, 16) && is_aligned(cache, kFlashmla ? 16 : 4);
+  const bool few = kFlashmla && params.rows <= kFewRows;
   const bool is_bf16 = same_dtype(input.dtype(), kBfloat16);
   const bool is_i32 = same_dtype(indices.dtype(), kInt32);
-  const Kernel kernel = is_bf16 ? (is_i32 ? kernel_for<kFlashmla, __nv_bfloat16, std::int32_t>(wide)
-                                          : kernel_for<kFlashmla, __nv_bfloat16, std::int64_t>(wide))
-                                : (is_i32 ? kernel_for<kFlashmla, float, std::int32_t>(wide)
-                                          : kernel_for<kFlashmla, float, std::int64_t>(wide));
-  const dim3 grid = grid_of(ceil_div<std::int64_t>(params.rows, kRowsPerBlock), "fused_store_cache");
+  const Kernel kernel = is_bf16 ? (is_i32 ? kernel_for<kFlashmla, __nv_bfloat16, std::int32_t>(wide, few)
+                                          : kernel_for<kFlashmla, __nv_bfloat16, std::int64_t>(wide, few))
+                                : (is_i32 ? kernel_for<kFlashmla, float, std::int32_t>(wide, few)
+                                          : kernel_for<kFlashmla, float, std::int64_t>(wide, few));
+  const dim3 grid = grid_of(ceil_div<std::int64_t>(few ? 2 * params.rows : params.rows, kWarps), "fused_store_cache");
   Launch{.name = "fused_store_cache", .device = check.device(), .grid = grid, .block = dim3(kThreads)}(kernel, params);
 }
 

@@ -184,6 +184,14 @@ DSV4_DEVICE std::uint32_t ue8m0_byte(float scale) {
   return ((bits >> 23) & 0xFFu) + ((bits & 0x7FFFFFu) != 0 ? 1u : 0u);
 }
 
+/// The UE8M0 byte of fl(amax / 448), without the division: 448 is 1.75 * 2^8, so the quotient passes a power of two
+/// where the mantissa of amax passes 0.75. For amax >= 2^-118; infinity gives 255, as the division would.
+DSV4_DEVICE std::uint32_t ue8m0_byte_of_amax(float amax) {
+  const std::uint32_t bits = __float_as_uint(amax);
+  if (bits == 0x7F800000u) return 255u;
+  return (bits >> 23) - 8u + ((bits & 0x7FFFFFu) > 0x600000u ? 1u : 0u);
+}
+
 /// 2^(127 - byte), the factor that quantises by a scale byte; exact for 1..253. For 255 (a group with an infinity) the
 /// exponent field wraps and the result is -Inf, which is what the cache format's kernels have always produced.
 DSV4_DEVICE float ue8m0_inverse(std::uint32_t byte) { return __uint_as_float((254u - byte) << 23); }

@@ -80,7 +80,7 @@ std::vector<std::uint8_t> footprint(const Geometry& g, const HostTensor& cache, 
 
 /// Next number of the element's type away from zero, or towards it.
 double neighbour(DType dtype, double x, bool away) {
-  const float f = static_cast<float>(x);
+  const auto f = static_cast<float>(x);
   if (dtype == DType::kF32) return std::nextafter(f, away ? std::numeric_limits<float>::infinity() : 0.0f);
   return float_from_bf16(static_cast<std::uint16_t>(bf16_from_float(f) + (away ? 1 : -1)));
 }
