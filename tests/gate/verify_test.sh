@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The recorded goldens, those that a GPU recorded included, hold on a machine without one: for the references, the in-tree
+# kernels and upstream's on the host executor. And recording the host set twice gives the same files to the byte.
+set -euo pipefail
+tool=$DSV4_BUILD_DIR/dsv4diff
+status=0
+for set in reference host sglang-0.5.12-host sglang-0.5.13-host; do
+  echo "== dsv4diff verify --set $set"
+  "$tool" verify --set "$set" --golden "$DSV4_SOURCE_DIR/golden" || status=1
+done
+
+# Between machines only the math library may differ (verify judges that); on one machine the files are identical.
+once=$(mktemp -d) twice=$(mktemp -d)
+trap 'rm -rf "$once" "$twice"' EXIT
+for folder in "$once" "$twice"; do
+  "$tool" record --set host --golden "$folder" > "$folder.log"
+done
+rm -f "$once.log" "$twice.log"
+diff -r "$once" "$twice" || { echo "recording the host set twice gives different files"; status=1; }
+exit $status
