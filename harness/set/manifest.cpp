@@ -227,7 +227,8 @@ std::vector<std::string> installed_sets() {
     }
   }
   std::ranges::sort(names);
-  names.erase(std::ranges::unique(names).begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()),
+              names.end());  // clang 14 cannot read libstdc++ 12's ranges::unique
   return names;
 }
 
