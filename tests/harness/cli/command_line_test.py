@@ -161,7 +161,11 @@ class Goldens(CommandLineTest):
         self.assertIn("unchanged", output)
         with open(self.path("golden/mask_topk_ids/host.h5"), "rb") as file:
             self.assertEqual(file.read(), first)
-        status, output, error = self.call("verify", "--set", "host", "--json", "r.json")
+        self.assertEqual(self.call("verify", "--set", "host", "--golden", "golden")[0], 0)
+        # Without --golden it is the goldens that come with the tool.
+        status, output, error = self.call(
+            "verify", "--set", "host", "--recorded", "host", "--op", "mask_topk_ids", "--json", "r.json"
+        )
         self.assertEqual(status, 0, output + error)
         self.assertIn("host against golden:host", output)
         result = self.results("r.json")["runs"][0]["results"][0]
