@@ -176,7 +176,7 @@ class Goldens(CommandLineTest):
         self.expect_refusal("verify", "--set", "host", "--op", "no_such", says="no case is selected")
         with open(self.path("golden/mask_topk_ids/host.h5"), "wb") as file:
             file.write(first[: len(first) // 2])
-        self.expect_refusal("verify", "--set", "host", says="mask_topk_ids/host.h5")
+        self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="mask_topk_ids/host.h5")
 
     def test_verify_without_goldens(self):
         os.mkdir(self.path("golden"))
