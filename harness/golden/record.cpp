@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/core/error.h"
-#include "harness/golden/guarded.h"
+#include "harness/run/guarded.h"
 
 namespace dsv4 {
 

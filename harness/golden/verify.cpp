@@ -10,8 +10,8 @@
 #include "harness/compare/compare.h"
 #include "harness/core/error.h"
 #include "harness/golden/columns.h"
-#include "harness/golden/guarded.h"
 #include "harness/golden/record.h"
+#include "harness/run/guarded.h"
 
 namespace dsv4 {
 namespace {

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include "harness/compare/compare.h"
 #include "harness/core/error.h"
-#include "harness/set/memory.h"
+#include "harness/run/guarded.h"
 
 namespace dsv4 {
 namespace {
@@ -257,11 +256,15 @@ CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& ref
   result.id = c.id();
   result.set = subject.name();
   result.against = against.name();
-  const auto start = std::chrono::steady_clock::now();
-  try {
+  guarded(c, known, options, result, [&] {
     const Op& op = op_of(c);
     if (!c.scenario.empty()) {
-      try_scenario(c, op, subject, reference, known, options, result);
+      try {
+        try_scenario(c, op, subject, reference, known, options, result);
+      } catch (const Context::Refused& e) {
+        result.verdict = Verdict::kError;
+        result.reason = e.what();
+      }
     } else {
       const Observed got = observe_case(c, subject);
       // The other side gets its own poison, so that two kernels which both leave an element unwritten do not agree on
@@ -282,26 +285,7 @@ CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& ref
         }
       }
     }
-  } catch (const Unsupported& e) {
-    result.verdict = Verdict::kUnsupported;
-    result.reason = e.what();
-  } catch (const DeviceLost& e) {
-    result.verdict = Verdict::kError;
-    result.reason = fmt::format("the GPU context is dead: {}", e.what());
-    excuse_error(c, known, options, "device_lost", result);
-  } catch (const Context::Refused& e) {
-    result.verdict = Verdict::kError;
-    result.reason = e.what();
-  } catch (const Error&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;  // this process may be of no more use
-  } catch (const std::exception& e) {
-    // A scenario reads outputs as the op promises them; what throws there is a kernel that returned something else.
-    result.verdict = Verdict::kError;
-    result.reason = fmt::format("the outputs are not in the form that the op promises: {}", e.what());
-  }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  });
   return result;
 }
 
