@@ -23,9 +23,9 @@
 /// Indices are data and cannot be refused by the host: a row whose index is negative or lies beyond the last page is
 /// skipped. Two rows with the same index race. T = 0 returns at once.
 ///
-/// A warp takes a row, so the maxima of its groups never leave registers, and reads it in whole 16-byte accesses; page
-/// size is a shift, so one kernel serves all pages. Where an address is no multiple of the access, elements are moved
-/// one by one.
+/// A warp takes a row, so the maxima of its groups never leave registers, and reads it in whole 16-byte accesses (few
+/// flashmla rows are spread wider); page size is a shift, so one kernel serves all pages. Where an address is no
+/// multiple of the access, elements are moved one by one.
 
 #include <bit>
 
@@ -40,8 +40,11 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 
-/// Up to this many rows a warp takes half a row: below it the GPU is not full anyway.
+/// Up to this many flashmla rows each gets a block of its own, of two dims a thread.
 constexpr std::int64_t kFewRows = 512;
+constexpr int kRowThreads = 256;
+
+constexpr int kQuantisedDims = 448;  ///< of a flashmla row; the other 64 stay bfloat16
 constexpr float kMinAmax = 1e-4f;
 
 struct StoreParams {
@@ -67,31 +70,37 @@ DSV4_DEVICE Slot slot_of(const StoreParams& p, std::int64_t row) {
   return {p.cache + (index >> p.page_bits) * p.page_bytes, index & ((std::int64_t{1} << p.page_bits) - 1)};
 }
 
-/// Row of 512: lane l holds dims 8l..8l+7 of each half, so a group of 64 is eight neighbouring lanes, and lanes 24..31
-/// of the second half hold the 64 dims that stay bfloat16. A warp takes both halves of a row (kHalves = 2: more bytes
-/// in flight) or one (kHalves = 1: a shorter chain of instructions, for the few rows of a decode step).
-template <typename Element, typename Index, bool kWide, int kHalves>
+/// Where a slot's data and scale bytes begin in a flashmla page.
+struct FlashmlaSlot {
+  std::uint8_t* data;
+  std::uint8_t* scales;
+};
+
+DSV4_DEVICE FlashmlaSlot flashmla_slot(const StoreParams& p, const Slot& slot) {
+  return {slot.page + slot.place * 576, slot.page + (std::int64_t{576} << p.page_bits) + slot.place * 8};
+}
+
+/// Row of 512, many of them: a warp takes a row. Lane l holds dims 8l..8l+7 of each half, so a group of 64 is eight
+/// neighbouring lanes, and lanes 24..31 of the second half hold the 64 dims that stay bfloat16.
+template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
   allow_next_kernel();
-  const std::int64_t warp = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  const std::int64_t row = kHalves == 2 ? warp : warp / 2;
-  const int first = kHalves == 2 ? 0 : static_cast<int>(warp % 2);
+  const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   if (row >= p.rows) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
   // Row and index are read at once: neither waits for the other.
-  Pack<Element, 8, kWide> x[kHalves];
-  const Element* const input = static_cast<const Element*>(p.input) + row * 512 + first * 256 + lane * 8;
+  Pack<Element, 8, kWide> x[2];
+  const Element* const input = static_cast<const Element*>(p.input) + row * 512 + lane * 8;
 #pragma unroll
-  for (int half = 0; half < kHalves; ++half) x[half].load(input + half * 256);
+  for (int half = 0; half < 2; ++half) x[half].load(input + half * 256);
   const Slot slot = slot_of<Index>(p, row);
   if (slot.page == nullptr) return;  // the same for the whole warp
+  const auto [data, scales] = flashmla_slot(p, slot);
 
-  std::uint8_t* const data = slot.page + slot.place * 576;
-  std::uint8_t* const scales = slot.page + (std::int64_t{576} << p.page_bits) + slot.place * 8;
 #pragma unroll
-  for (int half = 0; half < kHalves; ++half) {
+  for (int half = 0; half < 2; ++half) {
     float v[8];
     float amax = 0.0f;
 #pragma unroll
@@ -100,8 +109,8 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
       amax = max_number(amax, fabsf(v[i]));
     }
     amax = lanes_max<8>(amax);
-    const int dim = (first + half) * 256 + lane * 8;
-    if (dim < 448) {
+    const int dim = half * 256 + lane * 8;
+    if (dim < kQuantisedDims) {
       const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax));
       const float inverse = ue8m0_inverse(byte);
       Pack<std::uint16_t, 4, kWide> codes;
@@ -115,8 +124,38 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
       Pack<std::uint32_t, 4, kWide> tail;
 #pragma unroll
       for (int i = 0; i < 4; ++i) tail.v[i] = bf16_pair(x[half].v[2 * i], x[half].v[2 * i + 1]);
-      store_bytes<kWide>(data + 448 + (dim - 448) * 2, tail);
+      store_bytes<kWide>(data + kQuantisedDims + (dim - kQuantisedDims) * 2, tail);
     }
+  }
+}
+
+/// Row of 512, few of them, as in a decode step: the device is not full, and the time is that of one thread's chain of
+/// instructions. So a block takes a row, a warp a group of 64, a lane two neighbouring dims.
+template <typename Element, typename Index, bool kWide>
+__global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const __grid_constant__ StoreParams p) {
+  wait_for_previous_kernel();
+  allow_next_kernel();
+  const std::int64_t row = blockIdx.x;
+  const int dim = static_cast<int>(threadIdx.x) * 2;
+
+  Pack<Element, 2, kWide> x;
+  x.load(static_cast<const Element*>(p.input) + row * 512 + dim);
+  const Slot slot = slot_of<Index>(p, row);
+  if (slot.page == nullptr) return;  // the same for the whole block
+  const auto [data, scales] = flashmla_slot(p, slot);
+
+  if (dim < kQuantisedDims) {  // the same for the whole warp
+    const float low = to_float(x.v[0]);
+    const float high = to_float(x.v[1]);
+    const float amax = warp_max_magnitude(max_number(max_number(0.0f, fabsf(low)), fabsf(high)));
+    const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax));
+    const float inverse = ue8m0_inverse(byte);
+    const Pack<std::uint16_t, 1, kWide> codes{{e4m3_codes(__fmul_rn(low, inverse), __fmul_rn(high, inverse))}};
+    store_bytes<kWide>(data + dim, codes);
+    if (threadIdx.x % 32 == 0) scales[dim / 64] = static_cast<std::uint8_t>(byte);
+  } else {
+    const Pack<std::uint32_t, 1, kWide> tail{{bf16_pair(x.v[0], x.v[1])}};
+    store_bytes<kWide>(data + kQuantisedDims + (dim - kQuantisedDims) * 2, tail);
   }
 }
 
@@ -140,7 +179,7 @@ __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_co
     v[i] = to_float(x.v[i]);
     amax = max_number(amax, fabsf(v[i]));
   }
-  const float scale = __fdiv_rn(max_number(kMinAmax, lanes_max<32>(amax)), kE4m3Max);
+  const float scale = __fdiv_rn(max_number(kMinAmax, warp_max_magnitude(amax)), kE4m3Max);
   const float inverse = __frcp_rn(scale);
   Pack<std::uint16_t, 2, kWide> codes;
 #pragma unroll
@@ -159,7 +198,7 @@ using Kernel = void (*)(StoreParams);
 template <bool kFlashmla, typename Element, typename Index, bool kWide>
 Kernel kernel_for(bool few) {
   if constexpr (kFlashmla) {
-    return few ? store_flashmla_kernel<Element, Index, kWide, 1> : store_flashmla_kernel<Element, Index, kWide, 2>;
+    return few ? store_flashmla_few_kernel<Element, Index, kWide> : store_flashmla_kernel<Element, Index, kWide>;
   } else {
     return store_indexer_kernel<Element, Index, kWide>;
   }
@@ -206,8 +245,9 @@ void store(TensorView input, TensorView cache, TensorView indices) {
                                           : kernel_for<kFlashmla, __nv_bfloat16, std::int64_t>(wide, few))
                                 : (is_i32 ? kernel_for<kFlashmla, float, std::int32_t>(wide, few)
                                           : kernel_for<kFlashmla, float, std::int64_t>(wide, few));
-  const dim3 grid = grid_of(ceil_div<std::int64_t>(few ? 2 * params.rows : params.rows, kWarps), "fused_store_cache");
-  Launch{.name = "fused_store_cache", .device = check.device(), .grid = grid, .block = dim3(kThreads)}(kernel, params);
+  const dim3 grid = grid_of(few ? params.rows : ceil_div<std::int64_t>(params.rows, kWarps), "fused_store_cache");
+  const dim3 block(few ? kRowThreads : kThreads);
+  Launch{.name = "fused_store_cache", .device = check.device(), .grid = grid, .block = block}(kernel, params);
 }
 
 constexpr bool kFlashmla = true;
