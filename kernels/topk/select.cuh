@@ -26,7 +26,7 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kDigitBits = 11;
 constexpr int kBins = 1 << kDigitBits;
 constexpr int kBinsPerThread = kBins / kThreads;
-constexpr int kListCapacity = 3072;
+constexpr int kListCapacity = 4864;  ///< four K of 1024 and what chance adds; with the rest just below 48 KiB
 
 /// Order of scores: NaN first (any NaN above +Inf; among them by bits, negative ones last), then by value with
 /// -0 < +0. The usual order-preserving map sends -NaN below -Inf; everything from -Inf to +Inf is moved down to make
@@ -51,9 +51,12 @@ DSV4_DEVICE std::uint32_t index_of(Entry entry) { return ~static_cast<std::uint3
 template <int K>
 struct SelectMemory {
   static_assert(K < kListCapacity);
+  static_assert(sizeof(Entry) * K <= sizeof(std::uint32_t) * kBins);
   alignas(16) Entry list[kListCapacity];
-  alignas(16) Entry winners[K];
-  alignas(16) std::uint32_t histogram[kBins];  ///< all zero between passes
+  union {
+    alignas(16) std::uint32_t histogram[kBins];  ///< all zero between passes
+    alignas(16) Entry winners[K];                ///< only while a list is made from what was selected; zeroed again
+  };
   std::uint32_t warp_total[kWarps];
   std::uint32_t cursor;
   std::uint32_t top_key;  ///< range of keys, for `bound_of_largest`; 0 and all ones between its calls
@@ -350,7 +353,10 @@ class Selection {
     collect(memory_, everything, bound_,
             [&](std::uint32_t position, Entry entry) DSV4_INLINE { memory_.winners[position] = entry; });
     __syncthreads();
-    for (int i = static_cast<int>(threadIdx.x); i < K; i += kThreads) memory_.list[i] = memory_.winners[i];
+    for (int i = static_cast<int>(threadIdx.x); i < K; i += kThreads) {
+      memory_.list[i] = memory_.winners[i];
+      memory_.winners[i] = 0;  // and so is the histogram
+    }
     count_ = K;  // and the cursor has counted to K
     __syncthreads();
   }
