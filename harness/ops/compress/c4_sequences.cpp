@@ -8,8 +8,8 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/ops/compress/c4_data.h"
+#include "harness/ops/compress/contract_list.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 
 namespace dsv4 {
 namespace {
@@ -186,17 +186,6 @@ void prefill_in_chunks(Engine& engine, const Batch& requests, std::int64_t most,
   }
 }
 
-Scenario sequence(const char* name, const char* meaning, std::vector<Params> points,
-                  std::function<void(ScenarioContext&)> run) {
-  Scenario s;
-  s.kind = Scenario::Kind::kSequence;
-  s.name = name;
-  s.meaning = meaning;
-  s.points = only(std::move(points));
-  s.run = std::move(run);
-  return s;
-}
-
 void run_chunked_prefill(ScenarioContext& x) {
   const Batch requests = make_batch(x.c.params, x.c.seed);
   Engine whole(subject_of(x), x.c, requests, requests.longest());
@@ -301,20 +290,20 @@ std::vector<Scenario> c4_prefill_sequences() {
                                    prefill_point(512, 16, "cleared", 3, 24, 5)};
   return {
       sequence("chunked_prefill", "one prefill, and the same in chunks through planner and kernel, give the same bits",
-               points, run_chunked_prefill),
-      sequence("prefill_then_decode", "prefill in chunks, then decode: each entry as in a serial replay", points,
+               only(points), run_chunked_prefill),
+      sequence("prefill_then_decode", "prefill in chunks, then decode: each entry as in a serial replay", only(points),
                run_prefill_then_decode)};
 }
 
 std::vector<Scenario> c4_decode_sequences() {
   const std::vector<Params> points{decode_point(128, 8, "gauss", 5, 1), decode_point(128, 16, "gauss", 5, 250),
                                    decode_point(512, 8, "wide", 3, 13), decode_point(512, 16, "steps", 3, 509)};
-  return {sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", points,
+  return {sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", only(points),
                    run_decode_equals_prefill),
           sequence("verify_then_decode",
                    "verify steps that are partly taken back, and decoding: each accepted entry as in a "
                    "serial replay",
-                   points, run_verify_then_decode)};
+                   only(points), run_verify_then_decode)};
 }
 
 }  // namespace dsv4

@@ -7,10 +7,10 @@
 
 #include "harness/case/covering.h"
 #include "harness/op/op.h"
+#include "harness/ops/compress/c4_contracts.h"
 #include "harness/ops/compress/c4_data.h"
 #include "harness/ops/compress/c4_sequences.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 #include "harness/ops/compress/plan_model.h"
 
 namespace dsv4 {
@@ -145,30 +145,10 @@ class CompressC4Decode final : public Op {
 
 std::vector<Scenario> CompressC4Decode::scenarios() const {
   ContractList list(only({point(128, 8, "gauss", 9, 1, "stagger")}));
-  for (const char* name : {"kv_buffer", "kv_input", "kv_output", "ape"}) {
-    list.wrong_form(name, DType::kBF16);
-    list.strided(name);
-    list.misplaced(name, Place::kHost);
-  }
-  list.wrong_form("plan_d", DType::kI8);
-  list.misplaced("plan_d", Place::kHost);
-  const auto shape = [&](const char* name, const char* meaning, const char* argument, auto change) {
-    list.add(name, meaning, argument, [argument, change](Call& call) {
-      Arg& a = call.arg(argument);
-      Shape s = a.tensor().shape;
-      change(s);
-      a.value = HostTensor::make(a.tensor().dtype, s);
-      a.footprint.clear();
-    });
-  };
-  shape("state_page_8", "state pages of eight rows are those of an older kernel", "kv_buffer",
-        [](Shape& s) { s[1] = 8; });
-  shape("state_width", "state rows of another width are refused", "kv_buffer", [](Shape& s) { s[2] += 4; });
-  shape("output_rows", "one output row per request", "kv_output", [](Shape& s) { --s[0]; });
-  shape("ape_rows", "a bias of four rows is that of one group", "ape", [](Shape& s) { s[0] = 4; });
-  shape("plan_rows", "one plan row per request", "plan_d", [](Shape& s) { --s[0]; });
-  shape("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
-        [](Shape& s) { s[1] = 8; });
+  add_c4_contracts(list, {"plan_d"});
+  list.reshaped("plan_rows", "one plan row per request", "plan_d", [](Shape& s) { --s[0]; });
+  list.reshaped("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
+                [](Shape& s) { s[1] = 8; });
   list.edge("no_requests", "no requests: nothing to do, or a clean refusal", [](Call& call) {
     for (const char* name : {"kv_input", "kv_output", "plan_d"}) {
       HostTensor& t = call.arg(name).tensor();

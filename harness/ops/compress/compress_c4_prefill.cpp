@@ -9,10 +9,10 @@
 #include "harness/case/covering.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
+#include "harness/ops/compress/c4_contracts.h"
 #include "harness/ops/compress/c4_data.h"
 #include "harness/ops/compress/c4_sequences.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 #include "harness/ops/compress/plan_model.h"
 
 namespace dsv4 {
@@ -203,35 +203,13 @@ class CompressC4Prefill final : public Op {
 
 std::vector<Scenario> CompressC4Prefill::scenarios() const {
   ContractList list(only({point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0)}));
-  for (const char* name : {"kv_buffer", "kv_input", "kv_output", "ape"}) {
-    list.wrong_form(name, DType::kBF16);
-    list.strided(name);
-    list.misplaced(name, Place::kHost);
-  }
-  list.wrong_form("plan_c", DType::kI8);
-  list.wrong_form("plan_w", DType::kI8);
-  list.misplaced("plan_c", Place::kHost);
-  list.misplaced("plan_w", Place::kHost);
-  const auto shape = [&](const char* name, const char* meaning, const char* argument, auto change) {
-    list.add(name, meaning, argument, [argument, change](Call& call) {
-      Arg& a = call.arg(argument);
-      Shape s = a.tensor().shape;
-      change(s);
-      a.value = HostTensor::make(a.tensor().dtype, s);
-      a.footprint.clear();
-    });
-  };
-  shape("state_page_8", "state pages of eight rows are those of an older kernel", "kv_buffer",
-        [](Shape& s) { s[1] = 8; });
-  shape("state_width", "state rows of another width are refused", "kv_buffer", [](Shape& s) { s[2] += 4; });
-  shape("input_width", "input rows of another width are refused", "kv_input", [](Shape& s) { s[1] -= 4; });
-  shape("output_width", "output rows of another width are refused", "kv_output", [](Shape& s) { s[1] *= 4; });
-  shape("ape_rows", "a bias of four rows is that of one group", "ape", [](Shape& s) { s[0] = 4; });
-  shape("output_rows", "an output with a row too few is refused", "kv_output", [](Shape& s) { --s[0]; });
-  shape("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",
-        [](Shape& s) { s[1] = 8; });
-  shape("plan_w_of_16_bytes", "a compress plan in the place of the write plan is refused", "plan_w",
-        [](Shape& s) { s[1] = 16; });
+  add_c4_contracts(list, {"plan_c", "plan_w"});
+  list.reshaped("input_width", "input rows of another width are refused", "kv_input", [](Shape& s) { s[1] -= 4; });
+  list.reshaped("output_width", "output rows of another width are refused", "kv_output", [](Shape& s) { s[1] *= 4; });
+  list.reshaped("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",
+                [](Shape& s) { s[1] = 8; });
+  list.reshaped("plan_w_of_16_bytes", "a compress plan in the place of the write plan is refused", "plan_w",
+                [](Shape& s) { s[1] = 16; });
   list.add("more_rows_kept_than_tokens", "more kept rows than the batch has tokens are refused", "plan_w",
            [](Call& call) {
              HostTensor& plan = call.arg("plan_w").tensor();

@@ -50,6 +50,30 @@ inline Call decode_plan_call(std::int64_t ratio, const Batch& batch, const Cache
        scalar("swa_page_size", maps.page_size), scalar("ring_size", maps.ring_size)}};
 }
 
+/// `plan_prefill_legacy`: lengths on the host, a ring of rows for each request.
+inline Call legacy_prefill_plan_call(std::int64_t ratio, bool use_cuda_graph, const Batch& batch) {
+  const HostTensor pin = HostTensor::make(DType::kU8, {kPinBytes * batch.tokens()});
+  return {"plan_prefill_legacy",
+          "",
+          {},
+          {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens), Place::kHost),
+           in("extend_lens", numbers(batch.extend_lens), Place::kHost), workspace("pin_buffer", pin, Place::kHost),
+           scalar("num_q_tokens", batch.tokens()), scalar("compress_ratio", ratio),
+           scalar("use_cuda_graph", use_cuda_graph)}};
+}
+
+/// `plan_decode_legacy`.
+inline Call legacy_decode_plan_call(std::int64_t ratio, const Batch& batch) {
+  return {"plan_decode_legacy",
+          "",
+          {},
+          {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens)),
+           scalar("compress_ratio", ratio)}};
+}
+
+/// State rows of a ring that belongs to a request.
+inline std::int64_t legacy_ring_rows(std::int64_t ratio) { return ratio == 4 ? 8 : 128; }
+
 /// The whole number of a scalar argument.
 inline std::int64_t integer_of(const Call& call, std::string_view name) {
   return std::get<std::int64_t>(call.arg(name).value);

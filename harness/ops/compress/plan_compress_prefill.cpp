@@ -10,9 +10,9 @@
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/planner_scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -226,34 +226,15 @@ std::vector<Params> PlanCompressPrefill::points(Tier tier) const {
   return all;
 }
 
-Scenario relation(const char* name, const char* meaning, std::vector<Params> points,
-                  std::function<void(ScenarioContext&)> run) {
-  Scenario s;
-  s.kind = Scenario::Kind::kRelation;
-  s.name = name;
-  s.meaning = meaning;
-  s.points = only(std::move(points));
-  s.run = std::move(run);
-  return s;
-}
-
 /// V1 and the V2 planner over request rings name the same tokens; V2 says position + 1 and no request.
 void legacy_equals_current(ScenarioContext& x) {
   const Call v1 = x.op.make(x.c);
   const Batch batch = v1_batch(v1);
   const std::int64_t ratio = x.c.params.integer("ratio");
   const Observation old = x.op.observe(x.c, v1, x.call("V1", v1));
-  const Call v2{
-      "plan_prefill_legacy",
-      "",
-      {},
-      {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens), Place::kHost),
-       in("extend_lens", numbers(batch.extend_lens), Place::kHost),
-       workspace("pin_buffer", HostTensor::make(DType::kU8, {kPinBytes * batch.tokens()}), Place::kHost),
-       scalar("num_q_tokens", batch.tokens()), scalar("compress_ratio", ratio), scalar("use_cuda_graph", false)}};
-  const CallResult current = x.call("V2", v2);
+  const CallResult current = x.call("V2", legacy_prefill_plan_call(ratio, false, batch));
   const Observation now = observe_prefill_plan(
-      {.batch = batch, .ratio = ratio, .state_rows = batch.size() * (ratio == 4 ? 8 : 128), .in_token_order = true},
+      {.batch = batch, .ratio = ratio, .state_rows = batch.size() * legacy_ring_rows(ratio), .in_token_order = true},
       returned_tensor(current, 0), returned_tensor(current, 1));
   // What both say: of an entry the token, its length and the window entries before the batch; of a kept row the token.
   const auto project = [](const HostTensor& t, std::vector<std::pair<std::int64_t, std::int32_t>> columns) {
@@ -275,14 +256,6 @@ void legacy_equals_current(ScenarioContext& x) {
   x.expect_agree("V1 against V2", got, want);
 }
 
-void host_equals_device(ScenarioContext& x) {
-  Case on_device = x.c;
-  on_device.params.set("lens", "device");
-  const Call host = x.op.make(x.c), device = x.op.make(on_device);
-  x.expect_agree("host against device", x.op.observe(x.c, host, x.call("on the host", host)),
-                 x.op.observe(on_device, device, x.call("on the device", device)));
-}
-
 std::vector<Scenario> PlanCompressPrefill::scenarios() const {
   ContractList list(only({point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
   list.wrong_form("extend_lens", DType::kI32);
@@ -292,28 +265,15 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
   list.misplaced("seq_lens", Place::kDevice);
   list.misplaced("compress_plan", Place::kDevice);
   list.misplaced("write_plan", Place::kDevice);
-  const auto plan = [&](const char* name, const char* meaning, const char* argument, DType dtype,
-                        std::int64_t more_rows, std::int64_t columns) {
-    list.add(name, meaning, argument, [=](Call& call) {
-      Arg& a = call.arg(argument);
-      a.value = HostTensor::make(dtype, {a.tensor().size(0) + more_rows, columns});
-      a.footprint.clear();
-    });
-  };
-  plan("compress_plan_dtype", "a plan of 32-bit words is refused", "compress_plan", DType::kI32, 0, 16);
-  plan("write_plan_columns", "a plan of 8-byte records is refused", "write_plan", DType::kU8, 0, 8);
-  plan("write_plan_rows", "both plans have the same rows", "write_plan", DType::kU8, -1, 16);
+  list.wrong_form("compress_plan", DType::kI32);
+  list.wrong_form("write_plan", DType::kI32);
+  list.reshaped("write_plan_columns", "a plan of 8-byte records is refused", "write_plan", [](Shape& s) { s[1] = 8; });
+  list.reshaped("write_plan_rows", "both plans have the same rows", "write_plan", [](Shape& s) { --s[0]; });
   list.add("lens_count", "one length per request", "seq_lens", [](Call& call) {
     call.arg("seq_lens").tensor() = numbers({21, 22, 23, 24});
     call.arg("seq_lens").place = Place::kHost;
   });
-  const auto change = [&](const char* name, const char* meaning, std::size_t index, std::int64_t value) {
-    list.add(name, meaning, "extend_lens",
-             [index, value](Call& call) { call.arg("extend_lens").tensor().at<std::int64_t>(index) = value; });
-  };
-  change("extend_zero", "a request of no tokens is refused where the host can see it", 1, 0);
-  change("extend_negative", "a negative count of tokens is refused", 1, -1);
-  change("extend_beyond_length", "more new tokens than the request is long are refused", 2, 1000);
+  add_extend_contracts(list);
   list.add("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
     HostTensor& extend = call.arg("extend_lens").tensor();
     for (std::int64_t b = 0; b < extend.numel(); ++b) extend.at<std::int64_t>(b) = 1;
@@ -323,10 +283,9 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
   const std::vector<Params> both{point(4, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
                                  point(128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
                                  point(128, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)};
-  all.push_back(relation("host_equals_device", "plans made on the host and on the device are the same sets", both,
-                         host_equals_device));
+  all.push_back(host_equals_device(both));
   all.push_back(relation("legacy_equals_current",
-                         "V1 and the V2 planner over request rings agree on what both of them say", both,
+                         "V1 and the V2 planner over request rings agree on what both of them say", only(both),
                          legacy_equals_current));
   return all;
 }

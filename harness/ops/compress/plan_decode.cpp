@@ -6,9 +6,9 @@
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/planner_scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -98,17 +98,6 @@ class PlanDecode final : public Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 
-Scenario relation(const char* name, const char* meaning, std::vector<Params> points,
-                  std::function<void(ScenarioContext&)> run) {
-  Scenario s;
-  s.kind = Scenario::Kind::kRelation;
-  s.name = name;
-  s.meaning = meaning;
-  s.points = only(std::move(points));
-  s.run = std::move(run);
-  return s;
-}
-
 /// A prefill of one token and a decode step, planned for the same requests, must name the same rows.
 void prefill_of_one(ScenarioContext& x) {
   const std::int64_t ratio = x.c.params.integer("ratio");
@@ -177,34 +166,15 @@ void one_group_later(ScenarioContext& x) {
 
 std::vector<Scenario> PlanDecode::scenarios() const {
   ContractList list(only({point(4, 8, 256, 5, 21, "stagger")}));
-  list.wrong_form("req_pool_indices", DType::kI32);
-  list.wrong_form("req_to_token", DType::kI64);
-  list.wrong_form("full_to_swa", DType::kI32);
-  list.wrong_form("seq_lens", DType::kI32);
-  list.strided("req_pool_indices");
-  list.strided("req_to_token");
-  list.strided("seq_lens");
-  list.misplaced("req_pool_indices", Place::kHost);
-  list.misplaced("req_to_token", Place::kHost);
-  list.misplaced("full_to_swa", Place::kHost);
-  list.misplaced("seq_lens", Place::kHost);
-  list.add("lens_count", "one length per request", "seq_lens", [](Call& call) {
-    call.arg("seq_lens").tensor() = numbers({1, 2, 3, 4});
-  });
-  list.integer("compress_ratio", "ratio_8", 8, "a ratio that is neither 4 nor 128 is refused");
-  list.integer("ring_size", "ring_6", 6, "a ring that holds no whole number of groups is refused");
-  list.integer("swa_page_size", "page_20", 20, "a cache page that holds no whole number of rings is refused");
-  list.edge("no_requests", "no requests: an empty plan, or a clean refusal", [](Call& call) {
-    call.arg("req_pool_indices").tensor() = numbers({});
-    call.arg("seq_lens").tensor() = numbers({});
-  });
+  add_decode_plan_contracts(list);
+  add_swa_address_contracts(list);
   std::vector<Scenario> all = list.take();
   const std::vector<Params> both{point(4, 8, 256, 33, 1, "stagger"), point(4, 16, 64, 33, 250, "stagger"),
                                  point(128, 128, 256, 140, 250, "stagger"), point(128, 256, 256, 140, 1, "stagger")};
   all.push_back(relation("prefill_of_one", "a prefill of one token reads and writes the rows that a decode step does",
-                         both, prefill_of_one));
+                         only(both), prefill_of_one));
   all.push_back(
-      relation("one_group_later", "the page before, one group later, is the page of now", both, one_group_later));
+      relation("one_group_later", "the page before, one group later, is the page of now", only(both), one_group_later));
   return all;
 }
 

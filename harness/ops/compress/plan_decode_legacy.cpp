@@ -2,8 +2,8 @@
 #include "harness/case/covering.h"
 #include "harness/op/op.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 #include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/planner_scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -47,18 +47,13 @@ class PlanDecodeLegacy final : public Op {
   }
 
   [[nodiscard]] Call make(const Case& c) const override {
-    const Batch batch = make_batch(c.params, c.seed);
-    return {"plan_decode_legacy",
-            "",
-            {},
-            {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens)),
-             scalar("compress_ratio", c.params.integer("ratio"))}};
+    return legacy_decode_plan_call(c.params.integer("ratio"), make_batch(c.params, c.seed));
   }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
     const Batch batch = batch_of(call);
     const std::int64_t ratio = integer_of(call, "compress_ratio");
-    return observe_decode_plan(batch, ratio, pool_size(batch.size()) * (ratio == 4 ? 8 : 128),
+    return observe_decode_plan(batch, ratio, pool_size(batch.size()) * legacy_ring_rows(ratio),
                                returned_tensor(result, 0));
   }
 
@@ -68,20 +63,7 @@ class PlanDecodeLegacy final : public Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     ContractList list(only({point(4, 5, 21, "stagger")}));
-    list.wrong_form("req_pool_indices", DType::kI32);
-    list.wrong_form("seq_lens", DType::kI32);
-    list.strided("req_pool_indices");
-    list.strided("seq_lens");
-    list.misplaced("req_pool_indices", Place::kHost);
-    list.misplaced("seq_lens", Place::kHost);
-    list.add("lens_count", "one length per request", "seq_lens", [](Call& call) {
-      call.arg("seq_lens").tensor() = numbers({1, 2, 3, 4});
-    });
-    list.integer("compress_ratio", "ratio_8", 8, "a ratio that is neither 4 nor 128 is refused");
-    list.edge("no_requests", "no requests: an empty plan, or a clean refusal", [](Call& call) {
-      call.arg("req_pool_indices").tensor() = numbers({});
-      call.arg("seq_lens").tensor() = numbers({});
-    });
+    add_decode_plan_contracts(list);
     return list.take();
   }
 };

@@ -10,8 +10,8 @@
 
 #include "harness/case/covering.h"
 #include "harness/op/op.h"
+#include "harness/ops/compress/contract_list.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_prefill_scenarios.h"
 #include "harness/ops/compress/plan_rows.h"

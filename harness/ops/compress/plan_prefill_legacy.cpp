@@ -5,8 +5,8 @@
 #include "harness/case/covering.h"
 #include "harness/op/op.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 #include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/planner_scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -77,15 +77,7 @@ class PlanPrefillLegacy final : public Op {
   }
 
   [[nodiscard]] Call make(const Case& c) const override {
-    const Batch batch = make_batch(c.params, c.seed);
-    const HostTensor pin = HostTensor::make(DType::kU8, {kPinBytes * batch.tokens()});
-    return {"plan_prefill_legacy",
-            "",
-            {},
-            {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens), Place::kHost),
-             in("extend_lens", numbers(batch.extend_lens), Place::kHost), workspace("pin_buffer", pin, Place::kHost),
-             scalar("num_q_tokens", batch.tokens()), scalar("compress_ratio", c.params.integer("ratio")),
-             scalar("use_cuda_graph", c.params.flag("graph"))}};
+    return legacy_prefill_plan_call(c.params.integer("ratio"), c.params.flag("graph"), make_batch(c.params, c.seed));
   }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
@@ -94,7 +86,7 @@ class PlanPrefillLegacy final : public Op {
     const bool padded = std::get<bool>(call.arg("use_cuda_graph").value);
     return observe_prefill_plan({.batch = batch,
                                  .ratio = ratio,
-                                 .state_rows = pool_size(batch.size()) * (ratio == 4 ? 8 : 128),
+                                 .state_rows = pool_size(batch.size()) * legacy_ring_rows(ratio),
                                  .plan_rows = padded ? integer_of(call, "num_q_tokens") : -1,
                                  .in_token_order = true},
                                 returned_tensor(result, 0), returned_tensor(result, 1));
@@ -117,43 +109,8 @@ class PlanPrefillLegacy final : public Op {
 
 std::vector<Scenario> PlanPrefillLegacy::scenarios() const {
   ContractList list(only({point(4, 0, 5, 21, "stagger", 6, "mixed")}));
-  list.wrong_form("req_pool_indices", DType::kI32);
-  list.wrong_form("seq_lens", DType::kI32);
-  list.wrong_form("extend_lens", DType::kI32);
-  list.wrong_form("pin_buffer", DType::kI32);
-  list.strided("req_pool_indices");
-  list.strided("seq_lens");
-  list.misplaced("req_pool_indices", Place::kHost);
-  list.misplaced("seq_lens", Place::kDevice);
-  list.misplaced("extend_lens", Place::kDevice);
-  list.misplaced("pin_buffer", Place::kDevice);
-  list.integer("compress_ratio", "ratio_8", 8, "a ratio that is neither 4 nor 128 is refused");
-  list.integer("num_q_tokens", "rows_below_batch", 4, "fewer rows than requests are refused");
-  list.add("rows_65536", "a token that 16 bits cannot number is refused", "num_q_tokens", [](Call& call) {
-    call.arg("num_q_tokens").value = kMostPlanTokens + 1;
-    call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {kPinBytes * (kMostPlanTokens + 1)});
-  });
-  list.add("pin_small", "scratch a byte too small is refused", "pin_buffer", [](Call& call) {
-    HostTensor& pin = call.arg("pin_buffer").tensor();
-    pin = HostTensor::make(DType::kU8, {pin.numel() - 1});
-  });
-  const auto change = [&](const char* name, const char* meaning, std::size_t index, std::int64_t value) {
-    list.add(name, meaning, "extend_lens",
-             [index, value](Call& call) { call.arg("extend_lens").tensor().at<std::int64_t>(index) = value; });
-  };
-  change("extend_zero", "a request of no tokens is refused", 1, 0);
-  change("extend_negative", "a negative count of tokens is refused", 1, -1);
-  change("extend_beyond_length", "more new tokens than the request is long are refused", 2, 1000);
-  list.add("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
-    call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") + 1;
-    HostTensor& pin = call.arg("pin_buffer").tensor();
-    pin = HostTensor::make(DType::kU8, {pin.numel() + kPinBytes});
-  });
-  list.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [](Call& call) {
-    for (const char* name : {"req_pool_indices", "seq_lens", "extend_lens"}) call.arg(name).tensor() = numbers({});
-    call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {0});
-    call.arg("num_q_tokens").value = std::int64_t{0};
-  });
+  add_prefill_plan_contracts(list);
+  list.misplaced("seq_lens", Place::kDevice);  // the other planner takes lengths on the device
   return list.take();
 }
 

@@ -7,42 +7,14 @@
 
 #include "harness/generate/random.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_contracts.h"
 #include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/planner_scenarios.h"
 
 namespace dsv4 {
 namespace {
 
 using layout::CompressPlan;
 using layout::WritePlan;
-
-Scenario scenario(Scenario::Kind kind, const char* name, const char* meaning,
-                  std::function<std::vector<Params>(Tier)> points, std::function<void(ScenarioContext&)> run) {
-  Scenario s;
-  s.kind = kind;
-  s.name = name;
-  s.meaning = meaning;
-  s.points = std::move(points);
-  s.run = std::move(run);
-  return s;
-}
-
-Scenario host_equals_device() {
-  return scenario(Scenario::Kind::kRelation, "host_equals_device",
-                  "lengths on the host and on the device give the same plan, as sets",
-                  only({prefill_plan_point(4, 8, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
-                        prefill_plan_point(4, 16, "host", 1, 9, 1, "stagger", 4, "uniform", 0),
-                        prefill_plan_point(128, 128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
-                        prefill_plan_point(128, 256, "host", 1, 9, 124, "stagger", 4, "uniform", 0),
-                        prefill_plan_point(128, 256, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)}),
-                  [](ScenarioContext& x) {
-                    Case on_device = x.c;
-                    on_device.params.set("lens", "device");
-                    const Call host = x.op.make(x.c), device = x.op.make(on_device);
-                    x.expect_agree("host against device", x.op.observe(x.c, host, x.call("lengths on the host", host)),
-                                   x.op.observe(on_device, device, x.call("lengths on the device", device)));
-                  });
-}
 
 /// A plan's entries by (request id, position): what stays when requests change their places in a batch.
 Observation by_request(const Batch& batch, const CallResult& result) {
@@ -79,8 +51,7 @@ Observation by_request(const Batch& batch, const CallResult& result) {
 }
 
 Scenario batch_permutation() {
-  return scenario(Scenario::Kind::kRelation, "batch_permutation",
-                  "requests in another order keep their entries: only rows in the batch change",
+  return relation("batch_permutation", "requests in another order keep their entries: only rows in the batch change",
                   only({prefill_plan_point(4, 8, "host", 0, 9, 250, "stagger", 9, "mixed", 0),
                         prefill_plan_point(128, 256, "device", 1, 40, 250, "random", 5, "mixed", 0)}),
                   [](ScenarioContext& x) {
@@ -97,8 +68,8 @@ Scenario batch_permutation() {
 }
 
 Scenario one_request_differs() {
-  return scenario(
-      Scenario::Kind::kRelation, "one_request_differs",
+  return relation(
+      "one_request_differs",
       "one token more of the last request (which may select another path of the planner) leaves the others alone",
       only({prefill_plan_point(4, 16, "device", 1, 9, 250, "stagger", 4, "uniform", 0),
             prefill_plan_point(128, 256, "device", 1, 33, 120, "stagger", 8, "uniform", 0),
@@ -215,8 +186,8 @@ class History {
 };
 
 Scenario rollback() {
-  return scenario(
-      Scenario::Kind::kSequence, "rollback",
+  return sequence(
+      "rollback",
       "a verify step of `extend` draft tokens, of which 1 ... all are accepted, loses no row that later entries need",
       only({prefill_plan_point(4, 8, "device", 1, 9, 1, "stagger", 2, "uniform", 0),
             prefill_plan_point(4, 16, "device", 1, 9, 250, "stagger", 4, "uniform", 0),
@@ -245,91 +216,45 @@ Scenario rollback() {
 }
 
 Scenario chunked_prefill() {
-  return scenario(
-      Scenario::Kind::kSequence, "chunked_prefill",
-      "prefill in chunks, then decode: each entry finds its window in the state, and all that is live stays there",
-      only({prefill_plan_point(4, 8, "host", 0, 5, 530, "stagger", 70, "mixed", 0),
-            prefill_plan_point(4, 16, "device", 1, 5, 270, "stagger", 9, "mixed", 0),
-            prefill_plan_point(128, 128, "host", 0, 5, 530, "stagger", 200, "mixed", 0),
-            prefill_plan_point(128, 256, "device", 1, 5, 390, "stagger", 70, "mixed", 0)}),
-      [](ScenarioContext& x) {
-        constexpr int kDecodes = 12;
-        const Batch whole = make_batch(x.c.params, x.c.seed);
-        History history(x, whole.longest() + kDecodes);
-        Random random(x.c.seed, "chunks");
-        for (int chunk = 0;; ++chunk) {
-          std::vector<std::int64_t> extend;
-          for (std::int64_t b = 0; b < whole.size(); ++b) {
-            const std::int64_t left = whole.seq_lens[static_cast<std::size_t>(b)] - history.length(b);
-            extend.push_back(std::min(left, random.between(1, x.c.params.integer("extend"))));
-          }
-          if (std::ranges::all_of(extend, [](std::int64_t n) { return n == 0; })) break;
-          history.prefill(extend, fmt::format("chunk {}", chunk));
-          history.check_live(fmt::format("after chunk {}", chunk));
-        }
-        for (int step = 0; step < kDecodes; ++step) {
-          history.decode(fmt::format("decode step {}", step));
-          history.check_live(fmt::format("after decode step {}", step));
-        }
-      });
-}
-
-void add_length_contracts(ContractList& list) {
-  const auto change = [&](const char* name, const char* meaning, std::size_t index, std::int64_t value) {
-    list.add(name, meaning, "extend_lens",
-             [index, value](Call& call) { call.arg("extend_lens").tensor().at<std::int64_t>(index) = value; });
-  };
-  change("extend_zero", "a request of no tokens is refused where the host can see it", 1, 0);
-  change("extend_negative", "a negative count of tokens is refused", 1, -1);
-  change("extend_beyond_length", "more new tokens than the request is long are refused", 2, 1000);
-  list.add("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
-    call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") + 1;
-    HostTensor& pin = call.arg("pin_buffer").tensor();
-    pin = HostTensor::make(DType::kU8, {pin.numel() + kPinBytes});
-  });
-  list.add("sum_above", "lengths that need more rows are refused", "extend_lens",
-           [](Call& call) { call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") - 1; });
+  return sequence("chunked_prefill",
+                  "prefill in chunks, then decode: each entry finds its window in the state, and all that is live or a "
+                  "page's end stays there",
+                  only({prefill_plan_point(4, 8, "host", 0, 5, 530, "stagger", 70, "mixed", 0),
+                        prefill_plan_point(4, 16, "device", 1, 5, 270, "stagger", 9, "mixed", 0),
+                        prefill_plan_point(128, 128, "host", 0, 5, 530, "stagger", 200, "mixed", 0),
+                        prefill_plan_point(128, 256, "device", 1, 5, 390, "stagger", 70, "mixed", 0)}),
+                  [](ScenarioContext& x) {
+                    constexpr int kDecodes = 12;
+                    const Batch whole = make_batch(x.c.params, x.c.seed);
+                    History history(x, whole.longest() + kDecodes);
+                    Random random(x.c.seed, "chunks");
+                    for (int chunk = 0;; ++chunk) {
+                      std::vector<std::int64_t> extend;
+                      for (std::int64_t b = 0; b < whole.size(); ++b) {
+                        const std::int64_t left = whole.seq_lens[static_cast<std::size_t>(b)] - history.length(b);
+                        extend.push_back(std::min(left, random.between(1, x.c.params.integer("extend"))));
+                      }
+                      if (std::ranges::all_of(extend, [](std::int64_t n) { return n == 0; })) break;
+                      history.prefill(extend, fmt::format("chunk {}", chunk));
+                      history.check_live(fmt::format("after chunk {}", chunk));
+                    }
+                    for (int step = 0; step < kDecodes; ++step) {
+                      history.decode(fmt::format("decode step {}", step));
+                      history.check_live(fmt::format("after decode step {}", step));
+                    }
+                  });
 }
 
 std::vector<Scenario> contracts() {
   ContractList list(only({prefill_plan_point(4, 8, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
-  list.wrong_form("req_pool_indices", DType::kI32);
-  list.wrong_form("req_to_token", DType::kI64);
-  list.wrong_form("full_to_swa", DType::kI32);
-  list.wrong_form("seq_lens", DType::kI32);
-  list.wrong_form("extend_lens", DType::kI32);
-  list.wrong_form("pin_buffer", DType::kI32);
-  list.strided("req_pool_indices");
-  list.strided("req_to_token");
-  list.strided("seq_lens");
-  list.strided("extend_lens");
-  list.misplaced("req_pool_indices", Place::kHost);
-  list.misplaced("req_to_token", Place::kHost);
-  list.misplaced("full_to_swa", Place::kHost);
-  list.misplaced("extend_lens", Place::kDevice);  // the lengths lie on the host: half of a batch each
-  list.misplaced("pin_buffer", Place::kDevice);
-  list.integer("compress_ratio", "ratio_8", 8, "a ratio that is neither 4 nor 128 is refused");
+  add_prefill_plan_contracts(list);
+  add_swa_address_contracts(list);
   list.integer("compress_ratio", "ratio_0", 0, "a ratio of zero is refused, not divided by");
-  list.integer("ring_size", "ring_6", 6, "a ring that holds no whole number of groups is refused");
-  list.integer("swa_page_size", "page_20", 20, "a cache page that holds no whole number of rings is refused");
-  list.integer("num_q_tokens", "rows_below_batch", 4, "fewer rows than requests are refused");
-  list.add("rows_65536", "a token that 16 bits cannot number is refused", "num_q_tokens", [](Call& call) {
-    call.arg("num_q_tokens").value = kMostPlanTokens + 1;
-    call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {kPinBytes * (kMostPlanTokens + 1)});
-  });
-  list.add("pin_small", "scratch a byte too small is refused", "pin_buffer", [](Call& call) {
-    HostTensor& pin = call.arg("pin_buffer").tensor();
-    pin = HostTensor::make(DType::kU8, {pin.numel() - 1});
-  });
   list.add("lens_count", "one count of new tokens per request", "extend_lens", [](Call& call) {
     call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1});
   });
-  add_length_contracts(list);
-  list.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [](Call& call) {
-    for (const char* name : {"req_pool_indices", "seq_lens", "extend_lens"}) call.arg(name).tensor() = numbers({});
-    call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {0});
-    call.arg("num_q_tokens").value = std::int64_t{0};
-  });
+  list.add("sum_above", "lengths that need more rows are refused", "extend_lens",
+           [](Call& call) { call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") - 1; });
   std::vector<Scenario> all = list.take();
 
   ContractList device(only({prefill_plan_point(4, 8, "device", 1, 5, 21, "stagger", 6, "mixed", 0)}));
@@ -375,7 +300,13 @@ Params prefill_plan_point(std::int64_t ratio, std::int64_t ring, const char* len
 
 std::vector<Scenario> plan_prefill_scenarios() {
   std::vector<Scenario> all = contracts();
-  for (auto make : {host_equals_device, batch_permutation, one_request_differs, rollback, chunked_prefill}) {
+  all.push_back(
+      host_equals_device({prefill_plan_point(4, 8, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
+                          prefill_plan_point(4, 16, "host", 1, 9, 1, "stagger", 4, "uniform", 0),
+                          prefill_plan_point(128, 128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
+                          prefill_plan_point(128, 256, "host", 1, 9, 124, "stagger", 4, "uniform", 0),
+                          prefill_plan_point(128, 256, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)}));
+  for (auto make : {batch_permutation, one_request_differs, rollback, chunked_prefill}) {
     all.push_back(make());
   }
   return all;

@@ -40,12 +40,7 @@ TEST(PlanDecodeReference, RefusalsNameTheArgument) {
 
 TEST(PlanDecodeLegacyReference, RingOfTheRequest) {
   const auto legacy = [](std::int64_t ratio, std::int64_t id, std::int64_t length) {
-    const Call call{
-        "plan_decode_legacy",
-        "",
-        {},
-        {in("req_pool_indices", numbers({id})), in("seq_lens", numbers({length})), scalar("compress_ratio", ratio)}};
-    return rows_of<DecodePlan>(returned(accepted(call), 0)).at(0);
+    return rows_of<DecodePlan>(returned(accepted(legacy_decode_plan_call(ratio, {{id}, {length}, {1}})), 0)).at(0);
   };
   EXPECT_EQ(legacy(4, 2, 12), (Row{12, 19, 5, 4}));
   EXPECT_EQ(legacy(4, 2, 1), (Row{1, 16, 4, 4}));

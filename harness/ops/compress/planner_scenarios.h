@@ -1,0 +1,24 @@
+/// Scenarios that planners share.
+#pragma once
+
+#include "harness/ops/compress/contract_list.h"
+
+namespace dsv4 {
+
+/// Request ids and lengths of a decode planner: on the device, one length a request.
+void add_decode_plan_contracts(ContractList& list);
+
+/// Request ids, lengths, scratch and row count of a V2 prefill planner; the points have lengths on the host.
+void add_prefill_plan_contracts(ContractList& list);
+
+/// The two maps and the sizes that the sliding-window address is made of.
+void add_swa_address_contracts(ContractList& list);
+
+/// Counts of new tokens that are no batch. The points have lengths on the host.
+void add_extend_contracts(ContractList& list);
+
+/// An op whose parameter `lens` says where its lengths lie makes the same plan of both, as sets. The points have
+/// lengths on the host.
+Scenario host_equals_device(std::vector<Params> points);
+
+}  // namespace dsv4
