@@ -14,8 +14,7 @@ namespace dsv4 {
 
 const char* const kC4BoundReason =
     "float softmax over eight entries: rounding of the biased scores, fast exponential (2 + 1.173 |x| ulp, weighted), "
-    "eight "
-    "products, division of 2 ulp; computed per element beside the value";
+    "eight products, division of 2 ulp; computed per element beside the value";
 
 const std::vector<std::string>& c4_fills() {
   static const std::vector<std::string> kFills{"gauss", "equal", "steps", "large", "cleared", "wide", "nan"};
@@ -76,11 +75,14 @@ void C4Tokens::fill_row(float* row, std::int64_t request_id, std::int64_t positi
   }
 }
 
-HostTensor C4Tokens::input(const Batch& batch) const {
+HostTensor C4Tokens::input(const Batch& batch, const std::vector<std::int64_t>& rejected_from) const {
+  constexpr std::int64_t kElsewhere = std::int64_t{1} << 40;  // no request is that long: a token of nobody
   HostTensor t = HostTensor::make(DType::kF32, {batch.tokens(), 4 * head_dim_});
   const auto tokens = tokens_of(batch);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    fill_row(&t.at<float>(i, 0), batch.request_ids[static_cast<std::size_t>(tokens[i].request)], tokens[i].position);
+    const auto b = static_cast<std::size_t>(tokens[i].request);
+    const bool rejected = !rejected_from.empty() && tokens[i].position >= rejected_from[b];
+    fill_row(&t.at<float>(i, 0), batch.request_ids[b], tokens[i].position + (rejected ? kElsewhere : 0));
   }
   return t;
 }

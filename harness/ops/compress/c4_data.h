@@ -28,8 +28,9 @@ class C4Tokens {
   [[nodiscard]] std::int64_t head_dim() const { return head_dim_; }
   /// f32 [8, H].
   [[nodiscard]] HostTensor ape() const;
-  /// f32 [tokens, 4H]: rows of a batch, in ragged order.
-  [[nodiscard]] HostTensor input(const Batch& batch) const;
+  /// f32 [tokens, 4H]: rows of a batch, in ragged order. Request b's tokens at and after position `rejected_from[b]`,
+  /// if given, are drafts that will be rejected: other tokens than those that come there in the end.
+  [[nodiscard]] HostTensor input(const Batch& batch, const std::vector<std::int64_t>& rejected_from = {}) const;
   /// f32 [rows / 4, 4, 4H]: NaN everywhere.
   [[nodiscard]] HostTensor unwritten_state(std::int64_t rows) const;
   /// Puts the live rows of the requests' first `lengths[b]` tokens into a state.

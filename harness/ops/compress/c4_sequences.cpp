@@ -51,7 +51,14 @@ class Engine {
     lengths_ = lengths;
   }
   [[nodiscard]] const std::vector<std::int64_t>& lengths() const { return lengths_; }
-  void take_back(std::size_t b, std::int64_t length) { lengths_[b] = length; }
+  /// f32 [n, 4H]: the state rows that later entries look at, request after request.
+  [[nodiscard]] HostTensor live_rows() const {
+    std::vector<std::int64_t> rows;
+    for (std::size_t b = 0; b < ids_.size(); ++b) {
+      for (std::int64_t p = first_live(lengths_[b], 4); p < lengths_[b]; ++p) rows.push_back(maps_.row(ids_[b], p));
+    }
+    return gather_rows(state_, rows, 4 * tokens_.head_dim());
+  }
 
   /// Prefills `extend[b]` more tokens of each request. Bounds are computed if `bounds` is a reference.
   void prefill(const std::vector<std::int64_t>& extend, bool lens_on_device, const std::string& where,
@@ -64,26 +71,21 @@ class Engine {
       batch.seq_lens.push_back(lengths_[b]);
       batch.extend_lens.push_back(extend[b]);
     }
-    if (batch.size() == 0) return;
-    const CallResult plan =
-        make_(where + ", plan", prefill_plan_call({.ratio = 4, .lens_on_device = lens_on_device}, batch, maps_));
-    const HostTensor plan_c = returned_tensor(plan, 0), plan_w = returned_tensor(plan, 1);
-    const HostTensor output = HostTensor::make(DType::kF32, {plan_c.size(0), tokens_.head_dim()});
-    Call call{"compress_c4_prefill",
-              "",
-              compile_,
-              {inout("kv_buffer", state_), in("kv_input", tokens_.input(batch)), out("kv_output", output),
-               in("ape", tokens_.ape()), in("plan_c", plan_c), in("plan_w", plan_w)}};
-    const CallResult result = make_(where, call);
-    state_ = result.tensor("kv_buffer");
-    Observation ignored;
-    const auto rows = records_of<CompressPlan>(plan_c, "plan_c", ignored);
-    const auto tokens = tokens_of(batch);
-    const HostTensor bound = bounds == nullptr ? HostTensor() : bound_of(call, *bounds);
-    for (std::size_t k = 0; k < rows.size(); ++k) {
-      if (is_sentinel(rows[k]) || rows[k].ragged_id >= tokens.size()) continue;
-      const BatchToken& t = tokens[rows[k].ragged_id];
-      collect({batch.request_ids[static_cast<std::size_t>(t.request)], t.position}, k, result, bound);
+    if (batch.size() != 0) run_prefill(batch, tokens_.input(batch), lens_on_device, where, bounds);
+  }
+
+  /// Verifies `drafts` more tokens of each request, of which the first `accepted[b]` stay. The others are taken back,
+  /// with their entries.
+  void verify(std::int64_t drafts, const std::vector<std::int64_t>& accepted, const std::string& where) {
+    Batch batch{ids_, lengths_, std::vector<std::int64_t>(ids_.size(), drafts)};
+    for (std::size_t b = 0; b < ids_.size(); ++b) {
+      batch.seq_lens[b] += drafts;
+      lengths_[b] += accepted[b];
+    }
+    run_prefill(batch, tokens_.input(batch, lengths_), true, where, nullptr);
+    for (std::size_t b = 0; b < ids_.size(); ++b) {
+      std::erase_if(entries_.values,
+                    [&](const auto& e) { return e.first.first == ids_[b] && e.first.second >= lengths_[b]; });
     }
   }
 
@@ -107,6 +109,30 @@ class Engine {
   }
 
  private:
+  void run_prefill(const Batch& batch, const HostTensor& input, bool lens_on_device, const std::string& where,
+                   Caller* bounds) {
+    const CallResult plan =
+        make_(where + ", plan", prefill_plan_call({.ratio = 4, .lens_on_device = lens_on_device}, batch, maps_));
+    const HostTensor plan_c = returned_tensor(plan, 0), plan_w = returned_tensor(plan, 1);
+    const HostTensor output = HostTensor::make(DType::kF32, {plan_c.size(0), tokens_.head_dim()});
+    Call call{"compress_c4_prefill",
+              "",
+              compile_,
+              {inout("kv_buffer", state_), in("kv_input", input), out("kv_output", output), in("ape", tokens_.ape()),
+               in("plan_c", plan_c), in("plan_w", plan_w)}};
+    const CallResult result = make_(where, call);
+    state_ = result.tensor("kv_buffer");
+    Observation ignored;
+    const auto rows = records_of<CompressPlan>(plan_c, "plan_c", ignored);
+    const auto tokens = tokens_of(batch);
+    const HostTensor bound = bounds == nullptr ? HostTensor() : bound_of(call, *bounds);
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      if (is_sentinel(rows[k]) || rows[k].ragged_id >= tokens.size()) continue;
+      const BatchToken& t = tokens[rows[k].ragged_id];
+      collect({batch.request_ids[static_cast<std::size_t>(t.request)], t.position}, k, result, bound);
+    }
+  }
+
   void collect(const Key& key, std::size_t row, const CallResult& result, const HostTensor& bound) {
     const auto row_of = [&](const HostTensor& t) {
       const float* first = &t.at<float>(row, 0);
@@ -153,24 +179,27 @@ HostTensor keys_of(const std::map<Key, std::vector<float>>& rows) {
   return numbers(keys);
 }
 
-Observation observed(const Entries& entries) {
+Observation observed(const Entries& entries, const Engine& engine) {
   Observation o;
   o.add("entry_keys", keys_of(entries.values));
   o.add("kv_output", stacked(entries.values));
+  o.add("live_rows", engine.live_rows());
   return o;
 }
 
-/// `got` against entries of the reference, each within its own bound.
-void expect_within_bounds(ScenarioContext& x, const std::string& where, const Entries& got, const Entries& want) {
-  x.expect_agree(where, observed(got), observed(want),
-                 {{"kv_output", Tolerance::within(stacked(want.bounds), kC4BoundReason)}});
+/// The same entries and live rows to the bit.
+void expect_same(ScenarioContext& x, const std::string& where, const Observation& got, const Observation& want) {
+  x.expect_agree(where, got, want,
+                 {{"kv_output", Tolerance::exact("an entry has the same bits wherever its rows came from")}});
 }
 
-/// One prefill of all tokens by the reference, with bounds.
-Entries replay(ScenarioContext& x, const Batch& requests, const std::vector<std::int64_t>& lengths) {
-  Engine engine(reference_of(x), x.c, requests, *std::ranges::max_element(lengths));
-  engine.prefill(lengths, false, "replay", &x.reference);
-  return engine.entries();
+/// `engine` against one prefill of all its tokens by the reference: entries each within its own bound, live rows to the
+/// bit.
+void expect_as_replayed(ScenarioContext& x, const std::string& where, const Batch& requests, const Engine& engine) {
+  Engine replay(reference_of(x), x.c, requests, *std::ranges::max_element(engine.lengths()));
+  replay.prefill(engine.lengths(), false, "replay", &x.reference);
+  x.expect_agree(where, observed(engine.entries(), engine), observed(replay.entries(), replay),
+                 {{"kv_output", Tolerance::within(stacked(replay.entries().bounds), kC4BoundReason)}});
 }
 
 /// Prefills up to the batch's lengths in chunks of random sizes up to the parameter `extend`.
@@ -192,20 +221,17 @@ void run_chunked_prefill(ScenarioContext& x) {
   whole.prefill(requests.seq_lens, false, "one prefill");
   Engine chunks(subject_of(x), x.c, requests, requests.longest());
   prefill_in_chunks(chunks, requests, x.c.params.integer("extend"), x.c.seed);
-  x.expect_agree("chunks against one prefill", observed(chunks.entries()), observed(whole.entries()),
-                 {{"kv_output", Tolerance::exact("an entry has the same bits wherever its rows came from")}});
-  expect_within_bounds(x, "one prefill against the reference", whole.entries(), replay(x, requests, requests.seq_lens));
+  expect_same(x, "chunks against one prefill", observed(chunks.entries(), chunks), observed(whole.entries(), whole));
+  expect_as_replayed(x, "one prefill against the reference", requests, whole);
 }
 
 void run_prefill_then_decode(ScenarioContext& x) {
   constexpr int kDecodes = 13;
   const Batch requests = make_batch(x.c.params, x.c.seed);
-  std::vector<std::int64_t> final_lengths = requests.seq_lens;
-  for (std::int64_t& n : final_lengths) n += kDecodes;
   Engine engine(subject_of(x), x.c, requests, requests.longest() + kDecodes);
   prefill_in_chunks(engine, requests, x.c.params.integer("extend"), x.c.seed);
   for (int step = 0; step < kDecodes; ++step) engine.decode(fmt::format("decode step {}", step));
-  expect_within_bounds(x, "after decoding", engine.entries(), replay(x, requests, final_lengths));
+  expect_as_replayed(x, "after decoding", requests, engine);
 }
 
 /// From one state: the next token decoded, and prefilled alone. Outputs and live rows must be the same bits.
@@ -226,12 +252,12 @@ void run_decode_equals_prefill(ScenarioContext& x) {
     const auto it = decoding.entries().values.find(key);
     if (it != decoding.entries().values.end()) decoded.values[key] = it->second;
   }
-  x.expect_agree("decode against prefill of one", observed(decoded), observed(prefilling.entries()),
-                 {{"kv_output", Tolerance::exact("an entry has the same bits wherever its rows came from")}});
+  expect_same(x, "decode against prefill of one", observed(decoded, decoding),
+              observed(prefilling.entries(), prefilling));
 }
 
-/// Verify steps of two drafts, of which one or two are accepted, then plain decoding: each entry of accepted tokens as
-/// if they had come one by one.
+/// Verify steps, of which some drafts are rejected, and decode steps in turn: each entry as if the accepted tokens had
+/// come one by one.
 void run_verify_then_decode(ScenarioContext& x) {
   constexpr int kSteps = 7;
   const std::int64_t drafts = x.c.params.integer("ring") == 16 ? 4 : 2;  // what a ring can take back
@@ -239,22 +265,13 @@ void run_verify_then_decode(ScenarioContext& x) {
   Engine engine(subject_of(x), x.c, requests, requests.longest() + kSteps * (drafts + 1));
   engine.prefill(requests.seq_lens, false, "prefill");
   Random random(x.c.seed, "accepted");
-  const std::vector<std::int64_t> verify(requests.seq_lens.size(), drafts);
   for (int step = 0; step < kSteps; ++step) {
-    engine.prefill(verify, true, fmt::format("verify step {}", step));
-    for (std::size_t b = 0; b < requests.seq_lens.size(); ++b) {
-      engine.take_back(b, engine.length(b) - drafts + random.between(1, drafts));
-    }
+    std::vector<std::int64_t> accepted;
+    for (std::size_t b = 0; b < requests.seq_lens.size(); ++b) accepted.push_back(random.between(1, drafts));
+    engine.verify(drafts, accepted, fmt::format("verify step {}", step));
     engine.decode(fmt::format("decode step {}", step));
   }
-  // Entries of tokens that were taken back and never came again are nobody's.
-  Entries accepted;
-  for (const auto& [key, row] : engine.entries().values) {
-    const auto b =
-        static_cast<std::size_t>(std::ranges::find(requests.request_ids, key.first) - requests.request_ids.begin());
-    if (key.second < engine.length(b)) accepted.values[key] = row;
-  }
-  expect_within_bounds(x, "after verifying", accepted, replay(x, requests, engine.lengths()));
+  expect_as_replayed(x, "after verifying", requests, engine);
 }
 
 Params prefill_point(std::int64_t head_dim, std::int64_t ring, const char* fill, std::int64_t batch, std::int64_t len,
