@@ -128,4 +128,13 @@ void SlotMap::check_live(std::int64_t request_id, std::int64_t length, const Row
   }
 }
 
+void SlotMap::check_page_tails(std::int64_t request_id, std::int64_t length, std::int64_t page_size, const RowOf& row,
+                               const std::string& where, Observation& o) {
+  for (std::int64_t end = page_size; end - 4 < length; end += page_size) {
+    for (std::int64_t p = end - 4; p < std::min(end, length); ++p) {
+      expect(row(request_id, p), {request_id, p}, where, "a request that reuses the prefix needs", o);
+    }
+  }
+}
+
 }  // namespace dsv4

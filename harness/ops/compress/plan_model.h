@@ -63,6 +63,10 @@ class SlotMap {
   /// Every position that an event after `length` tokens may look at must be in its place.
   void check_live(std::int64_t request_id, std::int64_t length, const RowOf& row, const std::string& where,
                   Observation& o);
+  /// The last four positions of each cache page up to `length` must be in their places: a request that reuses the
+  /// prefix begins there. Ratio 4.
+  void check_page_tails(std::int64_t request_id, std::int64_t length, std::int64_t page_size, const RowOf& row,
+                        const std::string& where, Observation& o);
   /// Rows looked at so far.
   [[nodiscard]] std::int64_t checked() const { return checked_; }
 

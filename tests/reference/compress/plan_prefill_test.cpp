@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_model.h"
 #include "tests/reference/compress/plans.h"
 
 namespace dsv4::testing {
@@ -37,6 +38,29 @@ TEST(PlanPrefillReference, TwoRequestsAndAPageTail) {
   // Position 255 ends a cache page: kept for a request that reuses the page, though no longer live at length 261.
   EXPECT_THAT(write_rows(r), ElementsAre(Row{0, 35}, Row{1, 36}, Row{2, 37}, Row{3, 38}, Row{4, 23}, Row{5, 24},
                                          Row{6, 25}, Row{7, 26}, Row{8, 27}, Row{9, 28}));
+}
+
+TEST(PlanPrefillReference, APrefixOfWholePagesCanBeReused) {
+  // Request 1 begins where request 0's first two cache pages end. Its first entries must find the last group there.
+  constexpr std::int64_t kPage = 64;
+  CacheMaps maps = identity_maps(kPage, 8);
+  for (std::int64_t p = 0; p < 2 * kPage; ++p) {
+    maps.req_to_token.at<std::int32_t>(1, p) = maps.req_to_token.at<std::int32_t>(0, p);
+  }
+  SlotMap slots(4);
+  Observation o;
+  const auto step = [&](const Batch& batch, const std::string& where) {
+    const CallResult r = accepted(prefill_plan_call({.ratio = 4}, batch, maps));
+    // The slot map knows prefixes by request 0, whose tokens they are.
+    const Batch known{{0}, batch.seq_lens, batch.extend_lens};
+    slots.read(known, records_of<CompressPlan>(returned(r, 0), "plan_c", o), where, o);
+    slots.write(known, records_of<WritePlan>(returned(r, 1), "plan_w", o), where, o);
+  };
+  step({{0}, {200}, {200}}, "one long prefill");
+  const std::int64_t before = slots.checked();
+  step({{1}, {2 * kPage + 5}, {5}}, "reuse");
+  EXPECT_EQ(slots.checked() - before, 4);  // the entry at 131 looks at 124 ... 127
+  EXPECT_TRUE(o.findings.empty()) << o.findings.front().detail;
 }
 
 TEST(PlanPrefillReference, RatioOneHundredAndTwentyEightKeepsTheDraftsBeforeItsGroup) {

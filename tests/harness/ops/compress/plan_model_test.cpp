@@ -43,6 +43,25 @@ TEST(SlotMap, FindsARowThatWasNotKept) {
   EXPECT_EQ(o.findings[0].check, "state_row");
 }
 
+TEST(SlotMap, FindsAPageTailThatWasNotKept) {
+  const auto row = [](std::int64_t id, std::int64_t position) {  // cache pages of 16 tokens, rings of 8 rows
+    return 64 * id + position / 16 * 8 + position % 8;
+  };
+  for (const std::int64_t tail_page : {16, 0}) {
+    SlotMap slots(4);
+    Observation o;
+    const Batch batch{{1}, {38}, {38}};
+    slots.write(batch, model_write_plan(batch, 4, 4, tail_page, row), "prefill", o);
+    slots.check_live(1, 38, row, "prefill", o);
+    EXPECT_THAT(o.findings, IsEmpty());
+    slots.check_page_tails(1, 38, 16, row, "prefill", o);
+    EXPECT_EQ(o.findings.size(), tail_page == 0 ? 8u : 0u);  // two pages end below position 38
+    o.findings.clear();
+    slots.check_page_tails(1, 14, 16, row, "prefill", o);  // of the first page, 12 and 13 alone
+    EXPECT_EQ(o.findings.size(), tail_page == 0 ? 2u : 0u);
+  }
+}
+
 TEST(SlotMap, FindsAForeignRowAndATakenBackOne) {
   SlotMap slots(4);
   const Batch first{{1, 2}, {6, 6}, {6, 6}};
