@@ -27,24 +27,6 @@ std::vector<std::string> op_names() {
   return names;
 }
 
-/// Repeating a call with other poison and another schedule must change nothing that the op promises.
-Scenario repeat_relation() {
-  Scenario s;
-  s.kind = Scenario::Kind::kRelation;
-  s.name = "repeat";
-  s.meaning = "the same call with other poison and another schedule gives the same outputs to the bit";
-  s.run = [](ScenarioContext& x) {
-    const Call call = x.op.make(x.c);
-    const Observation first = x.op.observe(x.c, call, x.call("first", call, {.poison = 0, .schedule = 0}));
-    for (std::uint32_t i = 1; i <= 3; ++i) {
-      const CallOptions options{.poison = i, .schedule = x.c.seed * 1000 + i};
-      const Observation again = x.op.observe(x.c, call, x.call(fmt::format("repeat {}", i), call, options));
-      x.expect_agree(fmt::format("repeat {}", i), again, first);
-    }
-  };
-  return s;
-}
-
 std::vector<Params> first_smoke_point(const Op& op) {
   auto points = op.points(Tier::kSmoke);
   if (points.size() > 1) points.resize(1);
@@ -180,6 +162,24 @@ Case checked_case(const std::string& id) {
   if (const auto why = op->reject(c.params))
     throw Error(fmt::format("case id '{}' is no case of '{}': {}", id, c.op, *why));
   return c;
+}
+
+Scenario repeat_relation(std::function<std::vector<Params>(Tier)> points) {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = "repeat";
+  s.meaning = "the same call with other poison and another schedule gives the same outputs to the bit";
+  s.points = std::move(points);
+  s.run = [](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const Observation first = x.op.observe(x.c, call, x.call("first", call, {.poison = 0, .schedule = 0}));
+    for (std::uint32_t i = 1; i <= 3; ++i) {
+      const CallOptions options{.poison = i, .schedule = x.c.seed * 1000 + i};
+      const Observation again = x.op.observe(x.c, call, x.call(fmt::format("repeat {}", i), call, options));
+      x.expect_agree(fmt::format("repeat {}", i), again, first);
+    }
+  };
+  return s;
 }
 
 Scenario contract(std::string name, std::string meaning, std::string argument, std::function<void(Call&)> break_it,

@@ -283,6 +283,10 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
   const std::vector<Params> both{point(4, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
                                  point(128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
                                  point(128, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)};
+  // On a device many threads make one plan: more requests than a block has.
+  all.push_back(repeat_relation(only({point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0),
+                                      point(4, "device", 1, 300, 9, "stagger", 5, "mixed", 7),
+                                      point(128, "device", 1, 1025, 130, "random", 6, "last_differs", 0)})));
   all.push_back(host_equals_device(both));
   all.push_back(relation("legacy_equals_current",
                          "V1 and the V2 planner over request rings agree on what both of them say", only(both),

@@ -310,6 +310,12 @@ std::vector<Scenario> plan_prefill_scenarios() {
                           prefill_plan_point(128, 128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
                           prefill_plan_point(128, 256, "host", 1, 9, 124, "stagger", 4, "uniform", 0),
                           prefill_plan_point(128, 256, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)}));
+  // On a device many threads make one plan: more requests than a warp, and than a block, with other lengths in each.
+  all.push_back(
+      repeat_relation(only({prefill_plan_point(4, 8, "host", 0, 5, 21, "stagger", 6, "mixed", 0),
+                            prefill_plan_point(128, 256, "device", 1, 40, 250, "stagger", 5, "last_differs", 0),
+                            prefill_plan_point(4, 16, "device", 1, 300, 9, "stagger", 5, "mixed", 3),
+                            prefill_plan_point(4, 8, "device", 1, 1024, 9, "random", 3, "some_empty", 0)})));
   for (auto make : {batch_permutation, one_request_differs, rollback, chunked_prefill}) {
     all.push_back(make());
   }
