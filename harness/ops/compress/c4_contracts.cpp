@@ -10,6 +10,7 @@ void add_c4_contracts(ContractList& list, const std::vector<std::string>& plans)
   }
   for (const std::string& name : plans) {
     list.wrong_form(name, DType::kI8);
+    list.strided(name);
     list.misplaced(name, Place::kHost);
   }
   list.reshaped("state_page_8", "state pages of eight rows are those of an older kernel", "kv_buffer",

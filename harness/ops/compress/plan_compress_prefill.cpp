@@ -262,6 +262,8 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
   list.wrong_form("seq_lens", DType::kI32);
   list.strided("extend_lens");
   list.strided("seq_lens");
+  list.strided("compress_plan");
+  list.strided("write_plan");
   list.misplaced("seq_lens", Place::kDevice);
   list.misplaced("compress_plan", Place::kDevice);
   list.misplaced("write_plan", Place::kDevice);
@@ -277,6 +279,22 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
   list.add("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
     HostTensor& extend = call.arg("extend_lens").tensor();
     for (std::int64_t b = 0; b < extend.numel(); ++b) extend.at<std::int64_t>(b) = 1;
+  });
+  const auto give_plans = [](Call& call, std::int64_t rows) {
+    for (const char* name : {"compress_plan", "write_plan"}) {
+      call.arg(name).value = HostTensor::make(DType::kU8, {rows, static_cast<std::int64_t>(sizeof(TokenPlan))});
+      call.arg(name).footprint.clear();
+    }
+  };
+  // Every token is kept, so a planner that counts only when it has written writes past the plan.
+  list.add("sum_above", "lengths that need more rows than the plans have are refused", "extend_lens",
+           [give_plans](Call& call) {
+             call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1, 1});
+             give_plans(call, 4);
+           });
+  list.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [give_plans](Call& call) {
+    for (const char* name : {"extend_lens", "seq_lens"}) call.arg(name).tensor() = numbers({});
+    give_plans(call, 0);
   });
   std::vector<Scenario> all = list.take();
 

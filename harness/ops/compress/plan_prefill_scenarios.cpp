@@ -257,12 +257,11 @@ std::vector<Scenario> contracts() {
   list.add("lens_count", "one count of new tokens per request", "extend_lens", [](Call& call) {
     call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1});
   });
-  list.add("sum_above", "lengths that need more rows are refused", "extend_lens",
-           [](Call& call) { call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") - 1; });
   std::vector<Scenario> all = list.take();
 
   ContractList device(only({prefill_plan_point(4, 8, "device", 1, 5, 21, "stagger", 6, "mixed", 0)}));
   device.misplaced("req_pool_indices", Place::kHost);
+  add_empty_batch_contract(device);
   device.edge("requests_1025", "more requests than a block has threads: right, or a clean refusal", [](Call& call) {
     Batch batch;
     for (std::int64_t b = 0; b < 1025; ++b) {

@@ -33,6 +33,7 @@ void add_prefill_plan_contracts(ContractList& list) {
   list.wrong_form("extend_lens", DType::kI32);
   list.wrong_form("pin_buffer", DType::kI32);
   list.strided("extend_lens");
+  list.strided("pin_buffer");
   list.misplaced("extend_lens", Place::kDevice);
   list.misplaced("pin_buffer", Place::kDevice);
   list.integer("num_q_tokens", "rows_below_batch", 4, "fewer rows than requests are refused");
@@ -49,18 +50,25 @@ void add_prefill_plan_contracts(ContractList& list) {
     HostTensor& pin = call.arg("pin_buffer").tensor();
     pin = HostTensor::make(DType::kU8, {pin.numel() + kPinBytes});
   });
+  list.add("sum_above", "lengths that need more rows are refused", "extend_lens",
+           [](Call& call) { call.arg("num_q_tokens").value = integer_of(call, "num_q_tokens") - 1; });
+  add_extend_contracts(list);
+  add_empty_batch_contract(list);
+}
+
+void add_empty_batch_contract(ContractList& list) {
   list.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [](Call& call) {
     for (const char* name : {"req_pool_indices", "seq_lens", "extend_lens"}) call.arg(name).tensor() = numbers({});
     call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {0});
     call.arg("num_q_tokens").value = std::int64_t{0};
   });
-  add_extend_contracts(list);
 }
 
 void add_swa_address_contracts(ContractList& list) {
   list.wrong_form("req_to_token", DType::kI64);
   list.wrong_form("full_to_swa", DType::kI32);
   list.strided("req_to_token");
+  list.strided("full_to_swa");
   list.misplaced("req_to_token", Place::kHost);
   list.misplaced("full_to_swa", Place::kHost);
   list.integer("ring_size", "ring_6", 6, "a ring that holds no whole number of groups is refused");

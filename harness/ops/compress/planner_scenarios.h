@@ -11,6 +11,9 @@ void add_decode_plan_contracts(ContractList& list);
 /// Request ids, lengths, scratch and row count of a V2 prefill planner; the points have lengths on the host.
 void add_prefill_plan_contracts(ContractList& list);
 
+/// A batch of no requests, for a V2 prefill planner.
+void add_empty_batch_contract(ContractList& list);
+
 /// The two maps and the sizes that the sliding-window address is made of.
 void add_swa_address_contracts(ContractList& list);
 
