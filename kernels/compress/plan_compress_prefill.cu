@@ -1,15 +1,15 @@
 /// plan_compress_prefill: the V1 plan of a prefill batch: tokens by request and position, no addresses.
 ///
 ///     plan_compress_prefill(extend_lens, seq_lens, compress_plan, write_plan, compress_ratio, is_overlap,
-///     use_cuda_graph)
-///         -> (n_c, n_w)
+///                           use_cuda_graph) -> (n_c, n_w)
 ///
 /// | argument              | shape       | dtype | |
 /// |-----------------------|-------------|-------|-|
 /// | extend_lens, seq_lens | [B]         | int64 | how much of each request is in the batch, and its length |
 /// | compress_plan         | [num_q, 16] | uint8 | out: TokenPlan of each token that completes an entry |
-/// | write_plan            | [num_q, 16] | uint8 | out: TokenPlan of each token kept: from the open group on; with
-/// is_overlap from the group before |
+/// | write_plan            | [num_q, 16] | uint8 | out: TokenPlan of each token that is kept |
+///
+/// Kept are the tokens from the open group on, with is_overlap from the group before it.
 ///
 /// All four tensors are on the device, or all on the host. Both plans are in token order. On the host the lengths are
 /// checked (each extend in 1 ... length, sum num_q); the rows in use are returned and the rest left alone, unless
@@ -19,6 +19,7 @@
 #include "abi/entry.h"
 #include "kernels/common/check.h"
 #include "kernels/common/launch.h"
+#include "kernels/compress/host_lengths.h"
 #include "kernels/compress/plan_rows.cuh"
 #include "layout/compress_plan.h"
 
@@ -55,22 +56,6 @@ __global__ void __launch_bounds__(kThreads)
   wait_for_previous_kernel();
   allow_next_kernel();
   fill_plan_row<kThreads>(batch, blockIdx.x * kThreads + threadIdx.x, writer);
-}
-
-/// Refuses lengths that are no batch of `rows` tokens; nothing has been written by then.
-void check_host_lengths(const ArgumentCheck& check, const std::int64_t* seq_lens, const std::int64_t* extend_lens,
-                        std::int64_t requests, std::int64_t rows) {
-  std::int64_t tokens = 0;
-  for (std::int64_t b = 0; b < requests; ++b) {
-    const std::string index = "[" + std::to_string(b) + "] = ";
-    check.require(seq_lens[b] <= 0x7FFFFFFF, "seq_lens", index + std::to_string(seq_lens[b]) + " exceeds 31 bits");
-    check.require(extend_lens[b] > 0 && extend_lens[b] <= seq_lens[b], "extend_lens",
-                  index + std::to_string(extend_lens[b]) + " must be at least 1 and at most the length, " +
-                      std::to_string(seq_lens[b]));
-    tokens += extend_lens[b];
-  }
-  check.require(tokens == rows, "extend_lens",
-                "must sum to the rows of the plans, " + std::to_string(rows) + ", got " + std::to_string(tokens));
 }
 
 /// The plans in host memory; returns the rows in use.

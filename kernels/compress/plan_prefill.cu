@@ -8,11 +8,13 @@
 /// | req_pool_indices      | [B]              | int64 | row of each request in req_to_token |
 /// | req_to_token          | [requests, T]    | int32 | cache slot of each position |
 /// | full_to_swa           | [slots]          | int64 | its slot in the sliding-window cache |
-/// | seq_lens, extend_lens | [B]              | int64 | length of each request, and how much of it is in the batch;
-/// both on the device or both on the host | | pin_buffer            | [>= 24 num_q]    | uint8 | host scratch, pinned;
-/// unused (may be empty) with lengths on the device | | plan_c                | [n_c, 16]        | uint8 | returned:
-/// CompressPlan of each token that completes an entry | | plan_w                | [n_w, 8]         | uint8 | returned:
-/// WritePlan of each token whose row is kept |
+/// | seq_lens, extend_lens | [B]              | int64 | length of each request, and how much of it is in the batch |
+/// | pin_buffer            | [>= 24 num_q]    | uint8 | host scratch, pinned |
+/// | plan_c                | [n_c, 16]        | uint8 | returned: CompressPlan of each token that completes an entry |
+/// | plan_w                | [n_w, 8]         | uint8 | returned: WritePlan of each token whose row is kept |
+///
+/// Both lengths are on the device or both on the host; with lengths on the device the scratch is not used and may be
+/// empty.
 ///
 /// B <= num_q_tokens <= 65535; compress_ratio 4 or 128 divides ring_size, which divides swa_page_size. Kept are the
 /// tokens from min(first live position, length - pad) on, pad = min(ring_size - compress_ratio, 4), and at ratio 4 the

@@ -6,10 +6,10 @@
 /// | argument              | shape         | dtype | |
 /// |-----------------------|---------------|-------|-|
 /// | req_pool_indices      | [B]           | int64 | ring of each request |
-/// | seq_lens, extend_lens | [B]           | int64 | on the host: length of each request, and how much of it is in the
-/// batch | | pin_buffer            | [>= 24 num_q] | uint8 | host scratch, pinned | | plan_c                | [n_c, 16]
-/// | uint8 | returned: CompressPlan of each token that completes an entry | | plan_w                | [n_w, 8]      |
-/// uint8 | returned: WritePlan of each token from the first live position on |
+/// | seq_lens, extend_lens | [B]           | int64 | on the host: length of each request, and how much of it is new |
+/// | pin_buffer            | [>= 24 num_q] | uint8 | host scratch, pinned |
+/// | plan_c                | [n_c, 16]     | uint8 | returned: CompressPlan of each token that completes an entry |
+/// | plan_w                | [n_w, 8]      | uint8 | returned: WritePlan of each token from the first live one on |
 ///
 /// A request owns 8 rows at ratio 4 (two pages in turn) and 128 at ratio 128. Both plans are in token order, with exact
 /// sizes unless use_cuda_graph: then num_q_tokens rows, sentinels last.

@@ -84,20 +84,22 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
     ends[threadIdx.x] = end;
     __syncthreads();
 
-    const auto find = [&](auto count) {  // first request of the tile whose end lies above the row
-      int low = 0, high = kThreads - 1;
-      while (low < high) {
-        const int middle = (low + high) / 2;
+    // The token of this row, which lies in the tile by the counts `count`; a request's k-th is at `position_of(sets,
+    // k)`.
+    const auto token_of = [&](auto count, auto position_of) {
+      int found = 0;  // first request of the tile whose end lies above the row
+      for (int high = kThreads - 1; found < high;) {
+        const int middle = (found + high) / 2;
         if (ends[middle].*count > row) {
           high = middle;
         } else {
-          low = middle + 1;
+          found = middle + 1;
         }
       }
-      return low;
-    };
-    const auto token = [&](int found, const RequestSets& sets, std::int32_t position, unsigned long long base) {
-      const unsigned long long ragged = base + static_cast<unsigned long long>(position - sets.prefix);
+      const RowCounts start = found == 0 ? before : ends[found - 1];
+      const RequestSets sets = batch.sets(tile + found);
+      const std::int32_t position = position_of(sets, static_cast<std::int32_t>(row - start.*count));
+      const unsigned long long ragged = start.tokens + static_cast<unsigned long long>(position - sets.prefix);
       return PlanToken{tile + found, position,
                        ragged < batch.query_tokens ? static_cast<std::uint32_t>(ragged) : batch.query_tokens,
                        sets.window_before_batch(position)};
@@ -105,26 +107,20 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
     const RowCounts last = ends[kThreads - 1];
     if (entry_open && row < last.entries) {
       entry_open = false;
-      const int found = find(&RowCounts::entries);
-      const RowCounts start = found == 0 ? before : ends[found - 1];
-      const RequestSets sets = batch.sets(tile + found);
-      const std::int32_t position = sets.entry_position(static_cast<std::int32_t>(row - start.entries));
-      const PlanToken named = token(found, sets, position, start.tokens);
-      if (named.ragged < batch.query_tokens) {
-        writer.entry(row, named);
+      const PlanToken token =
+          token_of(&RowCounts::entries, [](const RequestSets& sets, std::int32_t k) { return sets.entry_position(k); });
+      if (token.ragged < batch.query_tokens) {
+        writer.entry(row, token);
       } else {
         writer.no_entry(row);
       }
     }
     if (kept_open && row < last.kept) {
       kept_open = false;
-      const int found = find(&RowCounts::kept);
-      const RowCounts start = found == 0 ? before : ends[found - 1];
-      const RequestSets sets = batch.sets(tile + found);
-      const std::int32_t position = sets.kept_position(static_cast<std::int32_t>(row - start.kept));
-      const PlanToken named = token(found, sets, position, start.tokens);
-      if (named.ragged < batch.query_tokens) {
-        writer.kept(row, named);
+      const PlanToken token =
+          token_of(&RowCounts::kept, [](const RequestSets& sets, std::int32_t k) { return sets.kept_position(k); });
+      if (token.ragged < batch.query_tokens) {
+        writer.kept(row, token);
       } else {
         writer.not_kept(row);
       }

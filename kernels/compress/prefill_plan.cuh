@@ -6,9 +6,12 @@
 #include <tvm/ffi/extra/c_env_api.h>
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "kernels/common/check.h"
 #include "kernels/common/launch.h"
+#include "kernels/compress/host_lengths.h"
 #include "kernels/compress/plan_rows.cuh"
 #include "layout/compress_plan.h"
 
@@ -77,24 +80,14 @@ struct PrefillPlanCall {
   bool padded;  ///< query_tokens rows each, whatever the batch needs
 };
 
-/// Refuses lengths on the host that are no batch of `query_tokens` rows; else the rows that its plans need.
-inline std::pair<std::int64_t, std::int64_t> count_rows(const ArgumentCheck& check, const PrefillPlanCall& call,
-                                                        const SetRule& rule) {
-  std::int64_t entries = 0, kept = 0, tokens = 0;
+/// Rows that the plans of lengths on the host need.
+inline std::pair<std::int64_t, std::int64_t> count_rows(const PrefillPlanCall& call, const SetRule& rule) {
+  std::int64_t entries = 0, kept = 0;
   for (std::int64_t b = 0; b < call.requests; ++b) {
-    const std::int64_t length = call.seq_lens[b], extend = call.extend_lens[b];
-    const std::string index = "[" + std::to_string(b) + "] = ";
-    check.require(length <= 0x7FFFFFFF, "seq_lens", index + std::to_string(length) + " exceeds 31 bits");
-    check.require(
-        extend > 0 && extend <= length, "extend_lens",
-        index + std::to_string(extend) + " must be at least 1 and at most the length, " + std::to_string(length));
-    const RequestSets sets = request_sets(rule, length, extend);
+    const RequestSets sets = request_sets(rule, call.seq_lens[b], call.extend_lens[b]);
     entries += sets.entries;
     kept += sets.kept;
-    tokens += extend;
   }
-  check.require(tokens == call.query_tokens, "extend_lens",
-                "must sum to num_q_tokens " + std::to_string(call.query_tokens) + ", got " + std::to_string(tokens));
   return {entries, kept};
 }
 
@@ -105,11 +98,8 @@ PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCal
                                 const Address& address) {
   std::int64_t entry_rows = call.query_tokens, kept_rows = call.query_tokens;
   if (call.lengths_on_host) {
-    const auto [entries, kept] = count_rows(check, call, rule);
-    if (!call.padded) {
-      entry_rows = entries;
-      kept_rows = kept;
-    }
+    check_host_lengths(check, call.seq_lens, call.extend_lens, call.requests, call.query_tokens);
+    if (!call.padded) std::tie(entry_rows, kept_rows) = count_rows(call, rule);
   }
   Tensor compress = new_tensor(entry_rows, sizeof(layout::CompressPlan), kUint8, call.device);
   Tensor write = new_tensor(kept_rows, sizeof(layout::WritePlan), kUint8, call.device);

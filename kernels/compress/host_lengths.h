@@ -1,0 +1,27 @@
+/// The lengths of a prefill batch, where the host can see them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "kernels/common/check.h"
+
+namespace dsv4 {
+
+/// Refuses lengths that are no batch of `rows` tokens.
+inline void check_host_lengths(const ArgumentCheck& check, const std::int64_t* seq_lens,
+                               const std::int64_t* extend_lens, std::int64_t requests, std::int64_t rows) {
+  std::int64_t tokens = 0;
+  for (std::int64_t b = 0; b < requests; ++b) {
+    const std::string index = "[" + std::to_string(b) + "] = ";
+    check.require(seq_lens[b] <= 0x7FFFFFFF, "seq_lens", index + std::to_string(seq_lens[b]) + " exceeds 31 bits");
+    check.require(extend_lens[b] > 0 && extend_lens[b] <= seq_lens[b], "extend_lens",
+                  index + std::to_string(extend_lens[b]) + " must be at least 1 and at most the length, " +
+                      std::to_string(seq_lens[b]));
+    tokens += extend_lens[b];
+  }
+  check.require(tokens == rows, "extend_lens",
+                "must sum to the rows of the batch, " + std::to_string(rows) + ", got " + std::to_string(tokens));
+}
+
+}  // namespace dsv4
