@@ -125,8 +125,7 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
         writer.not_kept(row);
       }
     }
-    before = last;
-    __syncthreads();  // the next tile overwrites both arrays
+    before = last;  // the next tile writes `ends` behind the barrier of its sum: nobody reads it any more
   }
   if (entry_open) writer.no_entry(row);
   if (kept_open) writer.not_kept(row);
