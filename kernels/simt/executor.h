@@ -32,7 +32,7 @@ inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr std::size_t kDefaultSharedBytes = 48 * 1024;
 inline constexpr std::size_t kMaxSharedBytes = 227 * 1024;  ///< what a kernel may opt in to on sm_90
 
-/// Why a thread waits. The names are in `name_of`.
+/// Why a thread waits.
 enum class Collective : std::uint8_t {
   kBarrier,
   kBarrierCount,
@@ -47,7 +47,6 @@ enum class Collective : std::uint8_t {
   kMatch,
   kReduce,
 };
-const char* name_of(Collective operation);
 
 struct Fiber;
 

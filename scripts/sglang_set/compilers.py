@@ -77,7 +77,6 @@ class NvccCompiler:
 
 class HostCompiler:
     device = "simt"
-    executor_sources = ("executor", "fiber", "shared_memory", "fault", "math", "runtime", "configure")
 
     def __init__(self, toolkit: Toolkit, sanitize: bool, compiler: str):
         self.toolkit = toolkit
@@ -118,14 +117,13 @@ class HostCompiler:
         """Compiles the executor once; every module is linked with a copy of its own."""
         folder = folder / digest(self.key(), *self.common)[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        for name in self.executor_sources:
-            target = folder / f"{name}.o"
+        for source in sorted(self.simt.glob("*.cpp")):
+            target = folder / f"{source.stem}.o"
             self.objects.append(target)
             if target.is_file():
                 continue
-            extra = ["-frounding-math"] if name == "math" else []
+            extra = ["-frounding-math"] if source.stem == "math" else []
             partial = target.with_suffix(".part")
-            source = self.simt / f"{name}.cpp"
             done = run([*self._base(), *self.common, *extra, "-x", "c++", "-c", source, "-o", partial])
             if done.returncode != 0:
                 raise Mistake(f"The host executor does not compile: {first_error(done.stderr)}")
