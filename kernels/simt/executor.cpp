@@ -28,7 +28,6 @@ void leave(Exchange& exchange) { scheduler().leave(exchange); }
 int barrier(Collective form, bool predicate) { return scheduler().barrier(form, predicate); }
 void yield() { scheduler().yield(kAtomicsOfASleep); }
 void after_many_atomics() { scheduler().after_many_atomics(); }
-std::uint32_t live_lanes() { return scheduler().live_lanes(); }
 void fail_kernel(int code, std::string&& what) { scheduler().fail(code, std::move(what)); }
 void* dynamic_shared_memory() { return scheduler().dynamic_shared(); }
 bool in_kernel() { return scheduler().in_kernel(); }

@@ -32,7 +32,7 @@ inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr std::size_t kDefaultSharedBytes = 48 * 1024;
 inline constexpr std::size_t kMaxSharedBytes = 227 * 1024;  ///< what a kernel may opt in to on sm_90
 
-/// Why a thread waits.
+/// Why a thread waits. Threads meet only in the same operation, as a GPU has them.
 enum class Collective : std::uint8_t {
   kBarrier,
   kBarrierCount,
@@ -43,9 +43,18 @@ enum class Collective : std::uint8_t {
   kShuffleUp,
   kShuffleDown,
   kShuffleXor,
-  kVote,
-  kMatch,
-  kReduce,
+  kBallot,
+  kAny,
+  kAll,
+  kUni,
+  kMatchAny,
+  kMatchAll,
+  kReduceAdd,
+  kReduceMin,
+  kReduceMax,
+  kReduceAnd,
+  kReduceOr,
+  kReduceXor,
 };
 
 struct Fiber;
@@ -92,9 +101,6 @@ inline void atomic_point() {
 /// What is read where CUDA leaves a value undefined. Depends on the seed, so that a result which depends on it changes
 /// from run to run.
 std::uint32_t undefined_word();
-
-/// The lanes of the running warp that have not ended.
-std::uint32_t live_lanes();
 
 /// Ends the launch with an error: `code` is a cudaError_t, `what` is appended to kernel, block and thread.
 [[noreturn]] void fail_kernel(int code, std::string&& what);

@@ -201,14 +201,15 @@ inline void __sincosf(float x, float* sine, float* cosine) { *sine = sinf(x), *c
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }  // NaN gives 0
 
-// --- conversions: saturating, NaN gives 0 (the largest magnitude negative for 64-bit targets) ------------------------
+// --- conversions: saturating; NaN gives 0, or the top bit alone where either side has 64 bits ------------------------
 
 namespace simt {
 
 template <typename To, typename From>
 To to_integer(From x, From (*round)(From)) {
   using Limits = std::numeric_limits<To>;
-  if (x != x) return sizeof(To) == 8 ? static_cast<To>(std::uint64_t{1} << 63) : To{0};
+  if (x != x)
+    return sizeof(To) == 8 || sizeof(From) == 8 ? static_cast<To>(std::uint64_t{1} << (8 * sizeof(To) - 1)) : To{0};
   const From rounded = round(x);
   // 2^31 and 2^63 (or 2^32, 2^64) are exact in either format, and the first values that do not fit.
   const From limit = std::ldexp(From{1}, Limits::digits);

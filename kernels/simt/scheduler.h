@@ -31,7 +31,6 @@ class Scheduler {
   [[noreturn]] void fail(int code, std::string&& what);
   bool in_kernel() const { return current_ != nullptr && current_ != &launcher_; }
   void* dynamic_shared() { return shared_.dynamic(); }
-  std::uint32_t live_lanes() const { return ~warps_[executor.warp].ended; }
   void configure(std::uint64_t seed);
 
   std::mutex mutex;

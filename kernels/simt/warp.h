@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <string>
 #include <type_traits>
 
 #include "kernels/simt/executor.h"
@@ -51,14 +52,31 @@ void gather(std::uint32_t mask, Collective form, T value, Visit visit) {
 }
 
 template <typename T, typename Combine>
-T reduce(std::uint32_t mask, T value, Combine combine) {
+T reduce(std::uint32_t mask, Collective form, T value, Combine combine) {
   T result{};
   bool first = true;
-  gather(mask, Collective::kReduce, value, [&](unsigned, T other) {
+  gather(mask, form, value, [&](unsigned, T other) {
     result = first ? other : combine(result, other);
     first = false;
   });
   return result;
+}
+
+/// The lanes of `mask` whose predicate is true.
+inline unsigned vote(std::uint32_t mask, Collective form, bool predicate) {
+  unsigned yes = 0;
+  gather(mask, form, predicate, [&](unsigned lane, bool p) { yes |= static_cast<unsigned>(p) << lane; });
+  return yes;
+}
+
+/// The bits of a lane's number that name its segment of `width` lanes. Other widths than the powers of two are
+/// undefined in CUDA, so they fail the launch.
+inline unsigned segment_bits(int width) {
+  if (!std::has_single_bit(static_cast<unsigned>(width)) || width > static_cast<int>(kWarpLanes)) {
+    fail_kernel(719 /* cudaErrorLaunchFailure */,
+                "shuffles with width " + std::to_string(width) + ", which is no power of two up to 32");
+  }
+  return ~(static_cast<unsigned>(width) - 1u) & (kWarpLanes - 1);
 }
 
 // What CUDA's overloads promote, a template must too: a bool or a short is exchanged as an int.
@@ -69,55 +87,58 @@ using Promoted = std::conditional_t<std::is_integral_v<T> && sizeof(T) < sizeof(
 
 inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { simt::leave(simt::join(mask, simt::Collective::kSyncWarp, 0)); }
 
+// The instruction takes 5 bits of a lane or a distance, whatever the caller gives.
 template <typename T>
 simt::Promoted<T> __shfl_sync(unsigned mask, T value, int source, int width = 32) {
-  const unsigned segment = ~(static_cast<unsigned>(width) - 1);
-  const unsigned from = (simt::executor.lane & segment) | (static_cast<unsigned>(source) & ~segment);
-  return simt::shuffle<simt::Promoted<T>>(mask, simt::Collective::kShuffle, value, from & 31u);
+  const unsigned segment = simt::segment_bits(width);
+  const unsigned from = (simt::executor.lane & segment) | (static_cast<unsigned>(source) & ~segment & 31u);
+  return simt::shuffle<simt::Promoted<T>>(mask, simt::Collective::kShuffle, value, from);
 }
 
 template <typename T>
 simt::Promoted<T> __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32) {
-  const unsigned lane = simt::executor.lane, within = lane & (static_cast<unsigned>(width) - 1);
+  const unsigned lane = simt::executor.lane, first = lane & simt::segment_bits(width), distance = delta & 31u;
   return simt::shuffle<simt::Promoted<T>>(mask, simt::Collective::kShuffleUp, value,
-                                          delta <= within ? lane - delta : lane);
+                                          first + distance <= lane ? lane - distance : lane);
 }
 
 template <typename T>
 simt::Promoted<T> __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32) {
-  const unsigned lane = simt::executor.lane, within = lane & (static_cast<unsigned>(width) - 1);
-  return simt::shuffle<simt::Promoted<T>>(mask, simt::Collective::kShuffleDown, value,
-                                          delta < static_cast<unsigned>(width) - within ? lane + delta : lane);
+  const unsigned lane = simt::executor.lane, last = lane | (~simt::segment_bits(width) & 31u);
+  const unsigned from = lane + (delta & 31u);
+  return simt::shuffle<simt::Promoted<T>>(mask, simt::Collective::kShuffleDown, value, from <= last ? from : lane);
 }
 
 template <typename T>
 simt::Promoted<T> __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32) {
   // Lanes of an earlier segment may be read, those of a later one not.
-  const unsigned lane = simt::executor.lane, last = lane | (static_cast<unsigned>(width) - 1);
-  const unsigned from = (lane ^ static_cast<unsigned>(lane_mask)) & 31u;
+  const unsigned lane = simt::executor.lane, last = lane | (~simt::segment_bits(width) & 31u);
+  const unsigned from = lane ^ (static_cast<unsigned>(lane_mask) & 31u);
   return simt::shuffle<simt::Promoted<T>>(mask, simt::Collective::kShuffleXor, value, from <= last ? from : lane);
 }
 
 inline unsigned __ballot_sync(unsigned mask, int predicate) {
-  unsigned ballot = 0;
-  simt::gather(mask, simt::Collective::kVote, predicate != 0,
-               [&](unsigned lane, bool yes) { ballot |= static_cast<unsigned>(yes) << lane; });
-  return ballot;
+  return simt::vote(mask, simt::Collective::kBallot, predicate != 0);
 }
-inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
-inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate == 0) == 0; }
+inline int __any_sync(unsigned mask, int predicate) {
+  return simt::vote(mask, simt::Collective::kAny, predicate != 0) != 0;
+}
+inline int __all_sync(unsigned mask, int predicate) {
+  return simt::vote(mask, simt::Collective::kAll, predicate == 0) == 0;
+}
 inline int __uni_sync(unsigned mask, int predicate) {
   bool yes = false, no = false;
-  simt::gather(mask, simt::Collective::kVote, predicate != 0, [&](unsigned, bool p) { (p ? yes : no) = true; });
+  simt::gather(mask, simt::Collective::kUni, predicate != 0, [&](unsigned, bool p) { (p ? yes : no) = true; });
   return !(yes && no);
 }
-/// All lanes that have not ended: fibers have no notion of which of them run side by side.
-inline unsigned __activemask() { return simt::live_lanes(); }
+/// The running lane alone. Lanes that take the same branch need not run side by side, so this is an answer that a right
+/// kernel copes with; any greater one could name a lane that never comes.
+inline unsigned __activemask() { return 1u << simt::executor.lane; }
 
 template <typename T>
 unsigned __match_any_sync(unsigned mask, T value) {
   unsigned same = 0;
-  simt::gather(mask, simt::Collective::kMatch, value, [&](unsigned lane, T other) {
+  simt::gather(mask, simt::Collective::kMatchAny, value, [&](unsigned lane, T other) {
     if (simt::to_slot(other) == simt::to_slot(value)) same |= 1u << lane;
   });
   return same;
@@ -126,7 +147,7 @@ unsigned __match_any_sync(unsigned mask, T value) {
 template <typename T>
 unsigned __match_all_sync(unsigned mask, T value, int* all_equal) {
   unsigned same = 0, lanes = 0;
-  simt::gather(mask, simt::Collective::kMatch, value, [&](unsigned lane, T other) {
+  simt::gather(mask, simt::Collective::kMatchAll, value, [&](unsigned lane, T other) {
     lanes |= 1u << lane;
     if (simt::to_slot(other) == simt::to_slot(value)) same |= 1u << lane;
   });
@@ -136,22 +157,23 @@ unsigned __match_all_sync(unsigned mask, T value, int* all_equal) {
 
 template <typename T>
 T __reduce_add_sync(unsigned mask, T value) {
-  return static_cast<T>(simt::reduce(mask, static_cast<unsigned>(value), [](unsigned a, unsigned b) { return a + b; }));
+  return static_cast<T>(simt::reduce(mask, simt::Collective::kReduceAdd, static_cast<unsigned>(value),
+                                     [](unsigned a, unsigned b) { return a + b; }));
 }
 template <typename T>
 T __reduce_min_sync(unsigned mask, T value) {
-  return simt::reduce(mask, value, [](T a, T b) { return std::min(a, b); });
+  return simt::reduce(mask, simt::Collective::kReduceMin, value, [](T a, T b) { return std::min(a, b); });
 }
 template <typename T>
 T __reduce_max_sync(unsigned mask, T value) {
-  return simt::reduce(mask, value, [](T a, T b) { return std::max(a, b); });
+  return simt::reduce(mask, simt::Collective::kReduceMax, value, [](T a, T b) { return std::max(a, b); });
 }
 inline unsigned __reduce_and_sync(unsigned mask, unsigned value) {
-  return simt::reduce(mask, value, [](unsigned a, unsigned b) { return a & b; });
+  return simt::reduce(mask, simt::Collective::kReduceAnd, value, [](unsigned a, unsigned b) { return a & b; });
 }
 inline unsigned __reduce_or_sync(unsigned mask, unsigned value) {
-  return simt::reduce(mask, value, [](unsigned a, unsigned b) { return a | b; });
+  return simt::reduce(mask, simt::Collective::kReduceOr, value, [](unsigned a, unsigned b) { return a | b; });
 }
 inline unsigned __reduce_xor_sync(unsigned mask, unsigned value) {
-  return simt::reduce(mask, value, [](unsigned a, unsigned b) { return a ^ b; });
+  return simt::reduce(mask, simt::Collective::kReduceXor, value, [](unsigned a, unsigned b) { return a ^ b; });
 }

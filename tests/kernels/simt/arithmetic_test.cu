@@ -114,6 +114,10 @@ TEST_F(Arithmetic, ConversionsSaturate) {
   EXPECT_EQ(__float2int_rn(3e9f), std::numeric_limits<int>::max());
   EXPECT_EQ(__float2int_rn(-3e9f), std::numeric_limits<int>::min());
   EXPECT_EQ(__float2int_rn(std::nanf("")), 0);
+  // PTX: 0 for NaN, but the top bit alone where either side has 64 bits.
+  EXPECT_EQ(__double2int_rn(std::nan("")), std::numeric_limits<int>::min());
+  EXPECT_EQ(__double2uint_rn(std::nan("")), 0x80000000u);
+  EXPECT_EQ(__float2ll_rn(std::nanf("")), std::numeric_limits<long long>::min());
   EXPECT_EQ(__float2uint_rn(-1.0f), 0u);
   EXPECT_EQ(__float2uint_rn(5e9f), 0xFFFFFFFFu);
 }

@@ -92,6 +92,29 @@ __global__ void two_collectives() {
     __shfl_sync(0xFFFFFFFFu, 1, 1);
   }
 }
+__global__ void two_votes() {
+  if (threadIdx.x < 5) {
+    __any_sync(0xFFFFFFFFu, 1);
+  } else {
+    __ballot_sync(0xFFFFFFFFu, 1);
+  }
+}
+__global__ void two_reductions() {
+  if (threadIdx.x < 5) {
+    __reduce_add_sync(0xFFFFFFFFu, 1u);
+  } else {
+    __reduce_max_sync(0xFFFFFFFFu, 1u);
+  }
+}
+__global__ void two_matches() {
+  int same = 0;
+  if (threadIdx.x < 5) {
+    __match_any_sync(0xFFFFFFFFu, 1u);
+  } else {
+    __match_all_sync(0xFFFFFFFFu, 1u, &same);
+  }
+}
+__global__ void odd_width() { __shfl_xor_sync(0xFFFFFFFFu, 1, 1, 24); }
 __global__ void trap(int thread) {
   if (static_cast<int>(threadIdx.x) == thread) __trap();
 }
@@ -107,6 +130,16 @@ TEST_F(Failure, MisuseOfCollectivesNamesTheThread) {
   expect_contains(failure(), "mask 0x00000002, which does not name its own lane 0");
   ASSERT_EQ(launch(1, 32, two_collectives), cudaErrorLaunchFailure);
   expect_contains(failure(), "thread (5,0,0): calls __shfl_sync with mask 0xffffffff while other lanes");
+  ASSERT_EQ(launch(1, 32, two_votes), cudaErrorLaunchFailure);
+  expect_contains(failure(),
+                  "thread (5,0,0): calls __ballot_sync with mask 0xffffffff while other lanes that it names "
+                  "wait in __any_sync");
+  ASSERT_EQ(launch(1, 32, two_reductions), cudaErrorLaunchFailure);
+  expect_contains(failure(), "calls __reduce_max_sync");
+  ASSERT_EQ(launch(1, 32, two_matches), cudaErrorLaunchFailure);
+  expect_contains(failure(), "wait in __match_any_sync");
+  ASSERT_EQ(launch(1, 32, odd_width), cudaErrorLaunchFailure);
+  expect_contains(failure(), "thread (0,0,0): shuffles with width 24");
   ASSERT_EQ(launch(1, 32, trap, 9), cudaErrorLaunchFailure);
   expect_contains(failure(), "thread (9,0,0): executed __trap()");
 }

@@ -1,4 +1,5 @@
 // Warp collectives against what the CUDA programming guide says of each lane.
+#include <algorithm>
 #include <bit>
 
 #include "tests/kernels/simt/launching.h"
@@ -22,8 +23,9 @@ __global__ void shuffle(T* out, int argument, int width) {
   out[threadIdx.x] = got;
 }
 
-int expected_source(Form form, int lane, int argument, int width) {
-  const int base = lane / width * width, within = lane % width;
+/// As PTX defines shfl.sync, whose operand has 5 bits.
+int expected_source(Form form, int lane, int operand, int width) {
+  const int base = lane / width * width, within = lane % width, argument = operand % 32;
   switch (form) {
     case Form::kIndex:
       return base + argument % width;
@@ -40,7 +42,7 @@ int expected_source(Form form, int lane, int argument, int width) {
 template <typename T, Form kForm>
 void check_shuffle() {
   for (const int width : {32, 16, 8, 4, 2, 1}) {
-    for (const int argument : {0, 1, 2, 3, 7, 8, 15, 16, 31}) {
+    for (const int argument : {0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 33}) {
       std::vector<T> out(64);
       ASSERT_EQ(launch(1, 64, shuffle<T, kForm>, out.data(), argument, width), cudaSuccess);
       for (int thread = 0; thread < 64; ++thread) {
@@ -145,6 +147,32 @@ TEST_F(Warp, LanesThatEndedTakeNoPartAndTheirValuesAreUndefined) {
       EXPECT_EQ(out[lane], 0xFFFFFu);
       EXPECT_EQ(out[32 + lane], lane + 8 < 20 ? lane + 8 : lane + 8 < 32 ? simt::undefined_word() : lane);
     }
+  }
+}
+
+/// Warp-aggregated counting, right only if lanes that share a branch are named by no mask that others must answer.
+__global__ void count_odd(unsigned* count, unsigned* slots) {
+  const unsigned lane = threadIdx.x % 32;
+  if (threadIdx.x % 2 == 1) {
+    const unsigned active = __activemask();
+    const unsigned leader = static_cast<unsigned>(__ffs(static_cast<int>(active))) - 1;
+    unsigned base = 0;
+    if (lane == leader) base = atomicAdd(count, static_cast<unsigned>(__popc(active)));
+    base = __shfl_sync(active, base, static_cast<int>(leader));
+    slots[base + static_cast<unsigned>(__popc(active & ((1u << lane) - 1)))] = threadIdx.x;
+  }
+  __syncthreads();
+}
+
+TEST_F(Warp, TheActiveMaskNamesNobodyWhoMayNotCome) {
+  for (const auto seed : seeds()) {
+    simt::configure(seed);
+    unsigned count = 0;
+    std::vector<unsigned> slots(32);
+    ASSERT_EQ(launch(1, 64, count_odd, &count, slots.data()), cudaSuccess) << failure();
+    EXPECT_EQ(count, 32u);
+    std::sort(slots.begin(), slots.end());
+    for (unsigned i = 0; i < 32; ++i) EXPECT_EQ(slots[i], 2 * i + 1);
   }
 }
 
