@@ -3,158 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
 
 #include "harness/case/covering.h"
 #include "harness/core/bits.h"
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
+#include "harness/ops/attn/cache_geometry.h"
+#include "harness/ops/attn/row_fills.h"
 #include "layout/kv_cache.h"
 
 namespace dsv4 {
 namespace {
 
 using layout::FlashMlaCache;
-using layout::IndexerCache;
 
-const std::vector<std::string> kFills{"gauss",    "integers", "midpoints", "scale_edges", "zeros",   "tiny",
-                                      "denormal", "wide",     "huge",      "bits",        "one_nan", "one_inf"};
 const std::vector<std::string> kOrders{"random", "ascending", "descending", "edges"};
-
-/// Where things lie in one layout.
-struct Geometry {
-  bool flashmla;
-  std::int64_t page_size;
-
-  explicit Geometry(const Params& p) : flashmla(p.is("layout", "flashmla")), page_size(p.integer("page")) {}
-
-  [[nodiscard]] std::int64_t dim() const { return flashmla ? FlashMlaCache::kDim : IndexerCache::kDim; }
-  [[nodiscard]] std::int64_t group() const { return flashmla ? FlashMlaCache::kGroup : IndexerCache::kDim; }
-  [[nodiscard]] std::int64_t page_bytes() const {
-    return flashmla ? FlashMlaCache::page_bytes(page_size) : IndexerCache::page_bytes(page_size);
-  }
-  [[nodiscard]] std::int64_t data_bytes() const { return flashmla ? FlashMlaCache::kDataRow : IndexerCache::kDim; }
-  [[nodiscard]] std::int64_t codes() const { return flashmla ? FlashMlaCache::kQuantized : IndexerCache::kDim; }
-  [[nodiscard]] std::int64_t scale_bytes() const {
-    return flashmla ? FlashMlaCache::kGroups : IndexerCache::kScaleBytes;
-  }
-  /// Byte position of a slot's data and scales in the whole cache.
-  [[nodiscard]] std::int64_t data_at(std::int64_t slot) const {
-    const std::int64_t row = slot % page_size;
-    return slot / page_size * page_bytes() +
-           (flashmla ? FlashMlaCache::data_offset(row) : IndexerCache::data_offset(row));
-  }
-  [[nodiscard]] std::int64_t scales_at(std::int64_t slot) const {
-    const std::int64_t row = slot % page_size;
-    return slot / page_size * page_bytes() +
-           (flashmla ? FlashMlaCache::scale_offset(page_size, row) : IndexerCache::scale_offset(page_size, row));
-  }
-};
-
-std::int64_t slot_of(const HostTensor& indices, std::int64_t t) {
-  return indices.dtype == DType::kI64 ? indices.at<std::int64_t>(t) : indices.at<std::int32_t>(t);
-}
-
-HostTensor index_tensor(DType dtype, const std::vector<std::int64_t>& slots) {
-  HostTensor out = HostTensor::make(dtype, {std::ssize(slots)});
-  for (std::size_t t = 0; t < slots.size(); ++t) {
-    std::memcpy(out.element(static_cast<std::int64_t>(t)), &slots[t], static_cast<std::size_t>(size_of(dtype)));
-  }
-  return out;
-}
-
-/// The bytes that storing to these slots may change; slots outside the cache change nothing.
-std::vector<std::uint8_t> footprint(const Geometry& g, const HostTensor& cache, const HostTensor& indices) {
-  std::vector<std::uint8_t> may(cache.storage.size(), 0);
-  for (std::int64_t t = 0; t < indices.numel(); ++t) {
-    const std::int64_t slot = slot_of(indices, t);
-    if (slot < 0 || slot >= cache.size(0) * g.page_size) continue;
-    std::fill_n(may.begin() + g.data_at(slot), g.data_bytes(), 1);
-    std::fill_n(may.begin() + g.scales_at(slot), g.scale_bytes(), 1);
-  }
-  return may;
-}
-
-/// Next number of the element's type away from zero, or towards it.
-double neighbour(DType dtype, double x, bool away) {
-  const auto f = static_cast<float>(x);
-  if (dtype == DType::kF32) return std::nextafter(f, away ? std::numeric_limits<float>::infinity() : 0.0f);
-  return float_from_bf16(static_cast<std::uint16_t>(bf16_from_float(f) + (away ? 1 : -1)));
-}
-
-/// One element that makes the group's greatest magnitude `greatest`, at a random place; all others are smaller.
-void plant(HostTensor& x, std::int64_t first, std::int64_t group, double greatest, Random& random) {
-  const std::int64_t at = first + random.below(group);
-  set_float(x, at, random.chance(2) ? greatest : -greatest);
-}
-
-void fill_group(HostTensor& x, std::int64_t first, std::int64_t group, const std::string& fill, Random& r) {
-  const DType dtype = x.dtype;
-  const auto each = [&](auto next) {
-    for (std::int64_t i = first; i < first + group; ++i) set_float(x, i, next());
-  };
-  const auto bits = [&](std::int64_t i, std::uint32_t f32) {
-    // Patterns are chosen as bfloat16 where the tensor is, so that NaN payloads survive.
-    const auto h = static_cast<std::uint16_t>(f32 >> 16);
-    if (dtype == DType::kF32) std::memcpy(x.element(i), &f32, sizeof f32);
-    if (dtype == DType::kBF16) std::memcpy(x.element(i), &h, sizeof h);
-  };
-  if (fill == "gauss") {
-    each([&] { return r.gauss(); });
-  } else if (fill == "integers") {
-    // Scale exactly 1: codes are the integers themselves.
-    each([&] { return static_cast<float>(r.between(-16, 16)); });
-    plant(x, first, group, 448.0, r);
-  } else if (fill == "midpoints") {
-    // Scale exactly 1, and values halfway between two codes, or one step beside it.
-    each([&] {
-      const auto code = static_cast<std::uint8_t>(r.below(0x7e));
-      double middle = (double_from_e4m3(code) + double_from_e4m3(static_cast<std::uint8_t>(code + 1))) / 2;
-      if (r.chance(2)) middle = neighbour(dtype, middle, r.chance(2));
-      return r.chance(2) ? -middle : middle;
-    });
-    plant(x, first, group, 448.0, r);
-  } else if (fill == "scale_edges") {
-    // The greatest magnitude on, just above or just below a power of two times 448.
-    const double power = std::ldexp(1.0, static_cast<int>(r.between(-20, 100)));
-    each([&] { return power * r.between(-200, 200); });
-    const double edge = 448.0 * power;
-    const std::int64_t side = r.below(3);
-    plant(x, first, group, side == 0 ? edge : neighbour(dtype, edge, side == 1), r);
-  } else if (fill == "zeros") {
-    each([&] { return r.chance(2) ? 0.0f : -0.0f; });
-  } else if (fill == "tiny") {
-    // On both sides of the floor of 1e-4 that the greatest magnitude has.
-    each([&] { return r.wide(-34, -13); });
-    if (r.chance(2)) plant(x, first, group, neighbour(dtype, 1e-4, r.chance(2)), r);
-  } else if (fill == "denormal") {
-    each([&] { return r.wide(-149, -126); });
-  } else if (fill == "wide") {
-    each([&] { return r.wide(-140, 120); });
-  } else if (fill == "huge") {
-    each([&] { return r.wide(100, 127); });
-  } else if (fill == "bits") {
-    for (std::int64_t i = first; i < first + group; ++i) bits(i, r.u32());
-  } else if (fill == "one_nan" || fill == "one_inf") {
-    // Quiet and signalling NaN of both signs; in some groups every element is one.
-    static constexpr std::uint32_t kNans[] = {0x7fc00000u, 0xffc00000u, 0x7f810000u, 0xff810000u};
-    const auto special = [&] {
-      const std::uint32_t sign = r.u32() & 0x80000000u;
-      return fill == "one_inf" ? (sign | 0x7f800000u) : kNans[r.below(4)];
-    };
-    each([&] { return r.chance(8) ? (r.chance(2) ? 0.0f : -0.0f) : r.gauss(); });
-    if (r.chance(4)) {
-      for (std::int64_t i = first; i < first + group; ++i) bits(i, special());
-    } else if (!r.chance(4)) {
-      bits(first + r.below(group), special());
-    }
-  } else {
-    throw Error(fmt::format("unknown fill '{}'", fill));
-  }
-}
 
 std::vector<std::int64_t> slots_of(const Params& p, std::int64_t capacity, Random& random) {
   const std::int64_t tokens = p.integer("tokens"), page = p.integer("page");
@@ -193,7 +57,7 @@ class FusedStoreCache final : public Op {
                    ParamSpec::integer("tokens", 1, 1 << 15, "rows to store", {1, 2, 3, 4, 5, 7, 8, 9, 33, 129}),
                    ParamSpec::integer("spare", 0, 64, "pages beyond what the rows need", {0, 1, 2}),
                    ParamSpec::choice("order", kOrders, "order of the slots"),
-                   ParamSpec::choice("fill", kFills, "distribution of the elements")},
+                   ParamSpec::choice("fill", row_fills(), "distribution of the elements")},
         .host_note = "programmatic dependent launch"};
     return kInfo;
   }
@@ -211,7 +75,7 @@ class FusedStoreCache final : public Op {
                                axis("tokens", tokens),
                                axis("spare", {0, 1, 2}),
                                axis("order", kOrders),
-                               axis("fill", kFills)};
+                               axis("fill", row_fills())};
     };
     if (tier == Tier::kQuick) {
       // The indexer's cache has pages of 64 in production; 1 is the other end of its address arithmetic.
@@ -229,7 +93,7 @@ class FusedStoreCache final : public Op {
 
   [[nodiscard]] Call make(const Case& c) const override {
     const Params& p = c.params;
-    const Geometry g(p);
+    const CacheGeometry g(p);
     const std::int64_t tokens = p.integer("tokens");
     const std::int64_t pages = (tokens + g.page_size - 1) / g.page_size + p.integer("spare");
     HostTensor input = HostTensor::make(p.is("input", "bf16") ? DType::kBF16 : DType::kF32, {tokens, g.dim()});
@@ -252,7 +116,7 @@ class FusedStoreCache final : public Op {
 
   /// What each token's slot holds, by token: codes, scales (exponent bytes, or one float), rotated dimensions.
   [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
-    const Geometry g(c.params);
+    const CacheGeometry g(c.params);
     const HostTensor& cache = result.tensor("cache");
     const HostTensor& indices = call.tensor("indices");
     const std::int64_t tokens = indices.numel();
@@ -287,7 +151,7 @@ class FusedStoreCache final : public Op {
   }
 
   [[nodiscard]] Cost cost(const Case& c, const Call& call) const override {
-    const Geometry g(c.params);
+    const CacheGeometry g(c.params);
     const auto tokens = static_cast<double>(c.params.integer("tokens"));
     const auto stored = static_cast<double>(g.data_bytes() + g.scale_bytes());
     return {.bytes = static_cast<double>(call.tensor("input").storage.size()) + tokens * stored,
@@ -428,7 +292,7 @@ std::vector<Scenario> FusedStoreCache::scenarios() const {
     list.push_back(edge_contract(name, meaning, [slots](Call& call) {
       Arg& cache = call.arg("cache");
       call.arg("indices").tensor() = index_tensor(DType::kI32, slots);
-      cache.footprint = footprint(Geometry(call.compile), cache.tensor(), call.tensor("indices"));
+      cache.footprint = footprint(CacheGeometry(call.compile), cache.tensor(), call.tensor("indices"));
     }));
   };
   with_slots("negative_slot", "a row with slot -1 is not stored anywhere", {3, -1, 70, 0, 127});

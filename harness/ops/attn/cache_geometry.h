@@ -1,0 +1,56 @@
+/// Where the rows of a paged cache lie, for ops that store into one.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "harness/case/params.h"
+#include "harness/core/tensor.h"
+#include "layout/kv_cache.h"
+
+namespace dsv4 {
+
+/// A layout and its page size, from a case's `layout` and `page`.
+struct CacheGeometry {
+  bool flashmla;
+  std::int64_t page_size;
+
+  explicit CacheGeometry(const Params& p) : flashmla(p.is("layout", "flashmla")), page_size(p.integer("page")) {}
+
+  [[nodiscard]] std::int64_t dim() const { return flashmla ? layout::FlashMlaCache::kDim : layout::IndexerCache::kDim; }
+  [[nodiscard]] std::int64_t group() const {
+    return flashmla ? layout::FlashMlaCache::kGroup : layout::IndexerCache::kDim;
+  }
+  [[nodiscard]] std::int64_t page_bytes() const {
+    return flashmla ? layout::FlashMlaCache::page_bytes(page_size) : layout::IndexerCache::page_bytes(page_size);
+  }
+  [[nodiscard]] std::int64_t data_bytes() const {
+    return flashmla ? layout::FlashMlaCache::kDataRow : layout::IndexerCache::kDim;
+  }
+  [[nodiscard]] std::int64_t codes() const {
+    return flashmla ? layout::FlashMlaCache::kQuantized : layout::IndexerCache::kDim;
+  }
+  [[nodiscard]] std::int64_t scale_bytes() const {
+    return flashmla ? layout::FlashMlaCache::kGroups : layout::IndexerCache::kScaleBytes;
+  }
+  /// Byte position of a slot's data and scales in the whole cache.
+  [[nodiscard]] std::int64_t data_at(std::int64_t slot) const {
+    const std::int64_t row = slot % page_size;
+    return slot / page_size * page_bytes() +
+           (flashmla ? layout::FlashMlaCache::data_offset(row) : layout::IndexerCache::data_offset(row));
+  }
+  [[nodiscard]] std::int64_t scales_at(std::int64_t slot) const {
+    const std::int64_t row = slot % page_size;
+    return slot / page_size * page_bytes() + (flashmla ? layout::FlashMlaCache::scale_offset(page_size, row)
+                                                       : layout::IndexerCache::scale_offset(page_size, row));
+  }
+};
+
+/// Slots are i32 or i64 [tokens].
+std::int64_t slot_of(const HostTensor& indices, std::int64_t t);
+HostTensor index_tensor(DType dtype, const std::vector<std::int64_t>& slots);
+
+/// The bytes that storing to these slots may change; slots outside the cache change nothing.
+std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
+
+}  // namespace dsv4

@@ -1,0 +1,138 @@
+#include "harness/ops/elementwise/rotary_inputs.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "harness/core/bits.h"
+
+namespace dsv4 {
+namespace {
+
+std::uint16_t special_bits(Random& random) {
+  // Zeros, subnormals, the greatest numbers, infinities, and NaN: quiet, signalling (as float too), of both signs.
+  static constexpr std::uint16_t kBits[] = {0x0000, 0x8000, 0x0001, 0x807f, 0x7f7f, 0xff7f, 0x7f80,
+                                            0xff80, 0x7fc0, 0xffc1, 0x7f81, 0xff81, 0x3f80, 0xbf80};
+  return kBits[static_cast<std::size_t>(random.below(std::ssize(kBits)))];
+}
+
+}  // namespace
+
+const std::vector<std::string>& head_layouts() {
+  static const std::vector<std::string> kNames{"packed", "gaps", "tail"};
+  return kNames;
+}
+
+const std::vector<std::string>& head_fills() {
+  static const std::vector<std::string> kNames{"gauss", "integers", "bits", "special", "cancel", "wide"};
+  return kNames;
+}
+
+const std::vector<std::string>& angle_tables() {
+  static const std::vector<std::string> kNames{"circle", "axes", "wild"};
+  return kNames;
+}
+
+const std::vector<std::string>& position_places() {
+  static const std::vector<std::string> kNames{"random", "zero", "last", "ramp", "same"};
+  return kNames;
+}
+
+HostTensor heads_tensor(const std::string& layout, std::int64_t tokens, std::int64_t heads) {
+  const Shape shape{tokens, heads, kRotaryDim};
+  HostTensor t = HostTensor::make(DType::kBF16, shape);
+  if (layout == "gaps") {
+    const std::int64_t head = kRotaryDim + 6, token = heads * head + 10;
+    t = HostTensor::strided(DType::kBF16, shape, {token, head, 1}, 2, tokens * token + 4);
+  } else if (layout == "tail") {
+    t = HostTensor::strided(DType::kBF16, shape, {heads * 512, 512, 1}, 448,
+                            std::max<std::int64_t>(tokens * heads * 512, 448));
+  }
+  poison(t);
+  return t;
+}
+
+HostTensor angle_table(const std::string& kind, std::int64_t positions, std::uint64_t seed) {
+  HostTensor table = HostTensor::make(DType::kF32, {positions, kRotaryDim});
+  Random random(seed, "freqs_cis");
+  for (std::int64_t p = 0; p < positions; ++p) {
+    for (std::int64_t i = 0; i < kRotaryDim; i += 2) {
+      float c = 1.0f, s = 0.0f;
+      if (kind == "axes") {
+        // Quarter turns: products of integers stay integers.
+        const std::int64_t turn = p == 0 ? 0 : random.below(4);
+        c = turn == 0 ? 1.0f : (turn == 2 ? -1.0f : 0.0f);
+        s = turn == 1 ? 1.0f : (turn == 3 ? -1.0f : 0.0f);
+      } else if (kind == "wild") {
+        // Below 1/2, so that no product of a finite element overflows: there the ways to contract disagree wildly.
+        c = random.wide(-20, -2);
+        s = random.wide(-20, -2);
+      } else if (p != 0) {
+        const float t = random.wide(-12, 6);
+        c = (1.0f - t * t) / (1.0f + t * t);
+        s = 2.0f * t / (1.0f + t * t);
+      }
+      table.at<float>(p, i) = c;
+      table.at<float>(p, i + 1) = s;
+    }
+  }
+  return table;
+}
+
+std::int64_t position_of(const HostTensor& positions, std::int64_t t) {
+  return positions.dtype == DType::kI64 ? positions.at<std::int64_t>(t) : positions.at<std::int32_t>(t);
+}
+
+void set_position(HostTensor& positions, std::int64_t t, std::int64_t position) {
+  std::memcpy(positions.element(t), &position, static_cast<std::size_t>(size_of(positions.dtype)));
+}
+
+HostTensor positions_tensor(const Params& p, std::uint64_t seed) {
+  const std::int64_t tokens = p.integer("tokens"), rows = p.integer("table");
+  HostTensor out = HostTensor::make(p.is("index", "i64") ? DType::kI64 : DType::kI32, {tokens});
+  Random random(seed, "positions");
+  const std::int64_t same = random.below(rows);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const std::string& at = p.text("at");
+    const std::int64_t position = at == "zero"   ? 0
+                                  : at == "last" ? rows - 1
+                                  : at == "ramp" ? t % rows
+                                  : at == "same" ? same
+                                                 : random.below(rows);
+    set_position(out, t, position);
+  }
+  return out;
+}
+
+void fill_heads(HostTensor& x, const std::string& fill, const HostTensor& table, const HostTensor& positions,
+                bool inverse, Random& random) {
+  for (std::int64_t t = 0; t < x.size(0); ++t) {
+    const std::int64_t position = position_of(positions, t);
+    for (std::int64_t h = 0; h < x.size(1); ++h) {
+      for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
+        std::uint16_t re = 0, im = 0;
+        if (fill == "bits") {
+          re = static_cast<std::uint16_t>(random.u32());
+          im = static_cast<std::uint16_t>(random.u32());
+        } else if (fill == "special") {
+          re = random.chance(4) ? special_bits(random) : bf16_from_float(random.gauss());
+          im = random.chance(4) ? special_bits(random) : bf16_from_float(random.gauss());
+        } else if (fill == "integers") {
+          re = bf16_from_float(static_cast<float>(random.between(-128, 128)));
+          im = bf16_from_float(static_cast<float>(random.between(-128, 128)));
+        } else if (fill == "cancel") {
+          // The two products of the real part nearly cancel.
+          const float m = random.wide(-3, 3);
+          re = bf16_from_float((inverse ? -m : m) * table.at<float>(position, d + 1));
+          im = bf16_from_float(m * table.at<float>(position, d));
+        } else {
+          re = bf16_from_float(fill == "wide" ? random.wide(-130, 120) : random.gauss());
+          im = bf16_from_float(fill == "wide" ? random.wide(-130, 120) : random.gauss());
+        }
+        x.at<std::uint16_t>(t, h, d) = re;
+        x.at<std::uint16_t>(t, h, d + 1) = im;
+      }
+    }
+  }
+}
+
+}  // namespace dsv4
