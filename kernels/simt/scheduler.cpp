@@ -18,7 +18,7 @@ namespace {
 using boost::context::detail::transfer_t;
 
 constexpr unsigned kAtomicsInARow = 4096;
-/// So many atomics (half a second) without any thread starting, ending or passing a barrier: they spin.
+/// So many atomics (half a second) without any thread starting, ending or passing a barrier or collective: they spin.
 constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
 
 /// Not even the first fiber of a launch could be made.
