@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "harness/core/bits.h"
@@ -47,10 +48,14 @@ TEST(FusedRopeOp, AnyNanIsTheSameAndANumberInItsPlaceIsNot) {
   std::int64_t nan = 0;
   while (*reinterpret_cast<const std::uint16_t*>(q.element(nan)) != 0x7fff) ++nan;
   EXPECT_EQ(s.accusation_after([nan](Specimen& m) { set_float(m.tensor("q"), nan, 1.0); }), "q");
-  // Every NaN is written as 0x7fff: another pattern is another conversion.
-  EXPECT_EQ(s.accusation_after(
-                [nan](Specimen& m) { *reinterpret_cast<std::uint16_t*>(m.tensor("q").element(nan)) = 0x7fc0; }),
-            "q");
+  for (const std::uint16_t other : {0x7fc0, 0xffc0, 0x7f81}) {
+    EXPECT_EQ(
+        s.accusation_after([&](Specimen& m) { *reinterpret_cast<std::uint16_t*>(m.tensor("q").element(nan)) = other; }),
+        "");
+  }
+  std::int64_t number = 0;
+  while (*reinterpret_cast<const std::uint16_t*>(q.element(number)) == 0x7fff) ++number;
+  EXPECT_EQ(s.accusation_after([number](Specimen& m) { set_float(m.tensor("q"), number, std::nan("")); }), "q");
 }
 
 TEST(FusedRopeOp, GapsBetweenHeadsAreOutsideTheFootprint) {
