@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
+#include "harness/op/rows.h"
 #include "harness/ops/attn/cache_geometry.h"
 #include "harness/ops/attn/row_fills.h"
 #include "layout/kv_cache.h"
@@ -17,6 +18,7 @@ namespace dsv4 {
 namespace {
 
 using layout::FlashMlaCache;
+using layout::IndexerCache;
 
 const std::vector<std::string> kOrders{"random", "ascending", "descending", "edges"};
 
@@ -196,6 +198,55 @@ Scenario relation(std::string name, std::string meaning, Change change,
   return s;
 }
 
+/// Rows stored in another order, and in two calls, are stored as in one.
+Scenario any_batch(std::function<std::vector<Params>(Tier)> points) {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = "any_batch";
+  s.meaning = "what a row's slot holds depends on no other row: shuffled, and in two calls";
+  s.points = std::move(points);
+  s.run = [](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
+    const auto order = Random(x.c.seed, "order").permutation(x.c.params.integer("tokens"));
+    const auto middle = order.begin() + std::max<std::ptrdiff_t>(1, std::ssize(order) / 6);
+    for (const std::vector<std::int64_t>& rows :
+         {std::vector(order.begin(), middle), std::vector(middle, order.end())}) {
+      const std::string where = fmt::format("{} of {} rows", rows.size(), order.size());
+      Call part = call;
+      for (const char* name : {"input", "indices"}) part.arg(name).tensor() = rows_of(call.tensor(name), rows);
+      Arg& cache = part.arg("cache");
+      cache.footprint = footprint(CacheGeometry(part.compile), cache.tensor(), part.tensor("indices"));
+      Observation want = whole;
+      for (Output& o : want.outputs) o.value = rows_of(o.value, rows);
+      x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
+    }
+  };
+  return s;
+}
+
+/// A quotient and a product with the rounded reciprocal differ in one code of a million, which no random row shows.
+Scenario reciprocal(std::function<std::vector<Params>(Tier)> points) {
+  Scenario s;
+  s.kind = Scenario::Kind::kRelation;
+  s.name = "reciprocal";
+  s.meaning = "codes are of the value times the rounded reciprocal of the scale, where a quotient has other codes";
+  s.points = std::move(points);
+  s.run = [](ScenarioContext& x) {
+    Call call = x.op.make(x.c);
+    HostTensor& input = call.arg("input").tensor();
+    Random random(x.c.seed, "reciprocal");
+    std::int64_t found = 0;
+    for (std::int64_t row = 0; row < input.numel(); row += IndexerCache::kDim) {
+      found += fill_around_reciprocal(input, row, IndexerCache::kDim, random);
+    }
+    if (found < input.numel() / 20) throw Error(fmt::format("only {} of {} values tell", found, input.numel()));
+    x.expect_agree("stored", x.op.observe(x.c, call, x.call("stored", call)),
+                   x.op.observe(x.c, call, x.reference.call(call)));
+  };
+  return s;
+}
+
 HostTensor& output(Observation& o, const std::string& name) {
   for (Output& candidate : o.outputs) {
     if (candidate.name == name) return candidate.value;
@@ -246,20 +297,27 @@ std::vector<Scenario> FusedStoreCache::scenarios() const {
                             }
                             for (std::uint8_t& code : output(want, "codes").storage) code ^= 0x80;
                           }));
-  list.push_back(relation("order", "rows in another order, with their slots, store the same",
-                          [](Case&, Call& call, Observation& want) {
-                            const auto reverse = [](HostTensor& t) {
-                              const auto rows = static_cast<std::size_t>(t.size(0));
-                              const std::size_t row = t.storage.size() / rows;
-                              const std::vector<std::uint8_t> before = t.storage;
-                              for (std::size_t i = 0; i < rows; ++i) {
-                                std::memcpy(t.storage.data() + i * row, before.data() + (rows - 1 - i) * row, row);
-                              }
-                            };
-                            reverse(call.arg("input").tensor());
-                            reverse(call.arg("indices").tensor());
-                            for (Output& o : want.outputs) reverse(o.value);
-                          }));
+  // The second and third: so many rows that a kernel may take another path than for their first sixth.
+  list.push_back(any_batch([](Tier) {
+    return std::vector<Params>{point("flashmla", "bf16", "i32", 64, 5, 1, "random", "gauss"),
+                               point("flashmla", "bf16", "i32", 256, 1200, 1, "random", "scale_edges"),
+                               point("flashmla", "f32", "i64", 64, 1200, 1, "random", "scale_edges"),
+                               point("indexer", "f32", "i32", 64, 9, 1, "random", "gauss")};
+  }));
+  list.push_back(reciprocal(
+      [](Tier) { return std::vector<Params>{point("indexer", "f32", "i32", 64, 9, 1, "random", "gauss")}; }));
+  list.push_back(relation(
+      "row_alignment", "rows that start off a multiple of 16 bytes store the same",
+      [](Case&, Call& call, Observation&) {
+        // The least that vector access of two elements, or of four in a row of 128, asks for.
+        Arg& input = call.arg("input");
+        input.misalign = size_of(input.tensor().dtype) * (input.tensor().size(1) == 512 ? 2 : 4);
+      },
+      [](Tier) {
+        return std::vector<Params>{point("flashmla", "bf16", "i32", 64, 5, 1, "random", "gauss"),
+                                   point("flashmla", "f32", "i64", 64, 600, 1, "random", "gauss"),
+                                   point("indexer", "bf16", "i32", 64, 5, 1, "random", "gauss")};
+      }));
 
   const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
     list.push_back(contract(name, meaning, argument, [argument = std::string(argument), tensor](Call& call) {

@@ -99,4 +99,27 @@ void fill_group(HostTensor& x, std::int64_t first, std::int64_t group, const std
   }
 }
 
+std::int64_t fill_around_reciprocal(HostTensor& x, std::int64_t first, std::int64_t group, Random& r) {
+  const float greatest = 1.0f + r.unit();
+  const float scale = greatest / 448.0f;
+  const float inverse = 1.0f / scale;
+  std::int64_t found = 0;
+  for (std::int64_t i = first; i < first + group; ++i) {
+    const auto code = static_cast<std::uint8_t>(r.between(8, 0x7d));
+    const double middle = (double_from_e4m3(code) + double_from_e4m3(static_cast<std::uint8_t>(code + 1))) / 2;
+    const auto nearest = static_cast<float>(middle * scale);
+    float value = nearest;
+    for (const float towards : {0.0f, greatest}) {
+      float candidate = nearest;
+      for (int step = 0; step < 4; ++step, candidate = std::nextafter(candidate, towards)) {
+        if (e4m3_from_double(candidate * inverse) != e4m3_from_double(candidate / scale)) value = candidate;
+      }
+    }
+    found += e4m3_from_double(value * inverse) != e4m3_from_double(value / scale) ? 1 : 0;
+    set_float(x, i, r.chance(2) ? value : -value);
+  }
+  plant(x, first, group, greatest, r);
+  return found;
+}
+
 }  // namespace dsv4

@@ -12,6 +12,7 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
+#include "harness/op/rows.h"
 #include "harness/ops/elementwise/rotary_inputs.h"
 
 namespace dsv4 {
@@ -25,6 +26,14 @@ HostTensor observed(const HostTensor& heads) {
     if ((bits & 0x7fff) > 0x7f80) bits = 0x7fff;
   }
   return t;
+}
+
+/// The call for some of its tokens, in this order, heads packed.
+Call for_tokens(Call call, const std::vector<std::int64_t>& tokens) {
+  for (const char* name : {"q", "k", "positions"}) {
+    if (call.arg(name).is_tensor()) call.arg(name).tensor() = rows_of(call.tensor(name), tokens);
+  }
+  return call;
 }
 
 class FusedRope final : public Op {
@@ -80,6 +89,7 @@ class FusedRope final : public Op {
     std::vector<Params> all = pairwise(axes({33, 127, 257}, {1, 7, 33}, {300, 4099}));
     all.push_back(point(512, 64, 0, "tail", "i64", 1, 65537, "circle", "random", "gauss"));
     all.push_back(point(8, 128, 1, "packed", "i32", 0, 65537, "circle", "last", "gauss"));
+    all.push_back(point(1200, 27, 0, "tail", "i64", 1, 4099, "circle", "random", "gauss"));
     return all;
   }
 
@@ -144,7 +154,7 @@ class FusedRope final : public Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    std::vector<Scenario> list{index_types(), there_and_back()};
+    std::vector<Scenario> list{index_types(), there_and_back(), any_batch(), far_rows()};
     const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
       list.push_back(contract(name, meaning, argument, [argument = std::string(argument), tensor](Call& call) {
         call.arg(argument).tensor() = tensor;
@@ -211,6 +221,55 @@ class FusedRope final : public Op {
       const Call wide = x.op.make(c);
       x.expect_agree("other type", x.op.observe(c, wide, x.call("other type", wide)),
                      x.op.observe(x.c, narrow, x.call("first type", narrow)));
+    };
+    return s;
+  }
+
+  static Scenario any_batch() {
+    Scenario s;
+    s.kind = Scenario::Kind::kRelation;
+    s.name = "any_batch";
+    s.meaning = "a token's bits depend neither on its place nor on the other tokens: shuffled, and in two calls";
+    // The second: so many tokens that a kernel may take another path than for its first sixth.
+    s.points = [](Tier) {
+      return std::vector<Params>{point(9, 8, 1, "packed", "i32", 0, 300, "circle", "random", "gauss"),
+                                 point(1200, 3, 1, "packed", "i32", 0, 300, "circle", "random", "gauss")};
+    };
+    s.run = [](ScenarioContext& x) {
+      const Call call = x.op.make(x.c);
+      const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
+      const auto order = Random(x.c.seed, "order").permutation(x.c.params.integer("tokens"));
+      const auto middle = order.begin() + std::max<std::ptrdiff_t>(1, std::ssize(order) / 6);
+      for (const std::vector<std::int64_t>& tokens :
+           {std::vector(order.begin(), middle), std::vector(middle, order.end())}) {
+        const std::string where = fmt::format("{} of {} tokens", tokens.size(), order.size());
+        const Call part = for_tokens(call, tokens);
+        Observation want = whole;
+        for (Output& output : want.outputs) output.value = rows_of(output.value, tokens);
+        x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
+      }
+    };
+    return s;
+  }
+
+  static Scenario far_rows() {
+    Scenario s;
+    s.kind = Scenario::Kind::kRelation;
+    s.name = "far_rows";
+    s.meaning = "angles are found 65536 rows further down the table as well";
+    s.run = [](ScenarioContext& x) {
+      constexpr std::int64_t kRows = 1 << 16;
+      const Call near = x.op.make(x.c);
+      Call far = near;
+      const HostTensor& table = near.tensor("freqs_cis");
+      HostTensor& longer = far.arg("freqs_cis").tensor() =
+          HostTensor::make(DType::kF32, {kRows + table.size(0), kRotaryDim});
+      poison(longer);
+      std::ranges::copy(table.storage, longer.element(kRows * kRotaryDim));
+      HostTensor& positions = far.arg("positions").tensor();
+      for (std::int64_t t = 0; t < positions.numel(); ++t)
+        set_position(positions, t, position_of(positions, t) + kRows);
+      x.expect_agree("far", x.op.observe(x.c, far, x.call("far", far)), x.op.observe(x.c, near, x.call("near", near)));
     };
     return s;
   }

@@ -170,6 +170,22 @@ TEST(FusedStoreCacheReference, EveryPageSizeAndIndexTypeHasItsPlace) {
   }
 }
 
+TEST(FusedStoreCacheReference, IndexerCodesAreOfTheProductWithTheRoundedReciprocal) {
+  // Found by search in rational arithmetic: a quotient by the scale has the code above or below.
+  const struct {
+    float greatest, value;
+    int code;
+  } kKnown[] = {{0x1.19999ap+0f, 0x1.cea0eap-8f, 0x43},
+                {0x1.4cccccp+0f, 0x1.f33332p-8f, 0x43},
+                {0x1.a66666p+1f, 0x1.1ea0eap-6f, 0x41},
+                {0x1.4p+2f, 0x1.e00002p-6f, 0x43}};
+  for (const auto& known : kKnown) {
+    const Stored s("indexer", row(128, {known.greatest, known.value}));
+    EXPECT_EQ(s.scale(), known.greatest / 448.0f);
+    EXPECT_EQ(s.code(1), known.code);
+  }
+}
+
 TEST(FusedStoreCacheReference, DequantisesToWithinHalfAStep) {
   Random random(9, "input");
   for (int i = 0; i < 50; ++i) {

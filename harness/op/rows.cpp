@@ -1,0 +1,26 @@
+#include "harness/op/rows.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "harness/core/error.h"
+
+namespace dsv4 {
+
+HostTensor rows_of(const HostTensor& t, const std::vector<std::int64_t>& rows) {
+  const HostTensor all = t.packed();
+  Shape shape = t.shape;
+  shape.at(0) = static_cast<std::int64_t>(rows.size());
+  HostTensor picked = HostTensor::make(t.dtype, std::move(shape));
+  const std::size_t bytes = rows.empty() ? 0 : picked.storage.size() / rows.size();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < 0 || rows[i] >= t.size(0))
+      throw Error(fmt::format("tensor: {} has no row {}", t.describe(), rows[i]));
+    std::memcpy(picked.storage.data() + i * bytes, all.storage.data() + static_cast<std::size_t>(rows[i]) * bytes,
+                bytes);
+  }
+  return picked;
+}
+
+}  // namespace dsv4
