@@ -104,6 +104,12 @@ void store(TensorView input, TensorView cache, TensorView indices) {
            "expected pages " + std::to_string(Layout::page_bytes(kPageSize)) + " bytes apart, got " +
                std::to_string(pages.stride(0)));
   }
+  // The scale row after the last one begins where the last one ends.
+  const std::int64_t used = Layout::scale_offset(kPageSize, kPageSize);
+  if (pages.size(0) > 0 && pages.size(1) < used) {
+    refuse(kOp, "cache",
+           "expected at least " + std::to_string(used) + " bytes a page, got " + std::to_string(pages.size(1)));
+  }
   for (std::int64_t token = 0; token < rows.size(0); ++token) {
     const std::int64_t index = slots(token);
     if (index < 0 || index >= pages.size(0) * kPageSize) continue;

@@ -338,6 +338,13 @@ std::vector<Scenario> FusedStoreCache::scenarios() const {
   replace("cache_rank", "a cache has pages", "cache", HostTensor::make(DType::kU8, {2 * bytes}));
   replace("cache_page_bytes", "pages of another size are refused", "cache",
           HostTensor::make(DType::kU8, {2, bytes - 64}));
+  list.push_back(contract("cache_page_short", "a page too short for its slots is refused, also where there is but one",
+                          "cache", [](Call& call) {
+                            Arg& cache = call.arg("cache");
+                            cache.tensor() = HostTensor::make(DType::kU8, {1, FlashMlaCache::scale_offset(64, 64) - 1});
+                            call.arg("indices").tensor() = index_tensor(DType::kI32, {0, 62, 63, 1, 2});
+                            cache.footprint.clear();
+                          }));
   list.push_back(device_only(contract("indices_on_host", "slots in host memory are refused", "indices",
                                       [](Call& call) { call.arg("indices").place = Place::kHost; })));
   list.push_back(
@@ -356,6 +363,13 @@ std::vector<Scenario> FusedStoreCache::scenarios() const {
   with_slots("negative_slot", "a row with slot -1 is not stored anywhere", {3, -1, 70, 0, 127});
   with_slots("all_slots_negative", "without a single valid slot nothing is written", {-1, -1, -1, -1, -1});
   with_slots("slot_past_the_cache", "a slot beyond the last page is not stored anywhere", {3, 128, 70, 0, 1});
+  list.push_back(
+      edge_contract("slot_of_33_bits", "a slot beyond 32 bits is not stored as its lower half", [](Call& call) {
+        call.compile.set("index", "i64");
+        call.arg("indices").tensor() = index_tensor(DType::kI64, {3, (std::int64_t{1} << 32) + 5, 70, 0, 127});
+        Arg& cache = call.arg("cache");
+        cache.footprint = footprint(CacheGeometry(call.compile), cache.tensor(), call.tensor("indices"));
+      }));
   list.push_back(edge_contract("no_rows", "no rows: nothing to do, or a clean refusal", [](Call& call) {
     call.arg("input").tensor() = HostTensor::make(DType::kBF16, {0, 512});
     call.arg("indices").tensor() = HostTensor::make(DType::kI32, {0});

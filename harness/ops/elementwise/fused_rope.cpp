@@ -180,6 +180,10 @@ class FusedRope final : public Op {
     replace("positions_strided", "positions must be adjacent", "positions", HostTensor::strided(DType::kI32, {5}, {2}));
     list.push_back(device_only(contract("positions_on_host", "positions in host memory are refused", "positions",
                                         [](Call& call) { call.arg("positions").place = Place::kHost; })));
+    list.push_back(
+        edge_contract("position_outside_the_table", "a position without a row reads no other memory", [](Call& call) {
+          call.arg("positions").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, -1, 300, 1 << 30, 299});
+        }));
     list.push_back(edge_contract("no_tokens", "no tokens: nothing to do", [](Call& call) {
       call.arg("q").tensor() = HostTensor::make(DType::kBF16, {0, 8, 64});
       call.arg("k").tensor() = HostTensor::make(DType::kBF16, {0, 1, 64});
