@@ -36,6 +36,22 @@ Call for_tokens(Call call, const std::vector<std::int64_t>& tokens) {
   return call;
 }
 
+/// Some neighbouring heads of every token, packed.
+HostTensor heads_of(const HostTensor& x, std::int64_t first, std::int64_t count) {
+  HostTensor rows = x.packed();
+  const std::int64_t tokens = x.size(0), heads = x.size(1);
+  rows.shape = {tokens * heads, kRotaryDim};
+  rows.strides = {kRotaryDim, 1};
+  std::vector<std::int64_t> chosen;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    for (std::int64_t h = first; h < first + count; ++h) chosen.push_back(t * heads + h);
+  }
+  HostTensor picked = rows_of(rows, chosen);
+  picked.shape = {tokens, count, kRotaryDim};
+  picked.strides = {count * kRotaryDim, kRotaryDim, 1};
+  return picked;
+}
+
 class FusedRope final : public Op {
  public:
   [[nodiscard]] const OpInfo& info() const override {
@@ -154,7 +170,7 @@ class FusedRope final : public Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    std::vector<Scenario> list{index_types(), there_and_back(), any_batch(), far_rows()};
+    std::vector<Scenario> list{index_types(), there_and_back(), any_batch(), any_heads(), far_rows()};
     const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
       list.push_back(contract(name, meaning, argument, [argument = std::string(argument), tensor](Call& call) {
         call.arg(argument).tensor() = tensor;
@@ -250,6 +266,33 @@ class FusedRope final : public Op {
         const Call part = for_tokens(call, tokens);
         Observation want = whole;
         for (Output& output : want.outputs) output.value = rows_of(output.value, tokens);
+        x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
+      }
+    };
+    return s;
+  }
+
+  static Scenario any_heads() {
+    Scenario s;
+    s.kind = Scenario::Kind::kRelation;
+    s.name = "any_heads";
+    s.meaning = "a head's bits do not depend on how many others there are: all at once, and eight at a time";
+    s.points = [](Tier) {
+      return std::vector<Params>{point(3, 128, 3, "packed", "i32", 0, 300, "circle", "random", "gauss")};
+    };
+    s.run = [](ScenarioContext& x) {
+      const Call call = x.op.make(x.c);
+      const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
+      const std::int64_t heads = x.c.params.integer("q_heads");
+      for (std::int64_t first = 0; first < heads; first += 8) {
+        const std::int64_t count = std::min<std::int64_t>(8, heads - first);
+        const std::string where = fmt::format("heads {} to {}", first, first + count - 1);
+        Call part = call;
+        part.arg("q").tensor() = heads_of(call.tensor("q"), first, count);
+        Observation want = whole;
+        for (Output& output : want.outputs) {
+          if (output.name == "q") output.value = heads_of(output.value, first, count);
+        }
         x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
       }
     };
