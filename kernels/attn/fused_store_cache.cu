@@ -70,6 +70,28 @@ DSV4_DEVICE Slot slot_of(const StoreParams& p, std::int64_t row) {
   return {p.cache + (index >> p.page_bits) * p.page_bytes, index & ((std::int64_t{1} << p.page_bits) - 1)};
 }
 
+/// Largest magnitude of a thread's own elements, NaN ignored. The kernels reduce it among threads before they look at
+/// the slot: a reduction stays where it is written, so the row's load is under way while the index is. Behind the slot
+/// the compiler would have it wait for the index.
+template <typename Element, int N, bool kWide>
+DSV4_DEVICE float max_magnitude(const Pack<Element, N, kWide>& x) {
+  float amax = 0.0f;
+#pragma unroll
+  for (int i = 0; i < N; ++i) amax = max_number(amax, fabsf(to_float(x.v[i])));
+  return amax;
+}
+
+/// Codes of the elements times `inverse`, two by two.
+template <typename Element, int N, bool kWide>
+DSV4_DEVICE Pack<std::uint16_t, N / 2, kWide> codes_of(const Pack<Element, N, kWide>& x, float inverse) {
+  Pack<std::uint16_t, N / 2, kWide> codes;
+#pragma unroll
+  for (int i = 0; i < N / 2; ++i) {
+    codes.v[i] = e4m3_codes(__fmul_rn(to_float(x.v[2 * i]), inverse), __fmul_rn(to_float(x.v[2 * i + 1]), inverse));
+  }
+  return codes;
+}
+
 /// Where a slot's data and scale bytes begin in a flashmla page.
 struct FlashmlaSlot {
   std::uint8_t* data;
@@ -90,34 +112,23 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
   if (row >= p.rows) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
-  // Row and index are read at once: neither waits for the other.
   Pack<Element, 8, kWide> x[2];
+  float amax[2];
   const Element* const input = static_cast<const Element*>(p.input) + row * 512 + lane * 8;
 #pragma unroll
   for (int half = 0; half < 2; ++half) x[half].load(input + half * 256);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) amax[half] = lanes_max<8>(max_magnitude(x[half]));
   const Slot slot = slot_of<Index>(p, row);
   if (slot.page == nullptr) return;  // the same for the whole warp
   const auto [data, scales] = flashmla_slot(p, slot);
 
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    float v[8];
-    float amax = 0.0f;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      v[i] = to_float(x[half].v[i]);
-      amax = max_number(amax, fabsf(v[i]));
-    }
-    amax = lanes_max<8>(amax);
     const int dim = half * 256 + lane * 8;
     if (dim < kQuantisedDims) {
-      const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax));
-      const float inverse = ue8m0_inverse(byte);
-      Pack<std::uint16_t, 4, kWide> codes;
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        codes.v[i] = e4m3_codes(__fmul_rn(v[2 * i], inverse), __fmul_rn(v[2 * i + 1], inverse));
-      }
+      const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax[half]));
+      const Pack<std::uint16_t, 4, kWide> codes = codes_of(x[half], ue8m0_inverse(byte));
       store_bytes<kWide>(data + dim, codes);
       if (lane % 8 == 0) scales[dim / 64] = static_cast<std::uint8_t>(byte);
     } else {
@@ -140,18 +151,14 @@ __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const _
 
   Pack<Element, 2, kWide> x;
   x.load(static_cast<const Element*>(p.input) + row * 512 + dim);
+  const float amax = warp_max_magnitude(max_magnitude(x));  // in the last warp too, which only loads early by it
   const Slot slot = slot_of<Index>(p, row);
   if (slot.page == nullptr) return;  // the same for the whole block
   const auto [data, scales] = flashmla_slot(p, slot);
 
   if (dim < kQuantisedDims) {  // the same for the whole warp
-    const float low = to_float(x.v[0]);
-    const float high = to_float(x.v[1]);
-    const float amax = warp_max_magnitude(max_number(max_number(0.0f, fabsf(low)), fabsf(high)));
     const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax));
-    const float inverse = ue8m0_inverse(byte);
-    const Pack<std::uint16_t, 1, kWide> codes{{e4m3_codes(__fmul_rn(low, inverse), __fmul_rn(high, inverse))}};
-    store_bytes<kWide>(data + dim, codes);
+    store_bytes<kWide>(data + dim, codes_of(x, ue8m0_inverse(byte)));
     if (threadIdx.x % 32 == 0) scales[dim / 64] = static_cast<std::uint8_t>(byte);
   } else {
     const Pack<std::uint32_t, 1, kWide> tail{{bf16_pair(x.v[0], x.v[1])}};
@@ -170,23 +177,11 @@ __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_co
 
   Pack<Element, 4, kWide> x;
   x.load(static_cast<const Element*>(p.input) + row * 128 + lane * 4);
+  const float amax = warp_max_magnitude(max_magnitude(x));
   const Slot slot = slot_of<Index>(p, row);
   if (slot.page == nullptr) return;
-  float v[4];
-  float amax = 0.0f;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    v[i] = to_float(x.v[i]);
-    amax = max_number(amax, fabsf(v[i]));
-  }
-  const float scale = __fdiv_rn(max_number(kMinAmax, warp_max_magnitude(amax)), kE4m3Max);
-  const float inverse = __frcp_rn(scale);
-  Pack<std::uint16_t, 2, kWide> codes;
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    codes.v[i] = e4m3_codes(__fmul_rn(v[2 * i], inverse), __fmul_rn(v[2 * i + 1], inverse));
-  }
-  store_bytes<kWide>(slot.page + slot.place * 128 + lane * 4, codes);
+  const float scale = __fdiv_rn(max_number(kMinAmax, amax), kE4m3Max);
+  store_bytes<kWide>(slot.page + slot.place * 128 + lane * 4, codes_of(x, __frcp_rn(scale)));
   if (lane == 0) {
     Pack<float, 1, kWide> stored{{scale}};
     store_bytes<kWide>(slot.page + (std::int64_t{128} << p.page_bits) + slot.place * 4, stored);
