@@ -121,8 +121,15 @@ void prefill_of_one(ScenarioContext& x) {
     x.fail("count", fmt::format("the prefill plan has {} entries, the lengths have {} multiples of {}", plan_c.size(),
                                 events, ratio));
   }
+  if (std::ssize(plan_d) != batch.size()) {
+    x.fail("count", fmt::format("the decode plan has {} rows for {} requests", plan_d.size(), batch.size()));
+    return;
+  }
   for (const layout::CompressPlan& e : plan_c) {
-    if (e.ragged_id >= plan_d.size()) continue;
+    if (e.ragged_id >= plan_d.size()) {
+      x.fail("range", fmt::format("an entry of the prefill plan names token {} of {}", e.ragged_id, plan_d.size()));
+      continue;
+    }
     const layout::DecodePlan& d = plan_d[e.ragged_id];
     const bool same = e.seq_len == d.seq_len && (!reads_own_page(e, ratio) || e.read_page_1 == d.read_page_1) &&
                       (!reads_page_before(e, ratio) || e.read_page_0 == d.read_page_0);
@@ -132,7 +139,9 @@ void prefill_of_one(ScenarioContext& x) {
     }
   }
   for (const layout::WritePlan& w : plan_w) {
-    if (w.ragged_id < plan_d.size() && w.write_loc != plan_d[w.ragged_id].write_loc) {
+    if (w.ragged_id >= plan_d.size()) {
+      x.fail("range", fmt::format("a kept row of the prefill plan names token {} of {}", w.ragged_id, plan_d.size()));
+    } else if (w.write_loc != plan_d[w.ragged_id].write_loc) {
       x.fail("write_loc", fmt::format("request {}: prefill keeps its token in row {}, decode in row {}", w.ragged_id,
                                       w.write_loc, plan_d[w.ragged_id].write_loc));
     }
@@ -155,7 +164,12 @@ void one_group_later(ScenarioContext& x) {
   const auto then = records_of<layout::DecodePlan>(
       returned_tensor(x.call("a group later", decode_plan_call(ratio, batch, maps)), 0), "plan_d", o);
   for (const Finding& f : o.findings) x.fail(f.check, f.detail);
-  for (std::size_t b = 0; b < std::min(now.size(), then.size()); ++b) {
+  if (std::ssize(now) != batch.size() || std::ssize(then) != batch.size()) {
+    x.fail("count",
+           fmt::format("the plans have {} and {} rows for {} requests", now.size(), then.size(), batch.size()));
+    return;
+  }
+  for (std::size_t b = 0; b < now.size(); ++b) {
     if (then[b].read_page_0 != now[b].read_page_1) {
       x.fail("page_before", fmt::format("request {}: its page is {}, but a group later the page before is {}", b,
                                         now[b].read_page_1, then[b].read_page_0));
