@@ -105,11 +105,11 @@ class Run(CommandLineTest):
         self.assertIn("reference against reference", output)
 
     def test_soak(self):
-        status, output, error = self.call("run", "--set", "host", "--op", "mask_topk_ids", "--soak", "1", "--seed", "5",
+        status, output, error = self.call("run", "--set", "host", "--op", "mask_topk_ids", "--soak", "3", "--seed", "5",
                                           "--json", "r.json")
         self.assertEqual(status, 0, output + error)
         results = self.results("r.json")["runs"][0]["results"]
-        self.assertGreater(len(results), 20)
+        self.assertGreater(len(results), 10)
         self.assertEqual(len({r["id"] for r in results}), len(results))
 
     def test_shards_merge_into_the_whole(self):

@@ -66,7 +66,7 @@ class HostileSet(CommandLineTest):
                 misdeeds.pop(rows)
         good = [*range(10, 40), 109]
         for jobs in ("1", "2"):
-            status, results, output, _ = self.sweep([*good, *misdeeds, 108], "--timeout", "2", "--memory", "0.5",
+            status, results, output, _ = self.sweep([*good, *misdeeds, 108], "--timeout", "5", "--memory", "0.5",
                                                     "--jobs", jobs)
             self.assertEqual(status, 1)
             for rows in good:

@@ -17,6 +17,9 @@ namespace {
 
 constexpr const char* kFlag = "--misbehaving-worker";
 bool damaged = false;  // set by "damage": the next case in this process crashes
+bool bomb = false;     // set by "bomb": so does the next case, and the end of the process too
+bool grudge = false;   // set by "grudge" if other cases ran before it: the end of the process crashes
+int served = 0;        // cases before this one
 
 /// Writes behind a block, over the allocator's records.
 void smash_heap() {
@@ -26,13 +29,16 @@ void smash_heap() {
   std::memset(block, 0x5a, beyond);
 }
 
+[[noreturn]] void crash(const std::string& where) {
+  std::fprintf(stderr, "about to crash in %s\n", where.c_str());
+  ::signal(SIGSEGV, SIG_DFL);  // a sanitizer would turn it into an ordinary exit
+  std::raise(SIGSEGV);
+  std::abort();
+}
+
 Answer misbehave(const std::string& id) {
   const std::string kind = id.substr(0, id.find('/'));
-  if (damaged || kind == "segv") {
-    std::fprintf(stderr, "about to crash in %s\n", id.c_str());
-    ::signal(SIGSEGV, SIG_DFL);  // a sanitizer would turn it into an ordinary exit
-    std::raise(SIGSEGV);
-  }
+  if (damaged || bomb || kind == "segv") crash(id);
   if (kind == "abort") std::abort();
   if (kind == "kill") std::raise(SIGKILL);
   if (kind == "exit0") std::exit(0);
@@ -42,6 +48,9 @@ Answer misbehave(const std::string& id) {
     for (;;) ::pause();
   }
   if (kind == "damage") damaged = true;
+  if (kind == "bomb") bomb = true;
+  if (kind == "grudge") grudge = served > 0;
+  ++served;
   if (kind == "smash") smash_heap();
   if (kind == "chatter") {
     for (int i = 0; i < 20000; ++i) std::printf("{\"case\":\"%s\",\"result\":{}}\n", id.c_str());
@@ -81,6 +90,9 @@ __attribute__((constructor)) void become_worker(int argc, char** argv) {
     connection.fatal("set 'x' cannot be opened");
     std::_Exit(2);
   }
+  if (mode == "mute") {
+    for (;;) ::pause();
+  }
   apply_limits({.memory_gib = 0.25});
   try {
     connection.serve(misbehave);
@@ -88,6 +100,7 @@ __attribute__((constructor)) void become_worker(int argc, char** argv) {
     std::fprintf(stderr, "exception: %s\n", e.what());
     std::_Exit(70);
   }
+  if (bomb || grudge) crash("its end");
   connection.bye();
   std::_Exit(0);
 }

@@ -7,7 +7,7 @@
 
 namespace dsv4::testing {
 
-/// Command line of a worker. `mode`: "cases", or how the worker fails to start ("fatal", "dies").
+/// Command line of a worker. `mode`: "cases", or how the worker fails to start ("fatal", "dies", "mute").
 std::vector<std::string> misbehaving_worker(const std::string& mode = "cases");
 
 }  // namespace dsv4::testing

@@ -98,7 +98,8 @@ TEST(Pool, KillCostsOneCase) { expect_costs_one("kill/x", "SIGKILL"); }
 TEST(Pool, ExitCostsOneCase) { expect_costs_one("exit0/x", "exited with status 0"); }
 TEST(Pool, ExitStatusIsSaid) { expect_costs_one("exit3/x", "exited with status 3"); }
 TEST(Pool, ExceptionCostsOneCase) { expect_costs_one("throw/x", "thrown on purpose"); }
-TEST(Pool, HangCostsOneCase) { expect_costs_one("hang/x", "no answer within 0.5 s", 0.5); }
+// Long enough for the good cases on a machine that is busy with other things.
+TEST(Pool, HangCostsOneCase) { expect_costs_one("hang/x", "no answer within 2 s", 2); }
 TEST(Pool, GarbageCostsOneCase) { expect_costs_one("garbage/x", "broke the protocol"); }
 TEST(Pool, AnswerForAnotherCaseIsGarbage) { expect_costs_one("liar/x", "broke the protocol"); }
 TEST(Pool, ClosedDescriptorsCostOneCase) { expect_costs_one("closes/x", "closed its connection"); }
@@ -123,16 +124,55 @@ TEST(Pool, PrintingIsNoProtocol) {
   for (const auto& [id, outcome] : swept.outcomes) EXPECT_EQ(outcome.answer.value("echo", ""), id) << outcome.error;
 }
 
+/// Good cases with others among them, in one process until something crashes. Returns the cases without an answer.
+std::map<std::string, std::string> unanswered(const std::vector<std::string>& ids) {
+  const Swept swept = sweep(ids, options(1));
+  EXPECT_EQ(swept.end.how, PoolEnd::How::kFinished) << swept.end.message;
+  EXPECT_EQ(swept.outcomes.size(), ids.size());
+  std::map<std::string, std::string> errors;
+  for (const auto& [id, outcome] : swept.outcomes) {
+    if (!outcome.answered()) errors[id] = outcome.error;
+  }
+  return errors;
+}
+
 TEST(Pool, LateCrashIsTracedToTheCaseThatCausedIt) {
   auto ids = good(20);
+  ids.insert(ids.begin() + 8, "bomb/1");
+  const auto errors = unanswered(ids);
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_THAT(errors.begin()->second,
+              AllOf(HasSubstr("SIGSEGV"),
+                    HasSubstr("Run with others, it damaged the process, which crashed in a later "
+                              "case ('ok/8')"),
+                    HasSubstr("about to crash in its end")));
+  EXPECT_EQ(errors.begin()->first, "bomb/1");
+}
+
+TEST(Pool, LateCrashThatNobodyCausesAloneIsReportedWhereItHappened) {
+  auto ids = good(20);
   ids.insert(ids.begin() + 8, "damage/1");
-  const Swept swept = sweep(ids, options(1));
-  ASSERT_EQ(swept.outcomes.size(), 21u);
-  for (const auto& [id, outcome] : swept.outcomes) {
-    // Alone, "damage" is sound too: the crash is reported at the case in which it happened, and says so.
-    if (outcome.answered()) continue;
-    EXPECT_THAT(outcome.error, HasSubstr("neither it nor those before it crash alone"));
-  }
+  const auto errors = unanswered(ids);
+  // Alone, "damage" is sound, and so is the case that crashed.
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors.begin()->first, "ok/8");
+  EXPECT_THAT(errors.begin()->second,
+              AllOf(HasSubstr("SIGSEGV"), HasSubstr("neither it nor those before it crash alone"),
+                    HasSubstr("about to crash in ok/8")));
+}
+
+TEST(Pool, ACrashWhileSetsAreClosedIsTracedToo) {
+  auto ids = good(6);
+  ids.emplace_back("bomb/1");
+  const auto traced = unanswered(ids);
+  ASSERT_EQ(traced.size(), 1u);
+  EXPECT_EQ(traced.begin()->first, "bomb/1");
+  EXPECT_THAT(traced.begin()->second, HasSubstr("it damaged the process, which crashed at the end"));
+  ids.back() = "grudge/1";
+  const auto reported = unanswered(ids);
+  ASSERT_EQ(reported.size(), 1u);
+  EXPECT_EQ(reported.begin()->first, "grudge/1");
+  EXPECT_THAT(reported.begin()->second, HasSubstr("neither it nor those before it crash alone"));
 }
 
 TEST(Pool, DamageAtTheVeryEndIsSeen) {
@@ -170,19 +210,23 @@ TEST(Pool, WorkerThatCannotStartEndsTheRun) {
   const Swept fatal = sweep(good(5), o);
   EXPECT_EQ(fatal.end.how, PoolEnd::How::kFailed);
   EXPECT_EQ(fatal.end.message, "set 'x' cannot be opened");
+  o.command = testing::misbehaving_worker("mute");
+  o.start_seconds = 0.2;
+  const Swept mute = sweep(good(5), o);
+  EXPECT_EQ(mute.end.how, PoolEnd::How::kFailed);
+  EXPECT_THAT(mute.end.message, HasSubstr("gave no answer within 0.2 s"));
   o.command = {"/nowhere/worker"};
   EXPECT_EQ(sweep(good(5), o).end.how, PoolEnd::How::kFailed);
 }
 
 TEST(Pool, StopAbandonsWhatRuns) {
-  int asked = 0;
   Swept swept;
   PoolEvents events;
   int at = 0;
   events.next = [&]() -> std::optional<std::string> { return at < 3 ? "ok/" + std::to_string(at++) : "hang/1"; };
   events.on_start = [](const std::string&) {};
   events.on_outcome = [&](const Outcome& o) { swept.outcomes[o.id] = o; };
-  events.stop = [&] { return ++asked > 15; };
+  events.stop = [&] { return swept.outcomes.size() == 3; };
   swept.end = run_pool(options(2), events);
   EXPECT_EQ(swept.end.how, PoolEnd::How::kStopped);
   EXPECT_EQ(swept.outcomes.size(), 3u);

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -127,8 +128,13 @@ TEST(Interrupt, SweepKeepsWhatWasDone) {
   const InterruptGuard guard;
   SweepOptions o = options();
   o.pool.jobs = 1;
-  std::thread later([] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  std::atomic<int> answered = 0;
+  o.read = [&](const nlohmann::json& answer) {
+    ++answered;
+    return passed(answer.at("echo").get<std::string>());
+  };
+  std::thread later([&] {
+    while (answered < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     ::kill(::getpid(), SIGTERM);
   });
   const SweepResult swept = sweep(o, source_of({"ok/1", "ok/2", "hang/1", "ok/3"}));
