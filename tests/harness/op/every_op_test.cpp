@@ -1,0 +1,268 @@
+/// Every op can accuse: each of its outputs, contracts, relations and sequences is given a set that is right but for
+/// one thing, and must find that thing.
+///
+/// The set is the reference itself, whose answers are tampered with on their way back. So an op that is added is held
+/// to this at once, and a check that cannot fail is found out.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "harness/run/trial.h"
+#include "tests/harness/ops/mutants.h"
+
+namespace dsv4::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// The reference set under another name, as a set with a device whose errors name arguments.
+class Tampered final : public Caller {
+ public:
+  /// What is done to the result of the n-th call.
+  using Change = std::function<void(int n, CallResult&)>;
+  explicit Tampered(Change change) : change_(std::move(change)) {}
+
+  CallResult call(const Call& call, const CallOptions& options) override {
+    CallResult result = reference_set().call(call, options);
+    change_(calls_++, result);
+    return result;
+  }
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] bool is_reference() const override { return false; }
+  [[nodiscard]] bool errors_name_arguments() const override { return true; }
+  [[nodiscard]] int calls() const { return calls_; }
+
+ private:
+  std::string name_ = "tampered";
+  Change change_;
+  int calls_ = 0;
+};
+
+/// A set that answers every call without looking at it.
+class Canned final : public Caller {
+ public:
+  explicit Canned(CallResult answer) : answer_(std::move(answer)) {}
+  CallResult call(const Call& call, const CallOptions&) override {
+    CallResult result = answer_;
+    result.args = call.args;
+    return result;
+  }
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] bool is_reference() const override { return false; }
+  [[nodiscard]] bool errors_name_arguments() const override { return true; }
+
+ private:
+  std::string name_ = "canned";
+  CallResult answer_;
+};
+
+CaseResult tried(const Case& c, Caller& subject) { return try_case(c, subject, reference_set(), reference_set(), {}); }
+
+std::vector<const Op*> real_ops() {
+  std::vector<const Op*> ops;
+  for (const Op* op : all_ops()) {
+    if (op->info().family != "test") ops.push_back(op);
+  }
+  return ops;
+}
+
+/// The smoke cases of an op whose scenario begins with `prefix`; "" for the op itself.
+std::vector<Case> smoke_cases(const Op& op, const std::string& prefix) {
+  std::vector<Case> cases;
+  for (Case& c : cases_of(op, Tier::kSmoke)) {
+    if (prefix.empty() ? c.scenario.empty() : c.scenario.starts_with(prefix)) cases.push_back(std::move(c));
+  }
+  return cases;
+}
+
+// --- outputs
+// -----------------------------------------------------------------------------------------------------------
+
+/// A tensor that a call gives back, and which of its bytes are the call's.
+struct Given {
+  std::string name;
+  HostTensor* tensor;
+  std::vector<std::uint8_t> may;
+};
+
+std::vector<Given> given_back(CallResult& result) {
+  std::vector<Given> all;
+  for (Arg& arg : result.args) {
+    if (arg.role != Role::kOut && arg.role != Role::kInOut) continue;
+    all.push_back({arg.name, &arg.tensor(), arg.footprint.empty() ? arg.tensor().view_mask() : arg.footprint});
+  }
+  for (std::size_t i = 0; i < result.returned.size(); ++i) {
+    if (auto* t = std::get_if<HostTensor>(&result.returned[i]))
+      all.push_back({"returned " + std::to_string(i), t, t->view_mask()});
+  }
+  return all;
+}
+
+/// Elements that the call may write, as places in storage.
+std::vector<std::size_t> elements_of(const Given& given) {
+  std::vector<std::size_t> places;
+  const auto size = static_cast<std::size_t>(size_of(given.tensor->dtype));
+  for (std::size_t at = 0; at < given.may.size(); at += size) {
+    if (given.may[at] != 0) places.push_back(at);
+  }
+  return places;
+}
+
+/// Another value than the one there, and not far from it: a float of about twice or half, the next integer but one.
+void spoil(HostTensor& tensor, std::size_t at) {
+  std::uint8_t* const byte = tensor.storage.data() + at;
+  switch (tensor.dtype) {
+    case DType::kF32:
+      byte[2] ^= 0x80;
+      break;
+    case DType::kBF16:
+      byte[0] ^= 0x80;
+      break;
+    case DType::kE4M3:
+      byte[0] ^= 0x08;
+      break;
+    default:
+      byte[0] ^= 0x01;
+  }
+}
+
+TEST(EveryOp, EachOutputIsJudgedAtItsBeginningMiddleAndEnd) {
+  for (const Op* op : real_ops()) {
+    for (const Case& c : smoke_cases(*op, "")) {
+      Tampered honest([](int, CallResult&) {});
+      const CaseResult right = tried(c, honest);
+      ASSERT_EQ(right.verdict, Verdict::kPassed) << c.id() << ": " << right.reason;
+      CallResult sample = reference_set().call(op->make(c));
+      const auto outputs = given_back(sample);
+      ASSERT_FALSE(outputs.empty()) << c.id();
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        const auto places = elements_of(outputs[i]);
+        if (places.empty()) continue;
+        for (const std::size_t at : {places.front(), places[places.size() / 2], places.back()}) {
+          Tampered tampered([&](int, CallResult& r) { spoil(*given_back(r)[i].tensor, at); });
+          const CaseResult wrong = tried(c, tampered);
+          EXPECT_EQ(wrong.verdict, Verdict::kFailed)
+              << c.id() << ": nobody saw that byte " << at << " of '" << outputs[i].name << "' is wrong";
+        }
+      }
+    }
+  }
+}
+
+// --- contracts
+// ---------------------------------------------------------------------------------------------------------
+
+CallResult refusal_with(const std::string& text) {
+  CallResult r;
+  r.refusal = text;
+  return r;
+}
+
+CallResult finding_of(const std::string& check) {
+  CallResult r;
+  r.findings = {{check, "made up"}};
+  return r;
+}
+
+TEST(EveryOp, EachContractAccusesWhoeverBreaksIt) {
+  for (const Op* op : real_ops()) {
+    int refusals = 0;
+    for (const Case& c : smoke_cases(*op, "contract:")) {
+      const auto verdict_on = [&](const CallResult& answer) {
+        Canned canned(answer);
+        return tried(c, canned);
+      };
+      const CaseResult unnamed = verdict_on(refusal_with("ValueError: 'nonsense': refused"));
+      // A call that is legal at the edge passes here: it may be refused cleanly. It may not do damage.
+      if (unnamed.verdict != Verdict::kPassed) {
+        ++refusals;
+        EXPECT_EQ(unnamed.verdict, Verdict::kFailed) << c.id();
+        EXPECT_THAT(unnamed.reason, HasSubstr("refusal_names_argument: ")) << c.id();
+        const CaseResult accepted = verdict_on({});
+        EXPECT_EQ(accepted.verdict, Verdict::kFailed) << c.id();
+        EXPECT_THAT(accepted.reason, HasSubstr("not_refused: ")) << c.id();
+      }
+      CallResult late = refusal_with("ValueError: refused");
+      late.findings = {{"written_on_refusal", "made up"}};
+      EXPECT_THAT(verdict_on(late).reason, HasSubstr("written_on_refusal: ")) << c.id();
+      EXPECT_THAT(verdict_on(finding_of("guard")).reason, HasSubstr("guard: ")) << c.id();
+    }
+    EXPECT_GT(refusals, 0) << op->info().name << " refuses nothing";
+  }
+}
+
+// --- relations and sequences
+// -------------------------------------------------------------------------------------------
+
+/// Places of one tensor that are tried: its ends, and some between them.
+constexpr std::size_t kTries = 8;
+
+/// Spoils one element of one tensor of the n-th call at a time, until the scenario accuses.
+bool is_noticed(const Case& c, int call) {
+  for (std::size_t i = 0, outputs = 1; i < outputs; ++i) {
+    for (std::size_t k = 0; k <= kTries; ++k) {
+      Tampered tampered([&](int n, CallResult& r) {
+        if (n != call) return;
+        const auto given = given_back(r);
+        outputs = given.size();
+        const auto places = i < given.size() ? elements_of(given[i]) : std::vector<std::size_t>{};
+        if (!places.empty()) spoil(*given[i].tensor, places[(places.size() - 1) * k / kTries]);
+      });
+      const CaseResult r = tried(c, tampered);
+      if (r.verdict == Verdict::kFailed) return true;
+      // A wrong plan may also be one that the next kernel of a sequence refuses.
+      if (r.verdict == Verdict::kError && r.reason.find("a valid call was refused") != std::string::npos) return true;
+      EXPECT_EQ(r.verdict, Verdict::kPassed) << c.id() << ": " << r.reason;
+    }
+  }
+  return false;
+}
+
+/// One point of each scenario of a kind, with the number of calls that it makes of a set that is right.
+std::vector<std::pair<Case, int>> scenarios_of(const Op& op, const std::string& kind) {
+  std::vector<std::pair<Case, int>> list;
+  for (const Case& c : smoke_cases(op, kind)) {
+    if (!list.empty() && list.back().first.scenario == c.scenario) continue;
+    Tampered honest([](int, CallResult&) {});
+    const CaseResult right = tried(c, honest);
+    EXPECT_EQ(right.verdict, Verdict::kPassed) << c.id() << ": " << right.reason;
+    EXPECT_GT(honest.calls(), 0) << c.id() << " calls nothing";
+    list.emplace_back(c, honest.calls());
+  }
+  return list;
+}
+
+TEST(EveryOp, EachRelationSeesAWrongAnswerOfAnyOfItsCalls) {
+  for (const Op* op : real_ops()) {
+    const auto relations = scenarios_of(*op, "relation:");
+    EXPECT_FALSE(relations.empty()) << op->info().name;
+    for (const auto& [c, calls] : relations) {
+      for (int call = 0; call < calls; ++call) {
+        EXPECT_TRUE(is_noticed(c, call)) << c.id() << ": nobody saw that call " << call << " answered wrongly";
+      }
+    }
+  }
+}
+
+/// A sequence looks at what comes out at its end. That may be right after a wrong step: a state row that nobody reads
+/// before it is written again, a plan of a request that completes nothing. Most steps are not like that.
+TEST(EveryOp, EachSequenceSeesAWrongAnswerOfMostOfItsCalls) {
+  constexpr int kSteps = 7;
+  int sequences = 0;
+  for (const Op* op : real_ops()) {
+    for (const auto& [c, calls] : scenarios_of(*op, "sequence:")) {
+      ++sequences;
+      int tries = 0, noticed = 0;
+      for (int call = 0; call < calls; call += std::max(1, calls / kSteps)) {
+        ++tries;
+        noticed += is_noticed(c, call) ? 1 : 0;
+      }
+      EXPECT_GT(2 * noticed, tries) << c.id() << ": only " << noticed << " of " << tries << " wrong answers were seen";
+    }
+  }
+  EXPECT_GE(sequences, 6);
+}
+
+}  // namespace
+}  // namespace dsv4::testing
