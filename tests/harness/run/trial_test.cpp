@@ -1,0 +1,126 @@
+/// What a trial makes of sets that fail in ways that no module on a CPU can: a dead device, memory that runs out, a set
+/// that cannot be used. What modules do wrong is in tests/faulty.
+#include "harness/run/trial.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/set/memory.h"
+#include "tests/harness/golden/support.h"
+
+namespace dsv4 {
+namespace {
+
+using namespace golden_test;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+KnownFaults fault_covering(const std::string& what) {
+  KnownFault f;
+  f.id = "probe-fault";
+  f.op = "golden_probe";
+  f.sets = {"bad"};
+  f.covers = {what};
+  f.summary = "it does that";
+  return KnownFaults({f});
+}
+
+/// A set whose every call ends in an exception.
+template <class Exception>
+FakeCaller throwing(Exception e) {
+  return {"bad", false, [e](const float*, float*, std::int64_t) { throw e; }};
+}
+
+struct TrialTest : ::testing::Test {
+  TrialTest() { probe_op(); }
+
+  FakeCaller reference = honest("reference", true);
+
+  CaseResult tried(FakeCaller subject, const std::string& judge = "exact", const KnownFaults& known = {},
+                   const TrialOptions& options = {}) {
+    return try_case(probe(8, judge), subject, reference, reference, known, options);
+  }
+};
+
+TEST_F(TrialTest, ADeadDeviceIsAnErrorOfItsCase) {
+  const CaseResult r = tried(throwing(DeviceLost("an illegal memory access was encountered")));
+  EXPECT_EQ(r.verdict, Verdict::kError);
+  EXPECT_EQ(r.reason, "the GPU context is dead: an illegal memory access was encountered");
+}
+
+TEST_F(TrialTest, AKnownFaultExcusesADeadDeviceOnlyIfItSaysSo) {
+  const FakeCaller lost = throwing(DeviceLost("trap"));
+  const CaseResult excused = tried(lost, "exact", fault_covering("device_lost"));
+  EXPECT_EQ(excused.verdict, Verdict::kKnown);
+  EXPECT_EQ(excused.known_fault, "probe-fault");
+  EXPECT_EQ(excused.reason, "it does that (the GPU context is dead: trap)");
+  const CaseResult other = tried(lost, "exact", fault_covering("y"));
+  EXPECT_EQ(other.verdict, Verdict::kError);
+  EXPECT_EQ(other.known_fault, "probe-fault") << "that a fault was known of the case is said all the same";
+  EXPECT_EQ(tried(lost, "exact", fault_covering("device_lost"), {.keep_known = false}).verdict, Verdict::kError);
+}
+
+TEST_F(TrialTest, AKnownFaultExcusesARefusalOnlyIfItSaysSo) {
+  FakeCaller refuses = off_by(-1, 0, "bad");
+  refuses.refusal = "I do not like it";
+  EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal")).verdict, Verdict::kKnown);
+  EXPECT_EQ(tried(refuses, "exact", fault_covering("y")).verdict, Verdict::kError);
+  EXPECT_EQ(tried(refuses, "exact", fault_covering("crash")).verdict, Verdict::kError);
+  EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal"), {.keep_known = false}).verdict, Verdict::kError);
+}
+
+TEST_F(TrialTest, WhatTheProcessCannotGoOnAfterPassesThrough) {
+  EXPECT_THROW((void)tried(throwing(std::bad_alloc())), std::bad_alloc);
+  EXPECT_THROW((void)tried(throwing(Error("the set was altered"))), Error);
+}
+
+TEST_F(TrialTest, ARefusalByTheOtherSideAccusesNobody) {
+  FakeCaller subject = honest();
+  FakeCaller other = off_by(-1, 0, "other");
+  other.refusal = "not I";
+  const CaseResult r = try_case(probe(8, "exact"), subject, other, reference, {});
+  EXPECT_EQ(r.verdict, Verdict::kError);
+  EXPECT_EQ(r.reason, "'other' refused the call: not I");
+}
+
+TEST_F(TrialTest, AgainstAnotherKernelEachSideMayErrByItsBound) {
+  FakeCaller above = off_by(3, 0.0009F, "above"), below = off_by(3, -0.0009F, "below");
+  FakeCaller far = off_by(3, -0.0012F, "far");
+  const Case c = probe(8, "bound");
+  EXPECT_EQ(try_case(c, above, below, reference, {}).verdict, Verdict::kPassed);
+  EXPECT_EQ(try_case(c, above, far, reference, {}).verdict, Verdict::kFailed);
+  EXPECT_EQ(try_case(c, far, reference, reference, {}).verdict, Verdict::kFailed);
+}
+
+TEST_F(TrialTest, EachSideMustHaveTheOthersOutputs) {
+  const Case c = probe(8, "exact");
+  FakeCaller subject = honest();
+  const Observed got = observe_case(c, subject);
+  const auto judged = [&](const Observation& want) {
+    CaseResult r;
+    r.id = c.id();
+    r.set = "good";
+    judge(c, got, want, reference, true, {}, {}, r);
+    return r;
+  };
+  EXPECT_EQ(judged(got.observation).verdict, Verdict::kPassed);
+  Observation fewer = got.observation, more = got.observation;
+  fewer.outputs.pop_back();
+  more.add("second", HostTensor::make(DType::kF32, {0}));
+  EXPECT_EQ(judged(fewer).verdict, Verdict::kFailed);
+  EXPECT_THAT(judged(fewer).reason, HasSubstr("first: the other side has no such output"));
+  EXPECT_EQ(judged(more).verdict, Verdict::kFailed);
+  EXPECT_THAT(judged(more).reason, HasSubstr("second: this side has no such output"));
+}
+
+TEST_F(TrialTest, TheFindingsOfACallFailACaseWhoseOutputsAgree) {
+  FakeCaller subject = honest();
+  subject.findings = {{"guard", "'y': byte 1 after its memory was overwritten"}};
+  const CaseResult r = tried(subject);
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  EXPECT_THAT(r.reason, StartsWith("guard: 'y'"));
+  EXPECT_EQ(r.outputs.at(0).violations, 0);
+}
+
+}  // namespace
+}  // namespace dsv4
