@@ -6,6 +6,7 @@
 
 #include "harness/run/pool.h"
 #include "harness/run/result.h"
+#include "harness/run/sweep.h"
 #include "tests/faulty/faults.h"
 #include "tests/faulty/faulty_worker.h"
 #include "tests/faulty/test_ops.h"
@@ -13,6 +14,7 @@
 namespace dsv4 {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Matcher;
@@ -67,7 +69,12 @@ TEST(FaultyProcess, Crashes) {
 TEST(FaultyProcess, Segfault) { expect_costs_one("segfault", HasSubstr("SIGSEGV")); }
 TEST(FaultyProcess, StackOverflow) { expect_costs_one("stack", HasSubstr("SIGSEGV")); }
 TEST(FaultyProcess, DivisionByZero) { expect_costs_one("divide", HasSubstr("SIGFPE")); }
-TEST(FaultyProcess, DamagedHeap) { expect_costs_one("heap", HasSubstr("was killed by SIG")); }
+// The worker's own look at the heap finds it, or the C library's before that.
+TEST(FaultyProcess, DamagedHeap) {
+  expect_costs_one("heap",
+                   AllOf(HasSubstr("was killed by SIG"), AnyOf(HasSubstr("the heap is damaged"), HasSubstr("malloc"),
+                                                               HasSubstr("free()"), HasSubstr("corrupted"))));
+}
 
 TEST(FaultyProcess, AllocationWithoutEnd) {
   // The module's exception comes back as a refusal, and the process goes on.
@@ -82,7 +89,7 @@ TEST(FaultyProcess, AllocationWithoutEnd) {
 #endif
 TEST(FaultyProcess, Abort) { expect_costs_one("abort", HasSubstr("SIGABRT")); }
 TEST(FaultyProcess, ExitWithSuccess) { expect_costs_one("exit", HasSubstr("exited with status 0")); }
-TEST(FaultyProcess, Hang) { expect_costs_one("hang", HasSubstr("no answer within 1"), 1); }
+TEST(FaultyProcess, Hang) { expect_costs_one("hang", HasSubstr("no answer within 3 s"), 3); }
 TEST(FaultyProcess, ExceptionThatIsNone) { expect_costs_one("throws_int", HasSubstr("SIGABRT")); }
 TEST(FaultyProcess, ClosedDescriptors) { expect_costs_one("closes", HasSubstr("closed its connection")); }
 
@@ -98,6 +105,34 @@ TEST(FaultyProcess, ResultsCrossTheProcessBoundaryWhole) {
     EXPECT_EQ(nlohmann::json(there).dump(), nlohmann::json(here).dump()) << fault;
     EXPECT_EQ(there.verdict, Verdict::kFailed);
   }
+}
+
+TEST(FaultyProcess, AKnownFaultExcusesACrashOnlyIfItSaysSo) {
+  KnownFault fault;
+  fault.id = "copy-aborts";
+  fault.op = "test_copy";
+  fault.sets = {"faulty"};
+  fault.params = {{"fault", {"abort"}}};
+  fault.summary = "it aborts";
+  const auto aborted = [&](const std::string& covers) {
+    fault.covers = {covers};
+    SweepOptions o;
+    o.set = o.set_name = "faulty";
+    o.against = "reference";
+    o.pool.command = testing::faulty_worker();
+    o.known = KnownFaults({fault});
+    o.progress.plain_interval_seconds = 1e9;
+    const SweepResult swept = dsv4::sweep(o, source_of({case_id("abort"), case_id("exit")}));
+    EXPECT_EQ(swept.results.size(), 2u);
+    EXPECT_EQ(swept.results.at(1).id, case_id("exit"));
+    EXPECT_EQ(swept.results.at(1).verdict, Verdict::kError) << "it is known of another case";
+    return swept.results.at(0);
+  };
+  const CaseResult known = aborted("crash");
+  EXPECT_EQ(known.verdict, Verdict::kKnown);
+  EXPECT_EQ(known.known_fault, "copy-aborts");
+  EXPECT_THAT(known.reason, AllOf(HasSubstr("it aborts ("), HasSubstr("SIGABRT")));
+  EXPECT_EQ(aborted("output").verdict, Verdict::kError);
 }
 
 /// Every fault of the process is in one of the tests above.

@@ -167,6 +167,25 @@ TEST(Faulty, RefusalsOfBadCallsAreHeldToTheirContract) {
                 "'output'");
 }
 
+TEST(Faulty, ACallThatIsLegalAtTheEdgeMayBeRefusedButMayDoNoDamage) {
+  const char* contract = "contract:no_rows";
+  const CaseResult refused = try_faulty(test_case_id("copy", "throws", contract));
+  EXPECT_EQ(refused.verdict, Verdict::kPassed) << story(refused);
+  // The output has no memory: what is written before the refusal lands beside it.
+#ifndef __SANITIZE_ADDRESS__
+  expect_caught(test_case_id("copy", "throws_after_writing", contract), Verdict::kFailed, "guard",
+                "edge call: 'output': byte 1 after its memory");
+#endif
+}
+
+TEST(Faulty, AScenarioThatComparesNothingIsMistrusted) {
+  const CaseResult empty = try_faulty(test_case_id("copy", "none", "relation:repeat", {{"rows", "0"}}));
+  EXPECT_EQ(empty.verdict, Verdict::kMistrusted) << story(empty);
+  EXPECT_EQ(empty.reason, "no element was compared");
+  const CaseResult zeros = try_faulty(test_case_id("copy", "none", "relation:repeat", {{"fill", "zeros"}}));
+  EXPECT_EQ(zeros.verdict, Verdict::kMistrusted) << story(zeros);
+}
+
 TEST(Faulty, ReturnedValuesAreChecked) {
   expect_failed("plan", "wrong_shape", "output:plan", "got i32[4, 2], want i32[5, 2]");
   expect_failed("plan", "wrong_dtype", "output:plan", "got f32[5, 2], want i32[5, 2]");
@@ -226,6 +245,30 @@ TEST(Faulty, KnownFaultsExcuseWhatTheyNameAndNothingElse) {
   const CaseResult gone = verdict("none");
   EXPECT_EQ(gone.verdict, Verdict::kPassed);
   EXPECT_EQ(gone.known_fault, "copy-middle");
+}
+
+TEST(Faulty, AKnownFaultOfAScenarioExcusesThatScenarioAlone) {
+  const auto faulty = testing::open_faulty();
+  const auto right = testing::open_right();
+  KnownFault fault;
+  fault.id = "accepts-wide-outputs";
+  fault.op = "test_copy";
+  fault.scenarios = {"contract:output_*"};
+  fault.sets = {"faulty"};
+  fault.covers = {"not_refused"};
+  const auto tried = [&](const std::string& name, const std::string& scenario) {
+    return try_case(checked_case(test_case_id("copy", name, scenario)), *faulty, *right, *right, KnownFaults({fault}));
+  };
+  const CaseResult known = tried("accepts_all", "contract:output_dtype");
+  EXPECT_EQ(known.verdict, Verdict::kKnown) << story(known);
+  EXPECT_EQ(known.known_fault, "accepts-wide-outputs");
+  EXPECT_EQ(tried("refuses_unnamed", "contract:output_dtype").verdict, Verdict::kFailed);
+  EXPECT_EQ(tried("counts", "relation:repeat").verdict, Verdict::kFailed);
+  EXPECT_EQ(tried("one_wrong", "").verdict, Verdict::kFailed);
+  // Mended: the pass names the fault, so that the report can say that it no longer shows.
+  const CaseResult mended = tried("none", "contract:output_dtype");
+  EXPECT_EQ(mended.verdict, Verdict::kPassed) << story(mended);
+  EXPECT_EQ(mended.known_fault, "accepts-wide-outputs");
 }
 
 TEST(Faulty, DeviceContractsAreSkippedOnPlainCpuSets) {
