@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds an in-tree kernel with one deliberate fault in it, as a kernel set of its own.
+"""Builds the host set with one deliberate fault in one kernel, as a kernel set of its own.
 
     scripts/build_mutant.py NAME       one mutant of tests/mutants/mutants.json
     scripts/build_mutant.py --list     what there is
@@ -10,7 +10,8 @@ The set is made for the host executor, by the very commands that build the 'host
     build/dsv4diff run --set build/mutants/NAME --op OP --tier smoke
 
 An entry of mutants.json: op; file, the source that is changed; find, text that occurs in it exactly once; replace;
-expect, a regular expression for the reason of a failing case; fault, one sentence.
+expect, a regular expression for the reason of a failing case; also (optional), scenario labels each with a regular
+expression for the reason of a failing case of that scenario; fault, one sentence.
 Exit status: 0 built, 2 it could not be built (the message says why).
 """
 import json
@@ -81,6 +82,17 @@ def option_after(command, option, value):
     return command[:at + 1] + [value] + command[at + 2:]
 
 
+def neighbours(build, folder, op):
+    """The other modules of the host set, as they are: sequences and relations call several ops of a set."""
+    host = json.loads((build / "recipes" / "host.json").read_text())
+    others = [module for module in host["modules"] if module["file"] != f"{op}.so"]
+    for module in others:
+        link = folder / module["file"]
+        link.unlink(missing_ok=True)
+        link.symlink_to(build / "sets" / "host" / module["file"])
+    return others
+
+
 def build_mutant(mutant):
     """Builds the mutant and returns the folder of its set."""
     build, op = build_folder(), mutant["op"]
@@ -110,7 +122,7 @@ def build_mutant(mutant):
     recipe = {"name": f"mutant-{mutant['name']}", "device": "simt",
               "provenance": {"package": "dsv4diff", "source": "mutant", "fault": mutant["fault"]},
               "modules": [{"file": f"{op}.so", "source": mutant["file"], "path": str(tree / mutant["file"]),
-                           "flags": flags}]}
+                           "flags": flags}, *neighbours(build, folder, op)]}
     (folder / "recipe.json").write_text(json.dumps(recipe))
     run([str(build / "tools" / "write_manifest"), str(folder / "recipe.json"), str(folder), "mutant"], build)
     return folder

@@ -32,11 +32,19 @@ def try_mutant(mutant):
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if result.returncode != 1:
         return f"exit status {result.returncode}, not 1\n{result.stdout}{result.stderr}"
-    reasons = [f"{r['verdict']}: {r['reason']}" for r in results_of(json.loads(report.read_text()))
-               if r["verdict"] in ("failed", "error")]
-    if not any(re.search(mutant["expect"], reason) for reason in reasons):
-        return f"no reason matches '{mutant['expect']}'; there were\n  " + "\n  ".join(reasons[:20])
-    return None
+    bad = [r for r in results_of(json.loads(report.read_text())) if r["verdict"] in ("failed", "error")]
+    problem = missing(mutant["expect"], bad)
+    for scenario, expect in mutant.get("also", {}).items():
+        problem = problem or missing(expect, [r for r in bad if f"/{scenario}/" in r["id"]], f" of {scenario}")
+    return problem
+
+
+def missing(expect, results, where=""):
+    """None if a reason of the results matches; else what there is instead."""
+    reasons = [f"{r['verdict']}: {r['reason']}" for r in results]
+    if any(re.search(expect, reason) for reason in reasons):
+        return None
+    return f"no reason{where} matches '{expect}'; there were\n  " + "\n  ".join(reasons[:20])
 
 
 def results_of(report):
