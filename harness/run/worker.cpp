@@ -69,15 +69,13 @@ void WorkerConnection::bye() {
   send({{"bye", 1}});
 }
 
-void apply_limits(const WorkerLimits& limits) {
+void apply_limits([[maybe_unused]] const WorkerLimits& limits) {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
 #ifndef DSV4_SANITIZED
   // Libraries print stack traces from handlers of their own. In a process whose heap is damaged that may hang, and it
   // hides what the kernel said last.
   for (const int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(s, SIG_DFL);
-#endif
-#ifndef DSV4_SANITIZED
   if (limits.memory_gib > 0) {
     const auto bytes = static_cast<rlim_t>(limits.memory_gib * (1u << 30));
     const rlimit memory{bytes, bytes};
