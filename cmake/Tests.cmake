@@ -11,8 +11,7 @@ function(dsv4_test_program target)
   dsv4_program(${target})
   target_link_libraries(${target} PRIVATE GTest::gmock GTest::gtest GTest::gtest_main)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)  # tests are compiled more often than run
-  target_compile_definitions(${target} PRIVATE DSV4_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                                               DSV4_BUILD_DIR="${PROJECT_BINARY_DIR}")
+  target_compile_definitions(${target} PRIVATE DSV4_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
                        WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
                        PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
@@ -75,7 +74,8 @@ foreach(script IN LISTS script_tests)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
 endforeach()
-# Compiles a kernel for each mutant.
-if(TEST mutants/mutants_test.py)
-  set_tests_properties(mutants/mutants_test.py PROPERTIES TIMEOUT 1800 PROCESSORS 2)
-endif()
+# The long ones: a kernel is compiled for each mutant, and the gates sweep whole tiers with a worker per core. They run
+# beside no other test, which would only make both slower.
+foreach(name mutants/mutants_test.py gate/sweep_test.sh gate/verify_test.sh)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 1800 PROCESSORS 2)
+endforeach()

@@ -7,6 +7,7 @@
 #include "harness/op/op.h"
 #include "harness/run/trial.h"
 #include "harness/set/set.h"
+#include "tests/build_folder.h"
 #include "tests/faulty/faults.h"
 
 namespace dsv4::testing {
@@ -171,9 +172,7 @@ class TestPlan final : public Op {
 
 const bool registered = (register_test_ops(), true);
 
-Manifest manifest_of(const std::string& set) {
-  return Manifest::load(std::string(DSV4_BUILD_DIR) + "/sets-test/" + set);
-}
+Manifest manifest_of(const std::string& set) { return Manifest::load(build_folder() + "/sets-test/" + set); }
 
 }  // namespace
 

@@ -12,11 +12,12 @@
 #include "harness/compare/compare.h"
 #include "harness/op/op.h"
 #include "harness/set/set.h"
+#include "tests/build_folder.h"
 
 namespace dsv4::testing {
 
 inline Caller& reference_set() {
-  static const std::unique_ptr<Caller> kSet = open_set(find_set(std::string(DSV4_BUILD_DIR) + "/sets/reference"));
+  static const std::unique_ptr<Caller> kSet = open_set(find_set(build_folder() + "/sets/reference"));
   return *kSet;
 }
 

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "harness/core/error.h"
+#include "tests/build_folder.h"
 
 namespace dsv4 {
 namespace {
@@ -130,7 +131,7 @@ TEST(KnownFaults, AMissingFileSaysWhatToDo) {
 }
 
 TEST(KnownFaults, TheProjectsOwnListIsReadAndNamesOpsThatExist) {
-  const KnownFaults known = KnownFaults::load(std::string(DSV4_SOURCE_DIR) + "/known_faults.json");
+  const KnownFaults known = KnownFaults::load(testing::source_folder() + "/known_faults.json");
   EXPECT_FALSE(known.all().empty());
   std::set<std::string> ids;
   for (const KnownFault& f : known.all()) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "harness/set/set.h"
+#include "tests/build_folder.h"
 
 namespace dsv4::testing {
 
@@ -15,7 +16,7 @@ class SetFolder {
   SetFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "dsv4-set-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
-    const auto source = std::filesystem::path(DSV4_BUILD_DIR) / "sets-test" / "faulty";
+    const auto source = std::filesystem::path(build_folder()) / "sets-test" / "faulty";
     std::filesystem::copy_file(source / "faulty.so", path_ / "faulty.so");
     std::ifstream file(source / "manifest.json");
     manifest = nlohmann::json::parse(file);

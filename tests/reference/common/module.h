@@ -16,6 +16,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/tensor.h"
+#include "tests/build_folder.h"
 
 namespace dsv4::testing {
 
@@ -73,7 +74,7 @@ inline ::tvm::ffi::Module reference_module(const std::string& op) {
   static std::map<std::string, ::tvm::ffi::Module> loaded;
   const auto found = loaded.find(op);
   if (found != loaded.end()) return found->second;
-  const auto module = ::tvm::ffi::Module::LoadFromFile(std::string(DSV4_BUILD_DIR) + "/sets/reference/" + op + ".so");
+  const auto module = ::tvm::ffi::Module::LoadFromFile(build_folder() + "/sets/reference/" + op + ".so");
   return loaded.emplace(op, module).first->second;
 }
 

@@ -10,12 +10,13 @@
 #include "harness/ops/compress/batch.h"
 #include "harness/set/set.h"
 #include "layout/compress_plan.h"
+#include "tests/build_folder.h"
 
 namespace dsv4::testing {
 
 /// The build's reference set.
 inline Caller& references() {
-  static const std::unique_ptr<Caller> set = open_set(Manifest::load(std::string(DSV4_BUILD_DIR) + "/sets/reference"));
+  static const std::unique_ptr<Caller> set = open_set(Manifest::load(build_folder() + "/sets/reference"));
   return *set;
 }
 
