@@ -1,4 +1,5 @@
-# cmake --install: the program, its libraries, the in-tree kernel sets, documents and the licence.
+# cmake --install: the program, its libraries, the kernel sets of the build folder, the goldens and the list of known
+# faults, documents and the licence.
 #
 # lib/dsv4diff/ mirrors the build folder (dsv4diff, lib/, sets/), so every relative path that holds there holds here;
 # bin/dsv4diff is a link into it.
@@ -19,5 +20,6 @@ install(FILES "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libtvm_ffi.so" "${CMAKE_LIBRARY
 install(DIRECTORY "${DSV4_SETS_OUTPUT_DIR}" DESTINATION "${home}" OPTIONAL
         FILES_MATCHING PATTERN "*.so" PATTERN "manifest.json")
 install(FILES known_faults.json DESTINATION "${home}")
+install(DIRECTORY golden DESTINATION "${home}" OPTIONAL FILES_MATCHING PATTERN "*.h5" PATTERN "*.txt")
 install(DIRECTORY docs/ DESTINATION "${CMAKE_INSTALL_DOCDIR}" FILES_MATCHING PATTERN "*.md")
 install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")
