@@ -301,6 +301,19 @@ class Interrupts(CommandLineTest):
         self.assertEqual(run.returncode, 0, output + error)
         self.assertIn(b"agrees:", output)
 
+    def running(self):
+        """Processes that were started in this test's folder for temporary files."""
+        mark = f"TMPDIR={self.path('tmp')}".encode()
+        found = []
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{process}/environ", "rb") as file:
+                    if mark in file.read().split(b"\0"):
+                        found.append(process)
+            except OSError:
+                pass  # it ended meanwhile, or is none of ours
+        return found
+
     def test_killed_run_leaves_its_journal_and_no_worker(self):
         os.mkdir(self.path("tmp"))
         run = subprocess.Popen([PROGRAM, "run", "--set", "host", "--op", "*topk*", "--tier", "full"], cwd=self.folder,
@@ -311,8 +324,14 @@ class Interrupts(CommandLineTest):
             if os.path.exists(journal) and os.path.getsize(journal) > 0:
                 break
             time.sleep(0.05)
+        self.assertNotEqual(self.running(), [])
         run.kill()
         run.wait()
+        for _ in range(200):
+            if not self.running():
+                break
+            time.sleep(0.05)
+        self.assertEqual(self.running(), [], "workers die with their parent")
         with open(journal, encoding="utf-8") as file:
             self.assertRegex(file.readline(), r"^start \S+\tdsv4diff run --set host --case \S+\n$")
 
