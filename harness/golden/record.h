@@ -7,10 +7,6 @@
 
 namespace dsv4 {
 
-/// Judges what a set answered against a fresh answer of the reference (which must be usable itself). Fills `result`.
-void judge_by_reference(const Case& c, const Observed& got, Caller& reference, const KnownFaults& known,
-                        const TrialOptions& options, CaseResult& result);
-
 struct RecordedCase {
   CaseResult result;                 ///< the set against the reference, as in a run
   std::optional<GoldenEntry> entry;  ///< absent when there is nothing to keep: error, unsupported, skipped

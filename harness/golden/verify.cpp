@@ -199,7 +199,7 @@ void join(std::vector<OutputReport> reports, const KnownFault* fault, const Tria
 /// The recorded answer was not right: the reference alone decides.
 void judge_without_golden(const Case& c, const GoldenEntry& entry, const Observed& got, Caller& reference,
                           const KnownFaults& known, const TrialOptions& options, CaseResult& result) {
-  judge_by_reference(c, got, reference, known, options, result);
+  judge_against(c, got, reference, reference, known, options, result);
   const std::string was = entry.verdict == Verdict::kKnown
                               ? fmt::format("recorded with the known fault {}", entry.known_fault)
                               : fmt::format("recorded with verdict '{}'", name_of(entry.verdict));
@@ -232,7 +232,7 @@ void verify(const Case& c, const GoldenEntry& entry, Caller& subject, Caller& re
     result.verdict = Verdict::kPassed;
     return;
   }
-  judge_by_reference(c, got, reference, known, options, result);
+  judge_against(c, got, reference, reference, known, options, result);
   // Without a usable answer of both sides there is nothing more to compare.
   const bool readable =
       std::ranges::find(got.observation.findings, "unreadable", &Finding::check) == got.observation.findings.end();

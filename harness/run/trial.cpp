@@ -238,6 +238,25 @@ void judge(const Case& c, const Observed& got, const Observation& want, Caller& 
   conclude(c, op, fault, options, 0, result);
 }
 
+void judge_against(const Case& c, const Observed& got, Caller& against, Caller& reference, const KnownFaults& known,
+                   const TrialOptions& options, CaseResult& result) {
+  // The other side gets its own poison, so that two kernels which both leave an element unwritten do not agree on it.
+  const CallResult other = against.call(got.call, {.poison = 1});
+  result.verdict = Verdict::kError;
+  if (other.refusal) {
+    result.reason = fmt::format("'{}' refused the call: {}", against.name(), *other.refusal);
+    return;
+  }
+  Observation want = op_of(c).observe(c, got.call, other);
+  want.findings.insert(want.findings.begin(), other.findings.begin(), other.findings.end());
+  if (against.is_reference() && !want.findings.empty()) {
+    result.reason =
+        fmt::format("the reference itself breaks '{}': {}", want.findings.front().check, want.findings.front().detail);
+    return;
+  }
+  judge(c, got, want, reference, against.is_reference(), known, options, result);
+}
+
 void excuse_error(const Case& c, const KnownFaults& known, const TrialOptions& options, const std::string& check,
                   CaseResult& result) {
   const Op* op = find_op(c.op);
@@ -266,24 +285,7 @@ CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& ref
         result.reason = e.what();
       }
     } else {
-      const Observed got = observe_case(c, subject);
-      // The other side gets its own poison, so that two kernels which both leave an element unwritten do not agree on
-      // it.
-      CallResult other = against.call(got.call, {.poison = 1});
-      if (other.refusal) {
-        result.verdict = Verdict::kError;
-        result.reason = fmt::format("'{}' refused the call: {}", against.name(), *other.refusal);
-      } else {
-        Observation want = op.observe(c, got.call, other);
-        want.findings.insert(want.findings.begin(), other.findings.begin(), other.findings.end());
-        if (!against.is_reference() || want.findings.empty()) {
-          judge(c, got, want, reference, against.is_reference(), known, options, result);
-        } else {
-          result.verdict = Verdict::kError;
-          result.reason = fmt::format("the reference itself breaks '{}': {}", want.findings.front().check,
-                                      want.findings.front().detail);
-        }
-      }
+      judge_against(c, observe_case(c, subject), against, reference, known, options, result);
     }
   });
   return result;

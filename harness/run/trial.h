@@ -31,6 +31,11 @@ Observed observe_case(const Case& c, Caller& subject);
 void judge(const Case& c, const Observed& got, const Observation& want, Caller& reference, bool want_is_reference,
            const KnownFaults& known, const TrialOptions& options, CaseResult& result);
 
+/// Makes the call of `got` on another set and judges `got` against that answer. A reference that refuses the call, or
+/// breaks its own checks, is an error of the case that names it.
+void judge_against(const Case& c, const Observed& got, Caller& against, Caller& reference, const KnownFaults& known,
+                   const TrialOptions& options, CaseResult& result);
+
 /// Turns an error of `result` into `known` if a known fault of this case covers `check`: "crash" for a worker that died
 /// or hung, "device_lost" for a dead GPU context, "refusal" for a valid call that was refused.
 void excuse_error(const Case& c, const KnownFaults& known, const TrialOptions& options, const std::string& check,
