@@ -23,13 +23,24 @@ from sglang_set.compilers import ROOT, HostCompiler, NvccCompiler, Toolkit  # no
 from sglang_set.source import Mistake, from_folder, from_wheel  # noqa: E402
 
 
+def named(text: str) -> str:
+    """An empty argument is a variable that a script forgot to set, never a wish for the default."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text
+
+
+def folder(text: str) -> Path:
+    return Path(named(text))
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("version", nargs="?", help="release of sglang whose wheel to take, such as 0.5.13")
-    parser.add_argument("--source", type=Path, metavar="DIR", help="checkout or copy of the package to take instead")
+    parser.add_argument("version", nargs="?", type=named, help="release of sglang whose wheel to take, such as 0.5.13")
+    parser.add_argument("--source", type=folder, metavar="DIR", help="checkout or copy of the package to take instead")
     parser.add_argument("--host", action="store_true", help="build for the CPU, by the host compiler")
     parser.add_argument("--arch", default="90", help="compute capability to build for, such as 90 or 100 (default 90)")
-    parser.add_argument("-o", "--output", metavar="SET", help="name of the set, or a folder")
+    parser.add_argument("-o", "--output", type=named, metavar="SET", help="name of the set, or a folder")
     parser.add_argument("--op", default="*", metavar="GLOB", help="only these ops; the rest is noted as left out")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build", help="where sets/ lies (default build/)")
     parser.add_argument("--deps", type=Path, default=Path(os.environ.get("DSV4_DEPS_DIR", ROOT / ".deps")),
@@ -68,7 +79,7 @@ def main(arguments=None) -> int:
         output = Path(args.output) if args.output and "/" in args.output else args.build_dir / "sets" / (args.output or name)
         builder = SetBuilder(source, compiler, output.resolve(), (work / output.name).resolve(), args.jobs, args.op)
         failed = builder.build()
-    except Mistake as mistake:
+    except (Mistake, OSError) as mistake:  # OSError: a folder that cannot be written, a full disk
         print(f"build_sglang_set.py: {mistake}", file=sys.stderr)
         return 2
     if failed:

@@ -83,14 +83,14 @@ class SetBuilder:
             raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{self.op}'.")
         keys_file = self.output / KEYS
         # The key file is written first and kept up with every module, so that an interrupted build goes on where it was.
-        ours = (self.output / "manifest.json").is_file() or keys_file.is_file()
-        if self.output.is_dir() and any(self.output.iterdir()) and not ours:
-            raise Mistake(f"{self.output} is not empty and is not a kernel set: name another folder with -o.")
+        # A folder without it, such as a set that something else built, is not ours to fill and to clear of old modules.
+        if self.output.is_dir() and any(self.output.iterdir()) and not keys_file.is_file():
+            raise Mistake(f"{self.output} holds something that this script did not build: name another set with -o.")
         self.output.mkdir(parents=True, exist_ok=True)
         if self.host:
             self.compiler.prepare(self.work.parent / "executor")
         (self.work / "wrappers").mkdir(parents=True, exist_ok=True)
-        old_keys = json.loads(keys_file.read_text()) if keys_file.is_file() else {}
+        old_keys = read_keys(keys_file)
         write_whole(keys_file, json.dumps(old_keys, indent=1))
         common_key = self.compiler.key()
 
@@ -170,6 +170,15 @@ class SetBuilder:
         manifest = {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,
                     "modules": modules, "ops": ops, "absent": absent}  # fmt: skip
         write_whole(self.output / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_keys(path: Path) -> dict:
+    """What the modules there were built from. An unreadable file means that nothing is known: all is built again."""
+    try:
+        keys = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return keys if isinstance(keys, dict) else {}
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -94,6 +94,8 @@ def from_folder(folder: Path) -> Source:
 
 
 def find_wheel(version: str, folders: list) -> Path:
+    if not re.fullmatch(r"[0-9][0-9A-Za-z.+!]*", version):
+        raise Mistake(f"'{version}' is not a release of sglang: expected a version such as 0.5.13.")
     for folder in folders:
         wheels = sorted(folder.glob(f"sglang-{version}-*.whl"))
         if wheels:

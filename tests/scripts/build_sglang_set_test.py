@@ -13,6 +13,7 @@ ROOT = Path(os.environ.get("DSV4_SOURCE_DIR", Path(__file__).resolve().parents[2
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import build_sglang_set  # noqa: E402
+from sglang_set.build import SetBuilder  # noqa: E402
 from sglang_set.edits import EditFailed, edit  # noqa: E402
 from sglang_set.ops import NotMapped, map_ops, parameter_count, template_arity  # noqa: E402
 from sglang_set.source import Mistake, from_folder, from_wheel  # noqa: E402
@@ -141,6 +142,9 @@ class Sources(unittest.TestCase):
 
     def test_a_version_that_is_not_there_says_which_are(self):
         (self.root / "sglang-0.5.13-py3-none-any.whl").touch()
+        for version in ("0.5.*", "../x", "-", "0.5.13/.."):
+            with self.assertRaisesRegex(Mistake, "is not a release"):
+                from_wheel(version, [self.root], self.root / "unpacked")
         with self.assertRaisesRegex(Mistake, r"No wheel of sglang 9\.9\.9(.|\n)*There: 0\.5\.13"):
             from_wheel("9.9.9", [self.root], self.root / "unpacked")
 
@@ -152,6 +156,55 @@ class Sources(unittest.TestCase):
             from_folder(self.root)
         with self.assertRaisesRegex(Mistake, "is not a folder"):
             from_folder(self.root / "nowhere")
+
+
+class Output(unittest.TestCase):
+    """Where a set is written to."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        self.source = from_folder(write(self.root / "package", PACKAGE_13))
+
+    def build(self, output: Path) -> list:
+        compiled = []
+
+        class Compiler:
+            device, version, arch = "cuda", "nobody's compiler 1", "90"
+
+            def key(self):
+                return ""
+
+            def flags(self, module):
+                return []
+
+            def compile(self, module, wrapper, package, partial):
+                compiled.append(module.name)
+                partial.write_text(module.name)
+                return ""
+
+        with contextlib.redirect_stdout(io.StringIO()):
+            SetBuilder(self.source, Compiler(), output, self.root / "work", 1).build()
+        return compiled
+
+    def test_only_what_changed_is_built(self):
+        output = self.root / "set"
+        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"])
+        self.assertEqual(self.build(output), [])
+        write(self.root / "package", {"include/sgl_kernel/utils.cuh": "#include <cstddef>\n"})
+        self.source = from_folder(self.root / "package")
+        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "what is included counts")
+        (output / "topk_v1_k512.so").unlink()
+        self.assertEqual(self.build(output), ["topk_v1_k512"])
+        (output / ".build-keys.json").write_text("{")
+        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "nothing is known of what is there")
+
+    def test_a_set_of_somebody_else_is_left_alone(self):
+        write(self.root / "host", {"manifest.json": "{}", "topk_v1.so": "theirs"})
+        with self.assertRaisesRegex(Mistake, "did not build"):
+            self.build(self.root / "host")
+        self.assertEqual(sorted(p.name for p in (self.root / "host").iterdir()), ["manifest.json", "topk_v1.so"])
 
 
 class CommandLine(unittest.TestCase):
@@ -170,6 +223,10 @@ class CommandLine(unittest.TestCase):
                 ((), "name either a version or --source"),
                 (("0.5.13", "--source", folder), "name either a version or --source"),
                 (("0.5.13", "--asan-ubsan"), "--asan-ubsan needs --host"),
+                (("",), "is empty"),
+                (("--source", ""), "is empty"),
+                (("0.5.13", "-o", ""), "is empty"),
+                (("0.5.13", "-j", "0"), "--jobs must be at least 1"),
                 (("0.5.13", "--host", "--deps", folder), "Run scripts/setup --deps-only"),
             ):
                 status, errors = self.call(*arguments)
