@@ -151,6 +151,12 @@ bool glob_match(std::string_view glob, std::string_view text) {
   return g == glob.size();
 }
 
+bool any_glob_match(const std::vector<std::string>& globs, std::string_view text) {
+  return std::ranges::any_of(globs, [&](const std::string& glob) { return glob_match(glob, text); });
+}
+
+bool is_glob(std::string_view text) { return text.find_first_of("*?") != std::string_view::npos; }
+
 bool Shard::contains(std::string_view case_id) const {
   return XXH3_64bits(case_id.data(), case_id.size()) % count == index - 1;
 }

@@ -36,6 +36,10 @@ Case parse_case_id(std::string_view id);
 
 /// True if `text` matches `glob` ('*' any run, '?' any one character).
 bool glob_match(std::string_view glob, std::string_view text);
+/// True if `text` matches one of the globs.
+bool any_glob_match(const std::vector<std::string>& globs, std::string_view text);
+/// True if there is a wildcard in it: else it names one thing.
+bool is_glob(std::string_view text);
 
 /// Shard of a case: K-th of N (1-based) by a stable hash of the id, the same on every machine.
 struct Shard {

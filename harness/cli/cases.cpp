@@ -23,7 +23,7 @@ class CasesCommand final : public Command {
   int run() override {
     const auto cases = select_cases(filter_.filter());
     if (!json_) {
-      for (const Case& c : cases) fmt::print("{}\n", c.id());
+      for (const Case& c : cases) print(fmt::format("{}\n", c.id()));
       return 0;
     }
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
@@ -32,7 +32,7 @@ class CasesCommand final : public Command {
       for (const auto& [name, value] : c.params.pairs()) params[name] = value;
       list.push_back({{"id", c.id()}, {"op", c.op}, {"scenario", c.scenario}, {"params", params}, {"seed", c.seed}});
     }
-    fmt::print("{}\n", list.dump(1));
+    print(fmt::format("{}\n", list.dump(1)));
     return 0;
   }
 

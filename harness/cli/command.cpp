@@ -1,12 +1,15 @@
 #include "harness/cli/command.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <sstream>
 
 #include "harness/case/case.h"
 #include "harness/core/error.h"
@@ -22,6 +25,11 @@ std::vector<std::unique_ptr<Command>>& owners() {
   return list;
 }
 
+std::string& called() {
+  static std::string name = "dsv4diff";
+  return name;
+}
+
 std::vector<Command*>& index() {
   static std::vector<Command*> list;
   return list;
@@ -30,7 +38,7 @@ std::vector<Command*>& index() {
 std::string shown(const std::string& text) { return one_line(text.size() <= 100 ? text : text.substr(0, 100) + "..."); }
 
 int complain(const std::string& who, const std::string& what) {
-  fmt::print(stderr, "{}: {}\n", who, printable(what));
+  say(fmt::format("{}: {}", who, one_line(what)));  // a name may hold line ends
   return kStatusAtFault;
 }
 
@@ -81,15 +89,31 @@ std::string explain(const CLI::ParseError& error, const CLI::App& app) {
   return fmt::format("{} ('{}' tells more)", text, help);
 }
 
+/// A descriptor that the caller has closed would be given to the next file or socket, and what is printed would end up
+/// there. Output to a closed standard output then fails as it should; standard error is silenced.
+void occupy_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+      (void)::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // takes the lowest free number: this one
+    }
+  }
+}
+
+/// Why standard output could not be written, at the first time that it could not; else 0.
+int output_error = 0;
+
 /// Output that could not be written (a full disk) must not look like success.
 int flushed(int status) {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
-  return complain("dsv4diff", fmt::format("the output cannot be written: {}", std::strerror(errno)));
+  flush_output();
+  if (output_error == 0) return status;
+  return complain("dsv4diff", fmt::format("the output cannot be written: {}", std::strerror(output_error)));
 }
 
 }  // namespace
 
 const std::vector<Command*>& all_commands() { return index(); }
+
+const std::string& program_name() { return called(); }
 
 void register_command(std::unique_ptr<Command> command) {
   index().push_back(command.get());
@@ -97,7 +121,19 @@ void register_command(std::unique_ptr<Command> command) {
   std::ranges::sort(index(), {}, [](const Command* c) { return c->name(); });
 }
 
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() && output_error == 0) output_error = errno;
+}
+
+void flush_output() {
+  if (std::fflush(stdout) != 0 && output_error == 0) output_error = errno;
+}
+
+void say(const std::string& line) { std::fputs((line + "\n").c_str(), stderr); }
+
 int run_command_line(int argc, const char* const* argv) {
+  occupy_standard_descriptors();
+  if (argc > 0) called() = argv[0];
   CLI::App app{
       "dsv4diff decides whether a DeepSeek-V4 CUDA kernel still computes what it should.\n"
       "Exit status: 0 agrees, 1 differs, 2 the call or the environment is at fault, 128+N interrupted by signal N.",
@@ -114,7 +150,7 @@ int run_command_line(int argc, const char* const* argv) {
     commands[sub] = c;
   }
   if (argc < 2) {
-    fmt::print(stderr, "{}", app.help());
+    say(app.help());
     return kStatusAtFault;
   }
   const std::string first = argv[1];
@@ -129,7 +165,12 @@ int run_command_line(int argc, const char* const* argv) {
     app.parse(argc, argv);
     return flushed(commands.at(app.get_subcommands().front())->run());
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return flushed(app.exit(e));
+    if (e.get_exit_code() == 0) {  // --help, --version
+      std::ostringstream text;
+      const int status = app.exit(e, text, text);
+      print(text.str());
+      return flushed(status);
+    }
     return complain(who, explain(e, app));
   } catch (const Error& e) {
     std::fflush(stdout);

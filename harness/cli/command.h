@@ -38,6 +38,16 @@ void register_command(std::unique_ptr<Command> command);
 #define DSV4_REGISTER_COMMAND(TYPE) \
   [[maybe_unused]] const bool registered_##TYPE = (::dsv4::register_command(std::make_unique<TYPE>()), true)
 
+/// How this program was called: the first word of commands that are printed to be called again.
+const std::string& program_name();
+
+/// Writes to standard output. That it could not be written is noticed at the end, when everything else has been done.
+void print(const std::string& text);
+/// Hands on what was printed, before files are written: whatever befalls those, it has been said.
+void flush_output();
+/// A line on standard error. Where that is closed or full the line is lost, and nothing else.
+void say(const std::string& line);
+
 /// Parses the command line and runs the command. Returns the exit status; says what is wrong on standard error.
 int run_command_line(int argc, const char* const* argv);
 

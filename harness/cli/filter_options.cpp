@@ -7,26 +7,28 @@
 
 namespace dsv4 {
 
+void FilterOptions::add_op(CLI::App& app) {
+  repeatable(app.add_option("--op", ops_, "Only ops whose name matches; * and ? are wildcards. May be repeated"))
+      ->type_name("GLOB");
+}
+
+void FilterOptions::add_tier(CLI::App& app) {
+  app.add_option("--tier", tier_, "smoke (seconds), quick (the gate) or full (every dimension)")
+      ->type_name("TIER")
+      ->capture_default_str();
+}
+
 void FilterOptions::add_basic(CLI::App& app) {
-  app.add_option("--op", ops_, "Only ops whose name matches; * and ? are wildcards. May be repeated")
-      ->type_name("GLOB")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
-  app.add_option("--case", cases_, "Only this case, by its id, or all whose id matches. May be repeated")
-      ->type_name("ID|GLOB")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+  add_op(app);
+  repeatable(app.add_option("--case", cases_, "Only this case, by its id, or all whose id matches. May be repeated"))
+      ->type_name("ID|GLOB");
   app.add_option("--shard", shard_, "Only the K-th of N parts, split by a stable hash of the case id")
       ->type_name("K/N");
 }
 
 void FilterOptions::add(CLI::App& app) {
   add_basic(app);
-  app.add_option("--tier", tier_, "smoke (seconds), quick (the gate) or full (every dimension)")
-      ->type_name("TIER")
-      ->capture_default_str();
+  add_tier(app);
   app.add_option("--seed", seed_, "Seed of the tier's cases: other data, same shapes")
       ->type_name("N")
       ->check(natural_number())

@@ -11,6 +11,8 @@ namespace dsv4 {
 
 class FilterOptions {
  public:
+  void add_op(CLI::App& app);
+  void add_tier(CLI::App& app);
   /// --op, --case and --shard.
   void add_basic(CLI::App& app);
   /// The same, --tier and --seed.

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "harness/case/case.h"
@@ -19,13 +22,29 @@ std::string golden_root(const std::string& given) {
   return given.empty() ? find_data("golden").value_or("golden") : given;
 }
 
+std::string golden_root_to_write(const std::string& given) {
+  std::string root = golden_root(given);
+  // Folders that are missing will be made, in the first one that is there.
+  fs::path there = fs::absolute(root).lexically_normal();
+  std::error_code error;
+  while (!fs::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  if (!fs::is_directory(there, error)) throw Error(fmt::format("--golden {}: {} is no folder", root, there.string()));
+  if (::access(there.c_str(), W_OK | X_OK) != 0) {
+    throw Error(fmt::format("--golden {}: folder {}: {}", root, there.string(), std::strerror(errno)));
+  }
+  return root;
+}
+
 std::vector<RecordedSet> find_goldens(const std::string& golden, const std::vector<std::string>& recorded) {
   const std::string root = golden_root(golden);
   std::error_code error;
   if (fs::is_regular_file(root, error)) {
     // <root>/<op>/<set>.h5: the folder says the op.
     const fs::path path = fs::absolute(root);
-    return {{"golden:" + root, {{path.parent_path().filename().string(), path.string()}}}};
+    if (!recorded.empty() && recorded != std::vector{path.stem().string()}) {
+      throw Error(fmt::format("--recorded chooses among the goldens of a folder, and --golden {} is one file", root));
+    }
+    return {{"", "golden:" + root, {{path.parent_path().filename().string(), path.string()}}}};
   }
   if (!golden.empty() && !fs::is_directory(root, error)) {
     throw Error(fmt::format("--golden {}: there is no such file or folder", golden));
@@ -42,7 +61,7 @@ std::vector<RecordedSet> find_goldens(const std::string& golden, const std::vect
       throw Error(fmt::format("--recorded {}: no golden of that set{}; there are {}", set, did_you_mean(set, there),
                               fmt::join(there, ", ")));
     }
-    RecordedSet r{"golden:" + set, {}};
+    RecordedSet r{set, "golden:" + set, {}};
     for (const std::string& op : recorded_ops(root, set))
       r.files[op] = fs::absolute(golden_path(root, op, set)).string();
     found.push_back(std::move(r));

@@ -3,6 +3,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/sweep_options.h"
+#include "harness/cli/validators.h"
 
 namespace dsv4 {
 namespace {
@@ -17,13 +18,15 @@ class MergeCommand final : public Command {
   }
 
   void add_options(CLI::App& app) override {
-    app.add_option("files", files_, "Results written by --json")->type_name("FILE")->required();
+    app.add_option("files", files_, "Results written by --json")->type_name("FILE")->required()->check(not_empty());
     app.add_flag("--partial", partial_, "Shards may be missing");
     reports_.add(app);
   }
 
   int run() override {
-    reports_.check();
+    std::vector<std::pair<std::string, std::string>> parts;
+    for (const std::string& file : files_) parts.emplace_back("a part to be merged", file);
+    reports_.check(parts);
     std::vector<NamedReport> reports;
     for (const std::string& file : files_) reports.emplace_back(file, read_results(file));
     return reports_.publish(merge_reports(reports, partial_));

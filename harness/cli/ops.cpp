@@ -33,7 +33,7 @@ class OpsCommand final : public Command {
       try {
         sets.push_back(find_set(set));
       } catch (const Error& e) {
-        fmt::print(stderr, "dsv4diff ops: {}\n", one_line(e.what()));  // one bad set does not hide the others
+        say(fmt::format("dsv4diff ops: {}", one_line(e.what())));  // one bad set does not hide the others
       }
     }
     json_ ? print_json(ops, sets) : print_table(ops, sets);
@@ -59,7 +59,7 @@ class OpsCommand final : public Command {
                       std::to_string(all_scenarios(*op).size()), info.upstream,
                       fmt::format("{}", fmt::join(sets_with(sets, info.name), " "))});
     }
-    fmt::print("{}", align(rows, {false, false, true, true, true, true, false, false}));
+    print(align(rows, {false, false, true, true, true, true, false, false}));
   }
 
   static Json param_json(const ParamSpec& spec) {
@@ -99,7 +99,7 @@ class OpsCommand final : public Command {
                       {"scenarios", scenarios},
                       {"host_note", info.host_note}});
     }
-    fmt::print("{}\n", list.dump(1));
+    print(fmt::format("{}\n", list.dump(1)));
   }
 
   std::vector<std::string> globs_;

@@ -1,18 +1,20 @@
 /// dsv4diff record: keeps what a kernel set answers today, for later sets to be held against.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "harness/cli/command.h"
+#include "harness/cli/filter_options.h"
 #include "harness/cli/golden_options.h"
 #include "harness/cli/sweep_options.h"
+#include "harness/cli/validators.h"
 #include "harness/core/error.h"
 #include "harness/golden/file.h"
 #include "harness/report/terminal.h"
 #include "harness/report/text.h"
 #include "harness/run/interrupt.h"
-#include "harness/run/select.h"
 
 namespace dsv4 {
 namespace {
@@ -24,6 +26,18 @@ std::map<std::string, std::string> provenance_of(const Manifest& manifest) {
   provenance.erase("revision");
   provenance["device"] = name_of(manifest.device);
   return provenance;
+}
+
+const char* describe(GoldenChange change) {
+  switch (change) {
+    case GoldenChange::kNew:
+      return "new";
+    case GoldenChange::kUnchanged:
+      return "unchanged";
+    case GoldenChange::kChanged:
+      return "changed";
+  }
+  return "?";
 }
 
 class RecordCommand final : public Command {
@@ -42,28 +56,27 @@ class RecordCommand final : public Command {
 
   void add_options(CLI::App& app) override {
     app.add_option("--set", set_, "Kernel set to record, by name or folder")->type_name("SET")->required();
-    app.add_option("--op", ops_, "Only ops whose name matches. May be repeated")
-        ->type_name("GLOB")
-        ->expected(1)
-        ->take_all()
-        ->allow_extra_args(false);
-    app.add_option("--tier", tier_, "smoke, quick or full")->type_name("TIER")->capture_default_str();
+    filter_.add_op(app);
+    filter_.add_tier(app);
     app.add_option("--golden", golden_, "Folder of goldens (default: the one that comes with the tool, or ./golden)")
-        ->type_name("FOLDER");
+        ->type_name("FOLDER")
+        ->check(not_empty());
     workers_.add(app);
   }
 
   int run() override {
-    const Tier tier = tier_from_name(tier_);
-    const auto ops = select_ops(ops_);
+    const CaseFilter filter = filter_.filter();
+    const auto ops = select_ops(filter.ops);
     const ChosenSet set = choose_set(set_);
+    const std::string root = golden_root_to_write(golden_);
     std::vector<Case> cases;
     for (const Op* op : ops) {
       if (!set.manifest.has_op(op->info().name)) {
-        fmt::print("{}: not recorded, the set has no such op\n", op->info().name);
+        print(fmt::format("{}: not recorded, the set has no such op\n", op->info().name));
         continue;
       }
-      for (Case& c : cases_of(*op, tier)) {
+      golden_path(root, op->info().name, set.manifest.name);  // a name that no golden can have is refused now
+      for (Case& c : cases_of(*op, filter.tier)) {
         if (c.scenario.empty()) cases.push_back(std::move(c));
       }
     }
@@ -71,7 +84,8 @@ class RecordCommand final : public Command {
 
     const InterruptGuard interrupts;
     const auto journal = workers_.journal();
-    SweepOptions options = workers_.sweep_options(set, "reference", {"--record", "--against-label", "reference"});
+    SweepOptions options = workers_.sweep_options(set, "reference", {"--record", "--against-label", "reference"},
+                                                  {"run", "--set", set.label});
     options.journal = journal.get();
     options.progress.total = cases.size();
     std::map<std::string, Golden> goldens;
@@ -84,48 +98,54 @@ class RecordCommand final : public Command {
     const SweepResult swept = sweep(options, source_of(in_running_order(cases)));
     if (!swept.failure.empty()) throw Error(swept.failure + "; nothing is written");
     if (InterruptGuard::signal() != 0) {
-      fmt::print("interrupted: nothing is written\n");
+      print("interrupted: nothing is written\n");
       return 128 + InterruptGuard::signal();
     }
-    return write(set, swept, goldens);
+    return with_journal(write(set, root, swept, goldens), *journal);
   }
 
  private:
-  int write(const ChosenSet& set, const SweepResult& swept, std::map<std::string, Golden>& goldens) const {
+  /// Writes what there is to write: that one op's files cannot be replaced does not keep the others from it.
+  static int write(const ChosenSet& set, const std::string& root, const SweepResult& swept,
+                   std::map<std::string, Golden>& goldens) {
     std::map<std::string, Tally> tallies;
     for (const CaseResult& r : swept.results) {
       tallies[r.op()].add(r);
-      if (r.verdict == Verdict::kError || r.verdict == Verdict::kFailed) fmt::print("{}\n", describe_case(r));
+      if (r.verdict == Verdict::kError || r.verdict == Verdict::kFailed) print(fmt::format("{}\n", describe_case(r)));
     }
     int status = 0;
     for (const auto& [op, tally] : tallies) {
-      if (tally.differing() != 0) status = 1;
+      if (tally.differing() != 0) status = std::max(status, 1);
       if (tally.of(Verdict::kError) != 0) {
-        fmt::print("{}: not recorded, {} of {} cases have no answer\n", op, tally.of(Verdict::kError), tally.cases());
+        print(fmt::format("{}: not recorded, {} of {} cases have no answer\n", op, tally.of(Verdict::kError),
+                          tally.cases()));
         continue;
       }
       Golden& golden = goldens[op];
       if (golden.entries.empty()) {
-        fmt::print("{}: not recorded, no case can be run by this set\n", op);
+        print(fmt::format("{}: not recorded, no case can be run by this set\n", op));
         continue;
       }
       golden.op = op;
       golden.set = set.manifest.name;
       golden.provenance = provenance_of(set.manifest);
-      const std::string path = golden_path(golden_root(golden_), op, golden.set);
+      const std::string path = golden_path(root, op, golden.set);
       const auto count = golden.entries.size();
-      const GoldenChange change = write_golden(path, std::move(golden));
-      const char* what = change == GoldenChange::kNew         ? "new"
-                         : change == GoldenChange::kUnchanged ? "unchanged"
-                                                              : "changed";
-      fmt::print("{}: {} cases, {}: {}\n", op, count, what, one_line(path));
+      const char* what = nullptr;
+      try {
+        what = describe(write_golden(path, std::move(golden)));
+      } catch (const Error& e) {
+        say(fmt::format("dsv4diff record: {}", one_line(e.what())));
+        status = 2;
+        continue;
+      }
+      print(fmt::format("{}: {} cases, {}: {}\n", op, count, what, one_line(path)));
     }
     return status;
   }
 
   std::string set_;
-  std::vector<std::string> ops_;
-  std::string tier_ = "quick";
+  FilterOptions filter_;
   std::string golden_;
   WorkerOptions workers_;
 };

@@ -15,6 +15,8 @@
 namespace dsv4 {
 namespace {
 
+constexpr const char* kDefaultAgainst = "reference";
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -31,13 +33,7 @@ class RunCommand final : public Command {
   }
 
   void add_options(CLI::App& app) override {
-    app.add_option("--set", sets_,
-                   "Kernel set under test, by name or folder (default: cuda where there is a GPU, else host). May be "
-                   "repeated")
-        ->type_name("SET")
-        ->expected(1)
-        ->take_all()
-        ->allow_extra_args(false);
+    sets_.add(app);
     app.add_option("--against", against_, "The other side")->type_name("SET")->capture_default_str();
     filter_.add(app);
     app.add_option("--soak", soak_seconds_, "Instead of a tier: random cases for so long, or until Ctrl-C")
@@ -54,9 +50,9 @@ class RunCommand final : public Command {
     if (soak && !filter.cases.empty()) throw Error("--soak makes its own cases: it cannot be combined with --case");
     const auto cases = soak ? std::vector<Case>{} : select_cases(filter);
     const auto ops = select_ops(filter.ops);
-    const auto sets = choose_sets(sets_);
+    const auto sets = sets_.chosen();
     const ChosenSet against = choose_set(against_);
-    reports_.check();
+    reports_.check({{"--journal", workers_.journal_file()}});
 
     RunReport report;
     report.command = name();
@@ -69,9 +65,12 @@ class RunCommand final : public Command {
     const InterruptGuard interrupts;
     const auto journal = workers_.journal();
     for (const ChosenSet& set : sets) {
+      std::vector<std::string> again{"run", "--set", set.label};
+      if (against.label != kDefaultAgainst) again.insert(again.end(), {"--against", against.label});
       SweepOptions options = workers_.sweep_options(
           set, against.label,
-          {"--against", std::filesystem::absolute(against.manifest.folder).string(), "--against-label", against.label});
+          {"--against", std::filesystem::absolute(against.manifest.folder).string(), "--against-label", against.label},
+          again);
       options.journal = journal.get();
       if (soak) {
         options.progress.seconds = soak_seconds_;
@@ -90,7 +89,7 @@ class RunCommand final : public Command {
       if (report.signal != 0) break;
     }
     report.wall_seconds = seconds_since(start);
-    return reports_.publish(report);
+    return with_journal(reports_.publish(report), *journal);
   }
 
  private:
@@ -99,7 +98,8 @@ class RunCommand final : public Command {
     const auto start = Clock::now();
     return [this, start, ops, shard = filter.shard, first = filter.seed,
             n = std::uint64_t{0}]() mutable -> std::optional<std::string> {
-      while (seconds_since(start) < soak_seconds_) {
+      // Nearly all may belong to other shards: an interrupt must be seen here as well.
+      while (seconds_since(start) < soak_seconds_ && InterruptGuard::signal() == 0) {
         const std::string id = random_case(*ops[n % ops.size()], first + n).id();
         ++n;
         if (shard.contains(id)) return id;
@@ -108,8 +108,8 @@ class RunCommand final : public Command {
     };
   }
 
-  std::vector<std::string> sets_;
-  std::string against_ = "reference";
+  SetOptions sets_;
+  std::string against_ = kDefaultAgainst;
   double soak_seconds_ = 0;
   FilterOptions filter_;
   WorkerOptions workers_;

@@ -34,12 +34,12 @@ class SetsCommand final : public Command {
       try {
         sets.push_back(find_set(name));
       } catch (const Error& e) {
-        fmt::print(stderr, "dsv4diff sets: {}\n", one_line(e.what()));
+        say(fmt::format("dsv4diff sets: {}", one_line(e.what())));
       }
     }
     if (sets.empty()) {
       std::string places;
-      for (const std::string& root : set_roots()) places += "\n  " + root;
+      for (const std::string& root : set_roots()) places += " " + root;
       throw Error("there is no kernel set; build the project, or name folders in DSV4DIFF_SETS. Looked in:" + places);
     }
     json_ ? print_json(sets) : print_table(sets);
@@ -72,10 +72,10 @@ class SetsCommand final : public Command {
                       device_available(m.device, &why) ? "yes" : "no: " + why,
                       describe_origin(std::string(name_of(m.device)), m.provenance)});
     }
-    fmt::print("{}", align(rows, {false, false, true, false, false}));
+    print(align(rows, {false, false, true, false, false}));
     for (const Manifest& m : sets) {
       for (const AbsentOp& a : lacking(m)) {
-        fmt::print("{} lacks {}: {}\n", one_line(m.name), one_line(a.op), one_line(a.reason));
+        print(fmt::format("{} lacks {}: {}\n", one_line(m.name), one_line(a.op), one_line(a.reason)));
       }
     }
   }
@@ -108,7 +108,7 @@ class SetsCommand final : public Command {
   static void print_json(const std::vector<Manifest>& sets) {
     Json list = Json::array();
     for (const Manifest& m : sets) list.push_back(set_json(m));
-    fmt::print("{}\n", list.dump(1, ' ', false, Json::error_handler_t::replace));
+    print(fmt::format("{}\n", list.dump(1, ' ', false, Json::error_handler_t::replace)));
   }
 
   std::vector<std::string> names_;

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 
+#include "harness/cli/command.h"
 #include "harness/cli/paths.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
@@ -32,32 +32,6 @@ int usable_cores() {
 
 }  // namespace
 
-ChosenSet choose_set(const std::string& name_or_path) {
-  ChosenSet set{name_or_path, find_set(name_or_path)};
-  std::string why;
-  if (!device_available(set.manifest.device, &why)) {
-    throw Error(
-        fmt::format("set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run where a GPU is",
-                    name_or_path, why));
-  }
-  return set;
-}
-
-std::vector<ChosenSet> choose_sets(const std::vector<std::string>& names) {
-  std::vector<std::string> wanted = names;
-  if (wanted.empty()) {
-    const auto installed = installed_sets();
-    const bool cuda = std::ranges::find(installed, "cuda") != installed.end() && device_available(DeviceKind::kCuda);
-    wanted = {cuda ? "cuda" : "host"};
-  }
-  std::vector<ChosenSet> sets;
-  for (const std::string& name : wanted) {
-    const bool again = std::ranges::any_of(sets, [&](const ChosenSet& s) { return s.label == name; });
-    if (!again) sets.push_back(choose_set(name));
-  }
-  return sets;
-}
-
 void WorkerOptions::add(CLI::App& app) {
   app.add_option(
          "--jobs", jobs_,
@@ -70,14 +44,16 @@ void WorkerOptions::add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--memory", memory_gib_, "Address space of a worker on a CPU; 0 for no limit")
       ->type_name("GIB")
-      ->check(CLI::Range(0.0, 1e6).description(""))
+      ->check(gibibytes())
       ->capture_default_str();
   app.add_option(
          "--journal", journal_,
          "Write each case down here before it runs, and keep it (default: a temporary file, removed at the end)")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   app.add_option("--known", known_, "List of known faults (default: known_faults.json that comes with the tool)")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   app.add_flag("--no-known", no_known_, "Known faults fail like any other difference");
 }
 
@@ -98,9 +74,25 @@ std::optional<std::string> WorkerOptions::known_faults() const {
   return path;
 }
 
+std::vector<std::string> WorkerOptions::deviations() const {
+  std::vector<std::string> words;
+  const auto add = [&](const char* option, const std::string& value) {
+    words.emplace_back(option);
+    words.push_back(value);
+  };
+  if (timeout_seconds_ != kTimeoutSeconds) add("--timeout", fmt::format("{}", timeout_seconds_));
+  if (memory_gib_ != kMemoryGib) add("--memory", fmt::format("{}", memory_gib_));
+  if (!known_.empty()) add("--known", known_);
+  if (no_known_) words.emplace_back("--no-known");
+  return words;
+}
+
 SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::string& against_label,
-                                          const std::vector<std::string>& mode) const {
+                                          const std::vector<std::string>& mode,
+                                          const std::vector<std::string>& reproduce) const {
   SweepOptions o;
+  o.reproduce = {program_name()};
+  for (const auto& words : {reproduce, deviations()}) o.reproduce.insert(o.reproduce.end(), words.begin(), words.end());
   o.set = set.label;
   o.set_name = set.manifest.name;
   o.against = against_label;
@@ -132,33 +124,45 @@ std::unique_ptr<Journal> WorkerOptions::journal() const {
 }
 
 void ReportOptions::add(CLI::App& app) {
-  app.add_option("--json", json_, "Write all results as JSON")->type_name("FILE");
-  app.add_option("--junit", junit_, "Write a JUnit report")->type_name("FILE");
-  app.add_option("--markdown", markdown_, "Write a summary for a pull request's page")->type_name("FILE");
+  const auto file = [&](const char* option, std::string& path, const char* meaning) {
+    app.add_option(option, path, meaning)->type_name("FILE")->check(not_empty());
+  };
+  file("--json", json_, "Write all results as JSON");
+  file("--junit", junit_, "Write a JUnit report");
+  file("--markdown", markdown_, "Write a summary for a pull request's page");
   app.add_option("--show", shown_, "Differing cases of a set that are printed in full")
       ->type_name("N")
       ->check(natural_number())
       ->capture_default_str();
 }
 
-void ReportOptions::check() const {
-  if (!json_.empty()) check_report_path("--json", json_);
-  if (!junit_.empty()) check_report_path("--junit", junit_);
-  if (!markdown_.empty()) check_report_path("--markdown", markdown_);
+void ReportOptions::check(std::vector<std::pair<std::string, std::string>> others) const {
+  for (const auto& [option, path] :
+       {std::pair{"--json", json_}, std::pair{"--junit", junit_}, std::pair{"--markdown", markdown_}}) {
+    if (path.empty()) continue;
+    check_report_path(option, path);
+    for (const auto& [other, name] : others) {
+      if (!name.empty() && same_file(path, name)) {
+        throw Error(
+            fmt::format("{} {}: {} names the same file, which it would replace; name another", option, path, other));
+      }
+    }
+    others.emplace_back(option, path);
+  }
 }
 
 int ReportOptions::publish(const RunReport& report) const {
   int status = exit_status(report);
   // First to the terminal: whatever befalls a file, the results have been said.
   const std::string text = terminal_report(report, {.shown = shown_});
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  print(text);
+  flush_output();
   const auto write = [&](const std::string& path, std::string (*make)(const RunReport&)) {
     if (path.empty()) return;
     try {
       write_report(path, make(report));
     } catch (const Error& e) {
-      fmt::print(stderr, "dsv4diff: {}\n", one_line(e.what()));
+      say(fmt::format("dsv4diff: {}", one_line(e.what())));
       status = 2;
     }
   };
@@ -178,6 +182,12 @@ SetRun describe_run(const ChosenSet& set, const std::string& against_label) {
   return run;
 }
 
+int with_journal(int status, const Journal& journal) {
+  if (journal.broken().empty()) return status;
+  say(fmt::format("dsv4diff: {}", one_line(journal.broken())));
+  return 2;
+}
+
 void announce(const ChosenSet& set, const std::string& against_label, std::optional<std::size_t> cases,
               const SweepOptions& options) {
   std::string text = fmt::format("{}: {} against {}, {} worker{}", one_line(set.label),
@@ -186,7 +196,7 @@ void announce(const ChosenSet& set, const std::string& against_label, std::optio
   if (options.journal != nullptr && !options.journal->path().empty()) {
     text += fmt::format(", journal {}", one_line(options.journal->path()));
   }
-  fmt::print(stderr, "{}\n", text);
+  say(text);
 }
 
 }  // namespace dsv4

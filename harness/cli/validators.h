@@ -1,22 +1,27 @@
-/// Checks of option values that CLI11 has not, or not strictly enough.
+/// Kinds of options, and checks of their values that CLI11 has not, or not strictly enough.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cctype>
+#include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <string>
 
 namespace dsv4 {
 
-/// Digits only: CLI11 would take -1 for a large unsigned number.
+/// An option that may be given several times, each time with one value.
+inline CLI::Option* repeatable(CLI::Option* option) { return option->expected(1)->take_all()->allow_extra_args(false); }
+
+/// Digits only, and at most 64 bits: CLI11 would take -1 for a large number, and a number too large for another one.
 inline CLI::Validator natural_number() {
   return {[](std::string& text) -> std::string {
-            const bool good = !text.empty() && text.size() <= 20 &&
-                              std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c) != 0; });
-            return good ? "" : fmt::format("'{}' is no number of 0 or more", text.substr(0, 50));
+            std::uint64_t value = 0;
+            const char* const end = text.data() + text.size();
+            const auto [at, code] = std::from_chars(text.data(), end, value);
+            const bool good = !text.empty() && code == std::errc{} && at == end;
+            return good ? "" : fmt::format("'{}' is no number from 0 to 2^64-1", text.substr(0, 50));
           },
           ""};
 }
@@ -30,6 +35,21 @@ inline CLI::Validator positive_seconds() {
             return good ? "" : fmt::format("'{}' is no number above 0", text.substr(0, 50));
           },
           ""};
+}
+
+/// A size in GiB, 0 for no limit. Written so that NaN, which is neither below nor above anything, is refused too.
+inline CLI::Validator gibibytes() {
+  return {[](std::string& text) -> std::string {
+            double value = 0;
+            const bool good = CLI::detail::lexical_cast(text, value) && value >= 0 && value <= 1e6;
+            return good ? "" : fmt::format("'{}' is no number from 0 to 1000000", text.substr(0, 50));
+          },
+          ""};
+}
+
+/// An empty name is a variable that a script forgot to set, never a wish for the default.
+inline CLI::Validator not_empty() {
+  return {[](std::string& text) -> std::string { return text.empty() ? "the name is empty" : ""; }, ""};
 }
 
 }  // namespace dsv4

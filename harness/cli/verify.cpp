@@ -1,5 +1,6 @@
 /// dsv4diff verify: holds a kernel set against what was recorded.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +10,7 @@
 #include "harness/cli/filter_options.h"
 #include "harness/cli/golden_options.h"
 #include "harness/cli/sweep_options.h"
+#include "harness/cli/validators.h"
 #include "harness/core/error.h"
 #include "harness/golden/file.h"
 #include "harness/run/interrupt.h"
@@ -27,21 +29,14 @@ class VerifyCommand final : public Command {
   }
 
   void add_options(CLI::App& app) override {
-    app.add_option("--set", sets_,
-                   "Kernel set under test, by name or folder (default: cuda where there is a GPU, else host). May be "
-                   "repeated")
-        ->type_name("SET")
-        ->expected(1)
-        ->take_all()
-        ->allow_extra_args(false);
+    sets_.add(app);
     app.add_option("--golden", golden_,
                    "Folder of goldens, or one file (default: the one that comes with the tool, or ./golden)")
-        ->type_name("PATH");
-    app.add_option("--recorded", recorded_, "Only what was recorded from this set (default: all). May be repeated")
-        ->type_name("SET")
-        ->expected(1)
-        ->take_all()
-        ->allow_extra_args(false);
+        ->type_name("PATH")
+        ->check(not_empty());
+    repeatable(
+        app.add_option("--recorded", recorded_, "Only what was recorded from this set (default: all). May be repeated"))
+        ->type_name("SET");
     filter_.add_basic(app);
     workers_.add(app);
     reports_.add(app);
@@ -51,13 +46,17 @@ class VerifyCommand final : public Command {
     const auto start = std::chrono::steady_clock::now();
     const CaseFilter filter = filter_.filter();
     const auto goldens = find_goldens(golden_, recorded_);
-    const auto sets = choose_sets(sets_);
-    reports_.check();
+    const auto sets = sets_.chosen();
+    reports_.check({{"--journal", workers_.journal_file()}});
+    require_recorded_ops(filter, goldens);
     // All files are read before anything runs: a damaged one is found now and not by a worker in the middle.
     std::vector<std::vector<std::string>> ids;
-    for (const RecordedSet& r : goldens) ids.push_back(select(r, filter));
+    std::set<std::string> unmatched(filter.cases.begin(), filter.cases.end());
+    for (const RecordedSet& r : goldens) ids.push_back(select(r, filter, unmatched));
+    if (!unmatched.empty()) refuse_case(*unmatched.begin());
     if (std::ranges::all_of(ids, [](const auto& list) { return list.empty(); })) {
-      throw Error("no case is selected: no golden has a case that passes the filters");
+      throw Error(fmt::format("no case is selected: no golden has one that passes the filters and is in shard {}/{}",
+                              filter.shard.index, filter.shard.count));
     }
 
     RunReport report;
@@ -77,22 +76,45 @@ class VerifyCommand final : public Command {
       }
     }
     report.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    return reports_.publish(report);
+    return with_journal(reports_.publish(report), *journal);
   }
 
  private:
-  static std::vector<std::string> select(const RecordedSet& recorded, const CaseFilter& filter) {
-    const auto matches = [](const std::vector<std::string>& globs, const std::string& text) {
-      return globs.empty() || std::ranges::any_of(globs, [&](const std::string& g) { return glob_match(g, text); });
-    };
+  /// Each --op must match an op that has a golden.
+  static void require_recorded_ops(const CaseFilter& filter, const std::vector<RecordedSet>& goldens) {
+    std::set<std::string> ops;
+    for (const RecordedSet& r : goldens) {
+      for (const auto& [op, file] : r.files) ops.insert(op);
+    }
+    const std::vector<std::string> names(ops.begin(), ops.end());
+    for (const std::string& glob : filter.ops) {
+      if (std::ranges::any_of(names, [&](const std::string& op) { return glob_match(glob, op); })) continue;
+      throw Error(fmt::format("--op {}: there is no golden of an op that is called that{}; there are {}", glob,
+                              did_you_mean(glob, names), fmt::join(names, ", ")));
+    }
+  }
+
+  /// Recorded cases that pass the filters. Takes what --case was given and matches one out of `unmatched`.
+  static std::vector<std::string> select(const RecordedSet& recorded, const CaseFilter& filter,
+                                         std::set<std::string>& unmatched) {
     std::vector<std::string> ids;
     for (const auto& [op, file] : recorded.files) {
-      if (!matches(filter.ops, op)) continue;
+      if (!filter.ops.empty() && !any_glob_match(filter.ops, op)) continue;
       for (const GoldenEntry& e : read_golden(file, op).entries) {
-        if (matches(filter.cases, e.id) && filter.shard.contains(e.id)) ids.push_back(e.id);
+        std::erase_if(unmatched, [&](const std::string& glob) { return glob_match(glob, e.id); });
+        const bool wanted = filter.cases.empty() || any_glob_match(filter.cases, e.id);
+        if (wanted && filter.shard.contains(e.id)) ids.push_back(e.id);
       }
     }
     return ids;
+  }
+
+  [[noreturn]] static void refuse_case(const std::string& wanted) {
+    if (!is_glob(wanted)) checked_case(wanted);  // if it is no case at all, that is the better answer
+    throw Error(
+        fmt::format("--case '{}': none of these goldens holds such a case; contracts, relations and sequences "
+                    "have none, others 'dsv4diff record' makes",
+                    wanted.substr(0, 200)));
   }
 
   void sweep_one(const ChosenSet& set, const RecordedSet& recorded, const std::vector<std::string>& ids,
@@ -102,7 +124,10 @@ class VerifyCommand final : public Command {
       mode.emplace_back("--golden");
       mode.push_back(op + "=" + file);
     }
-    SweepOptions options = workers_.sweep_options(set, recorded.against, mode);
+    std::vector<std::string> again{"verify", "--set", set.label};
+    if (!golden_.empty()) again.insert(again.end(), {"--golden", golden_});
+    if (!recorded.set.empty()) again.insert(again.end(), {"--recorded", recorded.set});
+    SweepOptions options = workers_.sweep_options(set, recorded.against, mode, again);
     options.journal = &journal;
     options.progress.total = ids.size();
     announce(set, recorded.against, ids.size(), options);
@@ -116,7 +141,7 @@ class VerifyCommand final : public Command {
     report.signal = InterruptGuard::signal();
   }
 
-  std::vector<std::string> sets_;
+  SetOptions sets_;
   std::string golden_;
   std::vector<std::string> recorded_;
   FilterOptions filter_;

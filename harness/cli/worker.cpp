@@ -57,10 +57,13 @@ class WorkerCommand final : public Command {
     {
       std::optional<Sides> sides;
       try {
-        apply_limits({.memory_gib = memory_gib_});
         if (!known_path_.empty()) known_ = KnownFaults::load(known_path_);
         options_.keep_known = !no_known_;
+        apply_limits({.memory_gib = memory_gib_});
         sides = open();
+      } catch (const std::bad_alloc&) {
+        connection.fatal("out of memory before the first case: --memory is too small, or the machine's is used up");
+        return 2;
       } catch (const std::exception& e) {
         connection.fatal(e.what());
         return 2;

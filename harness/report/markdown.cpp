@@ -26,6 +26,12 @@ std::string fenced(std::string text) {
   return fmt::format("{}text\n{}{}\n", fence, printable(text), fence);
 }
 
+/// `text` as code, if nothing in it could end the code or the cell of a table.
+std::string code(const std::string& text) {
+  const bool plain = text.find_first_of("`|\\") == std::string::npos && one_line(text) == text;
+  return plain && !text.empty() ? "`" + text + "`" : markdown_escape(text);
+}
+
 std::string table_row(const std::string& name, const Tally& t) {
   return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", name, t.cases(), t.of(Verdict::kPassed),
                      t.of(Verdict::kFailed), t.of(Verdict::kKnown), t.of(Verdict::kError), t.of(Verdict::kMistrusted),
@@ -38,7 +44,7 @@ std::string set_section(const SetRun& run) {
   text += "| op | cases | passed | failed | known | error | mistrusted | not run | error/bound |\n";
   text += "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
   const auto by_op = run.by_op();
-  for (const auto& [op, tally] : by_op) text += table_row("`" + one_line(op) + "`", tally);
+  for (const auto& [op, tally] : by_op) text += table_row(code(op), tally);
   if (by_op.size() != 1) text += table_row("**all**", run.total());
   text += "\n";
   for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("- {} {}\n", n, markdown_escape(reason));

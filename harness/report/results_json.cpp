@@ -84,9 +84,10 @@ void to_json(json& j, const RunReport& report) {
 }
 
 void from_json(const json& j, RunReport& report) {
-  const auto schema = j.at("schema").get<int>();
-  if (schema != kResultsSchema) {
-    throw Error(fmt::format("its schema is {}, this version of dsv4diff reads {}", schema, kResultsSchema));
+  // Compared as it is: a conversion to int could make the expected number of another one.
+  if (j.at("schema") != json(kResultsSchema)) {
+    throw Error(
+        fmt::format("its schema is {}, this version of dsv4diff reads {}", j.at("schema").dump(), kResultsSchema));
   }
   report = {};
   report.command = j.at("command").get<std::string>();

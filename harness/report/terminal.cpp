@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <map>
+#include <set>
+
 #include "harness/report/text.h"
 
 namespace dsv4 {
@@ -50,7 +53,7 @@ std::string describe_case(const CaseResult& r) {
   }
   for (const Finding& f : r.findings) text += fmt::format("  finding {}: {}\n", one_line(f.check), one_line(f.detail));
   if (!r.known_fault.empty()) text += fmt::format("  known fault: {}\n", one_line(r.known_fault));
-  return text + fmt::format("  reproduce: {}\n", one_line(reproduction(r)));
+  return text + fmt::format("  reproduce: {}\n", one_line(r.reproduce));
 }
 
 std::string describe_origin(const std::string& device, const std::map<std::string, std::string>& provenance) {
@@ -96,11 +99,20 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("{} {}\n", n, one_line(reason));
     for (const std::string& line : describe_known_faults(run)) text += one_line(line) + "\n";
     std::size_t told = 0;
+    std::map<std::string, std::size_t> repeated;  // reason of an error -> cases that have it, but for the first
+    std::set<std::string> errors;
     for (const CaseResult& r : run.results) {
       const bool differs =
           r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;
-      if (differs && told++ < options.shown) text += "\n" + describe_case(r);
+      if (!differs) continue;
+      if (r.verdict == Verdict::kError && !errors.insert(r.reason).second) {
+        ++repeated[r.reason];  // a module that was altered, say: the same for every case that needs it
+      } else if (told++ < options.shown) {
+        text += "\n" + describe_case(r);
+      }
     }
+    if (!repeated.empty()) text += "\n";
+    for (const auto& [reason, n] : repeated) text += fmt::format("{} more error: {}\n", n, one_line(reason));
     if (told > options.shown) {
       text += fmt::format("\n... and {} more differing cases: --show N shows more here, --json FILE keeps all\n",
                           told - options.shown);

@@ -37,16 +37,23 @@ int fill(int file, const std::string& text, bool sync) {
   return error;
 }
 
+/// A name for something that this process has open already, whatever that is.
+bool is_open_already(const std::string& path) {
+  return path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/") ||
+         path.starts_with("/proc/self/fd/");
+}
+
 bool is_special(const std::string& path) {
   struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+  return is_open_already(path) ||
+         (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode));
 }
 
 }  // namespace
 
 void write_report(const std::string& path, const std::string& text) {
   if (is_special(path)) {
-    const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
     if (file < 0) cannot(path, errno);
     if (const int error = fill(file, text, false)) cannot(path, error);
     return;
@@ -74,13 +81,20 @@ void check_report_path(const std::string& option, const std::string& path) {
   if (::stat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) refuse("is a folder");
     if (::access(path.c_str(), W_OK) != 0) refuse(std::strerror(errno));
-    if (!S_ISREG(info.st_mode)) return;
+    if (is_special(path)) return;
   }
   const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
   if (::access(folder.c_str(), F_OK) != 0) refuse(fmt::format("there is no folder {}", folder.string()));
   if (::access(folder.c_str(), W_OK | X_OK) != 0) {
     refuse(fmt::format("folder {}: {}", folder.string(), std::strerror(errno)));
   }
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  if (is_special(a) || is_special(b)) return false;
+  std::error_code none;
+  if (fs::equivalent(a, b, none)) return true;
+  return fs::weakly_canonical(fs::absolute(a), none) == fs::weakly_canonical(fs::absolute(b), none);
 }
 
 }  // namespace dsv4

@@ -9,25 +9,34 @@ namespace {
 constexpr std::array kNoted{SIGINT, SIGTERM, SIGHUP};
 volatile std::sig_atomic_t noted = 0;
 
+void note(int signal);
+
+/// Gives those of the signals that `from` handles to `to`. Safe within a handler.
+void hand_over(void (*from)(int), void (*to)(int)) {
+  for (const int s : kNoted) {
+    struct sigaction now {};
+    if (::sigaction(s, nullptr, &now) != 0 || now.sa_handler != from) continue;
+    struct sigaction next {};
+    next.sa_handler = to;  // without SA_RESTART: a wait ends when the signal comes
+    ::sigaction(s, &next, nullptr);
+  }
+}
+
 void note(int signal) {
   noted = signal;
-  struct sigaction again {};
-  again.sa_handler = SIG_DFL;
-  for (const int s : kNoted) ::sigaction(s, &again, nullptr);
+  hand_over(note, SIG_DFL);
 }
 
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
   noted = 0;
-  struct sigaction action {};
-  action.sa_handler = note;  // without SA_RESTART: a wait ends when the signal comes
-  for (const int s : kNoted) ::sigaction(s, &action, nullptr);
+  hand_over(SIG_DFL, note);
   ::signal(SIGPIPE, SIG_IGN);
 }
 
 InterruptGuard::~InterruptGuard() {
-  for (const int s : kNoted) ::signal(s, SIG_DFL);
+  hand_over(note, SIG_DFL);
   noted = 0;
 }
 

@@ -4,7 +4,8 @@
 namespace dsv4 {
 
 /// While it lives, the first SIGINT, SIGTERM or SIGHUP is noted instead of ending the process; a second one ends it at
-/// once. SIGPIPE is ignored, so that a closed terminal or pipe does not take the report files with it.
+/// once. One that the caller had ignored (nohup) stays ignored. SIGPIPE is ignored, so that a closed terminal or pipe
+/// does not take the report files with it.
 class InterruptGuard {
  public:
   InterruptGuard();

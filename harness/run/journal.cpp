@@ -31,8 +31,8 @@ Journal::~Journal() {
   if (temporary_ && !path_.empty()) ::unlink(path_.c_str());
 }
 
-void Journal::start(const CaseResult& planned) {
-  line(fmt::format("start {}\t{}\n", planned.id, reproduction(planned)));
+void Journal::start(const std::string& id, const std::string& reproduce) {
+  line(fmt::format("start {}\t{}\n", id, reproduce));
 }
 
 void Journal::end(const CaseResult& result) { line(fmt::format("{} {}\n", name_of(result.verdict), result.id)); }
@@ -40,7 +40,9 @@ void Journal::end(const CaseResult& result) { line(fmt::format("{} {}\n", name_o
 void Journal::line(const std::string& text) {
   if (file_ < 0) return;
   // One write a line: lines are whole whenever the process dies. A full disk ends the journal, not the run.
+  errno = ENOSPC;  // what a write that stops in the middle means
   if (::write(file_, text.data(), text.size()) == static_cast<ssize_t>(text.size())) return;
+  if (!temporary_) broken_ = fmt::format("--journal {}: cannot be written: {}", path_, std::strerror(errno));
   ::close(file_);
   file_ = -1;
 }

@@ -25,14 +25,18 @@ class Journal {
   /// "" if there is none.
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  /// `planned` carries the id and both sets of a case that is about to run.
-  void start(const CaseResult& planned);
+  /// A case is about to run, which `reproduce` makes again.
+  void start(const std::string& id, const std::string& reproduce);
   void end(const CaseResult& result);
+
+  /// Why lines are missing at its end, if they are: it could not be written. Empty for a journal nobody asked for.
+  [[nodiscard]] const std::string& broken() const { return broken_; }
 
  private:
   void line(const std::string& text);
 
   std::string path_;
+  std::string broken_;
   int file_ = -1;
   bool temporary_ = false;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -14,10 +15,6 @@ namespace dsv4 {
 namespace {
 
 using nlohmann::json;
-
-bool any_glob(const std::vector<std::string>& globs, const std::string& text) {
-  return std::ranges::any_of(globs, [&](const std::string& g) { return glob_match(g, text); });
-}
 
 KnownFault parse(const json& j) {
   // A misspelt condition would make the entry excuse more than it says: no unknown key passes.
@@ -53,10 +50,14 @@ KnownFault parse(const json& j) {
 }  // namespace
 
 KnownFaults KnownFaults::load(const std::string& path) {
-  std::ifstream file(path);
-  if (!file)
+  std::error_code none;
+  std::ifstream file;
+  // A pipe could be read once only, and every worker reads the list.
+  if (std::filesystem::is_regular_file(path, none)) file.open(path);
+  if (!file.is_open())
     throw Error(fmt::format(
-        "{}: the list of known faults cannot be read; give --known FILE, or --no-known to do without", path));
+        "{}: the list of known faults is no file that can be read; give --known FILE, or --no-known to do without",
+        path));
   json root;
   std::size_t entry = 0;
   try {
@@ -75,10 +76,12 @@ KnownFaults KnownFaults::load(const std::string& path) {
 
 const KnownFault* KnownFaults::match(const Case& c, const std::string& set, const Facts& facts) const {
   for (const KnownFault& f : faults_) {
-    if (f.op != c.op || !any_glob(f.sets, set)) continue;
-    if (f.scenarios.empty() ? !c.scenario.empty() : c.scenario.empty() || !any_glob(f.scenarios, c.scenario)) continue;
-    const bool params_hold = std::ranges::all_of(
-        f.params, [&](const auto& p) { return c.params.has(p.first) && any_glob(p.second, c.params.text(p.first)); });
+    if (f.op != c.op || !any_glob_match(f.sets, set)) continue;
+    if (f.scenarios.empty() ? !c.scenario.empty() : c.scenario.empty() || !any_glob_match(f.scenarios, c.scenario))
+      continue;
+    const bool params_hold = std::ranges::all_of(f.params, [&](const auto& p) {
+      return c.params.has(p.first) && any_glob_match(p.second, c.params.text(p.first));
+    });
     const bool facts_hold = std::ranges::all_of(f.facts, [&](const auto& p) {
       const auto it = facts.find(p.first);
       return it != facts.end() && it->second >= p.second.first && it->second <= p.second.second;
@@ -88,6 +91,8 @@ const KnownFault* KnownFaults::match(const Case& c, const std::string& set, cons
   return nullptr;
 }
 
-bool KnownFaults::covers(const KnownFault& fault, const std::string& name) { return any_glob(fault.covers, name); }
+bool KnownFaults::covers(const KnownFault& fault, const std::string& name) {
+  return any_glob_match(fault.covers, name);
+}
 
 }  // namespace dsv4

@@ -38,17 +38,6 @@ ElementDifference element_from(const nlohmann::json& j) {
           number_from(j.at("error")), number_from(j.at("bound"))};
 }
 
-std::string quoted(const std::string& word) {
-  const bool plain = std::ranges::all_of(word, [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           std::string_view("_-./,=:+").find(c) != std::string_view::npos;
-  });
-  if (plain && !word.empty()) return word;
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 }  // namespace
 
 std::string_view name_of(Verdict verdict) { return kNames[static_cast<std::size_t>(verdict)]; }
@@ -64,19 +53,6 @@ double CaseResult::tightness() const {
   double t = 0;
   for (const OutputReport& o : outputs) t = std::max(t, o.tightness);
   return t;
-}
-
-std::string reproduction(const CaseResult& result) {
-  const bool golden = result.against.starts_with("golden:");
-  std::string command = fmt::format("dsv4diff {} --set {}", golden ? "verify" : "run", quoted(result.set));
-  if (golden) {
-    // Either a recorded set, or one golden file.
-    const std::string what = result.against.substr(7);
-    command += fmt::format(" {} {}", what.ends_with(".h5") ? "--golden" : "--recorded", quoted(what));
-  } else if (result.against != "reference") {
-    command += fmt::format(" --against {}", quoted(result.against));
-  }
-  return command + fmt::format(" --case {}", quoted(result.id));
 }
 
 void to_json(nlohmann::json& j, const OutputReport& r) {
@@ -116,7 +92,7 @@ void to_json(nlohmann::json& j, const CaseResult& r) {
        {"outputs", r.outputs},
        {"findings", findings},
        {"seconds", r.seconds},
-       {"reproduce", reproduction(r)}};
+       {"reproduce", r.reproduce}};
 }
 
 void from_json(const nlohmann::json& j, CaseResult& r) {
@@ -131,6 +107,7 @@ void from_json(const nlohmann::json& j, CaseResult& r) {
   for (const auto& f : j.at("findings"))
     r.findings.push_back({f.at("check").get<std::string>(), f.at("detail").get<std::string>()});
   r.seconds = j.at("seconds").get<double>();
+  r.reproduce = j.at("reproduce").get<std::string>();
 }
 
 }  // namespace dsv4

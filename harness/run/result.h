@@ -62,15 +62,13 @@ struct CaseResult {
   std::vector<OutputReport> outputs;
   std::vector<Finding> findings;
   double seconds = 0;
+  std::string reproduce;  ///< the one command that makes this result again; the sweep knows it
   bool operator==(const CaseResult&) const = default;
 
   [[nodiscard]] std::string op() const { return id.substr(0, id.find('/')); }
   /// Largest tightness over the outputs.
   [[nodiscard]] double tightness() const;
 };
-
-/// The one command that makes this result again.
-std::string reproduction(const CaseResult& result);
 
 void to_json(nlohmann::json& j, const CaseResult& r);
 void from_json(const nlohmann::json& j, CaseResult& r);

@@ -13,8 +13,6 @@
 namespace dsv4 {
 namespace {
 
-bool is_glob(const std::string& text) { return text.find_first_of("*?") != std::string::npos; }
-
 std::string shown(const std::string& text) { return text.size() <= 200 ? text : text.substr(0, 200) + "..."; }
 
 }  // namespace
@@ -31,7 +29,7 @@ std::vector<const Op*> select_ops(const std::vector<std::string>& globs) {
       taken[i] = any = true;
     }
     if (!any) {
-      throw Error(fmt::format("--op {}: no op is called that{}; the ops are {}", shown(glob), did_you_mean(glob, names),
+      throw Error(fmt::format("no op is called '{}'{}; the ops are {}", shown(glob), did_you_mean(glob, names),
                               fmt::join(names, ", ")));
     }
   }

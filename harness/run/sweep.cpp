@@ -7,10 +7,18 @@
 #include <memory>
 
 #include "harness/run/interrupt.h"
+#include "harness/run/shell.h"
 #include "harness/run/trial.h"
 
 namespace dsv4 {
 namespace {
+
+std::string reproduction(const SweepOptions& options, const std::string& id) {
+  auto words = options.reproduce;
+  words.emplace_back("--case");
+  words.push_back(id);
+  return shell_command(words);
+}
 
 CaseResult result_of(const SweepOptions& options, const Outcome& outcome) {
   CaseResult result;
@@ -50,14 +58,11 @@ SweepResult sweep(const SweepOptions& options, const CaseSource& next) {
     events.next = next;
     events.on_start = [&](const std::string& id) {
       if (options.journal == nullptr) return;
-      CaseResult planned;
-      planned.id = id;
-      planned.set = options.set;
-      planned.against = options.against;
-      options.journal->start(planned);
+      options.journal->start(id, reproduction(options, id));
     };
     events.on_outcome = [&](const Outcome& outcome) {
       CaseResult result = result_of(options, outcome);
+      result.reproduce = reproduction(options, outcome.id);
       if (outcome.answered() && outcome.answer.contains(kEnvironmentAtFault) && swept.failure.empty()) {
         swept.failure = result.reason;
       }

@@ -15,9 +15,11 @@
 namespace dsv4 {
 
 struct SweepOptions {
-  std::string set;       ///< as results and reproduction commands name it
+  std::string set;       ///< as results name it
   std::string set_name;  ///< in its manifest
   std::string against;   ///< the other side, likewise
+  /// The words of a command that runs one of these cases again, up to its --case ID.
+  std::vector<std::string> reproduce;
   PoolOptions pool;
   Progress::Options progress;
   Journal* journal = nullptr;

@@ -121,6 +121,7 @@ Manifest Manifest::load(const std::string& folder) {
   Manifest m;
   m.folder = folder;
   m.name = reader.text(root, "name", "the manifest");
+  if (m.name.empty()) reader.bad("field 'name' of the manifest is empty");
   m.device = device_from_name(reader, reader.text(root, "device", "the manifest"));
   if (root.contains("errors_name_arguments")) {
     if (!root["errors_name_arguments"].is_boolean()) reader.bad("field 'errors_name_arguments' is not true or false");
@@ -223,7 +224,8 @@ std::vector<std::string> installed_sets() {
   for (const std::string& root : set_roots()) {
     std::error_code code;
     for (const auto& item : fs::directory_iterator(root, code)) {
-      if (fs::exists(item.path() / "manifest.json")) names.push_back(item.path().filename().string());
+      std::error_code none;
+      if (fs::exists(item.path() / "manifest.json", none)) names.push_back(item.path().filename().string());
     }
   }
   std::ranges::sort(names);
@@ -244,6 +246,12 @@ Manifest find_set(const std::string& name_or_path) {
       const fs::path folder = fs::path(root) / name_or_path;
       if (is_set(folder)) return Manifest::load(folder.string());
     }
+  }
+  std::error_code none;
+  if (!name_or_path.empty() && fs::is_directory(name_or_path, none) &&
+      (name_or_path.find('/') != std::string::npos || name_or_path == "." || name_or_path == "..")) {
+    throw Error(fmt::format(
+        "set '{}': there is no manifest.json in this folder, so it is no kernel set. Build it again", name_or_path));
   }
   const auto names = installed_sets();
   throw Error(fmt::format(

@@ -1,8 +1,11 @@
 """The command line from outside: commands, filters, reports, refusals, exit statuses, Ctrl-C."""
 
+import fcntl
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,13 +126,16 @@ class Run(CommandLineTest):
             return [(r["id"], r["verdict"]) for r in self.results(name)["runs"][0]["results"]]
         self.assertEqual(verdicts("merged.json"), verdicts("whole.json"))
         self.expect_refusal("merge", "1.json", "2.json", says="shard 3/3 is missing")
+        before = self.results("1.json")
+        self.expect_refusal("merge", "1.json", "2.json", "3.json", "--json", "./1.json", says="names the same file")
+        self.assertEqual(self.results("1.json"), before)
         self.expect_refusal("merge", "1.json", "1.json", "2.json", "3.json", says="shard 1/3 is in")
         self.assertEqual(self.call("merge", "--partial", "1.json", "2.json")[0], 0)
 
     def test_journal_is_kept_where_it_was_asked_for(self):
         self.assertEqual(self.call("run", "--set", "host", "--case", CASE, "--journal", "j")[0], 0)
         with open(self.path("j"), encoding="utf-8") as file:
-            self.assertEqual(file.read(), f"start {CASE}\tdsv4diff run --set host --case {CASE}\npassed {CASE}\n")
+            self.assertEqual(file.read(), f"start {CASE}\t{PROGRAM} run --set host --case {CASE}\npassed {CASE}\n")
 
     def test_no_temporary_file_stays(self):
         os.mkdir(self.path("tmp"))
@@ -146,7 +152,41 @@ class Run(CommandLineTest):
             status, _, error = self.call(*QUICK_RUN, stdout=full)
             self.assertEqual(status, 2)
             self.assertIn("the output cannot be written", error)
-            self.assertEqual(self.call("ops", stdout=full)[0], 2)
+            for words in (["ops"], ["sets"], ["cases", "--tier", "full"], ["--help"], ["run", "--help"]):
+                status, _, error = self.call(*words, stdout=full)
+                self.assertEqual(status, 2, words)
+                self.assertIn("the output cannot be written: No space left", error)
+        status, _, error = self.call(*QUICK_RUN, "--journal", "/dev/full")
+        self.assertEqual(status, 2)
+        self.assertIn("--journal /dev/full: cannot be written", error)
+
+    def test_full_or_closed_streams_do_not_stop_a_run(self):
+        def shell(redirections, *words):
+            line = " ".join(shlex.quote(w) for w in [PROGRAM, *words]) + " " + redirections
+            return subprocess.run(line, shell=True, cwd=self.folder, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, check=False).returncode
+
+        self.assertEqual(shell("2>/dev/full", *QUICK_RUN), 0)
+        self.assertEqual(shell("2>/dev/full", "rnu"), 2)
+        for redirections, status in (("2>&-", 0), ("<&-", 0), (">&-", 2), ("<&- >&- 2>&-", 2)):
+            self.assertEqual(shell(redirections, *QUICK_RUN, "--json", "r.json"), status, redirections)
+            self.assertEqual(self.results("r.json")["exit_status"], 0, redirections)
+            os.remove(self.path("r.json"))
+        self.assertEqual(shell("| head -n 1", *QUICK_RUN, "--json", "r.json"), 0)
+        self.assertEqual(self.results("r.json")["exit_status"], 0, "a reader that leaves does not take the report with it")
+
+    def test_reports_may_go_to_standard_output(self):
+        with open(self.path("out"), "w", encoding="utf-8") as out:
+            self.assertEqual(self.call(*QUICK_RUN, "--json", "/dev/stdout", stdout=out)[0], 0)
+        with open(self.path("out"), encoding="utf-8") as file:
+            text = file.read()
+        self.assertRegex(text, r"(?m)^agrees: ")
+        self.assertEqual(json.loads(text[text.index("\n{") :])["exit_status"], 0)
+
+    def test_memory_too_small_to_start(self):
+        status, output, _ = self.call(*QUICK_RUN, "--memory", "0.000001")
+        self.assertEqual(status, 2)
+        self.assertIn("--memory is too small", output)
 
 
 class Goldens(CommandLineTest):
@@ -169,14 +209,91 @@ class Goldens(CommandLineTest):
         self.assertEqual(status, 0, output + error)
         self.assertIn("host against golden:host", output)
         result = self.results("r.json")["runs"][0]["results"][0]
-        self.assertEqual(result["reproduce"], f"dsv4diff verify --set host --recorded host --case {result['id']}")
+        self.assertEqual(result["reproduce"], f"{PROGRAM} verify --set host --recorded host --case {result['id']}")
         self.assertEqual(self.call(*result["reproduce"].split()[1:])[0], 0)
         self.assertEqual(self.call("verify", "--set", "reference", "--golden", "golden/mask_topk_ids/host.h5")[0], 0)
         self.expect_refusal("verify", "--set", "host", "--recorded", "hots", says="did you mean 'host'?")
-        self.expect_refusal("verify", "--set", "host", "--op", "no_such", says="no case is selected")
         with open(self.path("golden/mask_topk_ids/host.h5"), "wb") as file:
             file.write(first[: len(first) // 2])
         self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="mask_topk_ids/host.h5")
+
+    def test_damaged_goldens_are_refused(self):
+        self.assertEqual(self.call("record", "--set", "host", "--op", "mask_topk_ids", "--op", "hash_topk", "--tier",
+                                   "smoke", "--golden", "good")[0], 0)
+        file, index = "golden/mask_topk_ids/host.h5", "golden/mask_topk_ids/host.txt"
+
+        def content(name):
+            with open(self.path(name), "rb") as opened:
+                return opened.read()
+
+        h5 = content(file.replace("golden", "good"))
+        flipped = bytearray(h5)
+        flipped[len(h5) // 2] ^= 4
+        newer = content(index.replace("golden", "good")).replace(b"schema 1", b"schema 2")
+        foreign = "good/hash_topk/host."
+        for damage, says in [
+            ({file: h5[:-1]}, "damaged, truncated"),
+            ({file: b""}, "is not an HDF5 file"),
+            ({file: bytes(flipped)}, "damaged, truncated"),
+            ({file: b"#!/bin/sh\n" * 100}, "is not an HDF5 file"),
+            ({file: None}, "there is no such golden"),
+            ({index: None}, "is missing"),
+            ({index: newer}, "a newer dsv4diff recorded it"),
+            ({index: b"x"}, "is not the index of a golden"),
+            ({file: content(foreign + "h5"), index: content(foreign + "txt")}, "holds goldens of op 'hash_topk'"),
+        ]:
+            shutil.rmtree(self.path("golden"), ignore_errors=True)
+            shutil.copytree(self.path("good"), self.path("golden"))
+            for name, bytes_ in damage.items():
+                os.remove(self.path(name))
+                if bytes_ is not None:
+                    with open(self.path(name), "wb") as opened:
+                        opened.write(bytes_)
+            with self.subTest(says=says):
+                self.expect_refusal("verify", "--set", "host", "--golden", "golden", says=says)
+                _, _, error = self.call("verify", "--set", "host", "--golden", "golden")
+                self.assertIn("record it again with 'dsv4diff record --op mask_topk_ids --set host'", error)
+
+    def test_recording_that_cannot_be_written_loses_nothing(self):
+        ops = ["--op", "mask_topk_ids", "--op", "hash_topk", "--tier", "smoke", "--golden", "golden"]
+        self.assertEqual(self.call("record", "--set", "host", *ops)[0], 0)
+        with open(self.path("golden/hash_topk/host.h5"), "rb") as file:
+            before = file.read()
+        # Another recorder is at work on one op: the others are written, and that one is left as it is.
+        shutil.rmtree(self.path("golden/mask_topk_ids"))
+        os.remove(self.path("golden/hash_topk/host.txt"))
+        with open(self.path("golden/hash_topk/.host.h5.new"), "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            status, output, error = self.call("record", "--set", "host", *ops)
+            self.assertEqual(status, 2)
+            self.assertIn("another process is writing it", error)
+            self.assertIn("new: golden/mask_topk_ids/host.h5", output)
+        with open(self.path("golden/hash_topk/host.h5"), "rb") as file:
+            self.assertEqual(file.read(), before)
+
+    def test_two_recorders_at_once(self):
+        words = [PROGRAM, "record", "--set", "host", "--op", "*topk*", "--tier", "smoke", "--golden", "golden"]
+        both = [subprocess.Popen(words, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                for _ in range(2)]
+        for recorder in both:
+            _, error = recorder.communicate(timeout=300)
+            self.assertIn(recorder.returncode, (0, 2))
+            self.assertEqual(recorder.returncode == 2, b"another process is writing it" in error, error)
+        self.assertEqual(self.call("verify", "--set", "host", "--golden", "golden")[0], 0)
+
+    def test_reproduction_names_the_golden_that_was_used(self):
+        self.assertEqual(self.call("record", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke", "--golden",
+                                   "my golden")[0], 0)
+        self.assertEqual(self.call("verify", "--set", "reference", "--golden", "my golden", "--no-known", "--timeout",
+                                   "30", "--json", "r.json")[0], 0)
+        result = self.results("r.json")["runs"][0]["results"][0]
+        self.assertEqual(result["reproduce"],
+                         f"{PROGRAM} verify --set reference --golden 'my golden' --recorded host --timeout 30 "
+                         f"--no-known --case {result['id']}")
+        done = subprocess.run(result["reproduce"], shell=True, cwd=self.folder, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"agrees: 1 cases", done.stdout)
+        self.expect_refusal("verify", "--golden", "my golden/mask_topk_ids/host.h5", "--recorded", "cuda", says="one file")
 
     def test_verify_without_goldens(self):
         os.mkdir(self.path("golden"))
@@ -229,13 +346,60 @@ class Refusals(CommandLineTest):
             (run + ["--journal", "no/such/folder/j"], "cannot be written"),
             (run + ["--known", "no_such_file.json"], "no_such_file.json"),
             (run + ["--op", "topk*", "--case", CASE], "no case is selected"),
-            (["ops", "no_such_op"], "no op is called that"),
+            (run + ["--op", ""], "no op is called ''"),
+            (run + ["--case", ""], "case id ''"),
+            (run + ["--set", ""], "unknown set ''"),
+            (run + ["--against", ""], "unknown set ''"),
+            (run + ["--tier", ""], "unknown tier ''"),
+            (run + ["--shard", ""], "--shard ''"),
+            (run + ["--shard", "1/99999999999999999999"], "--shard"),
+            (run + ["--shard", "-1/4"], "--shard"),
+            (run + ["--tier", "smoke", "--tier", "quick"], "--tier"),
+            (run + ["--jobs", "99999999999999999999"], "--jobs"),
+            (run + ["--jobs", "1e3"], "--jobs"),
+            (run + ["--seed", "99999999999999999999"], "--seed"),
+            (run + ["--seed", ""], "--seed"),
+            (run + ["--show", "99999999999999999999"], "--show"),
+            (run + ["--timeout", "1e400"], "--timeout"),
+            (run + ["--timeout", "-1"], "--timeout"),
+            (run + ["--memory", "nan"], "--memory"),
+            (run + ["--memory", "inf"], "--memory"),
+            (run + ["--soak", "inf"], "--soak"),
+            (run + ["--json", ""], "--json: the name is empty"),
+            (run + ["--junit", ""], "--junit: the name is empty"),
+            (run + ["--markdown", ""], "--markdown: the name is empty"),
+            (run + ["--journal", ""], "--journal: the name is empty"),
+            (run + ["--known", ""], "--known: the name is empty"),
+            (run + ["--known", "."], "no file that can be read"),
+            (run + ["--json", "r", "--junit", "r"], "--json names the same file"),
+            (run + ["--json", "r", "--markdown", "./r"], "--json names the same file"),
+            (run + ["--journal", "r", "--json", "r"], "--journal names the same file"),
+            (run + ["--case", CASE.replace("k=6", "k=6\n")], "is not a value of 'k'"),
+            (run + ["--case", CASE.replace("k=6", "k=\u732b")], "is not a value of 'k'"),
+            (run + ["--case", CASE.replace("k=6", "k=6,k=6")], "given twice"),
+            (run + ["--case", CASE.replace("k=6", "k=99999999999999999999")], "'k'"),
+            (run + ["--case", CASE.replace("seed=1", "seed=99999999999999999999")], "is not a seed"),
+            (["run", "--set", "."], "no manifest.json"),
+            (["verify", "--set", "host", "--golden", ""], "--golden: the name is empty"),
+            (["verify", "--set", "host", "--golden", "nowhere"], "no such file or folder"),
+            (["verify", "--set", "host", "--recorded", ""], "--recorded"),
+            (["verify", "--set", "host", "--op", "topk_v2"], "did you mean 'topk_v1'?"),
+            (["verify", "--set", "host", "--case", "nonsense"], "case id 'nonsense'"),
+            (["verify", "--set", "host", "--case", CASE, "--case", CASE.replace("=1", "=77")], "holds such a case"),
+            (["verify", "--set", "host", "--case", "topk_v1/zzz*"], "holds such a case"),
+            (["verify", "--set", "host", "--shard", "5/4"], "--shard '5/4'"),
+            (["record", "--set", "host", "--golden", ""], "--golden: the name is empty"),
+            (["record", "--set", "host", "--golden", "/dev/null"], "/dev/null is no folder"),
+            (["record", "--set", "host", "--op", "topk_v2"], "did you mean 'topk_v1'?"),
+            (["ops", "no_such_op"], "no op is called 'no_such_op'"),
             (["sets", "no_such_set"], "no_such_set"),
             (["cases", "--tier", "fulll"], "did you mean 'full'?"),
             (["record"], "--set is required"),
             (["record", "--set", "host", "--tier", "x"], "unknown tier"),
             (["merge"], "files is required"),
             (["merge", "no_such_file.json"], "cannot be read"),
+            (["merge", ""], "the name is empty"),
+            (["merge", "."], "cannot be read"),
             (["worker", "--set", "host", "--set-label", "host"], "not by hand"),
         ]:
             with self.subTest(call=" ".join(words)[:80]):
@@ -293,6 +457,18 @@ class Interrupts(CommandLineTest):
             self.assertEqual(results["signal"], number)
             os.remove(self.path("j"))
 
+    def test_soak_of_a_shard_without_cases_can_be_interrupted(self):
+        run = self.start("run", "--set", "host", "--op", "mask_topk_ids", "--soak", "1000", "--shard",
+                         "7/18446744073709551615", "--journal", "j")
+        for _ in range(600):
+            if os.path.exists(self.path("j")):
+                break
+            time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn(b"nothing was tested", output)
+
     def test_soak_ends_with_its_verdict(self):
         run = self.start("run", "--set", "host", "--op", "mask_topk_ids", "--soak", "1000", "--journal", "j")
         self.wait_for_cases(5)
@@ -333,7 +509,7 @@ class Interrupts(CommandLineTest):
             time.sleep(0.05)
         self.assertEqual(self.running(), [], "workers die with their parent")
         with open(journal, encoding="utf-8") as file:
-            self.assertRegex(file.readline(), r"^start \S+\tdsv4diff run --set host --case \S+\n$")
+            self.assertRegex(file.readline(), r"^start \S+\t\S+dsv4diff run --set host --case \S+\n$")
 
 
 if __name__ == "__main__":

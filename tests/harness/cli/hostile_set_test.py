@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import unittest
@@ -85,8 +86,8 @@ class HostileSet(CommandLineTest):
         _, results, _, _ = self.sweep([108])
         command = results[case(108)]["reproduce"]
         self.assertIn(f"--set '{self.set}'", command)
-        done = subprocess.run(command.replace("dsv4diff", f"'{BUILD}/dsv4diff'", 1), shell=True, cwd=self.folder,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        done = subprocess.run(command, shell=True, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"failed {case(108)}".encode(), done.stdout)
 
@@ -97,6 +98,64 @@ class HostileSet(CommandLineTest):
         self.assertEqual(status, 2)
         self.assertIn("SHA-256", results[case(10)]["reason"])
         self.assertIn("the environment is at fault", output)
+
+    def change_manifest(self, change):
+        path = os.path.join(self.set, "manifest.json")
+        with open(path, encoding="utf-8") as file:
+            manifest = json.load(file)
+        change(manifest)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(manifest, file)
+
+    def test_manifest_that_is_wrong_is_refused(self):
+        with open(os.path.join(self.set, "manifest.json"), encoding="utf-8") as file:
+            good = file.read()
+        for damage, says in [
+            (lambda m: m.update(schema=2), "schema 2 is newer than this tool"),
+            (lambda m: m.update(schema=(1 << 32) + 1), "is newer than this tool"),
+            (lambda m: m.update(schema="1"), "'schema' is not an integer"),
+            (lambda m: m.update(name=""), "'name' of the manifest is empty"),
+            (lambda m: m.update(device="tpu"), "device 'tpu' is none of"),
+            (lambda m: m.pop("modules"), "has no field 'modules'"),
+            (lambda m: m["ops"][0].update(module="../x.so"), "'modules' lacks"),
+            (lambda m: m["modules"].update({"../x.so": {"sha256": "0"}}), "is not a file name in the set's folder"),
+            (lambda m: m["ops"][0].update(arity=-1), "'arity' of ops[0]"),
+        ]:
+            self.change_manifest(damage)
+            with self.subTest(says=says):
+                self.expect_refusal("run", "--set", self.set, "--case", case(10), says=says)
+            with open(os.path.join(self.set, "manifest.json"), "w", encoding="utf-8") as file:
+                file.write(good)
+        for text in ("", "{", "[]", "null", good[: len(good) // 2]):
+            with open(os.path.join(self.set, "manifest.json"), "w", encoding="utf-8") as file:
+                file.write(text)
+            self.expect_refusal("run", "--set", self.set, "--case", case(10), says="manifest.json")
+        os.remove(os.path.join(self.set, "manifest.json"))
+        self.expect_refusal("run", "--set", self.set, "--case", case(10), says="there is no manifest.json")
+
+    def test_entry_that_does_not_fit_its_module_is_the_environments_fault(self):
+        manifest = os.path.join(self.set, "manifest.json")
+        shutil.copy(manifest, self.path("good.json"))
+
+        def restore():
+            shutil.copy(self.path("good.json"), manifest)
+
+        for damage, says in [
+            (lambda m: m["ops"][0].update(function="nope"), "function 'nope' of mask_topk_ids.so: the module exports no"),
+            (lambda m: m["ops"][0].update(arity=3), "takes 3 arguments, the op passes 2"),
+            (lambda m: m["modules"]["mask_topk_ids.so"].update(sha256="0" * 64), "the module's SHA-256 is"),
+        ]:
+            self.change_manifest(damage)
+            status, _, output, _ = self.sweep([10, 11, 12])
+            self.assertEqual(status, 2)
+            self.assertRegex(output, r"set 'hostile', op 'mask_topk_ids', function '\w+'")
+            self.assertIn(says, output)
+            self.assertIn("2 more error: ", output, "one reason is told once")
+            restore()
+        self.change_manifest(lambda m: m["ops"][0].update(abi="mask_topk_ids/9"))
+        status, results, output, _ = self.sweep([10])
+        self.assertEqual((status, results[case(10)]["verdict"]), (2, "unsupported"))
+        self.assertIn("variant 'mask_topk_ids/9' is unknown to this tool", output)
 
     def test_op_that_the_set_lacks_is_unsupported(self):
         status, output, _ = self.call("run", "--set", self.set, "--op", "topk_v1", "--tier", "smoke")

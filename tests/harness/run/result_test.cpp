@@ -31,6 +31,7 @@ CaseResult sample() {
   r.outputs = {o};
   r.findings = {{"guard", "'x': byte 1"}};
   r.seconds = 0.125;
+  r.reproduce = "dsv4diff run --case x";
   return r;
 }
 
@@ -63,19 +64,6 @@ TEST(Result, VerdictsHaveNames) {
   EXPECT_FALSE(verdict_from_name("fine"));
   EXPECT_EQ(sample().op(), "topk_v1");
   EXPECT_EQ(sample().tightness(), 0.75);
-}
-
-TEST(Result, ReproductionIsOneCommand) {
-  CaseResult r = sample();
-  EXPECT_EQ(reproduction(r), "dsv4diff run --set host --case topk_v1/k=512,fill=ties/seed=7");
-  r.against = "sglang-0.5.12";
-  EXPECT_EQ(reproduction(r), "dsv4diff run --set host --against sglang-0.5.12 --case topk_v1/k=512,fill=ties/seed=7");
-  r.against = "golden:golden/a b.h5";
-  EXPECT_EQ(reproduction(r),
-            "dsv4diff verify --set host --golden 'golden/a b.h5' --case topk_v1/k=512,fill=ties/seed=7");
-  r.set = "it's";
-  r.against = "reference";
-  EXPECT_EQ(reproduction(r), "dsv4diff run --set 'it'\\''s' --case topk_v1/k=512,fill=ties/seed=7");
 }
 
 }  // namespace

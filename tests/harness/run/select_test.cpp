@@ -89,7 +89,7 @@ TEST(Select, RunningOrderIsAPermutation) {
 
 TEST(Select, RefusalsSayWhatWasMeant) {
   EXPECT_THAT(refusal({.ops = {"mask_topk_id"}}), HasSubstr("did you mean 'mask_topk_ids'?"));
-  EXPECT_THAT(refusal({.ops = {"zzz*"}}), HasSubstr("no op is called that"));
+  EXPECT_THAT(refusal({.ops = {"zzz*"}}), HasSubstr("no op is called 'zzz*'"));
   EXPECT_THAT(refusal({.cases = {"mask_topk_ids/no_such*"}}), HasSubstr("no case of tier 'quick' matches"));
   EXPECT_THAT(refusal({.cases = {"nonsense"}}), HasSubstr("case id 'nonsense'"));
   EXPECT_THAT(refusal({.cases = {"mask_topk_ids/rows=5/seed=1"}}), HasSubstr("parameter 'k' is missing"));

@@ -47,6 +47,7 @@ SweepOptions options() {
   SweepOptions o;
   o.set = "host";
   o.against = "reference";
+  o.reproduce = {"dsv4diff", "run", "--set", "host"};
   o.pool.command = testing::misbehaving_worker();
   o.pool.jobs = 2;
   o.progress.plain_interval_seconds = 1e9;
@@ -113,8 +114,22 @@ TEST(Journal, ANamedOneMustBeWritable) { EXPECT_THROW(Journal("/nowhere/journal"
 
 TEST(Journal, FullDiskEndsTheJournalOnly) {
   Journal journal("/dev/full");
-  journal.start(passed("ok/1"));
+  journal.start("ok/1", "dsv4diff run --case ok/1");
   journal.end(passed("ok/1"));
+  EXPECT_THAT(journal.broken(), HasSubstr("--journal /dev/full: cannot be written: No space left"));
+}
+
+TEST(Interrupt, WhatTheCallerIgnoresStaysIgnored) {
+  ::signal(SIGHUP, SIG_IGN);  // nohup
+  {
+    const InterruptGuard guard;
+    std::raise(SIGHUP);
+    EXPECT_EQ(InterruptGuard::signal(), 0);
+    std::raise(SIGTERM);
+    EXPECT_EQ(InterruptGuard::signal(), SIGTERM);
+    std::raise(SIGHUP);
+  }
+  EXPECT_EQ(::signal(SIGHUP, SIG_DFL), SIG_IGN);
 }
 
 TEST(Interrupt, FirstSignalIsNoted) {
@@ -122,6 +137,16 @@ TEST(Interrupt, FirstSignalIsNoted) {
   EXPECT_EQ(InterruptGuard::signal(), 0);
   std::raise(SIGINT);
   EXPECT_EQ(InterruptGuard::signal(), SIGINT);
+}
+
+TEST(Interrupt, SecondSignalEndsTheProcess) {
+  const auto twice = [] {
+    const InterruptGuard guard;
+    std::raise(SIGINT);
+    std::raise(SIGTERM);
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(twice(), ::testing::KilledBySignal(SIGTERM), "");
 }
 
 TEST(Interrupt, SweepKeepsWhatWasDone) {

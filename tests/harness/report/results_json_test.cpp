@@ -1,0 +1,100 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "harness/core/error.h"
+#include "harness/report/run_report.h"
+#include "tests/harness/report/samples.h"
+
+namespace dsv4 {
+namespace {
+
+using namespace report_test;
+using ::testing::HasSubstr;
+
+TEST(Results, RoundTrip) {
+  CaseResult inf = failed();
+  RunReport r = report({inf, result("a/x=1/seed=1", Verdict::kPassed)});
+  r.failure = "x";
+  r.signal = 2;
+  const std::string text = results_json(r);
+  const auto again = nlohmann::json::parse(text).get<RunReport>();
+  EXPECT_EQ(results_json(again), text);
+  EXPECT_EQ(again.runs[0].results[0].outputs[0].first, inf.outputs[0].first);
+  EXPECT_TRUE(std::isnan(again.runs[0].results[0].outputs[0].worst->error));
+}
+
+TEST(Results, AnyBytesGiveValidJson) {
+  CaseResult bad = failed();
+  bad.reason = kHostile;
+  const auto j = nlohmann::json::parse(results_json(report({bad})));
+  EXPECT_EQ(j.at("counts").at("failed"), 1);
+  EXPECT_EQ(j.at("exit_status"), 1);
+}
+
+class ResultsFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::path(::testing::TempDir()) / ("results ä " + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  void put(const std::string& name, const std::string& text) const { std::ofstream(path(name)) << text; }
+  std::string refusal(const std::string& name) const {
+    try {
+      read_results(path(name));
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ResultsFile, BadResultsAreRefusedWithTheReason) {
+  EXPECT_THAT(refusal("absent.json"), HasSubstr("cannot be read"));
+  put("empty.json", "");
+  EXPECT_THAT(refusal("empty.json"), HasSubstr("no JSON, or cut off"));
+  put("foreign.json", "{\"a\": 1}");
+  EXPECT_THAT(refusal("foreign.json"), HasSubstr("no results file of dsv4diff"));
+  auto j = nlohmann::json(report({failed()}));
+  j["schema"] = 99;
+  put("newer.json", j.dump());
+  EXPECT_THAT(refusal("newer.json"), HasSubstr("its schema is 99"));
+  j["schema"] = (std::uint64_t{1} << 32) + kResultsSchema;  // the expected number, if it is cut to 32 bits
+  put("newer.json", j.dump());
+  EXPECT_THAT(refusal("newer.json"), HasSubstr("its schema is 4294967297"));
+  j["schema"] = kResultsSchema;
+  j["runs"][0]["results"][0]["verdict"] = "fine";
+  put("verdict.json", j.dump());
+  EXPECT_THAT(refusal("verdict.json"), HasSubstr("'fine' is no verdict"));
+}
+
+TEST_F(ResultsFile, DamagedResultsNeverCrash) {
+  const std::string good = results_json(report({failed(), result("a/x=1/seed=1", Verdict::kPassed)}));
+  std::mt19937 random(3);
+  for (int i = 0; i < 500; ++i) {
+    std::string text = good;
+    if (i % 3 == 0) {
+      text.resize(random() % text.size());
+    } else {
+      text[random() % text.size()] = static_cast<char>(random() % 256);
+    }
+    put("x.json", text);
+    try {
+      exit_status(read_results(path("x.json")));
+    } catch (const Error&) {
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dsv4

@@ -1,0 +1,59 @@
+#include "harness/report/terminal.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/harness/report/samples.h"
+
+namespace dsv4 {
+namespace {
+
+using namespace report_test;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(Terminal, TellsAFailureInFull) {
+  const std::string text = terminal_report(report({failed(), result("a/x=1/seed=1", Verdict::kPassed)}));
+  EXPECT_THAT(text, AllOf(HasSubstr("failed topk_v1/k=512/seed=1"), HasSubstr("selected: 2 of 512"),
+                          HasSubstr("first at [0, 3]: got 1 (0x3f800000), want 2 (0x40000000), error 1, bound 0.5"),
+                          HasSubstr("worst at [1, 7]: got nan (0x7fc00000)"), HasSubstr("finding guard: 4 bytes"),
+                          HasSubstr("reproduce: dsv4diff run --set host --case topk_v1/k=512/seed=1"),
+                          HasSubstr("differs: 2 cases, 1 failed")));
+}
+
+TEST(Terminal, KnownFaultsThatDoNotShowAreSaid) {
+  CaseResult shown = result("a/x=1/seed=1", Verdict::kKnown);
+  CaseResult hidden = result("a/x=2/seed=1", Verdict::kPassed);
+  shown.known_fault = "fault-one";
+  hidden.known_fault = "fault-two";
+  const std::string text = terminal_report(report({shown, hidden}));
+  EXPECT_THAT(text, AllOf(HasSubstr("known fault fault-one showed in 1 of 1 cases"),
+                          HasSubstr("known fault fault-two did not show in any of the 1 cases"),
+                          HasSubstr("agrees: 2 cases, 1 known")));
+}
+
+TEST(Terminal, OneReasonForManyErrorsIsToldOnce) {
+  const std::string text = terminal_report(
+      report({result("a/x=1/seed=1", Verdict::kError, "altered"), result("a/x=2/seed=1", Verdict::kError, "altered"),
+              result("a/x=3/seed=1", Verdict::kError, "altered"), result("a/x=4/seed=1", Verdict::kError, "killed")}));
+  EXPECT_THAT(text, AllOf(HasSubstr("error a/x=1/seed=1"), Not(HasSubstr("error a/x=2/seed=1")),
+                          HasSubstr("error a/x=4/seed=1"), HasSubstr("2 more error: altered\n")));
+}
+
+TEST(Terminal, LongListsAreCutAndSaySo) {
+  std::vector<CaseResult> many;
+  for (int i = 0; i < 30; ++i) many.push_back(result("a/x=" + std::to_string(i) + "/seed=1", Verdict::kFailed, "boom"));
+  const std::string text = terminal_report(report(many), {.shown = 3});
+  EXPECT_THAT(text, HasSubstr("... and 27 more differing cases"));
+}
+
+TEST(Terminal, ReasonsForNotRunningAreCounted) {
+  const std::string text = terminal_report(report({result("a/x=1/seed=1", Verdict::kUnsupported, "no such variant"),
+                                                   result("a/x=2/seed=1", Verdict::kUnsupported, "no such variant"),
+                                                   result("a/x=3/seed=1", Verdict::kSkipped, "no GPU")}));
+  EXPECT_THAT(text, AllOf(HasSubstr("2 unsupported: no such variant\n"), HasSubstr("1 skipped: no GPU\n")));
+}
+
+}  // namespace
+}  // namespace dsv4
