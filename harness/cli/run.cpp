@@ -38,7 +38,8 @@ class RunCommand final : public Command {
     filter_.add(app);
     app.add_option("--soak", soak_seconds_, "Instead of a tier: random cases for so long, or until Ctrl-C")
         ->type_name("SECONDS")
-        ->check(positive_seconds());
+        ->check(positive_seconds())
+        ->excludes("--tier");
     workers_.add(app);
     reports_.add(app);
   }

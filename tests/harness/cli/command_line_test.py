@@ -69,6 +69,21 @@ class LookAround(CommandLineTest):
 
 
 class Run(CommandLineTest):
+    def expect_junit_schema(self, root):
+        """What Jenkins' schema (junit-10.xsd) demands and allows."""
+        allowed = {"testsuites": ({"name", "time", "tests", "failures", "errors"}, set(), {"testsuite"}),
+                   "testsuite": ({"name", "tests", "failures", "errors", "time", "skipped"},
+                                 {"name", "tests", "failures", "errors"}, {"testcase"}),
+                   "testcase": ({"name", "time", "classname"}, {"name"}, {"skipped", "error", "failure"}),
+                   "skipped": ({"type", "message"}, set(), set()), "error": ({"type", "message"}, set(), set()),
+                   "failure": ({"type", "message"}, set(), set())}  # fmt: skip
+        self.assertEqual(root.tag, "testsuites")
+        for element in root.iter():
+            attributes, required, children = allowed[element.tag]
+            self.assertLessEqual(set(element.attrib), attributes, element.tag)
+            self.assertLessEqual(required, set(element.attrib), element.tag)
+            self.assertLessEqual({child.tag for child in element}, children, element.tag)
+
     def test_agreement(self):
         status, output, error = self.call(*QUICK_RUN, "--json", "r.json", "--junit", "r.xml", "--markdown", "r.md")
         self.assertEqual(status, 0, output + error)
@@ -82,6 +97,7 @@ class Run(CommandLineTest):
         self.assertEqual(ids, sorted(ids))
         self.assertIn(CASE, ids)
         suites = xml.etree.ElementTree.parse(self.path("r.xml")).getroot()
+        self.expect_junit_schema(suites)
         self.assertEqual(int(suites.get("tests")), len(ids))
         with open(self.path("r.md"), encoding="utf-8") as file:
             self.assertIn("| `mask_topk_ids` |", file.read())
@@ -340,6 +356,7 @@ class Refusals(CommandLineTest):
             (run + ["--memory", "-1"], "--memory"),
             (run + ["--soak", "-5"], "--soak"),
             (run + ["--soak", "1", "--case", CASE], "--soak"),
+            (run + ["--soak", "1", "--tier", "full"], "--tier excludes --soak"),
             (run + ["--json"], "--json"),
             (run + ["--json", "no/such/folder/r.json"], "there is no folder"),
             (run + ["--junit", "."], "is a folder"),

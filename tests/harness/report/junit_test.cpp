@@ -69,11 +69,14 @@ TEST(JUnit, CountsAndKinds) {
   expect_well_formed(xml);
   EXPECT_THAT(
       xml,
-      AllOf(HasSubstr(R"(<testsuite name="a host against reference" tests="4" failures="1" errors="1" skipped="1")"),
-            HasSubstr(R"(<testsuite name="b host against reference" tests="1" failures="0" errors="0" skipped="1")"),
-            HasSubstr(R"(<skipped message="known fault fault-one: upstream is wrong"/>)"),
-            HasSubstr(R"(<error type="error" message="SIGSEGV">)"),
-            HasSubstr(R"(<failure type="mistrusted" message="all zero">)")));
+      AllOf(
+          HasSubstr(
+              R"(<testsuite name="a host against reference" tests="4" failures="1" errors="1" time="2.000" skipped="1")"),
+          HasSubstr(
+              R"(<testsuite name="b host against reference" tests="1" failures="0" errors="0" time="0.500" skipped="1")"),
+          HasSubstr(R"(<skipped message="known fault fault-one: upstream is wrong"/>)"),
+          HasSubstr(R"(<error type="error" message="SIGSEGV">)"),
+          HasSubstr(R"(<failure type="mistrusted" message="all zero">)")));
 }
 
 TEST(JUnit, WellFormedWhateverTheStrings) {
