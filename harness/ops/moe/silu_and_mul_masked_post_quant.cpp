@@ -7,139 +7,25 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "harness/case/covering.h"
 #include "harness/core/bits.h"
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
+#include "harness/ops/moe/gate_up_fills.h"
+#include "harness/ops/moe/masked_rows.h"
 
 namespace dsv4 {
 namespace {
 
 constexpr const char* kName = "silu_and_mul_masked_post_quant";
-constexpr std::int64_t kGroup = 128;
 
 const std::vector<std::string> kCounts{"mixed", "full", "none", "one", "ends", "exact", "surplus"};
 const std::vector<std::string> kLimits{"none", "10", "7", "7.03", "0.1", "0", "-1", "1e30"};
-const std::vector<std::string> kFills{"gauss", "integers", "scale_edges", "at_limit", "negative", "tiny",
-                                      "zeros", "wide",     "bits",        "nan",      "inf"};
 
 /// The limit as a number; 0 for "none", as upstream's caller passes.
 double limit_of(const Params& p) { return p.is("limit", "none") ? 0.0 : std::stod(p.text("limit")); }
-
-/// Sizes of a call, from its tensors.
-struct Sizes {
-  std::int64_t experts, tokens, dim;
-  bool transposed;
-
-  explicit Sizes(const Call& call)
-      : experts(call.tensor("input").size(0)),
-        tokens(call.tensor("input").size(1)),
-        dim(call.tensor("input").size(2) / 2),
-        transposed(std::get<bool>(call.arg("transposed").value)) {}
-
-  [[nodiscard]] std::int64_t groups() const { return dim / kGroup; }
-  /// Byte offset of the scale of group g of a row, and its size.
-  [[nodiscard]] std::int64_t scale_at(std::int64_t e, std::int64_t t, std::int64_t g) const {
-    return transposed ? 4 * ((e * (groups() / 4) + g / 4) * tokens + t) + g % 4 : 4 * ((e * tokens + t) * groups() + g);
-  }
-  [[nodiscard]] std::int64_t scale_bytes() const { return transposed ? 1 : 4; }
-};
-
-/// Calls visit(expert, token) for the rows that are processed: those below the counts, expert by expert, and of them
-/// the first tokens * topk.
-template <class Visit>
-void for_each_row(const Call& call, Visit visit) {
-  const Sizes s(call);
-  const HostTensor& counts = call.tensor("masked_m");
-  auto left =
-      static_cast<std::uint32_t>(s.tokens) * static_cast<std::uint32_t>(std::get<std::int64_t>(call.arg("topk").value));
-  for (std::int64_t e = 0; e < s.experts; ++e) {
-    for (std::int64_t t = 0; t < std::min<std::int64_t>(counts.at<std::int32_t>(e), s.tokens); ++t) {
-      if (left-- == 0) return;
-      visit(e, t);
-    }
-  }
-}
-
-/// Codes of the processed rows; zero elsewhere.
-HostTensor codes_of(const Call& call, const HostTensor& output) {
-  HostTensor codes = HostTensor::make(DType::kE4M3, output.shape);
-  const Sizes s(call);
-  for_each_row(call, [&](std::int64_t e, std::int64_t t) {
-    const auto row = static_cast<std::size_t>((e * s.tokens + t) * s.dim);
-    std::memcpy(codes.storage.data() + row, output.storage.data() + row, static_cast<std::size_t>(s.dim));
-  });
-  return codes;
-}
-
-/// Scales of the processed rows by (expert, token, group): exponent bytes where the layout has bytes, else floats.
-HostTensor scales_of(const Call& call, const HostTensor& output_scale) {
-  const Sizes s(call);
-  HostTensor scales = HostTensor::make(s.transposed ? DType::kU8 : DType::kF32, {s.experts, s.tokens, s.groups()});
-  for_each_row(call, [&](std::int64_t e, std::int64_t t) {
-    for (std::int64_t g = 0; g < s.groups(); ++g) {
-      std::memcpy(scales.element((e * s.tokens + t) * s.groups() + g),
-                  output_scale.storage.data() + s.scale_at(e, t, g), static_cast<std::size_t>(s.scale_bytes()));
-    }
-  });
-  return scales;
-}
-
-/// Gate and up of one element.
-struct Pair {
-  float gate;
-  float up;
-};
-
-float bf16_neighbour(float x, std::int64_t steps) {
-  return float_from_bf16(static_cast<std::uint16_t>(bf16_from_float(x) + steps));
-}
-
-Pair pair_of(const std::string& fill, Random& r, float limit, bool first_of_group) {
-  constexpr float kInf = std::numeric_limits<float>::infinity();
-  const auto sign = [&](float x) { return r.chance(2) ? x : -x; };
-  if (fill == "gauss") return {4.0f * r.gauss(), 2.0f * r.gauss()};
-  // silu(g) = g to the bit from g = 17 on, so these products are integers.
-  if (fill == "integers") {
-    return {r.chance(8) ? 0.0f : static_cast<float>(r.between(17, 40)), static_cast<float>(r.between(-8, 8))};
-  }
-  if (fill == "scale_edges") {
-    // One product is 448 times a power of two, exactly, or the next number above or below; the others are smaller.
-    if (first_of_group)
-      return {64.0f, bf16_neighbour(std::ldexp(7.0f, static_cast<int>(r.between(-30, 60))), r.between(-1, 1))};
-    return {r.gauss(), r.gauss() * 0x1p-40f};
-  }
-  if (fill == "at_limit") {
-    const float near = std::fabs(limit) < 0x1p-20f ? 1.0f : limit;
-    const auto around = [&] {
-      switch (r.below(4)) {
-        case 0:
-          return sign(4.0f * near);
-        case 1:
-          return sign(bf16_neighbour(near, r.between(-1, 1)));
-        case 2:
-          return sign(near);
-        default:
-          return near * r.gauss();
-      }
-    };
-    return {around(), around()};
-  }
-  if (fill == "negative") return {-100.0f * r.unit(), r.wide(-4, 80)};
-  if (fill == "tiny") return {r.wide(-130, -16), r.wide(-130, -16)};
-  if (fill == "zeros") return r.chance(2) ? Pair{sign(0.0f), r.gauss()} : Pair{r.gauss(), sign(0.0f)};
-  if (fill == "wide") return {r.wide(-20, 6), r.wide(-60, 100)};
-  if (fill == "bits") {
-    return {float_from_bf16(static_cast<std::uint16_t>(r.u32())), float_from_bf16(static_cast<std::uint16_t>(r.u32()))};
-  }
-  const float special = fill == "nan" ? std::numeric_limits<float>::quiet_NaN() : sign(kInf);
-  if (fill != "nan" && fill != "inf") throw Error(fmt::format("unknown fill '{}'", fill));
-  if (!r.chance(200)) return {r.gauss(), r.gauss()};
-  return r.chance(2) ? Pair{special, r.gauss()} : Pair{r.gauss(), special};
-}
 
 class SiluAndMulMaskedPostQuant final : public Op {
  public:
@@ -159,7 +45,7 @@ class SiluAndMulMaskedPostQuant final : public Op {
                    ParamSpec::choice("transposed", {"0", "1"}, "scales as bytes, tokens innermost"),
                    ParamSpec::choice("limit", kLimits, "clamp of gates and ups"),
                    ParamSpec::choice("counts", kCounts, "rows in use per expert"),
-                   ParamSpec::choice("fill", kFills, "distribution of gates and ups")},
+                   ParamSpec::choice("fill", gate_up_fills(), "distribution of gates and ups")},
         .host_note =
             "fast-math: the exponential and the reciprocal are accurate on a CPU, and nothing is flushed to zero"};
     return kInfo;
@@ -190,10 +76,10 @@ class SiluAndMulMaskedPostQuant final : public Op {
     const auto valid = [this](const Params& p) { return !reject(p).has_value(); };
     const auto axes = [](std::vector<std::int64_t> experts, std::vector<std::int64_t> tokens,
                          std::vector<std::int64_t> dim) {
-      return std::vector<Axis>{axis("experts", experts),   axis("tokens", tokens), axis("dim", dim),
-                               axis("topk", {1, 2, 6}),    axis("ue8m0", {0, 1}),  axis("swizzle", {0, 1}),
-                               axis("transposed", {0, 1}), axis("limit", kLimits), axis("counts", kCounts),
-                               axis("fill", kFills)};
+      return std::vector<Axis>{axis("experts", experts),     axis("tokens", tokens), axis("dim", dim),
+                               axis("topk", {1, 2, 6}),      axis("ue8m0", {0, 1}),  axis("swizzle", {0, 1}),
+                               axis("transposed", {0, 1}),   axis("limit", kLimits), axis("counts", kCounts),
+                               axis("fill", gate_up_fills())};
     };
     if (tier == Tier::kQuick) {
       std::vector<Params> all = pairwise(axes({1, 2, 4, 7}, {1, 2, 4}, {256, 512}), valid);
@@ -222,33 +108,34 @@ class SiluAndMulMaskedPostQuant final : public Op {
     auto* const bits = input.data<std::uint16_t>();
     for (std::int64_t row = 0; row < experts * tokens; ++row) {
       for (std::int64_t j = 0; j < dim; ++j) {
-        const Pair pair = pair_of(p.text("fill"), random, static_cast<float>(limit_of(p)), j % kGroup == 17);
+        const GateUp pair = gate_up(p.text("fill"), random, static_cast<float>(limit_of(p)), j % kScaleGroup == 17);
         const std::int64_t gate = swizzle ? 16 * (j / 8) + j % 8 : j;
         const std::int64_t up = swizzle ? gate + 8 : dim + j;
         bits[row * 2 * dim + gate] = bf16_from_float(pair.gate);
         bits[row * 2 * dim + up] = bf16_from_float(pair.up);
       }
     }
-    Call call{kName,
-              "",
-              Params()
-                  .set("group", kGroup)
-                  .set("ue8m0", p.text("ue8m0"))
-                  .set("swizzle", p.text("swizzle"))
-                  .set("clamp", p.is("limit", "none") ? "0" : "1"),
-              {in("input", std::move(input)), out("output", HostTensor::make(DType::kE4M3, {experts, tokens, dim})),
-               out("output_scale", transposed ? HostTensor::make(DType::kI32, {experts, dim / (4 * kGroup), tokens})
-                                              : HostTensor::make(DType::kF32, {experts, tokens, dim / kGroup})),
-               in("masked_m", counts_of(c)), scalar("topk", p.integer("topk")), scalar("transposed", transposed),
-               scalar("swiglu_limit", limit_of(p))}};
-    set_footprints(call);
+    Call call{
+        kName,
+        "",
+        Params()
+            .set("group", kScaleGroup)
+            .set("ue8m0", p.text("ue8m0"))
+            .set("swizzle", p.text("swizzle"))
+            .set("clamp", p.is("limit", "none") ? "0" : "1"),
+        {in("input", std::move(input)), out("output", HostTensor::make(DType::kE4M3, {experts, tokens, dim})),
+         out("output_scale", transposed ? HostTensor::make(DType::kI32, {experts, dim / (4 * kScaleGroup), tokens})
+                                        : HostTensor::make(DType::kF32, {experts, tokens, dim / kScaleGroup})),
+         in("masked_m", counts_of(c)), scalar("topk", p.integer("topk")), scalar("transposed", transposed),
+         scalar("swiglu_limit", limit_of(p))}};
+    set_masked_footprints(call);
     return call;
   }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
     Observation o;
-    o.add("codes", codes_of(call, result.tensor("output")));
-    o.add("scales", scales_of(call, result.tensor("output_scale")));
+    o.add("codes", masked_codes(call, result.tensor("output")));
+    o.add("scales", masked_scales(call, result.tensor("output_scale")));
     return o;
   }
 
@@ -264,10 +151,12 @@ class SiluAndMulMaskedPostQuant final : public Op {
       certificate.args.push_back(call.arg(name));
     const CallResult r = reference.call(certificate);
     if (r.refusal) throw Error(fmt::format("{}: the reference refused to certify: {}", kName, *r.refusal));
-    return {{"codes", Tolerance::between(codes_of(call, r.tensor("code_lo")), codes_of(call, r.tensor("code_hi")),
-                                         "error bound of fast silu, under the kernel's own scale")},
-            {"scales", Tolerance::between(scales_of(call, r.tensor("scale_lo")), scales_of(call, r.tensor("scale_hi")),
-                                          "error bound of fast silu on the group's greatest magnitude")}};
+    return {
+        {"codes", Tolerance::between(masked_codes(call, r.tensor("code_lo")), masked_codes(call, r.tensor("code_hi")),
+                                     "error bound of fast silu, under the kernel's own scale")},
+        {"scales",
+         Tolerance::between(masked_scales(call, r.tensor("scale_lo")), masked_scales(call, r.tensor("scale_hi")),
+                            "error bound of fast silu on the group's greatest magnitude")}};
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
@@ -276,29 +165,14 @@ class SiluAndMulMaskedPostQuant final : public Op {
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
-    const Sizes s(call);
+    const MaskedSizes s(call);
     double rows = 0;
-    for_each_row(call, [&](std::int64_t, std::int64_t) { ++rows; });
+    for_each_masked_row(call, [&](std::int64_t, std::int64_t) { ++rows; });
     return {.bytes = rows * static_cast<double>(5 * s.dim + s.groups() * s.scale_bytes()),
             .flops = rows * static_cast<double>(s.dim) * 6.0};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
-
-  /// What a call may write: the processed rows and their scales.
-  static void set_footprints(Call& call) {
-    Arg& output = call.arg("output");
-    Arg& scale = call.arg("output_scale");
-    output.footprint.assign(output.tensor().storage.size(), 0);
-    scale.footprint.assign(scale.tensor().storage.size(), 0);
-    const Sizes s(call);
-    for_each_row(call, [&](std::int64_t e, std::int64_t t) {
-      std::fill_n(output.footprint.begin() + (e * s.tokens + t) * s.dim, s.dim, 1);
-      for (std::int64_t g = 0; g < s.groups(); ++g) {
-        std::fill_n(scale.footprint.begin() + s.scale_at(e, t, g), s.scale_bytes(), 1);
-      }
-    });
-  }
 
  private:
   static Params point(std::int64_t experts, std::int64_t tokens, std::int64_t dim, std::int64_t topk,
@@ -438,17 +312,17 @@ std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
                                       [](Call& call) { call.arg("masked_m").place = Place::kHost; })));
   list.push_back(edge_contract("no_budget", "topk = 0: nothing to do, or a clean refusal", [](Call& call) {
     call.arg("topk").value = std::int64_t{0};
-    set_footprints(call);
+    set_masked_footprints(call);
   }));
   list.push_back(edge_contract("no_experts", "no experts: nothing to do, or a clean refusal", [resize](Call& call) {
     resize(call, 0, 512);
-    set_footprints(call);
+    set_masked_footprints(call);
   }));
   const auto with_count = [&](const char* name, const char* meaning, std::int32_t count) {
     list.push_back(edge_contract(name, meaning, [count](Call& call) {
       // The other experts have no rows, so that a write to theirs shows.
       call.arg("masked_m").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, count, 0});
-      set_footprints(call);
+      set_masked_footprints(call);
     }));
   };
   with_count("negative_count", "a negative count is no rows, or a clean refusal", -1);
