@@ -36,7 +36,7 @@ struct Variant {
 
 /// What the kernels may compute for one element.
 struct Activation {
-  float value;  ///< the exact value, rounded once
+  float value;  ///< the exact value, or, where silu saturates, that of float arithmetic; rounded once
   double low;   ///< the least and the greatest value within the error bound; meaningless if `value` is NaN
   double high;
   bool maybe_infinite = false;  ///< `value` is NaN, but without flushing it would be infinite
@@ -62,9 +62,16 @@ void clamp(Bf16& gate, Bf16& up, float limit) {
   up = to_bf16(min_number(max_number(to_float(up), low), high));
 }
 
-/// Relative error of the kernels' silu(g) * u in float: an exponential and a reciprocal that are approximations, and
-/// roundings of the argument g * log2(e), which the exponential amplifies by |g| where it matters (negative g). The
-/// coefficients bound the errors measured over all bfloat16 gates on an H200, by a factor of 1.1 to 2.
+/// True where float arithmetic leaves no choice: 1 + exp(-g) rounds to 1, however the exponential is approximated, and
+/// the reciprocal of 1 is 1. Then silu(g) is g, and its product with `up` is exact as well, for two bfloat16 mantissas
+/// fit into one of float. Exactly there lie the values that tell one rounding from another: ties between codes, and
+/// maxima of 448 times a power of two.
+bool saturates(double g) { return std::exp(-g) * (1.0 + 0x1p-16) < 0x1p-24; }
+
+/// Relative error of the kernels' silu(g) * u in float where silu does not saturate: an exponential and a reciprocal
+/// that are approximations, and roundings of the argument g * log2(e), which the exponential amplifies by |g| where it
+/// matters (negative g). The coefficients bound the errors measured over all bfloat16 gates on an H200, by a factor of
+/// 1.1 to 2.
 double relative_error(double g) { return 0x1p-22 * std::sqrt(2.0) + std::exp2(-23.5) * std::max(0.0, -g) + 0x1p-24; }
 
 /// Rounds the magnitude of a bound to infinity where the float product overflows.
@@ -78,7 +85,7 @@ Activation activate(Bf16 gate, Bf16 up) {
   const double u = to_float(up);
   // exp(inf) = inf, and the kernels multiply by 1/inf = 0: -inf times 0.
   if (std::isnan(g) || std::isnan(u) || g == -kInfinity) return {std::nanf(""), 0.0, 0.0};
-  const double silu = g / (1.0 + std::exp(-g));
+  const double silu = saturates(g) ? g : g / (1.0 + std::exp(-g));
   // 1 + exp(-g) beyond 2^126 has a subnormal reciprocal: fast-math arithmetic makes it zero, exact arithmetic keeps it.
   // The same holds for a subnormal operand or silu. Both are right, so zero (of the same sign) is admitted besides.
   const bool reciprocal_flushes = g < -87.33;
@@ -88,7 +95,7 @@ Activation activate(Bf16 gate, Bf16 up) {
   const double value = (reciprocal_flushes ? -0.0 : silu) * u;
   const double exact = silu * u;
   if (std::isnan(exact)) return {std::nanf(""), 0.0, 0.0};
-  const double error = relative_error(g);
+  const double error = saturates(g) ? 0.0 : relative_error(g);
   double low = overflow(exact * (1.0 - error));
   double high = overflow(exact * (1.0 + error));
   if (flushes) low = std::copysign(0.0, exact);

@@ -305,6 +305,49 @@ TEST(SiluInterval, AdmitsZeroWhereFastMathFlushes) {
   EXPECT_EQ(low.at<std::uint8_t>(0, 0, 2), high.at<std::uint8_t>(0, 0, 2));
 }
 
+// Where float arithmetic is exact nothing is open: a tie between codes goes to the even one, and a maximum of 448 * 2^k
+// has the scale 2^k. Rounding half away from zero, or a logarithm rounded up, differs only here.
+TEST(SiluInterval, LeavesNoChoiceWhereFloatArithmeticIsExact) {
+  Silu s("ue8m0", 1, 1, 512);
+  s.set(0, 64.0f, 7.0f);        // 448: scale 1
+  s.set(1, 17.0f, 1.0f);        // between 16 and 18
+  s.set(2, 19.0f, -1.0f);       // between -18 and -20
+  s.set(3, 16.75f, 16.0f);      // 268, between 256 and 288, but no tie
+  s.set(128, 64.0f, 7.03125f);  // the next bfloat16 above 7: scale 2
+  s.set(256, 64.0f, 6.96875f);  // the next below: scale 1
+  s.set(384, 243.0f, 59.0f);    // 448 * 2^5 + 1: scale 2^6
+  s.call();
+  HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
+  call_reference(kOp, "interval_ue8m0",
+                 {&s.input, &s.scale, &low, &high, &scale_low, &scale_high, &s.counts, s.topk, false, 0.0});
+  EXPECT_EQ(low.storage, s.output.storage);
+  EXPECT_EQ(high.storage, s.output.storage);
+  EXPECT_EQ(scale_low.storage, s.scale.storage);
+  EXPECT_EQ(scale_high.storage, s.scale.storage);
+  EXPECT_EQ(s.code(0), 0x7e);
+  EXPECT_EQ(s.code(1), 0x58);
+  EXPECT_EQ(s.code(2), 0xda);
+  EXPECT_EQ(s.code(3), 0x78);
+  const std::vector<float> scales{1.0f, 2.0f, 1.0f, 64.0f};
+  for (std::size_t g = 0; g < scales.size(); ++g) EXPECT_EQ(s.scale_of(static_cast<std::int64_t>(g)), scales[g]) << g;
+}
+
+// The least gate at which 1 + exp(-g) rounds to 1 for certain, and the one before it: what is left is 2^-22 either way
+// for the scale's own arithmetic.
+TEST(SiluInterval, IsExactFromTheGateOnAtWhichSiluSaturates) {
+  const auto width = [](float gate) {
+    Silu s("float", 1, 1, 256);
+    s.set(0, gate, 1.0f);
+    s.call();
+    HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
+    call_reference(kOp, "interval_float",
+                   {&s.input, &s.scale, &low, &high, &scale_low, &scale_high, &s.counts, s.topk, false, 0.0});
+    return (scale_high.at<float>(0, 0, 0) - scale_low.at<float>(0, 0, 0)) / s.scale_of(0);
+  };
+  EXPECT_GT(width(16.625f), 0x1p-20f);
+  EXPECT_LE(width(16.75f), 0x1p-21f);
+}
+
 TEST(SiluReference, RefusesWhatItCannotRead) {
   const auto message = [](auto change) {
     Silu s("ue8m0", 3, 4, 512, true);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/core/bits.h"
 #include "tests/harness/ops/mutants.h"
 
 namespace dsv4::testing {
@@ -58,6 +59,56 @@ TEST(SiluOp, AScaleAsideIsAccusedEvenWithCodesThatFitIt) {
       floats.accusation_after([](Specimen& m) { m.tensor("output_scale").at<float>(0, 1, 2) *= 1.0f + 0x1p-23f; }), "");
   EXPECT_NE(
       floats.accusation_after([](Specimen& m) { m.tensor("output_scale").at<float>(0, 1, 2) *= 1.0f + 0x1p-17f; }), "");
+}
+
+/// A specimen without clamp, with power-of-two scales, whose products are exact.
+Specimen exact(const char* fill) {
+  return Specimen(
+      std::string("silu_and_mul_masked_post_quant/experts=3,tokens=4,dim=512,topk=2,ue8m0=1,swizzle=0,transposed=0,") +
+      "limit=none,counts=full,fill=" + fill + "/seed=1");
+}
+
+// Products of integers under power-of-two scales meet the middle between two codes: one of the two is right.
+TEST(SiluOp, ATieRoundedTheOtherWayIsAccused) {
+  const Specimen s = exact("integers");
+  const auto input = [&](std::int64_t column) {
+    return float_from_bf16(s.call.tensor("input").at<std::uint16_t>(0, 0, column));
+  };
+  int ties = 0;
+  for (int j = 0; j < 512 && ties < 20; ++j) {
+    const double scaled = input(j) * input(512 + j) / s.result.tensor("output_scale").at<float>(0, 0, j / 128);
+    const std::uint8_t code = s.result.tensor("output").at<std::uint8_t>(0, 0, j);
+    for (const int step : {-1, 1}) {
+      const auto other = static_cast<std::uint8_t>(code + step);
+      if ((code & 0x7f) == 0 || (other & 0x7f) == 0x7f) continue;
+      if (double_from_e4m3(code) - scaled != scaled - double_from_e4m3(other)) continue;
+      ++ties;
+      EXPECT_EQ(s.accusation_after([&](Specimen& m) { m.tensor("output").at<std::uint8_t>(0, 0, j) = other; }),
+                "codes");
+    }
+  }
+  EXPECT_EQ(ties, 20);
+}
+
+// What a logarithm rounded up, or an exponent always raised by one, makes of a maximum of 448 times a power of two.
+TEST(SiluOp, TheNextScaleForAMaximumThatFitsExactlyIsAccused) {
+  const Specimen s = exact("scale_edges");
+  int edges = 0;
+  for (int t = 0; t < 4; ++t) {
+    for (int g = 0; g < 4; ++g) {
+      if (s.result.tensor("output").at<std::uint8_t>(0, t, 128 * g + 17) != 0x7e) continue;
+      ++edges;
+      EXPECT_EQ(s.accusation_after([&](Specimen& m) {
+        m.tensor("output_scale").at<float>(0, t, g) *= 2.0f;
+        for (int j = 128 * g; j < 128 * (g + 1); ++j) {
+          std::uint8_t& code = m.tensor("output").at<std::uint8_t>(0, t, j);
+          code = static_cast<std::uint8_t>((code & 0x80) | ((code & 0x78) > 0x08 ? (code & 0x7f) - 8 : 0));
+        }
+      }),
+                "scales");
+    }
+  }
+  EXPECT_GE(edges, 3);
 }
 
 TEST(SiluOp, AMissingClampIsAccused) {
