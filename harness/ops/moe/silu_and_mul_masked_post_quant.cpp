@@ -214,12 +214,13 @@ class SiluAndMulMaskedPostQuant final : public Op {
 };
 
 /// A changed call must be observed as the original's observation, changed accordingly; to the bit.
-Scenario relation(const Op& op, std::string name, std::string meaning,
+Scenario relation(const Op& op, std::string name, std::string meaning, const Params& point,
                   std::function<void(Case&, Observation& want)> change) {
   Scenario s;
   s.kind = Scenario::Kind::kRelation;
   s.name = std::move(name);
   s.meaning = std::move(meaning);
+  s.points = [point](Tier tier) { return tier == Tier::kSmoke ? std::vector<Params>{point} : std::vector<Params>{}; };
   s.run = [&op, change = std::move(change)](ScenarioContext& x) {
     const Call first = op.make(x.c);
     Observation want = op.observe(x.c, first, x.call("original", first));
@@ -233,13 +234,15 @@ Scenario relation(const Op& op, std::string name, std::string meaning,
 
 std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
   std::vector<Scenario> list;
-  list.push_back(
-      relation(*this, "swizzle", "the same pairs in the other column order give the same bits",
-               [](Case& c, Observation&) { c.params.set("swizzle", c.params.flag("swizzle") ? "0" : "1"); }));
+  list.push_back(relation(
+      *this, "swizzle", "the same pairs in the other column order give the same bits", points(Tier::kSmoke).front(),
+      [](Case& c, Observation&) { c.params.set("swizzle", c.params.flag("swizzle") ? "0" : "1"); }));
   list.push_back(relation(*this, "topk", "room for more rows than there are changes nothing",
+                          // As many as there are experts: room for every row, whatever the counts.
+                          point(3, 4, 512, 3, 1, 0, 1, "10", "mixed", "gauss"),
                           [](Case& c, Observation&) { c.params.set("topk", "64"); }));
   list.push_back(relation(*this, "transposed", "scales as floats are the powers of two that the bytes stand for",
-                          [](Case& c, Observation& want) {
+                          points(Tier::kSmoke).front(), [](Case& c, Observation& want) {
                             c.params.set("transposed", "0");
                             HostTensor& bytes = want.outputs.back().value;
                             HostTensor floats = HostTensor::make(DType::kF32, bytes.shape);
