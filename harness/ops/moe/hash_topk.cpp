@@ -277,24 +277,33 @@ class HashTopK final : public Op {
     return s;
   }
 
-  /// Equal logits share a token's weight equally: with k a power of two every sum and quotient is exact.
+  /// Equal logits share a token's weight equally: with k a power of two every sum and quotient is exact. At every
+  /// width, with and without a column more: kernels that give a token more lanes than it has experts choose by it.
   static Scenario exact_normalisation() {
     Scenario s;
     s.kind = Scenario::Kind::kRelation;
     s.name = "equal_logits";
-    s.meaning = "k = 8 equal logits give weights of exactly 1/8, whatever the logit";
+    s.meaning = "k equal logits give weights of exactly 1/k for k = 1, 2, 4, ... 32, whatever the logit";
     s.run = [](ScenarioContext& x) {
-      Case c = x.c;
-      c.params.set("k", "8").set("shared", "0");
-      for (const float value : {0.0f, 1.0f, -20.0f, 80.0f, -90.0f, 3.0e38f}) {
-        Call call = x.op.make(c);
-        fill_floats(call.arg("router_logits").tensor(), [&] { return value; });
-        Observation got = x.op.observe(c, call, x.call(fmt::format("logit {}", value), call));
-        Observation want = got;
-        for (Output& output : want.outputs) {
-          if (output.name == "weights") fill_floats(output.value, [] { return 0.125f; });
+      for (const std::int64_t k : {1, 2, 4, 8, 16, 32}) {
+        for (const std::int64_t shared : {0, 1}) {
+          Case c = x.c;
+          c.params.set("k", k).set("shared", shared);
+          if (x.op.reject(c.params)) continue;
+          for (const float value : {0.0f, 1.0f, -20.0f, 80.0f, -90.0f, 3.0e38f}) {
+            Call call = x.op.make(c);
+            fill_floats(call.arg("router_logits").tensor(), [&] { return value; });
+            Observation want = x.op.observe(c, call, x.reference.call(call));
+            for (Output& output : want.outputs) {
+              if (output.name != "weights") continue;
+              for (std::int64_t i = 0; i < output.value.numel(); ++i) {
+                if (i % (k + shared) < k) set_float(output.value, i, 1.0 / static_cast<double>(k));
+              }
+            }
+            const std::string where = fmt::format("k={}, shared={}, logit {}", k, shared, value);
+            x.expect_agree(where, x.op.observe(c, call, x.call(where, call)), want);
+          }
         }
-        x.expect_agree(fmt::format("logit {}", value), got, want);
       }
     };
     return s;
