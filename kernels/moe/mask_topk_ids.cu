@@ -7,9 +7,9 @@
 /// | topk_ids             | [N, K] | int32 | in place; K <= 32, any row stride, unit column stride |
 /// | num_token_non_padded | one element | int32 on the device, int32 or int64 on the host | number of real rows |
 ///
-/// Rows at and after num_token_non_padded become -1 in all K columns; nothing else is written. A negative count, or one
-/// beyond N, masks nothing. A count on the device is read by the kernel, so a captured graph follows its value; one on
-/// the host is fixed at the call. N = 0 or K = 0 returns at once.
+/// Rows at and after num_token_non_padded become -1 in all K columns; nothing else is written. The count's low 32 bits
+/// are taken, unsigned: a negative count, or one beyond N, masks nothing. A count on the device is read by the kernel,
+/// so a captured graph follows its value; one on the host is fixed at the call. N = 0 or K = 0 returns at once.
 ///
 /// The launch is all that this costs: rows are laid out over 2^n lanes (the smallest power of two that holds K), so
 /// neither division nor a loop is needed, and lanes of real rows leave without touching the table.
@@ -28,7 +28,7 @@ constexpr std::int64_t kMaxColumns = 32;
 struct MaskParams {
   std::int32_t* ids;
   const std::int32_t* count_on_device;  ///< null: `count` holds
-  std::int64_t count;
+  std::uint32_t count;
   std::int64_t rows;
   std::int64_t row_stride;
   int columns;
@@ -42,8 +42,8 @@ __global__ void __launch_bounds__(kThreads) mask_topk_ids_kernel(const __grid_co
   const std::int64_t row = lane >> p.lane_bits;
   const int column = static_cast<int>(lane & ((1 << p.lane_bits) - 1));
   if (row >= p.rows || column >= p.columns) return;
-  const std::int64_t count = p.count_on_device != nullptr ? *p.count_on_device : p.count;
-  if (count >= 0 && row >= count) p.ids[row * p.row_stride + column] = -1;
+  const std::uint32_t count = p.count_on_device != nullptr ? static_cast<std::uint32_t>(*p.count_on_device) : p.count;
+  if (row >= count) p.ids[row * p.row_stride + column] = -1;
 }
 
 void run(TensorView topk_ids, TensorView num_token_non_padded) {
@@ -63,8 +63,8 @@ void run(TensorView topk_ids, TensorView num_token_non_padded) {
   } else {
     count.on_host().dtype({kInt32, kInt64});
     params.count = same_dtype(num_token_non_padded.dtype(), kInt32)
-                       ? *data_of<const std::int32_t>(num_token_non_padded)
-                       : *data_of<const std::int64_t>(num_token_non_padded);
+                       ? static_cast<std::uint32_t>(*data_of<const std::int32_t>(num_token_non_padded))
+                       : static_cast<std::uint32_t>(*data_of<const std::int64_t>(num_token_non_padded));
   }
   if (rows.value() == 0 || columns.value() == 0) return;
 

@@ -137,6 +137,20 @@ class MaskTopkIds final : public Op {
       }
     };
     list.push_back(std::move(forms));
+    Scenario cut;
+    cut.kind = Scenario::Kind::kRelation;
+    cut.name = "count_cut";
+    cut.meaning = "of a 64-bit count the low 32 bits count";
+    cut.run = [](ScenarioContext& x) {
+      Case c = x.c;
+      c.params.set("count", "host_i64");
+      const Call call = x.op.make(c);
+      Call beyond = call;
+      beyond.arg("num_token_non_padded").tensor().at<std::int64_t>(0) += 1LL << 32;
+      x.expect_agree("count + 2^32", x.op.observe(c, beyond, x.call("count + 2^32", beyond)),
+                     x.op.observe(c, call, x.call("count", call)));
+    };
+    list.push_back(std::move(cut));
     return list;
   }
 
