@@ -1,0 +1,12 @@
+/// What must hold of topk_v1 beyond one call against the reference.
+#pragma once
+
+#include <vector>
+
+#include "harness/op/op.h"
+
+namespace dsv4 {
+
+std::vector<Scenario> topk_v1_scenarios();
+
+}  // namespace dsv4
