@@ -166,8 +166,8 @@ Case random_case(const Op& op, std::uint64_t seed);
 /// Parameters are put into canonical order. Throws Error that says what is wrong and what is allowed.
 Case checked_case(const std::string& id);
 
-/// "relation:repeat", which every op has, on these points: for an op whose first smoke point does not take the path
-/// that could vary.
+/// "relation:repeat", which every op has, on these points besides the op's smoke points: for an op none of which takes
+/// the path that could vary.
 Scenario repeat_relation(std::function<std::vector<Params>(Tier)> points = {});
 
 /// A contract whose call is the one of a valid case with something broken in it.

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "harness/core/error.h"
@@ -65,6 +66,12 @@ void register_op(std::unique_ptr<Op> op) {
 std::vector<Scenario> all_scenarios(const Op& op) {
   std::vector<Scenario> list = op.scenarios();
   if (find_scenario(list, "relation:repeat") == nullptr) list.push_back(repeat_relation());
+  Scenario& repeat = *std::ranges::find(list, "relation:repeat", &Scenario::label);
+  repeat.points = [&op, more = std::move(repeat.points)](Tier tier) {
+    std::vector<Params> points = tier == Tier::kSmoke ? op.points(tier) : std::vector<Params>{};
+    if (more) std::ranges::move(more(tier), std::back_inserter(points));
+    return points;
+  };
   return list;
 }
 
