@@ -267,6 +267,22 @@ std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
     x.expect_agree("no limit", observe(without, b, x.call("no limit", b)), observe(with, a, x.call("limit 1e30", a)));
   };
   list.push_back(std::move(idle_clamp));
+  Scenario unaligned;
+  unaligned.kind = Scenario::Kind::kRelation;
+  unaligned.name = "unaligned";
+  unaligned.meaning = "rows off the grid of wide accesses give the bits of rows on it, or a clean refusal";
+  unaligned.run = [this](ScenarioContext& x) {
+    const Call call = make(x.c);
+    Call moved = call;
+    moved.arg("input").misalign = 2;
+    moved.arg("output").misalign = 1;
+    const CallResult got = x.subject.call(moved);
+    for (const Finding& f : got.findings) x.fail(f.check, "unaligned: " + f.detail);
+    x.compared(1);
+    if (got.refusal) return;
+    x.expect_agree("unaligned", observe(x.c, moved, got), observe(x.c, call, x.call("aligned", call)));
+  };
+  list.push_back(std::move(unaligned));
 
   const auto break_call = [&](const char* name, const char* meaning, const char* argument,
                               std::function<void(Call&)> change) {
