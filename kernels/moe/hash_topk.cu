@@ -12,7 +12,8 @@
 ///
 /// With e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(logits[n, e_j])): ids[n, j] = e_j, weights[n, j] =
 /// w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. The s shared experts that follow get id E + t
-/// and weight 1 / routed_scaling_factor. W = 0 (every w_j underflows) gives NaN, as the formula says.
+/// and weight 1 / routed_scaling_factor. Where W = 0 (every w_j underflows) the weights are 0 as
+/// well.
 ///
 /// Ids are data, so they cannot be refused by the host: a token id outside [0, V) gets id -1 and weight 0 in its K
 /// routed columns, and a table entry outside [0, E) keeps its id and counts with w_j = 0. N = 0 returns at once.
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(kThreads) hash_topk_kernel(const __grid_consta
     p.weights[at] = p.shared_weight;
   } else {
     p.ids[at] = expert;
-    p.weights[at] = known ? __fdiv_rn(weight, sum) : 0.0f;
+    p.weights[at] = known && sum != 0.0f ? __fdiv_rn(weight, sum) : 0.0f;
   }
 }
 

@@ -14,7 +14,6 @@ namespace dsv4::reference {
 namespace {
 
 constexpr const char* kOp = "hash_topk";
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kHalfUlp = 0x1p-24;  ///< relative error of one correctly rounded float operation
 
 /// The arguments, checked. `ids` is absent for the bound.
@@ -51,7 +50,7 @@ struct Arguments {
 };
 
 /// exp(-|x|) as far as float can hold it. Below half of the smallest float there is nothing but zero: the op's results
-/// for very negative logits (a zero weight, or 0/0 = NaN for a token that has no other) hang on that.
+/// for very negative logits hang on that.
 double decay(double x) {
   const double e = std::exp(-std::fabs(x));
   return e < 0x1p-150 ? 0.0 : e;
@@ -79,8 +78,8 @@ double sum_of(const std::vector<double>& values) {
 ///
 /// Duplicate experts in a row of `tid2eid` are kept and count twice. Shared experts follow the routed ones: ids E, E+1,
 /// ..., weight 1 / routed_scaling_factor each (the routed weights are not scaled). If every logit of a token is below
-/// about -103.98 its weights are 0/0 = NaN; a NaN logit makes all of them NaN; a single +inf makes its own NaN and the
-/// others 0.
+/// about -103.98 nothing is left to divide, and its weights are 0; a NaN logit makes all of them NaN; a single +inf
+/// makes its own NaN and the others 0.
 ///
 /// @param router_logits  f32 [tokens, E], contiguous; only looked-up experts are read
 /// @param input_id       i64 [tokens], contiguous: rows of tid2eid
@@ -95,7 +94,7 @@ void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid
     const double sum = sum_of(w);
     for (std::int64_t j = 0; j < a.k(); ++j) {
       a.ids(token, j) = a.experts(a.tokens(token), j);
-      a.weights(token, j) = static_cast<float>(w[j] / sum);
+      a.weights(token, j) = sum == 0.0 ? 0.0f : static_cast<float>(w[j] / sum);
     }
     for (std::int64_t j = a.k(); j < a.weights.size(1); ++j) {
       a.ids(token, j) = static_cast<std::int32_t>(a.logits.size(1) + j - a.k());
@@ -149,7 +148,6 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
     others_high += ranges[i].high;
   }
   const Range own = ranges[j];
-  if (own.low + others_low == 0.0 && own.high + others_high > 0.0) return kInfinity;
   double levels = 0.0;
   for (std::size_t reach = 1; reach < ranges.size(); reach *= 2) ++levels;
   const double rounding = (levels + 1.0) * kHalfUlp * (1.0 + 0x1p-20);  // sums and division; second-order terms
@@ -162,8 +160,6 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
 ///
 /// - 0 where the weight is exact: shared experts, and tokens whose weights are NaN or infinite by specification (those
 ///   must be met as such).
-/// - infinity where every weight of a token may or may not underflow (all its logits between about -103.98 and -102.5):
-///   there 0/0 and any quotient are both within the accuracy of expf.
 /// - else the greatest distance that the accuracies of expf, log1pf, sqrt, the sum and the division allow, the rounding
 ///   of the reference itself included.
 void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
@@ -181,8 +177,8 @@ void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, Te
     for (std::int64_t j = 0; j < a.weights.size(1); ++j) {
       const bool exact = j >= a.k() || !finite;
       const double b = exact ? 0.0 : weight_bound(ranges, static_cast<std::size_t>(j), a.weights(token, j));
-      // NaN: the whole token underflows for certain. Rounded up, so that the bound stays one.
-      a.weights(token, j) = std::isnan(b) ? 0.0f : static_cast<float>(b * (1.0 + 0x1p-23));
+      // Rounded up, so that the bound stays one.
+      a.weights(token, j) = static_cast<float>(b * (1.0 + 0x1p-23));
     }
   }
 }

@@ -25,8 +25,8 @@ const std::vector<std::string>& logit_fills() {
   return kFills;
 }
 
-/// A logit of a referenced expert. Between about -103.98 and -102.5 expf may or may not underflow, and a token with no
-/// other logit has either NaN or numbers: no fill draws from there.
+/// A logit of a referenced expert. Between about -103.98 and -102.5 expf may or may not underflow, and for a token with
+/// no other logit any weights are right: no fill draws from there.
 float logit(const std::string& fill, Random& r, std::int64_t j) {
   const auto uniform = [&](float low, float high) { return low + (high - low) * r.unit(); };
   if (fill == "gauss") return 3.0f * r.gauss();
@@ -144,6 +144,23 @@ class HashTopK final : public Op {
     return {{"ids", Tolerance::exact("ids are copied")},
             {"weights", Tolerance::within(r.tensor("topk_weights"),
                                           "expf to 2 ulp, log1pf to 1, and correctly rounded sqrt, sum and division")}};
+  }
+
+  /// `empty_tokens`: tokens all of whose weights underflow, so that their sum is 0.
+  [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
+    constexpr float kUnderflow = -103.98f;
+    const HostTensor& ids = call.tensor("input_id");
+    const HostTensor& table = call.tensor("tid2eid");
+    std::int64_t empty = 0;
+    for (std::int64_t t = 0; t < ids.numel(); ++t) {
+      bool all = true;
+      for (std::int64_t j = 0; j < table.size(1); ++j) {
+        const std::int32_t e = table.at<std::int32_t>(ids.at<std::int64_t>(t), j);
+        all = all && call.tensor("router_logits").at<float>(t, e) < kUnderflow;
+      }
+      empty += all ? 1 : 0;
+    }
+    return {{"empty_tokens", empty}};
   }
 
   /// Without shared experts all ids may be one: a single expert a token, or duplicates of few. Then its weights are

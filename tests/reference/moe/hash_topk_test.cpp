@@ -87,7 +87,7 @@ TEST(HashTopKReference, SpecialLogits) {
   EXPECT_TRUE(std::isnan(infinite[0]));
   EXPECT_EQ(infinite[1], 0.0f);
   for (const float w : weights_of({std::nanf(""), 1.0f})) EXPECT_TRUE(std::isnan(w));
-  for (const float w : weights_of({-104.0f, -200.0f})) EXPECT_TRUE(std::isnan(w));  // 0/0
+  for (const float w : weights_of({-104.0f, -200.0f})) EXPECT_EQ(w, 0.0f);  // not 0/0
 }
 
 TEST(HashTopKReference, ReadsOnlyTheLastRowsOfTheTableThatTokensName) {
@@ -152,13 +152,17 @@ TEST(HashTopKBound, HoldsAmongSubnormalExponentials) {
   }
 }
 
-TEST(HashTopKBound, IsZeroWhereTheOutcomeIsCertainAndInfiniteWhereItIsOpen) {
+TEST(HashTopKBound, IsZeroWhereTheOutcomeIsCertainAndWideWhereItIsOpen) {
   Token shared({1.0f, 2.0f}, 1);
   EXPECT_EQ(shared.call("hash_topk_bound")[2], 0.0f);
   EXPECT_EQ(Token({-kInf, 1.0f}).call("hash_topk_bound")[0], 0.0f);
   EXPECT_EQ(Token({kInf, 1.0f}).call("hash_topk_bound")[1], 0.0f);
   for (const float b : Token({-200.0f, -300.0f}).call("hash_topk_bound")) EXPECT_EQ(b, 0.0f);
-  for (const float b : Token({-103.5f, -103.0f}).call("hash_topk_bound")) EXPECT_EQ(b, kInf);
+  // Each of the two may underflow: any share is right, NaN is not.
+  for (const float b : Token({-103.5f, -103.0f}).call("hash_topk_bound")) {
+    EXPECT_GE(b, 0.5f);
+    EXPECT_LE(b, 1.0f + 1e-6f);
+  }
 }
 
 TEST(HashTopKReference, RefusesShapesThatDoNotFit) {

@@ -45,7 +45,8 @@ TEST(HashTopKOp, WrongIdsOrderAndNormalisationAreAccused) {
 }
 
 TEST(HashTopKOp, NanAndZeroMustBeWhereTheOpPutsThem) {
-  EXPECT_EQ(Specimen(id("underflow")).accusation_after([](Specimen& m) { weight(m, 0, 0) = 0.0f; }), "weights");
+  EXPECT_EQ(Specimen(id("underflow")).accusation_after([](Specimen& m) { weight(m, 0, 0) = std::nanf(""); }),
+            "weights");
   EXPECT_EQ(Specimen(id("one_inf")).accusation_after([](Specimen& m) { weight(m, 0, 1) = std::nanf(""); }), "weights");
   EXPECT_EQ(Specimen(id("gauss")).accusation_after([](Specimen& m) { weight(m, 0, 1) = std::nanf(""); }), "weights");
 }
