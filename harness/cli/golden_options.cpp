@@ -10,8 +10,8 @@
 #include <filesystem>
 
 #include "harness/case/case.h"
-#include "harness/cli/paths.h"
 #include "harness/core/error.h"
+#include "harness/core/paths.h"
 #include "harness/golden/file.h"
 
 namespace dsv4 {

@@ -8,9 +8,9 @@
 #include <filesystem>
 
 #include "harness/cli/command.h"
-#include "harness/cli/paths.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
+#include "harness/core/paths.h"
 #include "harness/report/junit.h"
 #include "harness/report/markdown.h"
 #include "harness/report/terminal.h"

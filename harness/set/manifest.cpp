@@ -11,6 +11,7 @@
 
 #include "harness/case/case.h"
 #include "harness/core/error.h"
+#include "harness/core/paths.h"
 #include "harness/set/set.h"
 
 namespace dsv4 {
@@ -75,12 +76,6 @@ DeviceKind device_from_name(const Reader& reader, const std::string& name) {
 /// A module file must lie in the set's own folder: a manifest is no way to load any library of the system.
 bool plain_file_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
-}
-
-fs::path executable_folder() {
-  std::error_code code;
-  const fs::path exe = fs::read_symlink("/proc/self/exe", code);
-  return code ? fs::path(".") : exe.parent_path();
 }
 
 }  // namespace

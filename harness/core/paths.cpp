@@ -1,4 +1,4 @@
-#include "harness/cli/paths.h"
+#include "harness/core/paths.h"
 
 #include <filesystem>
 
