@@ -4,6 +4,8 @@
 /// certifies what the three ways give; nearly everywhere it is one value.
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include <algorithm>
 #include <cmath>
 
@@ -170,7 +172,7 @@ class FusedRope final : public Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    std::vector<Scenario> list{index_types(), there_and_back(), any_batch(), any_heads(), far_rows()};
+    std::vector<Scenario> list{index_types(), there_and_back(), any_batch(), any_heads(), far_rows(), odd_strides()};
     const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
       list.push_back(contract(name, meaning, argument, [argument = std::string(argument), tensor](Call& call) {
         call.arg(argument).tensor() = tensor;
@@ -317,6 +319,28 @@ class FusedRope final : public Op {
       for (std::int64_t t = 0; t < positions.numel(); ++t)
         set_position(positions, t, position_of(positions, t) + kRows);
       x.expect_agree("far", x.op.observe(x.c, far, x.call("far", far)), x.op.observe(x.c, near, x.call("near", near)));
+    };
+    return s;
+  }
+
+  static Scenario odd_strides() {
+    Scenario s;
+    s.kind = Scenario::Kind::kRelation;
+    s.name = "odd_strides";
+    s.meaning = "heads 65 elements apart, where no access may be wider than an element, are rotated as adjacent ones";
+    s.run = [](ScenarioContext& x) {
+      const Call even = x.op.make(x.c);
+      Call odd = even;
+      for (const char* name : {"q", "k"}) {
+        const HostTensor& heads = even.tensor(name);
+        constexpr std::int64_t kApart = kRotaryDim + 1;
+        HostTensor& spread = odd.arg(name).tensor() =
+            HostTensor::strided(heads.dtype, heads.shape, {heads.size(1) * kApart, kApart, 1});
+        poison(spread);
+        for (std::int64_t i = 0; i < heads.numel(); ++i)
+          std::memcpy(spread.element(i), heads.element(i), size_of(heads.dtype));
+      }
+      x.expect_agree("odd", x.op.observe(x.c, odd, x.call("odd", odd)), x.op.observe(x.c, even, x.call("even", even)));
     };
     return s;
   }
