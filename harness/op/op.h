@@ -132,7 +132,8 @@ class ScenarioContext {
   /// The call must be refused with an error and nothing may have been written. `argument` must be named by the error
   /// where the set promises that (in-tree sets).
   virtual void expect_refused(const std::string& where, const Call& call, const std::string& argument) = 0;
-  /// The call must either be refused cleanly, or succeed without any finding.
+  /// The call must either be refused cleanly, or succeed without any finding and, where the reference takes it too,
+  /// with outputs that agree with the reference's.
   virtual void expect_clean(const std::string& where, const Call& call) = 0;
   /// States a failed check directly.
   virtual void fail(const std::string& check, const std::string& detail) = 0;
@@ -175,7 +176,7 @@ Scenario contract(std::string name, std::string meaning, std::string argument, s
                   std::function<std::vector<Params>(Tier)> points = {});
 /// The same scenario, for sets that tell device arguments from host arguments.
 Scenario device_only(Scenario scenario);
-/// A contract whose call is legal at the edge: it must succeed without findings, or be refused cleanly.
+/// A contract whose call is legal at the edge: it must succeed as the reference does, or be refused cleanly.
 Scenario edge_contract(std::string name, std::string meaning, std::function<void(Call&)> change,
                        std::function<std::vector<Params>(Tier)> points = {});
 
