@@ -1,5 +1,7 @@
 #include "harness/ops/moe/masked_rows.h"
 
+#include <vector>
+
 namespace dsv4 {
 
 MaskedSizes::MaskedSizes(const Call& call)
@@ -28,6 +30,19 @@ HostTensor masked_scales(const Call& call, const HostTensor& output_scale) {
     }
   });
   return scales;
+}
+
+void poison_unprocessed_rows(Call& call) {
+  constexpr std::uint16_t kNan = 0x7FC0, kInfinity = 0x7F80;
+  HostTensor& input = call.arg("input").tensor();
+  const MaskedSizes s(call);
+  std::vector<bool> processed(static_cast<std::size_t>(s.experts * s.tokens));
+  for_each_masked_row(call, [&](std::int64_t e, std::int64_t t) { processed[e * s.tokens + t] = true; });
+  auto* row = input.data<std::uint16_t>();
+  for (std::size_t r = 0; r < processed.size(); ++r, row += 2 * s.dim) {
+    if (processed[r]) continue;
+    for (std::int64_t i = 0; i < 2 * s.dim; ++i) row[i] = i % 2 == 0 ? kNan : kInfinity;
+  }
 }
 
 void set_masked_footprints(Call& call) {

@@ -47,6 +47,9 @@ HostTensor masked_codes(const Call& call, const HostTensor& output);
 /// Scales of the processed rows by (expert, token, group): exponent bytes where the layout has bytes, else floats.
 HostTensor masked_scales(const Call& call, const HostTensor& output_scale);
 
+/// Overwrites the input of the other rows with NaN and infinities: they may hold anything and must count for nothing.
+void poison_unprocessed_rows(Call& call);
+
 /// Limits what a call may write to the processed rows and their scales.
 void set_masked_footprints(Call& call);
 

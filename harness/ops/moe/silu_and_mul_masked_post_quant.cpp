@@ -88,6 +88,15 @@ class SiluAndMulMaskedPostQuant final : public Op {
         all.push_back(point(experts, 1, 256, 40, 1, 0, 0, "10", "mixed", "gauss"));
       for (const std::int64_t experts : {33, 64})
         all.push_back(point(experts, 1, 512, 40, 1, 0, 1, "10", "mixed", "gauss"));
+      // Every kernel that the switches make, and rows of an odd number of blocks.
+      for (const std::int64_t ue8m0 : {0, 1}) {
+        for (const std::int64_t swizzle : {0, 1}) {
+          for (const char* limit : {"none", "10"})
+            all.push_back(point(3, 4, 512, 2, ue8m0, swizzle, 0, limit, "mixed", "gauss"));
+        }
+      }
+      all.push_back(point(3, 4, 1536, 2, 1, 0, 1, "10", "mixed", "gauss"));
+      all.push_back(point(3, 4, 2304, 2, 1, 0, 0, "10", "mixed", "gauss"));
       return all;
     }
     std::vector<Params> all = pairwise(axes({2, 16, 32}, {4, 16}, {1024, 2048}), valid);
@@ -128,6 +137,7 @@ class SiluAndMulMaskedPostQuant final : public Op {
                                         : HostTensor::make(DType::kF32, {experts, tokens, dim / kScaleGroup})),
          in("masked_m", counts_of(c)), scalar("topk", p.integer("topk")), scalar("transposed", transposed),
          scalar("swiglu_limit", limit_of(p))}};
+    poison_unprocessed_rows(call);
     set_masked_footprints(call);
     return call;
   }
