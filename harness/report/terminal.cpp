@@ -74,11 +74,10 @@ std::string describe_origin(const std::string& device, const std::map<std::strin
 std::vector<std::string> describe_known_faults(const SetRun& run) {
   std::vector<std::string> lines;
   for (const auto& [id, use] : run.known_faults()) {
-    lines.push_back(use.shown == 0
-                        ? fmt::format("known fault {} did not show in any of the {} cases that it can show in: is it "
-                                      "mended, or a matter of chance?",
-                                      id, use.cases)
-                        : fmt::format("known fault {} showed in {} of {} cases", id, use.shown, use.cases));
+    lines.push_back(use.shown == 0 ? fmt::format("known fault {} did not show in any of the {} cases that it can show "
+                                                 "in: mended, or not seen on this device or this time",
+                                                 id, use.cases)
+                                   : fmt::format("known fault {} showed in {} of {} cases", id, use.shown, use.cases));
   }
   return lines;
 }
