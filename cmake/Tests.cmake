@@ -38,10 +38,17 @@ block()
   endforeach()
 endblock()
 
+# What the tests take for the NVIDIA driver lies there too.
+set(fake_driver "${PROJECT_SOURCE_DIR}/tests/harness/set/fake_driver.cpp")
+list(REMOVE_ITEM DSV4_TEST_SOURCES "${fake_driver}")
+add_library(fake_driver MODULE "${fake_driver}")
+target_link_libraries(fake_driver PRIVATE dsv4_flags)
+set_target_properties(fake_driver PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/sets-test")
+
 if(DSV4_TEST_SOURCES)
   dsv4_test_program(dsv4_tests ${DSV4_TEST_SOURCES})
   target_link_libraries(dsv4_tests PRIVATE dsv4_boost_context)
-  add_dependencies(dsv4_tests dsv4_sets)
+  add_dependencies(dsv4_tests dsv4_sets fake_driver)
 endif()
 if(torch_tests AND TARGET dsv4_cuda)
   dsv4_test_program(dsv4_cuda_tests ${torch_tests})

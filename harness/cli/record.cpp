@@ -22,7 +22,7 @@ namespace {
 /// What says where the answers came from. The revision stays out: recording the same answers again after a commit must
 /// change nothing (git knows when a golden changed).
 std::map<std::string, std::string> provenance_of(const Manifest& manifest) {
-  auto provenance = manifest.provenance;
+  auto provenance = origin_of(manifest);
   provenance.erase("revision");
   provenance["device"] = name_of(manifest.device);
   return provenance;

@@ -178,7 +178,7 @@ SetRun describe_run(const ChosenSet& set, const std::string& against_label) {
   run.against = against_label;
   run.name = set.manifest.name;
   run.device = name_of(set.manifest.device);
-  run.provenance = set.manifest.provenance;
+  run.provenance = origin_of(set.manifest);
   return run;
 }
 

@@ -65,9 +65,12 @@ std::string describe_origin(const std::string& device, const std::map<std::strin
   for (const std::string& text : {part("package") + " " + part("version"), part("compiler"), part("arch")}) {
     if (text.find_first_not_of(' ') != std::string::npos) parts.push_back(one_line(text));
   }
+  const std::string gpu = one_line(part("gpu")), driver = one_line(part("driver"));
   parts.emplace_back(device == "simt"   ? "CUDA code run by the host executor"
-                     : device == "cuda" ? "on a GPU"
-                                        : "CPU code");
+                     : device != "cuda" ? "CPU code"
+                     : gpu.empty()      ? "on a GPU"
+                                        : "on an " + gpu);
+  if (!driver.empty()) parts.push_back("driver " + driver);
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 

@@ -9,7 +9,9 @@
 #include <new>
 
 #include "harness/core/error.h"
+#include "harness/core/paths.h"
 #include "harness/generate/random.h"
+#include "harness/set/gpu.h"
 #include "harness/set/set.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -36,8 +38,7 @@ class HostMemory final : public DeviceMemory {
 
 /// libdsv4_cuda.so beside the executable, in ../lib of an installation, or on the loader's path.
 void* open_plugin(std::string& tried) {
-  std::error_code code;
-  const auto exe = std::filesystem::read_symlink("/proc/self/exe", code).parent_path();
+  const std::filesystem::path exe = executable_folder();
   for (const std::string& path : {(exe / "lib/libdsv4_cuda.so").string(), (exe / "libdsv4_cuda.so").string(),
                                   (exe / "../lib/libdsv4_cuda.so").string(), std::string("libdsv4_cuda.so")}) {
     if (void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return handle;
@@ -74,20 +75,15 @@ std::unique_ptr<DeviceMemory> make_cuda_memory() {
 
 bool device_available(DeviceKind kind, std::string* why) {
   if (kind != DeviceKind::kCuda) return true;
-  // The driver's library is what a machine with a GPU has and others lack; asking it costs no context.
-  static const std::string reason = [] {
-    void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
-    if (driver == nullptr) return std::string("there is no CUDA driver on this machine (libcuda.so.1)");
-    const auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
-    const auto count = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
-    int devices = 0;
-    if (init == nullptr || count == nullptr || init(0) != 0 || count(&devices) != 0 || devices == 0) {
-      return std::string("the CUDA driver finds no device");
-    }
-    return std::string();
-  }();
+  static const std::string reason = gpu_missing();
   if (why != nullptr) *why = reason;
   return reason.empty();
+}
+
+std::map<std::string, std::string> origin_of(const Manifest& manifest) {
+  auto origin = manifest.provenance;
+  if (manifest.device == DeviceKind::kCuda) origin.merge(gpu_facts());
+  return origin;
 }
 
 GuardedBlock::GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign)

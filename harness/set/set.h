@@ -69,6 +69,9 @@ std::unique_ptr<Caller> open_set(const Manifest& manifest);
 /// True if sets of this kind can run here; `why` says why not.
 bool device_available(DeviceKind kind, std::string* why = nullptr);
 
+/// The manifest's provenance and, for a set that runs on a GPU, what GPU and driver this machine has.
+std::map<std::string, std::string> origin_of(const Manifest& manifest);
+
 /// SHA-256 of a file as lower-case hex. Throws Error if it cannot be read.
 std::string sha256_of_file(const std::string& path);
 
