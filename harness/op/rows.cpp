@@ -23,4 +23,21 @@ HostTensor rows_of(const HostTensor& t, const std::vector<std::int64_t>& rows) {
   return picked;
 }
 
+HostTensor reordered(const HostTensor& t, const std::vector<std::int64_t>& rows) {
+  const HostTensor picked = rows_of(t, rows);
+  HostTensor moved = t;
+  for (std::int64_t i = 0; i < picked.numel(); ++i)
+    std::memcpy(moved.element(i), picked.element(i), static_cast<std::size_t>(size_of(t.dtype)));
+  return moved;
+}
+
+void keep_rows(Call& call, std::initializer_list<const char*> names, const std::vector<std::int64_t>& rows) {
+  for (const char* name : names) {
+    Arg& arg = call.arg(name);
+    if (!arg.is_tensor()) continue;
+    arg.tensor() = rows_of(arg.tensor(), rows);
+    arg.footprint.clear();
+  }
+}
+
 }  // namespace dsv4

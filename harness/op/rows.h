@@ -1,14 +1,23 @@
-/// Rows of tensors, for relations that take a batch apart.
+/// Rows of tensors, for scenarios that take a batch apart. A row is one place of the first dimension.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "harness/core/tensor.h"
+#include "harness/op/call.h"
 
 namespace dsv4 {
 
-/// These rows of the first dimension, in this order, packed. Throws Error for a row that the tensor has not.
+/// These rows, in this order, packed. Throws Error for a row that the tensor has not.
 HostTensor rows_of(const HostTensor& t, const std::vector<std::int64_t>& rows);
+
+/// All rows in the order of the permutation `rows`, laid out in memory as they were.
+HostTensor reordered(const HostTensor& t, const std::vector<std::int64_t>& rows);
+
+/// Leaves the tensors of these names only these rows; one that is absent stays absent. Where a call may write to them,
+/// it may write to all of what is left.
+void keep_rows(Call& call, std::initializer_list<const char*> names, const std::vector<std::int64_t>& rows);
 
 }  // namespace dsv4

@@ -23,5 +23,29 @@ TEST(Rows, InAnotherOrderArePacked) {
   EXPECT_THROW((void)rows_of(t, {-1}), Error);
 }
 
+TEST(Rows, ReorderedStayWhereRowsAre) {
+  HostTensor t = HostTensor::strided(DType::kU8, {3, 2}, {4, 1}, 1, 12);
+  for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(i);
+  const HostTensor moved = reordered(t, {2, 0, 1});
+  EXPECT_EQ(moved.strides, t.strides);
+  EXPECT_EQ(moved.storage, (std::vector<std::uint8_t>{0, 9, 10, 3, 4, 1, 2, 7, 8, 5, 6, 11}));
+}
+
+TEST(Rows, OfACallAreKeptWhereThereIsATensor) {
+  Call call{"op",
+            "",
+            {},
+            {in("x", HostTensor::of<std::int32_t>(DType::kI32, {5, 6, 7})), absent("none"),
+             out("y", HostTensor::make(DType::kU8, {3, 2}), {1, 1, 0, 0, 1, 1}),
+             in("rest", HostTensor::make(DType::kU8, {3}))}};
+  keep_rows(call, {"x", "none", "y"}, {1});
+  EXPECT_EQ(call.tensor("x").shape, (Shape{1}));
+  EXPECT_EQ(call.tensor("x").at<std::int32_t>(0), 6);
+  EXPECT_FALSE(call.arg("none").is_tensor());
+  EXPECT_EQ(call.tensor("y").shape, (Shape{1, 2}));
+  EXPECT_TRUE(call.arg("y").footprint.empty());
+  EXPECT_EQ(call.tensor("rest").shape, (Shape{3}));
+}
+
 }  // namespace
 }  // namespace dsv4
