@@ -62,14 +62,17 @@ struct OpInfo {
 
 class ScenarioContext;
 
+/// Parameter points of a tier.
+using Points = std::function<std::vector<Params>(Tier)>;
+
 /// A case that is more than one call against the reference: a contract, a relation or a sequence.
+/// harness/op/contracts.h and harness/op/scenarios.h make them.
 struct Scenario {
   enum class Kind { kContract, kRelation, kSequence };
   Kind kind;
   std::string name;
   std::string meaning;  ///< one line: the property or the promise
-  /// Parameter points of a tier. Empty function: the op's first smoke point.
-  std::function<std::vector<Params>(Tier)> points;
+  Points points;        ///< empty function: the op's first smoke point
   std::function<void(ScenarioContext&)> run;
   bool needs_device = false;  ///< skipped, with this reason, on sets that cannot tell device from host arguments
 
@@ -166,18 +169,5 @@ Case random_case(const Op& op, std::uint64_t seed);
 /// Checks an id against its op: known op, scenario, exactly the op's parameters in range, and a valid combination.
 /// Parameters are put into canonical order. Throws Error that says what is wrong and what is allowed.
 Case checked_case(const std::string& id);
-
-/// "relation:repeat", which every op has, on these points besides the op's smoke points: for an op none of which takes
-/// the path that could vary.
-Scenario repeat_relation(std::function<std::vector<Params>(Tier)> points = {});
-
-/// A contract whose call is the one of a valid case with something broken in it.
-Scenario contract(std::string name, std::string meaning, std::string argument, std::function<void(Call&)> break_it,
-                  std::function<std::vector<Params>(Tier)> points = {});
-/// The same scenario, for sets that tell device arguments from host arguments.
-Scenario device_only(Scenario scenario);
-/// A contract whose call is legal at the edge: it must succeed as the reference does, or be refused cleanly.
-Scenario edge_contract(std::string name, std::string meaning, std::function<void(Call&)> change,
-                       std::function<std::vector<Params>(Tier)> points = {});
 
 }  // namespace dsv4

@@ -8,6 +8,7 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
+#include "harness/op/scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -169,59 +170,6 @@ Case checked_case(const std::string& id) {
   if (const auto why = op->reject(c.params))
     throw Error(fmt::format("case id '{}' is no case of '{}': {}", id, c.op, *why));
   return c;
-}
-
-Scenario repeat_relation(std::function<std::vector<Params>(Tier)> points) {
-  Scenario s;
-  s.kind = Scenario::Kind::kRelation;
-  s.name = "repeat";
-  s.meaning = "the same call with other poison and another schedule gives the same outputs to the bit";
-  s.points = std::move(points);
-  s.run = [](ScenarioContext& x) {
-    const Call call = x.op.make(x.c);
-    const Observation first = x.op.observe(x.c, call, x.call("first", call, {.poison = 0, .schedule = 0}));
-    for (std::uint32_t i = 1; i <= 3; ++i) {
-      const CallOptions options{.poison = i, .schedule = x.c.seed * 1000 + i};
-      const Observation again = x.op.observe(x.c, call, x.call(fmt::format("repeat {}", i), call, options));
-      x.expect_agree(fmt::format("repeat {}", i), again, first);
-    }
-  };
-  return s;
-}
-
-Scenario contract(std::string name, std::string meaning, std::string argument, std::function<void(Call&)> break_it,
-                  std::function<std::vector<Params>(Tier)> points) {
-  Scenario s;
-  s.kind = Scenario::Kind::kContract;
-  s.name = std::move(name);
-  s.meaning = std::move(meaning);
-  s.points = std::move(points);
-  s.run = [argument = std::move(argument), break_it = std::move(break_it)](ScenarioContext& x) {
-    Call call = x.op.make(x.c);
-    break_it(call);
-    x.expect_refused("bad call", call, argument);
-  };
-  return s;
-}
-
-Scenario device_only(Scenario scenario) {
-  scenario.needs_device = true;
-  return scenario;
-}
-
-Scenario edge_contract(std::string name, std::string meaning, std::function<void(Call&)> change,
-                       std::function<std::vector<Params>(Tier)> points) {
-  Scenario s;
-  s.kind = Scenario::Kind::kContract;
-  s.name = std::move(name);
-  s.meaning = std::move(meaning);
-  s.points = std::move(points);
-  s.run = [change = std::move(change)](ScenarioContext& x) {
-    Call call = x.op.make(x.c);
-    change(call);
-    x.expect_clean("edge call", call);
-  };
-  return s;
 }
 
 }  // namespace dsv4

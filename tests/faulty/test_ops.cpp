@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "harness/generate/random.h"
+#include "harness/op/contracts.h"
 #include "harness/op/op.h"
 #include "harness/run/trial.h"
 #include "harness/set/set.h"
@@ -86,18 +87,18 @@ class TestCopy final : public Op {
   }
   [[nodiscard]] Facts facts(const Case& c, const Call&) const override { return {{"rows", c.params.integer("rows")}}; }
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    return {contract("output_dtype", "a 64-bit output is refused", "output",
-                     [](Call& call) {
-                       HostTensor& t = call.arg("output").tensor();
-                       t = HostTensor::make(DType::kF64, t.shape);
-                     }),
-            edge_contract("no_rows", "no rows: nothing to do",
-                          [](Call& call) {
-                            call.arg("input").tensor() = HostTensor::make(DType::kF32, {0, 5});
-                            call.arg("output").tensor() = HostTensor::make(DType::kF32, {0, 5});
-                          }),
-            device_only(contract("host_output", "an output in host memory is refused", "output",
-                                 [](Call& call) { call.arg("output").place = Place::kHost; }))};
+    std::vector<Scenario> list;
+    Contracts contracts(list);
+    contracts.refused("output_dtype", "a 64-bit output is refused", "output", [](Call& call) {
+      HostTensor& t = call.arg("output").tensor();
+      t = HostTensor::make(DType::kF64, t.shape);
+    });
+    contracts.edge("no_rows", "no rows: nothing to do", [](Call& call) {
+      call.arg("input").tensor() = HostTensor::make(DType::kF32, {0, 5});
+      call.arg("output").tensor() = HostTensor::make(DType::kF32, {0, 5});
+    });
+    contracts.misplaced("host_output", "an output in host memory is refused", "output", Place::kHost);
+    return list;
   }
 };
 

@@ -8,8 +8,10 @@
 #include "harness/core/bits.h"
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
+#include "harness/op/contracts.h"
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
+#include "harness/op/scenarios.h"
 #include "harness/ops/attn/cache_geometry.h"
 #include "harness/ops/attn/row_fills.h"
 #include "layout/kv_cache.h"
@@ -41,6 +43,12 @@ std::vector<std::int64_t> slots_of(const Params& p, std::int64_t capacity, Rando
   if (p.is("order", "ascending")) std::ranges::sort(slots);
   if (p.is("order", "descending")) std::ranges::sort(slots, std::greater<>());
   return slots;
+}
+
+/// The call may write to the slots that it names.
+void set_footprint(Call& call) {
+  Arg& cache = call.arg("cache");
+  cache.footprint = footprint(CacheGeometry(call.compile), cache.tensor(), call.tensor("indices"));
 }
 
 class FusedStoreCache final : public Op {
@@ -182,74 +190,32 @@ class FusedStoreCache final : public Op {
   }
 };
 
-using Change = std::function<void(Case&, Call&, Observation&)>;
-
-/// The call of a changed case must be observed as the original's observation, changed accordingly.
-Scenario relation(std::string name, std::string meaning, Change change,
-                  std::function<std::vector<Params>(Tier)> points = {}) {
-  Scenario s;
-  s.kind = Scenario::Kind::kRelation;
-  s.name = std::move(name);
-  s.meaning = std::move(meaning);
-  s.points = std::move(points);
-  s.run = [change = std::move(change)](ScenarioContext& x) {
-    const Call first = x.op.make(x.c);
-    Observation want = x.op.observe(x.c, first, x.call("original", first));
-    Case c = x.c;
-    Call second = first;
-    change(c, second, want);
-    x.expect_agree("changed", x.op.observe(c, second, x.call("changed", second)), want);
-  };
-  return s;
-}
-
 /// Rows stored in another order, and in two calls, are stored as in one.
-Scenario any_batch(std::function<std::vector<Params>(Tier)> points) {
-  Scenario s;
-  s.kind = Scenario::Kind::kRelation;
-  s.name = "any_batch";
-  s.meaning = "what a row's slot holds depends on no other row: shuffled, and in two calls";
-  s.points = std::move(points);
-  s.run = [](ScenarioContext& x) {
-    const Call call = x.op.make(x.c);
-    const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
-    const auto order = Random(x.c.seed, "order").permutation(x.c.params.integer("tokens"));
-    const auto middle = order.begin() + std::max<std::ptrdiff_t>(1, std::ssize(order) / 6);
-    for (const std::vector<std::int64_t>& rows :
-         {std::vector(order.begin(), middle), std::vector(middle, order.end())}) {
-      const std::string where = fmt::format("{} of {} rows", rows.size(), order.size());
-      Call part = call;
-      for (const char* name : {"input", "indices"}) part.arg(name).tensor() = rows_of(call.tensor(name), rows);
-      Arg& cache = part.arg("cache");
-      cache.footprint = footprint(CacheGeometry(part.compile), cache.tensor(), part.tensor("indices"));
-      Observation want = whole;
-      for (Output& o : want.outputs) o.value = rows_of(o.value, rows);
-      x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
-    }
-  };
-  return s;
+Scenario any_batch(Points points) {
+  return batch_relation("what a row's slot holds depends on no other row: shuffled, and in two calls",
+                        std::move(points), [](Call& call, const std::vector<std::int64_t>& rows) {
+                          keep_rows(call, {"input", "indices"}, rows);
+                          set_footprint(call);
+                        });
 }
 
 /// A quotient and a product with the rounded reciprocal differ in one code of a million, which no random row shows.
-Scenario reciprocal(std::function<std::vector<Params>(Tier)> points) {
-  Scenario s;
-  s.kind = Scenario::Kind::kRelation;
-  s.name = "reciprocal";
-  s.meaning = "codes are of the value times the rounded reciprocal of the scale, where a quotient has other codes";
-  s.points = std::move(points);
-  s.run = [](ScenarioContext& x) {
-    Call call = x.op.make(x.c);
-    HostTensor& input = call.arg("input").tensor();
-    Random random(x.c.seed, "reciprocal");
-    std::int64_t found = 0;
-    for (std::int64_t row = 0; row < input.numel(); row += IndexerCache::kDim) {
-      found += fill_around_reciprocal(input, row, IndexerCache::kDim, random);
-    }
-    if (found < input.numel() / 20) throw Error(fmt::format("only {} of {} values tell", found, input.numel()));
-    x.expect_agree("stored", x.op.observe(x.c, call, x.call("stored", call)),
-                   x.op.observe(x.c, call, x.reference.call(call)));
-  };
-  return s;
+Scenario reciprocal(Points points) {
+  return relation("reciprocal",
+                  "codes are of the value times the rounded reciprocal of the scale, where a quotient has other codes",
+                  std::move(points), [](ScenarioContext& x) {
+                    Call call = x.op.make(x.c);
+                    HostTensor& input = call.arg("input").tensor();
+                    Random random(x.c.seed, "reciprocal");
+                    std::int64_t found = 0;
+                    for (std::int64_t row = 0; row < input.numel(); row += IndexerCache::kDim) {
+                      found += fill_around_reciprocal(input, row, IndexerCache::kDim, random);
+                    }
+                    if (found < input.numel() / 20)
+                      throw Error(fmt::format("only {} of {} values tell", found, input.numel()));
+                    x.expect_agree("stored", x.op.observe(x.c, call, x.call("stored", call)),
+                                   x.op.observe(x.c, call, x.reference.call(call)));
+                  });
 }
 
 HostTensor& output(Observation& o, const std::string& name) {
@@ -261,125 +227,110 @@ HostTensor& output(Observation& o, const std::string& name) {
 
 std::vector<Scenario> FusedStoreCache::scenarios() const {
   std::vector<Scenario> list;
-  const auto remake = [this](Case& c, Call& call, const char* name, const char* value) {
-    c.params.set(name, value);
-    call = make(c);
-  };
-  list.push_back(relation("page_size", "the page size changes addresses, not what is stored",
-                          [=](Case& c, Call& call, Observation&) { remake(c, call, "page", "2"); }));
-  list.push_back(relation("index_types", "i32 and i64 slots store the same", [=](Case& c, Call& call, Observation&) {
-    remake(c, call, "index", c.params.is("index", "i32") ? "i64" : "i32");
-  }));
-  list.push_back(relation("input_types", "bfloat16 rows and the same numbers as floats store the same",
-                          [](Case& c, Call& call, Observation&) {
-                            const HostTensor narrow = call.tensor("input");
-                            HostTensor wide = HostTensor::make(DType::kF32, narrow.shape);
-                            for (std::int64_t i = 0; i < narrow.numel(); ++i) {
-                              std::uint16_t h = 0;
-                              std::memcpy(&h, narrow.element(i), sizeof h);
-                              set_float(wide, i, float_from_bf16(h));
-                            }
-                            call.arg("input").tensor() = wide;
-                            c.params.set("input", "f32");
-                            call.compile.set("input", "f32");
-                          }));
-  list.push_back(relation("power_of_two", "16 times the input has the same codes and scale exponents 4 higher",
-                          [](Case&, Call& call, Observation& want) {
-                            HostTensor& input = call.arg("input").tensor();
-                            for (std::int64_t i = 0; i < input.numel(); ++i) {
-                              set_float(input, i, 16.0 * value_of(input.dtype, input.element(i)));
-                            }
-                            for (std::uint8_t& byte : output(want, "scales").storage) byte += 4;
-                            HostTensor& tail = output(want, "tail");
-                            for (std::int64_t i = 0; i < tail.numel(); ++i) {
-                              set_float(tail, i, 16.0 * value_of(tail.dtype, tail.element(i)));
-                            }
-                          }));
-  list.push_back(relation("negation", "the negated input has the same codes with the other sign, and the same scales",
-                          [](Case&, Call& call, Observation& want) {
-                            for (HostTensor* t : {&call.arg("input").tensor(), &output(want, "tail")}) {
-                              for (std::size_t i = 1; i < t->storage.size(); i += 2) t->storage[i] ^= 0x80;
-                            }
-                            for (std::uint8_t& code : output(want, "codes").storage) code ^= 0x80;
-                          }));
+  list.push_back(params_relation("page_size", "the page size changes addresses, not what is stored", kFirstSmokePoint,
+                                 [](Params& p) { p.set("page", "2"); }));
+  list.push_back(params_relation("index_types", "i32 and i64 slots store the same", kFirstSmokePoint,
+                                 [](Params& p) { p.set("index", p.is("index", "i32") ? "i64" : "i32"); }));
+  list.push_back(call_relation("input_types", "bfloat16 rows and the same numbers as floats store the same",
+                               kFirstSmokePoint, [](Case& c, Call& call, Observation&) {
+                                 const HostTensor narrow = call.tensor("input");
+                                 HostTensor wide = HostTensor::make(DType::kF32, narrow.shape);
+                                 for (std::int64_t i = 0; i < narrow.numel(); ++i) {
+                                   std::uint16_t h = 0;
+                                   std::memcpy(&h, narrow.element(i), sizeof h);
+                                   set_float(wide, i, float_from_bf16(h));
+                                 }
+                                 call.arg("input").tensor() = wide;
+                                 c.params.set("input", "f32");
+                                 call.compile.set("input", "f32");
+                               }));
+  list.push_back(call_relation("power_of_two", "16 times the input has the same codes and scale exponents 4 higher",
+                               kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
+                                 HostTensor& input = call.arg("input").tensor();
+                                 for (std::int64_t i = 0; i < input.numel(); ++i) {
+                                   set_float(input, i, 16.0 * value_of(input.dtype, input.element(i)));
+                                 }
+                                 for (std::uint8_t& byte : output(want, "scales").storage) byte += 4;
+                                 HostTensor& tail = output(want, "tail");
+                                 for (std::int64_t i = 0; i < tail.numel(); ++i) {
+                                   set_float(tail, i, 16.0 * value_of(tail.dtype, tail.element(i)));
+                                 }
+                               }));
+  list.push_back(call_relation("negation",
+                               "the negated input has the same codes with the other sign, and the same scales",
+                               kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
+                                 for (HostTensor* t : {&call.arg("input").tensor(), &output(want, "tail")}) {
+                                   for (std::size_t i = 1; i < t->storage.size(); i += 2) t->storage[i] ^= 0x80;
+                                 }
+                                 for (std::uint8_t& code : output(want, "codes").storage) code ^= 0x80;
+                               }));
   // The second and third: so many rows that a kernel may take another path than for their first sixth.
-  list.push_back(any_batch([](Tier) {
-    return std::vector<Params>{point("flashmla", "bf16", "i32", 64, 5, 1, "random", "gauss"),
-                               point("flashmla", "bf16", "i32", 256, 1200, 1, "random", "scale_edges"),
-                               point("flashmla", "f32", "i64", 64, 1200, 1, "random", "scale_edges"),
-                               point("indexer", "f32", "i32", 64, 9, 1, "random", "gauss")};
-  }));
-  list.push_back(reciprocal(
-      [](Tier) { return std::vector<Params>{point("indexer", "f32", "i32", 64, 9, 1, "random", "gauss")}; }));
-  list.push_back(relation(
-      "row_alignment", "rows that start off a multiple of 16 bytes store the same",
-      [](Case&, Call& call, Observation&) {
-        // The least that vector access of two elements, or of four in a row of 128, asks for.
-        Arg& input = call.arg("input");
-        input.misalign = size_of(input.tensor().dtype) * (input.tensor().size(1) == 512 ? 2 : 4);
-      },
-      [](Tier) {
-        return std::vector<Params>{point("flashmla", "bf16", "i32", 64, 5, 1, "random", "gauss"),
-                                   point("flashmla", "f32", "i64", 64, 600, 1, "random", "gauss"),
-                                   point("indexer", "bf16", "i32", 64, 5, 1, "random", "gauss")};
-      }));
+  list.push_back(any_batch(only({point("flashmla", "bf16", "i32", 64, 5, 1, "random", "gauss"),
+                                 point("flashmla", "bf16", "i32", 256, 1200, 1, "random", "scale_edges"),
+                                 point("flashmla", "f32", "i64", 64, 1200, 1, "random", "scale_edges"),
+                                 point("indexer", "f32", "i32", 64, 9, 1, "random", "gauss")})));
+  list.push_back(reciprocal(only({point("indexer", "f32", "i32", 64, 9, 1, "random", "gauss")})));
+  list.push_back(call_relation("row_alignment", "rows that start off a multiple of 16 bytes store the same",
+                               only({point("flashmla", "bf16", "i32", 64, 5, 1, "random", "gauss"),
+                                     point("flashmla", "f32", "i64", 64, 600, 1, "random", "gauss"),
+                                     point("indexer", "bf16", "i32", 64, 5, 1, "random", "gauss")}),
+                               [](Case&, Call& call, Observation&) {
+                                 // The least that vector access of two elements, or of four in a row of 128, asks for.
+                                 Arg& input = call.arg("input");
+                                 input.misalign =
+                                     size_of(input.tensor().dtype) * (input.tensor().size(1) == 512 ? 2 : 4);
+                               }));
 
-  const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
-    list.push_back(contract(name, meaning, argument, [argument = std::string(argument), tensor](Call& call) {
-      call.arg(argument).tensor() = tensor;
-      call.arg(argument).footprint.clear();
-    }));
-  };
+  Contracts contracts(list);
   // The first smoke point: FlashMLA, pages of 64, 5 rows in bfloat16, 2 pages, i32.
   const std::int64_t bytes = FlashMlaCache::page_bytes(64);
-  replace("input_dtype", "half-precision rows are refused", "input", HostTensor::make(DType::kF16, {5, 512}));
-  replace("input_rank", "rows form a matrix", "input", HostTensor::make(DType::kBF16, {5 * 512}));
-  replace("input_dim", "rows of another dimension are refused", "input", HostTensor::make(DType::kBF16, {5, 576}));
-  replace("input_strided", "rows must be contiguous", "input", HostTensor::strided(DType::kBF16, {5, 512}, {1024, 1}));
-  replace("indices_dtype", "16-bit slots are refused", "indices", HostTensor::make(DType::kI16, {5}));
-  replace("indices_count", "one slot per row", "indices", HostTensor::make(DType::kI32, {6}));
-  replace("indices_strided", "slots must be adjacent", "indices", HostTensor::strided(DType::kI32, {5}, {2}));
-  replace("cache_dtype", "a cache of signed bytes is refused", "cache", HostTensor::make(DType::kI8, {2, bytes}));
-  replace("cache_rank", "a cache has pages", "cache", HostTensor::make(DType::kU8, {2 * bytes}));
-  replace("cache_page_bytes", "pages of another size are refused", "cache",
-          HostTensor::make(DType::kU8, {2, bytes - 64}));
-  list.push_back(contract("cache_page_short", "a page too short for its slots is refused, also where there is but one",
-                          "cache", [](Call& call) {
-                            Arg& cache = call.arg("cache");
-                            cache.tensor() = HostTensor::make(DType::kU8, {1, FlashMlaCache::scale_offset(64, 64) - 1});
-                            call.arg("indices").tensor() = index_tensor(DType::kI32, {0, 62, 63, 1, 2});
-                            cache.footprint.clear();
-                          }));
-  list.push_back(device_only(contract("indices_on_host", "slots in host memory are refused", "indices",
-                                      [](Call& call) { call.arg("indices").place = Place::kHost; })));
-  list.push_back(
-      edge_contract("indices_other_width", "64-bit slots are read as such, or refused: never as pairs", [](Call& call) {
-        std::vector<std::int64_t> slots;
-        for (std::int64_t t = 0; t < 5; ++t) slots.push_back(slot_of(call.tensor("indices"), t));
-        call.arg("indices").tensor() = index_tensor(DType::kI64, slots);
-      }));
+  contracts.replaced("input_dtype", "half-precision rows are refused", "input",
+                     HostTensor::make(DType::kF16, {5, 512}));
+  contracts.replaced("input_rank", "rows form a matrix", "input", HostTensor::make(DType::kBF16, {5 * 512}));
+  contracts.replaced("input_dim", "rows of another dimension are refused", "input",
+                     HostTensor::make(DType::kBF16, {5, 576}));
+  contracts.replaced("input_strided", "rows must be contiguous", "input",
+                     HostTensor::strided(DType::kBF16, {5, 512}, {1024, 1}));
+  contracts.replaced("indices_dtype", "16-bit slots are refused", "indices", HostTensor::make(DType::kI16, {5}));
+  contracts.replaced("indices_count", "one slot per row", "indices", HostTensor::make(DType::kI32, {6}));
+  contracts.replaced("indices_strided", "slots must be adjacent", "indices",
+                     HostTensor::strided(DType::kI32, {5}, {2}));
+  contracts.replaced("cache_dtype", "a cache of signed bytes is refused", "cache",
+                     HostTensor::make(DType::kI8, {2, bytes}));
+  contracts.replaced("cache_rank", "a cache has pages", "cache", HostTensor::make(DType::kU8, {2 * bytes}));
+  contracts.replaced("cache_page_bytes", "pages of another size are refused", "cache",
+                     HostTensor::make(DType::kU8, {2, bytes - 64}));
+  contracts.refused("cache_page_short", "a page too short for its slots is refused, also where there is but one",
+                    "cache", [](Call& call) {
+                      Arg& cache = call.arg("cache");
+                      cache.tensor() = HostTensor::make(DType::kU8, {1, FlashMlaCache::scale_offset(64, 64) - 1});
+                      call.arg("indices").tensor() = index_tensor(DType::kI32, {0, 62, 63, 1, 2});
+                      cache.footprint.clear();
+                    });
+  contracts.misplaced("indices_on_host", "slots in host memory are refused", "indices", Place::kHost);
+  contracts.edge("indices_other_width", "64-bit slots are read as such, or refused: never as pairs", [](Call& call) {
+    std::vector<std::int64_t> slots;
+    for (std::int64_t t = 0; t < 5; ++t) slots.push_back(slot_of(call.tensor("indices"), t));
+    call.arg("indices").tensor() = index_tensor(DType::kI64, slots);
+  });
   const auto with_slots = [&](const char* name, const char* meaning, std::vector<std::int64_t> slots) {
-    list.push_back(edge_contract(name, meaning, [slots](Call& call) {
-      Arg& cache = call.arg("cache");
+    contracts.edge(name, meaning, [slots](Call& call) {
       call.arg("indices").tensor() = index_tensor(DType::kI32, slots);
-      cache.footprint = footprint(CacheGeometry(call.compile), cache.tensor(), call.tensor("indices"));
-    }));
+      set_footprint(call);
+    });
   };
   with_slots("negative_slot", "a row with slot -1 is not stored anywhere", {3, -1, 70, 0, 127});
   with_slots("all_slots_negative", "without a single valid slot nothing is written", {-1, -1, -1, -1, -1});
   with_slots("slot_past_the_cache", "a slot beyond the last page is not stored anywhere", {3, 128, 70, 0, 1});
-  list.push_back(
-      edge_contract("slot_of_33_bits", "a slot beyond 32 bits is not stored as its lower half", [](Call& call) {
-        call.compile.set("index", "i64");
-        call.arg("indices").tensor() = index_tensor(DType::kI64, {3, (std::int64_t{1} << 32) + 5, 70, 0, 127});
-        Arg& cache = call.arg("cache");
-        cache.footprint = footprint(CacheGeometry(call.compile), cache.tensor(), call.tensor("indices"));
-      }));
-  list.push_back(edge_contract("no_rows", "no rows: nothing to do, or a clean refusal", [](Call& call) {
-    call.arg("input").tensor() = HostTensor::make(DType::kBF16, {0, 512});
-    call.arg("indices").tensor() = HostTensor::make(DType::kI32, {0});
-    call.arg("cache").footprint.assign(call.tensor("cache").storage.size(), 0);
-  }));
+  contracts.edge("slot_of_33_bits", "a slot beyond 32 bits is not stored as its lower half", [](Call& call) {
+    call.compile.set("index", "i64");
+    call.arg("indices").tensor() = index_tensor(DType::kI64, {3, (std::int64_t{1} << 32) + 5, 70, 0, 127});
+    set_footprint(call);
+  });
+  contracts.edge("no_rows", "no rows: nothing to do, or a clean refusal", [](Call& call) {
+    keep_rows(call, {"input", "indices"}, {});
+    set_footprint(call);
+  });
   return list;
 }
 

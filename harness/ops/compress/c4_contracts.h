@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "harness/ops/compress/contract_list.h"
+#include "harness/op/contracts.h"
 
 namespace dsv4 {
 
 /// State, input, output and bias, and the tensors of the plan, `plans`.
-void add_c4_contracts(ContractList& list, const std::vector<std::string>& plans);
+void add_c4_contracts(Contracts& contracts, const std::vector<std::string>& plans);
 
 }  // namespace dsv4

@@ -7,8 +7,8 @@
 
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
+#include "harness/op/scenarios.h"
 #include "harness/ops/compress/c4_data.h"
-#include "harness/ops/compress/contract_list.h"
 #include "harness/ops/compress/plan_calls.h"
 
 namespace dsv4 {

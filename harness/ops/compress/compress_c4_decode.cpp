@@ -7,6 +7,7 @@
 
 #include "harness/case/covering.h"
 #include "harness/op/op.h"
+#include "harness/op/rows.h"
 #include "harness/ops/compress/c4_contracts.h"
 #include "harness/ops/compress/c4_data.h"
 #include "harness/ops/compress/c4_sequences.h"
@@ -144,22 +145,18 @@ class CompressC4Decode final : public Op {
 };
 
 std::vector<Scenario> CompressC4Decode::scenarios() const {
-  ContractList list(only({point(128, 8, "gauss", 9, 1, "stagger")}));
-  add_c4_contracts(list, {"plan_d"});
-  list.reshaped("plan_rows", "one plan row per request", "plan_d", [](Shape& s) { --s[0]; });
-  list.reshaped("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
-                [](Shape& s) { s[1] = 8; });
-  list.edge("no_requests", "no requests: nothing to do, or a clean refusal", [](Call& call) {
-    for (const char* name : {"kv_input", "kv_output", "plan_d"}) {
-      HostTensor& t = call.arg(name).tensor();
-      t = HostTensor::make(t.dtype, {0, t.size(1)});
-    }
-    call.arg("kv_output").footprint.clear();
+  std::vector<Scenario> list;
+  Contracts contracts(list, only({point(128, 8, "gauss", 9, 1, "stagger")}));
+  add_c4_contracts(contracts, {"plan_d"});
+  contracts.reshaped("plan_rows", "one plan row per request", "plan_d", [](Shape& s) { --s[0]; });
+  contracts.reshaped("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
+                     [](Shape& s) { s[1] = 8; });
+  contracts.edge("no_requests", "no requests: nothing to do, or a clean refusal", [](Call& call) {
+    keep_rows(call, {"kv_input", "kv_output", "plan_d"}, {});
     call.arg("kv_buffer").footprint.assign(call.tensor("kv_buffer").storage.size(), 0);
   });
-  std::vector<Scenario> all = list.take();
-  for (Scenario& s : c4_decode_sequences()) all.push_back(std::move(s));
-  return all;
+  for (Scenario& s : c4_decode_sequences()) list.push_back(std::move(s));
+  return list;
 }
 
 DSV4_REGISTER_OP(CompressC4Decode);

@@ -202,21 +202,23 @@ class CompressC4Prefill final : public Op {
 };
 
 std::vector<Scenario> CompressC4Prefill::scenarios() const {
-  ContractList list(only({point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0)}));
-  add_c4_contracts(list, {"plan_c", "plan_w"});
-  list.reshaped("input_width", "input rows of another width are refused", "kv_input", [](Shape& s) { s[1] -= 4; });
-  list.reshaped("output_width", "output rows of another width are refused", "kv_output", [](Shape& s) { s[1] *= 4; });
-  list.reshaped("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",
-                [](Shape& s) { s[1] = 8; });
-  list.reshaped("plan_w_of_16_bytes", "a compress plan in the place of the write plan is refused", "plan_w",
-                [](Shape& s) { s[1] = 16; });
-  list.add("more_rows_kept_than_tokens", "more kept rows than the batch has tokens are refused", "plan_w",
-           [](Call& call) {
-             HostTensor& plan = call.arg("plan_w").tensor();
-             const std::int64_t rows = call.tensor("kv_input").size(0) + 1;
-             plan = plan_tensor(std::vector<WritePlan>(static_cast<std::size_t>(rows), layout::kNoWrite));
-           });
-  list.edge("nothing_to_do", "plans without rows: nothing is written, or a clean refusal", [](Call& call) {
+  std::vector<Scenario> list;
+  Contracts contracts(list, only({point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0)}));
+  add_c4_contracts(contracts, {"plan_c", "plan_w"});
+  contracts.reshaped("input_width", "input rows of another width are refused", "kv_input", [](Shape& s) { s[1] -= 4; });
+  contracts.reshaped("output_width", "output rows of another width are refused", "kv_output",
+                     [](Shape& s) { s[1] *= 4; });
+  contracts.reshaped("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",
+                     [](Shape& s) { s[1] = 8; });
+  contracts.reshaped("plan_w_of_16_bytes", "a compress plan in the place of the write plan is refused", "plan_w",
+                     [](Shape& s) { s[1] = 16; });
+  contracts.refused("more_rows_kept_than_tokens", "more kept rows than the batch has tokens are refused", "plan_w",
+                    [](Call& call) {
+                      HostTensor& plan = call.arg("plan_w").tensor();
+                      const std::int64_t rows = call.tensor("kv_input").size(0) + 1;
+                      plan = plan_tensor(std::vector<WritePlan>(static_cast<std::size_t>(rows), layout::kNoWrite));
+                    });
+  contracts.edge("nothing_to_do", "plans without rows: nothing is written, or a clean refusal", [](Call& call) {
     call.arg("plan_c").tensor() = HostTensor::make(DType::kU8, {0, 16});
     call.arg("plan_w").tensor() = HostTensor::make(DType::kU8, {0, 8});
     call.arg("kv_output").tensor() = HostTensor::make(DType::kF32, {0, 128});
@@ -224,16 +226,15 @@ std::vector<Scenario> CompressC4Prefill::scenarios() const {
     HostTensor& state = call.arg("kv_buffer").tensor();
     call.arg("kv_buffer").footprint.assign(state.storage.size(), 0);
   });
-  list.edge("sentinels_only", "plans of nothing but sentinels write nothing", [](Call& call) {
+  contracts.edge("sentinels_only", "plans of nothing but sentinels write nothing", [](Call& call) {
     call.arg("plan_c").tensor() = plan_tensor(std::vector<CompressPlan>(6, layout::kNoCompress));
     call.arg("plan_w").tensor() = plan_tensor(std::vector<WritePlan>(6, layout::kNoWrite));
     call.arg("kv_output").tensor() = HostTensor::make(DType::kF32, {6, 128});
     call.arg("kv_output").footprint.assign(call.tensor("kv_output").storage.size(), 0);
     call.arg("kv_buffer").footprint.assign(call.tensor("kv_buffer").storage.size(), 0);
   });
-  std::vector<Scenario> all = list.take();
-  for (Scenario& s : c4_prefill_sequences()) all.push_back(std::move(s));
-  return all;
+  for (Scenario& s : c4_prefill_sequences()) list.push_back(std::move(s));
+  return list;
 }
 
 DSV4_REGISTER_OP(CompressC4Prefill);

@@ -257,26 +257,28 @@ void legacy_equals_current(ScenarioContext& x) {
 }
 
 std::vector<Scenario> PlanCompressPrefill::scenarios() const {
-  ContractList list(only({point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
-  list.wrong_form("extend_lens", DType::kI32);
-  list.wrong_form("seq_lens", DType::kI32);
-  list.strided("extend_lens");
-  list.strided("seq_lens");
-  list.strided("compress_plan");
-  list.strided("write_plan");
-  list.misplaced("seq_lens", Place::kDevice);
-  list.misplaced("compress_plan", Place::kDevice);
-  list.misplaced("write_plan", Place::kDevice);
-  list.wrong_form("compress_plan", DType::kI32);
-  list.wrong_form("write_plan", DType::kI32);
-  list.reshaped("write_plan_columns", "a plan of 8-byte records is refused", "write_plan", [](Shape& s) { s[1] = 8; });
-  list.reshaped("write_plan_rows", "both plans have the same rows", "write_plan", [](Shape& s) { --s[0]; });
-  list.add("lens_count", "one length per request", "seq_lens", [](Call& call) {
+  std::vector<Scenario> list;
+  Contracts contracts(list, only({point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
+  contracts.wrong_form("extend_lens", DType::kI32);
+  contracts.wrong_form("seq_lens", DType::kI32);
+  contracts.strided("extend_lens");
+  contracts.strided("seq_lens");
+  contracts.strided("compress_plan");
+  contracts.strided("write_plan");
+  contracts.misplaced("seq_lens", Place::kDevice);
+  contracts.misplaced("compress_plan", Place::kDevice);
+  contracts.misplaced("write_plan", Place::kDevice);
+  contracts.wrong_form("compress_plan", DType::kI32);
+  contracts.wrong_form("write_plan", DType::kI32);
+  contracts.reshaped("write_plan_columns", "a plan of 8-byte records is refused", "write_plan",
+                     [](Shape& s) { s[1] = 8; });
+  contracts.reshaped("write_plan_rows", "both plans have the same rows", "write_plan", [](Shape& s) { --s[0]; });
+  contracts.refused("lens_count", "one length per request", "seq_lens", [](Call& call) {
     call.arg("seq_lens").tensor() = numbers({21, 22, 23, 24});
     call.arg("seq_lens").place = Place::kHost;
   });
-  add_extend_contracts(list);
-  list.add("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
+  add_extend_contracts(contracts);
+  contracts.refused("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
     HostTensor& extend = call.arg("extend_lens").tensor();
     for (std::int64_t b = 0; b < extend.numel(); ++b) extend.at<std::int64_t>(b) = 1;
   });
@@ -287,29 +289,28 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
     }
   };
   // Every token is kept, so a planner that counts only when it has written writes past the plan.
-  list.add("sum_above", "lengths that need more rows than the plans have are refused", "extend_lens",
-           [give_plans](Call& call) {
-             call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1, 1});
-             give_plans(call, 4);
-           });
-  list.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [give_plans](Call& call) {
+  contracts.refused("sum_above", "lengths that need more rows than the plans have are refused", "extend_lens",
+                    [give_plans](Call& call) {
+                      call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1, 1});
+                      give_plans(call, 4);
+                    });
+  contracts.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [give_plans](Call& call) {
     for (const char* name : {"extend_lens", "seq_lens"}) call.arg(name).tensor() = numbers({});
     give_plans(call, 0);
   });
-  std::vector<Scenario> all = list.take();
 
   const std::vector<Params> both{point(4, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
                                  point(128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
                                  point(128, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)};
   // On a device many threads make one plan: more requests than a block has.
-  all.push_back(repeat_relation(only({point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0),
-                                      point(4, "device", 1, 300, 9, "stagger", 5, "mixed", 7),
-                                      point(128, "device", 1, 1025, 130, "random", 6, "last_differs", 0)})));
-  all.push_back(host_equals_device(both));
-  all.push_back(relation("legacy_equals_current",
-                         "V1 and the V2 planner over request rings agree on what both of them say", only(both),
-                         legacy_equals_current));
-  return all;
+  list.push_back(repeat_relation(only({point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0),
+                                       point(4, "device", 1, 300, 9, "stagger", 5, "mixed", 7),
+                                       point(128, "device", 1, 1025, 130, "random", 6, "last_differs", 0)})));
+  list.push_back(host_equals_device(both));
+  list.push_back(relation("legacy_equals_current",
+                          "V1 and the V2 planner over request rings agree on what both of them say", only(both),
+                          legacy_equals_current));
+  return list;
 }
 
 DSV4_REGISTER_OP(PlanCompressPrefill);

@@ -179,17 +179,17 @@ void one_group_later(ScenarioContext& x) {
 }
 
 std::vector<Scenario> PlanDecode::scenarios() const {
-  ContractList list(only({point(4, 8, 256, 5, 21, "stagger")}));
-  add_decode_plan_contracts(list);
-  add_swa_address_contracts(list);
-  std::vector<Scenario> all = list.take();
+  std::vector<Scenario> list;
+  Contracts contracts(list, only({point(4, 8, 256, 5, 21, "stagger")}));
+  add_decode_plan_contracts(contracts);
+  add_swa_address_contracts(contracts);
   const std::vector<Params> both{point(4, 8, 256, 33, 1, "stagger"), point(4, 16, 64, 33, 250, "stagger"),
                                  point(128, 128, 256, 140, 250, "stagger"), point(128, 256, 256, 140, 1, "stagger")};
-  all.push_back(relation("prefill_of_one", "a prefill of one token reads and writes the rows that a decode step does",
-                         only(both), prefill_of_one));
-  all.push_back(
+  list.push_back(relation("prefill_of_one", "a prefill of one token reads and writes the rows that a decode step does",
+                          only(both), prefill_of_one));
+  list.push_back(
       relation("one_group_later", "the page before, one group later, is the page of now", only(both), one_group_later));
-  return all;
+  return list;
 }
 
 DSV4_REGISTER_OP(PlanDecode);

@@ -62,9 +62,10 @@ class PlanDecodeLegacy final : public Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    ContractList list(only({point(4, 5, 21, "stagger")}));
-    add_decode_plan_contracts(list);
-    return list.take();
+    std::vector<Scenario> list;
+    Contracts contracts(list, only({point(4, 5, 21, "stagger")}));
+    add_decode_plan_contracts(contracts);
+    return list;
   }
 };
 

@@ -10,7 +10,6 @@
 
 #include "harness/case/covering.h"
 #include "harness/op/op.h"
-#include "harness/ops/compress/contract_list.h"
 #include "harness/ops/compress/plan_calls.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_prefill_scenarios.h"

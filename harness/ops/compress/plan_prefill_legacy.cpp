@@ -108,10 +108,11 @@ class PlanPrefillLegacy final : public Op {
 };
 
 std::vector<Scenario> PlanPrefillLegacy::scenarios() const {
-  ContractList list(only({point(4, 0, 5, 21, "stagger", 6, "mixed")}));
-  add_prefill_plan_contracts(list);
-  list.misplaced("seq_lens", Place::kDevice);  // the other planner takes lengths on the device
-  return list.take();
+  std::vector<Scenario> list;
+  Contracts contracts(list, only({point(4, 0, 5, 21, "stagger", 6, "mixed")}));
+  add_prefill_plan_contracts(contracts);
+  contracts.misplaced("seq_lens", Place::kDevice);  // the other planner takes lengths on the device
+  return list;
 }
 
 DSV4_REGISTER_OP(PlanPrefillLegacy);

@@ -249,17 +249,18 @@ Scenario chunked_prefill() {
                   });
 }
 
-std::vector<Scenario> contracts() {
-  ContractList list(only({prefill_plan_point(4, 8, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
-  add_prefill_plan_contracts(list);
-  add_swa_address_contracts(list);
-  list.integer("compress_ratio", "ratio_0", 0, "a ratio of zero is refused, not divided by");
-  list.add("lens_count", "one count of new tokens per request", "extend_lens", [](Call& call) {
+std::vector<Scenario> argument_contracts() {
+  std::vector<Scenario> list;
+  Contracts contracts(list, only({prefill_plan_point(4, 8, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
+  add_prefill_plan_contracts(contracts);
+  add_swa_address_contracts(contracts);
+  contracts.integer("ratio_0", "a ratio of zero is refused, not divided by", "compress_ratio", 0);
+  contracts.refused("lens_count", "one count of new tokens per request", "extend_lens", [](Call& call) {
     call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1});
   });
-  std::vector<Scenario> all = list.take();
 
-  ContractList device(only({prefill_plan_point(4, 8, "device", 1, 5, 21, "stagger", 6, "mixed", 0)}));
+  std::vector<Scenario> on_device;
+  Contracts device(on_device, only({prefill_plan_point(4, 8, "device", 1, 5, 21, "stagger", 6, "mixed", 0)}));
   device.misplaced("req_pool_indices", Place::kHost);
   add_empty_batch_contract(device);
   device.edge("requests_1025", "more requests than a block has threads: right, or a clean refusal", [](Call& call) {
@@ -274,11 +275,11 @@ std::vector<Scenario> contracts() {
                              make_maps(batch.request_ids, lengths, 1025, 9, 16, 8, true, 1));
   });
   // Both lists break some arguments in the same way; names must differ.
-  for (Scenario& s : device.take()) {
+  for (Scenario& s : on_device) {
     s.name = "device_" + s.name;
-    all.push_back(std::move(s));
+    list.push_back(std::move(s));
   }
-  return all;
+  return list;
 }
 
 }  // namespace
@@ -302,7 +303,7 @@ Params prefill_plan_point(std::int64_t ratio, std::int64_t ring, const char* len
 }
 
 std::vector<Scenario> plan_prefill_scenarios() {
-  std::vector<Scenario> all = contracts();
+  std::vector<Scenario> all = argument_contracts();
   all.push_back(
       host_equals_device({prefill_plan_point(4, 8, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
                           prefill_plan_point(4, 16, "host", 1, 9, 1, "stagger", 4, "uniform", 0),

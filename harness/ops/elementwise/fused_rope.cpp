@@ -13,8 +13,10 @@
 #include "harness/core/bits.h"
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
+#include "harness/op/contracts.h"
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
+#include "harness/op/scenarios.h"
 #include "harness/ops/elementwise/rotary_inputs.h"
 
 namespace dsv4 {
@@ -28,14 +30,6 @@ HostTensor observed(const HostTensor& heads) {
     if ((bits & 0x7fff) > 0x7f80) bits = 0x7fff;
   }
   return t;
-}
-
-/// The call for some of its tokens, in this order, heads packed.
-Call for_tokens(Call call, const std::vector<std::int64_t>& tokens) {
-  for (const char* name : {"q", "k", "positions"}) {
-    if (call.arg(name).is_tensor()) call.arg(name).tensor() = rows_of(call.tensor(name), tokens);
-  }
-  return call;
 }
 
 /// Some neighbouring heads of every token, packed.
@@ -173,44 +167,42 @@ class FusedRope final : public Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list{index_types(), there_and_back(), any_batch(), any_heads(), far_rows(), odd_strides()};
-    const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
-      list.push_back(contract(name, meaning, argument, [argument = std::string(argument), tensor](Call& call) {
-        call.arg(argument).tensor() = tensor;
-        call.arg(argument).footprint.clear();
-      }));
-    };
+    Contracts contracts(list);
     // The first smoke point: 5 tokens, 8 + 1 heads, 300 positions, i32.
-    replace("q_dtype", "half-precision queries are refused", "q", HostTensor::make(DType::kF16, {5, 8, 64}));
-    replace("q_rank", "queries have tokens, heads and dimensions", "q", HostTensor::make(DType::kBF16, {5, 512}));
-    replace("q_dim_32", "32 rotary dimensions are refused", "q", HostTensor::make(DType::kBF16, {5, 8, 32}));
-    replace("q_dim_128", "128 rotary dimensions are refused", "q", HostTensor::make(DType::kBF16, {5, 8, 128}));
-    replace("q_dims_strided", "the dimensions of a head must be adjacent", "q",
-            HostTensor::strided(DType::kBF16, {5, 8, 64}, {1024, 128, 2}));
-    replace("k_dtype", "float keys are refused", "k", HostTensor::make(DType::kF32, {5, 1, 64}));
-    replace("k_tokens", "keys and queries are of the same tokens", "k", HostTensor::make(DType::kBF16, {4, 1, 64}));
-    replace("k_dim", "keys have 64 rotary dimensions", "k", HostTensor::make(DType::kBF16, {5, 1, 66}));
-    replace("angles_dtype", "half-width angles are refused", "freqs_cis", HostTensor::make(DType::kBF16, {300, 64}));
-    replace("angles_dim", "32 numbers a position are too few", "freqs_cis", HostTensor::make(DType::kF32, {300, 32}));
-    replace("angles_strided", "the angle table must be contiguous", "freqs_cis",
-            HostTensor::strided(DType::kF32, {300, 64}, {65, 1}));
-    replace("positions_dtype", "16-bit positions are refused", "positions", HostTensor::make(DType::kI16, {5}));
-    replace("positions_count", "one position per token", "positions", HostTensor::make(DType::kI32, {6}));
-    replace("positions_strided", "positions must be adjacent", "positions", HostTensor::strided(DType::kI32, {5}, {2}));
-    list.push_back(device_only(contract("positions_on_host", "positions in host memory are refused", "positions",
-                                        [](Call& call) { call.arg("positions").place = Place::kHost; })));
-    list.push_back(
-        edge_contract("position_outside_the_table", "a position without a row reads no other memory", [](Call& call) {
-          call.arg("positions").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, -1, 300, 1 << 30, 299});
-        }));
-    list.push_back(edge_contract("no_tokens", "no tokens: nothing to do", [](Call& call) {
-      call.arg("q").tensor() = HostTensor::make(DType::kBF16, {0, 8, 64});
-      call.arg("k").tensor() = HostTensor::make(DType::kBF16, {0, 1, 64});
-      call.arg("positions").tensor() = HostTensor::make(DType::kI32, {0});
-    }));
-    list.push_back(edge_contract("no_heads", "no heads: nothing to do, or a clean refusal", [](Call& call) {
+    contracts.replaced("q_dtype", "half-precision queries are refused", "q", HostTensor::make(DType::kF16, {5, 8, 64}));
+    contracts.replaced("q_rank", "queries have tokens, heads and dimensions", "q",
+                       HostTensor::make(DType::kBF16, {5, 512}));
+    contracts.replaced("q_dim_32", "32 rotary dimensions are refused", "q", HostTensor::make(DType::kBF16, {5, 8, 32}));
+    contracts.replaced("q_dim_128", "128 rotary dimensions are refused", "q",
+                       HostTensor::make(DType::kBF16, {5, 8, 128}));
+    contracts.replaced("q_dims_strided", "the dimensions of a head must be adjacent", "q",
+                       HostTensor::strided(DType::kBF16, {5, 8, 64}, {1024, 128, 2}));
+    contracts.replaced("k_dtype", "float keys are refused", "k", HostTensor::make(DType::kF32, {5, 1, 64}));
+    contracts.replaced("k_tokens", "keys and queries are of the same tokens", "k",
+                       HostTensor::make(DType::kBF16, {4, 1, 64}));
+    contracts.replaced("k_dim", "keys have 64 rotary dimensions", "k", HostTensor::make(DType::kBF16, {5, 1, 66}));
+    contracts.replaced("angles_dtype", "half-width angles are refused", "freqs_cis",
+                       HostTensor::make(DType::kBF16, {300, 64}));
+    contracts.replaced("angles_dim", "32 numbers a position are too few", "freqs_cis",
+                       HostTensor::make(DType::kF32, {300, 32}));
+    contracts.replaced("angles_strided", "the angle table must be contiguous", "freqs_cis",
+                       HostTensor::strided(DType::kF32, {300, 64}, {65, 1}));
+    contracts.replaced("positions_dtype", "16-bit positions are refused", "positions",
+                       HostTensor::make(DType::kI16, {5}));
+    contracts.replaced("positions_count", "one position per token", "positions", HostTensor::make(DType::kI32, {6}));
+    contracts.replaced("positions_strided", "positions must be adjacent", "positions",
+                       HostTensor::strided(DType::kI32, {5}, {2}));
+    contracts.misplaced("positions_on_host", "positions in host memory are refused", "positions", Place::kHost);
+    contracts.edge("position_outside_the_table", "a position without a row reads no other memory", [](Call& call) {
+      call.arg("positions").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, -1, 300, 1 << 30, 299});
+    });
+    contracts.edge("no_tokens", "no tokens: nothing to do", [](Call& call) {
+      keep_rows(call, {"q", "k", "positions"}, {});
+    });
+    contracts.edge("no_heads", "no heads: nothing to do, or a clean refusal", [](Call& call) {
       call.arg("q").tensor() = HostTensor::make(DType::kBF16, {5, 0, 64});
       call.arg("k").value = None{};
-    }));
+    });
     return list;
   }
 
@@ -232,151 +224,103 @@ class FusedRope final : public Op {
   }
 
   static Scenario index_types() {
-    Scenario s;
-    s.kind = Scenario::Kind::kRelation;
-    s.name = "index_types";
-    s.meaning = "i32 and i64 positions give the same bits";
-    s.run = [](ScenarioContext& x) {
-      const Call narrow = x.op.make(x.c);
-      Case c = x.c;
-      c.params.set("index", x.c.params.is("index", "i32") ? "i64" : "i32");
-      const Call wide = x.op.make(c);
-      x.expect_agree("other type", x.op.observe(c, wide, x.call("other type", wide)),
-                     x.op.observe(x.c, narrow, x.call("first type", narrow)));
-    };
-    return s;
+    return params_relation("index_types", "i32 and i64 positions give the same bits", kFirstSmokePoint,
+                           [](Params& p) { p.set("index", p.is("index", "i32") ? "i64" : "i32"); });
   }
 
   static Scenario any_batch() {
-    Scenario s;
-    s.kind = Scenario::Kind::kRelation;
-    s.name = "any_batch";
-    s.meaning = "a token's bits depend neither on its place nor on the other tokens: shuffled, and in two calls";
-    // The second: so many tokens that a kernel may take another path than for its first sixth.
-    s.points = [](Tier) {
-      return std::vector<Params>{point(9, 8, 1, "packed", "i32", 0, 300, "circle", "random", "gauss"),
-                                 point(1200, 3, 1, "packed", "i32", 0, 300, "circle", "random", "gauss")};
-    };
-    s.run = [](ScenarioContext& x) {
-      const Call call = x.op.make(x.c);
-      const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
-      const auto order = Random(x.c.seed, "order").permutation(x.c.params.integer("tokens"));
-      const auto middle = order.begin() + std::max<std::ptrdiff_t>(1, std::ssize(order) / 6);
-      for (const std::vector<std::int64_t>& tokens :
-           {std::vector(order.begin(), middle), std::vector(middle, order.end())}) {
-        const std::string where = fmt::format("{} of {} tokens", tokens.size(), order.size());
-        const Call part = for_tokens(call, tokens);
-        Observation want = whole;
-        for (Output& output : want.outputs) output.value = rows_of(output.value, tokens);
-        x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
-      }
-    };
-    return s;
+    return batch_relation(
+        "a token's bits depend neither on its place nor on the other tokens: shuffled, and in two calls",
+        // The second: so many tokens that a kernel may take another path than for its first sixth.
+        only({point(9, 8, 1, "packed", "i32", 0, 300, "circle", "random", "gauss"),
+              point(1200, 3, 1, "packed", "i32", 0, 300, "circle", "random", "gauss")}),
+        [](Call& call, const std::vector<std::int64_t>& tokens) {
+          keep_rows(call, {"q", "k", "positions"}, tokens);
+        });
   }
 
   static Scenario any_heads() {
-    Scenario s;
-    s.kind = Scenario::Kind::kRelation;
-    s.name = "any_heads";
-    s.meaning = "a head's bits do not depend on how many others there are: all at once, and eight at a time";
-    s.points = [](Tier) {
-      return std::vector<Params>{point(3, 128, 3, "packed", "i32", 0, 300, "circle", "random", "gauss")};
-    };
-    s.run = [](ScenarioContext& x) {
-      const Call call = x.op.make(x.c);
-      const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
-      const std::int64_t heads = x.c.params.integer("q_heads");
-      for (std::int64_t first = 0; first < heads; first += 8) {
-        const std::int64_t count = std::min<std::int64_t>(8, heads - first);
-        const std::string where = fmt::format("heads {} to {}", first, first + count - 1);
-        Call part = call;
-        part.arg("q").tensor() = heads_of(call.tensor("q"), first, count);
-        Observation want = whole;
-        for (Output& output : want.outputs) {
-          if (output.name == "q") output.value = heads_of(output.value, first, count);
-        }
-        x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
-      }
-    };
-    return s;
+    return relation(
+        "any_heads", "a head's bits do not depend on how many others there are: all at once, and eight at a time",
+        only({point(3, 128, 3, "packed", "i32", 0, 300, "circle", "random", "gauss")}), [](ScenarioContext& x) {
+          const Call call = x.op.make(x.c);
+          const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
+          const std::int64_t heads = x.c.params.integer("q_heads");
+          for (std::int64_t first = 0; first < heads; first += 8) {
+            const std::int64_t count = std::min<std::int64_t>(8, heads - first);
+            const std::string where = fmt::format("heads {} to {}", first, first + count - 1);
+            Call part = call;
+            part.arg("q").tensor() = heads_of(call.tensor("q"), first, count);
+            Observation want = whole;
+            for (Output& output : want.outputs) {
+              if (output.name == "q") output.value = heads_of(output.value, first, count);
+            }
+            x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
+          }
+        });
   }
 
   static Scenario far_rows() {
-    Scenario s;
-    s.kind = Scenario::Kind::kRelation;
-    s.name = "far_rows";
-    s.meaning = "angles are found 65536 rows further down the table as well";
-    s.run = [](ScenarioContext& x) {
-      constexpr std::int64_t kRows = 1 << 16;
-      const Call near = x.op.make(x.c);
-      Call far = near;
-      const HostTensor& table = near.tensor("freqs_cis");
-      HostTensor& longer = far.arg("freqs_cis").tensor() =
-          HostTensor::make(DType::kF32, {kRows + table.size(0), kRotaryDim});
-      poison(longer);
-      std::ranges::copy(table.storage, longer.element(kRows * kRotaryDim));
-      HostTensor& positions = far.arg("positions").tensor();
-      for (std::int64_t t = 0; t < positions.numel(); ++t)
-        set_position(positions, t, position_of(positions, t) + kRows);
-      x.expect_agree("far", x.op.observe(x.c, far, x.call("far", far)), x.op.observe(x.c, near, x.call("near", near)));
-    };
-    return s;
+    return call_relation("far_rows", "angles are found 65536 rows further down the table as well", kFirstSmokePoint,
+                         [](Case&, Call& call, Observation&) {
+                           constexpr std::int64_t kRows = 1 << 16;
+                           const HostTensor table = call.tensor("freqs_cis");
+                           HostTensor& longer = call.arg("freqs_cis").tensor();
+                           longer = HostTensor::make(DType::kF32, {kRows + table.size(0), kRotaryDim});
+                           poison(longer);
+                           std::ranges::copy(table.storage, longer.element(kRows * kRotaryDim));
+                           HostTensor& positions = call.arg("positions").tensor();
+                           for (std::int64_t t = 0; t < positions.numel(); ++t)
+                             set_position(positions, t, position_of(positions, t) + kRows);
+                         });
   }
 
   static Scenario odd_strides() {
-    Scenario s;
-    s.kind = Scenario::Kind::kRelation;
-    s.name = "odd_strides";
-    s.meaning = "heads 65 elements apart, where no access may be wider than an element, are rotated as adjacent ones";
-    s.run = [](ScenarioContext& x) {
-      const Call even = x.op.make(x.c);
-      Call odd = even;
-      for (const char* name : {"q", "k"}) {
-        const HostTensor& heads = even.tensor(name);
-        constexpr std::int64_t kApart = kRotaryDim + 1;
-        HostTensor& spread = odd.arg(name).tensor() =
-            HostTensor::strided(heads.dtype, heads.shape, {heads.size(1) * kApart, kApart, 1});
-        poison(spread);
-        for (std::int64_t i = 0; i < heads.numel(); ++i)
-          std::memcpy(spread.element(i), heads.element(i), size_of(heads.dtype));
-      }
-      x.expect_agree("odd", x.op.observe(x.c, odd, x.call("odd", odd)), x.op.observe(x.c, even, x.call("even", even)));
-    };
-    return s;
+    return call_relation(
+        "odd_strides",
+        "heads 65 elements apart, where no access may be wider than an element, are rotated as adjacent ones",
+        kFirstSmokePoint, [](Case&, Call& call, Observation&) {
+          for (const char* name : {"q", "k"}) {
+            const HostTensor heads = call.tensor(name);
+            constexpr std::int64_t kApart = kRotaryDim + 1;
+            HostTensor& spread = call.arg(name).tensor();
+            spread = HostTensor::strided(heads.dtype, heads.shape, {heads.size(1) * kApart, kApart, 1});
+            poison(spread);
+            for (std::int64_t i = 0; i < heads.numel(); ++i)
+              std::memcpy(spread.element(i), heads.element(i), size_of(heads.dtype));
+          }
+        });
   }
 
   static Scenario there_and_back() {
-    Scenario s;
-    s.kind = Scenario::Kind::kRelation;
-    s.name = "there_and_back";
-    s.meaning = "rotating back what was rotated gives the input, within the two roundings to bfloat16";
-    s.run = [](ScenarioContext& x) {
-      const Call there = x.op.make(x.c);
-      Call back = there;
-      const CallResult rotated = x.call("there", there);
-      back.arg("inverse").value = !std::get<bool>(there.arg("inverse").value);
-      for (const char* name : {"q", "k"}) back.arg(name).tensor() = rotated.tensor(name);
-      const Observation got = x.op.observe(x.c, back, x.call("back", back));
-      Observation want;
-      Tolerances tolerances;
-      for (const char* name : {"q", "k"}) {
-        const HostTensor before = there.tensor(name).packed();
-        HostTensor bound = HostTensor::make(DType::kF32, before.shape);
-        for (std::int64_t i = 0; i < before.numel(); i += 2) {
-          const float re = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i)));
-          const float im = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i + 1)));
-          // Each rounding moves the pair by at most 2^-8 of its length; float arithmetic and angles not exactly on the
-          // circle add far less.
-          const double length = std::sqrt(static_cast<double>(re) * re + static_cast<double>(im) * im);
-          set_float(bound, i, length * 0x1.01p-7);
-          set_float(bound, i + 1, length * 0x1.01p-7);
-        }
-        tolerances[name] = Tolerance::within(bound, "two roundings to bfloat16, 2^-8 of the pair's length each");
-        want.add(name, before);
-      }
-      x.expect_agree("back", got, want, tolerances);
-    };
-    return s;
+    return relation(
+        "there_and_back", "rotating back what was rotated gives the input, within the two roundings to bfloat16",
+        kFirstSmokePoint, [](ScenarioContext& x) {
+          const Call there = x.op.make(x.c);
+          Call back = there;
+          const CallResult rotated = x.call("there", there);
+          back.arg("inverse").value = !std::get<bool>(there.arg("inverse").value);
+          for (const char* name : {"q", "k"}) back.arg(name).tensor() = rotated.tensor(name);
+          const Observation got = x.op.observe(x.c, back, x.call("back", back));
+          Observation want;
+          Tolerances tolerances;
+          for (const char* name : {"q", "k"}) {
+            const HostTensor before = there.tensor(name).packed();
+            HostTensor bound = HostTensor::make(DType::kF32, before.shape);
+            for (std::int64_t i = 0; i < before.numel(); i += 2) {
+              const float re = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i)));
+              const float im = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i + 1)));
+              // Each rounding moves the pair by at most 2^-8 of its length; float arithmetic and angles not exactly on
+              // the circle add far less.
+              const double length = std::sqrt(static_cast<double>(re) * re + static_cast<double>(im) * im);
+              set_float(bound, i, length * 0x1.01p-7);
+              set_float(bound, i + 1, length * 0x1.01p-7);
+            }
+            tolerances[name] = Tolerance::within(bound, "two roundings to bfloat16, 2^-8 of the pair's length each");
+            want.add(name, before);
+          }
+          x.expect_agree("back", got, want, tolerances);
+        });
   }
 };
 

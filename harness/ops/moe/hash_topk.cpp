@@ -10,7 +10,10 @@
 #include "harness/case/covering.h"
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
+#include "harness/op/contracts.h"
 #include "harness/op/op.h"
+#include "harness/op/rows.h"
+#include "harness/op/scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -188,41 +191,36 @@ class HashTopK final : public Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list{batch_permutation(), exact_normalisation()};
-    const auto replace = [&](const char* name, const char* meaning, const char* argument, DType dtype, Shape shape) {
-      list.push_back(contract(name, meaning, argument, [argument = std::string(argument), dtype, shape](Call& call) {
-        call.arg(argument).tensor() = HostTensor::make(dtype, shape);
-      }));
-    };
+    Contracts contracts(list);
     // The first smoke point: 5 tokens, 6 + 1 experts of 256, 1000 table rows.
-    replace("logits_dtype", "half-width logits are refused", "router_logits", DType::kBF16, {5, 256});
-    replace("logits_rank", "logits must be a matrix", "router_logits", DType::kF32, {5 * 256});
-    replace("ids_dtype", "32-bit token ids are refused, not read as halves", "input_id", DType::kI32, {5});
-    replace("ids_count", "one id per token", "input_id", DType::kI64, {6});
-    replace("table_dtype", "64-bit experts are refused", "tid2eid", DType::kI64, {1000, 6});
-    replace("weights_dtype", "weights are float", "topk_weights", DType::kF64, {5, 7});
-    replace("ids_out_shape", "ids and weights have one shape", "topk_ids", DType::kI32, {5, 6});
-    list.push_back(contract("logits_strided", "logits must be contiguous", "router_logits", [](Call& call) {
-      call.arg("router_logits").tensor() = HostTensor::strided(DType::kF32, {5, 256}, {257, 1});
-    }));
+    contracts.replaced("logits_dtype", "half-width logits are refused", "router_logits",
+                       HostTensor::make(DType::kBF16, {5, 256}));
+    contracts.replaced("logits_rank", "logits must be a matrix", "router_logits",
+                       HostTensor::make(DType::kF32, {5 * 256}));
+    contracts.replaced("ids_dtype", "32-bit token ids are refused, not read as halves", "input_id",
+                       HostTensor::make(DType::kI32, {5}));
+    contracts.replaced("ids_count", "one id per token", "input_id", HostTensor::make(DType::kI64, {6}));
+    contracts.replaced("table_dtype", "64-bit experts are refused", "tid2eid",
+                       HostTensor::make(DType::kI64, {1000, 6}));
+    contracts.replaced("weights_dtype", "weights are float", "topk_weights", HostTensor::make(DType::kF64, {5, 7}));
+    contracts.replaced("ids_out_shape", "ids and weights have one shape", "topk_ids",
+                       HostTensor::make(DType::kI32, {5, 6}));
+    contracts.replaced("logits_strided", "logits must be contiguous", "router_logits",
+                       HostTensor::strided(DType::kF32, {5, 256}, {257, 1}));
     const auto widen = [&](const char* name, const char* meaning, const char* argument, std::int64_t columns,
                            std::int64_t k) {
-      list.push_back(contract(name, meaning, argument, [columns, k](Call& call) {
+      contracts.refused(name, meaning, argument, [columns, k](Call& call) {
         call.arg("tid2eid").tensor() = HostTensor::make(DType::kI32, {1000, k});
         call.arg("topk_weights").tensor() = HostTensor::make(DType::kF32, {5, columns});
         call.arg("topk_ids").tensor() = HostTensor::make(DType::kI32, {5, columns});
-      }));
+      });
     };
     widen("too_wide", "33 experts a token are more than a warp holds", "topk_ids", 33, 32);
     widen("narrower_than_table", "outputs must hold the table's experts", "tid2eid", 5, 6);
-    list.push_back(device_only(contract("ids_on_host", "token ids in host memory are refused", "input_id",
-                                        [](Call& call) { call.arg("input_id").place = Place::kHost; })));
-    list.push_back(edge_contract("no_tokens", "no tokens: nothing to do, or a clean refusal", [](Call& call) {
-      for (const char* name : {"router_logits", "topk_weights", "topk_ids"}) {
-        HostTensor& t = call.arg(name).tensor();
-        t = HostTensor::make(t.dtype, {0, t.size(1)});
-      }
-      call.arg("input_id").tensor() = HostTensor::make(DType::kI64, {0});
-    }));
+    contracts.misplaced("ids_on_host", "token ids in host memory are refused", "input_id", Place::kHost);
+    contracts.edge("no_tokens", "no tokens: nothing to do, or a clean refusal", [](Call& call) {
+      keep_rows(call, {"router_logits", "input_id", "topk_weights", "topk_ids"}, {});
+    });
     return list;
   }
 
@@ -269,61 +267,42 @@ class HashTopK final : public Op {
   }
 
   static Scenario batch_permutation() {
-    Scenario s;
-    s.kind = Scenario::Kind::kRelation;
-    s.name = "batch_permutation";
-    s.meaning = "tokens in another order give the same rows in that order, to the bit";
-    s.run = [](ScenarioContext& x) {
-      const Call call = x.op.make(x.c);
-      Call reversed = call;
-      const std::int64_t tokens = call.tensor("input_id").size(0);
-      const auto reverse = [tokens](const HostTensor& tensor) {
-        HostTensor flipped = tensor;
-        const std::size_t row = tensor.storage.size() / static_cast<std::size_t>(tokens);
-        for (std::int64_t t = 0; t < tokens; ++t) {
-          std::memcpy(flipped.storage.data() + static_cast<std::size_t>(t) * row,
-                      tensor.storage.data() + static_cast<std::size_t>(tokens - 1 - t) * row, row);
-        }
-        return flipped;
-      };
-      for (const char* name : {"router_logits", "input_id"}) reversed.arg(name).tensor() = reverse(call.tensor(name));
-      Observation want = x.op.observe(x.c, call, x.call("original order", call));
-      for (Output& output : want.outputs) output.value = reverse(output.value);
-      x.expect_agree("reversed", x.op.observe(x.c, reversed, x.call("reversed", reversed)), want);
-    };
-    return s;
+    return call_relation("batch_permutation", "tokens in another order give the same rows in that order, to the bit",
+                         kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
+                           std::vector<std::int64_t> backwards;
+                           for (std::int64_t t = call.tensor("input_id").size(0); t-- > 0;) backwards.push_back(t);
+                           keep_rows(call, {"router_logits", "input_id"}, backwards);
+                           for (Output& output : want.outputs) output.value = rows_of(output.value, backwards);
+                         });
   }
 
   /// Equal logits share a token's weight equally: with k a power of two every sum and quotient is exact. At every
   /// width, with and without a column more: kernels that give a token more lanes than it has experts choose by it.
   static Scenario exact_normalisation() {
-    Scenario s;
-    s.kind = Scenario::Kind::kRelation;
-    s.name = "equal_logits";
-    s.meaning = "k equal logits give weights of exactly 1/k for k = 1, 2, 4, ... 32, whatever the logit";
-    s.run = [](ScenarioContext& x) {
-      for (const std::int64_t k : {1, 2, 4, 8, 16, 32}) {
-        for (const std::int64_t shared : {0, 1}) {
-          Case c = x.c;
-          c.params.set("k", k).set("shared", shared);
-          if (x.op.reject(c.params)) continue;
-          for (const float value : {0.0f, 1.0f, -20.0f, 80.0f, -90.0f, 3.0e38f}) {
-            Call call = x.op.make(c);
-            fill_floats(call.arg("router_logits").tensor(), [&] { return value; });
-            Observation want = x.op.observe(c, call, x.reference.call(call));
-            for (Output& output : want.outputs) {
-              if (output.name != "weights") continue;
-              for (std::int64_t i = 0; i < output.value.numel(); ++i) {
-                if (i % (k + shared) < k) set_float(output.value, i, 1.0 / static_cast<double>(k));
-              }
-            }
-            const std::string where = fmt::format("k={}, shared={}, logit {}", k, shared, value);
-            x.expect_agree(where, x.op.observe(c, call, x.call(where, call)), want);
-          }
-        }
-      }
-    };
-    return s;
+    return relation("equal_logits",
+                    "k equal logits give weights of exactly 1/k for k = 1, 2, 4, ... 32, whatever the logit",
+                    kFirstSmokePoint, [](ScenarioContext& x) {
+                      for (const std::int64_t k : {1, 2, 4, 8, 16, 32}) {
+                        for (const std::int64_t shared : {0, 1}) {
+                          Case c = x.c;
+                          c.params.set("k", k).set("shared", shared);
+                          if (x.op.reject(c.params)) continue;
+                          for (const float value : {0.0f, 1.0f, -20.0f, 80.0f, -90.0f, 3.0e38f}) {
+                            Call call = x.op.make(c);
+                            fill_floats(call.arg("router_logits").tensor(), [&] { return value; });
+                            Observation want = x.op.observe(c, call, x.reference.call(call));
+                            for (Output& output : want.outputs) {
+                              if (output.name != "weights") continue;
+                              for (std::int64_t i = 0; i < output.value.numel(); ++i) {
+                                if (i % (k + shared) < k) set_float(output.value, i, 1.0 / static_cast<double>(k));
+                              }
+                            }
+                            const std::string where = fmt::format("k={}, shared={}, logit {}", k, shared, value);
+                            x.expect_agree(where, x.op.observe(c, call, x.call(where, call)), want);
+                          }
+                        }
+                      }
+                    });
   }
 };
 

@@ -3,7 +3,10 @@
 
 #include "harness/case/covering.h"
 #include "harness/generate/random.h"
+#include "harness/op/contracts.h"
 #include "harness/op/op.h"
+#include "harness/op/rows.h"
+#include "harness/op/scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -96,61 +99,49 @@ class MaskTopkIds final : public Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list;
-    list.push_back(contract("ids_dtype", "64-bit ids are refused, not read as pairs", "topk_ids", [](Call& call) {
-      call.arg("topk_ids").tensor() = HostTensor::make(DType::kI64, {5, 6});
-    }));
-    list.push_back(contract("ids_rank", "ids must be a matrix", "topk_ids",
-                            [](Call& call) { call.arg("topk_ids").tensor() = HostTensor::make(DType::kI32, {5}); }));
-    list.push_back(contract("ids_wide", "33 ids a token are more than a warp holds", "topk_ids", [](Call& call) {
-      call.arg("topk_ids").tensor() = HostTensor::make(DType::kI32, {5, 33});
-    }));
-    list.push_back(contract("ids_columns_strided", "ids of a row must be adjacent", "topk_ids", [](Call& call) {
-      call.arg("topk_ids").tensor() = HostTensor::strided(DType::kI32, {5, 6}, {12, 2}, 0, 60);
-    }));
-    list.push_back(contract("count_size", "the count is one number", "num_token_non_padded", [](Call& call) {
-      call.arg("num_token_non_padded").tensor() = HostTensor::make(DType::kI32, {2});
-    }));
-    list.push_back(device_only(
-        contract("count_device_i64", "a 64-bit count on the device is refused, not truncated", "num_token_non_padded",
-                 [](Call& call) { call.arg("num_token_non_padded").tensor() = HostTensor::make(DType::kI64, {1}); })));
+    Contracts contracts(list);
+    // The first smoke point: 5 tokens of 6 ids, the count on the device.
+    contracts.replaced("ids_dtype", "64-bit ids are refused, not read as pairs", "topk_ids",
+                       HostTensor::make(DType::kI64, {5, 6}));
+    contracts.replaced("ids_rank", "ids must be a matrix", "topk_ids", HostTensor::make(DType::kI32, {5}));
+    contracts.replaced("ids_wide", "33 ids a token are more than a warp holds", "topk_ids",
+                       HostTensor::make(DType::kI32, {5, 33}));
+    contracts.replaced("ids_columns_strided", "ids of a row must be adjacent", "topk_ids",
+                       HostTensor::strided(DType::kI32, {5, 6}, {12, 2}, 0, 60));
+    contracts.replaced("count_size", "the count is one number", "num_token_non_padded",
+                       HostTensor::make(DType::kI32, {2}));
+    contracts
+        .replaced("count_device_i64", "a 64-bit count on the device is refused, not truncated", "num_token_non_padded",
+                  HostTensor::make(DType::kI64, {1}))
+        .needs_device = true;
+    contracts.refused("count_dtype", "a count that is no integer is refused", "num_token_non_padded", [](Call& call) {
+      call.arg("num_token_non_padded").tensor() = HostTensor::make(DType::kF32, {1});
+      call.arg("num_token_non_padded").place = Place::kHost;
+    });
+    contracts.edge("no_rows", "no tokens: nothing to do, or a clean refusal",
+                   [](Call& call) { keep_rows(call, {"topk_ids"}, {}); });
+    list.push_back(relation("count_forms", "the count on the device, on the host as i32 and as i64 mask the same ids",
+                            kFirstSmokePoint, [](ScenarioContext& x) {
+                              Observation first;
+                              for (const char* form : {"device_i32", "host_i32", "host_i64"}) {
+                                Case c = x.c;
+                                c.params.set("count", form);
+                                const Call call = x.op.make(c);
+                                const Observation o = x.op.observe(c, call, x.call(form, call));
+                                if (first.outputs.empty()) first = o;
+                                x.expect_agree(form, o, first);
+                              }
+                            }));
     list.push_back(
-        contract("count_dtype", "a count that is no integer is refused", "num_token_non_padded", [](Call& call) {
-          call.arg("num_token_non_padded").tensor() = HostTensor::make(DType::kF32, {1});
-          call.arg("num_token_non_padded").place = Place::kHost;
+        relation("count_cut", "of a 64-bit count the low 32 bits count", kFirstSmokePoint, [](ScenarioContext& x) {
+          Case c = x.c;
+          c.params.set("count", "host_i64");
+          const Call call = x.op.make(c);
+          Call beyond = call;
+          beyond.arg("num_token_non_padded").tensor().at<std::int64_t>(0) += 1LL << 32;
+          x.expect_agree("count + 2^32", x.op.observe(c, beyond, x.call("count + 2^32", beyond)),
+                         x.op.observe(c, call, x.call("count", call)));
         }));
-    list.push_back(edge_contract("no_rows", "no tokens: nothing to do, or a clean refusal", [](Call& call) {
-      call.arg("topk_ids").tensor() = HostTensor::make(DType::kI32, {0, 6});
-    }));
-    Scenario forms;
-    forms.kind = Scenario::Kind::kRelation;
-    forms.name = "count_forms";
-    forms.meaning = "the count on the device, on the host as i32 and as i64 mask the same ids";
-    forms.run = [](ScenarioContext& x) {
-      Observation first;
-      for (const char* form : {"device_i32", "host_i32", "host_i64"}) {
-        Case c = x.c;
-        c.params.set("count", form);
-        const Call call = x.op.make(c);
-        const Observation o = x.op.observe(c, call, x.call(form, call));
-        if (first.outputs.empty()) first = o;
-        x.expect_agree(form, o, first);
-      }
-    };
-    list.push_back(std::move(forms));
-    Scenario cut;
-    cut.kind = Scenario::Kind::kRelation;
-    cut.name = "count_cut";
-    cut.meaning = "of a 64-bit count the low 32 bits count";
-    cut.run = [](ScenarioContext& x) {
-      Case c = x.c;
-      c.params.set("count", "host_i64");
-      const Call call = x.op.make(c);
-      Call beyond = call;
-      beyond.arg("num_token_non_padded").tensor().at<std::int64_t>(0) += 1LL << 32;
-      x.expect_agree("count + 2^32", x.op.observe(c, beyond, x.call("count + 2^32", beyond)),
-                     x.op.observe(c, call, x.call("count", call)));
-    };
-    list.push_back(std::move(cut));
     return list;
   }
 

@@ -12,7 +12,9 @@
 #include "harness/core/bits.h"
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
+#include "harness/op/contracts.h"
 #include "harness/op/op.h"
+#include "harness/op/scenarios.h"
 #include "harness/ops/moe/gate_up_fills.h"
 #include "harness/ops/moe/masked_rows.h"
 
@@ -223,102 +225,69 @@ class SiluAndMulMaskedPostQuant final : public Op {
   }
 };
 
-/// A changed call must be observed as the original's observation, changed accordingly; to the bit.
-Scenario relation(const Op& op, std::string name, std::string meaning, const Params& point,
-                  std::function<void(Case&, Observation& want)> change) {
-  Scenario s;
-  s.kind = Scenario::Kind::kRelation;
-  s.name = std::move(name);
-  s.meaning = std::move(meaning);
-  s.points = [point](Tier tier) { return tier == Tier::kSmoke ? std::vector<Params>{point} : std::vector<Params>{}; };
-  s.run = [&op, change = std::move(change)](ScenarioContext& x) {
-    const Call first = op.make(x.c);
-    Observation want = op.observe(x.c, first, x.call("original", first));
-    Case c = x.c;
-    change(c, want);
-    const Call second = op.make(c);
-    x.expect_agree("changed", op.observe(c, second, x.call("changed", second)), want);
-  };
-  return s;
-}
-
 std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
   std::vector<Scenario> list;
-  list.push_back(relation(
-      *this, "swizzle", "the same pairs in the other column order give the same bits", points(Tier::kSmoke).front(),
-      [](Case& c, Observation&) { c.params.set("swizzle", c.params.flag("swizzle") ? "0" : "1"); }));
-  list.push_back(relation(*this, "topk", "room for more rows than there are changes nothing",
-                          // As many as there are experts: room for every row, whatever the counts.
-                          point(3, 4, 512, 3, 1, 0, 1, "10", "mixed", "gauss"),
-                          [](Case& c, Observation&) { c.params.set("topk", "64"); }));
-  list.push_back(relation(*this, "transposed", "scales as floats are the powers of two that the bytes stand for",
-                          // Three words of scales a row: with one, tokens and words may change places unseen.
-                          point(3, 4, 1536, 2, 1, 0, 1, "none", "mixed", "scale_edges"),
-                          [](Case& c, Observation& want) {
-                            c.params.set("transposed", "0");
-                            HostTensor& bytes = want.outputs.back().value;
-                            HostTensor floats = HostTensor::make(DType::kF32, bytes.shape);
-                            for (std::int64_t i = 0; i < bytes.numel(); ++i) {
-                              // Rows that are not processed are zero on both sides.
-                              const int b = *bytes.element(i);
-                              set_float(floats, i, b == 0 ? 0.0 : std::ldexp(1.0, b - 127));
-                            }
-                            bytes = floats;
+  list.push_back(params_relation("swizzle", "the same pairs in the other column order give the same bits",
+                                 kFirstSmokePoint, [](Params& p) { p.set("swizzle", p.flag("swizzle") ? "0" : "1"); }));
+  list.push_back(params_relation("topk", "room for more rows than there are changes nothing",
+                                 // As many as there are experts: room for every row, whatever the counts.
+                                 only({point(3, 4, 512, 3, 1, 0, 1, "10", "mixed", "gauss")}),
+                                 [](Params& p) { p.set("topk", "64"); }));
+  list.push_back(call_relation("transposed", "scales as floats are the powers of two that the bytes stand for",
+                               // Three words of scales a row: with one, tokens and words may change places unseen.
+                               only({point(3, 4, 1536, 2, 1, 0, 1, "none", "mixed", "scale_edges")}),
+                               [this](Case& c, Call& call, Observation& want) {
+                                 c.params.set("transposed", "0");
+                                 call = make(c);
+                                 HostTensor& bytes = want.outputs.back().value;
+                                 HostTensor floats = HostTensor::make(DType::kF32, bytes.shape);
+                                 for (std::int64_t i = 0; i < bytes.numel(); ++i) {
+                                   // Rows that are not processed are zero on both sides.
+                                   const int b = *bytes.element(i);
+                                   set_float(floats, i, b == 0 ? 0.0 : std::ldexp(1.0, b - 127));
+                                 }
+                                 bytes = floats;
+                               }));
+  list.push_back(relation("idle_clamp", "a limit that nothing reaches gives the bits of no limit", kFirstSmokePoint,
+                          [this](ScenarioContext& x) {
+                            Case with = x.c, without = x.c;
+                            with.params.set("limit", "1e30");
+                            without.params.set("limit", "none");
+                            const Call a = make(with), b = make(without);
+                            x.expect_agree("no limit", observe(without, b, x.call("no limit", b)),
+                                           observe(with, a, x.call("limit 1e30", a)));
                           }));
-  Scenario idle_clamp;
-  idle_clamp.kind = Scenario::Kind::kRelation;
-  idle_clamp.name = "idle_clamp";
-  idle_clamp.meaning = "a limit that nothing reaches gives the bits of no limit";
-  idle_clamp.run = [this](ScenarioContext& x) {
-    Case with = x.c, without = x.c;
-    with.params.set("limit", "1e30");
-    without.params.set("limit", "none");
-    const Call a = make(with), b = make(without);
-    x.expect_agree("no limit", observe(without, b, x.call("no limit", b)), observe(with, a, x.call("limit 1e30", a)));
-  };
-  list.push_back(std::move(idle_clamp));
-  Scenario unaligned;
-  unaligned.kind = Scenario::Kind::kRelation;
-  unaligned.name = "unaligned";
-  unaligned.meaning = "rows off the grid of wide accesses give the bits of rows on it, or a clean refusal";
-  unaligned.run = [this](ScenarioContext& x) {
-    const Call call = make(x.c);
-    Call moved = call;
-    moved.arg("input").misalign = 2;
-    moved.arg("output").misalign = 1;
-    const CallResult got = x.subject.call(moved);
-    for (const Finding& f : got.findings) x.fail(f.check, "unaligned: " + f.detail);
-    x.compared(1);
-    if (got.refusal) return;
-    x.expect_agree("unaligned", observe(x.c, moved, got), observe(x.c, call, x.call("aligned", call)));
-  };
-  list.push_back(std::move(unaligned));
+  list.push_back(
+      relation("unaligned", "rows off the grid of wide accesses give the bits of rows on it, or a clean refusal",
+               kFirstSmokePoint, [this](ScenarioContext& x) {
+                 const Call call = make(x.c);
+                 Call moved = call;
+                 moved.arg("input").misalign = 2;
+                 moved.arg("output").misalign = 1;
+                 const CallResult got = x.subject.call(moved);
+                 for (const Finding& f : got.findings) x.fail(f.check, "unaligned: " + f.detail);
+                 x.compared(1);
+                 if (got.refusal) return;
+                 x.expect_agree("unaligned", observe(x.c, moved, got), observe(x.c, call, x.call("aligned", call)));
+               }));
 
-  const auto break_call = [&](const char* name, const char* meaning, const char* argument,
-                              std::function<void(Call&)> change) {
-    list.push_back(contract(name, meaning, argument, [change = std::move(change)](Call& call) {
-      change(call);
-      for (Arg& arg : call.args) arg.footprint.clear();
-    }));
-  };
-  const auto replace = [&](const char* name, const char* meaning, const char* argument, HostTensor tensor) {
-    break_call(name, meaning, argument,
-               [argument = std::string(argument), tensor](Call& call) { call.arg(argument).tensor() = tensor; });
-  };
+  Contracts contracts(list);
   // The first smoke point: 3 experts of 4 rows of 512 outputs, ue8m0, transposed scales.
-  replace("input_dtype", "half-precision rows are refused", "input", HostTensor::make(DType::kF16, {3, 4, 1024}));
-  replace("input_rank", "rows belong to experts", "input", HostTensor::make(DType::kBF16, {12, 1024}));
-  replace("input_strided", "rows must be contiguous", "input",
-          HostTensor::strided(DType::kBF16, {3, 4, 1024}, {8192, 2048, 1}));
-  replace("output_dtype", "codes are E4M3", "output", HostTensor::make(DType::kE5M2, {3, 4, 512}));
-  replace("output_dim", "outputs are half as wide as inputs", "output", HostTensor::make(DType::kE4M3, {3, 4, 256}));
-  replace("scale_dtype", "transposed scales are packed into 32-bit words", "output_scale",
-          HostTensor::make(DType::kF32, {3, 1, 4}));
-  replace("scale_shape", "one word per token and four groups", "output_scale",
-          HostTensor::make(DType::kI32, {3, 1, 5}));
-  replace("counts_dtype", "64-bit counts are refused, not read as pairs", "masked_m",
-          HostTensor::make(DType::kI64, {3}));
-  replace("counts_size", "one count per expert", "masked_m", HostTensor::make(DType::kI32, {4}));
+  contracts.replaced("input_dtype", "half-precision rows are refused", "input",
+                     HostTensor::make(DType::kF16, {3, 4, 1024}));
+  contracts.replaced("input_rank", "rows belong to experts", "input", HostTensor::make(DType::kBF16, {12, 1024}));
+  contracts.replaced("input_strided", "rows must be contiguous", "input",
+                     HostTensor::strided(DType::kBF16, {3, 4, 1024}, {8192, 2048, 1}));
+  contracts.replaced("output_dtype", "codes are E4M3", "output", HostTensor::make(DType::kE5M2, {3, 4, 512}));
+  contracts.replaced("output_dim", "outputs are half as wide as inputs", "output",
+                     HostTensor::make(DType::kE4M3, {3, 4, 256}));
+  contracts.replaced("scale_dtype", "transposed scales are packed into 32-bit words", "output_scale",
+                     HostTensor::make(DType::kF32, {3, 1, 4}));
+  contracts.replaced("scale_shape", "one word per token and four groups", "output_scale",
+                     HostTensor::make(DType::kI32, {3, 1, 5}));
+  contracts.replaced("counts_dtype", "64-bit counts are refused, not read as pairs", "masked_m",
+                     HostTensor::make(DType::kI64, {3}));
+  contracts.replaced("counts_size", "one count per expert", "masked_m", HostTensor::make(DType::kI32, {4}));
   const auto resize = [](Call& call, std::int64_t experts, std::int64_t dim) {
     const bool transposed = std::get<bool>(call.arg("transposed").value);
     call.arg("input").tensor() = HostTensor::make(DType::kBF16, {experts, 4, 2 * dim});
@@ -326,35 +295,35 @@ std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
     call.arg("output_scale").tensor() = transposed ? HostTensor::make(DType::kI32, {experts, dim / 512, 4})
                                                    : HostTensor::make(DType::kF32, {experts, 4, dim / 128});
     call.arg("masked_m").tensor() = HostTensor::make(DType::kI32, {experts});
+    for (Arg& arg : call.args) arg.footprint.clear();
   };
-  break_call("dim_384", "384 outputs are no whole number of warps", "output", [resize](Call& call) {
+  contracts.refused("dim_384", "384 outputs are no whole number of warps", "output", [resize](Call& call) {
     call.arg("transposed").value = false;
     resize(call, 3, 384);
   });
-  break_call("dim_256_transposed", "two groups do not fill a word of four", "output",
-             [resize](Call& call) { resize(call, 3, 256); });
-  break_call("experts_257", "more than 256 experts are refused", "masked_m",
-             [resize](Call& call) { resize(call, 257, 4096); });
-  break_call("experts_65", "512 outputs serve at most 64 experts", "masked_m",
-             [resize](Call& call) { resize(call, 65, 512); });
-  break_call("transposed_floats", "the transposed layout holds exponent bytes only", "transposed",
-             [](Call& call) { call.compile.set("ue8m0", "0"); });
-  list.push_back(device_only(contract("counts_on_host", "counts in host memory are refused", "masked_m",
-                                      [](Call& call) { call.arg("masked_m").place = Place::kHost; })));
-  list.push_back(edge_contract("no_budget", "topk = 0: nothing to do, or a clean refusal", [](Call& call) {
+  contracts.refused("dim_256_transposed", "two groups do not fill a word of four", "output",
+                    [resize](Call& call) { resize(call, 3, 256); });
+  contracts.refused("experts_257", "more than 256 experts are refused", "masked_m",
+                    [resize](Call& call) { resize(call, 257, 4096); });
+  contracts.refused("experts_65", "512 outputs serve at most 64 experts", "masked_m",
+                    [resize](Call& call) { resize(call, 65, 512); });
+  contracts.refused("transposed_floats", "the transposed layout holds exponent bytes only", "transposed",
+                    [](Call& call) { call.compile.set("ue8m0", "0"); });
+  contracts.misplaced("counts_on_host", "counts in host memory are refused", "masked_m", Place::kHost);
+  contracts.edge("no_budget", "topk = 0: nothing to do, or a clean refusal", [](Call& call) {
     call.arg("topk").value = std::int64_t{0};
     set_masked_footprints(call);
-  }));
-  list.push_back(edge_contract("no_experts", "no experts: nothing to do, or a clean refusal", [resize](Call& call) {
+  });
+  contracts.edge("no_experts", "no experts: nothing to do, or a clean refusal", [resize](Call& call) {
     resize(call, 0, 512);
     set_masked_footprints(call);
-  }));
+  });
   const auto with_count = [&](const char* name, const char* meaning, std::int32_t count) {
-    list.push_back(edge_contract(name, meaning, [count](Call& call) {
+    contracts.edge(name, meaning, [count](Call& call) {
       // The other experts have no rows, so that a write to theirs shows.
       call.arg("masked_m").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, count, 0});
       set_masked_footprints(call);
-    }));
+    });
   };
   with_count("negative_count", "a negative count is no rows, or a clean refusal", -1);
   with_count("count_past_the_rows", "a count beyond the rows is cut, or a clean refusal: never the next expert's rows",

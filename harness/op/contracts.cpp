@@ -1,0 +1,89 @@
+#include "harness/op/contracts.h"
+
+#include <utility>
+
+namespace dsv4 {
+
+Contracts::Contracts(std::vector<Scenario>& list, Points points) : list_(list), points_(std::move(points)) {}
+
+Scenario& Contracts::add(std::string name, std::string meaning, std::function<void(ScenarioContext&)> run) {
+  list_.push_back({Scenario::Kind::kContract, std::move(name), std::move(meaning), points_, std::move(run)});
+  return list_.back();
+}
+
+Scenario& Contracts::refused(std::string name, std::string meaning, std::string argument,
+                             std::function<void(Call&)> break_it) {
+  return add(std::move(name), std::move(meaning),
+             [argument = std::move(argument), break_it = std::move(break_it)](ScenarioContext& x) {
+               Call call = x.op.make(x.c);
+               break_it(call);
+               x.expect_refused("bad call", call, argument);
+             });
+}
+
+Scenario& Contracts::edge(std::string name, std::string meaning, std::function<void(Call&)> change) {
+  return add(std::move(name), std::move(meaning), [change = std::move(change)](ScenarioContext& x) {
+    Call call = x.op.make(x.c);
+    change(call);
+    x.expect_clean("edge call", call);
+  });
+}
+
+Scenario& Contracts::remade(std::string name, std::string meaning, std::string argument,
+                            std::function<HostTensor(const HostTensor&)> other) {
+  return refused(std::move(name), std::move(meaning), argument, [argument, other = std::move(other)](Call& call) {
+    Arg& a = call.arg(argument);
+    a.value = other(a.tensor());
+    a.footprint.clear();  // that of the tensor that was
+  });
+}
+
+Scenario& Contracts::replaced(std::string name, std::string meaning, std::string argument, HostTensor tensor) {
+  return remade(std::move(name), std::move(meaning), std::move(argument),
+                [tensor = std::move(tensor)](const HostTensor&) { return tensor; });
+}
+
+Scenario& Contracts::reshaped(std::string name, std::string meaning, std::string argument,
+                              std::function<void(Shape&)> change) {
+  return remade(std::move(name), std::move(meaning), std::move(argument),
+                [change = std::move(change)](const HostTensor& t) {
+                  Shape shape = t.shape;
+                  change(shape);
+                  return HostTensor::make(t.dtype, shape);
+                });
+}
+
+Scenario& Contracts::misplaced(std::string name, std::string meaning, std::string argument, Place place) {
+  Scenario& added = refused(std::move(name), std::move(meaning), argument,
+                            [argument, place](Call& call) { call.arg(argument).place = place; });
+  added.needs_device = true;
+  return added;
+}
+
+Scenario& Contracts::integer(std::string name, std::string meaning, std::string argument, std::int64_t value) {
+  return refused(std::move(name), std::move(meaning), argument,
+                 [argument, value](Call& call) { call.arg(argument).value = value; });
+}
+
+void Contracts::wrong_form(const std::string& argument, DType other) {
+  remade(argument + "_dtype", "elements of another type are refused, not reinterpreted", argument,
+         [other](const HostTensor& t) { return HostTensor::make(other, t.shape); });
+  reshaped(argument + "_rank", "a dimension too many is refused", argument, [](Shape& s) { s.push_back(1); });
+}
+
+Scenario& Contracts::strided(const std::string& argument) {
+  return remade(argument + "_strided", "elements with gaps between them are refused, not read as if there were none",
+                argument, [](const HostTensor& t) {
+                  Shape strides(t.rank());
+                  std::int64_t step = 2;
+                  for (std::size_t d = t.rank(); d-- > 0; step *= t.shape[d]) strides[d] = step;
+                  return HostTensor::strided(t.dtype, t.shape, strides);
+                });
+}
+
+Scenario& Contracts::misplaced(const std::string& argument, Place place) {
+  return misplaced(argument + (place == Place::kHost ? "_on_host" : "_on_device"),
+                   "a tensor in the wrong memory is refused, not dereferenced", argument, place);
+}
+
+}  // namespace dsv4

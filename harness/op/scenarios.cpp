@@ -1,0 +1,86 @@
+#include "harness/op/scenarios.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "harness/generate/random.h"
+#include "harness/op/rows.h"
+
+namespace dsv4 {
+
+Points only(std::vector<Params> points, std::vector<Params> more) {
+  return [points = std::move(points), more = std::move(more)](Tier tier) {
+    if (tier == Tier::kSmoke) return points;
+    return tier == Tier::kQuick ? more : std::vector<Params>{};
+  };
+}
+
+Scenario relation(std::string name, std::string meaning, Points points, std::function<void(ScenarioContext&)> run) {
+  return {Scenario::Kind::kRelation, std::move(name), std::move(meaning), std::move(points), std::move(run)};
+}
+
+Scenario sequence(std::string name, std::string meaning, Points points, std::function<void(ScenarioContext&)> run) {
+  return {Scenario::Kind::kSequence, std::move(name), std::move(meaning), std::move(points), std::move(run)};
+}
+
+Scenario repeat_relation(Points points) {
+  const auto run = [](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const Observation first = x.op.observe(x.c, call, x.call("first", call, {.poison = 0, .schedule = 0}));
+    for (std::uint32_t i = 1; i <= 3; ++i) {
+      const CallOptions options{.poison = i, .schedule = x.c.seed * 1000 + i};
+      const Observation again = x.op.observe(x.c, call, x.call(fmt::format("repeat {}", i), call, options));
+      x.expect_agree(fmt::format("repeat {}", i), again, first);
+    }
+  };
+  return relation("repeat", "the same call with other poison and another schedule gives the same outputs to the bit",
+                  std::move(points), run);
+}
+
+Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change) {
+  return relation(std::move(name), std::move(meaning), std::move(points),
+                  [change = std::move(change)](ScenarioContext& x) {
+                    const Call original = x.op.make(x.c);
+                    const Observation want = x.op.observe(x.c, original, x.call("original", original));
+                    Case c = x.c;
+                    change(c.params);
+                    const Call changed = x.op.make(c);
+                    x.expect_agree("changed", x.op.observe(c, changed, x.call("changed", changed)), want);
+                  });
+}
+
+Scenario call_relation(std::string name, std::string meaning, Points points,
+                       std::function<void(Case&, Call&, Observation& want)> change) {
+  return relation(std::move(name), std::move(meaning), std::move(points),
+                  [change = std::move(change)](ScenarioContext& x) {
+                    Call call = x.op.make(x.c);
+                    Observation want = x.op.observe(x.c, call, x.call("original", call));
+                    Case c = x.c;
+                    change(c, call, want);
+                    x.expect_agree("changed", x.op.observe(c, call, x.call("changed", call)), want);
+                  });
+}
+
+Scenario batch_relation(std::string meaning, Points points,
+                        std::function<void(Call&, const std::vector<std::int64_t>& rows)> keep) {
+  return relation("any_batch", std::move(meaning), std::move(points), [keep = std::move(keep)](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
+    const auto order = Random(x.c.seed, "order").permutation(whole.outputs.at(0).value.size(0));
+    const auto middle = order.begin() + std::max<std::ptrdiff_t>(1, std::ssize(order) / 6);
+    for (const std::vector<std::int64_t>& rows :
+         {std::vector(order.begin(), middle), std::vector(middle, order.end())}) {
+      const std::string where = fmt::format("{} of {} rows", rows.size(), order.size());
+      Call part = call;
+      keep(part, rows);
+      Observation want = whole;
+      for (Output& output : want.outputs) output.value = rows_of(output.value, rows);
+      x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
+    }
+  });
+}
+
+}  // namespace dsv4

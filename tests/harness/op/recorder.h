@@ -1,0 +1,90 @@
+/// An op of few lines and a context that writes down what a scenario asks for, for tests of how scenarios are written.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "harness/op/op.h"
+
+namespace dsv4::testing {
+
+/// y = x + plus, in rows of two.
+class PlusOp final : public Op {
+ public:
+  [[nodiscard]] const OpInfo& info() const override {
+    static const OpInfo kInfo{.name = "plus",
+                              .family = "test",
+                              .summary = "y = x + plus",
+                              .upstream = "none",
+                              .abis = {"plus/1"},
+                              .params = {},
+                              .host_note = ""};
+    return kInfo;
+  }
+  [[nodiscard]] std::vector<Params> points(Tier) const override {
+    return {Params().set("rows", 12).set("plus", 3), Params().set("rows", 5).set("plus", 1)};
+  }
+  [[nodiscard]] Call make(const Case& c) const override {
+    HostTensor x = HostTensor::make(DType::kI32, {c.params.integer("rows"), 2});
+    for (std::int64_t i = 0; i < x.numel(); ++i) x.data<std::int32_t>()[i] = static_cast<std::int32_t>(i);
+    return {"plus",
+            "",
+            {},
+            {in("x", x), out("y", x, std::vector<std::uint8_t>(x.storage.size(), 1)),
+             scalar("plus", c.params.integer("plus"))}};
+  }
+  [[nodiscard]] Observation observe(const Case&, const Call&, const CallResult& result) const override {
+    return Observation().add("y", result.tensor("y"));
+  }
+};
+
+/// Calls a function in the place of a kernel set.
+class FunctionCaller final : public Caller {
+ public:
+  explicit FunctionCaller(std::function<void(Call&)> function) : function_(std::move(function)) {}
+  CallResult call(const Call& call, const CallOptions&) override {
+    Call done = call;
+    function_(done);
+    return {.args = done.args, .returned = {}, .findings = {}, .refusal = {}};
+  }
+  [[nodiscard]] const std::string& name() const override {
+    static const std::string kName = "function";
+    return kName;
+  }
+  [[nodiscard]] bool is_reference() const override { return false; }
+  [[nodiscard]] bool errors_name_arguments() const override { return true; }
+
+ private:
+  std::function<void(Call&)> function_;
+};
+
+/// Runs a scenario of PlusOp and keeps what it stated.
+class Recorder final : public ScenarioContext {
+ public:
+  struct Refusal {
+    Call call;
+    std::string argument;
+  };
+  std::vector<Refusal> refusals;
+  std::vector<Call> edges;
+  std::vector<std::pair<Observation, Observation>> pairs;  ///< got, want
+
+  Recorder(const Op& o, const Case& k, Caller& s) : ScenarioContext(o, k, s, s) {}
+
+  void expect_agree(const std::string&, const Observation& got, const Observation& want, const Tolerances&) override {
+    pairs.emplace_back(got, want);
+  }
+  void expect_refused(const std::string&, const Call& call, const std::string& argument) override {
+    refusals.push_back({call, argument});
+  }
+  void expect_clean(const std::string&, const Call& call) override { edges.push_back(call); }
+  void fail(const std::string&, const std::string&) override {}
+  void compared(std::int64_t) override {}
+  CallResult call(const std::string&, const Call& call, const CallOptions& options) override {
+    return subject.call(call, options);
+  }
+};
+
+}  // namespace dsv4::testing

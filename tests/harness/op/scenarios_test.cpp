@@ -1,0 +1,107 @@
+#include "harness/op/scenarios.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "harness/op/rows.h"
+#include "tests/harness/op/recorder.h"
+
+namespace dsv4::testing {
+namespace {
+
+/// Right but for `fault`, which is done to y.
+std::function<void(Call&)> plus(std::function<void(const Call&, HostTensor& y)> fault = {}) {
+  return [fault = std::move(fault)](Call& call) {
+    HostTensor y = call.tensor("x");
+    for (std::int64_t i = 0; i < y.numel(); ++i)
+      y.data<std::int32_t>()[i] += static_cast<std::int32_t>(std::get<std::int64_t>(call.arg("plus").value));
+    if (fault) fault(call, y);
+    call.arg("y").tensor() = y;
+  };
+}
+
+/// How many pairs the scenario compared, and whether all agree.
+struct Outcome {
+  std::size_t pairs = 0;
+  bool agree = true;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome outcome_of(const Scenario& scenario, std::function<void(Call&)> function) {
+  const PlusOp op;
+  const Case c{"plus", scenario.label(), op.points(Tier::kSmoke).front(), 1};
+  FunctionCaller caller(std::move(function));
+  Recorder recorder(op, c, caller);
+  scenario.run(recorder);
+  Outcome outcome{.pairs = recorder.pairs.size()};
+  for (const auto& [got, want] : recorder.pairs) {
+    const HostTensor& a = got.output("y");
+    const HostTensor& b = want.output("y");
+    outcome.agree = outcome.agree && a.shape == b.shape && a.storage == b.storage;
+  }
+  return outcome;
+}
+
+TEST(Scenarios, PointsBelongToATier) {
+  const Params one = Params().set("rows", 1), two = Params().set("rows", 2);
+  const auto rows = [](const Points& points, Tier tier) {
+    std::vector<std::int64_t> list;
+    for (const Params& p : points(tier)) list.push_back(p.integer("rows"));
+    return list;
+  };
+  EXPECT_EQ(rows(only({one, two}), Tier::kSmoke), (std::vector<std::int64_t>{1, 2}));
+  EXPECT_TRUE(only({one, two})(Tier::kQuick).empty());
+  const Points more = only({one}, {two});
+  EXPECT_EQ(rows(more, Tier::kSmoke), (std::vector<std::int64_t>{1}));
+  EXPECT_EQ(rows(more, Tier::kQuick), (std::vector<std::int64_t>{2}));
+  EXPECT_TRUE(more(Tier::kFull).empty());
+  EXPECT_FALSE(relation("r", "m", kFirstSmokePoint, [](ScenarioContext&) {}).points);
+}
+
+TEST(Scenarios, RepetitionsDiffer) {
+  EXPECT_EQ(outcome_of(repeat_relation(), plus()), (Outcome{3, true}));
+  std::int32_t calls = 0;
+  const auto counts = plus([&calls](const Call&, HostTensor& y) { y.data<std::int32_t>()[0] += calls++; });
+  EXPECT_EQ(outcome_of(repeat_relation(), counts), (Outcome{3, false}));
+}
+
+TEST(Scenarios, OtherParamsMakeAnotherCall) {
+  const auto with_plus = [](std::int64_t n) {
+    return params_relation("plus", "m", kFirstSmokePoint, [n](Params& p) { p.set("plus", n); });
+  };
+  EXPECT_EQ(outcome_of(with_plus(3), plus()), (Outcome{1, true}));
+  EXPECT_EQ(outcome_of(with_plus(4), plus()), (Outcome{1, false}));
+}
+
+TEST(Scenarios, AChangedCallIsHeldAgainstTheChangedObservation) {
+  const auto moved = [](std::int32_t by) {
+    return call_relation("moved", "m", kFirstSmokePoint, [by](Case&, Call& call, Observation& want) {
+      for (std::int64_t i = 0; i < 24; ++i) {
+        call.arg("x").tensor().data<std::int32_t>()[i] += 7;
+        want.outputs[0].value.data<std::int32_t>()[i] += by;
+      }
+    });
+  };
+  EXPECT_EQ(outcome_of(moved(7), plus()), (Outcome{1, true}));
+  EXPECT_EQ(outcome_of(moved(6), plus()), (Outcome{1, false}));
+}
+
+TEST(Scenarios, ABatchInTwoCallsShowsRowsThatDependOnOthers) {
+  std::vector<std::int64_t> sizes;
+  const Scenario batch =
+      batch_relation("m", kFirstSmokePoint, [&sizes](Call& call, const std::vector<std::int64_t>& rows) {
+        sizes.push_back(std::ssize(rows));
+        keep_rows(call, {"x", "y"}, rows);
+      });
+  EXPECT_EQ(batch.label(), "relation:any_batch");
+  EXPECT_EQ(outcome_of(batch, plus()), (Outcome{2, true}));
+  EXPECT_EQ(sizes, (std::vector<std::int64_t>{2, 10}));
+  const auto counts_rows = plus([](const Call&, HostTensor& y) {
+    if (y.size(0) < 12) ++y.data<std::int32_t>()[0];
+  });
+  EXPECT_EQ(outcome_of(batch, counts_rows), (Outcome{2, false}));
+}
+
+}  // namespace
+}  // namespace dsv4::testing
