@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <map>
 #include <set>
 
 #include "harness/report/text.h"
@@ -41,6 +40,12 @@ std::string output(const OutputReport& o) {
   text += element("first", o.first, bounded);
   if (o.worst && o.first && o.worst->at != o.first->at) text += element("worst", o.worst, bounded);
   return text;
+}
+
+/// An error whose reason was told with another case.
+std::string describe_repeated(const CaseResult& r) {
+  return fmt::format("{} {}\n  the same reason as an error above\n  reproduce: {}\n", name_of(r.verdict), r.id,
+                     one_line(r.reproduce));
 }
 
 }  // namespace
@@ -101,20 +106,14 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("{} {}\n", n, one_line(reason));
     for (const std::string& line : describe_known_faults(run)) text += one_line(line) + "\n";
     std::size_t told = 0;
-    std::map<std::string, std::size_t> repeated;  // reason of an error -> cases that have it, but for the first
-    std::set<std::string> errors;
+    std::set<std::string> errors;  // reasons: that of an altered module, say, is the same for every case that needs it
     for (const CaseResult& r : run.results) {
       const bool differs =
           r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;
-      if (!differs) continue;
-      if (r.verdict == Verdict::kError && !errors.insert(r.reason).second) {
-        ++repeated[r.reason];  // a module that was altered, say: the same for every case that needs it
-      } else if (told++ < options.shown) {
-        text += "\n" + describe_case(r);
-      }
+      if (!differs || told++ >= options.shown) continue;
+      const bool repeated = r.verdict == Verdict::kError && !errors.insert(r.reason).second;
+      text += "\n" + (repeated ? describe_repeated(r) : describe_case(r));
     }
-    if (!repeated.empty()) text += "\n";
-    for (const auto& [reason, n] : repeated) text += fmt::format("{} more error: {}\n", n, one_line(reason));
     if (told > options.shown) {
       text += fmt::format("\n... and {} more differing cases: --show N shows more here, --json FILE keeps all\n",
                           told - options.shown);
