@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "harness/cli/command.h"
@@ -74,6 +75,47 @@ class OpsCommand final : public Command {
     return j;
   }
 
+  /// How an argument of a smoke case looks: the signature, as the calls themselves have it.
+  static Json argument_json(const Arg& arg) {
+    Json j{{"name", arg.name}};
+    if (!arg.is_tensor()) {
+      static constexpr std::array<const char*, 4> kKinds{"absent", "integer", "real", "flag"};
+      j["kind"] = kKinds.at(arg.value.index());
+      return j;
+    }
+    static constexpr std::array<const char*, 4> kRoles{"in", "out", "inout", "workspace"};
+    const HostTensor& t = arg.tensor();
+    j["kind"] = "tensor";
+    j["role"] = kRoles.at(static_cast<std::size_t>(arg.role));
+    j["dtype"] = name_of(t.dtype);
+    j["rank"] = t.rank();
+    j["place"] = arg.place == Place::kHost ? "host" : "device";
+    return j;
+  }
+
+  /// The arguments of the op's function and the names of its compile-time parameters, from its smoke cases: an argument
+  /// that one of them leaves out is optional.
+  static void add_signature(const Op& op, Json& j) {
+    Json arguments = Json::array(), compile = Json::array();
+    for (const Params& point : op.points(Tier::kSmoke)) {
+      const Call call = op.make({op.info().name, "", point, 1});
+      if (arguments.empty()) {
+        for (const auto& [name, value] : call.compile.pairs()) compile.push_back(name);
+        for (const Arg& arg : call.args) arguments.push_back(argument_json(arg));
+      }
+      for (std::size_t i = 0; i < call.args.size(); ++i) {
+        const Json other = argument_json(call.args[i]);
+        const bool left_out = other["kind"] == "absent";
+        if (left_out || arguments[i]["kind"] == "absent") {
+          if (!left_out) arguments[i] = other;
+          arguments[i]["optional"] = true;
+        }
+      }
+    }
+    j["arguments"] = arguments;
+    j["compile"] = compile;
+  }
+
   static void print_json(const std::vector<const Op*>& ops, const std::vector<Manifest>& sets) {
     Json list = Json::array();
     for (const Op* op : ops) {
@@ -88,16 +130,18 @@ class OpsCommand final : public Command {
       for (const Scenario& s : all_scenarios(*op)) {
         scenarios.push_back({{"name", s.label()}, {"meaning", s.meaning}, {"needs_device", s.needs_device}});
       }
-      list.push_back({{"name", info.name},
-                      {"family", info.family},
-                      {"summary", info.summary},
-                      {"upstream", info.upstream},
-                      {"abis", info.abis},
-                      {"sets", sets_with(sets, info.name)},
-                      {"cases", cases},
-                      {"params", params},
-                      {"scenarios", scenarios},
-                      {"host_note", info.host_note}});
+      Json j({{"name", info.name},
+              {"family", info.family},
+              {"summary", info.summary},
+              {"upstream", info.upstream},
+              {"abis", info.abis},
+              {"sets", sets_with(sets, info.name)},
+              {"cases", cases},
+              {"params", params},
+              {"scenarios", scenarios},
+              {"host_note", info.host_note}});
+      add_signature(*op, j);
+      list.push_back(std::move(j));
     }
     print(fmt::format("{}\n", list.dump(1)));
   }
