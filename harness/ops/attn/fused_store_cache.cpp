@@ -160,9 +160,10 @@ class FusedStoreCache final : public Op {
                                                   : Tolerance::exact_nan("rounded to nearest even")}};
   }
 
-  /// A group of which every element is NaN has one code all over, and a row of the indexer is one group.
+  /// A group of nothing but NaN has one code all over, one with an infinity may have, and a row of the indexer is one
+  /// group.
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
-    return c.params.is("layout", "indexer") && c.params.is("fill", "one_nan");
+    return c.params.is("layout", "indexer") && (c.params.is("fill", "one_nan") || c.params.is("fill", "one_inf"));
   }
 
   [[nodiscard]] Cost cost(const Case& c, const Call& call) const override {
