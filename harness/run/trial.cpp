@@ -103,12 +103,12 @@ class Context final : public ScenarioContext {
     std::vector<OutputReport> reports;
     compare_all(got, want, tolerances, 1.0, "", reports);
     for (OutputReport& r : reports) merge(where, std::move(r));
-    for (const Finding& f : got.findings) add({f.check, fmt::format("{}: {}", where, f.detail)});
+    add_all(where, got.findings);
   }
 
   void expect_refused(const std::string& where, const Call& call, const std::string& argument) override {
     const CallResult r = subject.call(call);
-    for (const Finding& f : r.findings) add({f.check, fmt::format("{}: {}", where, f.detail)});
+    add_all(where, r.findings);
     compared(1);
     if (!r.refusal) {
       add({"not_refused",
@@ -121,16 +121,16 @@ class Context final : public ScenarioContext {
 
   void expect_clean(const std::string& where, const Call& call) override {
     const CallResult r = subject.call(call);
-    for (const Finding& f : r.findings) add({f.check, fmt::format("{}: {}", where, f.detail)});
+    add_all(where, r.findings);
     compared(1);
     if (r.refusal) return;
     const Observation got = op.observe(c, call, r);
     const CallResult other = reference.call(call);
     if (other.refusal) {  // then nobody says what the outputs should be, only what none may be
-      for (const Finding& f : got.findings) add({f.check, fmt::format("{}: {}", where, f.detail)});
-      return;
+      add_all(where, got.findings);
+    } else {
+      expect_agree(where, got, op.observe(c, call, other), op.tolerances(c, call, r, got, reference));
     }
-    expect_agree(where, got, op.observe(c, call, other), op.tolerances(c, call, r, got, reference));
   }
 
   void fail(const std::string& check, const std::string& detail) override { add({check, detail}); }
@@ -138,7 +138,7 @@ class Context final : public ScenarioContext {
 
   CallResult call(const std::string& where, const Call& call, const CallOptions& options) override {
     CallResult r = subject.call(call, options);
-    for (const Finding& f : r.findings) add({f.check, fmt::format("{}: {}", where, f.detail)});
+    add_all(where, r.findings);
     if (r.refusal) throw Refused(fmt::format("{}: a valid call was refused: {}", where, *r.refusal));
     return r;
   }
@@ -154,6 +154,10 @@ class Context final : public ScenarioContext {
 
   void add(Finding f) {
     if (result_.findings.size() < kMostFindings) result_.findings.push_back(std::move(f));
+  }
+
+  void add_all(const std::string& where, const std::vector<Finding>& findings) {
+    for (const Finding& f : findings) add({f.check, fmt::format("{}: {}", where, f.detail)});
   }
 
   /// Reports of one output over all steps become one, which keeps the first violation and the worst.

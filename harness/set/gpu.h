@@ -1,4 +1,4 @@
-/// What the NVIDIA driver says of the GPU. Asking it opens no context, and the libraries are loaded only to ask: a
+/// What the NVIDIA driver says of the GPU. Asking it opens no context. Its libraries are looked for when it is asked: a
 /// machine without them is a machine without a GPU.
 #pragma once
 
