@@ -91,28 +91,29 @@ std::vector<std::int64_t> best_first(std::string_view arrangement, std::int64_t 
 /// ascending scores, one that drops the tail loses the best of them, and one that guesses the bound from a sample, or
 /// divides columns among lanes, meets all of the best in one lane.
 Scenario column_order() {
-  return relation(
-      "column_order",
-      "where in a row the scores lie changes nothing: ascending, descending, the best at every 16th column",
-      // Ascending, the 1024 best of a chunk of 8192 and 3840 more fill the list of kernels/topk/select.cuh, which holds
-      // 4864, to the last place; the next one is too many.
-      only({long_point(1024, 1, 12032, "full"), long_point(1024, 1, 12033, "full")},
-           {long_point(512, 1, 140001, "full"), long_point(1024, 1, 140001, "full")}),
-      [](ScenarioContext& x) {
-        std::uint64_t schedule = x.c.seed * 1000;
-        for (const char* arrangement : {"ascending", "descending", "stripes"}) {
-          Call call = x.op.make(x.c);
-          HostTensor& scores = call.arg("scores").tensor();
-          const auto order = best_first(arrangement, x.c.params.integer("len"));
-          std::vector<float> sorted;
-          for (const std::int64_t column : order) sorted.push_back(scores.at<float>(0, column));
-          std::ranges::sort(sorted, std::greater<>());
-          for (std::size_t rank = 0; rank < order.size(); ++rank) scores.at<float>(0, order[rank]) = sorted[rank];
-          const Observation want = x.op.observe(x.c, call, x.reference.call(call));
-          x.expect_agree(arrangement, x.op.observe(x.c, call, x.call(arrangement, call, {.schedule = ++schedule})),
-                         want);
-        }
-      });
+  return relation("column_order",
+                  "where in a row the scores lie changes nothing: ascending, descending, the best at every 16th column",
+                  // Ascending, the 1024 best of a chunk of 8192 and 3840 more fill the list of kernels/topk/select.cuh,
+                  // which holds 4864, to the last place; the next one is too many.
+                  only({long_point(1024, 1, 12032, "full"), long_point(1024, 1, 12033, "full")},
+                       {long_point(512, 1, 140001, "full"), long_point(1024, 1, 140001, "full")}),
+                  [](ScenarioContext& x) {
+                    std::uint64_t schedule = x.c.seed * 1000;
+                    for (const char* arrangement : {"ascending", "descending", "stripes"}) {
+                      Call call = x.op.make(x.c);
+                      HostTensor& scores = call.arg("scores").tensor();
+                      const auto order = best_first(arrangement, x.c.params.integer("len"));
+                      std::vector<float> sorted;
+                      for (const std::int64_t column : order) sorted.push_back(scores.at<float>(0, column));
+                      std::ranges::sort(sorted, std::greater<>());
+                      for (std::size_t rank = 0; rank < order.size(); ++rank)
+                        scores.at<float>(0, order[rank]) = sorted[rank];
+                      const Observation want = x.op.observe(x.c, call, x.reference.call(call));
+                      x.expect_agree(arrangement,
+                                     x.op.observe(x.c, call, x.call(arrangement, call, {.schedule = ++schedule})),
+                                     want);
+                    }
+                  });
 }
 
 /// A page number is shifted as an int32: a negative one gives negative slots, a great one wraps. None is special.
