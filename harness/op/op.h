@@ -145,6 +145,15 @@ class ScenarioContext {
   /// Calls the subject; findings of the call (guard bands, changed inputs) fail the case. A refusal fails it as well.
   virtual CallResult call(const std::string& where, const Call& call, const CallOptions& options = {}) = 0;
 
+  /// What the op observes of a call by the set under test, made as call() makes it.
+  Observation observed(const std::string& where, const Call& call, const CallOptions& options = {});
+  /// The same, for a call that belongs to another case than this one: parameters were changed before make().
+  Observation observed(const Case& changed, const std::string& where, const Call& call,
+                       const CallOptions& options = {});
+  /// What the op observes of a call by the reference. Throws Error if the reference refuses the call.
+  Observation expected(const Call& call);
+  Observation expected(const Case& changed, const Call& call);
+
  protected:
   ScenarioContext(const Op& o, const Case& k, Caller& s, Caller& r) : op(o), c(k), subject(s), reference(r) {}
 };

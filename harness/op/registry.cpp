@@ -37,18 +37,6 @@ std::vector<Params> first_smoke_point(const Op& op) {
 
 }  // namespace
 
-const HostTensor& Observation::output(const std::string& name) const {
-  for (const Output& o : outputs) {
-    if (o.name == name) return o.value;
-  }
-  throw Error(fmt::format("no output is called '{}'", name));
-}
-
-std::string Scenario::label() const {
-  const char* kinds[] = {"contract", "relation", "sequence"};
-  return fmt::format("{}:{}", kinds[static_cast<int>(kind)], name);
-}
-
 const std::vector<const Op*>& all_ops() { return index(); }
 
 const Op* find_op(const std::string& name) {

@@ -29,10 +29,10 @@ Scenario sequence(std::string name, std::string meaning, Points points, std::fun
 Scenario repeat_relation(Points points) {
   const auto run = [](ScenarioContext& x) {
     const Call call = x.op.make(x.c);
-    const Observation first = x.op.observe(x.c, call, x.call("first", call, {.poison = 0, .schedule = 0}));
+    const Observation first = x.observed("first", call, {.poison = 0, .schedule = 0});
     for (std::uint32_t i = 1; i <= 3; ++i) {
       const CallOptions options{.poison = i, .schedule = x.c.seed * 1000 + i};
-      const Observation again = x.op.observe(x.c, call, x.call(fmt::format("repeat {}", i), call, options));
+      const Observation again = x.observed(fmt::format("repeat {}", i), call, options);
       x.expect_agree(fmt::format("repeat {}", i), again, first);
     }
   };
@@ -44,11 +44,11 @@ Scenario params_relation(std::string name, std::string meaning, Points points, s
   return relation(std::move(name), std::move(meaning), std::move(points),
                   [change = std::move(change)](ScenarioContext& x) {
                     const Call original = x.op.make(x.c);
-                    const Observation want = x.op.observe(x.c, original, x.call("original", original));
+                    const Observation want = x.observed("original", original);
                     Case c = x.c;
                     change(c.params);
                     const Call changed = x.op.make(c);
-                    x.expect_agree("changed", x.op.observe(c, changed, x.call("changed", changed)), want);
+                    x.expect_agree("changed", x.observed(c, "changed", changed), want);
                   });
 }
 
@@ -57,10 +57,10 @@ Scenario call_relation(std::string name, std::string meaning, Points points,
   return relation(std::move(name), std::move(meaning), std::move(points),
                   [change = std::move(change)](ScenarioContext& x) {
                     Call call = x.op.make(x.c);
-                    Observation want = x.op.observe(x.c, call, x.call("original", call));
+                    Observation want = x.observed("original", call);
                     Case c = x.c;
                     change(c, call, want);
-                    x.expect_agree("changed", x.op.observe(c, call, x.call("changed", call)), want);
+                    x.expect_agree("changed", x.observed(c, "changed", call), want);
                   });
 }
 
@@ -68,7 +68,7 @@ Scenario batch_relation(std::string meaning, Points points,
                         std::function<void(Call&, const std::vector<std::int64_t>& rows)> keep) {
   return relation("any_batch", std::move(meaning), std::move(points), [keep = std::move(keep)](ScenarioContext& x) {
     const Call call = x.op.make(x.c);
-    const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
+    const Observation whole = x.observed("whole", call);
     const auto order = Random(x.c.seed, "order").permutation(whole.outputs.at(0).value.size(0));
     const auto middle = order.begin() + std::max<std::ptrdiff_t>(1, std::ssize(order) / 6);
     for (const std::vector<std::int64_t>& rows :
@@ -78,7 +78,7 @@ Scenario batch_relation(std::string meaning, Points points,
       keep(part, rows);
       Observation want = whole;
       for (Output& output : want.outputs) output.value = rows_of(output.value, rows);
-      x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
+      x.expect_agree(where, x.observed(where, part), want);
     }
   });
 }

@@ -214,8 +214,7 @@ Scenario reciprocal(Points points) {
                     }
                     if (found < input.numel() / 20)
                       throw Error(fmt::format("only {} of {} values tell", found, input.numel()));
-                    x.expect_agree("stored", x.op.observe(x.c, call, x.call("stored", call)),
-                                   x.op.observe(x.c, call, x.reference.call(call)));
+                    x.expect_agree("stored", x.observed("stored", call), x.expected(call));
                   });
 }
 

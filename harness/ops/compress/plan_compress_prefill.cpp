@@ -231,7 +231,7 @@ void legacy_equals_current(ScenarioContext& x) {
   const Call v1 = x.op.make(x.c);
   const Batch batch = v1_batch(v1);
   const std::int64_t ratio = x.c.params.integer("ratio");
-  const Observation old = x.op.observe(x.c, v1, x.call("V1", v1));
+  const Observation old = x.observed("V1", v1);
   const CallResult current = x.call("V2", legacy_prefill_plan_call(ratio, false, batch));
   const Observation now = observe_prefill_plan(
       {.batch = batch, .ratio = ratio, .state_rows = batch.size() * legacy_ring_rows(ratio), .in_token_order = true},

@@ -98,9 +98,8 @@ Scenario one_request_differs() {
         ++batch.extend_lens.back();
         longer.arg("extend_lens").tensor() = numbers(batch.extend_lens);
         longer.arg("num_q_tokens").value = batch.tokens();
-        x.expect_agree("other requests",
-                       others(x.op.observe(x.c, longer, x.call("one token more", longer)), before_last),
-                       others(x.op.observe(x.c, call, x.call("uniform", call)), before_last));
+        x.expect_agree("other requests", others(x.observed("one token more", longer), before_last),
+                       others(x.observed("uniform", call), before_last));
       });
 }
 

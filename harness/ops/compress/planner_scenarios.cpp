@@ -91,8 +91,8 @@ Scenario host_equals_device(std::vector<Params> points) {
                     Case on_device = x.c;
                     on_device.params.set("lens", "device");
                     const Call host = x.op.make(x.c), device = x.op.make(on_device);
-                    x.expect_agree("host against device", x.op.observe(x.c, host, x.call("lengths on the host", host)),
-                                   x.op.observe(on_device, device, x.call("lengths on the device", device)));
+                    x.expect_agree("host against device", x.observed("lengths on the host", host),
+                                   x.observed(on_device, "lengths on the device", device));
                   });
 }
 

@@ -244,7 +244,7 @@ class FusedRope final : public Op {
         "any_heads", "a head's bits do not depend on how many others there are: all at once, and eight at a time",
         only({point(3, 128, 3, "packed", "i32", 0, 300, "circle", "random", "gauss")}), [](ScenarioContext& x) {
           const Call call = x.op.make(x.c);
-          const Observation whole = x.op.observe(x.c, call, x.call("whole", call));
+          const Observation whole = x.observed("whole", call);
           const std::int64_t heads = x.c.params.integer("q_heads");
           for (std::int64_t first = 0; first < heads; first += 8) {
             const std::int64_t count = std::min<std::int64_t>(8, heads - first);
@@ -255,7 +255,7 @@ class FusedRope final : public Op {
             for (Output& output : want.outputs) {
               if (output.name == "q") output.value = heads_of(output.value, first, count);
             }
-            x.expect_agree(where, x.op.observe(x.c, part, x.call(where, part)), want);
+            x.expect_agree(where, x.observed(where, part), want);
           }
         });
   }
@@ -301,7 +301,7 @@ class FusedRope final : public Op {
           const CallResult rotated = x.call("there", there);
           back.arg("inverse").value = !std::get<bool>(there.arg("inverse").value);
           for (const char* name : {"q", "k"}) back.arg(name).tensor() = rotated.tensor(name);
-          const Observation got = x.op.observe(x.c, back, x.call("back", back));
+          const Observation got = x.observed("back", back);
           Observation want;
           Tolerances tolerances;
           for (const char* name : {"q", "k"}) {

@@ -290,7 +290,7 @@ class HashTopK final : public Op {
                           for (const float value : {0.0f, 1.0f, -20.0f, 80.0f, -90.0f, 3.0e38f}) {
                             Call call = x.op.make(c);
                             fill_floats(call.arg("router_logits").tensor(), [&] { return value; });
-                            Observation want = x.op.observe(c, call, x.reference.call(call));
+                            Observation want = x.expected(c, call);
                             for (Output& output : want.outputs) {
                               if (output.name != "weights") continue;
                               for (std::int64_t i = 0; i < output.value.numel(); ++i) {
@@ -298,7 +298,7 @@ class HashTopK final : public Op {
                               }
                             }
                             const std::string where = fmt::format("k={}, shared={}, logit {}", k, shared, value);
-                            x.expect_agree(where, x.op.observe(c, call, x.call(where, call)), want);
+                            x.expect_agree(where, x.observed(c, where, call), want);
                           }
                         }
                       }

@@ -127,7 +127,7 @@ class MaskTopkIds final : public Op {
                                 Case c = x.c;
                                 c.params.set("count", form);
                                 const Call call = x.op.make(c);
-                                const Observation o = x.op.observe(c, call, x.call(form, call));
+                                const Observation o = x.observed(c, form, call);
                                 if (first.outputs.empty()) first = o;
                                 x.expect_agree(form, o, first);
                               }
@@ -139,8 +139,7 @@ class MaskTopkIds final : public Op {
           const Call call = x.op.make(c);
           Call beyond = call;
           beyond.arg("num_token_non_padded").tensor().at<std::int64_t>(0) += 1LL << 32;
-          x.expect_agree("count + 2^32", x.op.observe(c, beyond, x.call("count + 2^32", beyond)),
-                         x.op.observe(c, call, x.call("count", call)));
+          x.expect_agree("count + 2^32", x.observed(c, "count + 2^32", beyond), x.observed(c, "count", call));
         }));
     return list;
   }

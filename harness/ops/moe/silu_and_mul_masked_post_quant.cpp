@@ -254,22 +254,22 @@ std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
                             with.params.set("limit", "1e30");
                             without.params.set("limit", "none");
                             const Call a = make(with), b = make(without);
-                            x.expect_agree("no limit", observe(without, b, x.call("no limit", b)),
-                                           observe(with, a, x.call("limit 1e30", a)));
+                            x.expect_agree("no limit", x.observed(without, "no limit", b),
+                                           x.observed(with, "limit 1e30", a));
                           }));
-  list.push_back(
-      relation("unaligned", "rows off the grid of wide accesses give the bits of rows on it, or a clean refusal",
-               kFirstSmokePoint, [this](ScenarioContext& x) {
-                 const Call call = make(x.c);
-                 Call moved = call;
-                 moved.arg("input").misalign = 2;
-                 moved.arg("output").misalign = 1;
-                 const CallResult got = x.subject.call(moved);
-                 for (const Finding& f : got.findings) x.fail(f.check, "unaligned: " + f.detail);
-                 x.compared(1);
-                 if (got.refusal) return;
-                 x.expect_agree("unaligned", observe(x.c, moved, got), observe(x.c, call, x.call("aligned", call)));
-               }));
+  list.push_back(relation("unaligned",
+                          "rows off the grid of wide accesses give the bits of rows on it, or a clean refusal",
+                          kFirstSmokePoint, [this](ScenarioContext& x) {
+                            const Call call = make(x.c);
+                            Call moved = call;
+                            moved.arg("input").misalign = 2;
+                            moved.arg("output").misalign = 1;
+                            const CallResult got = x.subject.call(moved);
+                            for (const Finding& f : got.findings) x.fail(f.check, "unaligned: " + f.detail);
+                            x.compared(1);
+                            if (got.refusal) return;
+                            x.expect_agree("unaligned", observe(x.c, moved, got), x.observed("aligned", call));
+                          }));
 
   Contracts contracts(list);
   // The first smoke point: 3 experts of 4 rows of 512 outputs, ue8m0, transposed scales.

@@ -40,10 +40,10 @@ Scenario batch_permutation() {
                     for (const char* name : {"scores", "seq_lens", "page_table"}) {
                       shuffled.arg(name).tensor() = reordered(call.tensor(name), rows);
                     }
-                    Observation want = x.op.observe(x.c, call, x.reference.call(call));
-                    x.expect_agree("original order", x.op.observe(x.c, call, x.call("original order", call)), want);
+                    Observation want = x.expected(call);
+                    x.expect_agree("original order", x.observed("original order", call), want);
                     for (Output& output : want.outputs) output.value = rows_of(output.value, rows);
-                    x.expect_agree("permuted", x.op.observe(x.c, shuffled, x.call("permuted", shuffled)), want);
+                    x.expect_agree("permuted", x.observed("permuted", shuffled), want);
                   });
 }
 
@@ -71,8 +71,7 @@ Scenario wide_matrix() {
           for (std::int64_t i = 0; i < table.size(1); ++i)
             wide_table.at<std::int32_t>(row, i) = table.at<std::int32_t>(row, i);
         }
-        x.expect_agree("wide", x.op.observe(x.c, wide, x.call("wide", wide)),
-                       x.op.observe(x.c, narrow, x.reference.call(narrow)));
+        x.expect_agree("wide", x.observed("wide", wide), x.expected(narrow));
       });
 }
 
@@ -108,10 +107,8 @@ Scenario column_order() {
                       std::ranges::sort(sorted, std::greater<>());
                       for (std::size_t rank = 0; rank < order.size(); ++rank)
                         scores.at<float>(0, order[rank]) = sorted[rank];
-                      const Observation want = x.op.observe(x.c, call, x.reference.call(call));
-                      x.expect_agree(arrangement,
-                                     x.op.observe(x.c, call, x.call(arrangement, call, {.schedule = ++schedule})),
-                                     want);
+                      const Observation want = x.expected(call);
+                      x.expect_agree(arrangement, x.observed(arrangement, call, {.schedule = ++schedule}), want);
                     }
                   });
 }
@@ -132,8 +129,7 @@ Scenario any_page() {
             table.at<std::int32_t>(row, i) = i % 2 == 0 ? -2 - n : 0x7ffffffe - n;
           }
         }
-        x.expect_agree("odd pages", x.op.observe(x.c, odd, x.call("odd pages", odd)),
-                       x.op.observe(x.c, call, x.reference.call(call)));
+        x.expect_agree("odd pages", x.observed("odd pages", odd), x.expected(call));
       });
 }
 
@@ -145,9 +141,8 @@ Scenario both_widths() {
                       Case c = x.c;
                       c.params.set("k", k);
                       const Call call = x.op.make(c);
-                      const Observation want = x.op.observe(c, call, x.reference.call(call));
-                      x.expect_agree(fmt::format("k={}", k),
-                                     x.op.observe(c, call, x.call(fmt::format("k={}", k), call)), want);
+                      const Observation want = x.expected(c, call);
+                      x.expect_agree(fmt::format("k={}", k), x.observed(c, fmt::format("k={}", k), call), want);
                     }
                   });
 }

@@ -11,7 +11,7 @@
 namespace dsv4::testing {
 
 /// y = x + plus, in rows of two.
-class PlusOp final : public Op {
+class PlusOp : public Op {
  public:
   [[nodiscard]] const OpInfo& info() const override {
     static const OpInfo kInfo{.name = "plus",
@@ -71,7 +71,8 @@ class Recorder final : public ScenarioContext {
   std::vector<Call> edges;
   std::vector<std::pair<Observation, Observation>> pairs;  ///< got, want
 
-  Recorder(const Op& o, const Case& k, Caller& s) : ScenarioContext(o, k, s, s) {}
+  Recorder(const Op& o, const Case& k, Caller& s) : Recorder(o, k, s, s) {}
+  Recorder(const Op& o, const Case& k, Caller& s, Caller& r) : ScenarioContext(o, k, s, r) {}
 
   void expect_agree(const std::string&, const Observation& got, const Observation& want, const Tolerances&) override {
     pairs.emplace_back(got, want);
