@@ -11,6 +11,18 @@
 #include "harness/generate/random.h"
 
 namespace dsv4 {
+namespace {
+
+/// Footprint of a dense f32 tensor in which only these rows of `width` elements may change.
+std::vector<std::uint8_t> footprint_of_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows,
+                                            std::int64_t width) {
+  std::vector<std::uint8_t> footprint(tensor.storage.size(), 0);
+  const auto bytes = static_cast<std::ptrdiff_t>(sizeof(float)) * width;
+  for (const std::int64_t row : rows) std::fill_n(footprint.begin() + row * bytes, bytes, std::uint8_t{1});
+  return footprint;
+}
+
+}  // namespace
 
 const char* const kC4BoundReason =
     "float softmax over eight entries: rounding of the biased scores, fast exponential (2 + 1.173 |x| ulp, weighted), "
@@ -24,11 +36,11 @@ const std::vector<std::string>& c4_fills() {
 Params c4_compile(const Params& p) { return Params().set("head_dim", p.integer("head_dim")).set("dtype", "f32"); }
 
 std::optional<std::string> reject_c4(const Params& p) {
-  constexpr std::int64_t kMostBytes = std::int64_t{256} << 20, kCachePage = 256;
+  constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;
   const std::int64_t batch = p.integer("batch"), row_bytes = 16 * p.integer("head_dim");
   const std::int64_t extend = p.has("extend") ? p.integer("extend") + 1 : 1;
   const std::int64_t longest = std::max(p.integer("len") + (p.is("spread", "stagger") ? batch : 0), extend);
-  const std::int64_t state_rows = batch * (longest / kCachePage + 1) * p.integer("ring");
+  const std::int64_t state_rows = batch * (longest / kC4CachePage + 1) * p.integer("ring");
   if (std::max(state_rows, batch * extend) * row_bytes > kMostBytes) {
     return fmt::format("the state or the batch exceeds {} MiB", kMostBytes >> 20);
   }
@@ -115,14 +127,6 @@ HostTensor gather_rows(const HostTensor& tensor, const std::vector<std::int64_t>
   return out;
 }
 
-std::vector<std::uint8_t> footprint_of_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows,
-                                            std::int64_t width) {
-  std::vector<std::uint8_t> footprint(tensor.storage.size(), 0);
-  const auto bytes = static_cast<std::ptrdiff_t>(sizeof(float)) * width;
-  for (const std::int64_t row : rows) std::fill_n(footprint.begin() + row * bytes, bytes, std::uint8_t{1});
-  return footprint;
-}
-
 HostTensor bound_of(const Call& call, Caller& reference) {
   Call bound = call;
   bound.aux = "bound";
@@ -132,6 +136,27 @@ HostTensor bound_of(const Call& call, Caller& reference) {
   const CallResult result = reference.call(bound);
   if (result.refusal) throw Error("the reference gives no bound: " + *result.refusal);
   return result.tensor("kv_output");
+}
+
+void set_c4_footprints(Call& call, const C4Written& written) {
+  const std::int64_t head_dim = call.tensor("ape").size(1);
+  Arg& entries = call.arg("kv_output");
+  entries.footprint = footprint_of_rows(entries.tensor(), written.entries, head_dim);
+  Arg& state = call.arg("kv_buffer");
+  state.footprint = footprint_of_rows(state.tensor(), written.kept, 4 * head_dim);
+}
+
+Observation observe_c4(const CallResult& result, const C4Written& written) {
+  const std::int64_t head_dim = result.tensor("ape").size(1);
+  return Observation()
+      .add("kv_output", gather_rows(result.tensor("kv_output"), written.entries, head_dim))
+      .add("kept_rows", gather_rows(result.tensor("kv_buffer"), written.kept, 4 * head_dim));
+}
+
+Tolerances c4_tolerances(const Call& call, const C4Written& written, Caller& reference) {
+  const HostTensor bound = bound_of(call, reference);
+  return {{"kv_output", Tolerance::within(gather_rows(bound, written.entries, bound.size(1)), kC4BoundReason)},
+          {"kept_rows", Tolerance::exact("kept rows are copies")}};
 }
 
 }  // namespace dsv4

@@ -1,4 +1,5 @@
-/// Tensors of the C4 compression: rows of tokens, bias, state, and what a call wrote. Shared by its two ops.
+/// Tensors of the C4 compression: rows of tokens, bias, state; and how what a call wrote is observed and judged. Shared
+/// by its two ops, which differ in the plans that say what a call writes.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,9 @@
 #include "harness/ops/compress/plan_model.h"
 
 namespace dsv4 {
+
+/// Positions per page of the cache. The state has a ring of rows for each page.
+inline constexpr std::int64_t kC4CachePage = 256;
 
 /// Names of the data a case can be filled with:
 ///   gauss    kv, scores and bias roughly normal, full mantissas
@@ -48,9 +52,20 @@ class C4Tokens {
 /// Rows `rows` of f32 [n, ...] flattened to [n, width], as f32 [rows.size(), width].
 HostTensor gather_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows, std::int64_t width);
 
-/// Footprint of a dense f32 tensor in which only these rows of `width` elements may change.
-std::vector<std::uint8_t> footprint_of_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows,
-                                            std::int64_t width);
+/// What a call writes, as its plans say.
+struct C4Written {
+  std::vector<std::int64_t> entries;  ///< rows of kv_output, H wide, in the order in which they are compared
+  std::vector<std::int64_t> kept;     ///< rows of kv_buffer, 4H wide, likewise
+};
+
+/// Allows the call to write that and nothing else.
+void set_c4_footprints(Call& call, const C4Written& written);
+
+/// "kv_output", the entries, and "kept_rows".
+Observation observe_c4(const CallResult& result, const C4Written& written);
+
+/// Entries within the error bound that the reference computes beside each value; kept rows to the bit.
+Tolerances c4_tolerances(const Call& call, const C4Written& written, Caller& reference);
 
 /// The reference's bound for `call`: its kv_output, replaced by what the auxiliary function "bound" wrote.
 HostTensor bound_of(const Call& call, Caller& reference);

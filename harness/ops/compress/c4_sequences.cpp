@@ -16,8 +16,6 @@ namespace {
 
 using layout::CompressPlan;
 
-constexpr std::int64_t kCachePage = 256;
-
 using Key = std::pair<std::int64_t, std::int64_t>;  ///< request id, position of the entry's last token
 
 /// Entries by request and position: what calls of any schedule can be compared by.
@@ -40,7 +38,7 @@ class Engine {
         ids_(requests.request_ids),
         lengths_(ids_.size(), 0),
         maps_(make_maps(ids_, std::vector<std::int64_t>(ids_.size(), longest), pool_size(requests.size()), longest,
-                        kCachePage, c.params.integer("ring"), true, c.seed)),
+                        kC4CachePage, c.params.integer("ring"), true, c.seed)),
         state_(tokens_.unwritten_state(maps_.rows())) {}
 
   [[nodiscard]] std::int64_t length(std::size_t b) const { return lengths_[b]; }

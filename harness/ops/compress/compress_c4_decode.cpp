@@ -19,8 +19,6 @@ namespace {
 
 using layout::DecodePlan;
 
-constexpr std::int64_t kCachePage = 256;
-
 Params point(std::int64_t head_dim, std::int64_t ring, const char* fill, std::int64_t batch, std::int64_t len,
              const char* spread) {
   return Params()
@@ -32,24 +30,16 @@ Params point(std::int64_t head_dim, std::int64_t ring, const char* fill, std::in
       .set("spread", spread);
 }
 
-std::vector<DecodePlan> plan_of(const Call& call) {
-  Observation o;
-  return records_of<DecodePlan>(call.tensor("plan_d"), "plan_d", o);
-}
-
-std::vector<std::int64_t> output_rows(const Call& call) {
-  std::vector<std::int64_t> rows;
-  const auto plan = plan_of(call);
+/// A row of the plan is a request's, each keeps its token, and those at a multiple of four write an entry there.
+C4Written written_by(const Call& call) {
+  Observation ignored;
+  const auto plan = records_of<DecodePlan>(call.tensor("plan_d"), "plan_d", ignored);
+  C4Written written;
   for (std::size_t b = 0; b < plan.size(); ++b) {
-    if (plan[b].seq_len % 4 == 0) rows.push_back(static_cast<std::int64_t>(b));
+    if (plan[b].seq_len % 4 == 0) written.entries.push_back(static_cast<std::int64_t>(b));
+    written.kept.push_back(plan[b].write_loc);
   }
-  return rows;
-}
-
-std::vector<std::int64_t> kept_state_rows(const Call& call) {
-  std::vector<std::int64_t> rows;
-  for (const DecodePlan& d : plan_of(call)) rows.push_back(d.write_loc);
-  return rows;
+  return written;
 }
 
 class CompressC4Decode final : public Op {
@@ -102,7 +92,7 @@ class CompressC4Decode final : public Op {
     const Batch batch = make_batch(p, c.seed);
     const C4Tokens tokens(p, c.seed);
     const CacheMaps maps = make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(),
-                                     kCachePage, p.integer("ring"), true, c.seed);
+                                     kC4CachePage, p.integer("ring"), true, c.seed);
     const RowOf row = [&](std::int64_t id, std::int64_t position) { return maps.row(id, position); };
     HostTensor state = tokens.unwritten_state(maps.rows());
     std::vector<std::int64_t> before;
@@ -114,28 +104,22 @@ class CompressC4Decode final : public Op {
               c4_compile(p),
               {inout("kv_buffer", state), in("kv_input", tokens.input(batch)), out("kv_output", output),
                in("ape", tokens.ape()), in("plan_d", plan_tensor(model_decode_plan(batch, 4, row)))}};
-    call.arg("kv_output").footprint = footprint_of_rows(output, output_rows(call), tokens.head_dim());
-    call.arg("kv_buffer").footprint = footprint_of_rows(state, kept_state_rows(call), 4 * tokens.head_dim());
+    set_c4_footprints(call, written_by(call));
     return call;
   }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
-    const std::int64_t head_dim = call.tensor("ape").size(1);
-    return Observation()
-        .add("kv_output", gather_rows(result.tensor("kv_output"), output_rows(call), head_dim))
-        .add("kept_rows", gather_rows(result.tensor("kv_buffer"), kept_state_rows(call), 4 * head_dim));
+    return observe_c4(result, written_by(call));
   }
 
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
                                       Caller& reference) const override {
-    const HostTensor bound = bound_of(call, reference);
-    return {{"kv_output", Tolerance::within(gather_rows(bound, output_rows(call), bound.size(1)), kC4BoundReason)},
-            {"kept_rows", Tolerance::exact("kept rows are copies")}};
+    return c4_tolerances(call, written_by(call), reference);
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
     const auto row_bytes = 16.0 * static_cast<double>(call.tensor("ape").size(1));
-    const auto entries = static_cast<double>(output_rows(call).size());
+    const auto entries = static_cast<double>(written_by(call).entries.size());
     const auto requests = static_cast<double>(call.tensor("plan_d").size(0));
     return {.bytes = requests * (2 * row_bytes + 16) + entries * 3.75 * row_bytes + 2 * row_bytes,
             .flops = entries * row_bytes / 16 * 8 * 6};

@@ -21,8 +21,6 @@ namespace {
 using layout::CompressPlan;
 using layout::WritePlan;
 
-constexpr std::int64_t kCachePage = 256;
-
 Params point(std::int64_t head_dim, std::int64_t ring, const char* fill, const char* order, std::int64_t batch,
              std::int64_t len, const char* spread, std::int64_t extend, const char* mix, std::int64_t slack) {
   return Params()
@@ -63,17 +61,15 @@ std::vector<std::int64_t> entries_in_token_order(const std::vector<Record>& plan
   return rows;
 }
 
-std::vector<std::int64_t> kept_state_rows(const Call& call) {
-  Observation o;
-  const auto plan = records_of<WritePlan>(call.tensor("plan_w"), "plan_w", o);
-  std::vector<std::int64_t> rows;
-  for (const std::int64_t i : entries_in_token_order(plan)) rows.push_back(plan[static_cast<std::size_t>(i)].write_loc);
-  return rows;
-}
-
-std::vector<std::int64_t> output_rows(const Call& call) {
-  Observation o;
-  return entries_in_token_order(records_of<CompressPlan>(call.tensor("plan_c"), "plan_c", o));
+/// Two plans, each with rows in any order and sentinels among them.
+C4Written written_by(const Call& call) {
+  Observation ignored;
+  C4Written written;
+  written.entries = entries_in_token_order(records_of<CompressPlan>(call.tensor("plan_c"), "plan_c", ignored));
+  const auto writes = records_of<WritePlan>(call.tensor("plan_w"), "plan_w", ignored);
+  for (const std::int64_t i : entries_in_token_order(writes))
+    written.kept.push_back(writes[static_cast<std::size_t>(i)].write_loc);
+  return written;
 }
 
 class CompressC4Prefill final : public Op {
@@ -143,7 +139,7 @@ class CompressC4Prefill final : public Op {
     const Batch batch = make_batch(p, c.seed);
     const C4Tokens tokens(p, c.seed);
     const CacheMaps maps = make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(),
-                                     kCachePage, p.integer("ring"), true, c.seed);
+                                     kC4CachePage, p.integer("ring"), true, c.seed);
     const RowOf row = [&](std::int64_t id, std::int64_t position) { return maps.row(id, position); };
     auto entries = model_compress_plan(batch, 4, row);
     for (CompressPlan& e : entries) {
@@ -151,7 +147,7 @@ class CompressC4Prefill final : public Op {
       if (!reads_page_before(e, 4)) e.read_page_0 = -1;
       if (!reads_own_page(e, 4)) e.read_page_1 = 0;
     }
-    const auto writes = model_write_plan(batch, 4, std::min<std::int64_t>(p.integer("ring") - 4, 4), kCachePage, row);
+    const auto writes = model_write_plan(batch, 4, std::min<std::int64_t>(p.integer("ring") - 4, 4), kC4CachePage, row);
     HostTensor state = tokens.unwritten_state(maps.rows());
     std::vector<std::int64_t> prefixes;
     for (std::int64_t b = 0; b < batch.size(); ++b) prefixes.push_back(batch.prefix(b));
@@ -170,29 +166,24 @@ class CompressC4Prefill final : public Op {
               c4_compile(p),
               {inout("kv_buffer", state), in("kv_input", input), out("kv_output", output), in("ape", tokens.ape()),
                in("plan_c", plan_c), in("plan_w", plan_w)}};
-    call.arg("kv_output").footprint = footprint_of_rows(output, output_rows(call), tokens.head_dim());
-    call.arg("kv_buffer").footprint = footprint_of_rows(state, kept_state_rows(call), 4 * tokens.head_dim());
+    set_c4_footprints(call, written_by(call));
     return call;
   }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
-    const std::int64_t head_dim = call.tensor("ape").size(1);
-    return Observation()
-        .add("kv_output", gather_rows(result.tensor("kv_output"), output_rows(call), head_dim))
-        .add("kept_rows", gather_rows(result.tensor("kv_buffer"), kept_state_rows(call), 4 * head_dim));
+    return observe_c4(result, written_by(call));
   }
 
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
                                       Caller& reference) const override {
-    const HostTensor bound = bound_of(call, reference);
-    return {{"kv_output", Tolerance::within(gather_rows(bound, output_rows(call), bound.size(1)), kC4BoundReason)},
-            {"kept_rows", Tolerance::exact("kept rows are copies")}};
+    return c4_tolerances(call, written_by(call), reference);
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
     const auto row_bytes = 16.0 * static_cast<double>(call.tensor("ape").size(1));
-    const auto entries = static_cast<double>(output_rows(call).size());
-    const auto kept = static_cast<double>(kept_state_rows(call).size());
+    const C4Written written = written_by(call);
+    const auto entries = static_cast<double>(written.entries.size());
+    const auto kept = static_cast<double>(written.kept.size());
     // An entry reads eight half rows; half of each token's row for its own entry, half for the next.
     return {.bytes = entries * (4.25 * row_bytes + 16) + kept * (2 * row_bytes + 8) + 2 * row_bytes,
             .flops = entries * row_bytes / 16 * 8 * 6};
