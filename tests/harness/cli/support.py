@@ -10,6 +10,9 @@ BUILD = os.environ["DSV4_BUILD_DIR"]
 SOURCE = os.environ["DSV4_SOURCE_DIR"]
 PROGRAM = os.path.join(BUILD, "dsv4diff")
 
+CASE = "mask_topk_ids/rows=5,k=6,gap=0,real=3,count=device_i32/seed=1"  # one of QUICK_RUN
+QUICK_RUN = ["run", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke"]
+
 
 class CommandLineTest(unittest.TestCase):
     """Runs the program in a folder of its own."""

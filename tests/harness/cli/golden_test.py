@@ -1,0 +1,126 @@
+"""Goldens from outside: recording and verifying, damage, recorders that meet."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from support import PROGRAM, CommandLineTest  # noqa: E402
+
+
+class Goldens(CommandLineTest):
+    def test_record_then_verify(self):
+        record = ["record", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke", "--golden", "golden"]
+        status, output, error = self.call(*record)
+        self.assertEqual(status, 0, output + error)
+        self.assertIn("new: golden/mask_topk_ids/host.h5", output)
+        with open(self.path("golden/mask_topk_ids/host.h5"), "rb") as file:
+            first = file.read()
+        status, output, _ = self.call(*record)
+        self.assertIn("unchanged", output)
+        with open(self.path("golden/mask_topk_ids/host.h5"), "rb") as file:
+            self.assertEqual(file.read(), first)
+        self.assertEqual(self.call("verify", "--set", "host", "--golden", "golden")[0], 0)
+        # Without --golden it is the goldens that come with the tool.
+        status, output, error = self.call(
+            "verify", "--set", "host", "--recorded", "host", "--op", "mask_topk_ids", "--json", "r.json"
+        )
+        self.assertEqual(status, 0, output + error)
+        self.assertIn("host against golden:host", output)
+        result = self.results("r.json")["runs"][0]["results"][0]
+        self.assertEqual(result["reproduce"], f"{PROGRAM} verify --set host --recorded host --case {result['id']}")
+        self.assertEqual(self.call(*result["reproduce"].split()[1:])[0], 0)
+        self.assertEqual(self.call("verify", "--set", "reference", "--golden", "golden/mask_topk_ids/host.h5")[0], 0)
+        self.expect_refusal("verify", "--set", "host", "--recorded", "hots", says="did you mean 'host'?")
+        with open(self.path("golden/mask_topk_ids/host.h5"), "wb") as file:
+            file.write(first[: len(first) // 2])
+        self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="mask_topk_ids/host.h5")
+
+    def test_damaged_goldens_are_refused(self):
+        self.assertEqual(self.call("record", "--set", "host", "--op", "mask_topk_ids", "--op", "hash_topk", "--tier",
+                                   "smoke", "--golden", "good")[0], 0)
+        file, index = "golden/mask_topk_ids/host.h5", "golden/mask_topk_ids/host.txt"
+
+        def content(name):
+            with open(self.path(name), "rb") as opened:
+                return opened.read()
+
+        h5 = content(file.replace("golden", "good"))
+        flipped = bytearray(h5)
+        flipped[len(h5) // 2] ^= 4
+        newer = content(index.replace("golden", "good")).replace(b"schema 1", b"schema 2")
+        foreign = "good/hash_topk/host."
+        for damage, says in [
+            ({file: h5[:-1]}, "damaged, truncated"),
+            ({file: b""}, "is not an HDF5 file"),
+            ({file: bytes(flipped)}, "damaged, truncated"),
+            ({file: b"#!/bin/sh\n" * 100}, "is not an HDF5 file"),
+            ({file: None}, "there is no such golden"),
+            ({index: None}, "is missing"),
+            ({index: newer}, "a newer dsv4diff recorded it"),
+            ({index: b"x"}, "is not the index of a golden"),
+            ({file: content(foreign + "h5"), index: content(foreign + "txt")}, "holds goldens of op 'hash_topk'"),
+        ]:
+            shutil.rmtree(self.path("golden"), ignore_errors=True)
+            shutil.copytree(self.path("good"), self.path("golden"))
+            for name, bytes_ in damage.items():
+                os.remove(self.path(name))
+                if bytes_ is not None:
+                    with open(self.path(name), "wb") as opened:
+                        opened.write(bytes_)
+            with self.subTest(says=says):
+                self.expect_refusal("verify", "--set", "host", "--golden", "golden", says=says)
+                _, _, error = self.call("verify", "--set", "host", "--golden", "golden")
+                self.assertIn("record it again with 'dsv4diff record --op mask_topk_ids --set host'", error)
+
+    def test_recording_that_cannot_be_written_loses_nothing(self):
+        ops = ["--op", "mask_topk_ids", "--op", "hash_topk", "--tier", "smoke", "--golden", "golden"]
+        self.assertEqual(self.call("record", "--set", "host", *ops)[0], 0)
+        with open(self.path("golden/hash_topk/host.h5"), "rb") as file:
+            before = file.read()
+        # Another recorder is at work on one op: the others are written, and that one is left as it is.
+        shutil.rmtree(self.path("golden/mask_topk_ids"))
+        os.remove(self.path("golden/hash_topk/host.txt"))
+        with open(self.path("golden/hash_topk/.host.h5.new"), "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            status, output, error = self.call("record", "--set", "host", *ops)
+            self.assertEqual(status, 2)
+            self.assertIn("another process is writing it", error)
+            self.assertIn("new: golden/mask_topk_ids/host.h5", output)
+        with open(self.path("golden/hash_topk/host.h5"), "rb") as file:
+            self.assertEqual(file.read(), before)
+
+    def test_two_recorders_at_once(self):
+        words = [PROGRAM, "record", "--set", "host", "--op", "*topk*", "--tier", "smoke", "--golden", "golden"]
+        both = [subprocess.Popen(words, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                for _ in range(2)]
+        for recorder in both:
+            _, error = recorder.communicate(timeout=300)
+            self.assertIn(recorder.returncode, (0, 2))
+            self.assertEqual(recorder.returncode == 2, b"another process is writing it" in error, error)
+        self.assertEqual(self.call("verify", "--set", "host", "--golden", "golden")[0], 0)
+
+    def test_reproduction_names_the_golden_that_was_used(self):
+        self.assertEqual(self.call("record", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke", "--golden",
+                                   "my golden")[0], 0)
+        self.assertEqual(self.call("verify", "--set", "reference", "--golden", "my golden", "--no-known", "--timeout",
+                                   "30", "--json", "r.json")[0], 0)
+        result = self.results("r.json")["runs"][0]["results"][0]
+        self.assertEqual(result["reproduce"],
+                         f"{PROGRAM} verify --set reference --golden 'my golden' --recorded host --timeout 30 "
+                         f"--no-known --case {result['id']}")
+        done = subprocess.run(result["reproduce"], shell=True, cwd=self.folder, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"agrees: 1 cases", done.stdout)
+        self.expect_refusal("verify", "--golden", "my golden/mask_topk_ids/host.h5", "--recorded", "cuda", says="one file")
+
+    def test_verify_without_goldens(self):
+        os.mkdir(self.path("golden"))
+        self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="no golden is there")
+
+
+if __name__ == "__main__":
+    unittest.main()
