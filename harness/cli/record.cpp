@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "harness/cli/command.h"
 #include "harness/cli/filter_options.h"
@@ -12,6 +13,7 @@
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
 #include "harness/golden/file.h"
+#include "harness/golden/removal.h"
 #include "harness/report/terminal.h"
 #include "harness/report/text.h"
 #include "harness/run/interrupt.h"
@@ -28,16 +30,31 @@ std::map<std::string, std::string> provenance_of(const Manifest& manifest) {
   return provenance;
 }
 
-const char* describe(GoldenChange change) {
-  switch (change) {
-    case GoldenChange::kNew:
-      return "new";
-    case GoldenChange::kUnchanged:
-      return "unchanged";
-    case GoldenChange::kChanged:
-      return "changed";
+/// "new", "unchanged", or what became of the cases that were there.
+std::string describe(const GoldenWriting& writing) {
+  const GoldenDifference& d = writing.difference;
+  if (writing.change == GoldenChange::kNew) return "new";
+  if (writing.change == GoldenChange::kUnchanged) return "unchanged";
+  if (!writing.damage.empty()) return fmt::format("in the place of one that could not be read ({})", writing.damage);
+  return fmt::format("{} added, {} changed, {} removed{}", d.added, d.changed, d.removed,
+                     d.origin ? ", other provenance" : "");
+}
+
+/// Cases that the golden at `path` holds and that the set, asked for them, cannot run, as words; "" if there are none.
+std::string unanswered(const std::string& path, const std::string& op, const SweepResult& swept) {
+  std::set<std::string> recorded;
+  try {
+    for (const GoldenEntry& e : read_golden(path, op).entries) recorded.insert(e.id);
+  } catch (const Error&) {
+    return "";  // there is none, or none that can be read: nothing is lost
   }
-  return "?";
+  std::size_t lost = 0;
+  std::string first;
+  for (const CaseResult& r : swept.results) {
+    if (r.verdict != Verdict::kUnsupported || !recorded.contains(r.id)) continue;
+    if (++lost == 1) first = fmt::format("{}: {}", r.id, r.reason);
+  }
+  return lost == 0 ? "" : fmt::format("{} cases of its golden ({})", lost, first);
 }
 
 class RecordCommand final : public Command {
@@ -49,6 +66,7 @@ class RecordCommand final : public Command {
     return "Writes <golden>/<op>/<set>.h5 and .txt for every op that is selected and that the set has. An op of which "
            "a\n"
            "case has no answer (error) is not written. Recording again with nothing changed changes no file.\n"
+           "Cases that an op no longer has are removed; cases that --tier or the set leaves out only with --prune.\n"
            "Exit status: 0 all written, 1 an op was not written or an answer differs from the reference (it is "
            "recorded\n"
            "with that verdict), 2 the call or the environment is at fault, 130 interrupted (nothing is written).";
@@ -61,6 +79,8 @@ class RecordCommand final : public Command {
     app.add_option("--golden", golden_, "Folder of goldens (default: the one that comes with the tool, or ./golden)")
         ->type_name("FOLDER")
         ->check(not_empty());
+    app.add_flag("--prune", prune_,
+                 "Remove from the goldens also the cases of higher tiers, and those that the set lacks");
     workers_.add(app);
   }
 
@@ -70,17 +90,18 @@ class RecordCommand final : public Command {
     const ChosenSet set = choose_set(set_);
     const std::string root = golden_root_to_write(golden_);
     std::vector<Case> cases;
+    std::vector<const Op*> recording;
     for (const Op* op : ops) {
       if (!set.manifest.has_op(op->info().name)) {
         print(fmt::format("{}: not recorded, the set has no such op\n", op->info().name));
         continue;
       }
       golden_path(root, op->info().name, set.manifest.name);  // a name that no golden can have is refused now
-      for (Case& c : cases_of(*op, filter.tier)) {
-        if (c.scenario.empty()) cases.push_back(std::move(c));
-      }
+      recording.push_back(op);
+      std::ranges::move(recordable_cases(*op, filter.tier), std::back_inserter(cases));
     }
     if (cases.empty()) throw Error(fmt::format("no case is selected: set '{}' has none of these ops", set.label));
+    if (!prune_) require_no_higher_tiers(root, set.manifest.name, recording, filter.tier);
 
     const InterruptGuard interrupts;
     const auto journal = workers_.journal();
@@ -106,8 +127,8 @@ class RecordCommand final : public Command {
 
  private:
   /// Writes what there is to write: that one op's files cannot be replaced does not keep the others from it.
-  static int write(const ChosenSet& set, const std::string& root, const SweepResult& swept,
-                   std::map<std::string, Golden>& goldens) {
+  int write(const ChosenSet& set, const std::string& root, const SweepResult& swept,
+            std::map<std::string, Golden>& goldens) const {
     std::map<std::string, Tally> tallies;
     for (const CaseResult& r : swept.results) {
       tallies[r.op()].add(r);
@@ -130,8 +151,13 @@ class RecordCommand final : public Command {
       golden.set = set.manifest.name;
       golden.provenance = provenance_of(set.manifest);
       const std::string path = golden_path(root, op, golden.set);
+      if (const std::string lost = prune_ ? "" : unanswered(path, op, swept); !lost.empty()) {
+        print(fmt::format("{}: not recorded, the set lacks {}; --prune removes them\n", op, one_line(lost)));
+        status = std::max(status, 1);
+        continue;
+      }
       const auto count = golden.entries.size();
-      const char* what = nullptr;
+      std::string what;
       try {
         what = describe(write_golden(path, std::move(golden)));
       } catch (const Error& e) {
@@ -139,7 +165,7 @@ class RecordCommand final : public Command {
         status = 2;
         continue;
       }
-      print(fmt::format("{}: {} cases, {}: {}\n", op, count, what, one_line(path)));
+      print(fmt::format("{}: {} cases, {}: {}\n", op, count, one_line(what), one_line(path)));
     }
     return status;
   }
@@ -147,6 +173,7 @@ class RecordCommand final : public Command {
   std::string set_;
   FilterOptions filter_;
   std::string golden_;
+  bool prune_ = false;
   WorkerOptions workers_;
 };
 

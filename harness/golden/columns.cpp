@@ -260,10 +260,24 @@ void normalize(Golden& golden) {
   }
 }
 
-bool same_content(const Golden& a, const Golden& b) {
-  return a.op == b.op && a.set == b.set && a.provenance == b.provenance &&
-         std::ranges::equal(a.entries, b.entries, same_entry);
+GoldenDifference difference(const Golden& before, const Golden& after) {
+  GoldenDifference d;
+  d.origin = before.op != after.op || before.set != after.set || before.provenance != after.provenance;
+  auto old = before.entries.begin();
+  for (const GoldenEntry& e : after.entries) {
+    for (; old != before.entries.end() && old->id < e.id; ++old) ++d.removed;
+    if (old == before.entries.end() || old->id != e.id) {
+      ++d.added;
+    } else {
+      if (!same_entry(*old, e)) ++d.changed;
+      ++old;
+    }
+  }
+  d.removed += static_cast<std::size_t>(before.entries.end() - old);
+  return d;
 }
+
+bool same_content(const Golden& a, const Golden& b) { return difference(a, b) == GoldenDifference{}; }
 
 Bytes encode_golden(const Golden& golden, std::int64_t schema) {
   std::vector<std::string> ids, verdicts, faults;

@@ -44,6 +44,18 @@ void check_entry(const GoldenEntry& e);
 /// entries, entries of another op or set, control characters in provenance.
 void normalize(Golden& golden);
 
+/// How a recording differs from the one before it.
+struct GoldenDifference {
+  std::size_t added = 0;    ///< cases that only the new one has
+  std::size_t changed = 0;  ///< cases of which both have, but not to the bit the same
+  std::size_t removed = 0;  ///< cases that only the old one has
+  bool origin = false;      ///< op, set or provenance
+  bool operator==(const GoldenDifference&) const = default;
+};
+
+/// Of two normalized goldens.
+GoldenDifference difference(const Golden& before, const Golden& after);
+
 /// True if two normalized goldens say the same, to the bit.
 bool same_content(const Golden& a, const Golden& b);
 

@@ -109,20 +109,25 @@ std::vector<std::string> recorded_sets(const std::string& root) {
   return {all.begin(), all.end()};
 }
 
-GoldenChange write_golden(const std::string& path, Golden golden) {
+GoldenWriting write_golden(const std::string& path, Golden golden) {
   normalize(golden);
-  GoldenChange change = fs::exists(path) ? GoldenChange::kChanged : GoldenChange::kNew;
-  if (change == GoldenChange::kChanged) {
+  GoldenWriting writing;
+  if (fs::exists(path)) {
+    writing.change = GoldenChange::kChanged;
     try {
       const bool complete = !fs::exists(temporary_name(index_path(path)));
-      if (complete && same_content(read_golden(path, golden.op), golden)) return GoldenChange::kUnchanged;
-    } catch (const Error&) {
-      // The old golden cannot be read: it is replaced.
+      writing.difference = difference(read_checked(path, golden.op), golden);
+      if (complete && writing.difference == GoldenDifference{}) {
+        writing.change = GoldenChange::kUnchanged;
+        return writing;
+      }
+    } catch (const Error& e) {
+      writing.damage = e.what();  // it is replaced
     }
   }
   const Bytes image = encode_golden(golden);
   replace_pair(path, image, index_path(path), format_index(golden, image));
-  return change;
+  return writing;
 }
 
 Golden read_golden(const std::string& path, const std::string& expected_op) {

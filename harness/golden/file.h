@@ -24,10 +24,17 @@ enum class GoldenChange {
   kUnchanged,  ///< the file there already says exactly this, and was left alone
 };
 
+/// What writing a golden did to the one that was there.
+struct GoldenWriting {
+  GoldenChange change = GoldenChange::kNew;
+  GoldenDifference difference;  ///< from the old one; empty if there was none or it could not be read
+  std::string damage;           ///< why the old one could not be read; "" if it could, or there was none
+};
+
 /// Writes a golden and its index. Entries need not be sorted. A file that already says the same is left alone, so that
 /// recording again leaves git clean even where another version of HDF5 or zlib packs the same content into other bytes.
 /// Throws Error if the golden is inconsistent or cannot be written; then the old files are still there, whole.
-GoldenChange write_golden(const std::string& path, Golden golden);
+GoldenWriting write_golden(const std::string& path, Golden golden);
 
 /// Reads a golden. Nothing is tolerated: a file that is missing, truncated, damaged by a single bit, no HDF5 file, of
 /// another schema, op or set than its name says, or that does not belong to the index beside it gives an Error that

@@ -1,14 +1,16 @@
 """Goldens from outside: recording and verifying, damage, recorders that meet."""
 
 import fcntl
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from support import PROGRAM, CommandLineTest  # noqa: E402
+from support import BUILD, PROGRAM, CommandLineTest  # noqa: E402
 
 
 class Goldens(CommandLineTest):
@@ -38,6 +40,76 @@ class Goldens(CommandLineTest):
         with open(self.path("golden/mask_topk_ids/host.h5"), "wb") as file:
             file.write(first[: len(first) // 2])
         self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="mask_topk_ids/host.h5")
+
+    def recorded(self, name="golden/mask_topk_ids/host"):
+        """The bytes of both files of a golden."""
+        files = []
+        for suffix in (".h5", ".txt"):
+            with open(self.path(name + suffix), "rb") as file:
+                files.append(file.read())
+        return files
+
+    def test_recording_a_lower_tier_removes_nothing_unasked(self):
+        record = ["record", "--set", "host", "--op", "mask_topk_ids", "--golden", "golden", "--tier"]
+        status, output, error = self.call(*record, "smoke")
+        self.assertEqual(status, 0, output + error)
+        smoke = self.recorded()
+        few = int(re.search(r"^mask_topk_ids: (\d+) cases, new: ", output).group(1))
+        status, output, error = self.call(*record, "quick")
+        self.assertEqual(status, 0, output + error)
+        quick = self.recorded()
+        many, more = map(int, re.search(r"^mask_topk_ids: (\d+) cases, (\d+) added, 0 changed, 0 removed: golden/",
+                                        output).groups())
+        self.assertEqual(many, few + more)
+        self.assertGreater(more, 0)
+        self.expect_refusal(*record, "smoke", says=f"--tier smoke would remove {more} cases of higher tiers from "
+                            "golden/mask_topk_ids/host.h5; record with --tier quick, or give --prune to remove them; "
+                            "nothing is written")
+        self.assertEqual(self.recorded(), quick)
+        # One op that would lose cases keeps the others from being written as well.
+        self.expect_refusal("record", "--set", "host", "--op", "*topk*", "--golden", "golden", "--tier", "smoke",
+                            says=f"would remove {more} cases")
+        self.assertEqual(os.listdir(self.path("golden")), ["mask_topk_ids"])
+        status, output, error = self.call(*record, "smoke", "--prune")
+        self.assertEqual(status, 0, output + error)
+        self.assertIn(f"mask_topk_ids: {few} cases, 0 added, 0 changed, {more} removed: golden/", output)
+        self.assertEqual(self.recorded(), smoke)
+
+    def test_recording_says_that_the_old_golden_could_not_be_read(self):
+        record = ["record", "--set", "host", "--op", "mask_topk_ids", "--golden", "golden", "--tier", "smoke"]
+        self.assertEqual(self.call(*record)[0], 0)
+        good = self.recorded()
+        with open(self.path("golden/mask_topk_ids/host.h5"), "wb") as file:
+            file.write(good[0][:-1])
+        status, output, error = self.call(*record)
+        self.assertEqual(status, 0, output + error)
+        self.assertRegex(output, r"cases, in the place of one that could not be read \(golden/mask_topk_ids/host.h5: .*"
+                                 r"damaged, truncated")
+        self.assertEqual(self.recorded(), good)
+
+    def test_cases_that_the_set_lacks_now_stay_unless_pruned(self):
+        # A set of the same name that has lost one width.
+        record = ["record", "--op", "topk_v1", "--golden", "golden", "--tier", "smoke", "--set"]
+        shutil.copytree(os.path.join(BUILD, "sets", "host"), self.path("host"), symlinks=True)
+        status, output, error = self.call(*record, "./host")
+        self.assertEqual(status, 0, output + error)
+        before = self.recorded("golden/topk_v1/host")
+        with open(self.path("host/manifest.json"), encoding="utf-8") as file:
+            manifest = json.load(file)
+        for entry in manifest["ops"]:
+            if entry["op"] == "topk_v1":
+                entry["params"] = {"k": "512"}
+        with open(self.path("host/manifest.json"), "w", encoding="utf-8") as file:
+            json.dump(manifest, file)
+        status, output, error = self.call(*record, "./host")
+        self.assertEqual(status, 1, output + error)
+        self.assertRegex(output, r"(?m)^topk_v1: not recorded, the set lacks \d+ cases of its golden "
+                                 r"\(topk_v1/k=1024,.*\); --prune removes them$")
+        self.assertEqual(self.recorded("golden/topk_v1/host"), before)
+        status, output, error = self.call(*record, "./host", "--prune")
+        self.assertEqual(status, 0, output + error)
+        self.assertRegex(output, r"(?m)^topk_v1: \d+ cases, 0 added, 0 changed, \d+ removed: golden/")
+        self.assertNotEqual(self.recorded("golden/topk_v1/host"), before)
 
     def test_damaged_goldens_are_refused(self):
         self.assertEqual(self.call("record", "--set", "host", "--op", "mask_topk_ids", "--op", "hash_topk", "--tier",

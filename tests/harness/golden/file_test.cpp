@@ -54,7 +54,7 @@ struct GoldenFileTest : testing::Test {
 
 TEST_F(GoldenFileTest, RoundTrip) {
   Golden g = sample_golden();
-  EXPECT_EQ(write_golden(path, g), GoldenChange::kNew);
+  EXPECT_EQ(write_golden(path, g).change, GoldenChange::kNew);
   normalize(g);
   EXPECT_EQ(json_of(read_golden(path, kOp)), json_of(g));
 }
@@ -67,7 +67,7 @@ TEST_F(GoldenFileTest, RoundTripWithoutCasesAndWithoutOutputs) {
   bare.id = "golden_probe/n=1,judge=exact/seed=1";
   bare.set = "good";
   g.entries = {bare};
-  EXPECT_EQ(write_golden(path, g), GoldenChange::kChanged);
+  EXPECT_EQ(write_golden(path, g).change, GoldenChange::kChanged);
   EXPECT_EQ(json_of(read_golden(path, kOp)), json_of(g));
 }
 
@@ -96,14 +96,52 @@ TEST_F(GoldenFileTest, AnUnchangedRecordingLeavesTheFilesAlone) {
   record();
   const auto before = std::filesystem::last_write_time(path);
   std::filesystem::last_write_time(path, before - std::chrono::hours(1));
-  EXPECT_EQ(write_golden(path, sample_golden()), GoldenChange::kUnchanged);
+  EXPECT_EQ(write_golden(path, sample_golden()).change, GoldenChange::kUnchanged);
   EXPECT_EQ(std::filesystem::last_write_time(path), before - std::chrono::hours(1));
   Golden g = sample_golden();
   g.provenance["driver"] = "580";
-  EXPECT_EQ(write_golden(path, g), GoldenChange::kChanged);
+  EXPECT_EQ(write_golden(path, g).change, GoldenChange::kChanged);
   spill(index, "junk");
-  EXPECT_EQ(write_golden(path, g), GoldenChange::kChanged);
+  EXPECT_EQ(write_golden(path, g).change, GoldenChange::kChanged);
   EXPECT_EQ(json_of(read_golden(path, kOp)).find("580") != std::string::npos, true);
+}
+
+TEST_F(GoldenFileTest, WritingSaysWhatBecameOfTheCases) {
+  record();
+  Golden g = sample_golden();
+  g.entries.erase(g.entries.begin(), g.entries.begin() + 3);
+  g.entries.back().inputs[0] ^= 1;
+  const GoldenWriting less = write_golden(path, g);
+  EXPECT_EQ(less.difference, (GoldenDifference{.added = 0, .changed = 1, .removed = 3, .origin = false}));
+  EXPECT_EQ(less.damage, "");
+  EXPECT_EQ(write_golden(path, g).difference, GoldenDifference{});
+  g = sample_golden();
+  g.provenance["driver"] = "580";
+  EXPECT_EQ(write_golden(path, g).difference,
+            (GoldenDifference{.added = 3, .changed = 1, .removed = 0, .origin = true}));
+
+  spill(index, "junk");
+  const GoldenWriting repaired = write_golden(path, g);
+  EXPECT_EQ(repaired.change, GoldenChange::kChanged);
+  EXPECT_EQ(repaired.difference, GoldenDifference{});
+  EXPECT_THAT(repaired.damage, AllOf(HasSubstr(index), HasSubstr("is not the index of a golden")));
+}
+
+TEST(GoldenDifferences, AreCountedCaseByCase) {
+  Golden none = sample_golden(0), some = sample_golden(5), more = sample_golden(12);
+  for (Golden* g : {&none, &some, &more}) normalize(*g);
+  EXPECT_EQ(difference(more, more), GoldenDifference{});
+  EXPECT_EQ(difference(none, more), (GoldenDifference{.added = 12}));
+  EXPECT_EQ(difference(more, none), (GoldenDifference{.removed = 12}));
+  EXPECT_EQ(difference(some, more), (GoldenDifference{.added = 7}));
+  EXPECT_EQ(difference(more, some), (GoldenDifference{.removed = 7}));
+  Golden other = more;
+  other.entries.front().id += "0";  // still sorted before the next: one case goes, one comes
+  other.entries.back().inputs[0] ^= 1;
+  EXPECT_EQ(difference(more, other), (GoldenDifference{.added = 1, .changed = 1, .removed = 1}));
+  other = more;
+  other.set = "bad";
+  EXPECT_EQ(difference(more, other), (GoldenDifference{.origin = true}));
 }
 
 TEST_F(GoldenFileTest, RefusesWhatNoFileMayHold) {
@@ -240,7 +278,7 @@ TEST_F(GoldenFileTest, ARecordingCutOffBetweenItsRenamesIsWhole) {
   std::filesystem::rename(index, temporary_name(index));
   spill(index, old_text);
   EXPECT_EQ(read_golden(path, kOp).entries.size(), 6U);
-  EXPECT_EQ(write_golden(path, sample_golden(6)), GoldenChange::kChanged);
+  EXPECT_EQ(write_golden(path, sample_golden(6)).change, GoldenChange::kChanged);
   EXPECT_FALSE(std::filesystem::exists(temporary_name(index)));
   EXPECT_EQ(read_golden(path, kOp).entries.size(), 6U);
 }
@@ -292,7 +330,7 @@ TEST_F(GoldenFileTest, ASecondWriterIsRefused) {
   EXPECT_TRUE(std::filesystem::exists(temporary_name(path)));
   ::close(other);
   EXPECT_EQ(slurp(path), before);
-  EXPECT_EQ(write_golden(path, g), GoldenChange::kChanged);
+  EXPECT_EQ(write_golden(path, g).change, GoldenChange::kChanged);
 }
 
 TEST_F(GoldenFileTest, ListsWhatIsRecorded) {
