@@ -56,6 +56,10 @@ Observation observe_prefill_plan(const PrefillPlanPromise& promise, const HostTe
 
 /// Canonical output "plan" i32 [n, 4] of a V2 decode plan (length, state row, two pages), and findings form, content,
 /// range, duplicate.
+///
+/// Nothing is masked, though not every field has a reader: at ratio 128 no kernel looks at the page before, nor does
+/// one at ratio 4 in the first group. Planners fill it in every row all the same, and recorded goldens hold the rows as
+/// they came, so that to mask it is to record all of them again, those from a GPU included.
 Observation observe_decode_plan(const Batch& batch, std::int64_t ratio, std::int64_t state_rows,
                                 const HostTensor& plan_d);
 
