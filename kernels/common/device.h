@@ -32,6 +32,8 @@ __host__ __device__ constexpr T ceil_div(T a, T b) {
 DSV4_DEVICE void wait_for_previous_kernel() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
   asm volatile("griddepcontrol.wait;" ::: "memory");
+#elif defined(DSV4_SIMT)
+  simt::grid_dependency_wait();
 #endif
 }
 

@@ -18,9 +18,12 @@ inline void __nanosleep(unsigned) { simt::yield(); }
 
 namespace simt {
 
-/// griddepcontrol.wait and griddepcontrol.launch_dependents. Kernels of a stream run one after another here, so an
-/// earlier kernel's writes are there already.
-inline void grid_dependency_wait() {}
+/// griddepcontrol.wait: before it, nothing that the stream's previous kernel writes is there for sure (overlap.h).
+inline void grid_dependency_wait() {
+  if (executor.predecessor_pending) wait_for_predecessor();
+}
+/// griddepcontrol.launch_dependents. Nothing to do: the next kernel is taken to begin too early whether or not it was
+/// let.
 inline void grid_dependency_launch() {}
 
 }  // namespace simt

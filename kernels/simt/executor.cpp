@@ -26,6 +26,7 @@ Exchange& join(std::uint32_t mask, Collective operation, std::uint64_t value) {
 }
 void leave(Exchange& exchange) { scheduler().leave(exchange); }
 int barrier(Collective form, bool predicate) { return scheduler().barrier(form, predicate); }
+void wait_for_predecessor() { scheduler().wait_for_predecessor(); }
 void yield() { scheduler().yield(kAtomicsOfASleep); }
 void after_many_atomics() { scheduler().after_many_atomics(); }
 void fail_kernel(int code, std::string&& what) { scheduler().fail(code, std::move(what)); }
@@ -49,6 +50,18 @@ void configure(std::uint64_t seed) {
   Scheduler& s = scheduler();
   const std::lock_guard lock(s.mutex);
   s.configure(seed);
+}
+
+void add_predecessor(void* address, std::size_t bytes, const void* earlier) {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  s.overlap.add(static_cast<unsigned char*>(address), bytes, static_cast<const unsigned char*>(earlier));
+}
+
+void no_predecessor() {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  s.overlap.clear();
 }
 
 }  // namespace simt

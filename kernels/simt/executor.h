@@ -32,8 +32,10 @@ inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr std::size_t kDefaultSharedBytes = 48 * 1024;
 inline constexpr std::size_t kMaxSharedBytes = 227 * 1024;  ///< what a kernel may opt in to on sm_90
 
-/// Why a thread waits. Threads meet only in the same operation, as a GPU has them.
+/// Why a thread waits. Threads meet only in the same operation, as a GPU has them; in the first they do not meet at
+/// all.
 enum class Collective : std::uint8_t {
+  kGridDependency,
   kBarrier,
   kBarrierCount,
   kBarrierAnd,
@@ -75,6 +77,7 @@ struct Executor {
   unsigned lane = 0;  ///< of the running thread
   unsigned warp = 0;
   unsigned atomics_until_yield = 1;
+  bool predecessor_pending = false;  ///< the block may not rely on the stream's previous kernel (overlap.h)
   std::uint64_t seed = 0;
 };
 extern Executor executor;
@@ -87,6 +90,9 @@ void leave(Exchange& exchange);
 /// Waits for the block. Returns, for the counting forms, how many threads gave a true predicate, or whether all or any
 /// did.
 int barrier(Collective form, bool predicate);
+
+/// Waits until the stream's previous kernel has ended.
+void wait_for_predecessor();
 
 /// Lets another thread go first, if there is one that can.
 void yield();
@@ -118,6 +124,7 @@ struct LaunchRequest {
   dim3 grid;
   dim3 block;
   std::size_t dynamic_shared_bytes;
+  bool dependent;  ///< programmatic dependent launch: may begin before the stream's previous kernel has ended
   void (*invoke)(const void* arguments);
   const void* arguments;
 };
@@ -127,6 +134,11 @@ int run(const LaunchRequest& request);
 /// next, in what order threads start, which waiting thread goes on, and where atomics give way. Also restarts the
 /// sequence, so that equal calls after equal `configure` calls behave alike.
 void configure(std::uint64_t seed);
+
+/// From now on, until `no_predecessor`, calls find this memory still being written by a kernel ahead of them in the
+/// stream (overlap.h): before that kernel it held the bytes at `earlier`.
+void add_predecessor(void* address, std::size_t bytes, const void* earlier);
+void no_predecessor();
 
 }  // namespace simt
 

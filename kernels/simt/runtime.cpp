@@ -99,7 +99,11 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*
     clear_fault();
     return noted(cudaErrorInvalidValue);
   }
+  bool dependent = false;
   for (unsigned i = 0; i < config.numAttrs; ++i) {
+    if (config.attrs[i].id == cudaLaunchAttributeProgrammaticStreamSerialization) {
+      dependent = config.attrs[i].val.programmaticStreamSerializationAllowed != 0;
+    }
     if (config.attrs[i].id != cudaLaunchAttributeClusterDimension) continue;
     const auto& cluster = config.attrs[i].val.clusterDim;
     if (cluster.x * cluster.y * cluster.z > 1) {
@@ -111,6 +115,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*
                                              .grid = grid,
                                              .block = block,
                                              .dynamic_shared_bytes = config.dynamicSmemBytes,
+                                             .dependent = dependent,
                                              .invoke = invoke,
                                              .arguments = arguments})));
 }

@@ -41,6 +41,7 @@ int Scheduler::run(const LaunchRequest& request) {
   blockDim = request.block;
   gridDim = request.grid;
   shared_.begin_launch(request.dynamic_shared_bytes);
+  overlap.begin_launch(request.dependent);
   std::iota(order_.begin(), order_.begin() + threads_, std::uint16_t{0});
 
   // Blocks in a shuffled order: multiples of a number that has no factor in common with their count.
@@ -61,6 +62,7 @@ int Scheduler::run(const LaunchRequest& request) {
     } catch (const OutOfStacks&) {
       status = last_fault().code;
     }
+    overlap.end_block();
     block += step;
     if (block >= blocks) block -= blocks;
   }
@@ -75,6 +77,9 @@ void Scheduler::begin_block(std::uint64_t block) {
   blockIdx = {static_cast<unsigned>(block % grid.x), static_cast<unsigned>(block / grid.x % grid.y),
               static_cast<unsigned>(block / grid.x / grid.y)};
   shared_.begin_block(undefined_word());
+  overlap.begin_block();
+  executor.predecessor_pending = overlap.pending();
+  waiting_for_predecessor_.clear();
   unstarted_ = threads_;
   ended_ = 0;
   atomics_since_progress_ = 0;
@@ -228,6 +233,8 @@ void Scheduler::go(Fiber& next) {
 void Scheduler::switch_away(bool prefer_new) {
   if (fair()) prefer_new = random() % 2 == 0;
   if (shuffled()) reset_atomics();
+  // The predecessor ends as late as it can: when nobody can go on without it.
+  if (runnable_.empty() && unstarted_ == 0 && !waiting_for_predecessor_.empty()) end_predecessor();
   Fiber* next = nullptr;
   if (!runnable_.empty() && !(prefer_new && unstarted_ != 0)) {
     next = runnable_.pop(fair() ? static_cast<unsigned>(random() >> 33) : 0);
@@ -253,9 +260,24 @@ void Scheduler::wait(Collective operation, std::uint32_t mask) {
   switch_away();
 }
 
+void Scheduler::wait_for_predecessor() {
+  if (!overlap.pending()) return;
+  waiting_for_predecessor_.push_back(current_);
+  wait(Collective::kGridDependency, 0);
+}
+
+void Scheduler::end_predecessor() {
+  overlap.end_predecessor();
+  executor.predecessor_pending = false;
+  for (Fiber* fiber : waiting_for_predecessor_) wake(fiber, false);
+  waiting_for_predecessor_.clear();
+}
+
 void Scheduler::yield(unsigned atomics) {
   if (!in_kernel()) return;
   atomics_since_progress_ += atomics;
+  // Whoever spins may wait for a thread that waits for the predecessor.
+  if (atomics_since_progress_ > kSpinningAtomics && !waiting_for_predecessor_.empty()) end_predecessor();
   if (atomics_since_progress_ > kSpinningAtomics) {
     fail(cudaErrorLaunchTimeout,
          "spins on memory that nothing changes: blocks run one after another here, so a thread cannot wait for "

@@ -12,6 +12,7 @@
 
 #include "kernels/simt/executor.h"
 #include "kernels/simt/fiber.h"
+#include "kernels/simt/overlap.h"
 #include "kernels/simt/schedule.h"
 #include "kernels/simt/shared_memory.h"
 
@@ -26,6 +27,7 @@ class Scheduler {
   Exchange& join(std::uint32_t mask, Collective operation, std::uint64_t value);
   void leave(Exchange& exchange);
   int barrier(Collective form, bool predicate);
+  void wait_for_predecessor();
   void yield(unsigned atomics);
   void after_many_atomics() { yield(atomics_in_a_row_); }
   [[noreturn]] void fail(int code, std::string&& what);
@@ -34,6 +36,7 @@ class Scheduler {
   void configure(std::uint64_t seed);
 
   std::mutex mutex;
+  Overlap overlap;
 
  private:
   static void fiber_main(boost::context::detail::transfer_t transfer);
@@ -54,6 +57,7 @@ class Scheduler {
   void set_running(const Fiber& fiber);
   Fiber& idle_fiber();
   void release_barrier();
+  void end_predecessor();
   void complete(Warp& warp, unsigned slot);
   void discard_fibers();
   [[noreturn]] void end_launch_with(int code, std::string&& text);
@@ -90,6 +94,8 @@ class Scheduler {
   std::array<Warp, kMaxThreads / kWarpLanes> warps_{};
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<Exchange*> free_exchanges_;
+
+  std::vector<Fiber*> waiting_for_predecessor_;
 
   std::uint64_t random_state_ = 0;
   std::uint64_t launches_ = 0;  ///< since `configure`

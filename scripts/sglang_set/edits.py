@@ -25,13 +25,13 @@ EDITS = (
         trigger=r"\basm\s+volatile\s*\(\s*\"griddepcontrol\.wait",
         pattern=r"\basm\s+volatile\s*\(\s*\"griddepcontrol\.wait;\"[^;]*?\)\s*;",
         replacement="::simt::grid_dependency_wait();",
-        sentence="inline assembly griddepcontrol.wait replaced by a call that does nothing: kernels run one after another",
+        sentence="inline assembly griddepcontrol.wait replaced by the executor's wait",
     ),
     Edit(
         trigger=r"\basm\s+volatile\s*\(\s*\"griddepcontrol\.launch_dependents",
         pattern=r"\basm\s+volatile\s*\(\s*\"griddepcontrol\.launch_dependents;\"[^;]*?\)\s*;",
         replacement="::simt::grid_dependency_launch();",
-        sentence="inline assembly griddepcontrol.launch_dependents replaced by a call that does nothing",
+        sentence="inline assembly griddepcontrol.launch_dependents replaced by a call that does nothing: every kernel may start early",
     ),
     Edit(
         # extern __shared__ T name[];  and  extern __shared__ T name[][N];  with an alignment anywhere before the type
