@@ -87,6 +87,13 @@ struct CallResult {
 struct CallOptions {
   std::uint32_t poison = 0;    ///< variant of the poison in outputs, guard bands and fresh allocations
   std::uint64_t schedule = 0;  ///< seed of the host executor's scheduling; 0 is the natural order
+  /// Name of a tensor argument that the stream's previous kernel is still writing when the call comes ("": none), as a
+  /// programmatic dependent launch may find it; before, its storage held `earlier`. Throws Unsupported on a set that
+  /// cannot show it.
+  std::string late_argument = {};
+  std::vector<std::uint8_t> earlier = {};
+  /// The same of what the function allocates (zeros before): an allocator hands out memory that the stream still uses.
+  bool late_allocations = false;
 };
 
 /// A kernel set that can be called. Implementations: harness/set.
@@ -104,6 +111,8 @@ class Caller {
   [[nodiscard]] virtual bool errors_name_arguments() const = 0;
   /// True if device arguments can be told from host arguments (all sets but those of plain CPU functions).
   [[nodiscard]] virtual bool has_device() const { return true; }
+  /// True if calls may have a `late_argument`: sets of the host executor.
+  [[nodiscard]] virtual bool shows_overlap() const { return false; }
   /// False once the device's context is dead: the process must be replaced.
   [[nodiscard]] virtual bool usable() const { return true; }
 };

@@ -74,7 +74,8 @@ struct Scenario {
   std::string meaning;  ///< one line: the property or the promise
   Points points;        ///< empty function: the op's first smoke point
   std::function<void(ScenarioContext&)> run;
-  bool needs_device = false;  ///< skipped, with this reason, on sets that cannot tell device from host arguments
+  bool needs_device = false;   ///< skipped, with this reason, on sets that cannot tell device from host arguments
+  bool needs_overlap = false;  ///< skipped, with this reason, on sets that cannot show a late argument
 
   [[nodiscard]] std::string label() const;  ///< "relation:repeat"
 };
@@ -167,7 +168,7 @@ void register_op(std::unique_ptr<Op> op);
 #define DSV4_REGISTER_OP(TYPE) \
   [[maybe_unused]] const bool registered_##TYPE = (::dsv4::register_op(std::make_unique<TYPE>()), true)
 
-/// Scenarios every op has, with its own: "relation:repeat" is one.
+/// Scenarios every op has, with its own: "relation:repeat" and "relation:late_<argument>".
 std::vector<Scenario> all_scenarios(const Op& op);
 const Scenario* find_scenario(const std::vector<Scenario>& scenarios, const std::string& label);
 

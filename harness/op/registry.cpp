@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <set>
 
 #include "harness/core/error.h"
@@ -35,6 +36,29 @@ std::vector<Params> first_smoke_point(const Op& op) {
   return points;
 }
 
+/// The tensors that the op's smoke points pass on the device, each with the points that do.
+using DeviceTensors = std::map<std::string, std::vector<Params>>;
+
+DeviceTensors find_device_tensors(const Op& op) {
+  DeviceTensors found;
+  for (const Params& point : op.points(Tier::kSmoke)) {
+    const Call call = op.make({op.info().name, "", point, 1});
+    for (const Arg& arg : call.args) {
+      if (arg.is_tensor() && arg.place == Place::kDevice && arg.tensor().numel() != 0) found[arg.name].push_back(point);
+    }
+  }
+  return found;
+}
+
+/// Of a registered op they are found once: every scenario case asks.
+DeviceTensors device_tensors(const Op& op) {
+  if (find_op(op.info().name) != &op) return find_device_tensors(op);
+  static std::map<const Op*, DeviceTensors> known;
+  auto it = known.find(&op);
+  if (it == known.end()) it = known.emplace(&op, find_device_tensors(op)).first;
+  return it->second;
+}
+
 }  // namespace
 
 const std::vector<const Op*>& all_ops() { return index(); }
@@ -55,6 +79,7 @@ void register_op(std::unique_ptr<Op> op) {
 std::vector<Scenario> all_scenarios(const Op& op) {
   std::vector<Scenario> list = op.scenarios();
   if (find_scenario(list, "relation:repeat") == nullptr) list.push_back(repeat_relation());
+  for (const auto& [argument, points] : device_tensors(op)) list.push_back(late_relation(argument, only(points)));
   Scenario& repeat = *std::ranges::find(list, "relation:repeat", &Scenario::label);
   repeat.points = [&op, more = std::move(repeat.points)](Tier tier) {
     std::vector<Params> points = tier == Tier::kSmoke ? op.points(tier) : std::vector<Params>{};

@@ -40,6 +40,45 @@ Scenario repeat_relation(Points points) {
                   std::move(points), run);
 }
 
+Scenario late_relation(const std::string& argument, Points points) {
+  const auto run = [argument](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const Observation want = x.observed("alone", call);
+    // Zeros, and the values in other places, as the step before may have left them: what reads them too early goes on
+    // to a wrong answer, where other values, taken for an index, would end the process.
+    const auto& now = call.tensor(argument).storage;
+    const auto half = static_cast<std::ptrdiff_t>(now.size() / 16 * 8);  // whole elements of every dtype
+    std::vector<std::uint8_t> moved = now;
+    std::ranges::rotate(moved, moved.begin() + half);
+    for (const auto& [what, earlier] :
+         {std::pair{"zeros", std::vector<std::uint8_t>(now.size())}, std::pair{"its values, moved", moved}}) {
+      const std::string where = fmt::format("'{}' was {}", argument, what);
+      x.expect_agree(where, x.observed(where, call, {.late_argument = argument, .earlier = earlier}), want);
+    }
+  };
+  Scenario added = relation("late_" + argument,
+                            fmt::format("'{}', which the stream's previous kernel may still write when the launch "
+                                        "begins, is not touched before that kernel has ended",
+                                        argument),
+                            std::move(points), run);
+  added.needs_overlap = true;
+  return added;
+}
+
+Scenario late_allocation_relation(Points points) {
+  const auto run = [](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const Observation want = x.observed("alone", call);
+    x.expect_agree("late", x.observed("late", call, {.late_allocations = true}), want);
+  };
+  Scenario added = relation("late_allocated",
+                            "memory that the function allocates, which the stream's previous kernel may still use, is "
+                            "not touched before that kernel has ended, nor before the call's own previous kernel has",
+                            std::move(points), run);
+  added.needs_overlap = true;
+  return added;
+}
+
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change) {
   return relation(std::move(name), std::move(meaning), std::move(points),
                   [change = std::move(change)](ScenarioContext& x) {

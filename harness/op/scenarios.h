@@ -26,6 +26,12 @@ Scenario sequence(std::string name, std::string meaning, Points points, std::fun
 /// the path that could vary.
 Scenario repeat_relation(Points points = {});
 
+/// "relation:late_<argument>", which every op has for each tensor that it passes on the device: programmatic dependent
+/// launch with a predecessor that is as slow as it can be.
+Scenario late_relation(const std::string& argument, Points points);
+/// "relation:late_allocated": the same of what the function allocates, on points where it allocates something.
+Scenario late_allocation_relation(Points points);
+
 /// A relation: with parameters changed by `change`, what is observed stays the same.
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change);
 

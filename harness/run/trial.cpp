@@ -201,6 +201,11 @@ void try_scenario(const Case& c, const Op& op, Caller& subject, Caller& referenc
     result.reason = "a set of CPU functions cannot tell device arguments from host arguments";
     return;
   }
+  if (scenario->needs_overlap && !subject.shows_overlap()) {
+    result.verdict = Verdict::kSkipped;
+    result.reason = "only the host executor shows what a kernel does before its predecessor has ended";
+    return;
+  }
   Context context(op, c, subject, reference, result);
   const KnownFault* fault = known.match(c, subject.name(), op.facts(c, op.make(c)));
   scenario->run(context);

@@ -14,6 +14,7 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
+#include "harness/set/allocations.h"
 #include "harness/set/ffi_types.h"
 #include "harness/set/memory.h"
 #include "harness/set/set.h"
@@ -22,93 +23,6 @@ namespace dsv4 {
 namespace {
 
 namespace ffi = tvm::ffi;
-
-/// What a module allocates during a call (returned plans, workspaces): guarded like the arguments, alive until the call
-/// is checked.
-class Allocations {
- public:
-  Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t poison)
-      : device_(device), host_(host), poison_(poison) {
-    previous_ = active_;
-    active_ = this;
-    install();
-  }
-  ~Allocations() { active_ = previous_; }
-  Allocations(const Allocations&) = delete;
-  Allocations& operator=(const Allocations&) = delete;
-
-  GuardedBlock& add(std::size_t bytes, bool on_device) {
-    blocks_.push_back(std::make_unique<GuardedBlock>(on_device ? device_ : host_, bytes, poison_));
-    return *blocks_.back();
-  }
-  [[nodiscard]] const std::vector<std::unique_ptr<GuardedBlock>>& blocks() const { return blocks_; }
-  /// The block that `address` lies in.
-  [[nodiscard]] const GuardedBlock* find(const std::uint8_t* address) const {
-    for (const auto& b : blocks_) {
-      const auto* payload = static_cast<const std::uint8_t*>(b->payload());
-      if (address >= payload && address < payload + b->bytes()) return b.get();
-    }
-    return nullptr;
-  }
-
- private:
-  struct Managed {
-    DLManagedTensorVersioned tensor{};
-    Shape shape;
-    Shape strides;
-  };
-
-  static int allocate(DLTensor* prototype, DLManagedTensorVersioned** out, void* error_context,
-                      void (*set_error)(void*, const char*, const char*)) {
-    if (active_ == nullptr) {
-      set_error(error_context, "RuntimeError", "a module allocated a tensor outside a call");
-      return -1;
-    }
-    try {
-      auto managed = std::make_unique<Managed>();
-      std::int64_t elements = 1;
-      for (int i = 0; i < prototype->ndim; ++i) {
-        managed->shape.push_back(prototype->shape[i]);
-        elements *= prototype->shape[i];
-      }
-      managed->strides.assign(managed->shape.size(), 1);
-      for (std::size_t i = managed->shape.size(); i-- > 1;)
-        managed->strides[i - 1] = managed->strides[i] * managed->shape[i];
-      const auto bytes =
-          static_cast<std::size_t>(elements) * ((prototype->dtype.bits * prototype->dtype.lanes + 7) / 8);
-      GuardedBlock& block = active_->add(bytes, prototype->device.device_type == kDLCUDA);
-      managed->tensor.version = {DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
-      managed->tensor.manager_ctx = managed.get();
-      // The block outlives the tensor: it is checked and released after the call, when the device is idle.
-      managed->tensor.deleter = [](DLManagedTensorVersioned* self) { delete static_cast<Managed*>(self->manager_ctx); };
-      managed->tensor.dl_tensor = *prototype;
-      managed->tensor.dl_tensor.data = block.payload();
-      managed->tensor.dl_tensor.shape = managed->shape.data();
-      managed->tensor.dl_tensor.strides = managed->strides.data();
-      managed->tensor.dl_tensor.byte_offset = 0;
-      *out = &managed.release()->tensor;
-      return 0;
-    } catch (const std::exception& e) {
-      set_error(error_context, "MemoryError", e.what());
-      return -1;
-    }
-  }
-
-  static void install() {
-    static const bool once = [] {
-      TVMFFIEnvSetDLPackManagedTensorAllocator(&Allocations::allocate, 1, nullptr);
-      return true;
-    }();
-    (void)once;
-  }
-
-  inline static Allocations* active_ = nullptr;
-  Allocations* previous_;
-  DeviceMemory& device_;
-  DeviceMemory& host_;
-  std::uint32_t poison_;
-  std::vector<std::unique_ptr<GuardedBlock>> blocks_;
-};
 
 /// A tensor argument on its way: the DLTensor that the function sees, over a guarded block.
 struct Lent {
@@ -119,7 +33,10 @@ struct Lent {
 
 struct Module {
   ffi::Module module;
-  std::optional<ffi::Function> configure;  ///< `simt_configure(seed)` of host modules
+  // Of host modules; kernels/simt/configure.cpp says what they do.
+  std::optional<ffi::Function> configure;
+  std::optional<ffi::Function> predecessor;
+  std::optional<ffi::Function> no_predecessor;
   std::uint64_t schedule = 0;
 };
 
@@ -141,6 +58,7 @@ class SetCaller final : public Caller {
   }
   [[nodiscard]] bool errors_name_arguments() const override { return manifest_.errors_name_arguments; }
   [[nodiscard]] bool usable() const override { return usable_; }
+  [[nodiscard]] bool shows_overlap() const override { return manifest_.device == DeviceKind::kSimt; }
   [[nodiscard]] bool has_device() const override { return manifest_.device != DeviceKind::kCpu; }
 
   CallResult call(const Call& call, const CallOptions& options) override {
@@ -153,9 +71,13 @@ class SetCaller final : public Caller {
     CallResult result;
     result.args = call.args;
     std::vector<Lent> lent(call.args.size());
-    Allocations allocations(device(), *host_, options.poison);
+    Predecessor predecessor(*module);
+    Allocations allocations(device(), *host_, options.poison, [&](const GuardedBlock& block) {
+      if (options.late_allocations) predecessor.writes(block, std::vector<std::uint8_t>(block.bytes()));
+    });
     std::vector<ffi::AnyView> packed;
     for (std::size_t i = 0; i < call.args.size(); ++i) packed.push_back(lend(call.args[i], options, lent[i]));
+    if (!options.late_argument.empty()) make_late(call, lent, options, predecessor);
 
     ffi::Any returned;
     try {
@@ -201,6 +123,43 @@ class SetCaller final : public Caller {
     bool active_;
     TVMFFIStreamHandle previous_ = nullptr;
   };
+
+  /// The kernel ahead of a call, which is still writing.
+  class Predecessor {
+   public:
+    explicit Predecessor(Module& module) : module_(module) {}
+    ~Predecessor() {
+      if (writes_) (*module_.no_predecessor)();
+    }
+    Predecessor(const Predecessor&) = delete;
+    Predecessor& operator=(const Predecessor&) = delete;
+
+    /// `earlier` must live as long as the call is prepared; the executor keeps a copy.
+    void writes(const GuardedBlock& block, const std::vector<std::uint8_t>& earlier) {
+      if (!module_.predecessor || !module_.no_predecessor) {
+        throw Unsupported("the module cannot show a kernel that overlaps its predecessor; build the set again");
+      }
+      writes_ = true;
+      (*module_.predecessor)(reinterpret_cast<std::int64_t>(block.payload()), static_cast<std::int64_t>(block.bytes()),
+                             reinterpret_cast<std::int64_t>(earlier.data()));
+    }
+
+   private:
+    Module& module_;
+    bool writes_ = false;
+  };
+
+  static void make_late(const Call& call, const std::vector<Lent>& lent, const CallOptions& options,
+                        Predecessor& predecessor) {
+    const auto arg = std::ranges::find(call.args, options.late_argument, &Arg::name);
+    if (arg == call.args.end() || !arg->is_tensor()) {
+      throw Error(fmt::format("op '{}' passes no tensor '{}' that could be late", call.op, options.late_argument));
+    }
+    if (options.earlier.size() != arg->tensor().storage.size()) {
+      throw Error(fmt::format("op '{}': what '{}' held earlier is not of its size", call.op, options.late_argument));
+    }
+    predecessor.writes(*lent.at(static_cast<std::size_t>(arg - call.args.begin())).block, options.earlier);
+  }
 
   DeviceMemory& device() { return device_ ? *device_ : *host_; }
 
@@ -375,9 +334,16 @@ class SetCaller final : public Caller {
                       where, actual, expected));
     }
     try {
-      Module m{ffi::Module::LoadFromFile(path), std::nullopt};
-      if (const auto f = m.module->GetFunction("simt_configure"); f.has_value()) m.configure = f.value();
-      return modules_.emplace(file, std::move(m)).first->second;
+      ffi::Module m = ffi::Module::LoadFromFile(path);
+      const auto find = [&m](const char* name) -> std::optional<ffi::Function> {
+        const auto f = m->GetFunction(name);
+        return f.has_value() ? std::optional(f.value()) : std::nullopt;
+      };
+      Module loaded{.module = m,
+                    .configure = find("simt_configure"),
+                    .predecessor = find("simt_predecessor"),
+                    .no_predecessor = find("simt_no_predecessor")};
+      return modules_.emplace(file, std::move(loaded)).first->second;
     } catch (const ffi::Error& e) {
       throw Error(fmt::format("{}: cannot be loaded: {}", where, std::string(e.message())));
     }

@@ -281,6 +281,17 @@ TEST(Faulty, DeviceContractsAreSkippedOnPlainCpuSets) {
   expect_caught(test_case_id("copy", "none", "contract:host_output"), Verdict::kFailed, "not_refused");
 }
 
+TEST(Faulty, OverlapIsSkippedWhereItCannotBeSeen) {
+  const auto right = testing::open_right();
+  const CaseResult r =
+      try_case(checked_case(test_case_id("copy", "none", "relation:late_input")), *right, *right, *right, {});
+  EXPECT_EQ(r.verdict, Verdict::kSkipped);
+  EXPECT_THAT(r.reason, HasSubstr("only the host executor"));
+  const CaseResult bare =
+      try_faulty(test_case_id("copy", "none", "relation:late_input"));  // a host module without the executor in it
+  EXPECT_EQ(bare.verdict, Verdict::kUnsupported) << story(bare);
+}
+
 /// Whoever adds a fault must say what catches it: every fault but `none` and those of the process
 /// (faulty_process_test.cpp) changes the verdict of some case of its op.
 TEST(Faulty, NoFaultGoesUnseen) {

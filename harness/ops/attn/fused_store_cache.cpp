@@ -68,7 +68,7 @@ class FusedStoreCache final : public Op {
                    ParamSpec::integer("spare", 0, 64, "pages beyond what the rows need", {0, 1, 2}),
                    ParamSpec::choice("order", kOrders, "order of the slots"),
                    ParamSpec::choice("fill", row_fills(), "distribution of the elements")},
-        .host_note = "programmatic dependent launch"};
+        .host_note = "everything is shown on a CPU"};
     return kInfo;
   }
 

@@ -54,7 +54,7 @@ class CompressC4Decode final : public Op {
                   .params = {ParamSpec::choice("head_dim", {"128", "512"}, "columns of an entry"),
                              ParamSpec::choice("ring", {"8", "16"}, "state rows per cache page"),
                              ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias")},
-                  .host_note = "the fast exponential and division of the GPU, and programmatic dependent launch"};
+                  .host_note = "the fast exponential and division of the GPU"};
       for (ParamSpec& spec : decode_batch_params()) info.params.push_back(std::move(spec));
       return info;
     }();

@@ -86,7 +86,7 @@ class CompressC4Prefill final : public Op {
                              ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias"),
                              ParamSpec::choice("order", {"token", "shuffled"},
                                                "order of the plans' entries: as planned on the host, or any")},
-                  .host_note = "the fast exponential and division of the GPU, and programmatic dependent launch"};
+                  .host_note = "the fast exponential and division of the GPU"};
       for (ParamSpec& spec : prefill_batch_params()) info.params.push_back(std::move(spec));
       info.params.push_back(
           ParamSpec::integer("slack", 0, 65535, "sentinels behind the entries of both plans", {0, 1, 5}));

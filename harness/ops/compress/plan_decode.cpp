@@ -179,7 +179,7 @@ void one_group_later(ScenarioContext& x) {
 }
 
 std::vector<Scenario> PlanDecode::scenarios() const {
-  std::vector<Scenario> list;
+  std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
   Contracts contracts(list, only({point(4, 8, 256, 5, 21, "stagger")}));
   add_decode_plan_contracts(contracts);
   add_swa_address_contracts(contracts);

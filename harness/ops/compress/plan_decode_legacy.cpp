@@ -62,7 +62,7 @@ class PlanDecodeLegacy final : public Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    std::vector<Scenario> list;
+    std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
     Contracts contracts(list, only({point(4, 5, 21, "stagger")}));
     add_decode_plan_contracts(contracts);
     return list;

@@ -10,6 +10,7 @@
 
 #include "harness/case/covering.h"
 #include "harness/op/op.h"
+#include "harness/op/scenarios.h"
 #include "harness/ops/compress/plan_calls.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_prefill_scenarios.h"
@@ -130,7 +131,11 @@ class PlanPrefill final : public Op {
     return {.bytes = 24.0 * static_cast<double>(batch.size()) + entries * (2 * 12 + 16) + kept * (12 + 8), .flops = 0};
   }
 
-  [[nodiscard]] std::vector<Scenario> scenarios() const override { return plan_prefill_scenarios(); }
+  [[nodiscard]] std::vector<Scenario> scenarios() const override {
+    std::vector<Scenario> list = plan_prefill_scenarios();
+    list.push_back(late_allocation_relation(only(points(Tier::kSmoke))));
+    return list;
+  }
 };
 
 Params point(std::int64_t ratio, std::int64_t ring, const char* lens, int graph, std::int64_t batch, std::int64_t len,

@@ -108,7 +108,7 @@ class PlanPrefillLegacy final : public Op {
 };
 
 std::vector<Scenario> PlanPrefillLegacy::scenarios() const {
-  std::vector<Scenario> list;
+  std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
   Contracts contracts(list, only({point(4, 0, 5, 21, "stagger", 6, "mixed")}));
   add_prefill_plan_contracts(contracts);
   contracts.misplaced("seq_lens", Place::kDevice);  // the other planner takes lengths on the device

@@ -67,7 +67,7 @@ class FusedRope final : public Op {
                    ParamSpec::choice("angles", angle_tables(), "unit circle, quarter turns, or any numbers"),
                    ParamSpec::choice("at", position_places(), "which positions the tokens have"),
                    ParamSpec::choice("fill", head_fills(), "distribution of the elements")},
-        .host_note = "which products nvcc fuses; programmatic dependent launch"};
+        .host_note = "which products nvcc fuses"};
     return kInfo;
   }
 

@@ -72,7 +72,7 @@ class HashTopK final : public Op {
                                       {0, 1000, 1500, 2500}),
                    ParamSpec::choice("table", {"distinct", "duplicates"}, "whether a token's experts may repeat"),
                    ParamSpec::choice("fill", logit_fills(), "distribution of the logits that count")},
-        .host_note = "expf and log1pf are those of the C library, not of the GPU; programmatic dependent launch"};
+        .host_note = "expf and log1pf are those of the C library, not of the GPU"};
     return kInfo;
   }
 

@@ -38,8 +38,7 @@ class TopKV1 final : public Op {
                                 {0, 1, 5, 64}),
              ParamSpec::choice("lens", {"full", "mixed"}, "all rows of full length, or lengths around every edge"),
              ParamSpec::choice("fill", score_fills(), "distribution of the scores")},
-        .host_note =
-            "programmatic dependent launch, and the real order of atomics; the schedule seed varies the latter"};
+        .host_note = "the real order of atomics; the schedule seed varies the latter"};
     return kInfo;
   }
 

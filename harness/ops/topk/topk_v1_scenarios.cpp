@@ -158,6 +158,10 @@ std::vector<Scenario> topk_v1_scenarios() {
   list.push_back(params_relation("row_padding", "columns past the lengths do not matter", kFirstSmokePoint,
                                  [](Params& p) { p.set("tail", "64"); }));
 
+  // Rows so long that they are divided: their parts meet in memory that the function allocates.
+  list.push_back(
+      late_allocation_relation(only({long_point(512, 1, 40000, "full"), long_point(1024, 2, 40000, "full")})));
+
   Contracts contracts(list);
   // The first smoke point: k = 512, 3 rows of 2048 + 5 columns, pages of 64.
   contracts.replaced("scores_dtype", "half-width scores are refused", "scores",

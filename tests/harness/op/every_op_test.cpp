@@ -16,7 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// The reference set under another name, as a set with a device whose errors name arguments.
+/// The reference set under another name, as a set of the host executor whose errors name arguments.
 class Tampered final : public Caller {
  public:
   /// What is done to the result of the n-th call.
@@ -24,13 +24,17 @@ class Tampered final : public Caller {
   explicit Tampered(Change change) : change_(std::move(change)) {}
 
   CallResult call(const Call& call, const CallOptions& options) override {
-    CallResult result = reference_set().call(call, options);
+    CallOptions plain = options;  // the reference is no kernel that could overlap another
+    plain.late_argument.clear();
+    plain.late_allocations = false;
+    CallResult result = reference_set().call(call, plain);
     change_(calls_++, result);
     return result;
   }
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] bool is_reference() const override { return false; }
   [[nodiscard]] bool errors_name_arguments() const override { return true; }
+  [[nodiscard]] bool shows_overlap() const override { return true; }
   [[nodiscard]] int calls() const { return calls_; }
 
  private:

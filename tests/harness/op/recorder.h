@@ -40,11 +40,13 @@ class PlusOp : public Op {
   }
 };
 
-/// Calls a function in the place of a kernel set.
+/// Calls a function in the place of a kernel set, and keeps the options of the calls where it is told to.
 class FunctionCaller final : public Caller {
  public:
-  explicit FunctionCaller(std::function<void(Call&)> function) : function_(std::move(function)) {}
-  CallResult call(const Call& call, const CallOptions&) override {
+  explicit FunctionCaller(std::function<void(Call&)> function, std::vector<CallOptions>* options = nullptr)
+      : function_(std::move(function)), options_(options) {}
+  CallResult call(const Call& call, const CallOptions& options) override {
+    if (options_ != nullptr) options_->push_back(options);
     Call done = call;
     function_(done);
     return {.args = done.args, .returned = {}, .findings = {}, .refusal = {}};
@@ -58,6 +60,7 @@ class FunctionCaller final : public Caller {
 
  private:
   std::function<void(Call&)> function_;
+  std::vector<CallOptions>* options_;
 };
 
 /// Runs a scenario of PlusOp and keeps what it stated.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "harness/op/rows.h"
 #include "tests/harness/op/recorder.h"
@@ -28,10 +29,11 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-Outcome outcome_of(const Scenario& scenario, std::function<void(Call&)> function) {
+Outcome outcome_of(const Scenario& scenario, std::function<void(Call&)> function,
+                   std::vector<CallOptions>* options = nullptr) {
   const PlusOp op;
   const Case c{"plus", scenario.label(), op.points(Tier::kSmoke).front(), 1};
-  FunctionCaller caller(std::move(function));
+  FunctionCaller caller(std::move(function), options);
   Recorder recorder(op, c, caller);
   scenario.run(recorder);
   Outcome outcome{.pairs = recorder.pairs.size()};
@@ -64,6 +66,45 @@ TEST(Scenarios, RepetitionsDiffer) {
   std::int32_t calls = 0;
   const auto counts = plus([&calls](const Call&, HostTensor& y) { y.data<std::int32_t>()[0] += calls++; });
   EXPECT_EQ(outcome_of(repeat_relation(), counts), (Outcome{3, false}));
+}
+
+TEST(Scenarios, ALateArgumentHeldOtherThingsBefore) {
+  std::vector<CallOptions> options;
+  const Scenario late = late_relation("x", kFirstSmokePoint);
+  EXPECT_EQ(late.label(), "relation:late_x");
+  EXPECT_TRUE(late.needs_overlap);
+  EXPECT_EQ(outcome_of(late, plus(), &options), (Outcome{2, true}));
+  ASSERT_EQ(options.size(), 3U);
+  EXPECT_EQ(options[0].late_argument, "");
+  const auto now = PlusOp().make({"plus", "", PlusOp().points(Tier::kSmoke).front(), 1}).tensor("x").storage;
+  for (const CallOptions& o : {options[1], options[2]}) {
+    EXPECT_EQ(o.late_argument, "x");
+    EXPECT_EQ(o.earlier.size(), now.size());
+    EXPECT_NE(o.earlier, now);
+    EXPECT_FALSE(o.late_allocations);
+  }
+  EXPECT_NE(options[1].earlier, options[2].earlier);
+  // Before, it held numbers of the same kind: each of them is one of now.
+  const auto first = [](const std::vector<std::uint8_t>& bytes) {
+    std::int32_t n = 0;
+    std::memcpy(&n, bytes.data(), sizeof n);
+    return n;
+  };
+  EXPECT_EQ(first(options[1].earlier), 0);
+  EXPECT_EQ(first(options[2].earlier), 12);
+  const auto differs = [n = 0](const Call&, HostTensor& y) mutable { y.data<std::int32_t>()[0] += n++ / 2; };
+  EXPECT_EQ(outcome_of(late, plus(differs)), (Outcome{2, false}));
+}
+
+TEST(Scenarios, WhatTheFunctionAllocatesMayBeLate) {
+  std::vector<CallOptions> options;
+  const Scenario late = late_allocation_relation(kFirstSmokePoint);
+  EXPECT_EQ(late.label(), "relation:late_allocated");
+  EXPECT_TRUE(late.needs_overlap);
+  EXPECT_EQ(outcome_of(late, plus(), &options), (Outcome{1, true}));
+  ASSERT_EQ(options.size(), 2U);
+  EXPECT_FALSE(options[0].late_allocations);
+  EXPECT_TRUE(options[1].late_allocations);
 }
 
 TEST(Scenarios, OtherParamsMakeAnotherCall) {

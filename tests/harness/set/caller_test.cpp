@@ -161,7 +161,33 @@ TEST(Caller, SetsSayWhatTheyAre) {
   EXPECT_FALSE(faulty->is_reference());
   EXPECT_TRUE(faulty->errors_name_arguments());
   EXPECT_FALSE(right->has_device());
+  EXPECT_TRUE(faulty->shows_overlap());
+  EXPECT_FALSE(right->shows_overlap());
   EXPECT_TRUE(right->is_reference());
+}
+
+TEST(Caller, ALateArgumentIsThereAfterTheCall) {
+  const Op* op = find_op("mask_topk_ids");
+  ASSERT_NE(op, nullptr);
+  const Case c = cases_of(*op, Tier::kSmoke).front();
+  const Call call = op->make(c);
+  const auto host = built("host");
+  const std::vector<std::uint8_t> earlier(call.tensor("topk_ids").storage.size(), 0x11);
+  const CallResult alone = host->call(call);
+  const CallResult late = host->call(call, {.late_argument = "topk_ids", .earlier = earlier});
+  EXPECT_FALSE(late.refusal);
+  EXPECT_THAT(late.findings, IsEmpty());
+  EXPECT_EQ(late.tensor("topk_ids").storage, alone.tensor("topk_ids").storage);
+  EXPECT_THROW((void)host->call(call, {.late_argument = "topk_idz", .earlier = earlier}), Error);
+  EXPECT_THROW((void)host->call(call, {.late_argument = "topk_ids", .earlier = {1, 2}}), Error);
+  EXPECT_EQ(host->call(call).tensor("topk_ids").storage, alone.tensor("topk_ids").storage) << "nothing is left behind";
+}
+
+TEST(Caller, AModuleWithoutTheExecutorCannotShowALateArgument) {
+  const auto faulty = testing::open_faulty();
+  const Call call = call_of("copy");
+  const std::vector<std::uint8_t> earlier(call.tensor("input").storage.size());
+  EXPECT_THROW((void)faulty->call(call, {.late_argument = "input", .earlier = earlier}), Unsupported);
 }
 
 TEST(Caller, OptionalArgumentsOfRealModules) {
