@@ -49,7 +49,7 @@ Scenario late_relation(const std::string& argument, Points points) {
     const auto& now = call.tensor(argument).storage;
     const auto half = static_cast<std::ptrdiff_t>(now.size() / 16 * 8);  // whole elements of every dtype
     std::vector<std::uint8_t> moved = now;
-    std::ranges::rotate(moved, moved.begin() + half);
+    std::rotate(moved.begin(), moved.begin() + half, moved.end());
     for (const auto& [what, earlier] :
          {std::pair{"zeros", std::vector<std::uint8_t>(now.size())}, std::pair{"its values, moved", moved}}) {
       const std::string where = fmt::format("'{}' was {}", argument, what);
