@@ -37,12 +37,14 @@ inline CLI::Validator positive_seconds() {
           ""};
 }
 
-/// A size in GiB, 0 for no limit. Written so that NaN, which is neither below nor above anything, is refused too.
-inline CLI::Validator gibibytes() {
+/// The memory of a worker in GiB, 0 for no limit. With less than a quarter it could not even load the modules. Written
+/// so that NaN, which is neither below nor above anything, is refused too.
+inline CLI::Validator worker_memory() {
   return {[](std::string& text) -> std::string {
             double value = 0;
-            const bool good = CLI::detail::lexical_cast(text, value) && value >= 0 && value <= 1e6;
-            return good ? "" : fmt::format("'{}' is no number from 0 to 1000000", text.substr(0, 50));
+            const bool number = CLI::detail::lexical_cast(text, value);
+            const bool good = number && (value == 0 || (value >= 0.25 && value <= 1e6));
+            return good ? "" : fmt::format("'{}' is neither 0 nor a number from 0.25 to 1000000", text.substr(0, 50));
           },
           ""};
 }

@@ -59,9 +59,12 @@ class WorkerCommand final : public Command {
       try {
         if (!known_path_.empty()) known_ = KnownFaults::load(known_path_);
         options_.keep_known = !no_known_;
+        // Manifests before the limit: a JSON tree that is unwound without any memory left ends the process.
+        const Manifests manifests = find_manifests();
         apply_limits({.memory_gib = memory_gib_});
-        sides = open();
+        sides = open(manifests);
       } catch (const std::bad_alloc&) {
+        lift_memory_limit();
         connection.fatal("out of memory before the first case: --memory is too small, or the machine's is used up");
         return 2;
       } catch (const std::exception& e) {
@@ -75,16 +78,27 @@ class WorkerCommand final : public Command {
   }
 
  private:
-  Sides open() const {
+  struct Manifests {
+    Manifest subject;
+    Manifest reference;
+    std::optional<Manifest> against;
+  };
+
+  Manifests find_manifests() const {
+    Manifests m{.subject = find_set(set_), .reference = find_set("reference"), .against = {}};
+    if (!against_.empty()) m.against = find_set(against_);
+    return m;
+  }
+
+  static Sides open(const Manifests& manifests) {
     Sides s;
-    s.subject = open_set(find_set(set_));
-    s.reference = open_set(find_set("reference"));
-    if (against_.empty()) return s;
-    const Manifest other = find_set(against_);
-    if (other.folder == find_set("reference").folder) {
+    s.subject = open_set(manifests.subject);
+    s.reference = open_set(manifests.reference);
+    if (!manifests.against) return s;
+    if (manifests.against->folder == manifests.reference.folder) {
       s.against = s.reference.get();
     } else {
-      s.other = open_set(other);
+      s.other = open_set(*manifests.against);
       s.against = s.other.get();
     }
     return s;
@@ -98,6 +112,7 @@ class WorkerCommand final : public Command {
     try {
       result = record_ ? record(id, sides, entry) : goldens_.empty() ? trial(id, sides) : verify(id, sides);
     } catch (const std::bad_alloc&) {
+      lift_memory_limit();
       result = error(id, "out of memory: the worker's limit (--memory) or the machine's is reached");
       a.leaving = true;
     } catch (const Error& e) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -78,10 +79,19 @@ void apply_limits([[maybe_unused]] const WorkerLimits& limits) {
   for (const int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(s, SIG_DFL);
   if (limits.memory_gib > 0) {
     const auto bytes = static_cast<rlim_t>(limits.memory_gib * (1u << 30));
-    const rlimit memory{bytes, bytes};
+    rlimit memory{};
+    ::getrlimit(RLIMIT_AS, &memory);
+    memory.rlim_cur = std::min(bytes, memory.rlim_max);
     if (::setrlimit(RLIMIT_AS, &memory) != 0) throw Error("worker: the memory limit cannot be set");
   }
 #endif
+}
+
+void lift_memory_limit() {
+  rlimit memory{};
+  ::getrlimit(RLIMIT_AS, &memory);
+  memory.rlim_cur = memory.rlim_max;
+  ::setrlimit(RLIMIT_AS, &memory);
 }
 
 }  // namespace dsv4

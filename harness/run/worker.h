@@ -46,4 +46,7 @@ class WorkerConnection {
 /// Applies limits to this process: memory, and no core files (a crash of a kernel is an ordinary event here).
 void apply_limits(const WorkerLimits& limits);
 
+/// After memory has run out: what is left to do, to say so, must not run out of it again.
+void lift_memory_limit();
+
 }  // namespace dsv4

@@ -18,11 +18,7 @@ struct Managed {
 
 Allocations::Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t poison,
                          std::function<void(const GuardedBlock&)> on_device_block)
-    : previous_(active_),
-      device_(device),
-      host_(host),
-      poison_(poison),
-      on_device_block_(std::move(on_device_block)) {
+    : previous_(active_), device_(device), host_(host), poison_(poison), on_device_block_(std::move(on_device_block)) {
   static const bool once = [] {
     TVMFFIEnvSetDLPackManagedTensorAllocator(&Allocations::allocate, 1, nullptr);
     return true;

@@ -121,6 +121,7 @@ class Refusals(CommandLineTest):
             (run + ["--timeout", "1e400"], "--timeout"),
             (run + ["--timeout", "-1"], "--timeout"),
             (run + ["--memory", "nan"], "--memory"),
+            (run + ["--memory", "0.2"], "neither 0 nor a number from 0.25"),
             (run + ["--memory", "inf"], "--memory"),
             (run + ["--soak", "inf"], "--soak"),
             (run + ["--json", ""], "--json: the name is empty"),
