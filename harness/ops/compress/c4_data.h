@@ -67,6 +67,15 @@ Observation observe_c4(const CallResult& result, const C4Written& written);
 /// Entries within the error bound that the reference computes beside each value; kept rows to the bit.
 Tolerances c4_tolerances(const Call& call, const C4Written& written, Caller& reference);
 
+/// Rows of the state or the input that an entry reads: the halves that concern it, kv and scores, of the window's
+/// eight.
+inline constexpr double kC4EntryRows = 8 * 0.5;
+/// An entry is a quarter as wide as a row.
+inline constexpr double kC4EntryWidth = 0.25;
+/// For each column of an entry: the window's eight scores are biased, compared, exponentiated and summed, and its eight
+/// kv weighted and summed.
+inline constexpr double kC4ColumnFlops = 8 * 6;
+
 /// The reference's bound for `call`: its kv_output, replaced by what the auxiliary function "bound" wrote.
 HostTensor bound_of(const Call& call, Caller& reference);
 

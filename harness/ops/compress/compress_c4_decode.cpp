@@ -121,8 +121,10 @@ class CompressC4Decode final : public Op {
     const auto row_bytes = 16.0 * static_cast<double>(call.tensor("ape").size(1));
     const auto entries = static_cast<double>(written_by(call).entries.size());
     const auto requests = static_cast<double>(call.tensor("plan_d").size(0));
-    return {.bytes = requests * (2 * row_bytes + 16) + entries * 3.75 * row_bytes + 2 * row_bytes,
-            .flops = entries * row_bytes / 16 * 8 * 6};
+    // Each request's token is read, kept, and so the newest of its entry's window; the bias takes two rows.
+    const double of_entries = entries * (kC4EntryRows - 0.5 + kC4EntryWidth) * row_bytes;
+    return {.bytes = requests * (2 * row_bytes + sizeof(layout::DecodePlan)) + of_entries + 2 * row_bytes,
+            .flops = entries * row_bytes / 16 * kC4ColumnFlops};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override;

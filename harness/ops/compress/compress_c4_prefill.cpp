@@ -184,9 +184,10 @@ class CompressC4Prefill final : public Op {
     const C4Written written = written_by(call);
     const auto entries = static_cast<double>(written.entries.size());
     const auto kept = static_cast<double>(written.kept.size());
-    // An entry reads eight half rows; half of each token's row for its own entry, half for the next.
-    return {.bytes = entries * (4.25 * row_bytes + 16) + kept * (2 * row_bytes + 8) + 2 * row_bytes,
-            .flops = entries * row_bytes / 16 * 8 * 6};
+    const double of_entries = entries * ((kC4EntryRows + kC4EntryWidth) * row_bytes + sizeof(layout::CompressPlan));
+    // A kept row is read and written; the bias takes two.
+    return {.bytes = of_entries + kept * (2 * row_bytes + sizeof(layout::WritePlan)) + 2 * row_bytes,
+            .flops = entries * row_bytes / 16 * kC4ColumnFlops};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override;

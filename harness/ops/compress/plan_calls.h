@@ -79,6 +79,13 @@ inline std::int64_t integer_of(const Call& call, std::string_view name) {
   return std::get<std::int64_t>(call.arg(name).value);
 }
 
+/// Rows that a V2 prefill planner is to return of each plan: those of the bucket where the plan is padded to it; -1: as
+/// many as there are entries.
+inline std::int64_t plan_rows(const Call& call) {
+  const bool padded = call.arg("seq_lens").place == Place::kDevice || std::get<bool>(call.arg("use_cuda_graph").value);
+  return padded ? integer_of(call, "num_q_tokens") : -1;
+}
+
 /// The elements of an i64 argument.
 inline std::vector<std::int64_t> numbers_of(const Call& call, std::string_view name) {
   const HostTensor t = call.tensor(name).packed();

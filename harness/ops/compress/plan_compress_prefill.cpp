@@ -173,10 +173,13 @@ class PlanCompressPrefill final : public Op {
     return c.params.integer("batch") * c.params.integer("extend") < 2;
   }
 
-  [[nodiscard]] Cost cost(const Case& c, const Call& call) const override {
-    const Filled filled = filled_rows(v1_batch(call), c.params.integer("ratio"));
-    return {.bytes = 16.0 * static_cast<double>(call.tensor("seq_lens").numel() + filled.compress + filled.write),
-            .flops = 0};
+  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
+    // Two lengths of each request, and the rows of both plans that the call fills.
+    auto bytes = 16.0 * static_cast<double>(call.tensor("seq_lens").numel());
+    for (const char* plan : {"compress_plan", "write_plan"}) {
+      bytes += static_cast<double>(std::ranges::count(call.arg(plan).footprint, 1));
+    }
+    return {.bytes = bytes, .flops = 0};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override;

@@ -47,6 +47,17 @@ std::vector<layout::WritePlan> model_write_plan(const Batch& batch, std::int64_t
   return plan;
 }
 
+double prefill_plan_bytes(const Batch& batch, std::int64_t ratio, std::int64_t tail_page, std::int64_t lookup,
+                          std::int64_t rows) {
+  const RowOf nowhere = [](std::int64_t, std::int64_t) { return 0; };
+  const std::int64_t entries = std::ssize(model_compress_plan(batch, ratio, nowhere));
+  const std::int64_t kept = std::ssize(model_write_plan(batch, ratio, 0, tail_page, nowhere));
+  const auto records = [rows](std::int64_t used) { return rows < 0 ? used : rows; };
+  return static_cast<double>(batch.size() * 24 + (2 * entries + kept) * lookup +
+                             records(entries) * std::int64_t{sizeof(layout::CompressPlan)} +
+                             records(kept) * std::int64_t{sizeof(layout::WritePlan)});
+}
+
 std::vector<layout::DecodePlan> model_decode_plan(const Batch& batch, std::int64_t ratio, const RowOf& row) {
   std::vector<layout::DecodePlan> plan;
   for (std::size_t b = 0; b < batch.seq_lens.size(); ++b) {

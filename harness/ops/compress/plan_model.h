@@ -35,6 +35,11 @@ std::vector<layout::WritePlan> model_write_plan(const Batch& batch, std::int64_t
                                                 std::int64_t tail_page, const RowOf& row);
 std::vector<layout::DecodePlan> model_decode_plan(const Batch& batch, std::int64_t ratio, const RowOf& row);
 
+/// Bytes that a prefill planner must move: an id and two lengths of each request, `lookup` bytes for each state row
+/// that is addressed, and the plans: `rows` records of each (-1: as many as there are entries and kept rows).
+double prefill_plan_bytes(const Batch& batch, std::int64_t ratio, std::int64_t tail_page, std::int64_t lookup,
+                          std::int64_t rows);
+
 /// A plan tensor u8[n, sizeof(Record)] of these records.
 template <class Record>
 HostTensor plan_tensor(const std::vector<Record>& records) {

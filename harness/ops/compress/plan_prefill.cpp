@@ -78,12 +78,11 @@ class PlanPrefill final : public Op {
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
     const Batch batch = batch_of(call);
     const bool on_device = call.arg("seq_lens").place == Place::kDevice;
-    const bool padded = on_device || std::get<bool>(call.arg("use_cuda_graph").value);
     const std::int64_t cache_pages = call.tensor("full_to_swa").numel() / integer_of(call, "swa_page_size");
     return observe_prefill_plan({.batch = batch,
                                  .ratio = integer_of(call, "compress_ratio"),
                                  .state_rows = cache_pages * integer_of(call, "ring_size"),
-                                 .plan_rows = padded ? integer_of(call, "num_q_tokens") : -1,
+                                 .plan_rows = plan_rows(call),
                                  .in_token_order = !on_device},
                                 returned_tensor(result, 0), returned_tensor(result, 1));
   }
@@ -116,19 +115,11 @@ class PlanPrefill final : public Op {
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
-    const Batch batch = batch_of(call);
     const std::int64_t ratio = integer_of(call, "compress_ratio");
-    double entries = 0, kept = 0;
-    for (const BatchToken& t : tokens_of(batch)) {
-      entries += (t.position + 1) % ratio == 0 ? 1 : 0;
-      kept += keep_of(t.position, batch.seq_lens[static_cast<std::size_t>(t.request)], ratio, 0,
-                      ratio == 4 ? integer_of(call, "swa_page_size") : 0)
-                      .any()
-                  ? 1
-                  : 0;
-    }
-    // Lengths and ids in, two map look-ups of 12 bytes an entry, one a kept row, and the plans out.
-    return {.bytes = 24.0 * static_cast<double>(batch.size()) + entries * (2 * 12 + 16) + kept * (12 + 8), .flops = 0};
+    // A look-up reads the token's place in the request's row of the one map and, 8 bytes wide, in the other.
+    return {.bytes = prefill_plan_bytes(batch_of(call), ratio, ratio == 4 ? integer_of(call, "swa_page_size") : 0,
+                                        4 + 8, plan_rows(call)),
+            .flops = 0};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {

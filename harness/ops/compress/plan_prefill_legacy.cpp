@@ -5,6 +5,7 @@
 #include "harness/case/covering.h"
 #include "harness/op/op.h"
 #include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_rows.h"
 #include "harness/ops/compress/planner_scenarios.h"
 
@@ -83,11 +84,10 @@ class PlanPrefillLegacy final : public Op {
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
     const Batch batch = batch_of(call);
     const std::int64_t ratio = integer_of(call, "compress_ratio");
-    const bool padded = std::get<bool>(call.arg("use_cuda_graph").value);
     return observe_prefill_plan({.batch = batch,
                                  .ratio = ratio,
                                  .state_rows = pool_size(batch.size()) * legacy_ring_rows(ratio),
-                                 .plan_rows = padded ? integer_of(call, "num_q_tokens") : -1,
+                                 .plan_rows = plan_rows(call),
                                  .in_token_order = true},
                                 returned_tensor(result, 0), returned_tensor(result, 1));
   }
@@ -96,11 +96,8 @@ class PlanPrefillLegacy final : public Op {
     return c.params.integer("batch") * c.params.integer("extend") < 2;
   }
 
-  [[nodiscard]] Cost cost(const Case& c, const Call& call) const override {
-    const Batch batch = batch_of(call);
-    const auto tokens = static_cast<double>(batch.tokens());
-    return {.bytes =
-                24.0 * static_cast<double>(batch.size()) + tokens / static_cast<double>(c.params.integer("ratio")) * 16,
+  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
+    return {.bytes = prefill_plan_bytes(batch_of(call), integer_of(call, "compress_ratio"), 0, 0, plan_rows(call)),
             .flops = 0};
   }
 

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "harness/run/trial.h"
@@ -80,8 +81,7 @@ std::vector<Case> smoke_cases(const Op& op, const std::string& prefix) {
   return cases;
 }
 
-// --- outputs
-// -----------------------------------------------------------------------------------------------------------
+// --- outputs --------------------------------------------------------------------------------------------------------
 
 /// A tensor that a call gives back, and which of its bytes are the call's.
 struct Given {
@@ -154,8 +154,44 @@ TEST(EveryOp, EachOutputIsJudgedAtItsBeginningMiddleAndEnd) {
   }
 }
 
-// --- contracts
-// ---------------------------------------------------------------------------------------------------------
+/// Bytes of a call's tensors: all of them, and those that it wrote.
+struct Traffic {
+  double all = 0;
+  double written = 0;
+};
+
+Traffic traffic_of(const Call& call, CallResult& result) {
+  Traffic t;
+  for (const Arg& arg : result.args) {
+    if (arg.is_tensor()) t.all += static_cast<double>(arg.tensor().storage.size());
+  }
+  for (const Given& given : given_back(result)) {
+    t.all += static_cast<double>(given.tensor->storage.size());  // in place: read and written; else the returned values
+    const auto arg = std::ranges::find(call.args, given.name, &Arg::name);
+    for (std::size_t i = 0; i < given.may.size(); ++i) {
+      const bool in_place = arg != call.args.end() && arg->role == Role::kInOut;
+      const bool same = in_place && arg->tensor().storage[i] == given.tensor->storage[i];
+      t.written += given.may[i] != 0 && !same ? 1 : 0;
+    }
+  }
+  return t;
+}
+
+TEST(EveryOp, TheCostOfACallIsAtLeastWhatItWritesAndAtMostAllThatThereIs) {
+  for (const Op* op : real_ops()) {
+    for (const Case& c : smoke_cases(*op, "")) {
+      const Call call = op->make(c);
+      CallResult result = reference_set().call(call);
+      const Traffic traffic = traffic_of(call, result);
+      const Cost cost = op->cost(c, call);
+      EXPECT_GE(cost.bytes, traffic.written) << c.id();
+      EXPECT_LE(cost.bytes, traffic.all) << c.id();
+      EXPECT_GE(cost.flops, 0) << c.id();
+    }
+  }
+}
+
+// --- contracts ------------------------------------------------------------------------------------------------------
 
 CallResult refusal_with(const std::string& text) {
   CallResult r;
