@@ -42,7 +42,7 @@ void WorkerOptions::add(CLI::App& app) {
       ->type_name("SECONDS")
       ->check(positive_seconds())
       ->capture_default_str();
-  app.add_option("--memory", memory_gib_, "Address space of a worker on a CPU, 0.25 at least; 0 for no limit")
+  app.add_option("--memory", memory_gib_, "Memory of a worker on a CPU, 0.25 at least; 0 for no limit")
       ->type_name("GIB")
       ->check(worker_memory())
       ->capture_default_str();

@@ -79,19 +79,21 @@ void apply_limits([[maybe_unused]] const WorkerLimits& limits) {
   for (const int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(s, SIG_DFL);
   if (limits.memory_gib > 0) {
     const auto bytes = static_cast<rlim_t>(limits.memory_gib * (1u << 30));
+    // Memory that can be written to. Not RLIMIT_AS: address space that is reserved, and that nothing may touch, takes
+    // none.
     rlimit memory{};
-    ::getrlimit(RLIMIT_AS, &memory);
+    ::getrlimit(RLIMIT_DATA, &memory);
     memory.rlim_cur = std::min(bytes, memory.rlim_max);
-    if (::setrlimit(RLIMIT_AS, &memory) != 0) throw Error("worker: the memory limit cannot be set");
+    if (::setrlimit(RLIMIT_DATA, &memory) != 0) throw Error("worker: the memory limit cannot be set");
   }
 #endif
 }
 
 void lift_memory_limit() {
   rlimit memory{};
-  ::getrlimit(RLIMIT_AS, &memory);
+  ::getrlimit(RLIMIT_DATA, &memory);
   memory.rlim_cur = memory.rlim_max;
-  ::setrlimit(RLIMIT_AS, &memory);
+  ::setrlimit(RLIMIT_DATA, &memory);
 }
 
 }  // namespace dsv4

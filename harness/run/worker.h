@@ -17,7 +17,8 @@ using CaseHandler = std::function<Answer(const std::string& id)>;
 
 /// Limits of a worker process.
 struct WorkerLimits {
-  double memory_gib = 0;  ///< address space; 0 = no limit. Ignored under sanitizers, which reserve terabytes
+  double memory_gib = 0;  ///< private memory that can be written to; 0 = no limit. Ignored under sanitizers, which
+                          ///< map terabytes
 };
 
 /// The connection to the parent. Make it before anything else is opened: it takes the socket from kWorkerSocket to a
