@@ -3,6 +3,7 @@
 /// LibTorch's device-generic interface is used throughout, so nothing here links the CUDA runtime or libtorch_cuda:
 /// that library registers itself when it is loaded, and a machine without it gets a sentence instead of a loader error.
 #include <ATen/ATen.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
@@ -11,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "harness/set/memory.h"
 
@@ -30,7 +32,21 @@ class TorchCudaMemory final : public DeviceMemory {
     });
   }
 
-  void release(void* block) override { blocks_.erase(block); }
+  void release(void* block) override {
+    blocks_.erase(block);
+    if (reserved_.erase(block) == 0) return;
+    try {
+      at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
+    } catch (const c10::Error&) {  // NOLINT(bugprone-empty-catch): a dead context says so at its next use
+    }
+  }
+
+  /// Gigabytes, so that the allocator must not keep them for later: other workers need them too.
+  void* reserve(std::size_t bytes) override {
+    void* const block = allocate(bytes);
+    reserved_.insert(block);
+    return block;
+  }
 
   void upload(void* device, const void* host, std::size_t bytes) override {
     checked([&] {
@@ -93,6 +109,7 @@ class TorchCudaMemory final : public DeviceMemory {
   c10::impl::VirtualGuardImpl guard_;
   c10::Stream stream_;
   std::unordered_map<void*, at::Tensor> blocks_;
+  std::unordered_set<void*> reserved_;
 };
 
 }  // namespace

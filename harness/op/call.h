@@ -31,6 +31,16 @@ struct None {
 
 using Value = std::variant<None, std::int64_t, double, bool, HostTensor>;
 
+/// Where a tensor lies on the device when it is spread out there: far larger than what of it is on the host. The
+/// function sees a tensor of `shape` and `strides` (in elements). Of it the caller lays out what the call's tensor
+/// holds: place i of the tensor's first dimension becomes place `rows[i]` of the function's, the other dimensions begin
+/// at 0. The rest is memory that nothing may touch.
+struct Placement {
+  Shape shape;
+  Shape strides;
+  std::vector<std::int64_t> rows;
+};
+
 struct Arg {
   std::string name;
   Value value;
@@ -41,6 +51,8 @@ struct Arg {
   std::vector<std::uint8_t> footprint;
   /// Bytes by which the data pointer is moved off its natural 256-byte alignment (contract cases).
   std::int64_t misalign = 0;
+  /// The function sees the tensor spread out like this. It is the tensor itself that comes back.
+  std::optional<Placement> placement = std::nullopt;
 
   [[nodiscard]] bool is_tensor() const { return std::holds_alternative<HostTensor>(value); }
   [[nodiscard]] const HostTensor& tensor() const { return std::get<HostTensor>(value); }
@@ -101,7 +113,8 @@ class Caller {
  public:
   virtual ~Caller() = default;
   /// Makes the call on fresh guarded copies of the arguments. A refusal by the function is a result, not an exception.
-  /// Throws Unsupported if the set has no entry for the call, Error if the set cannot be used at all.
+  /// Throws Unsupported if the set has no entry for the call, Unavailable if the machine lacks what it needs, Error if
+  /// the set cannot be used at all.
   virtual CallResult call(const Call& call, const CallOptions& options = {}) = 0;
   /// Name of the set, for messages.
   [[nodiscard]] virtual const std::string& name() const = 0;
@@ -119,6 +132,12 @@ class Caller {
 
 /// The set lacks the op or the compile-time variant: verdict `unsupported` with this reason.
 class Unsupported : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// This machine cannot make the call, for want of memory: verdict `skipped` with this reason.
+class Unavailable : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };

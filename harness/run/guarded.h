@@ -13,7 +13,8 @@
 
 namespace dsv4 {
 
-/// Calls `steps`, which fills `result`. A set that lacks the op, and a dead GPU context, become verdicts; an Error
+/// Calls `steps`, which fills `result`. A set that lacks the op, a machine that lacks
+/// memory for it, and a dead GPU context become verdicts; an Error
 /// (the harness itself cannot go on) passes through. Sets `result.seconds`.
 /// A known fault that ends in a dead context excuses it.
 template <class Steps>
@@ -23,6 +24,9 @@ void guarded(const Case& c, const KnownFaults& known, const TrialOptions& option
     steps();
   } catch (const Unsupported& e) {
     result.verdict = Verdict::kUnsupported;
+    result.reason = e.what();
+  } catch (const Unavailable& e) {
+    result.verdict = Verdict::kSkipped;
     result.reason = e.what();
   } catch (const DeviceLost& e) {
     result.verdict = Verdict::kError;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <tuple>
 
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
@@ -17,6 +18,7 @@
 #include "harness/set/allocations.h"
 #include "harness/set/ffi_types.h"
 #include "harness/set/memory.h"
+#include "harness/set/placement.h"
 #include "harness/set/set.h"
 
 namespace dsv4 {
@@ -24,9 +26,9 @@ namespace {
 
 namespace ffi = tvm::ffi;
 
-/// A tensor argument on its way: the DLTensor that the function sees, over a guarded block.
+/// A tensor argument on its way: the DLTensor that the function sees, over a block.
 struct Lent {
-  std::unique_ptr<GuardedBlock> block;
+  std::unique_ptr<Block> block;
   DLTensor view{};
   std::vector<std::uint8_t> before;
 };
@@ -73,7 +75,7 @@ class SetCaller final : public Caller {
     std::vector<Lent> lent(call.args.size());
     Predecessor predecessor(*module);
     Allocations allocations(device(), *host_, options.poison, [&](const GuardedBlock& block) {
-      if (options.late_allocations) predecessor.writes(block, std::vector<std::uint8_t>(block.bytes()));
+      if (options.late_allocations) predecessor.writes(block.payload(), std::vector<std::uint8_t>(block.bytes()));
     });
     std::vector<ffi::AnyView> packed;
     for (std::size_t i = 0; i < call.args.size(); ++i) packed.push_back(lend(call.args[i], options, lent[i]));
@@ -134,13 +136,13 @@ class SetCaller final : public Caller {
     Predecessor(const Predecessor&) = delete;
     Predecessor& operator=(const Predecessor&) = delete;
 
-    /// `earlier` must live as long as the call is prepared; the executor keeps a copy.
-    void writes(const GuardedBlock& block, const std::vector<std::uint8_t>& earlier) {
+    /// `memory` held `earlier`, of which the executor keeps a copy.
+    void writes(void* memory, const std::vector<std::uint8_t>& earlier) {
       if (!module_.predecessor || !module_.no_predecessor) {
         throw Unsupported("the module cannot show a kernel that overlaps its predecessor; build the set again");
       }
       writes_ = true;
-      (*module_.predecessor)(reinterpret_cast<std::int64_t>(block.payload()), static_cast<std::int64_t>(block.bytes()),
+      (*module_.predecessor)(reinterpret_cast<std::int64_t>(memory), static_cast<std::int64_t>(earlier.size()),
                              reinterpret_cast<std::int64_t>(earlier.data()));
     }
 
@@ -152,13 +154,13 @@ class SetCaller final : public Caller {
   static void make_late(const Call& call, const std::vector<Lent>& lent, const CallOptions& options,
                         Predecessor& predecessor) {
     const auto arg = std::ranges::find(call.args, options.late_argument, &Arg::name);
-    if (arg == call.args.end() || !arg->is_tensor()) {
+    if (arg == call.args.end() || !arg->is_tensor() || arg->placement) {
       throw Error(fmt::format("op '{}' passes no tensor '{}' that could be late", call.op, options.late_argument));
     }
     if (options.earlier.size() != arg->tensor().storage.size()) {
       throw Error(fmt::format("op '{}': what '{}' held earlier is not of its size", call.op, options.late_argument));
     }
-    predecessor.writes(*lent.at(static_cast<std::size_t>(arg - call.args.begin())).block, options.earlier);
+    predecessor.writes(lent.at(static_cast<std::size_t>(arg - call.args.begin())).block->payload(), options.earlier);
   }
 
   DeviceMemory& device() { return device_ ? *device_ : *host_; }
@@ -192,16 +194,24 @@ class SetCaller final : public Caller {
       poison_bytes(lent.before.data(), lent.before.size(), options.poison + 1);
     }
     const bool on_device = arg.place == Place::kDevice;
-    lent.block = std::make_unique<GuardedBlock>(on_device ? device() : *host_, lent.before.size(), options.poison,
-                                                static_cast<std::size_t>(arg.misalign));
+    DeviceMemory& memory = on_device ? device() : *host_;
+    const auto misalign = static_cast<std::size_t>(arg.misalign);
+    if (arg.placement) {
+      lent.block = std::make_unique<PlacedBlock>(memory, arg.name, t, *arg.placement, options.poison, misalign);
+    } else {
+      lent.block = std::make_unique<GuardedBlock>(memory, lent.before.size(), options.poison, misalign);
+    }
     lent.block->write(lent.before);
-    lent.view.data = static_cast<std::uint8_t*>(lent.block->payload()) + t.offset * size_of(t.dtype);
+    const std::int64_t first = arg.placement ? 0 : t.offset * size_of(t.dtype);
+    lent.view.data = static_cast<std::uint8_t*>(lent.block->payload()) + first;
     const bool cuda_label = on_device && manifest_.device != DeviceKind::kCpu;
     lent.view.device = {cuda_label ? kDLCUDA : kDLCPU, 0};
     lent.view.ndim = static_cast<std::int32_t>(t.rank());
     lent.view.dtype = to_dlpack(t.dtype);
-    lent.view.shape = const_cast<std::int64_t*>(t.shape.data());
-    lent.view.strides = const_cast<std::int64_t*>(t.strides.data());
+    const auto& [shape, strides] =
+        arg.placement ? std::tie(arg.placement->shape, arg.placement->strides) : std::tie(t.shape, t.strides);
+    lent.view.shape = const_cast<std::int64_t*>(shape.data());
+    lent.view.strides = const_cast<std::int64_t*>(strides.data());
     return &lent.view;
   }
 

@@ -2,11 +2,13 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <new>
+#include <unordered_map>
 
 #include "harness/core/error.h"
 #include "harness/core/paths.h"
@@ -21,19 +23,55 @@
 namespace dsv4 {
 namespace {
 
+/// Address space that is kept free on both sides of a reserved block: an offset that wrapped to a negative number of 32
+/// bits, in elements of eight bytes at most, ends there and nowhere else.
+constexpr std::size_t kReservedMargin = std::size_t{8} << 31;
+
 class HostMemory final : public DeviceMemory {
  public:
   void* allocate(std::size_t bytes) override {
     // Rounded up to whole units of the alignment, as aligned_alloc asks.
-    void* block = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    void* block = std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
     if (block == nullptr) throw std::bad_alloc();
     return block;
   }
-  void release(void* block) override { std::free(block); }
+  void release(void* block) override {
+    const auto reserved = reserved_.find(block);
+    if (reserved == reserved_.end()) {
+      std::free(block);
+    } else {
+      ::munmap(static_cast<std::uint8_t*>(block) - kReservedMargin, reserved->second);
+      reserved_.erase(reserved);
+    }
+  }
+  void* reserve(std::size_t bytes) override {
+    const std::size_t all = bytes + 2 * kReservedMargin;
+    void* const base = ::mmap(nullptr, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) throw std::bad_alloc();
+    void* const block = static_cast<std::uint8_t*>(base) + kReservedMargin;
+    reserved_.emplace(block, all);
+    return block;
+  }
+  void open(void* part, std::size_t bytes) override {
+    if (::mprotect(part, bytes, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+  }
+  void forbid([[maybe_unused]] const void* part, [[maybe_unused]] std::size_t bytes) override {
+#if defined(__SANITIZE_ADDRESS__)
+    ASAN_POISON_MEMORY_REGION(part, bytes);
+#endif
+  }
+  void permit([[maybe_unused]] const void* part, [[maybe_unused]] std::size_t bytes) override {
+#if defined(__SANITIZE_ADDRESS__)
+    ASAN_UNPOISON_MEMORY_REGION(part, bytes);
+#endif
+  }
   void upload(void* device, const void* host, std::size_t bytes) override { std::memcpy(device, host, bytes); }
   void download(void* host, const void* device, std::size_t bytes) override { std::memcpy(host, device, bytes); }
   void synchronize() override {}
   void* stream() override { return nullptr; }
+
+ private:
+  std::unordered_map<void*, std::size_t> reserved_;  ///< bytes of the mapping
 };
 
 /// libdsv4_cuda.so beside the executable, in ../lib of an installation, or on the loader's path.
@@ -115,19 +153,11 @@ std::vector<std::uint8_t> GuardedBlock::read() const {
 }
 
 void GuardedBlock::arm() {
-#if defined(__SANITIZE_ADDRESS__)
-  if (dynamic_cast<HostMemory*>(&memory_) == nullptr) return;
-  ASAN_POISON_MEMORY_REGION(base_, before_);
-  ASAN_POISON_MEMORY_REGION(payload_ + bytes_, after_);
-#endif
+  memory_.forbid(base_, before_);
+  memory_.forbid(payload_ + bytes_, after_);
 }
 
-void GuardedBlock::disarm() {
-#if defined(__SANITIZE_ADDRESS__)
-  if (dynamic_cast<HostMemory*>(&memory_) == nullptr) return;
-  ASAN_UNPOISON_MEMORY_REGION(base_, before_ + bytes_ + after_);
-#endif
-}
+void GuardedBlock::disarm() { memory_.permit(base_, before_ + bytes_ + after_); }
 
 void GuardedBlock::check(const std::string& name, std::vector<Finding>& findings) const {
   const auto scan = [&](const std::uint8_t* device, std::size_t n, std::size_t origin, const char* side,

@@ -24,6 +24,17 @@ class DeviceMemory {
   virtual ~DeviceMemory() = default;
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* block) = 0;
+  /// A block of `bytes`, many times what is ever touched of it: of what is opened. `release` as any other. Throws
+  /// std::bad_alloc.
+  virtual void* reserve(std::size_t bytes) = 0;
+  /// Makes part of a reserved block usable, in whole pages of kPage bytes. A host keeps the others out of reach; memory
+  /// of a GPU is all within it.
+  virtual void open(void* /*part*/, std::size_t /*bytes*/) {}
+  static constexpr std::size_t kPage = 4096;
+  /// Under AddressSanitizer, makes any access to this part a report at the very instruction, until it is permitted
+  /// again (host memory only).
+  virtual void forbid(const void* /*part*/, std::size_t /*bytes*/) {}
+  virtual void permit(const void* /*part*/, std::size_t /*bytes*/) {}
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
   /// Waits for everything launched. Throws DeviceLost if a launch left the context dead.
@@ -39,26 +50,42 @@ std::unique_ptr<DeviceMemory> make_host_memory();
 /// Loads the CUDA plug-in. Throws Error that says what is missing (no driver, no LibTorch with CUDA) and what to do.
 std::unique_ptr<DeviceMemory> make_cuda_memory();
 
-/// A block with guard bands on both sides. The payload starts at a multiple of 256 bytes plus `misalign`.
-class GuardedBlock {
+/// A tensor's memory on a device, with guard bands about it.
+class Block {
  public:
-  static constexpr std::size_t kGuard = 4096;  ///< bytes on each side: more than a row of any op's widest vector access
+  static constexpr std::size_t kGuard = 4096;  ///< bytes of a band: more than a row of any op's widest vector access
 
+  Block() = default;
+  virtual ~Block() = default;
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  /// Where the tensor's storage begins.
+  [[nodiscard]] virtual void* payload() const = 0;
+  /// Of the tensor's whole storage.
+  virtual void write(const std::vector<std::uint8_t>& image) = 0;
+  [[nodiscard]] virtual std::vector<std::uint8_t> read() const = 0;
+  /// Under AddressSanitizer, makes any access to the guard bands a report at the very instruction (host memory only).
+  virtual void arm() = 0;
+  virtual void disarm() = 0;
+  /// Appends a finding "guard" if a guard band was changed; `name` is the argument.
+  virtual void check(const std::string& name, std::vector<Finding>& findings) const = 0;
+};
+
+/// A block with guard bands on both sides. The payload starts at a multiple of 256 bytes plus `misalign`.
+class GuardedBlock final : public Block {
+ public:
   GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign = 0);
-  ~GuardedBlock();
-  GuardedBlock(const GuardedBlock&) = delete;
-  GuardedBlock& operator=(const GuardedBlock&) = delete;
+  ~GuardedBlock() override;
 
-  [[nodiscard]] void* payload() const { return payload_; }
+  [[nodiscard]] void* payload() const override { return payload_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
-  void write(const std::vector<std::uint8_t>& image);
-  [[nodiscard]] std::vector<std::uint8_t> read() const;
-  /// Under AddressSanitizer, makes any access to the guard bands a report at the very instruction (host memory only).
-  void arm();
-  void disarm();
-  /// Appends a finding "guard" if a guard band was changed; `name` is the argument.
-  void check(const std::string& name, std::vector<Finding>& findings) const;
+  void write(const std::vector<std::uint8_t>& image) override;
+  [[nodiscard]] std::vector<std::uint8_t> read() const override;
+  void arm() override;
+  void disarm() override;
+  void check(const std::string& name, std::vector<Finding>& findings) const override;
 
  private:
   DeviceMemory& memory_;

@@ -5,6 +5,7 @@
 
 #include "harness/core/error.h"
 #include "harness/set/memory.h"
+#include "harness/set/placement.h"
 #include "harness/set/set.h"
 
 namespace dsv4 {
@@ -58,6 +59,31 @@ TEST_F(CudaMemoryOnAGpu, AChangedByteBesideABlockIsFound) {
     ASSERT_EQ(findings.size(), 1u) << offset;
     EXPECT_EQ(findings[0].check, "guard");
   }
+}
+
+TEST_F(CudaMemoryOnAGpu, ATensorThatIsSpreadOutIsFilledAndWatchedWhereItLies) {
+  HostTensor t = HostTensor::make(DType::kBF16, {2, 50});
+  for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(i * 7);
+  const std::int64_t stride = std::int64_t{1} << 31;
+  PlacedBlock block(*memory_, "x", t, {{2, 50}, {stride, 1}, {0, 1}}, 3);  // 4 GiB
+  block.write(t.storage);
+  EXPECT_EQ(block.read(), t.storage);
+  std::vector<Finding> findings;
+  block.check("x", findings);
+  EXPECT_THAT(findings, IsEmpty());
+  const std::uint8_t wrong = 0;
+  memory_->upload(static_cast<std::uint8_t*>(block.payload()) + stride * 2 - 1, &wrong, 1);
+  block.check("x", findings);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_THAT(findings[0].detail, HasSubstr("byte 4294967295 from its first element"));
+}
+
+TEST_F(CudaMemoryOnAGpu, MoreThanThereIsIsUnavailableAndDoesNoHarm) {
+  const HostTensor t = HostTensor::make(DType::kF32, {2, 4});
+  const Placement petabyte{{2, 4}, {std::int64_t{1} << 48, 1}, {0, 1}};
+  EXPECT_THROW(PlacedBlock(*memory_, "x", t, petabyte, 0), Unavailable);
+  memory_->synchronize();
+  EXPECT_EQ(memory_->take_error(), "");
 }
 
 TEST_F(CudaMemoryOnAGpu, NothingIsLeftBehindAndWorkHasAStreamOfItsOwn) {

@@ -48,6 +48,12 @@ TEST_F(TrialTest, ADeadDeviceIsAnErrorOfItsCase) {
   EXPECT_EQ(r.reason, "the GPU context is dead: an illegal memory access was encountered");
 }
 
+TEST_F(TrialTest, ACallThatTheMachineHasNoMemoryForIsSkipped) {
+  const CaseResult r = tried(throwing(Unavailable("no 16.0 GiB of memory in one piece")));
+  EXPECT_EQ(r.verdict, Verdict::kSkipped);
+  EXPECT_EQ(r.reason, "no 16.0 GiB of memory in one piece");
+}
+
 TEST_F(TrialTest, AKnownFaultExcusesADeadDeviceOnlyIfItSaysSo) {
   const FakeCaller lost = throwing(DeviceLost("trap"));
   const CaseResult excused = tried(lost, "exact", fault_covering("device_lost"));

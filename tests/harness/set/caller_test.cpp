@@ -210,6 +210,55 @@ TEST(Caller, OptionalArgumentsOfRealModules) {
   }
 }
 
+/// test_copy with rows 2^31 elements apart.
+Call far_copy(const char* argument) {
+  Call call = call_of("copy");
+  call.arg(argument).placement = Placement{{3, 5}, {std::int64_t{1} << 31, 1}, {0, 1, 2}};
+  return call;
+}
+
+TEST(Caller, ATensorThatIsSpreadOutComesBackAsItIsOnTheHost) {
+  const auto set = testing::open_faulty();
+  for (const char* argument : {"input", "output"}) {
+    const Call call = far_copy(argument);
+    const CallResult r = set->call(call);
+    EXPECT_THAT(r.findings, IsEmpty()) << argument;
+    EXPECT_EQ(r.tensor("output").packed().storage, call.tensor("input").packed().storage) << argument;
+    EXPECT_EQ(r.tensor("output").strides, call.tensor("output").strides);
+  }
+}
+
+TEST(Caller, WhatACallMayChangeOfATensorThatIsSpreadOutIsStillChecked) {
+  const auto set = testing::open_faulty();
+  Call call = far_copy("output");
+  call.arg("output").footprint.assign(call.tensor("output").storage.size(), 1);
+  call.arg("output").footprint[call.tensor("output").byte_of(10)] = 0;  // of the last row
+  const CallResult r = set->call(call);
+  ASSERT_EQ(r.findings.size(), 1u);
+  EXPECT_EQ(r.findings[0].check, "outside_footprint");
+  const Call changes = [] {
+    Call c = call_of("copy", "input");
+    c.arg("input").placement = far_copy("input").arg("input").placement;
+    return c;
+  }();
+  const CallResult changed = set->call(changes);
+  ASSERT_EQ(changed.findings.size(), 1u);
+  EXPECT_EQ(changed.findings[0].check, "input_changed");
+}
+
+TEST(Caller, ATensorThatIsSpreadOutCannotBeLate) {
+  const auto set = built("host");
+  const Call call = [] {
+    const Op& op = *find_op("mask_topk_ids");
+    Call c = op.make({"mask_topk_ids", "", op.points(Tier::kSmoke).front(), 1});
+    c.arg("topk_ids").placement =
+        Placement{{5, 6}, {std::int64_t{1} << 31, 1}, {0, 1, 2, 3, 4}};  // the first smoke point has five rows
+    return c;
+  }();
+  const auto& storage = call.tensor("topk_ids").storage;
+  EXPECT_THROW((void)set->call(call, {.late_argument = "topk_ids", .earlier = storage}), Error);
+}
+
 TEST(GuardedBlock, PayloadsAreAlignedUnlessAskedOtherwise) {
   const auto memory = make_host_memory();
   for (const std::size_t shift : {0u, 4u, 100u, 256u}) {
