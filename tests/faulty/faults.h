@@ -29,6 +29,7 @@ enum class Fault : std::int64_t {
   kInput,
   kPadding,
   kUnnamedSlot,
+  kWraps32,
   // answers that change
   kCounts,
   kReadsPastEnd,
@@ -49,6 +50,7 @@ enum class Fault : std::int64_t {
   kOverrunsReturned,
   // the process
   kSegfault,
+  kWraps31,
   kAbort,
   kExit,
   kHang,
@@ -79,6 +81,7 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Fault::kC
     "input",
     "padding",
     "unnamed_slot",
+    "wraps_32",
     "counts",
     "reads_past_end",
     "reads_output",
@@ -95,6 +98,7 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Fault::kC
     "claims_more",
     "overruns_returned",
     "segfault",
+    "wraps_31",
     "abort",
     "exit",
     "hang",

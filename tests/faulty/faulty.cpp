@@ -110,6 +110,11 @@ void copy(TensorView input, TensorView output, std::int64_t code) {
 
   const std::int64_t rows = input.size(0), columns = input.size(1);
   const std::int64_t from = input.strides()[0], to = output.strides()[0];
+  const auto offset = [fault](std::int64_t row, std::int64_t stride) -> std::int64_t {
+    if (fault == Fault::kWraps32) return static_cast<std::uint32_t>(row * stride);
+    if (fault == Fault::kWraps31) return static_cast<std::int32_t>(row * stride);
+    return row * stride;
+  };
   auto* in = data<float>(input);
   std::uint32_t first_before = 0, last_before = 0;
   if (rows * columns > 0) {
@@ -117,7 +122,9 @@ void copy(TensorView input, TensorView output, std::int64_t code) {
     std::memcpy(&last_before, out + (rows - 1) * to + columns - 1, 4);
   }
   if (fault != Fault::kAllZeros) {
-    for (std::int64_t r = 0; r < rows; ++r) std::memcpy(out + r * to, in + r * from, columns * sizeof(float));
+    for (std::int64_t r = 0; r < rows; ++r) {
+      std::memcpy(out + offset(r, to), in + offset(r, from), columns * sizeof(float));
+    }
   } else {
     for (std::int64_t r = 0; r < rows; ++r) std::memset(out + r * to, 0, columns * sizeof(float));
   }

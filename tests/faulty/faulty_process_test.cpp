@@ -42,8 +42,9 @@ std::string case_id(const std::string& fault, std::int64_t columns = 5) {
 }
 
 /// The faulty case stands between good ones; it alone has no answer, and `why` says what happened.
-void expect_costs_one(const std::string& fault, const Matcher<const std::string&>& why, double timeout = 30) {
-  const std::string bad = case_id(fault);
+void expect_costs_one(const std::string& fault, const Matcher<const std::string&>& why, double timeout = 30,
+                      const std::string& scenario = "") {
+  const std::string bad = testing::test_case_id("copy", fault, scenario);
   const auto outcomes =
       sweep({case_id("none", 6), case_id("none", 7), bad, case_id("none", 8), case_id("none", 9)}, timeout);
   ASSERT_EQ(outcomes.size(), 5u) << fault;
@@ -55,6 +56,23 @@ void expect_costs_one(const std::string& fault, const Matcher<const std::string&
     }
     ASSERT_TRUE(outcome.answered()) << fault << " cost " << id << " too: " << outcome.error;
     EXPECT_EQ(outcome.answer.at("verdict"), "passed") << id;
+  }
+}
+
+// Rows gigabytes apart, in a worker that may have one gigabyte: what nothing may touch takes no memory.
+TEST(FaultyProcess, RowsFarApartNeedNoMemory) {
+  for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
+    const std::string id = testing::test_case_id("copy", "none", scenario);
+    const auto outcomes = sweep({id}, 30);
+    ASSERT_TRUE(outcomes.at(id).answered()) << outcomes.at(id).error;
+    EXPECT_EQ(outcomes.at(id).answer.at("verdict"), "passed");
+  }
+}
+
+// The second of the rows lies beyond 31 bits; as a negative offset, before the tensor.
+TEST(FaultyProcess, OffsetsOf31Bits) {
+  for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
+    expect_costs_one("wraps_31", AnyOf(HasSubstr("exited with status"), HasSubstr("SIGSEGV")), 30, scenario);
   }
 }
 
@@ -137,7 +155,7 @@ TEST(FaultyProcess, AKnownFaultExcusesACrashOnlyIfItSaysSo) {
 
 /// Every fault of the process is in one of the tests above.
 TEST(FaultyProcess, NoFaultIsForgotten) {
-  EXPECT_EQ(static_cast<int>(testing::Fault::kCount_) - static_cast<int>(testing::Fault::kSegfault), 10);
+  EXPECT_EQ(static_cast<int>(testing::Fault::kCount_) - static_cast<int>(testing::Fault::kSegfault), 11);
 }
 
 }  // namespace

@@ -117,6 +117,9 @@ TEST(FaultyDeathTest, AccessesOutsideATensor) {
   for (const char* fault : {"byte_before", "byte_after", "reads_past_end"}) {
     EXPECT_DEATH(try_faulty(test_case_id("copy", fault)), "use-after-poison") << fault;
   }
+  for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
+    EXPECT_DEATH(try_faulty(test_case_id("copy", "wraps_32", scenario)), "use-after-poison") << scenario;
+  }
   EXPECT_DEATH(try_faulty(test_case_id("plan", "overruns_returned")), "overflow|poison");
 }
 #else
@@ -132,6 +135,21 @@ TEST(Faulty, AReadBehindAnInputChangesTheAnswerWithThePoison) {
   expect_caught(test_case_id("copy", "reads_past_end", "relation:repeat"), Verdict::kFailed, "output:output");
 }
 #endif
+
+TEST(Faulty, OffsetsOf32BitsShowWhereRowsLieFarApart) {
+  // Of three rows the third lies beyond 32 bits, and its offset wraps to behind the first row.
+  EXPECT_EQ(try_faulty(test_case_id("copy", "wraps_32")).verdict, Verdict::kPassed) << "near, the fault does nothing";
+  for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
+    const CaseResult right = try_faulty(test_case_id("copy", "none", scenario));
+    EXPECT_EQ(right.verdict, Verdict::kPassed) << story(right);
+  }
+#ifndef __SANITIZE_ADDRESS__
+  expect_caught(test_case_id("copy", "wraps_32", "relation:far_input"), Verdict::kFailed, "output:output",
+                "5 of 30 elements");
+  expect_caught(test_case_id("copy", "wraps_32", "relation:far_output"), Verdict::kFailed, "guard",
+                "far: 'output': byte 64 from its first element, where nothing of it lies, was overwritten");
+#endif
+}
 
 TEST(Faulty, WritesToMemoryOfATensorThatIsNotItsOwn) {
   expect_failed("copy", "gap", "outside_footprint", "'output' (f32[3, 5] strides (7, 1)): byte 20 of its memory");
@@ -298,12 +316,18 @@ TEST(Faulty, NoFaultGoesUnseen) {
   for (std::size_t i = 1; i < static_cast<std::size_t>(testing::Fault::kSegfault); ++i) {
     const std::string fault(testing::kFaultNames.at(i));
 #ifdef __SANITIZE_ADDRESS__
-    if (fault.starts_with("byte_") || fault == "reads_past_end" || fault == "overruns_returned") continue;
+    if (fault.starts_with("byte_") || fault == "reads_past_end" || fault == "overruns_returned" ||
+        fault == "wraps_32") {
+      continue;
+    }
 #endif
     bool seen = false;
     for (const char* op : {"copy", "store", "plan"}) {
       std::vector<std::string> ids{test_case_id(op, fault), test_case_id(op, fault, "relation:repeat")};
-      if (std::string(op) == "copy") ids.push_back(test_case_id(op, fault, "contract:output_dtype"));
+      if (std::string(op) == "copy") {
+        ids.push_back(test_case_id(op, fault, "contract:output_dtype"));
+        ids.push_back(test_case_id(op, fault, "relation:far_output"));
+      }
       for (const std::string& id : ids) seen = seen || try_faulty(id).verdict != Verdict::kPassed;
     }
     EXPECT_TRUE(seen) << fault;

@@ -5,6 +5,7 @@
 
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
+#include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/run/trial.h"
 #include "harness/set/set.h"
@@ -98,6 +99,11 @@ class TestCopy final : public Op {
       call.arg("output").tensor() = HostTensor::make(DType::kF32, {0, 5});
     });
     contracts.misplaced("host_output", "an output in host memory is refused", "output", Place::kHost);
+    for (const std::string argument : {"input", "output"}) {
+      list.push_back(
+          far_relation(argument, "rows of '" + argument + "' 2^31 elements apart", kFirstSmokePoint,
+                       [argument](Call& call) { call.arg(argument).placement = far_apart(call.tensor(argument)); }));
+    }
     return list;
   }
 };

@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
+#include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
 #include "harness/op/scenarios.h"
@@ -280,6 +281,27 @@ std::vector<Scenario> FusedStoreCache::scenarios() const {
                                  input.misalign =
                                      size_of(input.tensor().dtype) * (input.tensor().size(1) == 512 ? 2 : 4);
                                }));
+
+  list.push_back(far_relation(
+      "cache", "pages of the cache beyond 2^32 bytes",
+      only({point("flashmla", "bf16", "i32", 64, 33, 8, "random", "gauss"),
+            point("flashmla", "f32", "i64", 256, 33, 8, "random", "gauss"),
+            point("indexer", "f32", "i32", 64, 33, 8, "random", "gauss"),
+            point("indexer", "bf16", "i64", 1, 12, 0, "random", "gauss")}),
+      [](Call& call) {
+        const CacheGeometry g(call.compile);
+        Arg& cache = call.arg("cache");
+        cache.placement =
+            far_pool(cache.tensor(), far_rows(cache.tensor().size(0), g.page_bytes(), far_edges(DType::kU8)));
+        HostTensor& indices = call.arg("indices").tensor();
+        std::vector<std::int64_t> slots;
+        for (std::int64_t t = 0; t < indices.numel(); ++t) {
+          const std::int64_t slot = slot_of(indices, t);
+          slots.push_back(cache.placement->rows[static_cast<std::size_t>(slot / g.page_size)] * g.page_size +
+                          slot % g.page_size);
+        }
+        indices = index_tensor(indices.dtype, slots);
+      }));
 
   Contracts contracts(list);
   // The first smoke point: FlashMLA, pages of 64, 5 rows in bfloat16, 2 pages, i32.

@@ -9,6 +9,7 @@
 
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
+#include "harness/op/far.h"
 
 namespace dsv4 {
 namespace {
@@ -144,6 +145,21 @@ void set_c4_footprints(Call& call, const C4Written& written) {
   entries.footprint = footprint_of_rows(entries.tensor(), written.entries, head_dim);
   Arg& state = call.arg("kv_buffer");
   state.footprint = footprint_of_rows(state.tensor(), written.kept, 4 * head_dim);
+}
+
+std::vector<std::int64_t> spread_state(Call& call) {
+  Arg& state = call.arg("kv_buffer");
+  const HostTensor& t = state.tensor();
+  state.placement = far_pool(t, far_rows(t.size(0), t.strides[0], far_edges(t.dtype)));
+  return state.placement->rows;
+}
+
+std::int32_t far_state_page(const std::vector<std::int64_t>& far, std::int32_t page) {
+  return page < 0 ? page : static_cast<std::int32_t>(far.at(static_cast<std::size_t>(page)));
+}
+
+std::int32_t far_state_row(const std::vector<std::int64_t>& far, std::int32_t row) {
+  return row < 0 ? row : far_state_page(far, row / 4) * 4 + row % 4;
 }
 
 Observation observe_c4(const CallResult& result, const C4Written& written) {

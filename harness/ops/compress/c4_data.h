@@ -86,6 +86,12 @@ std::optional<std::string> reject_c4(const Params& p);
 /// Why the compression's outputs may differ from the reference by that bound.
 extern const char* const kC4BoundReason;
 
+/// Spreads out the pages of the state, kv_buffer. Returns the far page of each; the call's plans are to name these.
+std::vector<std::int64_t> spread_state(Call& call);
+/// A page, and a row, of the state as a plan names it, among these. What names none (-1) stays.
+std::int32_t far_state_page(const std::vector<std::int64_t>& far, std::int32_t page);
+std::int32_t far_state_row(const std::vector<std::int64_t>& far, std::int32_t row);
+
 /// The `compile` parameters that select an entry.
 Params c4_compile(const Params& p);
 

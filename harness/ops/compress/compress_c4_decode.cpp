@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "harness/case/covering.h"
+#include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
 #include "harness/ops/compress/c4_contracts.h"
@@ -141,6 +142,19 @@ std::vector<Scenario> CompressC4Decode::scenarios() const {
     keep_rows(call, {"kv_input", "kv_output", "plan_d"}, {});
     call.arg("kv_buffer").footprint.assign(call.tensor("kv_buffer").storage.size(), 0);
   });
+  list.push_back(far_relation(
+      "kv_buffer", "pages of the state beyond 2^32 elements",
+      only({point(128, 8, "gauss", 9, 1, "stagger"), point(512, 16, "gauss", 5, 253, "stagger")}), [](Call& call) {
+        const auto far = spread_state(call);
+        Observation ignored;
+        auto plan = records_of<DecodePlan>(call.tensor("plan_d"), "plan_d", ignored);
+        for (DecodePlan& d : plan) {
+          d.write_loc = far_state_row(far, d.write_loc);
+          d.read_page_0 = far_state_page(far, d.read_page_0);
+          d.read_page_1 = far_state_page(far, d.read_page_1);
+        }
+        call.arg("plan_d").tensor() = plan_tensor(plan);
+      }));
   for (Scenario& s : c4_decode_sequences()) list.push_back(std::move(s));
   return list;
 }

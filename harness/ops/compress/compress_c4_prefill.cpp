@@ -8,6 +8,7 @@
 
 #include "harness/case/covering.h"
 #include "harness/generate/random.h"
+#include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/ops/compress/c4_contracts.h"
 #include "harness/ops/compress/c4_data.h"
@@ -225,6 +226,22 @@ std::vector<Scenario> CompressC4Prefill::scenarios() const {
     call.arg("kv_output").footprint.assign(call.tensor("kv_output").storage.size(), 0);
     call.arg("kv_buffer").footprint.assign(call.tensor("kv_buffer").storage.size(), 0);
   });
+  list.push_back(far_relation("kv_buffer", "pages of the state beyond 2^32 elements",
+                              only({point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0),
+                                    point(512, 16, "gauss", "shuffled", 4, 9, "stagger", 7, "uniform", 3)}),
+                              [](Call& call) {
+                                const auto far = spread_state(call);
+                                Observation ignored;
+                                auto entries = records_of<CompressPlan>(call.tensor("plan_c"), "plan_c", ignored);
+                                for (CompressPlan& e : entries) {
+                                  e.read_page_0 = far_state_page(far, e.read_page_0);
+                                  e.read_page_1 = far_state_page(far, e.read_page_1);
+                                }
+                                auto writes = records_of<WritePlan>(call.tensor("plan_w"), "plan_w", ignored);
+                                for (WritePlan& w : writes) w.write_loc = far_state_row(far, w.write_loc);
+                                call.arg("plan_c").tensor() = plan_tensor(entries);
+                                call.arg("plan_w").tensor() = plan_tensor(writes);
+                              }));
   for (Scenario& s : c4_prefill_sequences()) list.push_back(std::move(s));
   return list;
 }

@@ -180,6 +180,10 @@ void one_group_later(ScenarioContext& x) {
 
 std::vector<Scenario> PlanDecode::scenarios() const {
   std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
+  for (Scenario& s :
+       far_map_relations({point(4, 8, 256, 9, 250, "stagger"), point(128, 256, 256, 9, 250, "stagger")})) {
+    list.push_back(std::move(s));
+  }
   Contracts contracts(list, only({point(4, 8, 256, 5, 21, "stagger")}));
   add_decode_plan_contracts(contracts);
   add_swa_address_contracts(contracts);

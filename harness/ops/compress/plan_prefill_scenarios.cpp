@@ -318,6 +318,10 @@ std::vector<Scenario> plan_prefill_scenarios() {
   for (auto make : {batch_permutation, one_request_differs, rollback, chunked_prefill}) {
     all.push_back(make());
   }
+  for (Scenario& s : far_map_relations({prefill_plan_point(4, 8, "host", 0, 9, 250, "stagger", 9, "mixed", 0),
+                                        prefill_plan_point(128, 128, "device", 1, 9, 124, "stagger", 9, "mixed", 0)})) {
+    all.push_back(std::move(s));
+  }
   return all;
 }
 

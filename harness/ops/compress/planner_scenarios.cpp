@@ -1,5 +1,8 @@
 #include "harness/ops/compress/planner_scenarios.h"
 
+#include <limits>
+
+#include "harness/op/far.h"
 #include "harness/ops/compress/plan_calls.h"
 
 namespace dsv4 {
@@ -83,6 +86,41 @@ void add_extend_contracts(Contracts& contracts) {
   change("extend_zero", "a request of no tokens is refused where the host can see it", 1, 0);
   change("extend_negative", "a negative count of tokens is refused", 1, -1);
   change("extend_beyond_length", "more new tokens than the request is long are refused", 2, 1000);
+}
+
+std::vector<Scenario> far_map_relations(const std::vector<Params>& points) {
+  std::vector<Scenario> list;
+  list.push_back(far_relation("req_to_token", "rows of requests beyond 2^32 elements", only(points), [](Call& call) {
+    Arg& map = call.arg("req_to_token");
+    const HostTensor& t = map.tensor();
+    map.placement = far_pool(t, far_rows(t.size(0), t.size(1), far_edges(t.dtype)));
+    HostTensor& ids = call.arg("req_pool_indices").tensor();
+    for (std::int64_t b = 0; b < ids.numel(); ++b) {
+      auto& id = ids.at<std::int64_t>(b);
+      id = map.placement->rows[static_cast<std::size_t>(id)];
+    }
+  }));
+  list.push_back(
+      far_relation("full_to_swa", "slots up to 2^31, 2^34 bytes into the map,", only(points), [](Call& call) {
+        Arg& map = call.arg("full_to_swa");
+        const std::int64_t page = integer_of(call, "swa_page_size"), slots = map.tensor().numel();
+        // The offset in bytes passes 31 and 32 bits. A slot is an i32, so that the last pages lie just below 2^31.
+        constexpr std::int64_t kSlots = std::numeric_limits<std::int32_t>::max();
+        const std::int64_t last_pages = kSlots - slots - page;
+        const auto pages = far_rows(slots / page, page, {std::int64_t{1} << 29, std::int64_t{1} << 28, last_pages});
+        std::vector<std::int64_t> far;
+        for (const std::int64_t first : pages) {
+          for (std::int64_t i = 0; i < page; ++i) far.push_back(first * page + i);
+        }
+        far.push_back(kSlots - 1);  // of no page: the map's last slot stands for no token
+        HostTensor& tokens = call.arg("req_to_token").tensor();
+        for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+          auto& slot = tokens.data<std::int32_t>()[i];
+          if (slot < slots) slot = static_cast<std::int32_t>(far[static_cast<std::size_t>(slot)]);
+        }
+        map.placement = Placement{{kSlots}, {1}, std::move(far)};
+      }));
+  return list;
 }
 
 Scenario host_equals_device(std::vector<Params> points) {

@@ -17,6 +17,10 @@ void add_empty_batch_contract(Contracts& contracts);
 /// The two maps and the sizes that the sliding-window address is made of.
 void add_swa_address_contracts(Contracts& contracts);
 
+/// The two maps, spread out: rows of req_to_token beyond 2^32 elements, and slots of the cache up to 2^31, which is
+/// 2^34 bytes into full_to_swa and as far as an i32 names them.
+std::vector<Scenario> far_map_relations(const std::vector<Params>& points);
+
 /// Counts of new tokens that are no batch. The points have lengths on the host.
 void add_extend_contracts(Contracts& contracts);
 

@@ -14,6 +14,7 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
+#include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
 #include "harness/op/scenarios.h"
@@ -167,6 +168,7 @@ class FusedRope final : public Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list{index_types(), there_and_back(), any_batch(), any_heads(), far_rows(), odd_strides()};
+    for (Scenario& s : far_arguments()) list.push_back(std::move(s));
     Contracts contracts(list);
     // The first smoke point: 5 tokens, 8 + 1 heads, 300 positions, i32.
     contracts.replaced("q_dtype", "half-precision queries are refused", "q", HostTensor::make(DType::kF16, {5, 8, 64}));
@@ -273,6 +275,41 @@ class FusedRope final : public Op {
                            for (std::int64_t t = 0; t < positions.numel(); ++t)
                              set_position(positions, t, position_of(positions, t) + kRows);
                          });
+  }
+
+  /// Heads by their strides, tokens' and heads'; the angle table by its length.
+  static std::vector<Scenario> far_arguments() {
+    std::vector<Scenario> list;
+    const Points points = only({point(3, 3, 3, "packed", "i32", 0, 300, "circle", "random", "gauss"),
+                                point(3, 3, 3, "gaps", "i64", 1, 300, "circle", "random", "gauss")});
+    for (const std::string name : {"q", "k"}) {
+      for (const std::size_t dim : {0, 1}) {
+        const char* const what = dim == 0 ? "tokens" : "heads";
+        list.push_back(far_relation(dim == 0 ? name : name + "_heads",
+                                    fmt::format("{} of '{}' 2^31 elements apart", what, name), points,
+                                    [name, dim](Call& call) {
+                                      Arg& far = call.arg(name);
+                                      far.placement = far_apart(far.tensor(), dim);
+                                    }));
+      }
+    }
+    list.push_back(far_relation("freqs_cis", "angles beyond 2^32 elements",
+                                only({point(10, 8, 1, "packed", "i32", 0, 300, "circle", "random", "gauss"),
+                                      point(10, 8, 1, "packed", "i64", 1, 300, "circle", "random", "gauss")}),
+                                [](Call& call) {
+                                  HostTensor& positions = call.arg("positions").tensor();
+                                  std::vector<std::int64_t> rows;
+                                  for (std::int64_t t = 0; t < positions.numel(); ++t)
+                                    rows.push_back(position_of(positions, t));
+                                  Arg& table = call.arg("freqs_cis");
+                                  table.tensor() = rows_of(table.tensor(), rows);  // a row for each token
+                                  table.placement =
+                                      far_pool(table.tensor(),
+                                               dsv4::far_rows(std::ssize(rows), kRotaryDim, far_edges(DType::kF32)));
+                                  for (std::int64_t t = 0; t < positions.numel(); ++t)
+                                    set_position(positions, t, table.placement->rows[t]);
+                                }));
+    return list;
   }
 
   static Scenario odd_strides() {

@@ -11,6 +11,7 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
+#include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
 #include "harness/op/scenarios.h"
@@ -190,7 +191,7 @@ class HashTopK final : public Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    std::vector<Scenario> list{batch_permutation(), exact_normalisation()};
+    std::vector<Scenario> list{batch_permutation(), exact_normalisation(), far_table(), far_logits()};
     Contracts contracts(list);
     // The first smoke point: 5 tokens, 6 + 1 experts of 256, 1000 table rows.
     contracts.replaced("logits_dtype", "half-width logits are refused", "router_logits",
@@ -264,6 +265,34 @@ class HashTopK final : public Op {
         .set("scale", scale)
         .set("table", table)
         .set("fill", fill);
+  }
+
+  static Scenario far_table() {
+    return far_relation(
+        "tid2eid", "rows of the lookup table beyond 2^32 elements",
+        only({point(10, 6, 1, 256, 1500, "distinct", "gauss")}), [](Call& call) {
+          HostTensor& ids = call.arg("input_id").tensor();
+          Arg& table = call.arg("tid2eid");
+          const std::vector<std::int64_t> looked_up{ids.data<std::int64_t>(), ids.data<std::int64_t>() + ids.numel()};
+          table.tensor() = rows_of(table.tensor(), looked_up);  // a row for each token
+          table.placement =
+              far_pool(table.tensor(), far_rows(ids.numel(), table.tensor().size(1), far_edges(DType::kI32)));
+          for (std::int64_t t = 0; t < ids.numel(); ++t)
+            ids.at<std::int64_t>(t) = table.placement->rows[static_cast<std::size_t>(t)];
+        });
+  }
+
+  /// Few rows of very many experts stand for very many rows: it is their product that counts. Without shared experts,
+  /// whose ids follow from the number of experts.
+  static Scenario far_logits() {
+    return far_relation("router_logits", "logits beyond 2^32 elements",
+                        only({point(5, 6, 0, 256, 1500, "distinct", "gauss")}), [](Call& call) {
+                          constexpr std::int64_t kExperts = std::int64_t{1} << 30;
+                          Arg& logits = call.arg("router_logits");
+                          Placement far{{logits.tensor().size(0), kExperts}, {kExperts, 1}, {}};
+                          for (std::int64_t t = 0; t < far.shape[0]; ++t) far.rows.push_back(t);
+                          logits.placement = std::move(far);
+                        });
   }
 
   static Scenario batch_permutation() {

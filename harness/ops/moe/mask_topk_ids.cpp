@@ -4,6 +4,7 @@
 #include "harness/case/covering.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
+#include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
 #include "harness/op/scenarios.h"
@@ -141,6 +142,11 @@ class MaskTopkIds final : public Op {
           beyond.arg("num_token_non_padded").tensor().at<std::int64_t>(0) += 1LL << 32;
           x.expect_agree("count + 2^32", x.observed(c, "count + 2^32", beyond), x.observed(c, "count", call));
         }));
+    list.push_back(far_relation("topk_ids", "rows of ids 2^31 elements apart", only({point(3, 6, 0, 1, "device_i32")}),
+                                [](Call& call) {
+                                  Arg& ids = call.arg("topk_ids");
+                                  ids.placement = far_apart(ids.tensor());
+                                }));
     return list;
   }
 

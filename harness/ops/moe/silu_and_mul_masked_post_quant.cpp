@@ -13,6 +13,7 @@
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
+#include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/op/scenarios.h"
 #include "harness/ops/moe/gate_up_fills.h"
@@ -225,6 +226,24 @@ class SiluAndMulMaskedPostQuant final : public Op {
   }
 };
 
+/// The experts become seven of 256 with 4200 rows each, of which the first is live.
+void spread_experts(Call& call) {
+  constexpr std::int64_t kExperts = 256, kTokens = 4200;
+  const MaskedSizes s(call);
+  const std::vector<std::int64_t> experts = far_rows(s.experts, kTokens * 2 * s.dim, far_edges(DType::kBF16));
+  for (const char* name : {"input", "output", "output_scale"}) {
+    Arg& arg = call.arg(name);
+    Shape shape = arg.tensor().shape;
+    shape[0] = kExperts;
+    shape[s.transposed && arg.name == "output_scale" ? 2 : 1] = kTokens;
+    arg.placement = Placement{shape, {shape[1] * shape[2], shape[2], 1}, experts};
+  }
+  HostTensor counts = HostTensor::make(DType::kI32, {kExperts});
+  for (const std::int64_t e : experts) counts.at<std::int32_t>(e) = 1;
+  call.arg("masked_m").tensor() = counts;
+  call.arg("topk").value = std::int64_t{1};  // room for 4200 rows
+}
+
 std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
   std::vector<Scenario> list;
   list.push_back(params_relation("swizzle", "the same pairs in the other column order give the same bits",
@@ -270,6 +289,10 @@ std::vector<Scenario> SiluAndMulMaskedPostQuant::scenarios() const {
                             if (got.refusal) return;
                             x.expect_agree("unaligned", observe(x.c, moved, got), x.observed("aligned", call));
                           }));
+  list.push_back(far_relation("input", "rows beyond 2^32 elements of the input and 2^31 of the output",
+                              only({point(7, 1, 2048, 7, 1, 0, 1, "10", "full", "gauss")},
+                                   {point(7, 1, 2048, 7, 0, 1, 0, "none", "full", "gauss")}),
+                              spread_experts));
 
   Contracts contracts(list);
   // The first smoke point: 3 experts of 4 rows of 512 outputs, ue8m0, transposed scales.

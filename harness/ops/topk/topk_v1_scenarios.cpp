@@ -9,6 +9,7 @@
 
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
+#include "harness/op/far.h"
 #include "harness/op/rows.h"
 #include "harness/op/scenarios.h"
 
@@ -161,6 +162,15 @@ std::vector<Scenario> topk_v1_scenarios() {
   // Rows so long that they are divided: their parts meet in memory that the function allocates.
   list.push_back(
       late_allocation_relation(only({long_point(512, 1, 40000, "full"), long_point(1024, 2, 40000, "full")})));
+
+  for (const std::string argument : {"scores", "page_table"}) {
+    list.push_back(far_relation(argument, fmt::format("rows of '{}' 2^31 elements apart", argument),
+                                only({long_point(512, 3, 1500, "full"), long_point(1024, 3, 40000, "full")}),
+                                [argument](Call& call) {
+                                  Arg& far = call.arg(argument);
+                                  far.placement = far_apart(far.tensor());
+                                }));
+  }
 
   Contracts contracts(list);
   // The first smoke point: k = 512, 3 rows of 2048 + 5 columns, pages of 64.
