@@ -32,7 +32,12 @@ Allocations::~Allocations() { active_ = previous_; }
 GuardedBlock& Allocations::add(std::size_t bytes, bool on_device) {
   blocks_.push_back(std::make_unique<GuardedBlock>(on_device ? device_ : host_, bytes, poison_));
   if (on_device && on_device_block_) on_device_block_(*blocks_.back());
+  blocks_.back()->arm();
   return *blocks_.back();
+}
+
+void Allocations::disarm() {
+  for (const auto& block : blocks_) block->disarm();
 }
 
 const GuardedBlock* Allocations::find(const std::uint8_t* address) const {

@@ -24,6 +24,8 @@ class Allocations {
   Allocations(const Allocations&) = delete;
   Allocations& operator=(const Allocations&) = delete;
 
+  /// To be called before anything of the blocks is looked at: until then they are armed (Block::arm).
+  void disarm();
   [[nodiscard]] const std::vector<std::unique_ptr<GuardedBlock>>& blocks() const { return blocks_; }
   /// The block that `address` lies in; nullptr if there is none.
   [[nodiscard]] const GuardedBlock* find(const std::uint8_t* address) const;

@@ -74,6 +74,7 @@ class SetCaller final : public Caller {
     result.args = call.args;
     std::vector<Lent> lent(call.args.size());
     Predecessor predecessor(*module);
+    if (options.late_allocations || !options.late_argument.empty()) predecessor.require();
     Allocations allocations(device(), *host_, options.poison, [&](const GuardedBlock& block) {
       if (options.late_allocations) predecessor.writes(block.payload(), std::vector<std::uint8_t>(block.bytes()));
     });
@@ -89,6 +90,7 @@ class SetCaller final : public Caller {
       const std::string left_behind = device().take_error();
       device().synchronize();
       arm(lent, false);
+      allocations.disarm();
       if (!left_behind.empty()) {
         result.findings.push_back(
             {"unreported_error",
@@ -96,6 +98,7 @@ class SetCaller final : public Caller {
       }
     } catch (const ffi::Error& e) {
       arm(lent, false);
+      allocations.disarm();
       result.refusal = fmt::format("{}: {}", std::string(e.kind()), std::string(e.message()));
       settle();
     } catch (const DeviceLost&) {
@@ -136,11 +139,14 @@ class SetCaller final : public Caller {
     Predecessor(const Predecessor&) = delete;
     Predecessor& operator=(const Predecessor&) = delete;
 
+    /// Throws Unsupported if the module knows of no predecessors.
+    void require() const {
+      if (module_.predecessor && module_.no_predecessor) return;
+      throw Unsupported("the module cannot show a kernel that overlaps its predecessor; build the set again");
+    }
+
     /// `memory` held `earlier`, of which the executor keeps a copy.
     void writes(void* memory, const std::vector<std::uint8_t>& earlier) {
-      if (!module_.predecessor || !module_.no_predecessor) {
-        throw Unsupported("the module cannot show a kernel that overlaps its predecessor; build the set again");
-      }
       writes_ = true;
       (*module_.predecessor)(reinterpret_cast<std::int64_t>(memory), static_cast<std::int64_t>(earlier.size()),
                              reinterpret_cast<std::int64_t>(earlier.data()));

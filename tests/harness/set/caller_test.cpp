@@ -188,6 +188,7 @@ TEST(Caller, AModuleWithoutTheExecutorCannotShowALateArgument) {
   const Call call = call_of("copy");
   const std::vector<std::uint8_t> earlier(call.tensor("input").storage.size());
   EXPECT_THROW((void)faulty->call(call, {.late_argument = "input", .earlier = earlier}), Unsupported);
+  EXPECT_THROW((void)faulty->call(call, {.late_allocations = true}), Unsupported);
 }
 
 TEST(Caller, OptionalArgumentsOfRealModules) {
