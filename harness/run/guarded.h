@@ -13,10 +13,9 @@
 
 namespace dsv4 {
 
-/// Calls `steps`, which fills `result`. A set that lacks the op, a machine that lacks
-/// memory for it, and a dead GPU context become verdicts; an Error
-/// (the harness itself cannot go on) passes through. Sets `result.seconds`.
-/// A known fault that ends in a dead context excuses it.
+/// Calls `steps`, which fills `result`. A set that lacks the op, a machine that lacks memory for it, and a dead GPU
+/// context become verdicts; an Error (the harness itself cannot go on) passes through. Sets `result.seconds`. A known
+/// fault that ends in a dead context excuses it.
 template <class Steps>
 void guarded(const Case& c, const KnownFaults& known, const TrialOptions& options, CaseResult& result, Steps&& steps) {
   const auto start = std::chrono::steady_clock::now();
