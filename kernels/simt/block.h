@@ -19,9 +19,7 @@ inline void __nanosleep(unsigned) { simt::yield(); }
 namespace simt {
 
 /// griddepcontrol.wait: before it, nothing that the stream's previous kernel writes is there for sure (overlap.h).
-inline void grid_dependency_wait() {
-  if (executor.predecessor_pending) wait_for_predecessor();
-}
+inline void grid_dependency_wait() { wait_for_predecessor(); }
 /// griddepcontrol.launch_dependents. Nothing to do: the next kernel is taken to begin too early whether or not it was
 /// let.
 inline void grid_dependency_launch() {}

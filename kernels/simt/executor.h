@@ -77,7 +77,6 @@ struct Executor {
   unsigned lane = 0;  ///< of the running thread
   unsigned warp = 0;
   unsigned atomics_until_yield = 1;
-  bool predecessor_pending = false;  ///< the block may not rely on the stream's previous kernel (overlap.h)
   std::uint64_t seed = 0;
 };
 extern Executor executor;

@@ -78,7 +78,6 @@ void Scheduler::begin_block(std::uint64_t block) {
               static_cast<unsigned>(block / grid.x / grid.y)};
   shared_.begin_block(undefined_word());
   overlap.begin_block();
-  executor.predecessor_pending = overlap.pending();
   waiting_for_predecessor_.clear();
   unstarted_ = threads_;
   ended_ = 0;
@@ -268,7 +267,6 @@ void Scheduler::wait_for_predecessor() {
 
 void Scheduler::end_predecessor() {
   overlap.end_predecessor();
-  executor.predecessor_pending = false;
   for (Fiber* fiber : waiting_for_predecessor_) wake(fiber, false);
   waiting_for_predecessor_.clear();
 }
