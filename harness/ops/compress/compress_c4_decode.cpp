@@ -140,7 +140,7 @@ std::vector<Scenario> CompressC4Decode::scenarios() const {
                      [](Shape& s) { s[1] = 8; });
   contracts.edge("no_requests", "no requests: nothing to do, or a clean refusal", [](Call& call) {
     keep_rows(call, {"kv_input", "kv_output", "plan_d"}, {});
-    call.arg("kv_buffer").footprint.assign(call.tensor("kv_buffer").storage.size(), 0);
+    set_c4_footprints(call, {});
   });
   list.push_back(far_relation(
       "kv_buffer", "pages of the state beyond 2^32 elements",

@@ -215,16 +215,13 @@ std::vector<Scenario> CompressC4Prefill::scenarios() const {
     call.arg("plan_c").tensor() = HostTensor::make(DType::kU8, {0, 16});
     call.arg("plan_w").tensor() = HostTensor::make(DType::kU8, {0, 8});
     call.arg("kv_output").tensor() = HostTensor::make(DType::kF32, {0, 128});
-    call.arg("kv_output").footprint.clear();
-    HostTensor& state = call.arg("kv_buffer").tensor();
-    call.arg("kv_buffer").footprint.assign(state.storage.size(), 0);
+    set_c4_footprints(call, {});
   });
   contracts.edge("sentinels_only", "plans of nothing but sentinels write nothing", [](Call& call) {
     call.arg("plan_c").tensor() = plan_tensor(std::vector<CompressPlan>(6, layout::kNoCompress));
     call.arg("plan_w").tensor() = plan_tensor(std::vector<WritePlan>(6, layout::kNoWrite));
     call.arg("kv_output").tensor() = HostTensor::make(DType::kF32, {6, 128});
-    call.arg("kv_output").footprint.assign(call.tensor("kv_output").storage.size(), 0);
-    call.arg("kv_buffer").footprint.assign(call.tensor("kv_buffer").storage.size(), 0);
+    set_c4_footprints(call, {});
   });
   list.push_back(far_relation("kv_buffer", "pages of the state beyond 2^32 elements",
                               only({point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0),
