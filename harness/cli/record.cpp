@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "harness/cli/command.h"
 #include "harness/cli/filter_options.h"
@@ -42,17 +41,20 @@ std::string describe(const GoldenWriting& writing) {
 
 /// Cases that the golden at `path` holds and that the set, asked for them, cannot run, as words; "" if there are none.
 std::string unanswered(const std::string& path, const std::string& op, const SweepResult& swept) {
-  std::set<std::string> recorded;
-  try {
-    for (const GoldenEntry& e : read_golden(path, op).entries) recorded.insert(e.id);
-  } catch (const Error&) {
-    return "";  // there is none, or none that can be read: nothing is lost
+  std::map<std::string, std::string> lacking;  // id -> why
+  for (const CaseResult& r : swept.results) {
+    if (r.verdict == Verdict::kUnsupported && r.op() == op) lacking[r.id] = r.reason;
   }
+  if (lacking.empty()) return "";
   std::size_t lost = 0;
   std::string first;
-  for (const CaseResult& r : swept.results) {
-    if (r.verdict != Verdict::kUnsupported || !recorded.contains(r.id)) continue;
-    if (++lost == 1) first = fmt::format("{}: {}", r.id, r.reason);
+  try {
+    for (const GoldenEntry& e : read_golden(path, op).entries) {
+      const auto it = lacking.find(e.id);
+      if (it != lacking.end() && ++lost == 1) first = fmt::format("{}: {}", it->first, it->second);
+    }
+  } catch (const Error&) {
+    return "";  // there is none, or none that can be read: nothing is lost
   }
   return lost == 0 ? "" : fmt::format("{} cases of its golden ({})", lost, first);
 }
