@@ -65,4 +65,11 @@ Placement far_apart(const HostTensor& tensor, std::size_t dim) {
   return p;
 }
 
+std::function<void(Call& call)> move_apart(std::string argument, std::size_t dim) {
+  return [argument = std::move(argument), dim](Call& call) {
+    Arg& far = call.arg(argument);
+    far.placement = far_apart(far.tensor(), dim);
+  };
+}
+
 }  // namespace dsv4

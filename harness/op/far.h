@@ -34,4 +34,7 @@ Placement far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows);
 /// 31 bits, the third beyond 32, and its offset cut to 32 bits lies in the first.
 Placement far_apart(const HostTensor& tensor, std::size_t dim = 0);
 
+/// For far_relation: the argument is far apart, and nothing else of the call changes.
+std::function<void(Call& call)> move_apart(std::string argument, std::size_t dim = 0);
+
 }  // namespace dsv4

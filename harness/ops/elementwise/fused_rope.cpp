@@ -287,10 +287,7 @@ class FusedRope final : public Op {
         const char* const what = dim == 0 ? "tokens" : "heads";
         list.push_back(far_relation(dim == 0 ? name : name + "_heads",
                                     fmt::format("{} of '{}' 2^31 elements apart", what, name), points,
-                                    [name, dim](Call& call) {
-                                      Arg& far = call.arg(name);
-                                      far.placement = far_apart(far.tensor(), dim);
-                                    }));
+                                    move_apart(name, dim)));
       }
     }
     list.push_back(far_relation("freqs_cis", "angles beyond 2^32 elements",

@@ -143,10 +143,7 @@ class MaskTopkIds final : public Op {
           x.expect_agree("count + 2^32", x.observed(c, "count + 2^32", beyond), x.observed(c, "count", call));
         }));
     list.push_back(far_relation("topk_ids", "rows of ids 2^31 elements apart", only({point(3, 6, 0, 1, "device_i32")}),
-                                [](Call& call) {
-                                  Arg& ids = call.arg("topk_ids");
-                                  ids.placement = far_apart(ids.tensor());
-                                }));
+                                move_apart("topk_ids")));
     return list;
   }
 

@@ -166,10 +166,7 @@ std::vector<Scenario> topk_v1_scenarios() {
   for (const std::string argument : {"scores", "page_table"}) {
     list.push_back(far_relation(argument, fmt::format("rows of '{}' 2^31 elements apart", argument),
                                 only({long_point(512, 3, 1500, "full"), long_point(1024, 3, 40000, "full")}),
-                                [argument](Call& call) {
-                                  Arg& far = call.arg(argument);
-                                  far.placement = far_apart(far.tensor());
-                                }));
+                                move_apart(argument)));
   }
 
   Contracts contracts(list);
