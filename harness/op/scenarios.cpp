@@ -40,6 +40,17 @@ Scenario repeat_relation(Points points) {
                   std::move(points), run);
 }
 
+namespace {
+
+Scenario overlap_relation(std::string name, std::string meaning, Points points,
+                          std::function<void(ScenarioContext&)> run) {
+  Scenario added = relation(std::move(name), std::move(meaning), std::move(points), std::move(run));
+  added.needs_overlap = true;
+  return added;
+}
+
+}  // namespace
+
 Scenario late_relation(const std::string& argument, Points points) {
   const auto run = [argument](ScenarioContext& x) {
     const Call call = x.op.make(x.c);
@@ -56,13 +67,11 @@ Scenario late_relation(const std::string& argument, Points points) {
       x.expect_agree(where, x.observed(where, call, {.late_argument = argument, .earlier = earlier}), want);
     }
   };
-  Scenario added = relation("late_" + argument,
-                            fmt::format("'{}', which the stream's previous kernel may still write when the launch "
-                                        "begins, is not touched before that kernel has ended",
-                                        argument),
-                            std::move(points), run);
-  added.needs_overlap = true;
-  return added;
+  return overlap_relation("late_" + argument,
+                          fmt::format("'{}', which the stream's previous kernel may still write when the launch "
+                                      "begins, is not touched before that kernel has ended",
+                                      argument),
+                          std::move(points), run);
 }
 
 Scenario late_allocation_relation(Points points) {
@@ -71,12 +80,10 @@ Scenario late_allocation_relation(Points points) {
     const Observation want = x.observed("alone", call);
     x.expect_agree("late", x.observed("late", call, {.late_allocations = true}), want);
   };
-  Scenario added = relation("late_allocated",
-                            "memory that the function allocates, which the stream's previous kernel may still use, is "
-                            "not touched before that kernel has ended, nor before the call's own previous kernel has",
-                            std::move(points), run);
-  added.needs_overlap = true;
-  return added;
+  return overlap_relation("late_allocated",
+                          "memory that the function allocates, which the stream's previous kernel may still use, is "
+                          "not touched before that kernel has ended, nor before the call's own previous kernel has",
+                          std::move(points), run);
 }
 
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change) {

@@ -191,19 +191,23 @@ const Op& op_of(const Case& c) {
   return *op;
 }
 
+/// What the scenario needs and the set lacks; "" if there is nothing.
+std::string why_skipped(const Scenario& scenario, const Caller& subject) {
+  if (scenario.needs_device && !subject.has_device())
+    return "a set of CPU functions cannot tell device arguments from host arguments";
+  if (scenario.needs_overlap && !subject.shows_overlap())
+    return "only the host executor shows what a kernel does before its predecessor has ended";
+  return "";
+}
+
 void try_scenario(const Case& c, const Op& op, Caller& subject, Caller& reference, const KnownFaults& known,
                   const TrialOptions& options, CaseResult& result) {
   const auto scenarios = all_scenarios(op);
   const Scenario* scenario = find_scenario(scenarios, c.scenario);
   if (scenario == nullptr) throw Error(fmt::format("op '{}' has no {}", c.op, c.scenario));
-  if (scenario->needs_device && !subject.has_device()) {
+  if (const std::string why = why_skipped(*scenario, subject); !why.empty()) {
     result.verdict = Verdict::kSkipped;
-    result.reason = "a set of CPU functions cannot tell device arguments from host arguments";
-    return;
-  }
-  if (scenario->needs_overlap && !subject.shows_overlap()) {
-    result.verdict = Verdict::kSkipped;
-    result.reason = "only the host executor shows what a kernel does before its predecessor has ended";
+    result.reason = why;
     return;
   }
   Context context(op, c, subject, reference, result);
