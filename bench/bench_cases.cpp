@@ -9,7 +9,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "layout/compress_plan.h"
+#include "interface/compress_plan.h"
 
 namespace dsv4::bench {
 namespace {

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "harness/core/error.h"
-#include "harness/set/set.h"
+#include "interface/sha256.h"
 
 namespace dsv4::bench {
 
@@ -45,7 +45,7 @@ std::optional<tvm::ffi::Function> KernelSet::find(const std::string& op, const s
     const auto module = entry.at("module").get<std::string>();
     if (!loaded_.contains(module)) {
       const std::string file = (std::filesystem::absolute(folder_) / module).string();
-      if (sha256_of_file(file) != manifest_.at("modules").at(module).at("sha256").get<std::string>()) {
+      if (sha256_of(file) != manifest_.at("modules").at(module).at("sha256").get<std::string>()) {
         throw Error(
             fmt::format("{}: is not the file that the manifest of '{}' describes. Build the set again", file, name_));
       }

@@ -19,6 +19,13 @@ add_library(dsv4_xxhash INTERFACE)
 target_include_directories(dsv4_xxhash SYSTEM INTERFACE "${DSV4_XXHASH_INCLUDE}")
 target_compile_definitions(dsv4_xxhash INTERFACE XXH_INLINE_ALL)
 
+# libcrypto, static where it can be: SHA-256 of modules (interface/sha256.h).
+find_path(DSV4_CRYPTO_INCLUDE openssl/evp.h REQUIRED)
+find_library(DSV4_CRYPTO NAMES libcrypto.a crypto REQUIRED)
+add_library(dsv4_crypto INTERFACE)
+target_include_directories(dsv4_crypto SYSTEM INTERFACE "${DSV4_CRYPTO_INCLUDE}")
+target_link_libraries(dsv4_crypto INTERFACE "${DSV4_CRYPTO}" ${CMAKE_DL_LIBS} Threads::Threads)
+
 # Boost.Context, static: host modules carry their fibers with them, wherever they are loaded.
 find_path(DSV4_BOOST_INCLUDE boost/context/fiber.hpp REQUIRED)
 find_library(DSV4_BOOST_CONTEXT NAMES libboost_context.a boost_context REQUIRED)

@@ -3,10 +3,10 @@
 # An object library, not a static one: ops register themselves from translation units that nothing else refers to, and
 # a linker drops those from an archive.
 file(GLOB_RECURSE DSV4_HARNESS_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/*.cpp")
-list(FILTER DSV4_HARNESS_SOURCES EXCLUDE REGEX "/harness/cuda/|/harness/cli/main\\.cpp$")
+list(FILTER DSV4_HARNESS_SOURCES EXCLUDE REGEX "/harness/device/cuda_|/harness/cli/main\\.cpp$")
 add_library(dsv4_harness OBJECT ${DSV4_HARNESS_SOURCES})
 target_link_libraries(dsv4_harness PUBLIC dsv4_flags tvm_ffi::shared fmt::fmt nlohmann_json::nlohmann_json CLI11::CLI11
-                      Eigen3::Eigen dsv4_hdf5 dsv4_random123 dsv4_xxhash Threads::Threads ${CMAKE_DL_LIBS})
+                      dsv4_crypto dsv4_hdf5 dsv4_random123 dsv4_xxhash Threads::Threads ${CMAKE_DL_LIBS})
 if(DSV4_SANITIZE MATCHES "undefined")
   # Kernels and references get every check. In the harness these four, which double its compile time, tell nothing that
   # AddressSanitizer does not.
@@ -28,7 +28,7 @@ endif()
 
 # libdsv4_cuda: device memory, streams and events through LibTorch. A library of its own, because a process that links
 # libtorch_cpu starts a third of a second later: dsv4diff loads it only for a set that runs on a GPU.
-file(GLOB DSV4_CUDA_SIDE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/cuda/*.cpp")
+file(GLOB DSV4_CUDA_SIDE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/device/cuda_*.cpp")
 if(DSV4_TORCH AND DSV4_CUDA_SIDE_SOURCES)
   add_library(dsv4_cuda SHARED ${DSV4_CUDA_SIDE_SOURCES})
   target_link_libraries(dsv4_cuda PRIVATE dsv4_flags dsv4_torch_cpu tvm_ffi::shared fmt::fmt dsv4_cuda_headers)

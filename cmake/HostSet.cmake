@@ -1,14 +1,13 @@
-# The 'host' set: kernels/<family>/<op>.cu by the host compiler against kernels/simt/.
+# The 'host' set: kernels/<family>/<op>.cu by the host compiler against simt/.
 
-file(GLOB simt_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/simt/*.cpp")
+file(GLOB simt_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/simt/*.cpp")
 if(NOT simt_sources OR NOT DSV4_KERNEL_SOURCES)
   return()
 endif()
 
-# The executor is compiled once and linked into each module; its state is per module (kernels/simt/module.map). An object
+# The executor is compiled once and linked into each module; its state is per module (simt/module.map). An object
 # library: nothing refers to simt_configure, which every module exports, and an archive would leave it out.
 add_library(dsv4_simt OBJECT ${simt_sources})
-set_source_files_properties("${PROJECT_SOURCE_DIR}/kernels/simt/math.cpp" PROPERTIES COMPILE_OPTIONS -frounding-math)
 target_link_libraries(dsv4_simt PUBLIC dsv4_flags dsv4_cuda_headers tvm_ffi::headers dsv4_boost_context
                       ${CMAKE_DL_LIBS} Threads::Threads)
 # As the GPU does: integers wrap, and any type may be read through any pointer. (The UBSan build wants to see overflows.)
@@ -18,13 +17,13 @@ if(NOT DSV4_SANITIZE)
 endif()
 target_compile_options(dsv4_simt PRIVATE ${DSV4_MODULE_FLAGS} ${simt_flags})
 # Its arithmetic switches rounding modes, which the compiler must not move operations across.
-set_source_files_properties("${PROJECT_SOURCE_DIR}/kernels/simt/math.cpp" PROPERTIES COMPILE_OPTIONS -frounding-math)
-set(module_map "${PROJECT_SOURCE_DIR}/kernels/simt/module.map")
+set_source_files_properties("${PROJECT_SOURCE_DIR}/simt/math.cpp" PROPERTIES COMPILE_OPTIONS -frounding-math)
+set(module_map "${PROJECT_SOURCE_DIR}/simt/module.map")
 
 foreach(source IN LISTS DSV4_KERNEL_SOURCES)
   cmake_path(GET source STEM op)
   set_source_files_properties("${source}" PROPERTIES LANGUAGE CXX)
-  dsv4_add_module_library(host "${source}" FLAGS ${simt_flags} -x c++ -include kernels/simt/prelude.h)
+  dsv4_add_module_library(host "${source}" FLAGS ${simt_flags} -x c++ -include simt/prelude.h)
   target_link_libraries(host_${op} PRIVATE dsv4_simt)
   # "#pragma unroll" speaks to nvcc alone.
   target_compile_options(host_${op} PRIVATE -Wno-unknown-pragmas)

@@ -1,18 +1,18 @@
 # The in-tree kernel sets: one module per source file, found by its place, and a manifest per set.
 #
 #   reference/<family>/<op>.cpp  ->  sets/reference/<op>.so
-#   kernels/<family>/<op>.cu     ->  sets/host/<op>.so   (host compiler and kernels/simt/)
+#   kernels/<family>/<op>.cu     ->  sets/host/<op>.so   (host compiler and simt/)
 #                                    sets/cuda/<op>.so   (nvcc, with DSV4_CUDA)
 #
 # A module's symbols are hidden and not "unique": only so do the static variables of inline functions, such as the
-# entry list of abi/entry.h, belong to one module instead of to the first that was loaded into the process.
+# entry list of interface/entry.h, belong to one module instead of to the first that was loaded into the process.
 
 set(DSV4_MODULE_FLAGS -fvisibility=hidden -fvisibility-inlines-hidden -fno-gnu-unique)
 set(DSV4_COMPILER_NAME "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
 add_custom_target(dsv4_sets ALL)
 
-add_executable(write_manifest tools/write_manifest.cpp harness/set/sha256.cpp)
-target_link_libraries(write_manifest PRIVATE dsv4_flags tvm_ffi::shared nlohmann_json::nlohmann_json ${CMAKE_DL_LIBS})
+add_executable(write_manifest interface/write_manifest.cpp)
+target_link_libraries(write_manifest PRIVATE dsv4_flags tvm_ffi::shared nlohmann_json::nlohmann_json dsv4_crypto ${CMAKE_DL_LIBS})
 set_target_properties(write_manifest PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tools"
                       BUILD_RPATH "$ORIGIN/../lib")
 
@@ -99,7 +99,7 @@ endif()
 
 # --- host and cuda: the same kernels, twice ----------------------------------------------------------------------------
 file(GLOB DSV4_KERNEL_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/*/*.cu")
-list(FILTER DSV4_KERNEL_SOURCES EXCLUDE REGEX "/kernels/(common|simt)/")
+list(FILTER DSV4_KERNEL_SOURCES EXCLUDE REGEX "/kernels/common/")
 include(HostSet)
 if(DSV4_CUDA)
   include(CudaSet)

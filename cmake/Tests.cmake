@@ -1,5 +1,5 @@
 # tests/ is laid out like the code. Every *_test.cpp goes into one program, because linking the harness once is faster
-# than linking it per folder; those under tests/harness/cuda and tests/reference/torch need LibTorch and get a program
+# than linking it per folder; those under tests/reference/torch and that of the CUDA memory need LibTorch and get a program
 # of their own.
 
 include(GoogleTest)
@@ -19,8 +19,8 @@ endfunction()
 
 file(GLOB_RECURSE DSV4_TEST_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*.cpp")
 set(torch_tests ${DSV4_TEST_SOURCES})
-list(FILTER torch_tests INCLUDE REGEX "/tests/(harness/cuda|reference/torch)/")
-list(FILTER DSV4_TEST_SOURCES EXCLUDE REGEX "/tests/(harness/cuda|reference/torch)/")
+list(FILTER torch_tests INCLUDE REGEX "/tests/(harness/device/cuda_memory_test|reference/torch/)")
+list(FILTER DSV4_TEST_SOURCES EXCLUDE REGEX "/tests/(harness/device/cuda_memory_test|reference/torch/)")
 
 # tests/faulty/{faulty,right}.cpp are modules: sets of the tests, in a folder that dsv4diff does not look into.
 set(module_tests "${PROJECT_SOURCE_DIR}/tests/faulty/faulty.cpp" "${PROJECT_SOURCE_DIR}/tests/faulty/right.cpp")
@@ -39,7 +39,7 @@ block()
 endblock()
 
 # What the tests take for the NVIDIA driver lies there too.
-set(fake_driver "${PROJECT_SOURCE_DIR}/tests/harness/set/fake_driver.cpp")
+set(fake_driver "${PROJECT_SOURCE_DIR}/tests/harness/device/fake_driver.cpp")
 list(REMOVE_ITEM DSV4_TEST_SOURCES "${fake_driver}")
 add_library(fake_driver MODULE "${fake_driver}")
 target_link_libraries(fake_driver PRIVATE dsv4_flags)
@@ -57,12 +57,12 @@ if(torch_tests AND TARGET dsv4_cuda)
 endif()
 
 # Tests of the host executor: kernels and TESTs in one file, compiled as a module of the host set is.
-file(GLOB simt_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/kernels/simt/*_test.cu")
+file(GLOB simt_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/simt/*_test.cu")
 if(simt_tests AND TARGET dsv4_simt)
   set_source_files_properties(${simt_tests} PROPERTIES LANGUAGE CXX)
   add_executable(dsv4_simt_tests ${simt_tests})
   target_compile_options(dsv4_simt_tests PRIVATE ${DSV4_MODULE_FLAGS} -fno-strict-aliasing -Wno-unknown-pragmas
-                                                 "SHELL:-x c++" "SHELL:-include kernels/simt/prelude.h")
+                                                 "SHELL:-x c++" "SHELL:-include simt/prelude.h")
   target_link_libraries(dsv4_simt_tests PRIVATE dsv4_simt tvm_ffi::shared GTest::gtest GTest::gtest_main)
   set_target_properties(dsv4_simt_tests PROPERTIES BUILD_RPATH "$ORIGIN/lib")
   gtest_discover_tests(dsv4_simt_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)

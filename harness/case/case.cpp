@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 namespace {
@@ -57,21 +57,6 @@ Params parse_params(std::string_view id, std::string_view text) {
     if (text.empty()) malformed(id, "a comma is followed by nothing");
   }
   return params;
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace
@@ -132,31 +117,6 @@ Case parse_case_id(std::string_view id) {
   return c;
 }
 
-bool glob_match(std::string_view glob, std::string_view text) {
-  std::size_t g = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (g < glob.size() && (glob[g] == '?' || (glob[g] == text[t] && glob[g] != '*'))) {
-      ++g, ++t;
-    } else if (g < glob.size() && glob[g] == '*') {
-      star = g++;
-      mark = t;
-    } else if (star != std::string_view::npos) {
-      g = star + 1;
-      t = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (g < glob.size() && glob[g] == '*') ++g;
-  return g == glob.size();
-}
-
-bool any_glob_match(const std::vector<std::string>& globs, std::string_view text) {
-  return std::ranges::any_of(globs, [&](const std::string& glob) { return glob_match(glob, text); });
-}
-
-bool is_glob(std::string_view text) { return text.find_first_of("*?") != std::string_view::npos; }
-
 bool Shard::contains(std::string_view case_id) const {
   return XXH3_64bits(case_id.data(), case_id.size()) % count == index - 1;
 }
@@ -172,25 +132,6 @@ Shard parse_shard(std::string_view text) {
   }
   if (!good) throw Error(fmt::format("--shard '{}': expected K/N with 1 <= K <= N, for instance 2/8", shown(text)));
   return shard;
-}
-
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
-  if (word.size() > 64) return "";
-  std::string best;
-  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
-  for (const auto& candidate : candidates) {
-    const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
-  const std::string best = nearest(word, candidates);
-  return best.empty() ? "" : fmt::format(", did you mean '{}'?", best);
 }
 
 }  // namespace dsv4

@@ -34,13 +34,6 @@ struct Case {
 /// Splits an id into its parts without knowing any op. Throws Error that points at the part which is malformed.
 Case parse_case_id(std::string_view id);
 
-/// True if `text` matches `glob` ('*' any run, '?' any one character).
-bool glob_match(std::string_view glob, std::string_view text);
-/// True if `text` matches one of the globs.
-bool any_glob_match(const std::vector<std::string>& globs, std::string_view text);
-/// True if there is a wildcard in it: else it names one thing.
-bool is_glob(std::string_view text);
-
 /// Shard of a case: K-th of N (1-based) by a stable hash of the id, the same on every machine.
 struct Shard {
   std::uint64_t index = 1;
@@ -49,10 +42,5 @@ struct Shard {
 };
 /// "2/8". Throws Error for anything else, and unless 1 <= K <= N.
 Shard parse_shard(std::string_view text);
-
-/// The candidate closest to `word` by edit distance, if close enough to be a likely typing error; else empty.
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
-/// ", did you mean 'topk_v1'?" or "".
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace dsv4

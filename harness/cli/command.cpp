@@ -13,7 +13,7 @@
 
 #include "harness/case/case.h"
 #include "harness/core/error.h"
-#include "harness/report/text.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 namespace {

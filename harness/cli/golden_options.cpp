@@ -12,6 +12,7 @@
 #include "harness/case/case.h"
 #include "harness/core/error.h"
 #include "harness/core/paths.h"
+#include "harness/core/text.h"
 #include "harness/golden/file.h"
 
 namespace dsv4 {

@@ -7,9 +7,9 @@
 
 #include "harness/cli/command.h"
 #include "harness/core/error.h"
-#include "harness/report/text.h"
+#include "harness/core/text.h"
 #include "harness/run/select.h"
-#include "harness/set/set.h"
+#include "harness/sets/set.h"
 
 namespace dsv4 {
 namespace {

@@ -10,7 +10,7 @@
 #include "harness/cli/sweep_options.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
-#include "harness/run/interrupt.h"
+#include "harness/workers/interrupt.h"
 
 namespace dsv4 {
 namespace {

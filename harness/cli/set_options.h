@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/set/set.h"
+#include "harness/sets/set.h"
 
 namespace dsv4 {
 

@@ -6,10 +6,10 @@
 
 #include "harness/cli/command.h"
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 #include "harness/op/op.h"
 #include "harness/report/terminal.h"
-#include "harness/report/text.h"
-#include "harness/set/set.h"
+#include "harness/sets/set.h"
 
 namespace dsv4 {
 namespace {

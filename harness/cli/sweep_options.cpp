@@ -11,10 +11,10 @@
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
 #include "harness/core/paths.h"
+#include "harness/core/text.h"
 #include "harness/report/junit.h"
 #include "harness/report/markdown.h"
 #include "harness/report/terminal.h"
-#include "harness/report/text.h"
 #include "harness/report/write.h"
 #include "harness/run/known_faults.h"
 

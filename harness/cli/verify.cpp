@@ -12,8 +12,9 @@
 #include "harness/cli/sweep_options.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 #include "harness/golden/file.h"
-#include "harness/run/interrupt.h"
+#include "harness/workers/interrupt.h"
 
 namespace dsv4 {
 namespace {

@@ -1,5 +1,5 @@
 /// dsv4diff worker: the process that calls kernels. Started by the commands that sweep, never by hand.
-#include "harness/run/worker.h"
+#include "harness/workers/worker.h"
 
 #include <fmt/format.h>
 
@@ -17,7 +17,7 @@
 #include "harness/run/known_faults.h"
 #include "harness/run/sweep.h"
 #include "harness/run/trial.h"
-#include "harness/set/set.h"
+#include "harness/sets/set.h"
 
 namespace dsv4 {
 namespace {
@@ -92,13 +92,13 @@ class WorkerCommand final : public Command {
 
   static Sides open(const Manifests& manifests) {
     Sides s;
-    s.subject = open_set(manifests.subject);
-    s.reference = open_set(manifests.reference);
+    s.subject = open_set(manifests.subject, known_abis());
+    s.reference = open_set(manifests.reference, known_abis());
     if (!manifests.against) return s;
     if (manifests.against->folder == manifests.reference.folder) {
       s.against = s.reference.get();
     } else {
-      s.other = open_set(*manifests.against);
+      s.other = open_set(*manifests.against, known_abis());
       s.against = s.other.get();
     }
     return s;

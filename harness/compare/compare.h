@@ -1,8 +1,8 @@
 /// Comparison of one output under its tolerance: element by element, never by a whole-tensor measure.
 #pragma once
 
-#include "harness/compare/output.h"
-#include "harness/run/result.h"
+#include "harness/call/output.h"
+#include "harness/verdict/result.h"
 
 namespace dsv4 {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/op/call.h"
+#include "harness/call/call.h"
 
 namespace dsv4 {
 

@@ -9,8 +9,8 @@
 
 #include "harness/case/case.h"
 #include "harness/golden/digest.h"
-#include "harness/run/result.h"
 #include "harness/run/trial.h"
+#include "harness/verdict/result.h"
 
 namespace dsv4 {
 

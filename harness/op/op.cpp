@@ -6,13 +6,6 @@
 
 namespace dsv4 {
 
-const HostTensor& Observation::output(const std::string& name) const {
-  for (const Output& o : outputs) {
-    if (o.name == name) return o.value;
-  }
-  throw Error(fmt::format("no output is called '{}'", name));
-}
-
 std::string Scenario::label() const {
   const char* kinds[] = {"contract", "relation", "sequence"};
   return fmt::format("{}:{}", kinds[static_cast<int>(kind)], name);

@@ -19,27 +19,11 @@
 #include <string>
 #include <vector>
 
+#include "harness/call/call.h"
+#include "harness/call/output.h"
 #include "harness/case/case.h"
-#include "harness/compare/output.h"
-#include "harness/op/call.h"
 
 namespace dsv4 {
-
-/// Canonical outputs of one call, and what is wrong with them on their own (range, duplicates, sentinels, invariants).
-struct Observation {
-  std::vector<Output> outputs;
-  std::vector<Finding> findings;
-
-  Observation& add(std::string name, HostTensor value) {
-    outputs.push_back({std::move(name), std::move(value)});
-    return *this;
-  }
-  Observation& find(std::string check, std::string detail) {
-    findings.push_back({std::move(check), std::move(detail)});
-    return *this;
-  }
-  [[nodiscard]] const HostTensor& output(const std::string& name) const;
-};
 
 /// Numbers about a case's inputs that known faults are conditioned on, such as the population of a threshold bin.
 using Facts = std::map<std::string, std::int64_t>;
@@ -164,6 +148,8 @@ const std::vector<const Op*>& all_ops();
 /// nullptr if there is none.
 const Op* find_op(const std::string& name);
 void register_op(std::unique_ptr<Op> op);
+/// The signature variants that each op can call, by its name: for open_set().
+std::map<std::string, std::vector<std::string>> known_abis();
 
 #define DSV4_REGISTER_OP(TYPE) \
   [[maybe_unused]] const bool registered_##TYPE = (::dsv4::register_op(std::make_unique<TYPE>()), true)

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
 #include "harness/op/scenarios.h"
@@ -68,6 +69,12 @@ const Op* find_op(const std::string& name) {
     if (op->info().name == name) return op;
   }
   return nullptr;
+}
+
+std::map<std::string, std::vector<std::string>> known_abis() {
+  std::map<std::string, std::vector<std::string>> abis;
+  for (const Op* op : all_ops()) abis.emplace(op->info().name, op->info().abis);
+  return abis;
 }
 
 void register_op(std::unique_ptr<Op> op) {

@@ -5,8 +5,8 @@
 #include <initializer_list>
 #include <vector>
 
+#include "harness/call/call.h"
 #include "harness/core/tensor.h"
-#include "harness/op/call.h"
 
 namespace dsv4 {
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "harness/core/text.h"
 #include "harness/report/terminal.h"
-#include "harness/report/text.h"
 
 namespace dsv4 {
 namespace {

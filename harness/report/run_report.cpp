@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "harness/report/text.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "harness/case/case.h"
-#include "harness/run/result.h"
+#include "harness/verdict/result.h"
 
 namespace dsv4 {
 

@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "harness/report/text.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 namespace {

@@ -9,7 +9,6 @@
 
 #include "harness/core/error.h"
 #include "harness/run/trial.h"
-#include "harness/set/memory.h"
 
 namespace dsv4 {
 

@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "harness/run/result.h"
+#include "harness/verdict/result.h"
 
 namespace dsv4 {
 

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 namespace {

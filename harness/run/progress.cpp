@@ -5,13 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-namespace dsv4 {
+#include "harness/core/text.h"
 
-std::string format_duration(double seconds) {
-  const auto s = static_cast<long long>(std::llround(std::max(0.0, seconds)));
-  if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
-  return fmt::format("{}:{:02}", s / 60, s % 60);
-}
+namespace dsv4 {
 
 Progress::Progress(Options options) : options_(std::move(options)) {}
 

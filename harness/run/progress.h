@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/run/result.h"
+#include "harness/verdict/result.h"
 
 namespace dsv4 {
 
@@ -45,8 +45,5 @@ class Progress {
   std::chrono::steady_clock::time_point printed_ = start_;
   std::size_t width_ = 0;  // of the line on the terminal
 };
-
-/// "0:42", "12:03" or "3:07:12".
-std::string format_duration(double seconds);
 
 }  // namespace dsv4

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 namespace {

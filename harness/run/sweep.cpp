@@ -6,9 +6,9 @@
 #include <map>
 #include <memory>
 
-#include "harness/run/interrupt.h"
-#include "harness/run/shell.h"
+#include "harness/core/shell.h"
 #include "harness/run/trial.h"
+#include "harness/workers/interrupt.h"
 
 namespace dsv4 {
 namespace {

@@ -8,9 +8,9 @@
 
 #include "harness/run/journal.h"
 #include "harness/run/known_faults.h"
-#include "harness/run/pool.h"
 #include "harness/run/progress.h"
-#include "harness/run/result.h"
+#include "harness/verdict/result.h"
+#include "harness/workers/pool.h"
 
 namespace dsv4 {
 

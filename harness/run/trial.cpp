@@ -145,10 +145,6 @@ class Context final : public ScenarioContext {
 
   [[nodiscard]] std::int64_t own_compared() const { return compared_; }
 
-  struct Refused : std::runtime_error {
-    using std::runtime_error::runtime_error;
-  };
-
  private:
   static constexpr std::size_t kMostFindings = 20;  // one broken step repeats itself; the first ones tell the story
 
@@ -298,7 +294,7 @@ CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& ref
     if (!c.scenario.empty()) {
       try {
         try_scenario(c, op, subject, reference, known, options, result);
-      } catch (const Context::Refused& e) {
+      } catch (const Refused& e) {
         result.verdict = Verdict::kError;
         result.reason = e.what();
       }

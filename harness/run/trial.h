@@ -4,7 +4,7 @@
 #include "harness/case/case.h"
 #include "harness/op/op.h"
 #include "harness/run/known_faults.h"
-#include "harness/run/result.h"
+#include "harness/verdict/result.h"
 
 namespace dsv4 {
 

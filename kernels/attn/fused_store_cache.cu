@@ -29,7 +29,7 @@
 
 #include <bit>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"

@@ -1,7 +1,7 @@
 /// The device vocabulary that several in-tree kernels share: vector access, warp reductions, FP8 and scale bytes.
 ///
 /// The same source is compiled twice: by nvcc for a GPU, and by the host compiler against the executor in
-/// kernels/simt/, whose prelude the build includes ahead of everything and which stands in for the CUDA language.
+/// simt/, whose prelude the build includes ahead of everything and which stands in for the CUDA language.
 /// So a kernel uses what is here and plain CUDA C++ (indices, __syncthreads, __shfl_xor_sync, atomics, __shared__), and
 /// no inline assembly of its own. Arithmetic whose rounding matters is spelled out (`__fmul_rn`, `__fmaf_rn`,
 /// `__fdiv_rn`), so that neither compiler may contract it and both give the same bits.

@@ -13,10 +13,10 @@
 /// All contiguous, on one device, 16-byte aligned. Column by column, an entry is the softmax-weighted mean of the eight
 /// tokens up to the newest. Rows that a plan names must exist and be different. B = 0 returns at once.
 
-#include "abi/entry.h"
+#include "interface/compress_plan.h"
+#include "interface/entry.h"
 #include "kernels/common/launch.h"
 #include "kernels/compress/c4_window.cuh"
-#include "layout/compress_plan.h"
 
 namespace dsv4 {
 namespace {

@@ -15,10 +15,10 @@
 /// tokens up to its own; the first `buffer_len` of them come from the state as it was before the call, which is why the
 /// rows are written by a second launch. Rows of sentinels are left alone. A plan is data: rows it names must exist.
 
-#include "abi/entry.h"
+#include "interface/compress_plan.h"
+#include "interface/entry.h"
 #include "kernels/common/launch.h"
 #include "kernels/compress/c4_window.cuh"
-#include "layout/compress_plan.h"
 
 namespace dsv4 {
 namespace {

@@ -4,10 +4,10 @@
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/extra/c_env_api.h>
 
+#include "interface/compress_plan.h"
 #include "kernels/common/check.h"
 #include "kernels/common/launch.h"
 #include "kernels/compress/state_address.cuh"
-#include "layout/compress_plan.h"
 
 namespace dsv4 {
 

@@ -16,12 +16,12 @@
 /// use_cuda_graph: then sentinels fill it and num_q is returned twice. On the device the latter form is the only one; a
 /// request may have no token, and tokens that the lengths claim beyond num_q are left out.
 
-#include "abi/entry.h"
+#include "interface/compress_plan.h"
+#include "interface/entry.h"
 #include "kernels/common/check.h"
 #include "kernels/common/launch.h"
 #include "kernels/compress/host_lengths.h"
 #include "kernels/compress/plan_rows.cuh"
-#include "layout/compress_plan.h"
 
 namespace dsv4 {
 namespace {

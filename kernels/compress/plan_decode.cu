@@ -14,7 +14,7 @@
 /// compress_ratio 4 or 128 divides ring_size, which divides swa_page_size. All tensors are on the device. B = 0 returns
 /// an empty plan. A length of 0 cannot be refused here; its row is the one of length 1 with `seq_len` 0.
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/compress/decode_plan.cuh"
 
 namespace dsv4 {

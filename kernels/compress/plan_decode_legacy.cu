@@ -10,7 +10,7 @@
 ///
 /// All tensors are on the device. B = 0 returns an empty plan.
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/compress/decode_plan.cuh"
 
 namespace dsv4 {

@@ -24,7 +24,7 @@
 /// use_cuda_graph. Lengths on the device give num_q_tokens rows, sentinels last; a request may have no token, and
 /// tokens that the lengths claim beyond num_q_tokens are left out.
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/compress/prefill_plan.cuh"
 #include "kernels/compress/state_address.cuh"
 

@@ -14,7 +14,7 @@
 /// A request owns 8 rows at ratio 4 (two pages in turn) and 128 at ratio 128. Both plans are in token order, with exact
 /// sizes unless use_cuda_graph: then num_q_tokens rows, sentinels last.
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/compress/prefill_plan.cuh"
 #include "kernels/compress/state_address.cuh"
 

@@ -9,11 +9,11 @@
 #include <tuple>
 #include <utility>
 
+#include "interface/compress_plan.h"
 #include "kernels/common/check.h"
 #include "kernels/common/launch.h"
 #include "kernels/compress/host_lengths.h"
 #include "kernels/compress/plan_rows.cuh"
-#include "layout/compress_plan.h"
 
 namespace dsv4 {
 

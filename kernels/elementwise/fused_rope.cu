@@ -23,7 +23,7 @@
 
 #include <algorithm>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"

@@ -21,7 +21,7 @@
 /// A token takes 8, 16 or 32 lanes, whichever holds K + s: at the usual K + s <= 8 a warp serves four tokens. Lanes
 /// without an expert add +0, so the sum has the same bits whatever the width.
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"

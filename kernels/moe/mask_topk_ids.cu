@@ -14,7 +14,7 @@
 /// The launch is all that this costs: rows are laid out over 2^n lanes (the smallest power of two that holds K), so
 /// neither division nor a loop is needed, and lanes of real rows leave without touching the table.
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"

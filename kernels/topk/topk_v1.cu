@@ -30,7 +30,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"

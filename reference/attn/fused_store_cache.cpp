@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "abi/entry.h"
-#include "layout/kv_cache.h"
+#include "interface/entry.h"
+#include "interface/kv_cache.h"
 #include "reference/common/number.h"
 #include "reference/common/view.h"
 
@@ -129,7 +129,7 @@ void store(TensorView input, TensorView cache, TensorView indices) {
 /// judgement. Bytes of other slots, byte 7 of a FlashMLA scale row and page padding are never written.
 ///
 /// @param input    bf16 or f32 [tokens, 512 (FlashMLA) or 128 (indexer)], contiguous
-/// @param cache    u8 [pages, page bytes], in place; layout/kv_cache.h has the layout
+/// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout
 /// @param indices  i32 or i64 [tokens], contiguous: slots
 template <class Layout, std::int64_t kPageSize>
 void run(TensorView input, TensorView cache, TensorView indices) {

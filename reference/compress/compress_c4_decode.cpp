@@ -1,7 +1,7 @@
 /// Reference of `compress_c4_decode`: each request's newest token goes to the state; where it completes a group, the
 /// entry is computed from the state.
-#include "abi/entry.h"
-#include "layout/compress_plan.h"
+#include "interface/compress_plan.h"
+#include "interface/entry.h"
 #include "reference/compress/c4_tensors.h"
 #include "reference/compress/plan_tensors.h"
 

@@ -2,8 +2,8 @@
 ///
 /// An entry ending at position p is, column by column, the softmax-weighted mean of the eight tokens p - 7 ... p. The
 /// first `buffer_len` of them are read from the state, as it was before the batch; the rest from the batch.
-#include "abi/entry.h"
-#include "layout/compress_plan.h"
+#include "interface/compress_plan.h"
+#include "interface/entry.h"
 #include "reference/compress/c4_tensors.h"
 #include "reference/compress/plan_tensors.h"
 

@@ -1,7 +1,7 @@
 /// The V2 decode plan: where one new token of each request is written, and where its window lies.
 #pragma once
 
-#include "layout/compress_plan.h"
+#include "interface/compress_plan.h"
 #include "reference/compress/plan_tensors.h"
 
 namespace dsv4::reference {

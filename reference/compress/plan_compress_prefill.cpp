@@ -5,8 +5,8 @@
 ///   write    = { tokens with position >= ratio * floor(length / ratio) - (is_overlap ? ratio : 0) }
 ///
 /// Both in ragged order; a record is (ragged row, request, position, window entries before the batch).
-#include "abi/entry.h"
-#include "layout/compress_plan.h"
+#include "interface/compress_plan.h"
+#include "interface/entry.h"
 #include "reference/compress/batch.h"
 
 namespace dsv4::reference {

@@ -1,5 +1,5 @@
 /// Reference of `plan_decode`, the V2 decode plan over the sliding-window address.
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/compress/decode_plan.h"
 #include "reference/compress/state_address.h"
 

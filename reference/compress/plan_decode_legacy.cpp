@@ -1,5 +1,5 @@
 /// Reference of `plan_decode_legacy`, the V2 decode plan over a ring of rows that each request owns.
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/compress/decode_plan.h"
 #include "reference/compress/state_address.h"
 

@@ -7,7 +7,7 @@
 /// with pad = min(ring_size - ratio, 4): a verify step of up to 4 draft tokens may be taken back, and what it takes
 /// back to must still be in the state. The plan is a property of the batch alone, so the pad is the same wherever the
 /// lengths lie.
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/compress/prefill_plan.h"
 #include "reference/compress/state_address.h"
 

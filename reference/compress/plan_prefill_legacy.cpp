@@ -4,7 +4,7 @@
 ///   write    = { tokens with position >= first live row }
 ///
 /// No cache pages, so no page tails; no verify step runs on it, so no pad.
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/compress/prefill_plan.h"
 #include "reference/compress/state_address.h"
 

@@ -3,7 +3,7 @@
 
 #include <tvm/ffi/container/tuple.h>
 
-#include "layout/compress_plan.h"
+#include "interface/compress_plan.h"
 #include "reference/compress/batch.h"
 
 namespace dsv4::reference {

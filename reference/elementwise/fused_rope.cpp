@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/common/number.h"
 #include "reference/common/view.h"
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/common/number.h"
 #include "reference/common/view.h"
 

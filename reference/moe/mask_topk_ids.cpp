@@ -1,7 +1,7 @@
 /// Reference of mask_topk_ids: blanks the expert ids of padding tokens.
 #include <cstdint>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/common/view.h"
 
 namespace dsv4::reference {

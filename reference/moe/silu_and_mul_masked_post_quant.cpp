@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/common/number.h"
 #include "reference/common/view.h"
 

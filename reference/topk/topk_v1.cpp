@@ -9,7 +9,7 @@
 #include <tuple>
 #include <vector>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "reference/common/number.h"
 #include "reference/common/view.h"
 

@@ -1,4 +1,4 @@
-"""How a module is compiled: by nvcc for a GPU, or by the host compiler against the executor in kernels/simt."""
+"""How a module is compiled: by nvcc for a GPU, or by the host compiler against the executor in simt."""
 
 import platform
 import re
@@ -84,7 +84,7 @@ class HostCompiler:
         if self.cxx is None:
             raise Mistake(f"The compiler {compiler} is not in PATH: install g++ 12 or newer, or name another with CXX.")
         self.version = "g++ " + run([self.cxx, "-dumpfullversion"]).stdout.strip()
-        self.simt = ROOT / "kernels/simt"
+        self.simt = ROOT / "simt"
         self.arch = "sm_90 (host executor)"
         # As the GPU does, integers wrap and any type may be read through any pointer; no product and sum are fused
         # unless a module asks for it.
@@ -135,7 +135,7 @@ class HostCompiler:
         """A precompiled prelude saves half of a module's time. Modules with other flags fall back to the text."""
         if self.prelude.with_suffix(".h.gch").is_file():
             return
-        headers = ["kernels/simt/prelude.h", "dlpack/dlpack.h", "tvm/ffi/container/tensor.h", "tvm/ffi/container/tuple.h",
+        headers = ["simt/prelude.h", "dlpack/dlpack.h", "tvm/ffi/container/tensor.h", "tvm/ffi/container/tuple.h",
                    "tvm/ffi/extra/c_env_api.h", "tvm/ffi/function.h", "tvm/ffi/optional.h"]  # fmt: skip
         self.prelude.write_text("#pragma once\n" + "".join(f"#include <{header}>\n" for header in headers))
         partial = self.prelude.with_suffix(".part")

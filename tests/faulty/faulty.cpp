@@ -12,7 +12,7 @@
 
 #include <tvm/ffi/extra/c_env_api.h>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 #include "tests/faulty/faults.h"
 
 namespace {

@@ -4,9 +4,9 @@
 
 #include <map>
 
-#include "harness/run/pool.h"
-#include "harness/run/result.h"
 #include "harness/run/sweep.h"
+#include "harness/verdict/result.h"
+#include "harness/workers/pool.h"
 #include "tests/faulty/faults.h"
 #include "tests/faulty/faulty_worker.h"
 #include "tests/faulty/test_ops.h"

@@ -6,7 +6,7 @@
 
 #include "harness/core/error.h"
 #include "harness/run/trial.h"
-#include "harness/run/worker.h"
+#include "harness/workers/worker.h"
 #include "tests/faulty/test_ops.h"
 
 namespace dsv4::testing {

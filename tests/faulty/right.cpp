@@ -1,7 +1,7 @@
 /// The reference of the test ops: what faulty.cpp computes when it commits no fault. The last argument is ignored.
 #include <tvm/ffi/extra/c_env_api.h>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 
 namespace {
 

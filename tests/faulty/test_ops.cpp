@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
 #include "harness/op/far.h"
 #include "harness/op/op.h"
 #include "harness/run/trial.h"
-#include "harness/set/set.h"
+#include "harness/sets/set.h"
 #include "tests/build_folder.h"
 #include "tests/faulty/faults.h"
 

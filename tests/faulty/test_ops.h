@@ -9,8 +9,8 @@
 #include <memory>
 #include <string>
 
-#include "harness/op/call.h"
-#include "harness/run/result.h"
+#include "harness/call/call.h"
+#include "harness/verdict/result.h"
 
 namespace dsv4::testing {
 

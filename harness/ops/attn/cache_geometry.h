@@ -6,7 +6,7 @@
 
 #include "harness/case/params.h"
 #include "harness/core/tensor.h"
-#include "layout/kv_cache.h"
+#include "interface/kv_cache.h"
 
 namespace dsv4 {
 

@@ -7,6 +7,7 @@
 #include "harness/case/covering.h"
 #include "harness/core/bits.h"
 #include "harness/core/error.h"
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
 #include "harness/op/far.h"
@@ -15,7 +16,7 @@
 #include "harness/op/scenarios.h"
 #include "harness/ops/attn/cache_geometry.h"
 #include "harness/ops/attn/row_fills.h"
-#include "layout/kv_cache.h"
+#include "interface/kv_cache.h"
 
 namespace dsv4 {
 namespace {

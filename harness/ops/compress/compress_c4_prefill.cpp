@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "harness/case/covering.h"
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "harness/op/far.h"
 #include "harness/op/op.h"

@@ -7,7 +7,7 @@
 
 #include "harness/op/op.h"
 #include "harness/ops/compress/batch.h"
-#include "layout/compress_plan.h"
+#include "interface/compress_plan.h"
 
 namespace dsv4 {
 

@@ -12,6 +12,7 @@
 #include "harness/case/covering.h"
 #include "harness/core/bits.h"
 #include "harness/core/error.h"
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
 #include "harness/op/far.h"

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "harness/core/bits.h"
+#include "harness/core/poison.h"
 
 namespace dsv4 {
 namespace {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "harness/case/covering.h"
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "harness/op/contracts.h"
 #include "harness/op/far.h"

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "harness/case/covering.h"
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "harness/op/op.h"
 #include "harness/ops/topk/score_fills.h"

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 #include "harness/op/op.h"
 
 namespace dsv4 {

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "abi/entry.h"
+#include "interface/entry.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "harness/core/bits.h"
-#include "harness/set/ffi_types.h"
+#include "harness/sets/ffi_types.h"
 
 namespace dsv4 {
 namespace {

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "harness/core/bits.h"
+#include "harness/core/poison.h"
 
 namespace dsv4 {
 namespace {

@@ -10,7 +10,7 @@
 #include <functional>
 
 #include "harness/run/trial.h"
-#include "tests/harness/ops/mutants.h"
+#include "tests/harness/ops/specimen.h"
 
 namespace dsv4::testing {
 namespace {

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 #include "tests/build_folder.h"
 
 namespace dsv4 {

@@ -14,8 +14,8 @@
 #include <thread>
 
 #include "harness/core/error.h"
-#include "harness/run/interrupt.h"
-#include "tests/harness/run/misbehaving_worker.h"
+#include "harness/workers/interrupt.h"
+#include "tests/harness/workers/misbehaving_worker.h"
 
 namespace dsv4 {
 namespace {

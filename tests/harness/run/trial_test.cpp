@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/set/memory.h"
+#include "harness/device/memory.h"
 #include "tests/harness/golden/support.h"
 
 namespace dsv4 {

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "harness/op/call.h"
+#include "harness/call/call.h"
 #include "harness/ops/compress/batch.h"
-#include "harness/set/set.h"
-#include "layout/compress_plan.h"
+#include "harness/sets/set.h"
+#include "interface/compress_plan.h"
 #include "tests/build_folder.h"
 
 namespace dsv4::testing {

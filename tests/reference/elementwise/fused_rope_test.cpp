@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "harness/core/bits.h"
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "tests/reference/common/module.h"
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "harness/core/bits.h"
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "tests/reference/common/module.h"
 

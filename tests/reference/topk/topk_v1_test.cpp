@@ -7,6 +7,7 @@
 #include <limits>
 #include <set>
 
+#include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "tests/reference/common/module.h"
 

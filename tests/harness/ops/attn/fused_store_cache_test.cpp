@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "harness/generate/random.h"
-#include "tests/harness/ops/mutants.h"
+#include "tests/harness/ops/specimen.h"
 
 namespace dsv4::testing {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "harness/core/bits.h"
 #include "harness/generate/random.h"
-#include "tests/harness/ops/mutants.h"
+#include "tests/harness/ops/specimen.h"
 
 namespace dsv4::testing {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "tests/harness/ops/mutants.h"
+#include "tests/harness/ops/specimen.h"
 
 namespace dsv4::testing {
 namespace {

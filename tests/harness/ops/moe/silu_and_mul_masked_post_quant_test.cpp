@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "harness/core/bits.h"
-#include "tests/harness/ops/mutants.h"
+#include "tests/harness/ops/specimen.h"
 
 namespace dsv4::testing {
 namespace {

@@ -8,7 +8,7 @@
 #include "harness/ops/topk/score_fills.h"
 #include "harness/ops/topk/score_order.h"
 #include "harness/ops/topk/selection.h"
-#include "tests/harness/ops/mutants.h"
+#include "tests/harness/ops/specimen.h"
 
 namespace dsv4::testing {
 namespace {

@@ -1,0 +1,58 @@
+/// What an op lets the world see of a call, in a form that two implementations must agree on.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/call/call.h"
+#include "harness/core/tensor.h"
+
+namespace dsv4 {
+
+struct Output {
+  std::string name;
+  HostTensor
+      value;  ///< canonical: free order sorted away, rows joined by key, don't-care fields masked with a constant
+};
+
+/// Canonical outputs of one call, and what is wrong with them on their own (range, duplicates, sentinels, invariants).
+struct Observation {
+  std::vector<Output> outputs;
+  std::vector<Finding> findings;
+
+  Observation& add(std::string name, HostTensor value) {
+    outputs.push_back({std::move(name), std::move(value)});
+    return *this;
+  }
+  Observation& find(std::string check, std::string detail) {
+    findings.push_back({std::move(check), std::move(detail)});
+    return *this;
+  }
+  [[nodiscard]] const HostTensor& output(const std::string& name) const;
+};
+
+/// How far one output may lie from the other side's. The kind and its reason are documented for every op.
+struct Tolerance {
+  enum class Kind {
+    kExact,     ///< same bits
+    kExactNan,  ///< same bits, any NaN equals any NaN
+    kBound,     ///< |got - want| <= bound per element; NaN and infinity only where the other side has them
+    kInterval,  ///< low <= got <= high in the type's order; where low != high an alternative is certified and counted
+  };
+  Kind kind = Kind::kExact;
+  HostTensor bound;  ///< kBound: f32 or f64, same shape as the output
+  HostTensor low;    ///< kInterval: same dtype and shape as the output
+  HostTensor high;
+  std::string reason = "every implementation must give these bits";  ///< the formula, or why it is exact
+
+  static Tolerance exact(std::string reason);
+  static Tolerance exact_nan(std::string reason);
+  static Tolerance within(HostTensor bound, std::string reason);
+  static Tolerance between(HostTensor low, HostTensor high, std::string reason);
+};
+
+using Tolerances = std::map<std::string, Tolerance>;  ///< by output name; an output without an entry is exact
+
+}  // namespace dsv4

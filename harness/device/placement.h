@@ -1,0 +1,67 @@
+/// Tensors that are spread out in a device's memory: Arg::placement, laid out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/call/call.h"
+#include "harness/core/tensor.h"
+#include "harness/device/memory.h"
+
+namespace dsv4 {
+
+/// The memory of a tensor that is spread out. A block is reserved for all of it; only the places where something of the
+/// tensor lies, and guard bands about them, are opened and filled. So a stray access near them is found as in any
+/// block, and one elsewhere is beyond reach on a host. Nothing is filled before the first write().
+class PlacedBlock final : public Block {
+ public:
+  /// Throws Error if the tensor does not fit its placement, Unavailable if there is no memory for it; `name` is the
+  /// argument.
+  PlacedBlock(DeviceMemory& memory, const std::string& name, const HostTensor& tensor, const Placement& placement,
+              std::uint32_t poison, std::size_t misalign = 0);
+  ~PlacedBlock() override;
+
+  [[nodiscard]] void* payload() const override { return base_.get() + before_; }
+  void write(const std::vector<std::uint8_t>& image) override;
+  [[nodiscard]] std::vector<std::uint8_t> read() const override;
+  void arm() override;
+  void disarm() override;
+  void check(const std::string& name, std::vector<Finding>& findings) const override;
+
+ private:
+  /// Bytes that lie side by side in the tensor's storage and in the block.
+  struct Run {
+    std::size_t from;  ///< in the storage
+    std::size_t to;    ///< in the block
+    std::size_t bytes;
+  };
+  /// Whole pages of the block that are open: runs, and guard bands before, between and behind them.
+  struct Island {
+    std::size_t begin;
+    std::size_t end;
+    std::vector<Run> runs;
+  };
+  struct Release {
+    DeviceMemory* memory;
+    void operator()(std::uint8_t* block) const { memory->release(block); }
+  };
+
+  static std::vector<Run> runs_of(const HostTensor& tensor, const Placement& placement, std::size_t before);
+  void add(const Run& run, std::size_t all);
+  [[nodiscard]] std::vector<std::uint8_t> download(const Island& island) const;
+  /// Calls visit(begin, end) for each part of the island in which no run lies.
+  template <class Visit>
+  static void for_each_gap(const Island& island, Visit visit);
+
+  DeviceMemory& memory_;
+  std::size_t before_;
+  std::uint32_t poison_;
+  std::vector<Island> islands_;
+  std::unique_ptr<std::uint8_t, Release> base_;
+  std::vector<std::uint8_t> written_;
+};
+
+}  // namespace dsv4

@@ -1,0 +1,382 @@
+/// The call across the ABI: guarded copies in, one TVM-FFI call, everything back and checked.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <tvm/ffi/container/array.h>
+#include <tvm/ffi/container/tensor.h>
+#include <tvm/ffi/error.h>
+#include <tvm/ffi/extra/c_env_api.h>
+#include <tvm/ffi/extra/module.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <tuple>
+
+#include "harness/core/error.h"
+#include "harness/core/poison.h"
+#include "harness/device/allocations.h"
+#include "harness/device/memory.h"
+#include "harness/device/placement.h"
+#include "harness/sets/ffi_types.h"
+#include "harness/sets/set.h"
+
+namespace dsv4 {
+namespace {
+
+namespace ffi = tvm::ffi;
+
+/// A tensor argument on its way: the DLTensor that the function sees, over a block.
+struct Lent {
+  std::unique_ptr<Block> block;
+  DLTensor view{};
+  std::vector<std::uint8_t> before;
+};
+
+struct Module {
+  ffi::Module module;
+  // Of host modules; simt/configure.cpp says what they do.
+  std::optional<ffi::Function> configure;
+  std::optional<ffi::Function> predecessor;
+  std::optional<ffi::Function> no_predecessor;
+  std::uint64_t schedule = 0;
+};
+
+class SetCaller final : public Caller {
+ public:
+  SetCaller(Manifest manifest, KnownAbis abis)
+      : manifest_(std::move(manifest)), abis_(std::move(abis)), host_(make_host_memory()) {
+    std::string why;
+    if (!device_available(manifest_.device, &why)) {
+      throw Error(
+          fmt::format("set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run where a GPU is",
+                      manifest_.name, why));
+    }
+    if (manifest_.device == DeviceKind::kCuda) device_ = make_cuda_memory();
+  }
+
+  [[nodiscard]] const std::string& name() const override { return manifest_.name; }
+  [[nodiscard]] bool is_reference() const override {
+    return manifest_.device == DeviceKind::kCpu && manifest_.name == "reference";
+  }
+  [[nodiscard]] bool errors_name_arguments() const override { return manifest_.errors_name_arguments; }
+  [[nodiscard]] bool usable() const override { return usable_; }
+  [[nodiscard]] bool shows_overlap() const override { return manifest_.device == DeviceKind::kSimt; }
+  [[nodiscard]] bool has_device() const override { return manifest_.device != DeviceKind::kCpu; }
+
+  CallResult call(const Call& call, const CallOptions& options) override {
+    Module* module = nullptr;
+    const ffi::Function function = resolve(call, module);
+    if (module->configure && module->schedule != options.schedule) {
+      (*module->configure)(static_cast<std::int64_t>(options.schedule));
+      module->schedule = options.schedule;
+    }
+    CallResult result;
+    result.args = call.args;
+    std::vector<Lent> lent(call.args.size());
+    Predecessor predecessor(*module);
+    if (options.late_allocations || !options.late_argument.empty()) predecessor.require();
+    Allocations allocations(device(), *host_, options.poison, [&](const GuardedBlock& block) {
+      if (options.late_allocations) predecessor.writes(block.payload(), std::vector<std::uint8_t>(block.bytes()));
+    });
+    std::vector<ffi::AnyView> packed;
+    for (std::size_t i = 0; i < call.args.size(); ++i) packed.push_back(lend(call.args[i], options, lent[i]));
+    if (!options.late_argument.empty()) make_late(call, lent, options, predecessor);
+
+    ffi::Any returned;
+    try {
+      arm(lent, true);
+      const StreamScope stream(manifest_.device, device().stream());
+      function.CallPacked(packed.data(), static_cast<std::int32_t>(packed.size()), &returned);
+      const std::string left_behind = device().take_error();
+      device().synchronize();
+      arm(lent, false);
+      allocations.disarm();
+      if (!left_behind.empty()) {
+        result.findings.push_back(
+            {"unreported_error",
+             fmt::format("the function returned as if all were well, but a launch failed: {}", left_behind)});
+      }
+    } catch (const ffi::Error& e) {
+      arm(lent, false);
+      allocations.disarm();
+      result.refusal = fmt::format("{}: {}", std::string(e.kind()), std::string(e.message()));
+      settle();
+    } catch (const DeviceLost&) {
+      usable_ = false;
+      throw;
+    }
+    collect(call, lent, result);
+    if (!result.refusal) spread(returned, allocations, result);
+    for (const auto& block : allocations.blocks()) block->check("a tensor allocated by the function", result.findings);
+    return result;
+  }
+
+ private:
+  /// Sets TVM-FFI's stream for the device while a call runs.
+  class StreamScope {
+   public:
+    StreamScope(DeviceKind kind, void* stream) : active_(kind == DeviceKind::kCuda) {
+      if (active_) TVMFFIEnvSetStream(kDLCUDA, 0, stream, &previous_);
+    }
+    ~StreamScope() {
+      if (active_) TVMFFIEnvSetStream(kDLCUDA, 0, previous_, nullptr);
+    }
+    StreamScope(const StreamScope&) = delete;
+    StreamScope& operator=(const StreamScope&) = delete;
+
+   private:
+    bool active_;
+    TVMFFIStreamHandle previous_ = nullptr;
+  };
+
+  /// The kernel ahead of a call, which is still writing.
+  class Predecessor {
+   public:
+    explicit Predecessor(Module& module) : module_(module) {}
+    ~Predecessor() {
+      if (writes_) (*module_.no_predecessor)();
+    }
+    Predecessor(const Predecessor&) = delete;
+    Predecessor& operator=(const Predecessor&) = delete;
+
+    /// Throws Unsupported if the module knows of no predecessors.
+    void require() const {
+      if (module_.predecessor && module_.no_predecessor) return;
+      throw Unsupported("the module cannot show a kernel that overlaps its predecessor; build the set again");
+    }
+
+    /// `memory` held `earlier`, of which the executor keeps a copy.
+    void writes(void* memory, const std::vector<std::uint8_t>& earlier) {
+      writes_ = true;
+      (*module_.predecessor)(reinterpret_cast<std::int64_t>(memory), static_cast<std::int64_t>(earlier.size()),
+                             reinterpret_cast<std::int64_t>(earlier.data()));
+    }
+
+   private:
+    Module& module_;
+    bool writes_ = false;
+  };
+
+  static void make_late(const Call& call, const std::vector<Lent>& lent, const CallOptions& options,
+                        Predecessor& predecessor) {
+    const auto arg = std::ranges::find(call.args, options.late_argument, &Arg::name);
+    if (arg == call.args.end() || !arg->is_tensor() || arg->placement) {
+      throw Error(fmt::format("op '{}' passes no tensor '{}' that could be late", call.op, options.late_argument));
+    }
+    if (options.earlier.size() != arg->tensor().storage.size()) {
+      throw Error(fmt::format("op '{}': what '{}' held earlier is not of its size", call.op, options.late_argument));
+    }
+    predecessor.writes(lent.at(static_cast<std::size_t>(arg - call.args.begin())).block->payload(), options.earlier);
+  }
+
+  DeviceMemory& device() { return device_ ? *device_ : *host_; }
+
+  /// After a refusal the device must still be usable; a sticky error is the kernel's fault and ends this process'
+  /// usefulness.
+  void settle() {
+    try {
+      (void)device().take_error();  // the refusal has reported it
+      device().synchronize();
+    } catch (const DeviceLost&) {
+      usable_ = false;
+      throw;
+    }
+  }
+
+  static void arm(std::vector<Lent>& lent, bool on) {
+    for (Lent& l : lent) {
+      if (l.block) on ? l.block->arm() : l.block->disarm();
+    }
+  }
+
+  ffi::AnyView lend(const Arg& arg, const CallOptions& options, Lent& lent) {
+    if (const auto* i = std::get_if<std::int64_t>(&arg.value)) return *i;
+    if (const auto* d = std::get_if<double>(&arg.value)) return *d;
+    if (const auto* b = std::get_if<bool>(&arg.value)) return *b;
+    if (!arg.is_tensor()) return nullptr;
+    const HostTensor& t = arg.tensor();
+    lent.before = t.storage;
+    if (arg.role == Role::kOut || arg.role == Role::kWorkspace) {
+      poison_bytes(lent.before.data(), lent.before.size(), options.poison + 1);
+    }
+    const bool on_device = arg.place == Place::kDevice;
+    DeviceMemory& memory = on_device ? device() : *host_;
+    const auto misalign = static_cast<std::size_t>(arg.misalign);
+    if (arg.placement) {
+      lent.block = std::make_unique<PlacedBlock>(memory, arg.name, t, *arg.placement, options.poison, misalign);
+    } else {
+      lent.block = std::make_unique<GuardedBlock>(memory, lent.before.size(), options.poison, misalign);
+    }
+    lent.block->write(lent.before);
+    const std::int64_t first = arg.placement ? 0 : t.offset * size_of(t.dtype);
+    lent.view.data = static_cast<std::uint8_t*>(lent.block->payload()) + first;
+    const bool cuda_label = on_device && manifest_.device != DeviceKind::kCpu;
+    lent.view.device = {cuda_label ? kDLCUDA : kDLCPU, 0};
+    lent.view.ndim = static_cast<std::int32_t>(t.rank());
+    lent.view.dtype = to_dlpack(t.dtype);
+    const auto& [shape, strides] =
+        arg.placement ? std::tie(arg.placement->shape, arg.placement->strides) : std::tie(t.shape, t.strides);
+    lent.view.shape = const_cast<std::int64_t*>(shape.data());
+    lent.view.strides = const_cast<std::int64_t*>(strides.data());
+    return &lent.view;
+  }
+
+  /// Brings the arguments back and checks guards, inputs and footprints.
+  static void collect(const Call& call, std::vector<Lent>& lent, CallResult& result) {
+    for (std::size_t i = 0; i < lent.size(); ++i) {
+      if (!lent[i].block) continue;
+      const Arg& arg = call.args[i];
+      HostTensor& after = result.args[i].tensor();
+      after.storage = lent[i].block->read();
+      lent[i].block->check(arg.name, result.findings);
+      if (after.storage == lent[i].before) continue;
+      // Scratch memory holds nothing to lose: a refusal may leave it half used.
+      const bool must_not_change =
+          arg.role == Role::kIn || (result.refusal.has_value() && arg.role != Role::kWorkspace);
+      std::vector<std::uint8_t> may;
+      if (!must_not_change) may = arg.footprint.empty() ? arg.tensor().view_mask() : arg.footprint;
+      if (!may.empty() && may.size() != after.storage.size()) {
+        throw Error(fmt::format("op '{}': the footprint of '{}' covers {} bytes, its memory has {}", call.op, arg.name,
+                                may.size(), after.storage.size()));
+      }
+      for (std::size_t k = 0; k < after.storage.size(); ++k) {
+        if (after.storage[k] == lent[i].before[k] || (!may.empty() && may[k] != 0)) continue;
+        const char* check = result.refusal    ? "written_on_refusal"
+                            : must_not_change ? "input_changed"
+                                              : "outside_footprint";
+        result.findings.push_back({check, describe_byte(arg, k, lent[i].before[k], after.storage[k])});
+        break;
+      }
+    }
+  }
+
+  static std::string describe_byte(const Arg& arg, std::size_t byte, std::uint8_t before, std::uint8_t after) {
+    return fmt::format("'{}' ({}): byte {} of its memory changed from 0x{:02x} to 0x{:02x}", arg.name,
+                       arg.tensor().describe(), byte, before, after);
+  }
+
+  /// The returned values. What no op could read is a finding "returned" and counts as absent.
+  void spread(const ffi::Any& returned, const Allocations& allocations, CallResult& result) {
+    if (const auto list = returned.as<ffi::Array<ffi::Any>>()) {
+      for (const ffi::Any& item : *list) result.returned.push_back(value_of_any(item, allocations, result.findings));
+      return;
+    }
+    Value value = value_of_any(returned, allocations, result.findings);
+    if (!std::holds_alternative<None>(value)) result.returned.push_back(std::move(value));
+  }
+
+  Value value_of_any(const ffi::Any& any, const Allocations& allocations, std::vector<Finding>& findings) {
+    if (any == nullptr) return None{};
+    if (const auto tensor = any.as<ffi::Tensor>()) {
+      return value_of_tensor(*tensor.value().GetDLTensorPtr(), allocations, findings);
+    }
+    if (const auto b = any.as<bool>()) return *b;
+    if (const auto i = any.as<std::int64_t>()) return *i;
+    if (const auto d = any.as<double>()) return *d;
+    findings.push_back({"returned", fmt::format("the function returned a value that no op knows, a {}",
+                                                std::string(any.GetTypeKey()))});
+    return None{};
+  }
+
+  /// Copies a returned tensor, packed. Its memory must be what the function allocated during this call, all of it: a
+  /// tensor over anything else would not be guarded, and reading it could crash.
+  Value value_of_tensor(const DLTensor& view, const Allocations& allocations, std::vector<Finding>& findings) {
+    const Shape shape(view.shape, view.shape + view.ndim);
+    HostTensor t;
+    try {
+      const DType dtype = from_dlpack(view.dtype);
+      t = view.strides == nullptr ? HostTensor::make(dtype, shape)
+                                  : HostTensor::strided(dtype, shape, Shape(view.strides, view.strides + view.ndim));
+    } catch (const Error& e) {
+      findings.push_back({"returned", fmt::format("a returned tensor is none that an op knows: {}", e.what())});
+      return None{};
+    }
+    if (t.storage.empty()) return t;
+    const auto* data = static_cast<const std::uint8_t*>(view.data) + view.byte_offset;
+    const GuardedBlock* block = allocations.find(data);
+    if (block == nullptr) {
+      findings.push_back({"returned", fmt::format("a returned tensor ({}) lies in memory that the function did not "
+                                                  "allocate through its environment",
+                                                  t.describe())});
+      return None{};
+    }
+    const auto* end = static_cast<const std::uint8_t*>(block->payload()) + block->bytes();
+    if (t.storage.size() > static_cast<std::size_t>(end - data)) {
+      findings.push_back({"returned", fmt::format("a returned tensor ({}) takes {} bytes, its memory has {}",
+                                                  t.describe(), t.storage.size(), end - data)});
+      return None{};
+    }
+    device().download(t.storage.data(), data, t.storage.size());
+    return t.packed();
+  }
+
+  ffi::Function resolve(const Call& call, Module*& module) {
+    std::string why;
+    const ManifestEntry* entry = manifest_.find(call, &why);
+    if (entry == nullptr) throw Unsupported(why);
+    const std::string where =
+        fmt::format("set '{}', op '{}', function '{}' of {}", manifest_.name, call.op, entry->function, entry->module);
+    if (entry->aux.empty()) {
+      const auto known = abis_.find(call.op);
+      if (known != abis_.end() && std::ranges::find(known->second, entry->abi) == known->second.end()) {
+        throw Unsupported(fmt::format("{}: its signature variant '{}' is unknown to this tool, which can call {}",
+                                      where, entry->abi, fmt::join(known->second, ", ")));
+      }
+    }
+    if (entry->arity != static_cast<int>(call.args.size())) {
+      throw Error(
+          fmt::format("{}: takes {} arguments, the op passes {}. The module does not match its manifest's ABI '{}'; "
+                      "build the set again",
+                      where, entry->arity, call.args.size(), entry->abi));
+    }
+    module = &load(entry->module, where);
+    const auto found = module->module->GetFunction(entry->function);
+    if (!found.has_value())
+      throw Error(fmt::format("{}: the module exports no such function. Build the set again", where));
+    return found.value();
+  }
+
+  Module& load(const std::string& file, const std::string& where) {
+    if (const auto it = modules_.find(file); it != modules_.end()) return it->second;
+    const std::string path = (std::filesystem::absolute(manifest_.folder) / file).string();
+    if (!std::filesystem::exists(path))
+      throw Error(fmt::format("{}: the module file is missing ({}). Build the set again", where, path));
+    const std::string expected = manifest_.modules.at(file).sha256;
+    const std::string actual = sha256_of_file(path);
+    if (actual != expected) {
+      throw Error(
+          fmt::format("{}: the module's SHA-256 is {}, its manifest says {}. The file was changed after the set was "
+                      "built; build it again",
+                      where, actual, expected));
+    }
+    try {
+      ffi::Module m = ffi::Module::LoadFromFile(path);
+      const auto find = [&m](const char* name) -> std::optional<ffi::Function> {
+        const auto f = m->GetFunction(name);
+        return f.has_value() ? std::optional(f.value()) : std::nullopt;
+      };
+      Module loaded{.module = m,
+                    .configure = find("simt_configure"),
+                    .predecessor = find("simt_predecessor"),
+                    .no_predecessor = find("simt_no_predecessor")};
+      return modules_.emplace(file, std::move(loaded)).first->second;
+    } catch (const ffi::Error& e) {
+      throw Error(fmt::format("{}: cannot be loaded: {}", where, std::string(e.message())));
+    }
+  }
+
+  Manifest manifest_;
+  KnownAbis abis_;
+  std::unique_ptr<DeviceMemory> host_;
+  std::unique_ptr<DeviceMemory> device_;
+  std::map<std::string, Module> modules_;
+  bool usable_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Caller> open_set(const Manifest& manifest, KnownAbis abis) {
+  return std::make_unique<SetCaller>(manifest, std::move(abis));
+}
+
+}  // namespace dsv4

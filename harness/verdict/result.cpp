@@ -1,0 +1,113 @@
+#include "harness/verdict/result.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace dsv4 {
+namespace {
+
+constexpr std::array<std::string_view, 7> kNames{"passed",      "failed",  "known",     "error",
+                                                 "unsupported", "skipped", "mistrusted"};
+
+// JSON has no infinities or NaN; they travel as words.
+nlohmann::json number(double x) {
+  if (std::isnan(x)) return "nan";
+  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
+  return x;
+}
+
+double number_from(const nlohmann::json& j) {
+  if (!j.is_string()) return j.get<double>();
+  const auto text = j.get<std::string>();
+  if (text == "inf") return std::numeric_limits<double>::infinity();
+  if (text == "-inf") return -std::numeric_limits<double>::infinity();
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+nlohmann::json element(const ElementDifference& d) {
+  return {{"at", d.at}, {"got", d.got}, {"want", d.want}, {"error", number(d.error)}, {"bound", number(d.bound)}};
+}
+
+ElementDifference element_from(const nlohmann::json& j) {
+  return {j.at("at").get<Shape>(), j.at("got").get<std::string>(), j.at("want").get<std::string>(),
+          number_from(j.at("error")), number_from(j.at("bound"))};
+}
+
+}  // namespace
+
+std::string_view name_of(Verdict verdict) { return kNames[static_cast<std::size_t>(verdict)]; }
+
+std::optional<Verdict> verdict_from_name(std::string_view name) {
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i] == name) return static_cast<Verdict>(i);
+  }
+  return std::nullopt;
+}
+
+double CaseResult::tightness() const {
+  double t = 0;
+  for (const OutputReport& o : outputs) t = std::max(t, o.tightness);
+  return t;
+}
+
+void to_json(nlohmann::json& j, const OutputReport& r) {
+  j = {{"name", r.name},           {"tolerance", r.tolerance},         {"reason", r.reason},
+       {"compared", r.compared},   {"different", r.different},         {"violations", r.violations},
+       {"certified", r.certified}, {"tightness", number(r.tightness)}, {"trivial", r.trivial}};
+  if (r.first) j["first"] = element(*r.first);
+  if (r.worst) j["worst"] = element(*r.worst);
+}
+
+void from_json(const nlohmann::json& j, OutputReport& r) {
+  r.name = j.at("name").get<std::string>();
+  r.tolerance = j.at("tolerance").get<std::string>();
+  r.reason = j.at("reason").get<std::string>();
+  r.compared = j.at("compared").get<std::int64_t>();
+  r.different = j.at("different").get<std::int64_t>();
+  r.violations = j.at("violations").get<std::int64_t>();
+  r.certified = j.at("certified").get<std::int64_t>();
+  r.tightness = number_from(j.at("tightness"));
+  r.trivial = j.at("trivial").get<bool>();
+  r.first.reset();
+  r.worst.reset();
+  if (j.contains("first")) r.first = element_from(j.at("first"));
+  if (j.contains("worst")) r.worst = element_from(j.at("worst"));
+}
+
+void to_json(nlohmann::json& j, const CaseResult& r) {
+  nlohmann::json findings = nlohmann::json::array();
+  for (const Finding& f : r.findings) findings.push_back({{"check", f.check}, {"detail", f.detail}});
+  j = {{"id", r.id},
+       {"op", r.op()},
+       {"set", r.set},
+       {"against", r.against},
+       {"verdict", name_of(r.verdict)},
+       {"reason", r.reason},
+       {"known_fault", r.known_fault},
+       {"outputs", r.outputs},
+       {"findings", findings},
+       {"seconds", r.seconds},
+       {"reproduce", r.reproduce}};
+}
+
+void from_json(const nlohmann::json& j, CaseResult& r) {
+  r.id = j.at("id").get<std::string>();
+  r.set = j.at("set").get<std::string>();
+  r.against = j.at("against").get<std::string>();
+  r.verdict = verdict_from_name(j.at("verdict").get<std::string>()).value();
+  r.reason = j.at("reason").get<std::string>();
+  r.known_fault = j.at("known_fault").get<std::string>();
+  r.outputs = j.at("outputs").get<std::vector<OutputReport>>();
+  r.findings.clear();
+  for (const auto& f : j.at("findings"))
+    r.findings.push_back({f.at("check").get<std::string>(), f.at("detail").get<std::string>()});
+  r.seconds = j.at("seconds").get<double>();
+  r.reproduce = j.at("reproduce").get<std::string>();
+}
+
+}  // namespace dsv4

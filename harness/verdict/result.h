@@ -1,0 +1,78 @@
+/// What came of one case: the closed set of verdicts, and the evidence.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/call/call.h"
+#include "harness/core/tensor.h"
+
+namespace dsv4 {
+
+enum class Verdict {
+  kPassed,       ///< everything compared agrees
+  kFailed,       ///< a difference, a finding, or a broken contract
+  kKnown,        ///< differs exactly as a listed known fault says
+  kError,        ///< crash, signal, time-out, exception, a refusal of a valid call
+  kUnsupported,  ///< the set has no such op or variant
+  kSkipped,      ///< could not be run here, for the reason given
+  kMistrusted,   ///< nothing was really tested: no element compared, or all of them trivial
+};
+
+std::string_view name_of(Verdict verdict);
+std::optional<Verdict> verdict_from_name(std::string_view name);
+
+/// One differing element.
+struct ElementDifference {
+  Shape at;
+  std::string got;  ///< value and bits
+  std::string want;
+  double error = 0;  ///< |got - want|; NaN where no distance is defined
+  double bound = 0;  ///< allowed; 0 where the comparison is exact
+  bool operator==(const ElementDifference&) const = default;
+};
+
+/// The comparison of one output.
+struct OutputReport {
+  std::string name;
+  std::string tolerance;                   ///< "exact", "exact_nan", "bound", "interval"
+  std::string reason;                      ///< why this tolerance
+  std::int64_t compared = 0;               ///< elements
+  std::int64_t different = 0;              ///< elements whose bits differ, allowed or not
+  std::int64_t violations = 0;             ///< elements outside the tolerance
+  std::int64_t certified = 0;              ///< elements where a certified alternative was taken
+  double tightness = 0;                    ///< largest |error| / bound over elements with a bound > 0
+  bool trivial = false;                    ///< every compared element has the same bits
+  std::optional<ElementDifference> first;  ///< first violation in row-major order
+  std::optional<ElementDifference> worst;  ///< largest violation
+  bool operator==(const OutputReport&) const = default;
+};
+
+struct CaseResult {
+  std::string id;
+  std::string set;      ///< set under test
+  std::string against;  ///< set or golden file it was held against
+  Verdict verdict = Verdict::kError;
+  std::string reason;       ///< one line; empty when passed
+  std::string known_fault;  ///< id of the known fault that applies to the case, shown or not
+  std::vector<OutputReport> outputs;
+  std::vector<Finding> findings;
+  double seconds = 0;
+  std::string reproduce;  ///< the one command that makes this result again; the sweep knows it
+  bool operator==(const CaseResult&) const = default;
+
+  [[nodiscard]] std::string op() const { return id.substr(0, id.find('/')); }
+  /// Largest tightness over the outputs.
+  [[nodiscard]] double tightness() const;
+};
+
+void to_json(nlohmann::json& j, const CaseResult& r);
+void from_json(const nlohmann::json& j, CaseResult& r);
+void to_json(nlohmann::json& j, const OutputReport& r);
+void from_json(const nlohmann::json& j, OutputReport& r);
+
+}  // namespace dsv4

@@ -1,0 +1,354 @@
+#include "harness/workers/pool.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <memory>
+
+#include "harness/core/error.h"
+#include "harness/workers/process.h"
+#include "harness/workers/protocol.h"
+
+namespace dsv4 {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kTickMilliseconds = 100;
+constexpr int kMostFailedStarts = 3;    // in a row: then it is not chance
+constexpr double kClosingSeconds = 10;  // for a worker to close its sets
+constexpr double kDyingSeconds = 1;     // between the end of the connection and the end of the process
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// A crash that is looked into: first the case that ran is tried alone, then those that ran before it.
+struct Inquiry {
+  std::optional<std::string> id;      ///< nullopt: the worker crashed after its last case, while it closed its sets
+  std::string crash;                  ///< how the shared worker ended
+  std::vector<std::string> suspects;  ///< earlier cases of that worker, the latest first
+  std::size_t next = 0;               ///< the suspect to be tried, once the case itself has been
+  std::optional<Outcome> alone;       ///< the outcome of `id` alone
+  bool closed = false;
+
+  [[nodiscard]] bool tries_suspects() const { return alone || !id; }
+  [[nodiscard]] const std::string& current() const { return tries_suspects() ? suspects[next] : *id; }
+};
+
+struct Worker {
+  enum class State {
+    kStarting,  ///< has not said hello
+    kReady,
+    kClosing,  ///< gets no more cases and closes its sets; "bye" is expected
+    kDone,     ///< nothing more is expected of it
+  };
+
+  explicit Worker(const std::vector<std::string>& command) : process(command), since(Clock::now()) {}
+
+  ChildProcess process;
+  State state = State::kStarting;
+  bool hung_up = false;  ///< its socket is at its end
+  LineBuffer lines;
+  std::deque<std::string> sent;      ///< the first one runs
+  std::vector<std::string> history;  ///< the last answered cases
+  Clock::time_point since;           ///< when it was started, its present case began, or it was told to close
+  Inquiry* inquiry = nullptr;        ///< a process for one case alone
+  Outcome outcome;                   ///< of an inquiry's case, until the process is found sound
+
+  [[nodiscard]] bool live() const { return state != State::kDone; }
+  [[nodiscard]] bool busy() const { return live() && (state != State::kClosing || inquiry != nullptr); }
+};
+
+class Pool {
+ public:
+  Pool(const PoolOptions& options, const PoolEvents& events) : options_(options), events_(events) {}
+
+  PoolEnd run() {
+    while (end_.how == PoolEnd::How::kFinished) {
+      if (events_.stop()) {
+        end_.how = PoolEnd::How::kStopped;
+        break;
+      }
+      staff();
+      if (workers_.empty()) break;
+      wait();
+      events_.on_tick();
+    }
+    return end_;
+  }
+
+ private:
+  // --- handing out cases ---------------------------------------------------------------------------------------------
+
+  /// True if at least `n` cases wait for a worker.
+  bool have(std::size_t n) {
+    while (queue_.size() < n && !exhausted_) {
+      if (auto id = events_.next()) {
+        queue_.push_back(std::move(*id));
+      } else {
+        exhausted_ = true;
+      }
+    }
+    return queue_.size() >= n;
+  }
+
+  std::size_t count(bool (*what)(const Worker&)) const {
+    return static_cast<std::size_t>(std::ranges::count_if(workers_, [&](const auto& w) { return what(*w); }));
+  }
+
+  /// Starts workers as long as there is work for one more, and sends cases to those that have room.
+  void staff() {
+    std::erase_if(workers_, [](const auto& w) { return !w->live(); });
+    std::erase_if(inquiries_, [](const auto& i) { return i->closed; });
+    const auto jobs = static_cast<std::size_t>(options_.jobs);
+    const auto free = [&] { return count([](const Worker& w) { return w.busy(); }) < jobs; };
+    for (const auto& inquiry : inquiries_) {
+      const bool running = std::ranges::any_of(workers_, [&](const auto& w) { return w->inquiry == inquiry.get(); });
+      if (!running && free()) start(inquiry.get());
+    }
+    for (auto& w : workers_) feed(*w);
+    const auto starting = [](const Worker& w) { return w.state == Worker::State::kStarting && w.inquiry == nullptr; };
+    while (free() && have(count(starting) + 1)) start(nullptr);
+  }
+
+  void start(Inquiry* inquiry) {
+    workers_.push_back(std::make_unique<Worker>(options_.command));
+    workers_.back()->inquiry = inquiry;
+  }
+
+  void feed(Worker& w) {
+    if (w.state != Worker::State::kReady) return;
+    if (w.inquiry) {
+      if (w.sent.empty()) send(w, w.inquiry->current());
+      return;
+    }
+    if (w.sent.empty() && have(1)) send_next(w);
+    // One case ahead keeps the worker busy while its answer travels; towards the end others would wait for it instead.
+    if (w.sent.size() == 1 && have(static_cast<std::size_t>(options_.jobs))) send_next(w);
+    if (w.sent.empty()) close(w);
+  }
+
+  void send_next(Worker& w) {
+    std::string id = std::move(queue_.front());
+    queue_.pop_front();
+    events_.on_start(id);
+    send(w, std::move(id));
+  }
+
+  /// That a worker takes nothing more means that it has ended, which is noticed at its socket.
+  void send(Worker& w, std::string id) {
+    if (w.sent.empty()) {
+      w.since = Clock::now();
+      w.process.drain_output();
+      w.process.forget_output();
+    }
+    write_all(w.process.socket(), id + "\n");
+    w.sent.push_back(std::move(id));
+  }
+
+  static void close(Worker& w) {
+    w.process.close_sending();
+    w.state = Worker::State::kClosing;
+    w.since = Clock::now();
+  }
+
+  /// Cases that were sent ahead and never ran.
+  void give_back(Worker& w) {
+    while (!w.sent.empty()) {
+      queue_.push_front(std::move(w.sent.back()));
+      w.sent.pop_back();
+    }
+  }
+
+  // --- what workers say ----------------------------------------------------------------------------------------------
+
+  void wait() {
+    std::vector<pollfd> fds;
+    for (const auto& w : workers_) {
+      // Descriptors whose other side is gone report that without end: poll passes over negative ones.
+      fds.push_back({w->hung_up ? -1 : w->process.socket(), POLLIN, 0});
+      fds.push_back({w->hung_up ? -1 : w->process.output(), POLLIN, 0});
+    }
+    ::poll(fds.data(), fds.size(), kTickMilliseconds);
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      Worker& w = *workers_[i];
+      if (fds[2 * i + 1].revents != 0) w.process.drain_output();
+      if (fds[2 * i].revents != 0) listen(w);
+      if (w.live()) watch(w);
+    }
+  }
+
+  /// Takes in what the worker has sent. Returns false if there was nothing.
+  bool listen(Worker& w) {
+    std::string bytes;
+    w.hung_up = read_available(w.process.socket(), bytes) == ReadState::kClosed;
+    w.lines.append(bytes);
+    while (w.live()) {
+      const auto line = w.lines.next();
+      if (!line) break;
+      hear(w, *line);
+    }
+    if (w.live() && w.lines.overlong()) garbage(w, "a message without an end");
+    return !bytes.empty();
+  }
+
+  void hear(Worker& w, const std::string& line) {
+    const auto message = nlohmann::json::parse(line, nullptr, false);
+    if (!message.is_object()) return garbage(w, line);
+    if (w.state == Worker::State::kStarting) {
+      if (message.contains("hello")) {
+        w.state = Worker::State::kReady;
+        failed_starts_ = 0;
+      } else if (message.contains("fatal") && message["fatal"].is_string()) {
+        w.state = Worker::State::kDone;
+        fail(message["fatal"].get<std::string>());
+      } else {
+        garbage(w, line);
+      }
+    } else if (w.state == Worker::State::kClosing && message.contains("bye")) {
+      w.state = Worker::State::kDone;
+      if (w.inquiry) tried_alone(w, "");
+    } else if (!w.sent.empty() && message.contains("result") && message.contains("case") &&
+               message["case"] == w.sent.front()) {
+      answer(w, message);
+    } else {
+      garbage(w, line);
+    }
+  }
+
+  void answer(Worker& w, const nlohmann::json& message) {
+    Outcome outcome{std::move(w.sent.front()), message["result"], "", seconds_since(w.since)};
+    w.sent.pop_front();
+    const bool leaving = message.contains("leaving");
+    if (w.inquiry) {
+      w.outcome = std::move(outcome);
+      if (!leaving) return close(w);
+      w.state = Worker::State::kDone;
+      return tried_alone(w, "");
+    }
+    w.history.push_back(outcome.id);
+    if (w.history.size() > options_.suspects) w.history.erase(w.history.begin());
+    events_.on_outcome(outcome);
+    if (leaving) {
+      ++end_.replacements;
+      give_back(w);
+      w.state = Worker::State::kDone;
+    } else {
+      w.since = Clock::now();
+      feed(w);
+    }
+  }
+
+  /// Looks at the clock and at the process itself.
+  void watch(Worker& w) {
+    if (w.hung_up || w.process.ended()) {
+      // What it said before it ended is heard first.
+      while (!w.hung_up && w.live() && listen(w)) {
+      }
+      if (!w.live()) return;
+      const auto status = w.process.wait_for(kDyingSeconds);
+      w.process.drain_output();
+      return crashed(w, status ? describe_status(*status) : "closed its connection", true);
+    }
+    const double limit = w.state == Worker::State::kStarting  ? options_.start_seconds
+                         : w.state == Worker::State::kClosing ? kClosingSeconds
+                                                              : options_.timeout_seconds;
+    const bool idle = w.state == Worker::State::kReady && w.sent.empty();
+    if (idle || seconds_since(w.since) <= limit) return;
+    w.process.drain_output();
+    w.process.kill();
+    crashed(w, fmt::format("gave no answer within {:g} s (time-out) and was killed", limit), false);
+  }
+
+  void garbage(Worker& w, const std::string& line) {
+    w.process.kill();
+    crashed(w, fmt::format("broke the protocol: '{}'", line.substr(0, 80)), true);
+  }
+
+  // --- workers that end before their time ----------------------------------------------------------------------------
+
+  /// `perhaps_another`: the case that ran need not be the one at fault.
+  void crashed(Worker& w, std::string how, bool perhaps_another) {
+    const auto printed = w.process.output_tail();
+    if (!printed.empty()) how += "; it printed: " + printed;
+    const auto state = w.state;
+    w.state = Worker::State::kDone;
+    if (state == Worker::State::kStarting) return failed_start(how);
+    if (w.inquiry) return tried_alone(w, how);
+    if (state == Worker::State::kClosing && !perhaps_another) return;  // it closed too slowly, which costs no case
+    ++end_.replacements;
+    const bool shared = perhaps_another && !w.history.empty() && options_.suspects > 0;
+    std::optional<std::string> id;
+    if (!w.sent.empty()) {
+      id = std::move(w.sent.front());
+      w.sent.pop_front();
+    }
+    give_back(w);
+    if (shared) {
+      inquiries_.push_back(std::make_unique<Inquiry>());
+      *inquiries_.back() = {id, how, {w.history.rbegin(), w.history.rend()}, 0, std::nullopt, false};
+    } else if (id) {
+      events_.on_outcome({*id, nullptr, "the worker process " + how, seconds_since(w.since)});
+    }
+  }
+
+  /// The process of an inquiry has ended, soundly if `how` is empty.
+  void tried_alone(Worker& w, const std::string& how) {
+    Inquiry& q = *w.inquiry;
+    if (!how.empty()) ++end_.replacements;
+    if (!q.tries_suspects()) {
+      if (how.empty()) {
+        q.alone = std::move(w.outcome);
+      } else {
+        events_.on_outcome({*q.id, nullptr, "the worker process " + how, seconds_since(w.since)});
+        q.closed = true;
+      }
+    } else if (!how.empty()) {
+      const auto after = q.id ? fmt::format("in a later case ('{}')", *q.id) : "at the end";
+      events_.on_outcome(
+          {q.current(), nullptr,
+           fmt::format("the worker process {}. Run with others, it damaged the process, which crashed {}", how, after),
+           seconds_since(w.since)});
+      if (q.alone) events_.on_outcome(*q.alone);
+      q.closed = true;
+    } else if (++q.next == q.suspects.size()) {
+      // Nobody can be convicted; the crash is reported where it happened.
+      const auto& id = q.id ? *q.id : q.suspects.front();
+      events_.on_outcome(
+          {id, nullptr,
+           fmt::format("the worker process {}. It was the last of several cases in one process; neither it "
+                       "nor those before it crash alone",
+                       q.crash),
+           q.alone ? q.alone->seconds : 0});
+      q.closed = true;
+    }
+  }
+
+  void failed_start(const std::string& how) {
+    if (++failed_starts_ >= kMostFailedStarts) {
+      fail(fmt::format("worker processes cannot be started: {} times in a row a new one {}", failed_starts_, how));
+    }
+  }
+
+  void fail(const std::string& message) {
+    end_.how = PoolEnd::How::kFailed;
+    end_.message = message;
+  }
+
+  const PoolOptions& options_;
+  const PoolEvents& events_;
+  std::vector<std::unique_ptr<Inquiry>> inquiries_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::deque<std::string> queue_;
+  bool exhausted_ = false;
+  int failed_starts_ = 0;
+  PoolEnd end_;
+};
+
+}  // namespace
+
+PoolEnd run_pool(const PoolOptions& options, const PoolEvents& events) { return Pool(options, events).run(); }
+
+}  // namespace dsv4

@@ -1,0 +1,99 @@
+#include "harness/workers/worker.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+
+#include "harness/core/error.h"
+#include "harness/workers/heap_check.h"
+#include "harness/workers/protocol.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr int kOutOfTheWay = 200;  // a descriptor number that stray code is unlikely to hit
+
+}  // namespace
+
+WorkerConnection::WorkerConnection() {
+  struct stat info {};
+  if (::fstat(kWorkerSocket, &info) != 0 || !S_ISSOCK(info.st_mode)) {
+    throw Error("'worker' is started by the other commands, not by hand");
+  }
+  socket_ = ::fcntl(kWorkerSocket, F_DUPFD_CLOEXEC, kOutOfTheWay);
+  if (socket_ < 0) socket_ = ::fcntl(kWorkerSocket, F_DUPFD_CLOEXEC, kWorkerSocket + 1);
+  if (socket_ < 0) throw Error("worker: the connection to the parent cannot be kept");
+  ::close(kWorkerSocket);
+}
+
+WorkerConnection::~WorkerConnection() { ::close(socket_); }
+
+void WorkerConnection::send(const nlohmann::json& message) {
+  // Without a parent there is nobody left to work for; destructors of whatever a kernel left behind are not worth a
+  // crash.
+  if (!write_all(socket_, dump_line(message))) std::_Exit(1);
+}
+
+void WorkerConnection::fatal(const std::string& why) { send({{"fatal", why}}); }
+
+void WorkerConnection::serve(const CaseHandler& handler) {
+  check_heap();  // the first look, while nothing can have been damaged
+  send({{"hello", 1}});
+  LineBuffer lines;
+  char chunk[4096];
+  for (;;) {
+    if (const auto id = lines.next()) {
+      Answer answer = handler(*id);
+      check_heap();
+      nlohmann::json message{{"case", *id}, {"result", std::move(answer.result)}};
+      if (answer.leaving) message["leaving"] = 1;
+      send(message);
+      if (answer.leaving) return;
+      continue;
+    }
+    const ssize_t n = ::read(socket_, chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    lines.append({chunk, static_cast<std::size_t>(n)});
+  }
+}
+
+void WorkerConnection::bye() {
+  check_heap();
+  send({{"bye", 1}});
+}
+
+void apply_limits([[maybe_unused]] const WorkerLimits& limits) {
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+#ifndef DSV4_SANITIZED
+  // Libraries print stack traces from handlers of their own. In a process whose heap is damaged that may hang, and it
+  // hides what the kernel said last.
+  for (const int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(s, SIG_DFL);
+  if (limits.memory_gib > 0) {
+    const auto bytes = static_cast<rlim_t>(limits.memory_gib * (1u << 30));
+    // Memory that can be written to. Not RLIMIT_AS: address space that is reserved, and that nothing may touch, takes
+    // none.
+    rlimit memory{};
+    ::getrlimit(RLIMIT_DATA, &memory);
+    memory.rlim_cur = std::min(bytes, memory.rlim_max);
+    if (::setrlimit(RLIMIT_DATA, &memory) != 0) throw Error("worker: the memory limit cannot be set");
+  }
+#endif
+}
+
+void lift_memory_limit() {
+  rlimit memory{};
+  ::getrlimit(RLIMIT_DATA, &memory);
+  memory.rlim_cur = memory.rlim_max;
+  ::setrlimit(RLIMIT_DATA, &memory);
+}
+
+}  // namespace dsv4

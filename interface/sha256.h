@@ -1,0 +1,35 @@
+/// The digest by which a manifest pins its modules. It is SHA-256, not the faster XXH3 of goldens and inputs: it guards
+/// against a changed file, and Python's hashlib, which writes the manifests of upstream's sets, has it.
+#pragma once
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace dsv4 {
+
+/// SHA-256 of a file as lower-case hex; nullopt if the file cannot be read.
+inline std::optional<std::string> sha256_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
+  if (!file || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) return std::nullopt;
+  std::array<char, 65536> part{};
+  while (file.read(part.data(), part.size()) || file.gcount() > 0) {
+    EVP_DigestUpdate(context.get(), part.data(), static_cast<std::size_t>(file.gcount()));
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  if (file.bad() || EVP_DigestFinal_ex(context.get(), digest.data(), &size) != 1) return std::nullopt;
+  std::string hex;
+  for (unsigned i = 0; i < size; ++i) {
+    hex += "0123456789abcdef"[digest[i] / 16];
+    hex += "0123456789abcdef"[digest[i] % 16];
+  }
+  return hex;
+}
+
+}  // namespace dsv4

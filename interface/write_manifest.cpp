@@ -1,0 +1,134 @@
+/// Writes the manifest.json of an in-tree kernel set (schema 1, docs/architecture.md).
+///
+///     write_manifest RECIPE FOLDER REVISION
+///
+/// RECIPE is the build's side of the story, as JSON: name, device, provenance, and per module its file, source and
+/// compiler flags. The modules' own side (which function serves which op, parameters and ABI) comes from
+/// `dsv4_manifest`, which every in-tree module exports (interface/entry.h). Modules lie in FOLDER, where the manifest
+/// goes.
+///
+/// The text depends on nothing but its inputs, and a manifest that is already right is left untouched.
+
+#include <dlfcn.h>
+#include <tvm/ffi/any.h>
+#include <tvm/ffi/error.h>
+#include <tvm/ffi/string.h>
+
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+
+#include "interface/sha256.h"
+
+namespace dsv4 {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;  // keys sorted, so the text is deterministic
+
+std::optional<std::string> read_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+std::string digest_of(const fs::path& path) {
+  const auto digest = sha256_of(path.string());
+  if (!digest) throw std::runtime_error("cannot read " + path.string());
+  return *digest;
+}
+
+/// What a module says of itself. The module stays loaded: its destructors may not run before TVM-FFI's own.
+Json describe(const fs::path& module) {
+  void* handle = dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle) throw std::runtime_error("cannot load " + module.string() + ": " + dlerror());
+  auto* call = reinterpret_cast<TVMFFISafeCallType>(dlsym(handle, "__tvm_ffi_dsv4_manifest"));
+  if (!call) {
+    throw std::runtime_error(module.string() +
+                             " exports no dsv4_manifest: its source must include interface/entry.h and use DSV4_ENTRY");
+  }
+  tvm::ffi::Any text;
+  if (call(nullptr, nullptr, 0, reinterpret_cast<TVMFFIAny*>(&text)) != 0) {
+    throw std::runtime_error(module.string() + ": dsv4_manifest failed");
+  }
+  const auto string = text.cast<tvm::ffi::String>();
+  Json entries = Json::parse(std::string(string.data(), string.size()));
+  if (entries.empty()) throw std::runtime_error(module.string() + " exports no op: its source must use DSV4_ENTRY");
+  return entries;
+}
+
+Json make_manifest(const Json& recipe, const fs::path& folder, const std::string& revision) {
+  Json manifest = {{"schema", 1},
+                   {"name", recipe.at("name")},
+                   {"device", recipe.at("device")},
+                   {"errors_name_arguments", true},
+                   {"provenance", recipe.at("provenance")},
+                   {"modules", Json::object()},
+                   {"ops", Json::array()},
+                   {"absent", Json::array()}};
+  manifest["provenance"]["revision"] = revision;
+
+  std::set<std::string> served;
+  for (const Json& module : recipe.at("modules")) {
+    const auto file = module.at("file").get<std::string>();
+    const auto source = module.at("source").get<std::string>();
+    manifest["modules"][file] = {{"sha256", digest_of(folder / file)},
+                                 {"source", source},
+                                 {"source_sha256", digest_of(module.at("path").get<std::string>())},
+                                 {"flags", module.at("flags")},
+                                 {"edits", Json::array()}};
+    for (Json entry : describe(folder / file)) {
+      const std::string key = entry.at("op").get<std::string>() + "/" + entry.at("aux").get<std::string>() + " " +
+                              entry.at("abi").get<std::string>() + " " + entry.at("params").dump();
+      if (!served.insert(key).second) {
+        throw std::runtime_error(source + ": " + key + " is served twice in set '" +
+                                 manifest["name"].get<std::string>() + "'; one DSV4_ENTRY too many");
+      }
+      if (entry.at("aux") == "") entry.erase("aux");
+      entry["module"] = file;
+      manifest["ops"].push_back(std::move(entry));
+    }
+  }
+  return manifest;
+}
+
+/// Temporary file, then rename: a reader sees the old manifest or the new one, never half of one.
+void write_if_changed(const fs::path& path, const std::string& text) {
+  if (read_text(path) == text) return;
+  const fs::path temporary = path.string() + ".new";
+  std::ofstream file(temporary, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) throw std::runtime_error("cannot write " + temporary.string());
+  fs::rename(temporary, path);
+}
+
+void write_manifest(const fs::path& recipe_path, const fs::path& folder, const std::string& revision) {
+  const auto recipe = read_text(recipe_path);
+  if (!recipe) throw std::runtime_error("cannot read the recipe " + recipe_path.string());
+  write_if_changed(folder / "manifest.json", make_manifest(Json::parse(*recipe), folder, revision).dump(2) + "\n");
+}
+
+}  // namespace
+}  // namespace dsv4
+
+int main(int argc, char** argv) {
+  if (argc != 4) {
+    std::cerr << "usage: write_manifest RECIPE FOLDER REVISION\n";
+    return 2;
+  }
+  try {
+    dsv4::write_manifest(argv[1], argv[2], argv[3]);
+  } catch (const std::exception& error) {
+    std::cerr << "write_manifest: " << error.what() << "\n";
+    return 2;
+  }
+  return 0;
+}

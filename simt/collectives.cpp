@@ -1,0 +1,110 @@
+/// What the threads of a block wait in: the block's barrier, and the collectives of its warps.
+#include <driver_types.h>
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "simt/fault.h"
+#include "simt/scheduler.h"
+#include "simt/waiting.h"
+
+namespace simt {
+
+// --- block barrier --------------------------------------------------------------------------------------------------
+
+int Scheduler::barrier(Collective form, bool predicate) {
+  Barrier& b = barrier_;
+  if (b.arrived == 0) {
+    b.form = form;
+  } else if (b.form != form) {
+    fail(cudaErrorLaunchFailure, std::string("calls ") + name_of(form) + " while thread " +
+                                     to_string(b.waiting[0]->index) + " waits in " + name_of(b.form) +
+                                     ": a block's threads must meet in the same barrier");
+  }
+  b.waiting[b.arrived++] = current_;
+  b.agreed += predicate ? 1 : 0;
+  if (b.arrived + ended_ == threads_) {
+    current_->waiting = true;
+    release_barrier();
+    switch_away();
+  } else {
+    wait(form, 0);
+  }
+  // No later barrier can be released before this thread arrives there, so the result is still that of this one.
+  if (form == Collective::kBarrierAnd) return b.result == b.voters;
+  if (form == Collective::kBarrierOr) return b.result != 0;
+  return static_cast<int>(b.result);
+}
+
+void Scheduler::release_barrier() {
+  Barrier& b = barrier_;
+  b.result = b.agreed;
+  b.voters = b.arrived;
+  if (policy_ == Policy::kWarpByWarp) {
+    const std::uint64_t key = random();
+    std::sort(b.waiting.begin(), b.waiting.begin() + b.arrived, [key](const Fiber* x, const Fiber* y) {
+      const auto rank = [key](const Fiber* f) {
+        return std::pair(mix(key + f->thread / kWarpLanes), mix(key + f->thread));
+      };
+      return rank(x) < rank(y);
+    });
+  }
+  for (unsigned i = 0; i < b.arrived; ++i) wake(b.waiting[i], false);
+  b.arrived = b.agreed = 0;
+}
+
+// --- warp collectives -----------------------------------------------------------------------------------------------
+
+Exchange& Scheduler::join(std::uint32_t mask, Collective operation, std::uint64_t value) {
+  const std::uint32_t self = 1u << executor.lane;
+  if ((mask & self) == 0) {
+    fail(cudaErrorLaunchFailure, std::string("calls ") + name_of(operation) + " with mask " + to_hex(mask) +
+                                     ", which does not name its own lane " + std::to_string(executor.lane));
+  }
+  Warp& warp = warps_[executor.warp];
+  unsigned slot = 0;
+  while (slot < warp.open_count && warp.open[slot]->mask != mask) ++slot;
+  if (slot == warp.open_count) {
+    if (free_exchanges_.empty()) {
+      exchanges_.push_back(std::make_unique<Exchange>());
+      free_exchanges_.push_back(exchanges_.back().get());
+    }
+    Exchange* fresh = free_exchanges_.back();
+    free_exchanges_.pop_back();
+    fresh->mask = mask;
+    fresh->arrived = 0;
+    fresh->operation = operation;
+    warp.open[warp.open_count++] = fresh;
+  }
+  Exchange& exchange = *warp.open[slot];
+  if (exchange.operation != operation) {
+    fail(cudaErrorLaunchFailure, std::string("calls ") + name_of(operation) + " with mask " + to_hex(mask) +
+                                     " while other lanes that it names wait in " + name_of(exchange.operation));
+  }
+  exchange.arrived |= self;
+  exchange.value[executor.lane] = value;
+  exchange.waiting[executor.lane] = current_;
+  if (((exchange.arrived | warp.ended) & mask) == mask) {
+    complete(warp, slot);
+    switch_away();
+  } else {
+    wait(operation, mask);
+  }
+  return exchange;
+}
+
+void Scheduler::complete(Warp& warp, unsigned slot) {
+  Exchange& exchange = *warp.open[slot];
+  warp.open[slot] = warp.open[--warp.open_count];
+  exchange.unread = static_cast<unsigned>(std::popcount(exchange.arrived));
+  for (std::uint32_t lanes = exchange.arrived; lanes != 0; lanes &= lanes - 1) {
+    wake(exchange.waiting[std::countr_zero(lanes)], policy_ == Policy::kWarpByWarp);
+  }
+}
+
+void Scheduler::leave(Exchange& exchange) {
+  if (--exchange.unread == 0) free_exchanges_.push_back(&exchange);
+}
+
+}  // namespace simt

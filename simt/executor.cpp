@@ -1,0 +1,67 @@
+/// What kernels call, handed to the module's scheduler.
+#include "simt/executor.h"
+
+#include <mutex>
+#include <utility>
+
+#include "simt/fault.h"
+#include "simt/scheduler.h"
+
+uint3 threadIdx;
+uint3 blockIdx;
+dim3 blockDim;
+dim3 gridDim;
+
+namespace simt {
+namespace {
+
+constexpr unsigned kAtomicsOfASleep = 256;  ///< what __nanosleep counts for
+
+}  // namespace
+
+Executor executor;
+
+Exchange& join(std::uint32_t mask, Collective operation, std::uint64_t value) {
+  return scheduler().join(mask, operation, value);
+}
+void leave(Exchange& exchange) { scheduler().leave(exchange); }
+int barrier(Collective form, bool predicate) { return scheduler().barrier(form, predicate); }
+void wait_for_predecessor() { scheduler().wait_for_predecessor(); }
+void yield() { scheduler().yield(kAtomicsOfASleep); }
+void after_many_atomics() { scheduler().after_many_atomics(); }
+void fail_kernel(int code, std::string&& what) { scheduler().fail(code, std::move(what)); }
+void* dynamic_shared_memory() { return scheduler().dynamic_shared(); }
+bool in_kernel() { return scheduler().in_kernel(); }
+
+std::uint32_t undefined_word() {
+  // A NaN, which arithmetic carries on; numbers so large that a maximum keeps them, of either sign; and as an index all
+  // of them lie far outside of any array. Which one comes first depends on the seed.
+  static constexpr std::uint32_t kPatterns[] = {0x7FF5A5A5u, 0x7E3C3C3Cu, 0xFE69A5C3u, 0xFFD2B4E1u};
+  return kPatterns[executor.seed % 4] ^ static_cast<std::uint32_t>(mix(executor.seed) & 0xFFFu);
+}
+
+int run(const LaunchRequest& request) {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  return s.run(request);
+}
+
+void configure(std::uint64_t seed) {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  s.configure(seed);
+}
+
+void add_predecessor(void* address, std::size_t bytes, const void* earlier) {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  s.overlap.add(static_cast<unsigned char*>(address), bytes, static_cast<const unsigned char*>(earlier));
+}
+
+void no_predecessor() {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  s.overlap.clear();
+}
+
+}  // namespace simt

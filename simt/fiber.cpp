@@ -1,0 +1,94 @@
+#include "simt/fiber.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace simt {
+namespace {
+
+using boost::context::detail::jump_fcontext;
+using boost::context::detail::make_fcontext;
+using boost::context::detail::transfer_t;
+
+constexpr std::size_t kCacheLine = 64;
+
+std::size_t page_bytes() {
+  static const auto bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+// AddressSanitizer must know which stack is in use; without it these vanish.
+void before_switch([[maybe_unused]] Fiber& from, [[maybe_unused]] Fiber& to, [[maybe_unused]] bool for_good) {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(for_good ? nullptr : &from.sanitizer_stack, to.sanitizer_bottom, to.sanitizer_bytes);
+#endif
+}
+
+void after_switch([[maybe_unused]] Fiber& self, transfer_t transfer) {
+  auto* from = static_cast<Fiber*>(transfer.data);
+  from->context = transfer.fctx;
+#if defined(__SANITIZE_ADDRESS__)
+  const void* bottom = nullptr;
+  std::size_t bytes = 0;
+  __sanitizer_finish_switch_fiber(self.sanitizer_stack, &bottom, &bytes);
+  if (from->stack == nullptr) {  // the OS thread: only now do we learn where its stack lies
+    from->sanitizer_bottom = bottom;
+    from->sanitizer_bytes = bytes;
+  }
+#endif
+}
+
+}  // namespace
+
+Stack::Stack() {
+  const std::size_t guard = page_bytes();
+  void* mapping = mmap(nullptr, guard + kStackBytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  if (mapping == MAP_FAILED) throw std::bad_alloc();
+  // The kernel limits the number of mappings, and a guard page splits one in two: past that limit a stack has no guard.
+  (void)mprotect(mapping, guard, PROT_NONE);
+  bottom_ = static_cast<char*>(mapping) + guard;
+  // Stacks that all end at the same distance from a page boundary would share a few sets of the cache, and a block of
+  // a thousand threads would miss it at every switch. They end up to a page apart instead.
+  static unsigned made = 0;
+  top_ = bottom_ + kStackBytes - made++ % 64 * kCacheLine;
+}
+
+Stack::~Stack() { munmap(bottom_ - page_bytes(), page_bytes() + kStackBytes); }
+
+void prepare(Fiber& fiber, FiberMain entry) {
+  if (fiber.stack == nullptr) fiber.stack = std::make_unique<Stack>();
+#if defined(__SANITIZE_ADDRESS__)
+  // Frames that were abandoned in the middle left their red zones behind.
+  ASAN_UNPOISON_MEMORY_REGION(fiber.stack->bottom(), kStackBytes);
+  fiber.sanitizer_stack = nullptr;
+  fiber.sanitizer_bottom = fiber.stack->bottom();
+  fiber.sanitizer_bytes = kStackBytes;
+#endif
+  fiber.context =
+      make_fcontext(fiber.stack->top(), static_cast<std::size_t>(fiber.stack->top() - fiber.stack->bottom()), entry);
+  fiber.started = false;
+  fiber.waiting = false;
+}
+
+void switch_fiber(Fiber& from, Fiber& to) {
+  before_switch(from, to, false);
+  after_switch(from, jump_fcontext(to.context, &from));
+}
+
+void abandon_fiber(Fiber& from, Fiber& to) {
+  before_switch(from, to, true);
+  jump_fcontext(to.context, &from);
+  __builtin_unreachable();
+}
+
+void arrive_in_new_fiber(Fiber& self, transfer_t transfer) { after_switch(self, transfer); }
+
+}  // namespace simt

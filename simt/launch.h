@@ -1,0 +1,60 @@
+/// Kernel launches. The runtime's own entry points take a kernel as an untyped pointer, which cannot be called here; so
+/// the templates that the CUDA headers define on top of them are replaced by these.
+#pragma once
+
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "simt/cuda_headers.h"
+#include "simt/executor.h"
+
+namespace simt {
+
+#pragma GCC visibility push(hidden)
+/// Checks a configuration as the runtime does, then runs it. Also what cudaGetLastError reports.
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*invoke)(const void*),
+                   const void* arguments);
+#pragma GCC visibility pop
+
+/// Calls a kernel with a fresh copy of its arguments for every thread, as the GPU gives each thread its own.
+template <typename... Parameters>
+struct Call {
+  void (*kernel)(Parameters...);
+  std::tuple<std::remove_cv_t<Parameters>...> arguments;
+
+  static void invoke(const void* self) {
+    const auto& call = *static_cast<const Call*>(self);
+    std::apply(call.kernel, call.arguments);
+  }
+};
+
+}  // namespace simt
+
+template <typename... Parameters, typename... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
+  const simt::Call<Parameters...> call{kernel, {std::forward<Arguments>(arguments)...}};
+  return simt::launch(*config, reinterpret_cast<const void*>(kernel), &call.invoke, &call);
+}
+
+/// `arguments[i]` points to the i-th argument.
+template <typename... Parameters>
+cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments,
+                             std::size_t shared_bytes = 0, cudaStream_t stream = nullptr) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return cudaLaunchKernelEx(&config, kernel, *static_cast<std::remove_cvref_t<Parameters>*>(arguments[I])...);
+  }
+  (std::index_sequence_for<Parameters...>{});
+}
+
+template <typename... Parameters>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute attribute, int value) {
+  return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
+}

@@ -1,0 +1,85 @@
+/// Arithmetic that must not depend on the flags of the module that uses it: this file is compiled without contraction
+/// of products and sums, and with changes of the rounding mode respected.
+#include "simt/math.h"
+
+#include <cfenv>
+#include <cmath>
+
+#pragma GCC visibility push(hidden)
+
+// The host library returns NaN where an operand is a signalling NaN; a GPU returns the other operand whatever the NaN,
+// and takes +0 to be greater than -0. Being part of the module, these take the library's place there.
+extern "C" {
+
+float fminf(float a, float b) noexcept {
+  if (a != a) return b != b ? __uint_as_float(0x7FFFFFFFu) : b;
+  if (b != b) return a;
+  return a < b || (a == b && std::signbit(a)) ? a : b;
+}
+
+float fmaxf(float a, float b) noexcept {
+  if (a != a) return b != b ? __uint_as_float(0x7FFFFFFFu) : b;
+  if (b != b) return a;
+  return a > b || (a == b && !std::signbit(a)) ? a : b;
+}
+
+double fmin(double a, double b) noexcept {
+  if (a != a) return b != b ? __longlong_as_double(0x7FFFFFFFFFFFFFFF) : b;
+  if (b != b) return a;
+  return a < b || (a == b && std::signbit(a)) ? a : b;
+}
+
+double fmax(double a, double b) noexcept {
+  if (a != a) return b != b ? __longlong_as_double(0x7FFFFFFFFFFFFFFF) : b;
+  if (b != b) return a;
+  return a > b || (a == b && !std::signbit(a)) ? a : b;
+}
+
+}  // extern "C"
+
+namespace simt {
+namespace {
+
+/// Runs `operation` in a rounding mode. Operands and result pass through volatile objects, or the compiler would move
+/// the arithmetic across the change of mode.
+template <typename F, typename Operation>
+F in_mode(Rounding rounding, Operation operation) {
+  const int previous = std::fegetround();
+  std::fesetround(rounding == Rounding::kUpward     ? FE_UPWARD
+                  : rounding == Rounding::kDownward ? FE_DOWNWARD
+                                                    : FE_TOWARDZERO);
+  volatile F result = operation();
+  std::fesetround(previous);
+  return result;
+}
+
+}  // namespace
+
+#define SIMT_ARITHMETIC(F, FMA, SQRT)                          \
+  F add(F a, F b, Rounding rounding) {                         \
+    volatile F x = a, y = b;                                   \
+    return in_mode<F>(rounding, [&] { return x + y; });        \
+  }                                                            \
+  F multiply(F a, F b, Rounding rounding) {                    \
+    volatile F x = a, y = b;                                   \
+    return in_mode<F>(rounding, [&] { return x * y; });        \
+  }                                                            \
+  F divide(F a, F b, Rounding rounding) {                      \
+    volatile F x = a, y = b;                                   \
+    return in_mode<F>(rounding, [&] { return x / y; });        \
+  }                                                            \
+  F fused(F a, F b, F c, Rounding rounding) {                  \
+    volatile F x = a, y = b, z = c;                            \
+    return in_mode<F>(rounding, [&] { return FMA(x, y, z); }); \
+  }                                                            \
+  F root(F a, Rounding rounding) {                             \
+    volatile F x = a;                                          \
+    return in_mode<F>(rounding, [&] { return SQRT(x); });      \
+  }
+SIMT_ARITHMETIC(float, fmaf, sqrtf)
+SIMT_ARITHMETIC(double, fma, sqrt)
+#undef SIMT_ARITHMETIC
+
+}  // namespace simt
+
+#pragma GCC visibility pop

@@ -1,0 +1,65 @@
+/// The parts of the scheduler that know nothing of a launch: who goes next, and which collectives of a warp are open.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "simt/executor.h"
+#include "simt/fiber.h"
+
+#pragma GCC visibility push(hidden)
+
+namespace simt {
+
+/// splitmix64: the schedule needs no more than a cheap, reproducible sequence.
+inline std::uint64_t mix(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
+
+struct Warp {
+  std::uint32_t ended = 0;  ///< lanes that ended or never existed
+  unsigned open_count = 0;
+  std::array<Exchange*, kWarpLanes> open{};  ///< collectives that still miss a lane
+};
+
+/// First in, first out; or, under a seed, at random.
+class RunQueue {
+ public:
+  bool empty() const { return count_ == 0; }
+  void clear() { head_ = count_ = 0; }
+  void push(Fiber* fiber) { slots_[(head_ + count_++) % slots_.size()] = fiber; }
+  void push_front(Fiber* fiber) {
+    head_ = (head_ + static_cast<unsigned>(slots_.size()) - 1) % static_cast<unsigned>(slots_.size());
+    ++count_;
+    slots_[head_] = fiber;
+  }
+  Fiber* pop(unsigned choice) {
+    std::swap(slots_[head_], slots_[(head_ + choice % count_) % slots_.size()]);
+    Fiber* fiber = slots_[head_];
+    head_ = (head_ + 1) % static_cast<unsigned>(slots_.size());
+    --count_;
+    return fiber;
+  }
+
+ private:
+  std::array<Fiber*, kMaxThreads> slots_{};
+  unsigned head_ = 0;
+  unsigned count_ = 0;
+};
+
+/// Who goes next. Under a seed each block draws one of the last two: fair chance finds what depends on neighbours, and
+/// warps that run ahead as far as they can find what depends on one warp being far behind another.
+enum class Policy {
+  kNatural,     ///< in order of the threads
+  kFair,        ///< anyone
+  kWarpByWarp,  ///< a warp until it must wait for the block, then another, in shuffled order
+};
+
+}  // namespace simt
+
+#pragma GCC visibility pop

@@ -1,0 +1,319 @@
+/// A launch: block after block, thread after thread, and whose turn it is. What threads wait in is in collectives.cpp.
+#include "simt/scheduler.h"
+
+#include <driver_types.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <numeric>
+
+#include "simt/fault.h"
+#include "simt/waiting.h"
+
+namespace simt {
+namespace {
+
+using boost::context::detail::transfer_t;
+
+constexpr unsigned kAtomicsInARow = 4096;
+/// So many atomics (half a second) without any thread starting, ending or passing a barrier or collective: they spin.
+constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
+
+/// Not even the first fiber of a launch could be made.
+struct OutOfStacks {};
+
+}  // namespace
+
+Scheduler& scheduler() {
+  static Scheduler instance;
+  return instance;
+}
+
+// --- a launch -------------------------------------------------------------------------------------------------------
+
+int Scheduler::run(const LaunchRequest& request) {
+  clear_fault();
+  request_ = &request;
+  random_state_ = mix(executor.seed) + (mix(++launches_) << 1);
+  threads_ = request.block.x * request.block.y * request.block.z;
+  blockDim = request.block;
+  gridDim = request.grid;
+  shared_.begin_launch(request.dynamic_shared_bytes);
+  overlap.begin_launch(request.dependent);
+  std::iota(order_.begin(), order_.begin() + threads_, std::uint16_t{0});
+
+  // Blocks in a shuffled order: multiples of a number that has no factor in common with their count.
+  const std::uint64_t blocks = std::uint64_t{request.grid.x} * request.grid.y * request.grid.z;
+  std::uint64_t step = 1, first = 0;
+  if (shuffled()) {
+    first = random() % blocks;
+    do step = 1 + random() % blocks;
+    while (std::gcd(step, blocks) != 1);
+  }
+  int status = cudaSuccess;
+  current_ = &launcher_;
+  for (std::uint64_t i = 0, block = first; i < blocks && status == cudaSuccess; ++i) {
+    begin_block(block);
+    try {
+      go(idle_fiber());
+      status = end_block();
+    } catch (const OutOfStacks&) {
+      status = last_fault().code;
+    }
+    overlap.end_block();
+    block += step;
+    if (block >= blocks) block -= blocks;
+  }
+  shared_.end_launch();
+  current_ = nullptr;
+  request_ = nullptr;
+  return status;
+}
+
+void Scheduler::begin_block(std::uint64_t block) {
+  const dim3& grid = request_->grid;
+  blockIdx = {static_cast<unsigned>(block % grid.x), static_cast<unsigned>(block / grid.x % grid.y),
+              static_cast<unsigned>(block / grid.x / grid.y)};
+  shared_.begin_block(undefined_word());
+  overlap.begin_block();
+  waiting_for_predecessor_.clear();
+  unstarted_ = threads_;
+  ended_ = 0;
+  atomics_since_progress_ = 0;
+  barrier_.arrived = barrier_.agreed = 0;
+  for (unsigned first = 0; first < threads_; first += kWarpLanes) {
+    const unsigned lanes = std::min(threads_ - first, kWarpLanes);
+    warps_[first / kWarpLanes].ended = lanes == kWarpLanes ? 0 : ~0u << lanes;
+  }
+  policy_ = Policy::kNatural;
+  if (shuffled()) {
+    policy_ = random() % 2 == 0 ? Policy::kFair : Policy::kWarpByWarp;
+    shuffle_threads();
+  }
+  reset_atomics();
+}
+
+/// The order in which threads start: any, or warps in any order and their lanes.
+void Scheduler::shuffle_threads() {
+  const auto begin = order_.begin();
+  std::iota(begin, begin + threads_, std::uint16_t{0});
+  const auto shuffle = [this](auto first, std::size_t count) {
+    for (std::size_t i = count; i > 1; --i) std::swap(first[i - 1], first[random() % i]);
+  };
+  if (fair()) return shuffle(begin, threads_);
+  for (unsigned first = 0; first < threads_; first += kWarpLanes) {
+    shuffle(begin + first, std::min(threads_ - first, kWarpLanes));
+  }
+  const unsigned warps = threads_ / kWarpLanes;  // a last, partial warp stays where it is
+  for (unsigned i = warps; i > 1; --i) {
+    const auto a = begin + (i - 1) * kWarpLanes, b = begin + random() % i * kWarpLanes;
+    if (a != b) std::swap_ranges(a, a + kWarpLanes, b);
+  }
+}
+
+/// Back in the launcher: every thread has ended, or the launch has failed.
+int Scheduler::end_block() {
+  if (last_fault().code != cudaSuccess) {
+    discard_fibers();
+    return last_fault().code;
+  }
+  const std::ptrdiff_t damaged = shared_.damaged_guard();
+  if (damaged == SharedMemory::kIntact) return cudaSuccess;
+  set_fault(cudaErrorIllegalAddress, kernel_name(request_->kernel) + ", block " + to_string(blockIdx) +
+                                         ": wrote to byte " + std::to_string(damaged) +
+                                         " of dynamic shared memory, of which the launch asked for " +
+                                         std::to_string(request_->dynamic_shared_bytes) + " bytes");
+  return cudaErrorIllegalAddress;
+}
+
+/// After a failure every fiber may stand in the middle of a kernel. None of them goes on.
+void Scheduler::discard_fibers() {
+  runnable_.clear();
+  idle_.clear();
+  for (const auto& fiber : fibers_) {
+    prepare(*fiber, &Scheduler::fiber_main);
+    idle_.push_back(fiber.get());
+  }
+  for (Warp& warp : warps_) warp.open_count = 0;
+  free_exchanges_.clear();
+  for (const auto& exchange : exchanges_) free_exchanges_.push_back(exchange.get());
+}
+
+// --- fibers ---------------------------------------------------------------------------------------------------------
+
+Fiber& Scheduler::idle_fiber() {
+  if (idle_.empty()) {
+    auto fiber = std::make_unique<Fiber>();
+    try {
+      prepare(*fiber, &Scheduler::fiber_main);
+    } catch (const std::bad_alloc&) {
+      end_launch_with(cudaErrorMemoryAllocation, "no memory for the stack of one more thread");
+    }
+    fibers_.push_back(std::move(fiber));
+    return *fibers_.back();
+  }
+  Fiber* fiber = idle_.back();
+  idle_.pop_back();
+  return *fiber;
+}
+
+void Scheduler::fiber_main(transfer_t transfer) {
+  Scheduler& self = scheduler();
+  arrive_in_new_fiber(*self.current_, transfer);
+  for (;;) {
+    self.run_threads();
+    self.idle_.push_back(self.current_);
+    self.switch_away();
+  }
+}
+
+/// Runs one thread after the other until none is left to start, or another one is to go on.
+void Scheduler::run_threads() {
+  while (start_next()) {
+    request_->invoke(request_->arguments);
+    end_thread();
+    if (!runnable_.empty() && (!fair() || unstarted_ == 0 || random() % 2 == 0)) return;
+  }
+}
+
+bool Scheduler::start_next() {
+  if (unstarted_ == 0) return false;
+  const unsigned thread = order_[threads_ - unstarted_--];
+  atomics_since_progress_ = 0;
+  const dim3& block = request_->block;
+  Fiber& fiber = *current_;
+  fiber.started = true;
+  fiber.thread = thread;
+  unsigned x = thread, y = 0, z = 0;
+  if (block.x != threads_) {
+    x = thread % block.x;
+    y = thread / block.x % block.y;
+    z = thread / block.x / block.y;
+  }
+  // Set both from registers: reading back what was just written, as one wider word, would stall the processor.
+  fiber.index.x = threadIdx.x = x;
+  fiber.index.y = threadIdx.y = y;
+  fiber.index.z = threadIdx.z = z;
+  executor.lane = thread % kWarpLanes;
+  executor.warp = thread / kWarpLanes;
+  return true;
+}
+
+void Scheduler::end_thread() {
+  current_->started = false;
+  ++ended_;
+  atomics_since_progress_ = 0;
+  Warp& warp = warps_[executor.warp];
+  warp.ended |= 1u << executor.lane;
+  // Whoever waited for this thread only need not wait any longer.
+  if (barrier_.arrived != 0 && barrier_.arrived + ended_ == threads_) release_barrier();
+  for (unsigned i = warp.open_count; i-- > 0;) {
+    if (((warp.open[i]->arrived | warp.ended) & warp.open[i]->mask) == warp.open[i]->mask) complete(warp, i);
+  }
+}
+
+void Scheduler::set_running(const Fiber& fiber) {
+  threadIdx = fiber.index;
+  executor.lane = fiber.thread % kWarpLanes;
+  executor.warp = fiber.thread / kWarpLanes;
+}
+
+void Scheduler::go(Fiber& next) {
+  Fiber& self = *current_;
+  current_ = &next;
+  if (next.started) set_running(next);
+  switch_fiber(self, next);
+}
+
+/// Gives the processor to whoever can use it: a thread that can go on, one that has not started, or, at the end of the
+/// block, the launcher.
+void Scheduler::switch_away(bool prefer_new) {
+  if (fair()) prefer_new = random() % 2 == 0;
+  if (shuffled()) reset_atomics();
+  // The predecessor ends as late as it can: when nobody can go on without it.
+  if (runnable_.empty() && unstarted_ == 0 && !waiting_for_predecessor_.empty()) end_predecessor();
+  Fiber* next = nullptr;
+  if (!runnable_.empty() && !(prefer_new && unstarted_ != 0)) {
+    next = runnable_.pop(fair() ? static_cast<unsigned>(random() >> 33) : 0);
+  } else if (unstarted_ != 0) {
+    next = &idle_fiber();
+  } else if (ended_ == threads_) {
+    next = &launcher_;
+  } else {
+    end_launch_with(cudaErrorLaunchFailure, "no thread can go on: " + describe_waiting(fibers_, ended_, threads_));
+  }
+  if (next != current_) go(*next);
+}
+
+void Scheduler::reset_atomics() {
+  atomics_in_a_row_ = shuffled() ? 1 + static_cast<unsigned>(random() >> 60) : kAtomicsInARow;
+  executor.atomics_until_yield = atomics_in_a_row_;
+}
+
+void Scheduler::wait(Collective operation, std::uint32_t mask) {
+  current_->waiting = true;
+  current_->waits_in = operation;
+  current_->waits_mask = mask;
+  switch_away();
+}
+
+void Scheduler::wait_for_predecessor() {
+  if (!overlap.pending()) return;
+  waiting_for_predecessor_.push_back(current_);
+  wait(Collective::kGridDependency, 0);
+}
+
+void Scheduler::end_predecessor() {
+  overlap.end_predecessor();
+  for (Fiber* fiber : waiting_for_predecessor_) wake(fiber, false);
+  waiting_for_predecessor_.clear();
+}
+
+void Scheduler::yield(unsigned atomics) {
+  if (!in_kernel()) return;
+  atomics_since_progress_ += atomics;
+  // Whoever spins may wait for a thread that waits for the predecessor.
+  if (atomics_since_progress_ > kSpinningAtomics && !waiting_for_predecessor_.empty()) end_predecessor();
+  if (atomics_since_progress_ > kSpinningAtomics) {
+    fail(cudaErrorLaunchTimeout,
+         "spins on memory that nothing changes: blocks run one after another here, so a thread cannot wait for "
+         "another block (" +
+             describe_waiting(fibers_, ended_, threads_) + ")");
+  }
+  reset_atomics();
+  if (runnable_.empty() && unstarted_ == 0) return;
+  // Without a seed the threads that have not started are preferred: they may be what this one waits for.
+  runnable_.push(current_);
+  switch_away(true);
+}
+
+// --- failures -------------------------------------------------------------------------------------------------------
+
+void Scheduler::fail(int code, std::string&& what) {
+  what.insert(0, "thread " + (in_kernel() ? to_string(current_->index) : "outside of a kernel") + ": ");
+  end_launch_with(code, std::move(what));
+}
+
+/// Records the failure and returns to the launcher. The fiber that fails is not continued, nothing on its stack is
+/// destroyed: so the text is taken over and emptied here.
+void Scheduler::end_launch_with(int code, std::string&& text) {
+  if (request_ == nullptr) {  // a device function was called by host code: there is nothing to return to
+    std::fprintf(stderr, "simt: %s\n", text.c_str());
+    std::abort();
+  }
+  set_fault(code, kernel_name(request_->kernel) + ", block " + to_string(blockIdx) + ", " + text);
+  std::string().swap(text);
+  if (current_ == &launcher_) throw OutOfStacks();
+  Fiber& self = *current_;
+  current_ = &launcher_;
+  abandon_fiber(self, launcher_);
+}
+
+void Scheduler::configure(std::uint64_t seed) {
+  executor.seed = seed;
+  launches_ = 0;
+}
+
+}  // namespace simt

@@ -1,0 +1,109 @@
+/// Everything about the launch in progress: its blocks, the fibers that run their threads, whose turn it is, and what
+/// threads wait in. One per module.
+#pragma once
+
+#include <array>
+#include <boost/context/detail/fcontext.hpp>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "simt/executor.h"
+#include "simt/fiber.h"
+#include "simt/overlap.h"
+#include "simt/schedule.h"
+#include "simt/shared_memory.h"
+
+#pragma GCC visibility push(hidden)
+
+namespace simt {
+
+class Scheduler {
+ public:
+  int run(const LaunchRequest& request);
+
+  Exchange& join(std::uint32_t mask, Collective operation, std::uint64_t value);
+  void leave(Exchange& exchange);
+  int barrier(Collective form, bool predicate);
+  void wait_for_predecessor();
+  void yield(unsigned atomics);
+  void after_many_atomics() { yield(atomics_in_a_row_); }
+  [[noreturn]] void fail(int code, std::string&& what);
+  bool in_kernel() const { return current_ != nullptr && current_ != &launcher_; }
+  void* dynamic_shared() { return shared_.dynamic(); }
+  void configure(std::uint64_t seed);
+
+  std::mutex mutex;
+  Overlap overlap;
+
+ private:
+  static void fiber_main(boost::context::detail::transfer_t transfer);
+  void run_threads();
+  void begin_block(std::uint64_t block);
+  int end_block();
+  void shuffle_threads();
+  bool start_next();
+  void end_thread();
+  void wait(Collective operation, std::uint32_t mask);
+  void wake(Fiber* fiber, bool first) {
+    fiber->waiting = false;
+    atomics_since_progress_ = 0;
+    first ? runnable_.push_front(fiber) : runnable_.push(fiber);
+  }
+  void switch_away(bool prefer_new = false);
+  void go(Fiber& next);
+  void set_running(const Fiber& fiber);
+  Fiber& idle_fiber();
+  void release_barrier();
+  void end_predecessor();
+  void complete(Warp& warp, unsigned slot);
+  void discard_fibers();
+  [[noreturn]] void end_launch_with(int code, std::string&& text);
+
+  std::uint64_t random() { return mix(random_state_++); }
+  bool shuffled() const { return executor.seed != 0; }
+  bool fair() const { return policy_ == Policy::kFair; }
+  void reset_atomics();
+
+  const LaunchRequest* request_ = nullptr;
+  Fiber launcher_;
+  Fiber* current_ = nullptr;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<Fiber*> idle_;
+  RunQueue runnable_;
+  SharedMemory shared_;
+
+  Policy policy_ = Policy::kNatural;
+  unsigned threads_ = 0;  ///< of a block
+  unsigned unstarted_ = 0;
+  unsigned ended_ = 0;
+  unsigned atomics_in_a_row_ = 1;
+  std::uint64_t atomics_since_progress_ = 0;
+  std::array<std::uint16_t, kMaxThreads> order_{};  ///< in which threads start
+
+  struct Barrier {
+    Collective form = Collective::kBarrier;
+    unsigned arrived = 0;
+    unsigned agreed = 0;
+    unsigned result = 0;  ///< of the barrier that was released last
+    unsigned voters = 0;
+    std::array<Fiber*, kMaxThreads> waiting{};
+  } barrier_;
+  std::array<Warp, kMaxThreads / kWarpLanes> warps_{};
+  std::vector<std::unique_ptr<Exchange>> exchanges_;
+  std::vector<Exchange*> free_exchanges_;
+
+  std::vector<Fiber*> waiting_for_predecessor_;
+
+  std::uint64_t random_state_ = 0;
+  std::uint64_t launches_ = 0;  ///< since `configure`
+};
+
+/// This module's.
+Scheduler& scheduler();
+
+}  // namespace simt
+
+#pragma GCC visibility pop

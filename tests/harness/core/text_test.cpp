@@ -1,0 +1,23 @@
+#include "harness/core/text.h"
+
+#include <gtest/gtest.h>
+
+namespace dsv4 {
+namespace {
+
+TEST(Text, ControlCharactersAreShownNotSent) {
+  EXPECT_EQ(printable("a\x1b[2Jb\x7f\n"), "a\\x1b[2Jb\\x7f\n");
+  EXPECT_EQ(one_line("a\nb\tc\r"), "a b c\\x0d");
+  EXPECT_EQ(printable("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"), "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+  EXPECT_EQ(printable("\xff\xc3"), "\\xff\\xc3");
+  EXPECT_EQ(printable("\xe2\x80\xae"), "\\xe2\\x80\\xae") << "a direction override";
+  EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80") << "a surrogate";
+}
+
+TEST(Text, ColumnsAlign) {
+  EXPECT_EQ(align({{"op", "n"}, {"ä", "100"}, {"longer", "1"}}, {false, true}),
+            "op        n\nä       100\nlonger    1\n");
+}
+
+}  // namespace
+}  // namespace dsv4

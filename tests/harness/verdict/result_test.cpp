@@ -1,0 +1,70 @@
+#include "harness/verdict/result.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace dsv4 {
+namespace {
+
+CaseResult sample() {
+  CaseResult r;
+  r.id = "topk_v1/k=512,fill=ties/seed=7";
+  r.set = "host";
+  r.against = "reference";
+  r.verdict = Verdict::kFailed;
+  r.reason = "scores: 1 of 3";
+  r.known_fault = "overflow";
+  OutputReport o;
+  o.name = "scores";
+  o.tolerance = "bound";
+  o.reason = "because";
+  o.compared = 3;
+  o.different = 2;
+  o.violations = 1;
+  o.certified = 1;
+  o.tightness = 0.75;
+  o.first = ElementDifference{{0, 2}, "1 (0x01)", "2 (0x02)", 1.0, 0.5};
+  o.worst = o.first;
+  r.outputs = {o};
+  r.findings = {{"guard", "'x': byte 1"}};
+  r.seconds = 0.125;
+  r.reproduce = "dsv4diff run --case x";
+  return r;
+}
+
+TEST(Result, JsonRoundTrip) {
+  const CaseResult r = sample();
+  EXPECT_EQ(nlohmann::json(r).get<CaseResult>(), r);
+  EXPECT_EQ(nlohmann::json::parse(nlohmann::json(r).dump()).get<CaseResult>(), r);
+  CaseResult bare;
+  bare.id = "a//seed=1";
+  EXPECT_EQ(nlohmann::json(bare).get<CaseResult>(), bare);
+}
+
+TEST(Result, NumbersThatJsonLacksTravelAsWords) {
+  CaseResult r = sample();
+  const double inf = std::numeric_limits<double>::infinity();
+  r.outputs[0].first->error = inf;
+  r.outputs[0].first->bound = -inf;
+  const auto j = nlohmann::json::parse(nlohmann::json(r).dump());
+  EXPECT_EQ(j.get<CaseResult>(), r);
+  r.outputs[0].worst->error = std::nan("");
+  const auto back = nlohmann::json::parse(nlohmann::json(r).dump()).get<CaseResult>();
+  EXPECT_TRUE(std::isnan(back.outputs[0].worst->error));
+}
+
+TEST(Result, VerdictsHaveNames) {
+  for (int i = 0; i <= static_cast<int>(Verdict::kMistrusted); ++i) {
+    const auto v = static_cast<Verdict>(i);
+    EXPECT_EQ(verdict_from_name(name_of(v)), v);
+  }
+  EXPECT_FALSE(verdict_from_name("fine"));
+  EXPECT_EQ(sample().op(), "topk_v1");
+  EXPECT_EQ(sample().tightness(), 0.75);
+}
+
+}  // namespace
+}  // namespace dsv4
