@@ -1,5 +1,6 @@
 #include "harness/case/covering.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <random>
@@ -8,6 +9,9 @@ namespace dsv4 {
 namespace {
 
 using Row = std::vector<std::size_t>;  // index of a value on each axis
+
+/// Fixed: the rows are part of the tool's behaviour, and the sequence of mt19937 is standardised.
+constexpr std::uint32_t kSeed = 12345;
 
 /// Pairs of values of two axes that no row contains yet. Values are numbered through all axes, so that a pair is a
 /// place in a square; the case table of every op is made from this at each start, and a set of tuples took most of that
@@ -49,9 +53,12 @@ class OpenPairs {
     return n;
   }
 
-  void cover(const Row& row) {
+  /// Closes the pairs of a row, but for those of an axis in `idle`.
+  void cover(const Row& row, const std::vector<bool>& idle) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      for (std::size_t j = i + 1; j < row.size(); ++j) open_[(first_[i] + row[i]) * size_ + first_[j] + row[j]] = 0;
+      for (std::size_t j = i + 1; j < row.size(); ++j) {
+        if (!idle[i] && !idle[j]) open_[(first_[i] + row[i]) * size_ + first_[j] + row[j]] = 0;
+      }
     }
   }
 
@@ -117,10 +124,10 @@ std::vector<Params> product(const std::vector<Axis>& axes, const std::function<b
 std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid) {
   if (axes.size() < 2) return product(axes, valid);
   OpenPairs open(axes);
+  const std::vector<bool> none_idle(axes.size(), false);
   // Greedy: around one open pair draw a few random completions, keep the valid one that closes most pairs. Where none
   // of them is valid, look among all valid rows; a pair that is in none of those does not exist.
-  std::mt19937 random(
-      12345);  // fixed: the rows are part of the tool's behaviour, and mt19937's sequence is standardised
+  std::mt19937 random(kSeed);
   std::vector<Params> rows;
   std::optional<std::vector<Row>> all;
   std::size_t i = 0, a = 0, j = 0, b = 0;
@@ -152,8 +159,66 @@ std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<
       open.drop();
       continue;
     }
-    open.cover(best);
+    open.cover(best, none_idle);
     rows.push_back(to_params(axes, best));
+  }
+  return rows;
+}
+
+std::vector<Params> pairs_without(const std::vector<Params>& there, const std::vector<Axis>& axes,
+                                  const std::function<bool(const Params&)>& valid, const IdleNames& idle) {
+  if (axes.size() < 2) return {};
+  OpenPairs open(axes);
+  const auto idle_axes = [&](const Params& row) {
+    std::vector<bool> mask(axes.size(), false);
+    for (const std::string& name : idle(row)) {
+      for (std::size_t k = 0; k < axes.size(); ++k) mask[k] = mask[k] || axes[k].name == name;
+    }
+    return mask;
+  };
+  for (const Params& params : there) {
+    Row row;
+    for (const Axis& axis : axes) {
+      const auto at = std::ranges::find(axis.values, params.text(axis.name));
+      row.push_back(static_cast<std::size_t>(at - axis.values.begin()));
+    }
+    open.cover(row, idle_axes(params));
+  }
+  std::mt19937 random(kSeed);
+  std::vector<Params> rows;
+  std::optional<std::vector<Row>> all;
+  std::size_t i = 0, a = 0, j = 0, b = 0;
+  while (open.first(i, a, j, b)) {
+    // The first row that shows the pair will do: such pairs are few.
+    std::optional<Row> found;
+    const auto shows = [&](const Row& row) {
+      const Params params = to_params(axes, row);
+      if (valid && !valid(params)) return false;
+      const std::vector<bool> mask = idle_axes(params);
+      return !mask[i] && !mask[j];
+    };
+    for (int attempt = 0; attempt < 60 && !found; ++attempt) {
+      Row row(axes.size());
+      for (std::size_t k = 0; k < axes.size(); ++k) row[k] = random() % axes[k].values.size();
+      row[i] = a;
+      row[j] = b;
+      if (shows(row)) found = row;
+    }
+    if (!found) {
+      if (!all)
+        all = valid_rows(
+            axes, valid ? valid : [](const Params&) { return true; });
+      const auto at =
+          std::ranges::find_if(*all, [&](const Row& row) { return row[i] == a && row[j] == b && shows(row); });
+      if (at != all->end()) found = *at;
+    }
+    if (!found) {
+      open.drop();
+      continue;
+    }
+    const Params params = to_params(axes, *found);
+    open.cover(*found, idle_axes(params));
+    rows.push_back(params);
   }
   return rows;
 }

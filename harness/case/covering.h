@@ -24,6 +24,14 @@ Axis axis(std::string name, std::vector<std::string> values);
 /// missed.
 std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid = {});
 
+/// Names of the axes whose value makes no difference in a row.
+using IdleNames = std::function<std::vector<std::string>(const Params& row)>;
+
+/// Rows to add to the rows `there`, which cover the pairs of these axes and may hold more than them: so that every pair
+/// of values, where some valid row shows it, is in a row in which both values make a difference. Deterministic.
+std::vector<Params> pairs_without(const std::vector<Params>& there, const std::vector<Axis>& axes,
+                                  const std::function<bool(const Params&)>& valid, const IdleNames& idle);
+
 /// The full product, first axis slowest, restricted to valid rows.
 std::vector<Params> product(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid = {});
 

@@ -48,6 +48,9 @@ struct ParamSpec {
   std::int64_t min = 0;              ///< else an integer in [min, max]
   std::int64_t max = 0;
   std::vector<std::int64_t> interesting;  ///< integers that soak draws from, besides the whole range
+  std::string usual = {};                 ///< of a point that does not name the parameter; "": it must be named
+  std::vector<std::string> quick = {};    ///< values in the covering of the quick tier; none: it takes no part
+  std::vector<std::string> full = {};     ///< the same of the full tier
 
   static ParamSpec choice(std::string name, std::vector<std::string> choices, std::string meaning);
   static ParamSpec integer(std::string name, std::int64_t min, std::int64_t max, std::string meaning,

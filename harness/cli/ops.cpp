@@ -61,6 +61,12 @@ class OpsCommand final : public Command {
                       fmt::format("{}", fmt::join(sets_with(sets, info.name), " "))});
     }
     print(align(rows, {false, false, true, true, true, true, false, false}));
+    std::string left_out;
+    for (const Op* op : ops) {
+      for (const auto& [label, reason] : op->info().without)
+        left_out += fmt::format("  {} {}: {}\n", op->info().name, label, reason);
+    }
+    if (!left_out.empty()) print(fmt::format("\nDerived checks that an op leaves out:\n{}", left_out));
   }
 
   static Json param_json(const ParamSpec& spec) {
@@ -75,44 +81,31 @@ class OpsCommand final : public Command {
     return j;
   }
 
-  /// How an argument of a smoke case looks: the signature, as the calls themselves have it.
-  static Json argument_json(const Arg& arg) {
-    Json j{{"name", arg.name}};
-    if (!arg.is_tensor()) {
-      static constexpr std::array<const char*, 4> kKinds{"absent", "integer", "real", "flag"};
-      j["kind"] = kKinds.at(arg.value.index());
-      return j;
-    }
+  static Json argument_json(const Signature& signature, const Argument& a) {
+    static constexpr std::array<const char*, 4> kKinds{"tensor", "integer", "real", "flag"};
+    Json j{{"name", a.name}, {"kind", kKinds.at(static_cast<std::size_t>(a.kind))}};
+    if (!a.is_tensor()) return j;
     static constexpr std::array<const char*, 4> kRoles{"in", "out", "inout", "workspace"};
-    const HostTensor& t = arg.tensor();
-    j["kind"] = "tensor";
-    j["role"] = kRoles.at(static_cast<std::size_t>(arg.role));
-    j["dtype"] = name_of(t.dtype);
-    j["rank"] = t.rank();
-    j["place"] = arg.place == Place::kHost ? "host" : "device";
+    std::vector<std::string> dtypes, shape;
+    for (const DType dtype : a.dtypes) dtypes.emplace_back(name_of(dtype));
+    for (const Dim& dim : a.dims) shape.push_back(dim.symbol);
+    j["role"] = kRoles.at(static_cast<std::size_t>(a.role));
+    j["dtypes"] = dtypes;
+    j["shape"] = shape;
+    j["batch"] = signature.batch().empty() ? -1 : a.dim_of(signature.batch());
+    j["strides"] = a.has_gaps() ? "free but for the last" : "contiguous";
+    j["memory"] = !a.traits.place ? "either" : *a.traits.place == Place::kHost ? "host" : "device";
+    j["optional"] = a.traits.optional;
     return j;
   }
 
-  /// The arguments of the op's function and the names of its compile-time parameters, from its smoke cases: an argument
-  /// that one of them leaves out is optional.
   static void add_signature(const Op& op, Json& j) {
-    Json arguments = Json::array(), compile = Json::array();
-    for (const Params& point : op.points(Tier::kSmoke)) {
-      const Call call = op.make({op.info().name, "", point, 1});
-      if (arguments.empty()) {
-        for (const auto& [name, value] : call.compile.pairs()) compile.push_back(name);
-        for (const Arg& arg : call.args) arguments.push_back(argument_json(arg));
-      }
-      for (std::size_t i = 0; i < call.args.size(); ++i) {
-        const Json other = argument_json(call.args[i]);
-        const bool left_out = other["kind"] == "absent";
-        if (left_out || arguments[i]["kind"] == "absent") {
-          if (!left_out) arguments[i] = other;
-          arguments[i]["optional"] = true;
-        }
-      }
-    }
-    j["arguments"] = arguments;
+    const Signature& signature = op.info().signature;
+    j["arguments"] = Json::array();
+    for (const Argument& a : signature.arguments()) j["arguments"].push_back(argument_json(signature, a));
+    std::vector<std::string> compile;
+    for (const auto& [name, value] : op.make({op.info().name, "", op.points(Tier::kSmoke).front(), 1}).compile.pairs())
+      compile.push_back(name);
     j["compile"] = compile;
   }
 
@@ -125,7 +118,7 @@ class OpsCommand final : public Command {
         cases[std::string(name_of(tier))] = cases_of(*op, tier).size();
       }
       Json params = Json::array();
-      for (const ParamSpec& spec : info.params) params.push_back(param_json(spec));
+      for (const ParamSpec& spec : info.space.specs()) params.push_back(param_json(spec));
       Json scenarios = Json::array();
       for (const Scenario& s : all_scenarios(*op)) {
         scenarios.push_back({{"name", s.label()}, {"meaning", s.meaning}, {"needs_device", s.needs_device}});
@@ -139,6 +132,8 @@ class OpsCommand final : public Command {
               {"cases", cases},
               {"params", params},
               {"scenarios", scenarios},
+              {"without", info.without},
+              {"bench", info.bench},
               {"host_note", info.host_note}});
       add_signature(*op, j);
       list.push_back(std::move(j));

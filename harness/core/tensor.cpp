@@ -49,6 +49,12 @@ HostTensor HostTensor::strided(DType dtype, Shape shape, Shape strides, std::int
   return t;
 }
 
+HostTensor HostTensor::with_gaps(DType dtype, Shape shape, std::int64_t gap) {
+  Shape wide = shape;
+  wide.back() += gap;
+  return strided(dtype, std::move(shape), row_major(wide), 0, product(wide));
+}
+
 std::int64_t HostTensor::numel() const { return product(shape); }
 
 bool HostTensor::contiguous() const {

@@ -34,6 +34,9 @@ struct HostTensor {
   static HostTensor strided(DType dtype, Shape shape, Shape strides, std::int64_t offset = 0,
                             std::int64_t storage_elements = -1);
 
+  /// `gap` unused elements behind each place of the last dimension, the last one included; zero-filled.
+  static HostTensor with_gaps(DType dtype, Shape shape, std::int64_t gap);
+
   /// Contiguous one-dimensional tensor from values.
   template <class T>
   static HostTensor of(DType dtype, const std::vector<T>& values) {

@@ -77,4 +77,9 @@ void set_float(HostTensor& tensor, std::int64_t linear, double value) {
   }
 }
 
+void set_integer(HostTensor& tensor, std::int64_t linear, std::int64_t value) {
+  if (is_floating(tensor.dtype)) throw Error("set_integer: the tensor is " + tensor.describe());
+  std::memcpy(tensor.element(linear), &value, static_cast<std::size_t>(size_of(tensor.dtype)));
+}
+
 }  // namespace dsv4

@@ -51,6 +51,9 @@ void fill_floats(HostTensor& tensor, Next next);
 /// Writes `value` as the element's type (F32, BF16 or F64).
 void set_float(HostTensor& tensor, std::int64_t linear, double value);
 
+/// Writes the low bytes of `value` as the element's type, any integer.
+void set_integer(HostTensor& tensor, std::int64_t linear, std::int64_t value);
+
 template <class Next>
 void fill_floats(HostTensor& tensor, Next next) {
   for (std::int64_t i = 0, n = tensor.numel(); i < n; ++i) set_float(tensor, i, next());

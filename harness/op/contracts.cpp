@@ -1,5 +1,7 @@
 #include "harness/op/contracts.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace dsv4 {
@@ -11,8 +13,21 @@ Scenario& Contracts::add(std::string name, std::string meaning, std::function<vo
   return list_.back();
 }
 
-Scenario& Contracts::refused(std::string name, std::string meaning, std::string argument,
-                             std::function<void(Call&)> break_it) {
+Scenario& Contracts::refused_each(std::string name, std::string meaning, std::string argument, std::string why,
+                                  std::vector<Change> changes) {
+  return add(std::move(name), std::move(meaning),
+             [argument = std::move(argument), why = std::move(why), changes = std::move(changes)](ScenarioContext& x) {
+               const Call right = x.op.make(x.c);
+               for (std::size_t i = 0; i < changes.size(); ++i) {
+                 Call call = right;
+                 changes[i](call);
+                 x.expect_refused(changes.size() == 1 ? "bad call" : fmt::format("bad call {}", i + 1), call, argument,
+                                  why);
+               }
+             });
+}
+
+Scenario& Contracts::refused(std::string name, std::string meaning, std::string argument, Change break_it) {
   return add(std::move(name), std::move(meaning),
              [argument = std::move(argument), break_it = std::move(break_it)](ScenarioContext& x) {
                Call call = x.op.make(x.c);
@@ -21,7 +36,7 @@ Scenario& Contracts::refused(std::string name, std::string meaning, std::string 
              });
 }
 
-Scenario& Contracts::edge(std::string name, std::string meaning, std::function<void(Call&)> change) {
+Scenario& Contracts::edge(std::string name, std::string meaning, Change change) {
   return add(std::move(name), std::move(meaning), [change = std::move(change)](ScenarioContext& x) {
     Call call = x.op.make(x.c);
     change(call);

@@ -11,6 +11,9 @@
 
 namespace dsv4 {
 
+/// What a contract changes in a valid call.
+using Change = std::function<void(Call&)>;
+
 /// Adds contracts to an op's scenarios, all on the same points. Each call is that of a valid case with something
 /// changed in it; all but edge() must be refused because of `argument`. A function returns the scenario that it added,
 /// so that one for sets that tell device arguments from host arguments can be marked: `.needs_device = true`.
@@ -18,9 +21,13 @@ class Contracts {
  public:
   explicit Contracts(std::vector<Scenario>& list, Points points = kFirstSmokePoint);
 
-  Scenario& refused(std::string name, std::string meaning, std::string argument, std::function<void(Call&)> break_it);
+  Scenario& refused(std::string name, std::string meaning, std::string argument, Change break_it);
+  /// Each of the changes alone must be refused, and the error contain one of the words in `why` ("size|element"), where
+  /// the set's errors name arguments.
+  Scenario& refused_each(std::string name, std::string meaning, std::string argument, std::string why,
+                         std::vector<Change> changes);
   /// A call that is legal at the edge: it must succeed as the reference does, or be refused cleanly.
-  Scenario& edge(std::string name, std::string meaning, std::function<void(Call&)> change);
+  Scenario& edge(std::string name, std::string meaning, Change change);
 
   /// Another tensor in the place of `argument`.
   Scenario& replaced(std::string name, std::string meaning, std::string argument, HostTensor tensor);

@@ -2,9 +2,92 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "harness/core/error.h"
 
 namespace dsv4 {
+
+namespace {
+
+/// The bytes of a tensor's elements.
+double bytes_of(const HostTensor& t) { return static_cast<double>(t.numel() * size_of(t.dtype)); }
+
+bool is_nan(DType dtype, const std::uint8_t* element) {
+  return is_floating(dtype) && std::isnan(value_of(dtype, element));
+}
+
+}  // namespace
+
+std::vector<Params> Op::points(Tier tier) const {
+  const OpInfo& i = info();
+  const auto& lines = tier == Tier::kSmoke ? i.smoke : tier == Tier::kQuick ? i.quick : i.full;
+  return i.space.points(
+      tier, lines, [this](const Params& p) { return why_not(*this, p); }, [this](const Params& p) { return idle(p); });
+}
+
+Observation Op::observe(const Case&, const Call& call, const CallResult& result) const {
+  Observation o;
+  for (const Argument& a : info().signature.arguments()) {
+    if (!a.is_output() || !call.arg(a.name).is_tensor()) continue;
+    HostTensor t = result.tensor(a.name).packed();
+    if (a.traits.any_nan) {
+      const auto size = static_cast<std::size_t>(size_of(t.dtype));
+      for (std::size_t at = 0; at < t.storage.size(); at += size) {
+        std::uint8_t* const element = t.storage.data() + at;
+        if (!is_nan(t.dtype, element)) continue;
+        std::fill_n(element, size, std::uint8_t{0xff});
+        element[size - 1] = 0x7f;
+      }
+    }
+    o.add(a.output_name(), std::move(t));
+  }
+  return o;
+}
+
+Cost Op::cost(const Case&, const Call& call) const {
+  double bytes = 0;
+  for (const Arg& arg : call.args) {
+    if (arg.is_tensor() && arg.role != Role::kWorkspace) {
+      bytes += bytes_of(arg.tensor()) * (arg.role == Role::kInOut ? 2 : 1);
+    }
+  }
+  return {.bytes = bytes, .flops = 0};
+}
+
+Params Op::params_at(std::string_view point) const {
+  Params params = info().space.at(point);
+  if (const auto why = why_not(*this, params)) {
+    throw Error(fmt::format("op '{}': point '{}' is not a case: {}", info().name, point, *why));
+  }
+  return params;
+}
+
+Points Op::at(std::vector<std::string> points, std::vector<std::string> more) const {
+  const auto all = [this](const std::vector<std::string>& lines) {
+    std::vector<Params> params;
+    for (const std::string& line : lines) params.push_back(params_at(line));
+    return params;
+  };
+  return [first = all(points), second = all(more)](Tier tier) {
+    if (tier == Tier::kSmoke) return first;
+    return tier == Tier::kQuick ? second : std::vector<Params>{};
+  };
+}
+
+Call Op::allocate(const Case& c, const Sizes& more, Params compile) const {
+  Sizes sizes = more;
+  for (const ParamSpec& spec : info().space.specs()) {
+    if (spec.choices.empty()) sizes.emplace(spec.name, c.params.integer(spec.name));
+  }
+  return info().signature.allocate(info().name, std::move(compile), c.params, sizes);
+}
+
+std::optional<std::string> why_not(const Op& op, const Params& params) {
+  if (auto why = op.reject(params)) return why;
+  return op.too_large(params);
+}
 
 std::string Scenario::label() const {
   const char* kinds[] = {"contract", "relation", "sequence"};

@@ -22,6 +22,8 @@
 #include "harness/call/call.h"
 #include "harness/call/output.h"
 #include "harness/case/case.h"
+#include "harness/case/space.h"
+#include "harness/op/signature.h"
 
 namespace dsv4 {
 
@@ -37,11 +39,19 @@ struct Cost {
 struct OpInfo {
   std::string name;
   std::string family;
-  std::string summary;            ///< one line
-  std::string upstream;           ///< upstream's Python name(s), so that its users find their way
-  std::vector<std::string> abis;  ///< signature variants that make() can produce; the first is the preferred one
-  std::vector<ParamSpec> params;  ///< in the order of the case id
-  std::string host_note;          ///< what running on a CPU cannot show of this op
+  std::string summary;   ///< one line
+  std::string upstream;  ///< upstream's Python name(s), so that its users find their way
+  /// Signature variants that make() can produce; the first is the preferred one. None: "<name>/1".
+  std::vector<std::string> abis = {};
+  Space space = {};          ///< the parameters, in the order of the case id
+  Signature signature = {};  ///< the arguments, in the order of the call
+  /// Points of each tier: lines of Space::points.
+  std::vector<std::string> smoke = {}, quick = {}, full = {};
+  /// Points that production uses, for the benchmark. They may be larger than a sweep allows.
+  std::vector<std::string> bench = {};
+  /// Derived checks that the op does not have, by label ("relation:any_batch"), and why not.
+  std::map<std::string, std::string> without = {};
+  std::string host_note = "everything is shown on a CPU";  ///< what running on a CPU cannot show of this op
 };
 
 class ScenarioContext;
@@ -66,25 +76,37 @@ struct Scenario {
 
 class Op {
  public:
-  Op() = default;
+  explicit Op(OpInfo info) : info_(std::move(info)) {
+    if (info_.abis.empty()) info_.abis = {info_.name + "/1"};
+  }
   Op(const Op&) = delete;
   Op& operator=(const Op&) = delete;
   virtual ~Op() = default;
 
-  [[nodiscard]] virtual const OpInfo& info() const = 0;
+  [[nodiscard]] const OpInfo& info() const { return info_; }
 
-  /// Parameter points of a tier. A higher tier contains the lower one's points (the runner takes the union).
-  [[nodiscard]] virtual std::vector<Params> points(Tier tier) const = 0;
+  /// Parameter points of a tier: those of info()'s lines. A higher tier contains the lower one's points (the runner
+  /// takes the union).
+  [[nodiscard]] virtual std::vector<Params> points(Tier tier) const;
 
-  /// A sentence that says why these parameters (each in its own range) are no case of the op together; nullopt if they
-  /// are.
+  /// A sentence that says why these parameters (each in its own range) are together not a case of the op; nullopt if
+  /// they are one.
   [[nodiscard]] virtual std::optional<std::string> reject(const Params&) const { return std::nullopt; }
+  /// A sentence that says why a sweep would take too long over this case; nullopt if it would not. A benchmark ignores
+  /// it.
+  [[nodiscard]] virtual std::optional<std::string> too_large(const Params&) const { return std::nullopt; }
+  /// Names of the parameters whose value makes no difference beside the others: the fill, where no row is processed. A
+  /// covering shows each pair of values where neither is idle.
+  [[nodiscard]] virtual std::vector<std::string> idle(const Params&) const { return {}; }
 
   /// Inputs of a case. Must depend on nothing but the case. Poisoning of outputs is the caller's business.
   [[nodiscard]] virtual Call make(const Case& c) const = 0;
+  /// Makes what follows from the rows of a call fit after some were dropped: footprints, counts.
+  virtual void fit(Call&) const {}
 
-  /// Canonical outputs of a result of `call`. Called for each side on its own.
-  [[nodiscard]] virtual Observation observe(const Case& c, const Call& call, const CallResult& result) const = 0;
+  /// Canonical outputs of a result of `call`. Called for each side on its own. The default gives every argument that
+  /// the call writes, packed, under its output name.
+  [[nodiscard]] virtual Observation observe(const Case& c, const Call& call, const CallResult& result) const;
 
   /// Tolerances for the outputs of `got`. `reference` computes bounds and certificates (auxiliary functions).
   [[nodiscard]] virtual Tolerances tolerances(const Case&, const Call&, const CallResult& /*got*/,
@@ -100,8 +122,24 @@ class Op {
   /// True if a correct result of this case may be all zeros, all padding or empty: then it is not `mistrusted`.
   [[nodiscard]] virtual bool trivial_by_design(const Case&) const { return false; }
 
-  [[nodiscard]] virtual Cost cost(const Case&, const Call&) const { return {}; }
+  /// The default: each argument is read or written once, and one that is written in place both.
+  [[nodiscard]] virtual Cost cost(const Case&, const Call& call) const;
+
+  // What declarations are written with.
+
+  /// A point in the grammar of the case id: "rows=4 k=8". Throws Error for one that is not a case of the op.
+  [[nodiscard]] Params params_at(std::string_view point) const;
+  /// Points of a scenario: these in every tier, and `more` from the quick tier on.
+  [[nodiscard]] Points at(std::vector<std::string> points, std::vector<std::string> more = {}) const;
+  /// A call with a zeroed tensor for every argument (Signature::allocate). Sizes are the case's integers and `more`.
+  [[nodiscard]] Call allocate(const Case& c, const Sizes& more = {}, Params compile = {}) const;
+
+ private:
+  OpInfo info_;
 };
+
+/// Why parameters (each in its own range) are not a case that a sweep tries: Op::reject, or Op::too_large.
+std::optional<std::string> why_not(const Op& op, const Params& params);
 
 /// What a scenario works with: callers for both sides, and the ways to state what must hold.
 class ScenarioContext {
@@ -119,7 +157,10 @@ class ScenarioContext {
                             const Tolerances& tolerances = {}) = 0;
   /// The call must be refused with an error and nothing may have been written. `argument` must be named by the error
   /// where the set promises that (in-tree sets).
-  virtual void expect_refused(const std::string& where, const Call& call, const std::string& argument) = 0;
+  /// There the error must also contain one of the words in `why` ("size|element"), if any are given: the call must be
+  /// refused for its own reason.
+  virtual void expect_refused(const std::string& where, const Call& call, const std::string& argument,
+                              const std::string& why = "") = 0;
   /// The call must either be refused cleanly, or succeed without any finding and, where the reference takes it too,
   /// with outputs that agree with the reference's.
   virtual void expect_clean(const std::string& where, const Call& call) = 0;
@@ -154,7 +195,7 @@ std::map<std::string, std::vector<std::string>> known_abis();
 #define DSV4_REGISTER_OP(TYPE) \
   [[maybe_unused]] const bool registered_##TYPE = (::dsv4::register_op(std::make_unique<TYPE>()), true)
 
-/// Scenarios every op has, with its own: "relation:repeat" and "relation:late_<argument>".
+/// Scenarios of an op: its own, and those that are derived (harness/op/derived.h).
 std::vector<Scenario> all_scenarios(const Op& op);
 const Scenario* find_scenario(const std::vector<Scenario>& scenarios, const std::string& label);
 

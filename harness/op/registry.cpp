@@ -2,6 +2,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <set>
@@ -9,8 +11,8 @@
 #include "harness/core/error.h"
 #include "harness/core/text.h"
 #include "harness/generate/random.h"
+#include "harness/op/derived.h"
 #include "harness/op/op.h"
-#include "harness/op/scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -37,29 +39,6 @@ std::vector<Params> first_smoke_point(const Op& op) {
   return points;
 }
 
-/// The tensors that the op's smoke points pass on the device, each with the points that do.
-using DeviceTensors = std::map<std::string, std::vector<Params>>;
-
-DeviceTensors find_device_tensors(const Op& op) {
-  DeviceTensors found;
-  for (const Params& point : op.points(Tier::kSmoke)) {
-    const Call call = op.make({op.info().name, "", point, 1});
-    for (const Arg& arg : call.args) {
-      if (arg.is_tensor() && arg.place == Place::kDevice && arg.tensor().numel() != 0) found[arg.name].push_back(point);
-    }
-  }
-  return found;
-}
-
-/// Of a registered op they are found once: every scenario case asks.
-DeviceTensors device_tensors(const Op& op) {
-  if (find_op(op.info().name) != &op) return find_device_tensors(op);
-  static std::map<const Op*, DeviceTensors> known;
-  auto it = known.find(&op);
-  if (it == known.end()) it = known.emplace(&op, find_device_tensors(op)).first;
-  return it->second;
-}
-
 }  // namespace
 
 const std::vector<const Op*>& all_ops() { return index(); }
@@ -78,6 +57,13 @@ std::map<std::string, std::vector<std::string>> known_abis() {
 }
 
 void register_op(std::unique_ptr<Op> op) {
+  try {
+    check_declaration(*op);
+  } catch (const std::exception& e) {
+    // Before main() nobody could catch it. The tool cannot be used with such a declaration.
+    fmt::print(stderr, "dsv4diff: op '{}' is declared wrongly: {}\n", op->info().name, e.what());
+    std::_Exit(2);
+  }
   index().push_back(op.get());
   owners().push_back(std::move(op));
   std::ranges::sort(index(), {}, [](const Op* o) { return o->info().name; });
@@ -85,8 +71,10 @@ void register_op(std::unique_ptr<Op> op) {
 
 std::vector<Scenario> all_scenarios(const Op& op) {
   std::vector<Scenario> list = op.scenarios();
-  if (find_scenario(list, "relation:repeat") == nullptr) list.push_back(repeat_relation());
-  for (const auto& [argument, points] : device_tensors(op)) list.push_back(late_relation(argument, only(points)));
+  for (Scenario& derived : derived_scenarios(op)) {
+    if (find_scenario(list, derived.label()) == nullptr) list.push_back(std::move(derived));
+  }
+  // Every op repeats its smoke points, besides the points of its own.
   Scenario& repeat = *std::ranges::find(list, "relation:repeat", &Scenario::label);
   repeat.points = [&op, more = std::move(repeat.points)](Tier tier) {
     std::vector<Params> points = tier == Tier::kSmoke ? op.points(tier) : std::vector<Params>{};
@@ -132,7 +120,7 @@ Case random_case(const Op& op, std::uint64_t seed) {
   Random random(seed, op.info().name + "/soak");
   for (int attempt = 0; attempt < 1000; ++attempt) {
     Params params;
-    for (const ParamSpec& spec : op.info().params) {
+    for (const ParamSpec& spec : op.info().space.specs()) {
       if (!spec.choices.empty()) {
         params.set(
             spec.name,
@@ -148,7 +136,7 @@ Case random_case(const Op& op, std::uint64_t seed) {
         params.set(spec.name, spec.min + random.below(std::min(span, width) + 1));
       }
     }
-    if (!op.reject(params)) return {op.info().name, "", params, seed};
+    if (!why_not(op, params)) return {op.info().name, "", params, seed};
   }
   throw Error(fmt::format("op '{}': no valid random case found in 1000 attempts; its parameter space is too sparse",
                           op.info().name));
@@ -171,7 +159,7 @@ Case checked_case(const std::string& id) {
     }
   }
   std::vector<std::string> names;
-  for (const ParamSpec& spec : op->info().params) names.push_back(spec.name);
+  for (const ParamSpec& spec : op->info().space.specs()) names.push_back(spec.name);
   for (const auto& [name, value] : c.params.pairs()) {
     if (std::ranges::find(names, name) == names.end()) {
       throw Error(fmt::format("case id '{}': op '{}' has no parameter '{}'{}; it has {}", id, c.op, name,
@@ -179,7 +167,7 @@ Case checked_case(const std::string& id) {
     }
   }
   Params canonical;
-  for (const ParamSpec& spec : op->info().params) {
+  for (const ParamSpec& spec : op->info().space.specs()) {
     if (!c.params.has(spec.name))
       throw Error(fmt::format("case id '{}': parameter '{}' is missing ({})", id, spec.name, spec.meaning));
     const std::string& value = c.params.text(spec.name);
@@ -187,7 +175,7 @@ Case checked_case(const std::string& id) {
     canonical.set(spec.name, value);
   }
   c.params = canonical;
-  if (const auto why = op->reject(c.params))
+  if (const auto why = why_not(*op, c.params))
     throw Error(fmt::format("case id '{}' is no case of '{}': {}", id, c.op, *why));
   return c;
 }

@@ -98,6 +98,20 @@ Scenario params_relation(std::string name, std::string meaning, Points points, s
                   });
 }
 
+Scenario any_word_relation(std::string name, std::string meaning, Points points, std::string param) {
+  return relation(std::move(name), std::move(meaning), std::move(points),
+                  [param = std::move(param)](ScenarioContext& x) {
+                    Observation first;
+                    for (const std::string& word : x.op.info().space.find(param)->choices) {
+                      Case c = x.c;
+                      c.params.set(param, word);
+                      const Observation o = x.observed(c, word, x.op.make(c));
+                      if (first.outputs.empty()) first = o;
+                      x.expect_agree(word, o, first);
+                    }
+                  });
+}
+
 Scenario call_relation(std::string name, std::string meaning, Points points,
                        std::function<void(Case&, Call&, Observation& want)> change) {
   return relation(std::move(name), std::move(meaning), std::move(points),

@@ -35,6 +35,9 @@ Scenario late_allocation_relation(Points points);
 /// A relation: with parameters changed by `change`, what is observed stays the same.
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change);
 
+/// A relation: every value of this parameter, a word, gives the same outputs.
+Scenario any_word_relation(std::string name, std::string meaning, Points points, std::string param);
+
 /// A relation: what is observed of a changed call is what is observed of the original, changed accordingly. `change`
 /// makes the one case, call and observation of the other.
 Scenario call_relation(std::string name, std::string meaning, Points points,

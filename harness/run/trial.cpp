@@ -93,6 +93,17 @@ void conclude(const Case& c, const Op& op, const KnownFault* fault, const TrialO
   }
 }
 
+/// True if the text contains one of the words "a|b|c", or if there are none.
+bool says_one_of(std::string_view text, std::string_view words) {
+  while (!words.empty()) {
+    const auto end = words.find('|');
+    if (text.find(words.substr(0, end)) != std::string_view::npos) return true;
+    if (end == std::string_view::npos) return false;
+    words.remove_prefix(end + 1);
+  }
+  return true;
+}
+
 class Context final : public ScenarioContext {
  public:
   Context(const Op& o, const Case& k, Caller& s, Caller& r, CaseResult& result)
@@ -106,7 +117,8 @@ class Context final : public ScenarioContext {
     add_all(where, got.findings);
   }
 
-  void expect_refused(const std::string& where, const Call& call, const std::string& argument) override {
+  void expect_refused(const std::string& where, const Call& call, const std::string& argument,
+                      const std::string& why) override {
     const CallResult r = subject.call(call);
     add_all(where, r.findings);
     compared(1);
@@ -116,6 +128,8 @@ class Context final : public ScenarioContext {
                        argument)});
     } else if (subject.errors_name_arguments() && r.refusal->find("'" + argument + "'") == std::string::npos) {
       add({"refusal_names_argument", fmt::format("{}: the error does not name '{}': {}", where, argument, *r.refusal)});
+    } else if (subject.errors_name_arguments() && !says_one_of(*r.refusal, why)) {
+      add({"refusal_reason", fmt::format("{}: the error must say why (one of {}): {}", where, why, *r.refusal)});
     }
   }
 

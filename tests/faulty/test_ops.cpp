@@ -28,20 +28,17 @@ Arg fault_argument(const Params& p) {
 
 class TestCopy final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{
-        .name = "test_copy",
-        .family = "test",
-        .summary = "output = input",
-        .upstream = "none",
-        .abis = {"test_copy/1"},
-        .params = {ParamSpec::integer("rows", 0, 4096, "rows"), ParamSpec::integer("columns", 1, 4096, "columns"),
-                   ParamSpec::integer("gap", 0, 64, "unused columns between rows"),
-                   ParamSpec::choice("fill", {"values", "zeros"}, "what is copied"),
-                   ParamSpec::choice("judge", {"exact", "bound", "interval"}, "the tolerance"), fault_spec()},
-        .host_note = "everything is shown on a CPU"};
-    return kInfo;
-  }
+  TestCopy()
+      : Op({.name = "test_copy",
+            .family = "test",
+            .summary = "output = input",
+            .upstream = "none",
+            .abis = {"test_copy/1"},
+            .space = {ParamSpec::integer("rows", 0, 4096, "rows"), ParamSpec::integer("columns", 1, 4096, "columns"),
+                      ParamSpec::integer("gap", 0, 64, "unused columns between rows"),
+                      ParamSpec::choice("fill", {"values", "zeros"}, "what is copied"),
+                      ParamSpec::choice("judge", {"exact", "bound", "interval"}, "the tolerance"), fault_spec()},
+            .host_note = "everything is shown on a CPU"}) {}
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
     std::vector<Params> all;
     for (const std::int64_t rows :
@@ -111,16 +108,14 @@ class TestCopy final : public Op {
 
 class TestStore final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{.name = "test_store",
-                              .family = "test",
-                              .summary = "six bytes into each named slot of eight",
-                              .upstream = "none",
-                              .abis = {"test_store/1"},
-                              .params = {ParamSpec::integer("slots", 2, 4096, "slots of the cache"), fault_spec()},
-                              .host_note = "everything is shown on a CPU"};
-    return kInfo;
-  }
+  TestStore()
+      : Op({.name = "test_store",
+            .family = "test",
+            .summary = "six bytes into each named slot of eight",
+            .upstream = "none",
+            .abis = {"test_store/1"},
+            .space = {ParamSpec::integer("slots", 2, 4096, "slots of the cache"), fault_spec()},
+            .host_note = "everything is shown on a CPU"}) {}
   [[nodiscard]] std::vector<Params> points(Tier) const override {
     return {Params().set("slots", 9).set("fault", "none")};
   }
@@ -149,16 +144,14 @@ class TestStore final : public Op {
 
 class TestPlan final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{.name = "test_plan",
-                              .family = "test",
-                              .summary = "index and length of each sequence that has one",
-                              .upstream = "none",
-                              .abis = {"test_plan/1"},
-                              .params = {ParamSpec::integer("batch", 1, 4096, "sequences"), fault_spec()},
-                              .host_note = "everything is shown on a CPU"};
-    return kInfo;
-  }
+  TestPlan()
+      : Op({.name = "test_plan",
+            .family = "test",
+            .summary = "index and length of each sequence that has one",
+            .upstream = "none",
+            .abis = {"test_plan/1"},
+            .space = {ParamSpec::integer("batch", 1, 4096, "sequences"), fault_spec()},
+            .host_note = "everything is shown on a CPU"}) {}
   [[nodiscard]] std::vector<Params> points(Tier) const override {
     return {Params().set("batch", 7).set("fault", "none")};
   }

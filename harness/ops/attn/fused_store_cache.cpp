@@ -55,24 +55,21 @@ void set_footprint(Call& call) {
 
 class FusedStoreCache final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{
-        .name = "fused_store_cache",
-        .family = "attn",
-        .summary = "quantise new tokens' rows to E4M3 and store them in a paged cache",
-        .upstream = "fused_store_cache",
-        .abis = {"fused_store_cache/1"},
-        .params = {ParamSpec::choice("layout", {"flashmla", "indexer"}, "layout of the cache"),
-                   ParamSpec::choice("input", {"bf16", "f32"}, "type of the rows"),
-                   ParamSpec::choice("index", {"i32", "i64"}, "type of the slots"),
-                   ParamSpec::choice("page", {"1", "2", "4", "8", "16", "32", "64", "128", "256"}, "slots per page"),
-                   ParamSpec::integer("tokens", 1, 1 << 15, "rows to store", {1, 2, 3, 4, 5, 7, 8, 9, 33, 129}),
-                   ParamSpec::integer("spare", 0, 64, "pages beyond what the rows need", {0, 1, 2}),
-                   ParamSpec::choice("order", kOrders, "order of the slots"),
-                   ParamSpec::choice("fill", row_fills(), "distribution of the elements")},
-        .host_note = "everything is shown on a CPU"};
-    return kInfo;
-  }
+  FusedStoreCache()
+      : Op({.name = "fused_store_cache",
+            .family = "attn",
+            .summary = "quantise new tokens' rows to E4M3 and store them in a paged cache",
+            .upstream = "fused_store_cache",
+            .abis = {"fused_store_cache/1"},
+            .space = {ParamSpec::choice("layout", {"flashmla", "indexer"}, "layout of the cache"),
+                      ParamSpec::choice("input", {"bf16", "f32"}, "type of the rows"),
+                      ParamSpec::choice("index", {"i32", "i64"}, "type of the slots"),
+                      ParamSpec::choice("page", {"1", "2", "4", "8", "16", "32", "64", "128", "256"}, "slots per page"),
+                      ParamSpec::integer("tokens", 1, 1 << 15, "rows to store", {1, 2, 3, 4, 5, 7, 8, 9, 33, 129}),
+                      ParamSpec::integer("spare", 0, 64, "pages beyond what the rows need", {0, 1, 2}),
+                      ParamSpec::choice("order", kOrders, "order of the slots"),
+                      ParamSpec::choice("fill", row_fills(), "distribution of the elements")},
+            .host_note = "everything is shown on a CPU"}) {}
 
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
     if (tier == Tier::kSmoke) {

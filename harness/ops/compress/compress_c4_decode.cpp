@@ -45,22 +45,21 @@ C4Written written_by(const Call& call) {
 
 class CompressC4Decode final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo = [] {
-      OpInfo info{.name = "compress_c4_decode",
-                  .family = "compress",
-                  .summary = "keeps each request's newest token, and compresses the group of ratio 4 that it completes",
-                  .upstream = "compress_forward, ratio 4, decode",
-                  .abis = {"compress_c4_decode/1"},
-                  .params = {ParamSpec::choice("head_dim", {"128", "512"}, "columns of an entry"),
-                             ParamSpec::choice("ring", {"8", "16"}, "state rows per cache page"),
-                             ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias")},
-                  .host_note = "the fast exponential and division of the GPU"};
-      for (ParamSpec& spec : decode_batch_params()) info.params.push_back(std::move(spec));
-      return info;
-    }();
-    return kInfo;
-  }
+  CompressC4Decode()
+      : Op([] {
+          OpInfo info{
+              .name = "compress_c4_decode",
+              .family = "compress",
+              .summary = "keeps each request's newest token, and compresses the group of ratio 4 that it completes",
+              .upstream = "compress_forward, ratio 4, decode",
+              .abis = {"compress_c4_decode/1"},
+              .space = {ParamSpec::choice("head_dim", {"128", "512"}, "columns of an entry"),
+                        ParamSpec::choice("ring", {"8", "16"}, "state rows per cache page"),
+                        ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias")},
+              .host_note = "the fast exponential and division of the GPU"};
+          for (ParamSpec& spec : decode_batch_params()) info.space.add(std::move(spec));
+          return info;
+        }()) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_c4(p); }
 

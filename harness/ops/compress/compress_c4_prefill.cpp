@@ -76,26 +76,24 @@ C4Written written_by(const Call& call) {
 
 class CompressC4Prefill final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo = [] {
-      OpInfo info{.name = "compress_c4_prefill",
-                  .family = "compress",
-                  .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows it keeps",
-                  .upstream = "compress_forward, ratio 4, prefill",
-                  .abis = {"compress_c4_prefill/1"},
-                  .params = {ParamSpec::choice("head_dim", {"128", "512"}, "columns of an entry"),
-                             ParamSpec::choice("ring", {"8", "16"}, "state rows per cache page"),
-                             ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias"),
-                             ParamSpec::choice("order", {"token", "shuffled"},
-                                               "order of the plans' entries: as planned on the host, or any")},
-                  .host_note = "the fast exponential and division of the GPU"};
-      for (ParamSpec& spec : prefill_batch_params()) info.params.push_back(std::move(spec));
-      info.params.push_back(
-          ParamSpec::integer("slack", 0, 65535, "sentinels behind the entries of both plans", {0, 1, 5}));
-      return info;
-    }();
-    return kInfo;
-  }
+  CompressC4Prefill()
+      : Op([] {
+          OpInfo info{.name = "compress_c4_prefill",
+                      .family = "compress",
+                      .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows it keeps",
+                      .upstream = "compress_forward, ratio 4, prefill",
+                      .abis = {"compress_c4_prefill/1"},
+                      .space = {ParamSpec::choice("head_dim", {"128", "512"}, "columns of an entry"),
+                                ParamSpec::choice("ring", {"8", "16"}, "state rows per cache page"),
+                                ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias"),
+                                ParamSpec::choice("order", {"token", "shuffled"},
+                                                  "order of the plans' entries: as planned on the host, or any")},
+                      .host_note = "the fast exponential and division of the GPU"};
+          for (ParamSpec& spec : prefill_batch_params()) info.space.add(std::move(spec));
+          info.space.add(
+              ParamSpec::integer("slack", 0, 65535, "sentinels behind the entries of both plans", {0, 1, 5}));
+          return info;
+        }()) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     const std::int64_t tokens = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);

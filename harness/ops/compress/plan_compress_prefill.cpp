@@ -103,25 +103,23 @@ HostTensor canonical(std::vector<TokenPlan> entries) {
 
 class PlanCompressPrefill final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo = [] {
-      OpInfo info{
-          .name = "plan_compress_prefill",
-          .family = "compress",
-          .summary = "plan of a prefill batch by request and position, without addresses (V1)",
-          .upstream = "CompressorPrefillPlan.generate of compress_old",
-          .abis = {"plan_compress_prefill/1"},
-          .params = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
-                     ParamSpec::choice("lens", {"host", "device"}, "where lengths and plans lie"),
-                     ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
-          .host_note = "the real order of atomics on the device path; the schedule seed varies it"};
-      for (ParamSpec& spec : prefill_batch_params()) info.params.push_back(std::move(spec));
-      info.params.push_back(
-          ParamSpec::integer("slack", 0, 1 << 17, "rows of the plans beyond the batch's tokens", {0, 1, 6, 100, 2042}));
-      return info;
-    }();
-    return kInfo;
-  }
+  PlanCompressPrefill()
+      : Op([] {
+          OpInfo info{
+              .name = "plan_compress_prefill",
+              .family = "compress",
+              .summary = "plan of a prefill batch by request and position, without addresses (V1)",
+              .upstream = "CompressorPrefillPlan.generate of compress_old",
+              .abis = {"plan_compress_prefill/1"},
+              .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
+                        ParamSpec::choice("lens", {"host", "device"}, "where lengths and plans lie"),
+                        ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
+              .host_note = "the real order of atomics on the device path; the schedule seed varies it"};
+          for (ParamSpec& spec : prefill_batch_params()) info.space.add(std::move(spec));
+          info.space.add(ParamSpec::integer("slack", 0, 1 << 17, "rows of the plans beyond the batch's tokens",
+                                            {0, 1, 6, 100, 2042}));
+          return info;
+        }()) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (p.is("lens", "host")) {

@@ -27,24 +27,22 @@ Params point(std::int64_t ratio, std::int64_t ring, std::int64_t page, std::int6
 
 class PlanDecode final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo = [] {
-      OpInfo info{.name = "plan_decode",
-                  .family = "compress",
-                  .summary = "plan of a decode step: where each new token is kept and where its window lies",
-                  .upstream = "CompressorDecodePlan.generate",
-                  .abis = {"plan_decode/1"},
-                  .params = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
-                             ParamSpec::choice("ring", {"8", "16", "128", "256"}, "state rows per cache page"),
-                             ParamSpec::choice("page", {"16", "64", "128", "256"},
-                                               "tokens per page of the sliding-window cache"),
-                             ParamSpec::choice("pages", {"shuffled", "in_order"}, "order of the cache pages")},
-                  .host_note = "everything is shown on a CPU"};
-      for (ParamSpec& spec : decode_batch_params()) info.params.push_back(std::move(spec));
-      return info;
-    }();
-    return kInfo;
-  }
+  PlanDecode()
+      : Op([] {
+          OpInfo info{.name = "plan_decode",
+                      .family = "compress",
+                      .summary = "plan of a decode step: where each new token is kept and where its window lies",
+                      .upstream = "CompressorDecodePlan.generate",
+                      .abis = {"plan_decode/1"},
+                      .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
+                                ParamSpec::choice("ring", {"8", "16", "128", "256"}, "state rows per cache page"),
+                                ParamSpec::choice("page", {"16", "64", "128", "256"},
+                                                  "tokens per page of the sliding-window cache"),
+                                ParamSpec::choice("pages", {"shuffled", "in_order"}, "order of the cache pages")},
+                      .host_note = "everything is shown on a CPU"};
+          for (ParamSpec& spec : decode_batch_params()) info.space.add(std::move(spec));
+          return info;
+        }()) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (p.integer("ring") % p.integer("ratio") != 0) return "the ring must be a multiple of the ratio";

@@ -14,20 +14,18 @@ Params point(std::int64_t ratio, std::int64_t batch, std::int64_t len, const cha
 
 class PlanDecodeLegacy final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo = [] {
-      OpInfo info{.name = "plan_decode_legacy",
-                  .family = "compress",
-                  .summary = "plan of a decode step over a ring of rows that each request owns",
-                  .upstream = "CompressorDecodePlan.generate_legacy",
-                  .abis = {"plan_decode_legacy/1"},
-                  .params = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry")},
-                  .host_note = "everything is shown on a CPU"};
-      for (ParamSpec& spec : decode_batch_params()) info.params.push_back(std::move(spec));
-      return info;
-    }();
-    return kInfo;
-  }
+  PlanDecodeLegacy()
+      : Op([] {
+          OpInfo info{.name = "plan_decode_legacy",
+                      .family = "compress",
+                      .summary = "plan of a decode step over a ring of rows that each request owns",
+                      .upstream = "CompressorDecodePlan.generate_legacy",
+                      .abis = {"plan_decode_legacy/1"},
+                      .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry")},
+                      .host_note = "everything is shown on a CPU"};
+          for (ParamSpec& spec : decode_batch_params()) info.space.add(std::move(spec));
+          return info;
+        }()) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_batch(p); }
 

@@ -21,29 +21,28 @@ namespace {
 
 class PlanPrefill final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo = [] {
-      OpInfo info{
-          .name = "plan_prefill",
-          .family = "compress",
-          .summary = "plan of a prefill batch: compressed entries, rows to keep, and their addresses",
-          .upstream = "CompressorPrefillPlan.generate",
-          .abis = {"plan_prefill/1"},
-          .params = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
-                     ParamSpec::choice("ring", {"8", "16", "128", "256"}, "state rows per cache page"),
-                     ParamSpec::choice("page", {"16", "64", "128", "256"},
-                                       "tokens per page of the sliding-window cache"),
-                     ParamSpec::choice("pages", {"shuffled", "in_order"}, "order of the cache pages"),
-                     ParamSpec::choice("lens", {"host", "device"}, "where the lengths lie: selects the planner's path"),
-                     ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
-          .host_note = "the real order of atomics on the device path; the schedule seed varies it"};
-      for (ParamSpec& spec : prefill_batch_params()) info.params.push_back(std::move(spec));
-      info.params.push_back(
-          ParamSpec::integer("slack", 0, 65535, "rows of the plan beyond the batch's tokens", {0, 1, 6, 100, 2042}));
-      return info;
-    }();
-    return kInfo;
-  }
+  PlanPrefill()
+      : Op([] {
+          OpInfo info{
+              .name = "plan_prefill",
+              .family = "compress",
+              .summary = "plan of a prefill batch: compressed entries, rows to keep, and their addresses",
+              .upstream = "CompressorPrefillPlan.generate",
+              .abis = {"plan_prefill/1"},
+              .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
+                        ParamSpec::choice("ring", {"8", "16", "128", "256"}, "state rows per cache page"),
+                        ParamSpec::choice("page", {"16", "64", "128", "256"},
+                                          "tokens per page of the sliding-window cache"),
+                        ParamSpec::choice("pages", {"shuffled", "in_order"}, "order of the cache pages"),
+                        ParamSpec::choice("lens", {"host", "device"},
+                                          "where the lengths lie: selects the planner's path"),
+                        ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
+              .host_note = "the real order of atomics on the device path; the schedule seed varies it"};
+          for (ParamSpec& spec : prefill_batch_params()) info.space.add(std::move(spec));
+          info.space.add(ParamSpec::integer("slack", 0, 65535, "rows of the plan beyond the batch's tokens",
+                                            {0, 1, 6, 100, 2042}));
+          return info;
+        }()) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     const std::int64_t ratio = p.integer("ratio"), ring = p.integer("ring"), page = p.integer("page");

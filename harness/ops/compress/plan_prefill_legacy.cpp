@@ -26,22 +26,20 @@ Params point(std::int64_t ratio, int graph, std::int64_t batch, std::int64_t len
 
 class PlanPrefillLegacy final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo = [] {
-      OpInfo info{
-          .name = "plan_prefill_legacy",
-          .family = "compress",
-          .summary = "plan of a prefill batch over a ring of rows that each request owns",
-          .upstream = "CompressorPrefillPlan.generate_legacy",
-          .abis = {"plan_prefill_legacy/1"},
-          .params = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
-                     ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
-          .host_note = "everything is shown on a CPU"};
-      for (ParamSpec& spec : prefill_batch_params()) info.params.push_back(std::move(spec));
-      return info;
-    }();
-    return kInfo;
-  }
+  PlanPrefillLegacy()
+      : Op([] {
+          OpInfo info{
+              .name = "plan_prefill_legacy",
+              .family = "compress",
+              .summary = "plan of a prefill batch over a ring of rows that each request owns",
+              .upstream = "CompressorPrefillPlan.generate_legacy",
+              .abis = {"plan_prefill_legacy/1"},
+              .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
+                        ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
+              .host_note = "everything is shown on a CPU"};
+          for (ParamSpec& spec : prefill_batch_params()) info.space.add(std::move(spec));
+          return info;
+        }()) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (p.is("mix", "some_empty")) return "lengths on the host must bring at least one token a request";

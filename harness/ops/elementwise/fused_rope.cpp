@@ -52,26 +52,23 @@ HostTensor heads_of(const HostTensor& x, std::int64_t first, std::int64_t count)
 
 class FusedRope final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{
-        .name = "fused_rope",
-        .family = "elementwise",
-        .summary = "rotate queries and keys by their positions' angles, in place",
-        .upstream = "fused_rope, fused_rope_inplace",
-        .abis = {"fused_rope/1"},
-        .params = {ParamSpec::integer("tokens", 0, 1 << 17, "tokens", {1, 2, 3, 4, 5, 7, 8, 9, 33}),
-                   ParamSpec::integer("q_heads", 1, 256, "heads of the queries", {1, 3, 8, 64, 128}),
-                   ParamSpec::integer("k_heads", 0, 256, "heads of the keys, 0 for none", {0, 1, 3}),
-                   ParamSpec::choice("layout", head_layouts(), "how heads lie in memory"),
-                   ParamSpec::choice("index", {"i32", "i64"}, "type of the positions"),
-                   ParamSpec::choice("inverse", {"0", "1"}, "rotate back"),
-                   ParamSpec::integer("table", 1, 1 << 17, "positions in the angle table", {1, 2, 300, 65537}),
-                   ParamSpec::choice("angles", angle_tables(), "unit circle, quarter turns, or any numbers"),
-                   ParamSpec::choice("at", position_places(), "which positions the tokens have"),
-                   ParamSpec::choice("fill", head_fills(), "distribution of the elements")},
-        .host_note = "which products nvcc fuses"};
-    return kInfo;
-  }
+  FusedRope()
+      : Op({.name = "fused_rope",
+            .family = "elementwise",
+            .summary = "rotate queries and keys by their positions' angles, in place",
+            .upstream = "fused_rope, fused_rope_inplace",
+            .abis = {"fused_rope/1"},
+            .space = {ParamSpec::integer("tokens", 0, 1 << 17, "tokens", {1, 2, 3, 4, 5, 7, 8, 9, 33}),
+                      ParamSpec::integer("q_heads", 1, 256, "heads of the queries", {1, 3, 8, 64, 128}),
+                      ParamSpec::integer("k_heads", 0, 256, "heads of the keys, 0 for none", {0, 1, 3}),
+                      ParamSpec::choice("layout", head_layouts(), "how heads lie in memory"),
+                      ParamSpec::choice("index", {"i32", "i64"}, "type of the positions"),
+                      ParamSpec::choice("inverse", {"0", "1"}, "rotate back"),
+                      ParamSpec::integer("table", 1, 1 << 17, "positions in the angle table", {1, 2, 300, 65537}),
+                      ParamSpec::choice("angles", angle_tables(), "unit circle, quarter turns, or any numbers"),
+                      ParamSpec::choice("at", position_places(), "which positions the tokens have"),
+                      ParamSpec::choice("fill", head_fills(), "distribution of the elements")},
+            .host_note = "which products nvcc fuses"}) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     const std::int64_t heads = p.integer("q_heads") + p.integer("k_heads");

@@ -57,25 +57,22 @@ double scale_of(const Params& p) { return static_cast<double>(p.integer("scale")
 
 class HashTopK final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{
-        .name = "hash_topk",
-        .family = "moe",
-        .summary = "experts looked up by token id, weighted by sqrt(softplus(logit)), normalised per token",
-        .upstream = "hash_topk",
-        .abis = {"hash_topk/1"},
-        .params = {ParamSpec::integer("tokens", 1, 1 << 17, "tokens", {1, 3, 4, 5, 127, 257, 4096}),
-                   ParamSpec::integer("k", 1, 32, "routed experts of a token", {1, 2, 6, 8, 31, 32}),
-                   ParamSpec::integer("shared", 0, 8, "shared experts after the routed ones", {0, 1, 2}),
-                   ParamSpec::integer("experts", 1, 4096, "routed experts", {8, 256, 384}),
-                   ParamSpec::integer("vocab", 1, 1 << 18, "rows of the lookup table", {1, 1000, 129280}),
-                   ParamSpec::integer("scale", -1000000, 1000000, "routed scaling factor, in thousandths",
-                                      {0, 1000, 1500, 2500}),
-                   ParamSpec::choice("table", {"distinct", "duplicates"}, "whether a token's experts may repeat"),
-                   ParamSpec::choice("fill", logit_fills(), "distribution of the logits that count")},
-        .host_note = "expf and log1pf are those of the C library, not of the GPU"};
-    return kInfo;
-  }
+  HashTopK()
+      : Op({.name = "hash_topk",
+            .family = "moe",
+            .summary = "experts looked up by token id, weighted by sqrt(softplus(logit)), normalised per token",
+            .upstream = "hash_topk",
+            .abis = {"hash_topk/1"},
+            .space = {ParamSpec::integer("tokens", 1, 1 << 17, "tokens", {1, 3, 4, 5, 127, 257, 4096}),
+                      ParamSpec::integer("k", 1, 32, "routed experts of a token", {1, 2, 6, 8, 31, 32}),
+                      ParamSpec::integer("shared", 0, 8, "shared experts after the routed ones", {0, 1, 2}),
+                      ParamSpec::integer("experts", 1, 4096, "routed experts", {8, 256, 384}),
+                      ParamSpec::integer("vocab", 1, 1 << 18, "rows of the lookup table", {1, 1000, 129280}),
+                      ParamSpec::integer("scale", -1000000, 1000000, "routed scaling factor, in thousandths",
+                                         {0, 1000, 1500, 2500}),
+                      ParamSpec::choice("table", {"distinct", "duplicates"}, "whether a token's experts may repeat"),
+                      ParamSpec::choice("fill", logit_fills(), "distribution of the logits that count")},
+            .host_note = "expf and log1pf are those of the C library, not of the GPU"}) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (p.integer("k") + p.integer("shared") > 32) return "k + shared must be at most 32: a warp handles a token";

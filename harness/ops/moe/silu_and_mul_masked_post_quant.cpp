@@ -32,27 +32,25 @@ double limit_of(const Params& p) { return p.is("limit", "none") ? 0.0 : std::sto
 
 class SiluAndMulMaskedPostQuant final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{
-        .name = kName,
-        .family = "moe",
-        .summary = "silu(gate) * up of the rows that experts use, quantised to E4M3 in groups of 128",
-        .upstream = "silu_and_mul_masked_post_quant",
-        .abis = {"silu_and_mul_masked_post_quant/1"},
-        .params = {ParamSpec::integer("experts", 1, 256, "experts", {1, 2, 31, 32, 33, 64, 255, 256}),
-                   ParamSpec::integer("tokens", 1, 65536, "rows per expert", {1, 4, 8, 128}),
-                   ParamSpec::integer("dim", 256, 8192, "outputs of a row, a multiple of 256", {256, 512, 1024, 2048}),
-                   ParamSpec::integer("topk", 1, 64, "at most tokens * topk rows are processed", {1, 2, 6, 8}),
-                   ParamSpec::choice("ue8m0", {"0", "1"}, "scales are powers of two"),
-                   ParamSpec::choice("swizzle", {"0", "1"}, "gates and ups alternate in chunks of 8"),
-                   ParamSpec::choice("transposed", {"0", "1"}, "scales as bytes, tokens innermost"),
-                   ParamSpec::choice("limit", kLimits, "clamp of gates and ups"),
-                   ParamSpec::choice("counts", kCounts, "rows in use per expert"),
-                   ParamSpec::choice("fill", gate_up_fills(), "distribution of gates and ups")},
-        .host_note =
-            "fast-math: the exponential and the reciprocal are accurate on a CPU, and nothing is flushed to zero"};
-    return kInfo;
-  }
+  SiluAndMulMaskedPostQuant()
+      : Op({.name = kName,
+            .family = "moe",
+            .summary = "silu(gate) * up of the rows that experts use, quantised to E4M3 in groups of 128",
+            .upstream = "silu_and_mul_masked_post_quant",
+            .abis = {"silu_and_mul_masked_post_quant/1"},
+            .space = {ParamSpec::integer("experts", 1, 256, "experts", {1, 2, 31, 32, 33, 64, 255, 256}),
+                      ParamSpec::integer("tokens", 1, 65536, "rows per expert", {1, 4, 8, 128}),
+                      ParamSpec::integer("dim", 256, 8192, "outputs of a row, a multiple of 256",
+                                         {256, 512, 1024, 2048}),
+                      ParamSpec::integer("topk", 1, 64, "at most tokens * topk rows are processed", {1, 2, 6, 8}),
+                      ParamSpec::choice("ue8m0", {"0", "1"}, "scales are powers of two"),
+                      ParamSpec::choice("swizzle", {"0", "1"}, "gates and ups alternate in chunks of 8"),
+                      ParamSpec::choice("transposed", {"0", "1"}, "scales as bytes, tokens innermost"),
+                      ParamSpec::choice("limit", kLimits, "clamp of gates and ups"),
+                      ParamSpec::choice("counts", kCounts, "rows in use per expert"),
+                      ParamSpec::choice("fill", gate_up_fills(), "distribution of gates and ups")},
+            .host_note = "fast-math: the exponential and the reciprocal are accurate on a CPU, and nothing is flushed "
+                         "to zero"}) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     const std::int64_t dim = p.integer("dim");

@@ -21,27 +21,26 @@ namespace {
 
 class TopKV1 final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{
-        .name = "topk_v1",
-        .family = "topk",
-        .summary = "the k best-scored positions of each row, mapped through its page table",
-        .upstream = "topk_transform_512",
-        .abis = {"topk_v1/1"},
-        .params =
-            {ParamSpec::choice("k", {"512", "1024"}, "positions to select"),
-             ParamSpec::integer("batch", 1, 32768, "rows", {1, 2, 3, 5, 33, 132}),
-             ParamSpec::integer("len", 0, 1 << 20, "scores of the longest row",
-                                {0, 1, 511, 512, 513, 1023, 1024, 1025, 2048, 4096, 8191, 8192, 8193, 16384, 32769}),
-             ParamSpec::choice("page", {"1", "2", "4", "8", "16", "32", "64", "128", "256"}, "positions per page"),
-             ParamSpec::choice("raw", {"0", "1"}, "whether the positions themselves are asked for too"),
-             ParamSpec::integer("tail", 0, 64, "columns of garbage after the scores, and again between rows",
-                                {0, 1, 5, 64}),
-             ParamSpec::choice("lens", {"full", "mixed"}, "all rows of full length, or lengths around every edge"),
-             ParamSpec::choice("fill", score_fills(), "distribution of the scores")},
-        .host_note = "the real order of atomics; the schedule seed varies the latter"};
-    return kInfo;
-  }
+  TopKV1()
+      : Op({.name = "topk_v1",
+            .family = "topk",
+            .summary = "the k best-scored positions of each row, mapped through its page table",
+            .upstream = "topk_transform_512",
+            .abis = {"topk_v1/1"},
+            .space = {ParamSpec::choice("k", {"512", "1024"}, "positions to select"),
+                      ParamSpec::integer("batch", 1, 32768, "rows", {1, 2, 3, 5, 33, 132}),
+                      ParamSpec::integer(
+                          "len", 0, 1 << 20, "scores of the longest row",
+                          {0, 1, 511, 512, 513, 1023, 1024, 1025, 2048, 4096, 8191, 8192, 8193, 16384, 32769}),
+                      ParamSpec::choice("page", {"1", "2", "4", "8", "16", "32", "64", "128", "256"},
+                                        "positions per page"),
+                      ParamSpec::choice("raw", {"0", "1"}, "whether the positions themselves are asked for too"),
+                      ParamSpec::integer("tail", 0, 64, "columns of garbage after the scores, and again between rows",
+                                         {0, 1, 5, 64}),
+                      ParamSpec::choice("lens", {"full", "mixed"},
+                                        "all rows of full length, or lengths around every edge"),
+                      ParamSpec::choice("fill", score_fills(), "distribution of the scores")},
+            .host_note = "the real order of atomics; the schedule seed varies the latter"}) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     const std::int64_t width = std::max(p.integer("len"), p.integer("k"));

@@ -13,18 +13,15 @@ constexpr double kBound = 1e-3;
 
 class Probe final : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{
-        .name = "golden_probe",
-        .family = "test",
-        .summary = "y = 2 x",
-        .upstream = "none",
-        .abis = {"golden_probe/1"},
-        .params = {ParamSpec::integer("n", 0, 1 << 24, "elements"),
-                   ParamSpec::choice("judge", {"exact", "exact_nan", "bound", "interval"}, "how y is judged")},
-        .host_note = ""};
-    return kInfo;
-  }
+  Probe()
+      : Op({.name = "golden_probe",
+            .family = "test",
+            .summary = "y = 2 x",
+            .upstream = "none",
+            .abis = {"golden_probe/1"},
+            .space = {ParamSpec::integer("n", 0, 1 << 24, "elements"),
+                      ParamSpec::choice("judge", {"exact", "exact_nan", "bound", "interval"}, "how y is judged")},
+            .host_note = ""}) {}
   [[nodiscard]] std::vector<Params> points(Tier) const override { return {probe(8, "exact").params}; }
 
   [[nodiscard]] Call make(const Case& c) const override {

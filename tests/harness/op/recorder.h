@@ -13,16 +13,14 @@ namespace dsv4::testing {
 /// y = x + plus, in rows of two.
 class PlusOp : public Op {
  public:
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{.name = "plus",
-                              .family = "test",
-                              .summary = "y = x + plus",
-                              .upstream = "none",
-                              .abis = {"plus/1"},
-                              .params = {},
-                              .host_note = ""};
-    return kInfo;
-  }
+  PlusOp()
+      : Op({.name = "plus",
+            .family = "test",
+            .summary = "y = x + plus",
+            .upstream = "none",
+            .abis = {"plus/1"},
+            .space = {},
+            .host_note = ""}) {}
   [[nodiscard]] std::vector<Params> points(Tier) const override {
     return {Params().set("rows", 12).set("plus", 3), Params().set("rows", 5).set("plus", 1)};
   }

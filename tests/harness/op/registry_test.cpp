@@ -35,7 +35,7 @@ TEST(Registry, OpsAreSortedUniqueAndComplete) {
     ASSERT_FALSE(info.abis.empty()) << info.name;
     for (const std::string& abi : info.abis) EXPECT_TRUE(abi.starts_with(info.name + "/")) << abi;
     std::set<std::string> names;
-    for (const ParamSpec& spec : info.params) {
+    for (const ParamSpec& spec : info.space.specs()) {
       EXPECT_TRUE(names.insert(spec.name).second) << info.name << " has two parameters '" << spec.name << "'";
       EXPECT_FALSE(spec.meaning.empty()) << info.name << "." << spec.name;
       EXPECT_TRUE(!spec.choices.empty() || spec.min <= spec.max) << info.name << "." << spec.name;
@@ -135,17 +135,15 @@ TEST(CheckedCase, SaysWhatIsWrongAndWhatIsAllowed) {
 /// An op whose parameters exclude each other, and one whose space holds next to nothing valid.
 class Sparse : public Op {
  public:
-  explicit Sparse(bool nothing) : nothing_(nothing) {}
-  [[nodiscard]] const OpInfo& info() const override {
-    static const OpInfo kInfo{.name = "test_sparse",
-                              .family = "test",
-                              .summary = "",
-                              .upstream = "",
-                              .abis = {"test_sparse/1"},
-                              .params = {ParamSpec::integer("a", 0, 1000000, "a", {0, 7})},
-                              .host_note = ""};
-    return kInfo;
-  }
+  explicit Sparse(bool nothing)
+      : Op({.name = "test_sparse",
+            .family = "test",
+            .summary = "",
+            .upstream = "",
+            .abis = {"test_sparse/1"},
+            .space = {ParamSpec::integer("a", 0, 1000000, "a", {0, 7})},
+            .host_note = ""}),
+        nothing_(nothing) {}
   [[nodiscard]] std::vector<Params> points(Tier) const override { return {}; }
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (nothing_ || p.integer("a") != 7) return "only seven is a case";

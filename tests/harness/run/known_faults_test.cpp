@@ -143,7 +143,7 @@ TEST(KnownFaults, TheProjectsOwnListIsReadAndNamesOpsThatExist) {
       for (const char* own : {"reference", "host", "cuda"}) EXPECT_FALSE(glob_match(set, own)) << f.id;
     }
     for (const auto& [param, values] : f.params) {
-      const auto& specs = find_op(f.op)->info().params;
+      const auto& specs = find_op(f.op)->info().space.specs();
       EXPECT_TRUE(std::ranges::any_of(specs, [&](const ParamSpec& s) { return s.name == param; })) << f.id << param;
     }
   }

@@ -1,0 +1,85 @@
+/// The parameters of an op, each listed once, and points among them written in the grammar of the case id.
+///
+///   const Space space{number("rows", 1, 1 << 20, "tokens", {.usual = 5, .quick = {1, 4, 5, 128}, .full = {257,
+///   4097}}),
+///                     number("k", 1, 32, "expert ids of a token", {.usual = 6, .quick = {1, 6, 32}}),
+///                     word("count", {"device_i32", "host_i32"}, "where and as what the count is given")};
+///
+///   space.at("rows=4 count=host_i32")                       one point; k takes its usual value, 6
+///   space.points(Tier::kQuick, "cover")                     every pair of values of the quick columns
+///   space.points(Tier::kQuick, "cover k=1|32 at rows=4")    other values for k; rows is fixed and no axis
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/case/case.h"
+#include "harness/case/params.h"
+
+namespace dsv4 {
+
+/// Values of an integer parameter: what a point has that does not name it, and its column in each tier's covering. A
+/// parameter without a column takes no part in the covering of that tier.
+struct Columns {
+  std::int64_t usual = 0;
+  std::vector<std::int64_t> both = {};  ///< of the quick and of the full tier, where they are the same
+  std::vector<std::int64_t> quick = {};
+  std::vector<std::int64_t> full = {};
+  std::vector<std::int64_t> soak = {};  ///< values that random cases prefer, besides both columns
+};
+
+/// An integer in [min, max].
+ParamSpec number(std::string name, std::int64_t min, std::int64_t max, std::string meaning, Columns columns);
+/// A word of the list; the first is the usual one, and all of them are the column of both tiers.
+ParamSpec word(std::string name, std::vector<std::string> choices, std::string meaning);
+/// "0" or "1".
+ParamSpec flag(std::string name, std::string meaning);
+
+class Space {
+ public:
+  /// Says why parameters (each in its own range) are together no case; nullopt if they are one.
+  using Reject = std::function<std::optional<std::string>(const Params&)>;
+  /// Names the parameters whose value makes no difference beside the other values.
+  using Idle = std::function<std::vector<std::string>(const Params&)>;
+
+  Space() = default;
+  Space(std::initializer_list<ParamSpec> specs) : specs_(specs) {}
+  explicit Space(std::vector<ParamSpec> specs) : specs_(std::move(specs)) {}
+
+  Space& add(ParamSpec spec) {
+    specs_.push_back(std::move(spec));
+    return *this;
+  }
+  [[nodiscard]] const std::vector<ParamSpec>& specs() const { return specs_; }
+  /// nullptr if there is none of that name.
+  [[nodiscard]] const ParamSpec* find(std::string_view name) const;
+
+  /// The point "name=value name=value"; the other parameters take their usual values. Parameters come in the space's
+  /// order. Throws Error that names the point and the part at fault: an unknown name, a value out of range.
+  [[nodiscard]] Params at(std::string_view point) const;
+
+  /// The points of one line: "cover ..." or a point. Covered are all pairs of values of the axes, which are the tier's
+  /// columns; "name=a|b" gives an axis other values. What stands behind "at" is fixed, and not an axis. Rows that
+  /// `reject` refuses are left out.
+  ///
+  /// A pair of values that occurs only in rows where one of them is idle gets a row more in which neither is.
+  [[nodiscard]] std::vector<Params> points(Tier tier, std::string_view line, const Reject& reject = {},
+                                           const Idle& idle = {}) const;
+  /// The points of several lines.
+  [[nodiscard]] std::vector<Params> points(Tier tier, const std::vector<std::string>& lines, const Reject& reject = {},
+                                           const Idle& idle = {}) const;
+
+  /// Throws Error unless every line can be read and names points in range. Makes no covering.
+  void check(const std::vector<std::string>& lines) const;
+
+ private:
+  struct Line;
+  [[nodiscard]] Line parse(std::string_view line) const;
+
+  std::vector<ParamSpec> specs_;
+};
+
+}  // namespace dsv4

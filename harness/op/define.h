@@ -1,0 +1,20 @@
+/// Everything that the definition of an op is written with.
+#pragma once
+
+#include "harness/core/bits.h"
+#include "harness/core/error.h"
+#include "harness/core/poison.h"
+#include "harness/generate/random.h"
+#include "harness/op/certificates.h"
+#include "harness/op/contracts.h"
+#include "harness/op/derived.h"
+#include "harness/op/far.h"
+#include "harness/op/op.h"
+#include "harness/op/rows.h"
+#include "harness/op/scenarios.h"
+
+namespace dsv4 {
+
+using enum DType;  // kI32, kBF16, ...: declarations list dtypes
+
+}  // namespace dsv4

@@ -1,0 +1,210 @@
+#include "harness/op/derived.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "harness/core/error.h"
+#include "harness/op/contracts.h"
+#include "harness/op/far.h"
+#include "harness/op/rows.h"
+#include "harness/op/scenarios.h"
+
+namespace dsv4 {
+namespace {
+
+/// Dtypes that the argument does not take: an integer and a floating-point one.
+std::vector<DType> strangers_to(const Argument& a) {
+  std::vector<DType> strangers;
+  for (const bool floating : {false, true}) {
+    for (const DType dtype : {DType::kI64, DType::kI32, DType::kI16, DType::kBF16, DType::kF32}) {
+      const bool taken = std::ranges::find(a.dtypes, dtype) != a.dtypes.end();
+      if (is_floating(dtype) != floating || taken) continue;
+      strangers.push_back(dtype);
+      break;
+    }
+  }
+  return strangers;
+}
+
+/// Another tensor in the place of `argument`.
+Change replaced(std::string argument, std::function<HostTensor(const HostTensor&)> other) {
+  return [argument = std::move(argument), other = std::move(other)](Call& call) {
+    Arg& arg = call.arg(argument);
+    arg.value = other(arg.tensor());
+    arg.footprint.clear();  // that of the tensor that was there
+  };
+}
+
+/// The tensor with `by` added to the size of dimension `dim`; unchanged where that would be negative.
+Change resized(const std::string& argument, std::size_t dim, std::int64_t by) {
+  return replaced(argument, [dim, by](const HostTensor& t) {
+    Shape shape = t.shape;
+    shape[dim] = std::max<std::int64_t>(0, shape[dim] + by);
+    return HostTensor::make(t.dtype, shape);
+  });
+}
+
+/// One dimension less: the first two as one.
+HostTensor flattened(const HostTensor& t) {
+  Shape shape(t.shape.begin() + 1, t.shape.end());
+  shape[0] *= t.shape[0];
+  return HostTensor::make(t.dtype, shape);
+}
+
+/// Gaps between the elements of the last dimension; the others follow.
+HostTensor with_gaps(const HostTensor& t) {
+  Shape strides(t.rank());
+  std::int64_t step = 2;
+  for (std::size_t d = t.rank(); d-- > 0; step *= t.shape[d]) strides[d] = step;
+  return HostTensor::strided(t.dtype, t.shape, strides);
+}
+
+void add_contracts_of(const Argument& a, const Signature& signature, Contracts& contracts) {
+  const std::string& name = a.name;
+  std::vector<Change> dtypes;
+  for (const DType other : strangers_to(a))
+    dtypes.push_back(replaced(name, [other](const HostTensor& t) { return HostTensor::make(other, t.shape); }));
+  contracts.refused_each(a.contract("dtype"), "elements of another type are refused, not reinterpreted", name, "dtype",
+                         std::move(dtypes));
+  std::vector<Change> ranks{replaced(name, [](const HostTensor& t) {
+    Shape shape = t.shape;
+    shape.push_back(1);
+    return HostTensor::make(t.dtype, shape);
+  })};
+  if (a.dims.size() > 1) ranks.push_back(replaced(name, flattened));
+  contracts.refused_each(a.contract("rank"), "a dimension more is refused, and so is one fewer", name, "dimension",
+                         std::move(ranks));
+  for (std::size_t d = 0; d < a.dims.size(); ++d) {
+    if (!signature.is_tied(a, d)) continue;
+    contracts.refused_each(a.contract(a.dims[d].label),
+                           fmt::format("another size than '{}' is refused: one more, and one fewer", a.dims[d].symbol),
+                           name, "size|element", {resized(name, d, 1), resized(name, d, -1)});
+  }
+  const bool single = std::ranges::all_of(a.dims, [](const Dim& dim) { return dim.symbol == "1"; });
+  if (!single) {
+    contracts.refused_each(a.contract(a.has_gaps() ? "columns_strided" : "strided"),
+                           a.has_gaps() ? "elements of a row with gaps between them are refused"
+                                        : "elements with gaps between them are refused, not read as if there were none",
+                           name, "stride|contiguous", {replaced(name, with_gaps)});
+  }
+  if (a.traits.place) {
+    const Place wrong = *a.traits.place == Place::kHost ? Place::kDevice : Place::kHost;
+    contracts
+        .refused_each(a.contract(wrong == Place::kHost ? "on_host" : "on_device"),
+                      "a tensor in the wrong memory is refused, not dereferenced", name, "CUDA|host",
+                      {[name, wrong](Call& call) { call.arg(name).place = wrong; }})
+        .needs_device = true;
+  }
+}
+
+/// The tensors that the op's smoke points pass on the device, each with the points that do.
+using DeviceTensors = std::map<std::string, std::vector<Params>>;
+
+DeviceTensors find_device_tensors(const Op& op) {
+  DeviceTensors found;
+  for (const Params& point : op.points(Tier::kSmoke)) {
+    const Call call = op.make({op.info().name, "", point, 1});
+    for (const Arg& arg : call.args) {
+      if (arg.is_tensor() && arg.place == Place::kDevice && arg.tensor().numel() != 0) found[arg.name].push_back(point);
+    }
+  }
+  return found;
+}
+
+/// Those of a registered op are found once: every scenario case asks for them.
+DeviceTensors device_tensors(const Op& op) {
+  if (find_op(op.info().name) != &op) return find_device_tensors(op);
+  static std::map<const Op*, DeviceTensors> known;
+  auto it = known.find(&op);
+  if (it == known.end()) it = known.emplace(&op, find_device_tensors(op)).first;
+  return it->second;
+}
+
+/// "relation:index_types" for the parameter that names the dtype of an integer argument.
+void add_index_types(const Op& op, std::vector<Scenario>& list) {
+  for (const Argument& a : op.info().signature.arguments()) {
+    if (a.traits.dtype_of.empty() || a.dtypes.size() < 2 || is_floating(a.dtypes.front())) continue;
+    const std::string first(name_of(a.dtypes[0])), second(name_of(a.dtypes[1]));
+    list.push_back(params_relation(
+        "index_types", fmt::format("'{}' as {} and as {} give the same", a.name, first, second), kFirstSmokePoint,
+        [param = a.traits.dtype_of, first, second](Params& p) { p.set(param, p.is(param, first) ? second : first); }));
+    return;
+  }
+}
+
+std::vector<Scenario> every_derived(const Op& op) {
+  const Signature& signature = op.info().signature;
+  std::vector<Scenario> list;
+  Contracts contracts(list);
+  for (const Argument& a : signature.arguments()) {
+    if (a.is_tensor()) add_contracts_of(a, signature, contracts);
+  }
+  const std::string& batch = signature.batch();
+  if (!batch.empty()) {
+    contracts.edge("no_" + batch, "a batch of nothing: nothing is written, or the call is refused",
+                   [&op](Call& call) { keep_batch(op, call, {}); });
+    list.push_back(
+        batch_relation("the result of a row does not depend on the rows beside it", kFirstSmokePoint,
+                       [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_batch(op, call, rows); }));
+  }
+  add_index_types(op, list);
+  for (const Argument& a : signature.arguments()) {
+    if (!a.traits.far.empty()) {
+      list.push_back(far_relation(a.name, fmt::format("places of '{}' that lie 2^31 elements apart", a.name),
+                                  op.at({a.traits.far}), move_apart(a.name)));
+    }
+  }
+  list.push_back(repeat_relation());
+  return list;
+}
+
+}  // namespace
+
+std::vector<Scenario> derived_scenarios(const Op& op) {
+  std::vector<Scenario> list = every_derived(op);
+  std::erase_if(list, [&](const Scenario& s) { return op.info().without.contains(s.label()); });
+  for (const auto& [argument, points] : device_tensors(op)) {
+    Scenario late = late_relation(argument, only(points));
+    if (!op.info().without.contains(late.label())) list.push_back(std::move(late));
+  }
+  return list;
+}
+
+void keep_batch(const Op& op, Call& call, const std::vector<std::int64_t>& rows) {
+  const Signature& signature = op.info().signature;
+  for (const Argument& a : signature.arguments()) {
+    const int dim = a.is_tensor() ? a.dim_of(signature.batch()) : -1;
+    if (dim < 0 || !call.arg(a.name).is_tensor()) continue;
+    if (dim > 0) {
+      throw Error(
+          fmt::format("op '{}': the batch is not the first dimension of '{}'; leave out the checks that take "
+                      "the batch apart",
+                      op.info().name, a.name));
+    }
+    Arg& arg = call.arg(a.name);
+    arg.tensor() = rows_of(arg.tensor(), rows);
+    arg.footprint.clear();
+  }
+  op.fit(call);
+}
+
+void check_declaration(const Op& op) {
+  const OpInfo& info = op.info();
+  for (const auto* lines : {&info.smoke, &info.quick, &info.full, &info.bench}) info.space.check(*lines);
+  for (const std::string& line : info.smoke) (void)op.params_at(line);
+  (void)op.scenarios();
+  if (info.without.empty()) return;
+  std::set<std::string> labels;
+  for (const Scenario& s : every_derived(op)) labels.insert(s.label());
+  for (const Argument& a : info.signature.arguments()) labels.insert("relation:late_" + a.name);
+  for (const auto& [label, reason] : info.without) {
+    if (!labels.contains(label)) throw Error(fmt::format("it leaves out '{}', which is not a derived check", label));
+    if (reason.empty()) throw Error(fmt::format("it leaves out '{}' without a reason", label));
+  }
+}
+
+}  // namespace dsv4

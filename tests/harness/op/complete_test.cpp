@@ -1,0 +1,175 @@
+/// Every op is whole: what no compiler asks for is there as well, and its declaration says what its calls are.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "tests/harness/ops/specimen.h"
+
+namespace dsv4::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+const fs::path kRoot = DSV4_SOURCE_DIR;
+
+std::vector<const Op*> real_ops() {
+  std::vector<const Op*> ops;
+  for (const Op* op : all_ops()) {
+    if (op->info().family != "test") ops.push_back(op);
+  }
+  return ops;
+}
+
+/// True if an output of a smoke case is not compared bit by bit.
+bool is_inexact(const Op& op) {
+  for (const Params& p : op.points(Tier::kSmoke)) {
+    const Specimen s(Case{op.info().name, "", p, 1}.id());
+    const Observation o = op.observe(s.c, s.call, s.result);
+    for (const auto& [name, tolerance] : op.tolerances(s.c, s.call, s.result, o, reference_set())) {
+      if (tolerance.kind != Tolerance::Kind::kExact) return true;
+    }
+  }
+  return false;
+}
+
+TEST(Complete, EveryOpHasATestOfItsReference) {
+  for (const Op* op : real_ops()) {
+    const fs::path test = kRoot / "tests/reference" / op->info().family / (op->info().name + "_test.cpp");
+    EXPECT_TRUE(fs::exists(test)) << op->info().name << ": " << test << " is missing";
+  }
+}
+
+TEST(Complete, EveryOpHasMutants) {
+  const auto catalogue = nlohmann::json::parse(text_of(kRoot / "tests/mutants/mutants.json"));
+  std::set<std::string> ops;
+  for (const auto& mutant : catalogue.at("mutants")) ops.insert(mutant.at("op").get<std::string>());
+  for (const Op* op : real_ops()) {
+    EXPECT_TRUE(ops.contains(op->info().name)) << op->info().name << " has no mutant in tests/mutants/mutants.json";
+  }
+}
+
+TEST(Complete, EveryInexactOpHasASectionInNumerics) {
+  std::string headings;
+  std::istringstream page(text_of(kRoot / "docs/numerics.md"));
+  for (std::string line; std::getline(page, line);) {
+    if (line.starts_with("## ")) headings += line + "\n";
+  }
+  int inexact = 0;
+  for (const Op* op : real_ops()) {
+    if (!is_inexact(*op)) continue;
+    ++inexact;
+    EXPECT_THAT(headings, ::testing::HasSubstr(op->info().name)) << "no heading of docs/numerics.md names the op";
+  }
+  EXPECT_GE(inexact, 4);
+}
+
+TEST(Complete, EveryOpHasGoldens) {
+  for (const Op* op : real_ops()) {
+    for (const char* set : {"host", "cuda", "sglang-0.5.12"}) {
+      const fs::path golden = kRoot / "golden" / op->info().name / set;
+      EXPECT_TRUE(fs::exists(golden.string() + ".h5")) << golden << ".h5 is missing";
+      EXPECT_TRUE(fs::exists(golden.string() + ".txt")) << golden << ".txt is missing";
+    }
+  }
+}
+
+TEST(Complete, EveryOpHasShapesForTheBenchmark) {
+  for (const Op* op : real_ops()) {
+    EXPECT_FALSE(op->info().bench.empty()) << op->info().name << " has no point in OpInfo::bench";
+    for (const std::string& line : op->info().bench) {
+      const auto why = op->reject(op->info().space.at(line));
+      EXPECT_FALSE(why.has_value()) << op->info().name << " '" << line << "': " << why.value_or("");
+    }
+  }
+}
+
+TEST(Complete, EveryCallIsAsItsSignatureSays) {
+  for (const Op* op : real_ops()) {
+    ASSERT_FALSE(op->info().signature.empty()) << op->info().name << " has no signature";
+    for (const Params& p : op->points(Tier::kSmoke)) {
+      const Call call = op->make({op->info().name, "", p, 1});
+      ASSERT_EQ(call.args.size(), op->info().signature.arguments().size()) << op->info().name;
+      EXPECT_NO_THROW((void)op->info().signature.sizes_of(call)) << p.str();
+    }
+  }
+}
+
+/// True if the name promises NaN or infinities.
+bool promises_specials(const std::string& fill) {
+  return fill.find("nan") != std::string::npos || fill.find("inf") != std::string::npos || fill == "special";
+}
+
+bool is_special(const HostTensor& t, std::int64_t i) { return !std::isfinite(value_of(t.dtype, t.element(i))); }
+
+/// The case's call with every NaN and infinity of its inputs as 1; false if there was none.
+bool make_ordinary(Call& call) {
+  bool changed = false;
+  for (Arg& arg : call.args) {
+    if (!arg.is_tensor() || (arg.role != Role::kIn && arg.role != Role::kInOut)) continue;
+    HostTensor& t = arg.tensor();
+    if (t.dtype != DType::kF32 && t.dtype != DType::kBF16) continue;
+    for (std::int64_t i = 0; i < t.numel(); ++i) {
+      if (!is_special(t, i)) continue;
+      set_float(t, i, 1.0);
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+std::vector<std::vector<std::uint8_t>> answer_to(const Case& c, const Op& op, const Call& call) {
+  const CallResult result = reference_set().call(call);
+  EXPECT_FALSE(result.refusal.has_value()) << c.id() << ": " << result.refusal.value_or("");
+  std::vector<std::vector<std::uint8_t>> bytes;
+  for (const Output& o : op.observe(c, call, result).outputs) bytes.push_back(o.value.storage);
+  return bytes;
+}
+
+/// Parameters that say what an op's inputs hold.
+bool is_fill(const ParamSpec& spec) { return spec.name == "fill" || spec.name == "angles" || spec.name == "table"; }
+
+TEST(Complete, EveryFillReachesAnOutputInAQuickCase) {
+  for (const Op* op : real_ops()) {
+    std::vector<Params> points = op->points(Tier::kSmoke);
+    for (Params& p : op->points(Tier::kQuick)) points.push_back(std::move(p));
+    for (const ParamSpec& spec : op->info().space.specs()) {
+      if (!is_fill(spec) || spec.choices.empty()) continue;
+      for (const std::string& fill : spec.choices) {
+        // An answer must differ from that to another fill; and with NaN or infinities, from that to ones.
+        const std::string other = spec.choices.front() == fill ? spec.choices.back() : spec.choices.front();
+        bool seen = false;
+        for (const Params& p : points) {
+          if (!p.is(spec.name, fill)) continue;
+          const Case c{op->info().name, "", p, 1};
+          Case changed = c;
+          changed.params.set(spec.name, other);
+          if (why_not(*op, changed.params)) continue;
+          const Call call = op->make(c);
+          const auto answer = answer_to(c, *op, call);
+          Call ordinary = call;
+          seen = answer != answer_to(changed, *op, op->make(changed)) &&
+                 (!promises_specials(fill) || (make_ordinary(ordinary) && answer != answer_to(c, *op, ordinary)));
+          if (seen) break;
+        }
+        EXPECT_TRUE(seen) << op->info().name << ": " << spec.name << "=" << fill
+                          << " changes no output of a quick case";
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dsv4::testing
