@@ -144,7 +144,11 @@ std::vector<Params> Space::points(Tier tier, std::string_view text, const Reject
   const auto valid = [&](const Params& row) { return !reject || !reject(complete(row)); };
   std::vector<Params> points;
   for (const Params& row : pairwise(axes, valid)) points.push_back(complete(row));
-  if (!idle) return points;
+  if (!idle || std::ranges::none_of(points, [&](const Params& p) { return !idle(p).empty(); })) return points;
+  for (Axis& axis : axes) {
+    std::ranges::sort(axis.values);
+    axis.values.erase(std::ranges::unique(axis.values).begin(), axis.values.end());
+  }
   const auto unseen = [&](const Params& row) { return idle(complete(row)); };
   for (const Params& row : pairs_without(points, axes, valid, unseen)) points.push_back(complete(row));
   return points;

@@ -104,8 +104,8 @@ class OpsCommand final : public Command {
     j["arguments"] = Json::array();
     for (const Argument& a : signature.arguments()) j["arguments"].push_back(argument_json(signature, a));
     std::vector<std::string> compile;
-    for (const auto& [name, value] : op.make({op.info().name, "", op.points(Tier::kSmoke).front(), 1}).compile.pairs())
-      compile.push_back(name);
+    const Call call = op.make({op.info().name, "", op.points(Tier::kSmoke).front(), 1});
+    for (const auto& [name, value] : call.compile.pairs()) compile.push_back(name);
     j["compile"] = compile;
   }
 
