@@ -22,7 +22,7 @@ std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
   while (true) {
     const auto end = text.find(separator);
-    if (end != 0) parts.emplace_back(text.substr(0, end));
+    if (const auto part = text.substr(0, end); !part.empty()) parts.emplace_back(part);
     if (end == std::string_view::npos) return parts;
     text.remove_prefix(end + 1);
   }

@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "harness/generate/random.h"
 #include "tests/harness/ops/specimen.h"
 
 namespace dsv4::testing {

@@ -70,6 +70,23 @@ TEST(Contracts, BreakWhatTheyNameAndNothingElse) {
   EXPECT_EQ(refusal_of(list.back()).call.tensor("x").shape, (Shape{12, 2, 1}));
 }
 
+TEST(Contracts, EachChangeIsTriedAlone) {
+  std::vector<Scenario> list;
+  Contracts(list).refused_each("sizes", "m", "y", "size|element",
+                               {[](Call& call) { call.arg("y").value = HostTensor::make(DType::kI32, {1}); },
+                                [](Call& call) { call.arg("x").value = HostTensor::make(DType::kI32, {2}); }});
+  const PlusOp op;
+  const Case c{"plus", list[0].label(), op.points(Tier::kSmoke).front(), 1};
+  FunctionCaller caller([](Call&) {});
+  Recorder recorder(op, c, caller);
+  list[0].run(recorder);
+  ASSERT_EQ(recorder.refusals.size(), 2u);
+  EXPECT_EQ(recorder.refusals[0].call.tensor("y").shape, (Shape{1}));
+  EXPECT_EQ(recorder.refusals[0].call.tensor("x").shape, (Shape{12, 2}));
+  EXPECT_EQ(recorder.refusals[1].call.tensor("y").shape, (Shape{12, 2}));
+  EXPECT_EQ(recorder.refusals[1].why, "size|element");
+}
+
 TEST(Contracts, AtTheEdgeNeedNotBeRefused) {
   std::vector<Scenario> list;
   Contracts(list).edge("none", "m", [](Call& call) { call.arg("plus").value = std::int64_t{0}; });

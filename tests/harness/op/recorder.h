@@ -67,6 +67,7 @@ class Recorder final : public ScenarioContext {
   struct Refusal {
     Call call;
     std::string argument;
+    std::string why;
   };
   std::vector<Refusal> refusals;
   std::vector<Call> edges;
@@ -78,8 +79,9 @@ class Recorder final : public ScenarioContext {
   void expect_agree(const std::string&, const Observation& got, const Observation& want, const Tolerances&) override {
     pairs.emplace_back(got, want);
   }
-  void expect_refused(const std::string&, const Call& call, const std::string& argument) override {
-    refusals.push_back({call, argument});
+  void expect_refused(const std::string&, const Call& call, const std::string& argument,
+                      const std::string& why) override {
+    refusals.push_back({call, argument, why});
   }
   void expect_clean(const std::string&, const Call& call) override { edges.push_back(call); }
   void fail(const std::string&, const std::string&) override {}

@@ -1,0 +1,157 @@
+#include "harness/op/derived.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "harness/core/error.h"
+#include "harness/generate/random.h"
+#include "tests/harness/op/recorder.h"
+
+namespace dsv4::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using enum DType;
+
+/// y = x by slots, in rows of a table with gaps; a host count besides.
+class Gather : public Op {
+ public:
+  using Without = std::map<std::string, std::string>;
+  explicit Gather(Without without = {}, std::vector<std::string> smoke = {"", "index=i64"})
+      : Op({.name = "gather",
+            .family = "test",
+            .summary = "y = x by slots",
+            .upstream = "none",
+            .space = {number("rows", 1, 100, "rows", {.usual = 4}), word("index", {"i32", "i64"}, "type of the slots")},
+            .signature = {{in("x", {kF32}, "rows 3:columns", {.gaps = true, .far = "rows=2"}),
+                           in("slots", {kI32, kI64}, "rows", {.called = "s", .dtype_of = "index"}),
+                           in("count", {kI32}, "1:size", {.place = Place::kHost}), out("y", {kF32}, "rows 3:columns")},
+                          "rows"},
+            .smoke = std::move(smoke),
+            .without = std::move(without)}) {}
+  [[nodiscard]] Call make(const Case& c) const override {
+    Call call = allocate(c);
+    for (std::int64_t i = 0; i < c.params.integer("rows"); ++i) set_integer(call.arg("slots").tensor(), i, i);
+    return call;
+  }
+  void fit(Call& call) const override { set_integer(call.arg("count").tensor(), 0, call.tensor("slots").size(0)); }
+};
+
+std::vector<std::string> labels_of(const std::vector<Scenario>& list) {
+  std::vector<std::string> labels;
+  for (const Scenario& s : list) labels.push_back(s.label());
+  return labels;
+}
+
+/// What a derived scenario asks for, on the op's first point.
+Recorder asked(const Op& op, const std::string& label) {
+  static FunctionCaller caller([](Call&) {});
+  const auto list = all_scenarios(op);
+  const Scenario* scenario = find_scenario(list, label);
+  static std::vector<std::unique_ptr<Case>> cases;
+  cases.push_back(std::make_unique<Case>(Case{"gather", label, op.points(Tier::kSmoke).front(), 1}));
+  Recorder recorder(op, *cases.back(), caller);
+  EXPECT_NE(scenario, nullptr) << label;
+  if (scenario != nullptr) scenario->run(recorder);
+  return recorder;
+}
+
+TEST(Derived, EveryArgumentHasItsContracts) {
+  const Gather op;
+  const auto labels = labels_of(all_scenarios(op));
+  for (const char* label : {"contract:x_dtype",
+                            "contract:x_rank",
+                            "contract:x_rows",
+                            "contract:x_columns",
+                            "contract:x_columns_strided",
+                            "contract:x_on_host",
+                            "contract:s_dtype",
+                            "contract:s_rank",
+                            "contract:s_rows",
+                            "contract:s_strided",
+                            "contract:s_on_host",
+                            "contract:count_dtype",
+                            "contract:count_size",
+                            "contract:count_on_device",
+                            "contract:y_columns",
+                            "contract:no_rows",
+                            "relation:any_batch",
+                            "relation:index_types",
+                            "relation:far_x",
+                            "relation:late_x",
+                            "relation:late_slots",
+                            "relation:late_y",
+                            "relation:repeat"}) {
+    EXPECT_THAT(labels, Contains(label));
+  }
+  EXPECT_THAT(labels, Not(Contains("contract:count_strided")));  // one element has no stride
+  EXPECT_THAT(labels, Not(Contains("relation:late_count")));     // a host argument is there when the call comes
+}
+
+TEST(Derived, ContractsBreakTheCallOfThePointAndSayWhy) {
+  const Gather op;
+  const auto dtype = asked(op, "contract:s_dtype");
+  ASSERT_EQ(dtype.refusals.size(), 2u);  // an integer and a floating-point type that it does not take
+  EXPECT_EQ(dtype.refusals[0].call.tensor("slots").dtype, kI16);
+  EXPECT_EQ(dtype.refusals[1].call.tensor("slots").dtype, kBF16);
+  EXPECT_EQ(dtype.refusals[0].argument, "slots");
+  EXPECT_EQ(dtype.refusals[0].why, "dtype");
+
+  const auto rank = asked(op, "contract:x_rank");
+  ASSERT_EQ(rank.refusals.size(), 2u);
+  EXPECT_EQ(rank.refusals[0].call.tensor("x").shape, (Shape{4, 3, 1}));
+  EXPECT_EQ(rank.refusals[1].call.tensor("x").shape, (Shape{12}));
+
+  const auto size = asked(op, "contract:x_columns");
+  ASSERT_EQ(size.refusals.size(), 2u);
+  EXPECT_EQ(size.refusals[0].call.tensor("x").shape, (Shape{4, 4}));
+  EXPECT_EQ(size.refusals[1].call.tensor("x").shape, (Shape{4, 2}));
+
+  const auto strided = asked(op, "contract:x_columns_strided");
+  ASSERT_EQ(strided.refusals.size(), 1u);
+  EXPECT_EQ(strided.refusals[0].call.tensor("x").strides, (Shape{6, 2}));
+
+  const auto memory = asked(op, "contract:count_on_device");
+  ASSERT_EQ(memory.refusals.size(), 1u);
+  EXPECT_EQ(memory.refusals[0].call.arg("count").place, Place::kDevice);
+}
+
+TEST(Derived, TheEmptyBatchFitsTogether) {
+  const Gather op;
+  const auto empty = asked(op, "contract:no_rows");
+  ASSERT_EQ(empty.edges.size(), 1u);
+  for (const char* name : {"x", "y"}) EXPECT_EQ(empty.edges[0].tensor(name).shape, (Shape{0, 3}));
+  EXPECT_EQ(empty.edges[0].tensor("slots").shape, (Shape{0}));
+  EXPECT_EQ(empty.edges[0].tensor("count").at<std::int32_t>(0), 0);
+}
+
+TEST(Derived, ChecksAreLeftOutByNameAndWithAReason) {
+  const Gather op(
+      Gather::Without{{"relation:any_batch", "rows look at each other"}, {"relation:late_x", "x is constant"}});
+  const auto labels = labels_of(all_scenarios(op));
+  EXPECT_THAT(labels, Not(Contains("relation:any_batch")));
+  EXPECT_THAT(labels, Not(Contains("relation:late_x")));
+  EXPECT_THAT(labels, Contains("contract:no_rows"));
+}
+
+TEST(Derived, DeclarationsAreChecked) {
+  const auto error_of = [](const Op& op) -> std::string {
+    try {
+      check_declaration(op);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(error_of(Gather()), "no error");
+  EXPECT_THAT(error_of(Gather(Gather::Without{{"relation:any_bach", "a typing error"}})),
+              HasSubstr("leaves out 'relation:any_bach'"));
+  EXPECT_THAT(error_of(Gather(Gather::Without{{"relation:any_batch", ""}})), HasSubstr("without a reason"));
+  EXPECT_THAT(error_of(Gather({}, {"row=4"})), HasSubstr("there is no parameter 'row', did you mean 'rows'?"));
+  EXPECT_THAT(error_of(Gather({}, {"rows=101"})), HasSubstr("rows=101 is out of range"));
+}
+
+}  // namespace
+}  // namespace dsv4::testing
