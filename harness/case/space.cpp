@@ -54,6 +54,28 @@ ParamSpec word(std::string name, std::vector<std::string> choices, std::string m
 
 ParamSpec flag(std::string name, std::string meaning) { return word(std::move(name), {"0", "1"}, std::move(meaning)); }
 
+std::vector<std::string> each(const std::vector<std::string>& lines, const std::vector<std::string>& values) {
+  std::vector<std::string> out;
+  for (const std::string& line : lines) {
+    const auto at = line.find("{}");
+    if (at == std::string::npos) throw Error(fmt::format("line '{}' has no place for a value", line));
+    for (const std::string& value : values) out.push_back(line.substr(0, at) + value + line.substr(at + 2));
+  }
+  return out;
+}
+
+std::vector<std::string> joined(std::initializer_list<std::vector<std::string>> lists) {
+  std::vector<std::string> all;
+  for (const auto& list : lists) all.insert(all.end(), list.begin(), list.end());
+  return all;
+}
+
+Space Space::with(std::vector<ParamSpec> more) const {
+  Space all = *this;
+  for (ParamSpec& spec : more) all.add(std::move(spec));
+  return all;
+}
+
 /// A line, taken apart: values by parameter.
 struct Space::Line {
   bool cover = false;

@@ -38,6 +38,11 @@ ParamSpec word(std::string name, std::vector<std::string> choices, std::string m
 /// "0" or "1".
 ParamSpec flag(std::string name, std::string meaning);
 
+/// Each line once for each value, which takes the place of the line's first "{}".
+std::vector<std::string> each(const std::vector<std::string>& lines, const std::vector<std::string>& values);
+/// Several lists of lines as one.
+std::vector<std::string> joined(std::initializer_list<std::vector<std::string>> lists);
+
 class Space {
  public:
   /// Says why parameters (each in its own range) are together no case; nullopt if they are one.
@@ -53,6 +58,8 @@ class Space {
     specs_.push_back(std::move(spec));
     return *this;
   }
+  /// This space with more parameters behind its own.
+  [[nodiscard]] Space with(std::vector<ParamSpec> more) const;
   [[nodiscard]] const std::vector<ParamSpec>& specs() const { return specs_; }
   /// nullptr if there is none of that name.
   [[nodiscard]] const ParamSpec* find(std::string_view name) const;

@@ -139,7 +139,8 @@ void add_index_types(const Op& op, std::vector<Scenario>& list) {
 std::vector<Scenario> every_derived(const Op& op) {
   const Signature& signature = op.info().signature;
   std::vector<Scenario> list;
-  Contracts contracts(list);
+  const std::string& point = op.info().contract_point;
+  Contracts contracts(list, point.empty() ? Points(kFirstSmokePoint) : op.at({point}));
   for (const Argument& a : signature.arguments()) {
     if (a.is_tensor()) add_contracts_of(a, signature, contracts);
   }
@@ -196,6 +197,7 @@ void check_declaration(const Op& op) {
   const OpInfo& info = op.info();
   for (const auto* lines : {&info.smoke, &info.quick, &info.full, &info.bench}) info.space.check(*lines);
   for (const std::string& line : info.smoke) (void)op.params_at(line);
+  if (!info.contract_point.empty()) (void)op.params_at(info.contract_point);
   (void)op.scenarios();
   if (info.without.empty()) return;
   std::set<std::string> labels;

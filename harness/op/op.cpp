@@ -84,6 +84,16 @@ Call Op::allocate(const Case& c, const Sizes& more, Params compile) const {
   return info().signature.allocate(info().name, std::move(compile), c.params, sizes);
 }
 
+Call Op::call(std::vector<Value> values, Params compile) const {
+  return info().signature.call(info().name, std::move(compile), std::move(values));
+}
+
+Call call_of(const std::string& op, std::vector<Value> values, Params compile) {
+  const Op* found = find_op(op);
+  if (found == nullptr) throw Error(fmt::format("there is no op '{}'", op));
+  return found->call(std::move(values), std::move(compile));
+}
+
 std::optional<std::string> why_not(const Op& op, const Params& params) {
   if (auto why = op.reject(params)) return why;
   return op.too_large(params);

@@ -47,6 +47,8 @@ struct OpInfo {
   Signature signature = {};  ///< the arguments, in the order of the call
   /// Points of each tier: lines of Space::points.
   std::vector<std::string> smoke = {}, quick = {}, full = {};
+  /// Point of the derived contracts; "": the first smoke point.
+  std::string contract_point = {};
   /// Points that production uses, for the benchmark. They may be larger than a sweep allows.
   std::vector<std::string> bench = {};
   /// Derived checks that the op does not have, by label ("relation:any_batch"), and why not.
@@ -133,6 +135,8 @@ class Op {
   [[nodiscard]] Points at(std::vector<std::string> points, std::vector<std::string> more = {}) const;
   /// A call with a zeroed tensor for every argument (Signature::allocate). Sizes are the case's integers and `more`.
   [[nodiscard]] Call allocate(const Case& c, const Sizes& more = {}, Params compile = {}) const;
+  /// A call with these values, in the order of the signature.
+  [[nodiscard]] Call call(std::vector<Value> values, Params compile = {}) const;
 
  private:
   OpInfo info_;
@@ -189,6 +193,8 @@ const std::vector<const Op*>& all_ops();
 /// nullptr if there is none.
 const Op* find_op(const std::string& name);
 void register_op(std::unique_ptr<Op> op);
+/// A call of the op of this name with these values, in the order of its signature. Throws Error for an unknown op.
+Call call_of(const std::string& op, std::vector<Value> values, Params compile = {});
 /// The signature variants that each op can call, by its name: for open_set().
 std::map<std::string, std::vector<std::string>> known_abis();
 

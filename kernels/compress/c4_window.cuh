@@ -107,7 +107,7 @@ inline C4Tensors check_c4_tensors(ArgumentCheck& check, const TensorView& kv_buf
   constexpr std::uintptr_t kAccess = kLaneColumns * sizeof(float);
   check.tensor("ape", ape).dtype({kFloat32}).shape({kWindow, head_dim}).on_cuda().contiguous().aligned(kAccess);
   check.require(head_dim.value() == 128 || head_dim.value() == 512, "ape",
-                "head_dim must be 128 or 512, got " + std::to_string(head_dim.value()));
+                "size of dimension 1 (head_dim) must be 128 or 512, got " + std::to_string(head_dim.value()));
   const std::int64_t row = 4 * head_dim.value();
   check.tensor("kv_buffer", kv_buffer)
       .dtype({kFloat32})

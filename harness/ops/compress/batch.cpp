@@ -50,20 +50,26 @@ std::vector<BatchToken> tokens_of(const Batch& batch) {
   return tokens;
 }
 
-std::vector<ParamSpec> decode_batch_params() {
-  return {ParamSpec::integer("batch", 1, 4096, "requests", {1, 2, 9, 33, 129, 1024}),
-          ParamSpec::integer("len", 1, 1 << 20, "length of the first request, its new tokens included",
-                             {1, 3, 4, 5, 8, 127, 128, 129, 130, 131, 255, 256, 257, 260, 4096}),
-          ParamSpec::choice("spread", {"same", "stagger", "random"},
-                            "every request of that length; one more each; or random up to it")};
+std::vector<ParamSpec> decode_batch(Columns batch, Columns len) {
+  batch.soak.insert(batch.soak.end(), {1, 2, 9, 33, 129, 1024});
+  len.soak.insert(len.soak.end(), {1, 3, 4, 5, 8, 127, 128, 129, 130, 131, 255, 256, 257, 260, 4096});
+  ParamSpec spread =
+      word("spread", {"same", "stagger", "random"}, "every request of that length; one more each; or random up to it");
+  spread.usual = "stagger";
+  return {number("batch", 1, 4096, "requests", std::move(batch)),
+          number("len", 1, 1 << 20, "length of the first request, its new tokens included", std::move(len)),
+          std::move(spread)};
 }
 
-std::vector<ParamSpec> prefill_batch_params() {
-  std::vector<ParamSpec> specs = decode_batch_params();
-  specs.push_back(ParamSpec::integer("extend", 1, 1 << 17, "new tokens of a request (the most, where they differ)",
-                                     {1, 2, 4, 5, 7, 8, 9, 32, 33, 127, 128, 129, 300}));
-  specs.push_back(ParamSpec::choice("mix", {"uniform", "last_differs", "mixed", "some_empty"},
-                                    "as many of each request; one more of the last; random; or some none at all"));
+std::vector<ParamSpec> prefill_batch(Columns batch, Columns len, Columns extend) {
+  std::vector<ParamSpec> specs = decode_batch(std::move(batch), std::move(len));
+  extend.soak.insert(extend.soak.end(), {1, 2, 4, 5, 7, 8, 9, 32, 33, 127, 128, 129, 300});
+  specs.push_back(
+      number("extend", 1, 1 << 17, "new tokens of a request (the most, where they differ)", std::move(extend)));
+  ParamSpec mix = word("mix", {"uniform", "last_differs", "mixed", "some_empty"},
+                       "as many of each request; one more of the last; random; or some none at all");
+  mix.usual = "mixed";
+  specs.push_back(std::move(mix));
   return specs;
 }
 
@@ -84,7 +90,7 @@ Batch make_batch(const Params& p, std::uint64_t seed) {
   return batch;
 }
 
-std::optional<std::string> reject_batch(const Params& p) {
+std::optional<std::string> too_many_slots(const Params& p) {
   const std::int64_t size = p.integer("batch");
   const std::int64_t extend = p.has("extend") ? p.integer("extend") + 1 : 1;
   const std::int64_t longest = std::max(p.integer("len"), extend) + (p.is("spread", "stagger") ? size : 0);
@@ -98,6 +104,13 @@ std::optional<std::string> reject_batch(const Params& p) {
 std::int64_t CacheMaps::row(std::int64_t request_id, std::int64_t position) const {
   const std::int64_t slot = full_to_swa.at<std::int64_t>(req_to_token.at<std::int32_t>(request_id, position));
   return slot / page_size * ring_size + slot % ring_size;
+}
+
+CacheMaps make_maps(const Batch& batch, const Params& p, std::uint64_t seed) {
+  const std::int64_t page = p.has("page") ? p.integer("page") : 256;
+  const bool shuffled = !p.has("pages") || p.is("pages", "shuffled");
+  return make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(), page, p.integer("ring"),
+                   shuffled, seed);
 }
 
 CacheMaps make_maps(const std::vector<std::int64_t>& request_ids, const std::vector<std::int64_t>& lengths,

@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/case/covering.h"
-#include "harness/case/params.h"
+#include "harness/case/space.h"
 #include "harness/core/tensor.h"
 
 namespace dsv4 {
@@ -41,16 +40,16 @@ std::vector<BatchToken> tokens_of(const Batch& batch);
 /// Requests in a pool that may be used: more than a batch takes, so that ids are not 0, 1, 2, ...
 inline std::int64_t pool_size(std::int64_t batch) { return batch + 3; }
 
-/// Parameters of a batch, for an op's ParamSpecs: batch, len, spread and, for prefill, extend and mix.
-std::vector<ParamSpec> decode_batch_params();
-std::vector<ParamSpec> prefill_batch_params();
+/// Parameters of a batch, with an op's usual values and columns: batch, len, spread and, for prefill, extend and mix.
+std::vector<ParamSpec> decode_batch(Columns batch, Columns len);
+std::vector<ParamSpec> prefill_batch(Columns batch, Columns len, Columns extend);
 
 /// The batch that these parameters stand for; ids and random lengths from `seed`. A decode batch (no parameter
 /// `extend`) brings one token a request.
 Batch make_batch(const Params& p, std::uint64_t seed);
 
-/// Why these parameters are no batch that a test can hold; nullopt if they are.
-std::optional<std::string> reject_batch(const Params& p);
+/// Why a sweep cannot hold the maps of such a batch; nullopt if it can.
+std::optional<std::string> too_many_slots(const Params& p);
 
 /// Where tokens live: slots of the full cache by request and position, and their slots in the sliding-window cache.
 struct CacheMaps {
@@ -66,17 +65,13 @@ struct CacheMaps {
   [[nodiscard]] std::int64_t row(std::int64_t request_id, std::int64_t position) const;
 };
 
+/// Maps for a batch, by a case's `page`, `ring` and `pages`, where it has them; else pages of 256 in random order.
+CacheMaps make_maps(const Batch& batch, const Params& p, std::uint64_t seed);
 /// Maps for the first `lengths[i]` positions of request `request_ids[i]`, with room for `positions` in each row. Cache
 /// pages come in random order, in both caches, if `shuffled`; page 0 is nobody's, as in the server.
 CacheMaps make_maps(const std::vector<std::int64_t>& request_ids, const std::vector<std::int64_t>& lengths,
                     std::int64_t pool, std::int64_t positions, std::int64_t page_size, std::int64_t ring_size,
                     bool shuffled, std::uint64_t seed);
-
-/// Axes of a covering whose lists may have one value, where braces alone do not tell numbers from words.
-inline Axis integers(std::string name, const std::vector<std::int64_t>& values) {
-  return axis(std::move(name), values);
-}
-inline Axis words(std::string name, const std::vector<std::string>& values) { return axis(std::move(name), values); }
 
 /// i64 [n].
 HostTensor numbers(const std::vector<std::int64_t>& values);

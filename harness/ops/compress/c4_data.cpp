@@ -7,8 +7,8 @@
 #include <cstring>
 #include <limits>
 
-#include "harness/core/error.h"
 #include "harness/generate/random.h"
+#include "harness/op/certificates.h"
 #include "harness/op/far.h"
 
 namespace dsv4 {
@@ -36,7 +36,13 @@ const std::vector<std::string>& c4_fills() {
 
 Params c4_compile(const Params& p) { return Params().set("head_dim", p.integer("head_dim")).set("dtype", "f32"); }
 
-std::optional<std::string> reject_c4(const Params& p) {
+Space c4_space() {
+  return {word("head_dim", {"128", "512"}, "columns of an entry"),
+          word("ring", {"8", "16"}, "state rows per cache page"),
+          word("fill", c4_fills(), "values of kv, scores and bias")};
+}
+
+std::optional<std::string> c4_too_large(const Params& p) {
   constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;
   const std::int64_t batch = p.integer("batch"), row_bytes = 16 * p.integer("head_dim");
   const std::int64_t extend = p.has("extend") ? p.integer("extend") + 1 : 1;
@@ -45,7 +51,25 @@ std::optional<std::string> reject_c4(const Params& p) {
   if (std::max(state_rows, batch * extend) * row_bytes > kMostBytes) {
     return fmt::format("the state or the batch exceeds {} MiB", kMostBytes >> 20);
   }
-  return reject_batch(p);
+  return too_many_slots(p);
+}
+
+void add_c4_state_contract(Contracts& contracts) {
+  contracts.reshaped("state_page_8", "state pages of eight rows are those of an older kernel", "kv_buffer",
+                     [](Shape& s) { s[1] = 8; });
+}
+
+C4Case::C4Case(const Case& c)
+    : batch(make_batch(c.params, c.seed)), maps(make_maps(batch, c.params, c.seed)), tokens(c.params, c.seed) {}
+
+RowOf C4Case::row() const {
+  return [this](std::int64_t id, std::int64_t position) { return maps.row(id, position); };
+}
+
+HostTensor C4Case::state_after(const std::vector<std::int64_t>& lengths) const {
+  HostTensor state = tokens.unwritten_state(maps.rows());
+  tokens.put_live(state, batch.request_ids, lengths, row());
+  return state;
 }
 
 C4Tokens::C4Tokens(const Params& p, std::uint64_t seed)
@@ -130,13 +154,10 @@ HostTensor gather_rows(const HostTensor& tensor, const std::vector<std::int64_t>
 
 HostTensor bound_of(const Call& call, Caller& reference) {
   Call bound = call;
-  bound.aux = "bound";
   bound.arg("kv_buffer").role = Role::kIn;
   bound.arg("kv_buffer").footprint.clear();
   bound.arg("kv_output") = out("kv_output", HostTensor::make(DType::kF32, call.tensor("kv_output").shape));
-  const CallResult result = reference.call(bound);
-  if (result.refusal) throw Error("the reference gives no bound: " + *result.refusal);
-  return result.tensor("kv_output");
+  return auxiliary(bound, "bound", reference).tensor("kv_output");
 }
 
 void set_c4_footprints(Call& call, const C4Written& written) {

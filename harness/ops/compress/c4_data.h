@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/op/contracts.h"
 #include "harness/op/op.h"
 #include "harness/ops/compress/plan_model.h"
 
@@ -49,6 +50,19 @@ class C4Tokens {
   std::uint64_t seed_;
 };
 
+/// A case's batch, the maps of its cache and the data of its tokens.
+struct C4Case {
+  explicit C4Case(const Case& c);
+
+  Batch batch;
+  CacheMaps maps;
+  C4Tokens tokens;
+
+  [[nodiscard]] RowOf row() const;
+  /// The state in which each request's first `lengths[b]` tokens left their live rows. The rest is NaN.
+  [[nodiscard]] HostTensor state_after(const std::vector<std::int64_t>& lengths) const;
+};
+
 /// Rows `rows` of f32 [n, ...] flattened to [n, width], as f32 [rows.size(), width].
 HostTensor gather_rows(const HostTensor& tensor, const std::vector<std::int64_t>& rows, std::int64_t width);
 
@@ -79,9 +93,8 @@ inline constexpr double kC4ColumnFlops = 8 * 6;
 /// The reference's bound for `call`: its kv_output, replaced by what the auxiliary function "bound" wrote.
 HostTensor bound_of(const Call& call, Caller& reference);
 
-/// Why a case of these parameters needs more memory than a test should; nullopt if it does not. As reject_batch
-/// otherwise.
-std::optional<std::string> reject_c4(const Params& p);
+/// Why a case of these parameters needs more memory than a sweep should take; nullopt if it does not.
+std::optional<std::string> c4_too_large(const Params& p);
 
 /// Why the compression's outputs may differ from the reference by that bound.
 extern const char* const kC4BoundReason;
@@ -92,7 +105,13 @@ std::vector<std::int64_t> spread_state(Call& call);
 std::int32_t far_state_page(const std::vector<std::int64_t>& far, std::int32_t page);
 std::int32_t far_state_row(const std::vector<std::int64_t>& far, std::int32_t row);
 
+/// The parameters that both ops begin with: head_dim, ring, fill.
+Space c4_space();
+
 /// The `compile` parameters that select an entry.
 Params c4_compile(const Params& p);
+
+/// "contract:state_page_8": a state of the older kernel's form.
+void add_c4_state_contract(Contracts& contracts);
 
 }  // namespace dsv4

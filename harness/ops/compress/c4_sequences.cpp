@@ -94,11 +94,9 @@ class Engine {
     batch.seq_lens = lengths_;
     const CallResult plan = make_(where + ", plan", decode_plan_call(4, batch, maps_));
     const HostTensor output = HostTensor::make(DType::kF32, {batch.size(), tokens_.head_dim()});
-    const Call call{"compress_c4_decode",
-                    "",
-                    compile_,
-                    {inout("kv_buffer", state_), in("kv_input", tokens_.input(batch)), out("kv_output", output),
-                     in("ape", tokens_.ape()), in("plan_d", returned_tensor(plan, 0))}};
+    const Call call =
+        call_of("compress_c4_decode", {state_, tokens_.input(batch), output, tokens_.ape(), returned_tensor(plan, 0)},
+                compile_);
     const CallResult result = make_(where, call);
     state_ = result.tensor("kv_buffer");
     for (std::size_t b = 0; b < ids_.size(); ++b) {
@@ -113,11 +111,7 @@ class Engine {
         make_(where + ", plan", prefill_plan_call({.ratio = 4, .lens_on_device = lens_on_device}, batch, maps_));
     const HostTensor plan_c = returned_tensor(plan, 0), plan_w = returned_tensor(plan, 1);
     const HostTensor output = HostTensor::make(DType::kF32, {plan_c.size(0), tokens_.head_dim()});
-    Call call{"compress_c4_prefill",
-              "",
-              compile_,
-              {inout("kv_buffer", state_), in("kv_input", input), out("kv_output", output), in("ape", tokens_.ape()),
-               in("plan_c", plan_c), in("plan_w", plan_w)}};
+    const Call call = call_of("compress_c4_prefill", {state_, input, output, tokens_.ape(), plan_c, plan_w}, compile_);
     const CallResult result = make_(where, call);
     state_ = result.tensor("kv_buffer");
     Observation ignored;
@@ -272,53 +266,27 @@ void run_verify_then_decode(ScenarioContext& x) {
   expect_as_replayed(x, "after verifying", requests, engine);
 }
 
-Params prefill_point(std::int64_t head_dim, std::int64_t ring, const char* fill, std::int64_t batch, std::int64_t len,
-                     std::int64_t extend) {
-  return Params()
-      .set("head_dim", head_dim)
-      .set("ring", ring)
-      .set("fill", fill)
-      .set("order", "token")
-      .set("batch", batch)
-      .set("len", len)
-      .set("spread", "stagger")
-      .set("extend", extend)
-      .set("mix", "mixed")
-      .set("slack", std::int64_t{0});
-}
-
-Params decode_point(std::int64_t head_dim, std::int64_t ring, const char* fill, std::int64_t batch, std::int64_t len) {
-  return Params()
-      .set("head_dim", head_dim)
-      .set("ring", ring)
-      .set("fill", fill)
-      .set("batch", batch)
-      .set("len", len)
-      .set("spread", "stagger");
-}
-
 }  // namespace
 
-std::vector<Scenario> c4_prefill_sequences() {
-  const std::vector<Params> points{prefill_point(128, 8, "gauss", 4, 250, 9), prefill_point(128, 16, "steps", 5, 30, 3),
-                                   prefill_point(512, 8, "gauss", 3, 40, 70),
-                                   prefill_point(512, 16, "cleared", 3, 24, 5)};
+std::vector<Scenario> c4_prefill_sequences(const Op& op) {
+  const Points points =
+      op.at({"batch=4 len=250", "ring=16 fill=steps len=30 extend=3", "head_dim=512 batch=3 len=40 extend=70",
+             "head_dim=512 ring=16 fill=cleared batch=3 len=24 extend=5"});
   return {
       sequence("chunked_prefill", "one prefill, and the same in chunks through planner and kernel, give the same bits",
-               only(points), run_chunked_prefill),
-      sequence("prefill_then_decode", "prefill in chunks, then decode: each entry as in a serial replay", only(points),
+               points, run_chunked_prefill),
+      sequence("prefill_then_decode", "prefill in chunks, then decode: each entry as in a serial replay", points,
                run_prefill_then_decode)};
 }
 
-std::vector<Scenario> c4_decode_sequences() {
-  const std::vector<Params> points{decode_point(128, 8, "gauss", 5, 1), decode_point(128, 16, "gauss", 5, 250),
-                                   decode_point(512, 8, "wide", 3, 13), decode_point(512, 16, "steps", 3, 509)};
-  return {sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", only(points),
+std::vector<Scenario> c4_decode_sequences(const Op& op) {
+  const Points points = op.at({"batch=5", "ring=16 batch=5 len=250", "head_dim=512 fill=wide batch=3 len=13",
+                               "head_dim=512 ring=16 fill=steps batch=3 len=509"});
+  return {sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", points,
                    run_decode_equals_prefill),
           sequence("verify_then_decode",
-                   "verify steps that are partly taken back, and decoding: each accepted entry as in a "
-                   "serial replay",
-                   only(points), run_verify_then_decode)};
+                   "verify steps that are partly taken back, and decoding: each accepted entry as in a serial replay",
+                   points, run_verify_then_decode)};
 }
 
 }  // namespace dsv4

@@ -8,9 +8,9 @@
 namespace dsv4 {
 
 /// Of compress_c4_prefill: chunked_prefill, prefill_then_decode.
-std::vector<Scenario> c4_prefill_sequences();
+std::vector<Scenario> c4_prefill_sequences(const Op& op);
 
 /// Of compress_c4_decode: decode_equals_prefill, verify_then_decode.
-std::vector<Scenario> c4_decode_sequences();
+std::vector<Scenario> c4_decode_sequences(const Op& op);
 
 }  // namespace dsv4

@@ -2,16 +2,9 @@
 ///
 /// Entries are judged by the error bound that the reference computes beside each value; kept rows are copies, to the
 /// bit. What is not live in the state is NaN, so that a read too many shows.
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "harness/case/covering.h"
-#include "harness/core/poison.h"
-#include "harness/generate/random.h"
-#include "harness/op/far.h"
-#include "harness/op/op.h"
-#include "harness/ops/compress/c4_contracts.h"
+#include "harness/op/define.h"
 #include "harness/ops/compress/c4_data.h"
 #include "harness/ops/compress/c4_sequences.h"
 #include "harness/ops/compress/plan_calls.h"
@@ -22,21 +15,6 @@ namespace {
 
 using layout::CompressPlan;
 using layout::WritePlan;
-
-Params point(std::int64_t head_dim, std::int64_t ring, const char* fill, const char* order, std::int64_t batch,
-             std::int64_t len, const char* spread, std::int64_t extend, const char* mix, std::int64_t slack) {
-  return Params()
-      .set("head_dim", head_dim)
-      .set("ring", ring)
-      .set("fill", fill)
-      .set("order", order)
-      .set("batch", batch)
-      .set("len", len)
-      .set("spread", spread)
-      .set("extend", extend)
-      .set("mix", mix)
-      .set("slack", slack);
-}
 
 /// The plan with its entries in random order and `slack` sentinels behind them, where the case says so.
 template <class Record>
@@ -77,98 +55,74 @@ C4Written written_by(const Call& call) {
 class CompressC4Prefill final : public Op {
  public:
   CompressC4Prefill()
-      : Op([] {
-          OpInfo info{.name = "compress_c4_prefill",
-                      .family = "compress",
-                      .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows it keeps",
-                      .upstream = "compress_forward, ratio 4, prefill",
-                      .abis = {"compress_c4_prefill/1"},
-                      .space = {ParamSpec::choice("head_dim", {"128", "512"}, "columns of an entry"),
-                                ParamSpec::choice("ring", {"8", "16"}, "state rows per cache page"),
-                                ParamSpec::choice("fill", c4_fills(), "values of kv, scores and bias"),
-                                ParamSpec::choice("order", {"token", "shuffled"},
-                                                  "order of the plans' entries: as planned on the host, or any")},
-                      .host_note = "the fast exponential and division of the GPU"};
-          for (ParamSpec& spec : prefill_batch_params()) info.space.add(std::move(spec));
-          info.space.add(
-              ParamSpec::integer("slack", 0, 65535, "sentinels behind the entries of both plans", {0, 1, 5}));
-          return info;
-        }()) {}
+      : Op({
+            .name = "compress_c4_prefill",
+            .family = "compress",
+            .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows it keeps",
+            .upstream = "compress_forward, ratio 4, prefill",
+            .space = c4_space()
+                         .with({word("order", {"token", "shuffled"},
+                                     "order of the plans' entries: as planned on the host, or any")})
+                         .with(prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21, .quick = {1, 4, 12, 252, 509}},
+                                             {.usual = 9, .quick = {1, 2, 3, 4, 5, 7, 8, 9, 33}}))
+                         .with({number("slack", 0, 65535, "sentinels behind the entries of both plans",
+                                       {.quick = {0, 5}, .soak = {0, 1, 5}})}),
+            .signature = {{inout("kv_buffer", {kF32}, "pages 4:page width",
+                                 {.names = {{"page", "state_page"}, {"width", "state_width"}}}),
+                           in("kv_input", {kF32}, "tokens width", {.names = {{"width", "input_width"}}}),
+                           out("kv_output", {kF32}, "entries:rows head_dim:width",
+                               {.names = {{"rows", "output_rows"}, {"width", "output_width"}}}),
+                           in("ape", {kF32}, "8:rows head_dim"), in("plan_c", {kU8}, "entries:rows 16:bytes"),
+                           in("plan_w", {kU8}, "kept 8:bytes")}},
+            .smoke = {"", "head_dim=512 ring=16 order=shuffled batch=4 len=9 extend=7 mix=uniform slack=3",
+                      "fill=equal order=shuffled batch=9 len=250 extend=10 mix=uniform"},
+            .quick = joined({{"cover spread=stagger|random mix=uniform|mixed|some_empty"},
+                             each({"fill={} batch=3 len=300 extend=260",
+                                   "head_dim=512 fill={} order=shuffled batch=2 len=60 extend=50 mix=uniform slack=1"},
+                                  c4_fills())}),
+            .full =
+                joined({each(each({"head_dim={} fill={} batch=1 len=2048 spread=same extend=2048 mix=uniform",
+                                   "head_dim={} ring=16 fill={} order=shuffled batch=7 len=3000 spread=random "
+                                   "extend=300 slack=100",
+                                   "head_dim={} ring=16 fill={} batch=64 len=1000 spread=random extend=8 mix=uniform"},
+                                  {"128", "512"}),
+                             {"gauss", "steps", "wide"}),
+                        {"batch=1 len=65535 spread=same extend=8192 mix=uniform"}}),
+            .bench = each({"head_dim={} batch=16 len=4608 spread=same extend=512 mix=uniform"}, {"512", "128"}),
+            .host_note = "the fast exponential and division of the GPU",
+        }) {}
 
-  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
-    const std::int64_t tokens = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
-    if (tokens + p.integer("slack") > kMostPlanTokens)
-      return fmt::format("a plan numbers at most {} tokens", kMostPlanTokens);
-    return reject_c4(p);
-  }
-
-  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
-    if (tier == Tier::kSmoke) {
-      return {point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0),
-              point(512, 16, "gauss", "shuffled", 4, 9, "stagger", 7, "uniform", 3),
-              point(128, 8, "equal", "shuffled", 9, 250, "stagger", 10, "uniform", 0)};
-    }
-    std::vector<Params> all;
-    const auto valid = [this](const Params& p) { return !reject(p); };
-    if (tier == Tier::kQuick) {
-      all = pairwise(
-          {integers("head_dim", {128, 512}), integers("ring", {8, 16}), words("fill", c4_fills()),
-           words("order", {"token", "shuffled"}), integers("batch", {9}), integers("len", {1, 4, 12, 252, 509}),
-           words("spread", {"stagger", "random"}), integers("extend", {1, 2, 3, 4, 5, 7, 8, 9, 33}),
-           words("mix", {"uniform", "mixed", "some_empty"}), integers("slack", {0, 5})},
-          valid);
-      for (const std::string& fill : c4_fills()) {
-        all.push_back(point(128, 8, fill.c_str(), "token", 3, 300, "stagger", 260, "mixed", 0));
-        all.push_back(point(512, 8, fill.c_str(), "shuffled", 2, 60, "stagger", 50, "uniform", 1));
-      }
-      return all;
-    }
-    for (const std::int64_t head_dim : {128, 512}) {
-      for (const char* fill : {"gauss", "steps", "wide"}) {
-        all.push_back(point(head_dim, 8, fill, "token", 1, 2048, "same", 2048, "uniform", 0));
-        all.push_back(point(head_dim, 16, fill, "shuffled", 7, 3000, "random", 300, "mixed", 100));
-        all.push_back(point(head_dim, 16, fill, "token", 64, 1000, "random", 8, "uniform", 0));
-      }
-    }
-    all.push_back(point(128, 8, "gauss", "token", 1, 65535, "same", 8192, "uniform", 0));
-    return all;
-  }
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_plan_tokens(p); }
+  [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override { return c4_too_large(p); }
 
   [[nodiscard]] Call make(const Case& c) const override {
-    const Params& p = c.params;
-    const Batch batch = make_batch(p, c.seed);
-    const C4Tokens tokens(p, c.seed);
-    const CacheMaps maps = make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(),
-                                     kC4CachePage, p.integer("ring"), true, c.seed);
-    const RowOf row = [&](std::int64_t id, std::int64_t position) { return maps.row(id, position); };
-    auto entries = model_compress_plan(batch, 4, row);
+    const C4Case data(c);
+    auto entries = model_compress_plan(data.batch, 4, data.row());
     for (CompressPlan& e : entries) {
       // What a planner leaves in fields that nobody reads.
       if (!reads_page_before(e, 4)) e.read_page_0 = -1;
       if (!reads_own_page(e, 4)) e.read_page_1 = 0;
     }
-    const auto writes = model_write_plan(batch, 4, std::min<std::int64_t>(p.integer("ring") - 4, 4), kC4CachePage, row);
-    HostTensor state = tokens.unwritten_state(maps.rows());
+    const std::int64_t pad = std::min<std::int64_t>(c.params.integer("ring") - 4, 4);
+    const auto writes = model_write_plan(data.batch, 4, pad, kC4CachePage, data.row());
     std::vector<std::int64_t> prefixes;
-    for (std::int64_t b = 0; b < batch.size(); ++b) prefixes.push_back(batch.prefix(b));
-    tokens.put_live(state, batch.request_ids, prefixes, row);
+    for (std::int64_t b = 0; b < data.batch.size(); ++b) prefixes.push_back(data.batch.prefix(b));
 
-    HostTensor plan_w = arranged(writes, layout::kNoWrite, c, "plan_w order");
-    // A plan has no more rows than the batch: the batch is padded as its plans are.
-    HostTensor input = HostTensor::make(DType::kF32, {std::max(batch.tokens(), plan_w.size(0)), 4 * tokens.head_dim()});
-    poison(input);
-    const HostTensor rows = tokens.input(batch);
-    std::copy(rows.storage.begin(), rows.storage.end(), input.storage.begin());
     const HostTensor plan_c = arranged(entries, layout::kNoCompress, c, "plan_c order");
-    const HostTensor output = HostTensor::make(DType::kF32, {plan_c.size(0), tokens.head_dim()});
-    Call call{"compress_c4_prefill",
-              "",
-              c4_compile(p),
-              {inout("kv_buffer", state), in("kv_input", input), out("kv_output", output), in("ape", tokens.ape()),
-               in("plan_c", plan_c), in("plan_w", plan_w)}};
-    set_c4_footprints(call, written_by(call));
-    return call;
+    const HostTensor plan_w = arranged(writes, layout::kNoWrite, c, "plan_w order");
+    // A plan has no more rows than the batch: the batch is padded as its plans are.
+    const std::int64_t head_dim = data.tokens.head_dim();
+    HostTensor input = HostTensor::make(kF32, {std::max(data.batch.tokens(), plan_w.size(0)), 4 * head_dim});
+    poison(input);
+    const HostTensor rows = data.tokens.input(data.batch);
+    std::copy(rows.storage.begin(), rows.storage.end(), input.storage.begin());
+    Call prefill = call({data.state_after(prefixes), input, HostTensor::make(kF32, {plan_c.size(0), head_dim}),
+                         data.tokens.ape(), plan_c, plan_w},
+                        c4_compile(c.params));
+    fit(prefill);
+    return prefill;
   }
+  void fit(Call& call) const override { set_c4_footprints(call, written_by(call)); }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
     return observe_c4(result, written_by(call));
@@ -193,52 +147,49 @@ class CompressC4Prefill final : public Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 
+/// A call with these plans, and an output of as many rows.
+void set_plans(Call& call, const std::vector<CompressPlan>& entries, const std::vector<WritePlan>& writes) {
+  call.arg("plan_c").tensor() = plan_tensor(entries);
+  call.arg("plan_w").tensor() = plan_tensor(writes);
+  call.arg("kv_output").tensor() = HostTensor::make(kF32, {std::ssize(entries), call.tensor("ape").size(1)});
+}
+
 std::vector<Scenario> CompressC4Prefill::scenarios() const {
-  std::vector<Scenario> list;
-  Contracts contracts(list, only({point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0)}));
-  add_c4_contracts(contracts, {"plan_c", "plan_w"});
-  contracts.reshaped("input_width", "input rows of another width are refused", "kv_input", [](Shape& s) { s[1] -= 4; });
-  contracts.reshaped("output_width", "output rows of another width are refused", "kv_output",
-                     [](Shape& s) { s[1] *= 4; });
+  std::vector<Scenario> list = c4_prefill_sequences(*this);
+  Contracts contracts(list);
+  add_c4_state_contract(contracts);
   contracts.reshaped("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",
                      [](Shape& s) { s[1] = 8; });
   contracts.reshaped("plan_w_of_16_bytes", "a compress plan in the place of the write plan is refused", "plan_w",
                      [](Shape& s) { s[1] = 16; });
   contracts.refused("more_rows_kept_than_tokens", "more kept rows than the batch has tokens are refused", "plan_w",
                     [](Call& call) {
-                      HostTensor& plan = call.arg("plan_w").tensor();
-                      const std::int64_t rows = call.tensor("kv_input").size(0) + 1;
-                      plan = plan_tensor(std::vector<WritePlan>(static_cast<std::size_t>(rows), layout::kNoWrite));
+                      const auto rows = static_cast<std::size_t>(call.tensor("kv_input").size(0) + 1);
+                      call.arg("plan_w").tensor() = plan_tensor(std::vector<WritePlan>(rows, layout::kNoWrite));
                     });
-  contracts.edge("nothing_to_do", "plans without rows: nothing is written, or a clean refusal", [](Call& call) {
-    call.arg("plan_c").tensor() = HostTensor::make(DType::kU8, {0, 16});
-    call.arg("plan_w").tensor() = HostTensor::make(DType::kU8, {0, 8});
-    call.arg("kv_output").tensor() = HostTensor::make(DType::kF32, {0, 128});
-    set_c4_footprints(call, {});
+  contracts.edge("nothing_to_do", "plans without rows: nothing is written, or a clean refusal", [this](Call& call) {
+    set_plans(call, {}, {});
+    fit(call);
   });
-  contracts.edge("sentinels_only", "plans of nothing but sentinels write nothing", [](Call& call) {
-    call.arg("plan_c").tensor() = plan_tensor(std::vector<CompressPlan>(6, layout::kNoCompress));
-    call.arg("plan_w").tensor() = plan_tensor(std::vector<WritePlan>(6, layout::kNoWrite));
-    call.arg("kv_output").tensor() = HostTensor::make(DType::kF32, {6, 128});
-    set_c4_footprints(call, {});
+  contracts.edge("sentinels_only", "plans of nothing but sentinels write nothing", [this](Call& call) {
+    set_plans(call, std::vector<CompressPlan>(6, layout::kNoCompress), std::vector<WritePlan>(6, layout::kNoWrite));
+    fit(call);
   });
-  list.push_back(far_relation("kv_buffer", "pages of the state beyond 2^32 elements",
-                              only({point(128, 8, "gauss", "token", 5, 21, "stagger", 9, "mixed", 0),
-                                    point(512, 16, "gauss", "shuffled", 4, 9, "stagger", 7, "uniform", 3)}),
-                              [](Call& call) {
-                                const auto far = spread_state(call);
-                                Observation ignored;
-                                auto entries = records_of<CompressPlan>(call.tensor("plan_c"), "plan_c", ignored);
-                                for (CompressPlan& e : entries) {
-                                  e.read_page_0 = far_state_page(far, e.read_page_0);
-                                  e.read_page_1 = far_state_page(far, e.read_page_1);
-                                }
-                                auto writes = records_of<WritePlan>(call.tensor("plan_w"), "plan_w", ignored);
-                                for (WritePlan& w : writes) w.write_loc = far_state_row(far, w.write_loc);
-                                call.arg("plan_c").tensor() = plan_tensor(entries);
-                                call.arg("plan_w").tensor() = plan_tensor(writes);
-                              }));
-  for (Scenario& s : c4_prefill_sequences()) list.push_back(std::move(s));
+  list.push_back(far_relation(
+      "kv_buffer", "pages of the state beyond 2^32 elements",
+      at({"", "head_dim=512 ring=16 order=shuffled batch=4 len=9 extend=7 mix=uniform slack=3"}), [](Call& call) {
+        const auto far = spread_state(call);
+        Observation ignored;
+        auto entries = records_of<CompressPlan>(call.tensor("plan_c"), "plan_c", ignored);
+        for (CompressPlan& e : entries) {
+          e.read_page_0 = far_state_page(far, e.read_page_0);
+          e.read_page_1 = far_state_page(far, e.read_page_1);
+        }
+        auto writes = records_of<WritePlan>(call.tensor("plan_w"), "plan_w", ignored);
+        for (WritePlan& w : writes) w.write_loc = far_state_row(far, w.write_loc);
+        call.arg("plan_c").tensor() = plan_tensor(entries);
+        call.arg("plan_w").tensor() = plan_tensor(writes);
+      }));
   return list;
 }
 

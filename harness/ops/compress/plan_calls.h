@@ -13,6 +13,29 @@ inline constexpr std::int64_t kMostPlanTokens = 65535;
 /// Host scratch of a prefill planner: one record of both plans for each query token.
 inline constexpr std::int64_t kPinBytes = sizeof(layout::CompressPlan) + sizeof(layout::WritePlan);
 
+/// Parameters of a planner over the sliding-window address: the ratio, and how the cache pages lie.
+inline Space swa_space() {
+  ParamSpec page = word("page", {"16", "64", "128", "256"}, "tokens per page of the sliding-window cache");
+  page.usual = "256";
+  return {word("ratio", {"4", "128"}, "tokens per compressed entry"),
+          word("ring", {"8", "16", "128", "256"}, "state rows per cache page"), std::move(page),
+          word("pages", {"shuffled", "in_order"}, "order of the cache pages")};
+}
+
+/// Why the sizes of swa_space() do not fit together; nullopt if they do.
+inline std::optional<std::string> reject_ring(const Params& p) {
+  if (p.integer("ring") % p.integer("ratio") != 0) return "the ring must be a multiple of the ratio";
+  if (p.integer("page") % p.integer("ring") != 0) return "the cache page must be a multiple of the ring";
+  return std::nullopt;
+}
+
+/// Why a plan cannot number the tokens of a prefill batch, and the rows beyond them; nullopt if it can.
+inline std::optional<std::string> reject_plan_tokens(const Params& p) {
+  const std::int64_t most = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
+  if (most + (p.has("slack") ? p.integer("slack") : 0) <= kMostPlanTokens) return std::nullopt;
+  return "a plan numbers at most " + std::to_string(kMostPlanTokens) + " tokens";
+}
+
 /// How `plan_prefill` is called, apart from its batch.
 struct PrefillPlanForm {
   std::int64_t ratio = 4;
@@ -26,49 +49,34 @@ struct PrefillPlanForm {
 /// `plan_prefill` over the sliding-window address.
 inline Call prefill_plan_call(const PrefillPlanForm& form, const Batch& batch, const CacheMaps& maps) {
   const std::int64_t num_q = form.num_q < 0 ? batch.tokens() : form.num_q;
-  const Place place = form.lens_on_device ? Place::kDevice : Place::kHost;
   // An empty scratch is how a reference, which sees every tensor on the CPU, is asked for the plan made on a device.
   const HostTensor pin = HostTensor::make(DType::kU8, {form.lens_on_device ? 0 : kPinBytes * num_q});
-  return {"plan_prefill",
-          "",
-          {},
-          {in("req_pool_indices", numbers(batch.request_ids)), in("req_to_token", maps.req_to_token),
-           in("full_to_swa", maps.full_to_swa), in("seq_lens", numbers(batch.seq_lens), place),
-           in("extend_lens", numbers(batch.extend_lens), place), workspace("pin_buffer", pin, Place::kHost),
-           scalar("num_q_tokens", num_q), scalar("compress_ratio", form.ratio), scalar("swa_page_size", maps.page_size),
-           scalar("ring_size", maps.ring_size), scalar("use_cuda_graph", form.use_cuda_graph)}};
+  Call call = call_of("plan_prefill", {numbers(batch.request_ids), maps.req_to_token, maps.full_to_swa,
+                                       numbers(batch.seq_lens), numbers(batch.extend_lens), pin, num_q, form.ratio,
+                                       maps.page_size, maps.ring_size, form.use_cuda_graph});
+  for (const char* name : {"seq_lens", "extend_lens"}) {
+    call.arg(name).place = form.lens_on_device ? Place::kDevice : Place::kHost;
+  }
+  return call;
 }
 
 /// `plan_decode` over the sliding-window address.
 inline Call decode_plan_call(std::int64_t ratio, const Batch& batch, const CacheMaps& maps) {
-  return {
-      "plan_decode",
-      "",
-      {},
-      {in("req_pool_indices", numbers(batch.request_ids)), in("req_to_token", maps.req_to_token),
-       in("full_to_swa", maps.full_to_swa), in("seq_lens", numbers(batch.seq_lens)), scalar("compress_ratio", ratio),
-       scalar("swa_page_size", maps.page_size), scalar("ring_size", maps.ring_size)}};
+  return call_of("plan_decode", {numbers(batch.request_ids), maps.req_to_token, maps.full_to_swa,
+                                 numbers(batch.seq_lens), ratio, maps.page_size, maps.ring_size});
 }
 
 /// `plan_prefill_legacy`: lengths on the host, a ring of rows for each request.
 inline Call legacy_prefill_plan_call(std::int64_t ratio, bool use_cuda_graph, const Batch& batch) {
-  const HostTensor pin = HostTensor::make(DType::kU8, {kPinBytes * batch.tokens()});
-  return {"plan_prefill_legacy",
-          "",
-          {},
-          {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens), Place::kHost),
-           in("extend_lens", numbers(batch.extend_lens), Place::kHost), workspace("pin_buffer", pin, Place::kHost),
-           scalar("num_q_tokens", batch.tokens()), scalar("compress_ratio", ratio),
-           scalar("use_cuda_graph", use_cuda_graph)}};
+  const std::int64_t num_q = batch.tokens();
+  return call_of("plan_prefill_legacy",
+                 {numbers(batch.request_ids), numbers(batch.seq_lens), numbers(batch.extend_lens),
+                  HostTensor::make(DType::kU8, {kPinBytes * num_q}), num_q, ratio, use_cuda_graph});
 }
 
 /// `plan_decode_legacy`.
 inline Call legacy_decode_plan_call(std::int64_t ratio, const Batch& batch) {
-  return {"plan_decode_legacy",
-          "",
-          {},
-          {in("req_pool_indices", numbers(batch.request_ids)), in("seq_lens", numbers(batch.seq_lens)),
-           scalar("compress_ratio", ratio)}};
+  return call_of("plan_decode_legacy", {numbers(batch.request_ids), numbers(batch.seq_lens), ratio});
 }
 
 /// State rows of a ring that belongs to a request.
@@ -100,6 +108,13 @@ inline Batch batch_of(const Call& call) {
   }
   if (batch.extend_lens.empty()) batch.extend_lens.assign(batch.seq_lens.size(), 1);
   return batch;
+}
+
+/// Makes the number of rows and the scratch of a prefill planner fit its counts of new tokens (Op::fit).
+inline void fit_prefill_plan(Call& call) {
+  const std::int64_t tokens = batch_of(call).tokens();
+  call.arg("num_q_tokens").value = tokens;
+  call.arg("pin_buffer").value = HostTensor::make(DType::kU8, {kPinBytes * tokens});
 }
 
 /// A returned tensor; an error in the module's answer is an empty one, which the observer refuses by its form.

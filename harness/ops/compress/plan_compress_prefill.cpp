@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <set>
 
-#include "harness/case/covering.h"
-#include "harness/generate/random.h"
-#include "harness/op/op.h"
+#include "harness/op/define.h"
 #include "harness/ops/compress/plan_calls.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_rows.h"
@@ -18,20 +16,6 @@ namespace dsv4 {
 namespace {
 
 using layout::TokenPlan;
-
-Params point(std::int64_t ratio, const char* lens, int graph, std::int64_t batch, std::int64_t len, const char* spread,
-             std::int64_t extend, const char* mix, std::int64_t slack) {
-  return Params()
-      .set("ratio", ratio)
-      .set("lens", lens)
-      .set("graph", std::int64_t{graph})
-      .set("batch", batch)
-      .set("len", len)
-      .set("spread", spread)
-      .set("extend", extend)
-      .set("mix", mix)
-      .set("slack", slack);
-}
 
 /// Rows of the two plans that a batch fills.
 struct Filled {
@@ -54,24 +38,25 @@ Batch v1_batch(const Call& call) {
   return batch;
 }
 
-Call v1_call(std::int64_t ratio, bool on_device, bool graph, const Batch& batch, std::int64_t rows) {
-  const Place place = on_device ? Place::kDevice : Place::kHost;
-  const bool padded = on_device || graph;
-  const Filled filled = padded ? Filled{rows, rows} : filled_rows(batch, ratio);
-  const auto plan = [&](const char* name, std::int64_t used) {
-    const HostTensor t = HostTensor::make(DType::kU8, {rows, static_cast<std::int64_t>(sizeof(TokenPlan))});
-    std::vector<std::uint8_t> footprint(t.storage.size(), 0);  // rows beyond the batch's are to be left alone
-    std::fill_n(footprint.begin(), used * static_cast<std::int64_t>(sizeof(TokenPlan)), std::uint8_t{1});
-    Arg a = out(name, t, std::move(footprint));
-    a.place = place;
-    return a;
-  };
-  return {"plan_compress_prefill",
-          "",
-          {},
-          {in("extend_lens", numbers(batch.extend_lens), place), in("seq_lens", numbers(batch.seq_lens), place),
-           plan("compress_plan", filled.compress), plan("write_plan", filled.write), scalar("compress_ratio", ratio),
-           scalar("is_overlap", ratio == 4), scalar("use_cuda_graph", graph)}};
+/// Allows a call to write the rows of its plans that the batch fills; the rows beyond them stay as they are.
+void set_plan_footprints(Call& call) {
+  const bool padded = call.arg("seq_lens").place == Place::kDevice || std::get<bool>(call.arg("use_cuda_graph").value);
+  const Filled filled = filled_rows(v1_batch(call), integer_of(call, "compress_ratio"));
+  for (const auto& [name, used] : {std::pair{"compress_plan", filled.compress}, {"write_plan", filled.write}}) {
+    Arg& plan = call.arg(name);
+    const auto bytes = static_cast<std::int64_t>(plan.tensor().storage.size());
+    plan.footprint.assign(static_cast<std::size_t>(bytes), 0);
+    const std::int64_t written = used * static_cast<std::int64_t>(sizeof(TokenPlan));
+    std::fill_n(plan.footprint.begin(), padded ? bytes : std::min(bytes, written), std::uint8_t{1});
+  }
+}
+
+/// Gives a call plans of so many rows.
+void give_plans(Call& call, std::int64_t rows) {
+  for (const char* name : {"compress_plan", "write_plan"}) {
+    call.arg(name).value = HostTensor::make(kU8, {rows, static_cast<std::int64_t>(sizeof(TokenPlan))});
+    call.arg(name).footprint.clear();
+  }
 }
 
 void check_entries(const Batch& batch, const std::vector<BatchToken>& tokens, const std::vector<TokenPlan>& entries,
@@ -101,25 +86,66 @@ HostTensor canonical(std::vector<TokenPlan> entries) {
   return t;
 }
 
+std::vector<std::string> quick_lines() {
+  const std::vector<std::string> ratios{"ratio=4", "ratio=128"};
+  return joined(
+      {each({"cover mix={}"}, {"uniform", "last_differs", "mixed", "some_empty"}),
+       each(each({"{} lens=device graph=1 len=9 extend=3 mix=uniform {}"}, ratios),
+            {"batch=31 slack=3", "batch=32 slack=4", "batch=33 slack=5", "batch=129 slack=3", "batch=1024 slack=2",
+             "batch=1025 slack=3"}),
+       each(each({"{} batch={} len=130 spread=random extend=9"}, ratios), {"31", "32", "33", "129", "1024", "1025"}),
+       each({"{} lens=device graph=1 batch=1 len=7 spread=same mix=uniform slack=2042",
+             "{} graph=1 batch=1 len=4096 spread=same extend=1500 mix=uniform"},
+            ratios)});
+}
+
+/// V1 plans number tokens in 32 bits: 65536 of them are no limit.
+std::vector<std::string> full_lines() {
+  return joined({each(each({"ratio={} lens={} graph=1 batch=1 len=65535 spread=same extend=65535 mix=uniform",
+                            "ratio={} lens={} graph=1 batch=1 len=65536 spread=same extend=65536 mix=uniform",
+                            "ratio={} lens={} graph=1 batch=1 len=70000 spread=same extend=70000 mix=uniform",
+                            "ratio={} lens={} graph=1 batch=1 len=1048576 spread=same extend=8192 mix=uniform",
+                            "ratio={} lens={} graph=1 batch=1000 len=1000 spread=random extend=60",
+                            "ratio={} lens={} graph=1 batch=2049 len=300 spread=random extend=20"},
+                           {"4", "128"}),
+                      {"host", "device"}),
+                 each({"ratio={} lens=device graph=1 batch=1024 len=4096 spread=random extend=40 mix=some_empty "
+                       "slack=1000"},
+                      {"4", "128"})});
+}
+
 class PlanCompressPrefill final : public Op {
  public:
   PlanCompressPrefill()
-      : Op([] {
-          OpInfo info{
-              .name = "plan_compress_prefill",
-              .family = "compress",
-              .summary = "plan of a prefill batch by request and position, without addresses (V1)",
-              .upstream = "CompressorPrefillPlan.generate of compress_old",
-              .abis = {"plan_compress_prefill/1"},
-              .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
-                        ParamSpec::choice("lens", {"host", "device"}, "where lengths and plans lie"),
-                        ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
-              .host_note = "the real order of atomics on the device path; the schedule seed varies it"};
-          for (ParamSpec& spec : prefill_batch_params()) info.space.add(std::move(spec));
-          info.space.add(ParamSpec::integer("slack", 0, 1 << 17, "rows of the plans beyond the batch's tokens",
-                                            {0, 1, 6, 100, 2042}));
-          return info;
-        }()) {}
+      : Op({
+            .name = "plan_compress_prefill",
+            .family = "compress",
+            .summary = "plan of a prefill batch by request and position, without addresses (V1)",
+            .upstream = "CompressorPrefillPlan.generate of compress_old",
+            .space = Space{word("ratio", {"4", "128"}, "tokens per compressed entry"),
+                           word("lens", {"host", "device"}, "where lengths and plans lie"),
+                           flag("graph", "plans of fixed size, as a captured graph needs them")}
+                         .with(prefill_batch({.usual = 5, .quick = {9}},
+                                             {.usual = 21, .quick = {1, 4, 12, 60, 124, 252, 508}},
+                                             {.usual = 6, .quick = {1, 2, 4, 5, 8, 9, 33, 127, 128, 129, 300}}))
+                         .with({number("slack", 0, 1 << 17, "rows of the plans beyond the batch's tokens",
+                                       {.quick = {0, 7}, .soak = {0, 1, 6, 100, 2042}})}),
+            .signature = {{in("extend_lens", {kI64}, "requests", {.place = std::nullopt}),
+                           in("seq_lens", {kI64}, "requests:count",
+                              {.place = std::nullopt, .names = {{"count", "lens_count"}}}),
+                           out("compress_plan", {kU8}, "tokens:rows 16:columns", {.place = std::nullopt}),
+                           out("write_plan", {kU8}, "tokens:rows 16:columns", {.place = std::nullopt}),
+                           integer("compress_ratio"), truth("is_overlap"), truth("use_cuda_graph")},
+                          "requests"},
+            .smoke = {"", "lens=device graph=1 batch=4 len=250 extend=8 mix=uniform slack=3",
+                      "ratio=128 graph=1 batch=3 len=255 extend=130 mix=last_differs",
+                      "ratio=128 lens=device graph=1 batch=9 len=124 extend=9"},
+            .quick = quick_lines(),
+            .full = full_lines(),
+            .bench = {"lens=device graph=1 batch=16 len=4608 spread=same extend=512 mix=uniform"},
+            .without = {{"relation:any_batch", "rows of a plan name tokens of the whole batch"}},
+            .host_note = "the real order of atomics on the device path; the schedule seed varies it",
+        }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (p.is("lens", "host")) {
@@ -128,17 +154,27 @@ class PlanCompressPrefill final : public Op {
     } else if (!p.flag("graph")) {
       return "a plan made on the device always has a fixed size: graph=1";
     }
-    if (p.integer("batch") * (p.integer("extend") + 1) > 1 << 20) return "more than a million tokens";
-    return reject_batch(p);
+    return std::nullopt;
   }
-
-  [[nodiscard]] std::vector<Params> points(Tier tier) const override;
+  [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
+    if (p.integer("batch") * (p.integer("extend") + 1) > 1 << 20) return "more than a million tokens";
+    return too_many_slots(p);
+  }
 
   [[nodiscard]] Call make(const Case& c) const override {
-    const Batch batch = make_batch(c.params, c.seed);
-    return v1_call(c.params.integer("ratio"), c.params.is("lens", "device"), c.params.flag("graph"), batch,
-                   batch.tokens() + c.params.integer("slack"));
+    const Params& p = c.params;
+    const Batch batch = make_batch(p, c.seed);
+    const std::int64_t ratio = p.integer("ratio"), rows = batch.tokens() + p.integer("slack");
+    const HostTensor plan = HostTensor::make(kU8, {rows, static_cast<std::int64_t>(sizeof(TokenPlan))});
+    Call v1 =
+        call({numbers(batch.extend_lens), numbers(batch.seq_lens), plan, plan, ratio, ratio == 4, p.flag("graph")});
+    for (const char* name : {"extend_lens", "seq_lens", "compress_plan", "write_plan"}) {
+      v1.arg(name).place = p.is("lens", "device") ? Place::kDevice : Place::kHost;
+    }
+    set_plan_footprints(v1);
+    return v1;
   }
+  void fit(Call& call) const override { give_plans(call, v1_batch(call).tokens()); }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
     Observation o;
@@ -177,55 +213,11 @@ class PlanCompressPrefill final : public Op {
     for (const char* plan : {"compress_plan", "write_plan"}) {
       bytes += static_cast<double>(std::ranges::count(call.arg(plan).footprint, 1));
     }
-    return {.bytes = bytes, .flops = 0};
+    return {.bytes = bytes};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
-
-std::vector<Params> PlanCompressPrefill::points(Tier tier) const {
-  if (tier == Tier::kSmoke) {
-    return {point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0),
-            point(4, "device", 1, 4, 250, "stagger", 8, "uniform", 3),
-            point(128, "host", 1, 3, 255, "stagger", 130, "last_differs", 0),
-            point(128, "device", 1, 9, 124, "stagger", 9, "mixed", 0)};
-  }
-  std::vector<Params> all;
-  if (tier == Tier::kQuick) {
-    const auto valid = [this](const Params& p) { return !reject(p); };
-    for (const char* mix : {"uniform", "last_differs", "mixed", "some_empty"}) {
-      const auto rows =
-          pairwise({integers("ratio", {4, 128}), words("lens", {"host", "device"}), integers("graph", {0, 1}),
-                    integers("batch", {9}), integers("len", {1, 4, 12, 60, 124, 252, 508}),
-                    words("spread", {"same", "stagger", "random"}),
-                    integers("extend", {1, 2, 4, 5, 8, 9, 33, 127, 128, 129, 300}), words("mix", {mix}),
-                    integers("slack", {0, 7})},
-                   valid);
-      all.insert(all.end(), rows.begin(), rows.end());
-    }
-    for (const std::int64_t ratio : {4, 128}) {
-      for (const std::int64_t batch : {31, 32, 33, 129, 1024, 1025}) {
-        all.push_back(point(ratio, "device", 1, batch, 9, "stagger", 3, "uniform", batch % 7));
-        all.push_back(point(ratio, "host", 0, batch, 130, "random", 9, "mixed", 0));
-      }
-      all.push_back(point(ratio, "device", 1, 1, 7, "same", 6, "uniform", 2042));
-      all.push_back(point(ratio, "host", 1, 1, 4096, "same", 1500, "uniform", 0));
-    }
-    return all;
-  }
-  for (const std::int64_t ratio : {4, 128}) {
-    for (const char* lens : {"host", "device"}) {
-      for (const std::int64_t tokens : {65535, 65536, 70000}) {  // no limit of 16 bits here
-        all.push_back(point(ratio, lens, 1, 1, tokens, "same", tokens, "uniform", 0));
-      }
-      all.push_back(point(ratio, lens, 1, 1, 1 << 20, "same", 8192, "uniform", 0));
-      all.push_back(point(ratio, lens, 1, 1000, 1000, "random", 60, "mixed", 0));
-      all.push_back(point(ratio, lens, 1, 2049, 300, "random", 20, "mixed", 0));
-    }
-    all.push_back(point(ratio, "device", 1, 1024, 4096, "random", 40, "some_empty", 1000));
-  }
-  return all;
-}
 
 /// V1 and the V2 planner over request rings name the same tokens; V2 says position + 1 and no request.
 void legacy_equals_current(ScenarioContext& x) {
@@ -259,57 +251,30 @@ void legacy_equals_current(ScenarioContext& x) {
 
 std::vector<Scenario> PlanCompressPrefill::scenarios() const {
   std::vector<Scenario> list;
-  Contracts contracts(list, only({point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
-  contracts.wrong_form("extend_lens", DType::kI32);
-  contracts.wrong_form("seq_lens", DType::kI32);
-  contracts.strided("extend_lens");
-  contracts.strided("seq_lens");
-  contracts.strided("compress_plan");
-  contracts.strided("write_plan");
-  contracts.misplaced("seq_lens", Place::kDevice);
-  contracts.misplaced("compress_plan", Place::kDevice);
-  contracts.misplaced("write_plan", Place::kDevice);
-  contracts.wrong_form("compress_plan", DType::kI32);
-  contracts.wrong_form("write_plan", DType::kI32);
-  contracts.reshaped("write_plan_columns", "a plan of 8-byte records is refused", "write_plan",
-                     [](Shape& s) { s[1] = 8; });
-  contracts.reshaped("write_plan_rows", "both plans have the same rows", "write_plan", [](Shape& s) { --s[0]; });
-  contracts.refused("lens_count", "one length per request", "seq_lens", [](Call& call) {
-    call.arg("seq_lens").tensor() = numbers({21, 22, 23, 24});
-    call.arg("seq_lens").place = Place::kHost;
-  });
+  Contracts contracts(list);
   add_extend_contracts(contracts);
+  for (const std::string name : {"seq_lens", "compress_plan", "write_plan"}) {
+    contracts.misplaced(name + "_on_device", "a tensor in the wrong memory is refused, not dereferenced", name,
+                        Place::kDevice);
+  }
   contracts.refused("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
-    HostTensor& extend = call.arg("extend_lens").tensor();
-    for (std::int64_t b = 0; b < extend.numel(); ++b) extend.at<std::int64_t>(b) = 1;
+    call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1, 1});
   });
-  const auto give_plans = [](Call& call, std::int64_t rows) {
-    for (const char* name : {"compress_plan", "write_plan"}) {
-      call.arg(name).value = HostTensor::make(DType::kU8, {rows, static_cast<std::int64_t>(sizeof(TokenPlan))});
-      call.arg(name).footprint.clear();
-    }
-  };
   // Every token is kept, so a planner that counts only when it has written writes past the plan.
   contracts.refused("sum_above", "lengths that need more rows than the plans have are refused", "extend_lens",
-                    [give_plans](Call& call) {
+                    [](Call& call) {
                       call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1, 1});
                       give_plans(call, 4);
                     });
-  contracts.edge("no_requests", "a batch of nothing: empty plans, or a clean refusal", [give_plans](Call& call) {
-    for (const char* name : {"extend_lens", "seq_lens"}) call.arg(name).tensor() = numbers({});
-    give_plans(call, 0);
-  });
-
-  const std::vector<Params> both{point(4, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
-                                 point(128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
-                                 point(128, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)};
   // On a device many threads make one plan: more requests than a block has.
-  list.push_back(repeat_relation(only({point(4, "host", 0, 5, 21, "stagger", 6, "mixed", 0),
-                                       point(4, "device", 1, 300, 9, "stagger", 5, "mixed", 7),
-                                       point(128, "device", 1, 1025, 130, "random", 6, "last_differs", 0)})));
+  list.push_back(
+      repeat_relation(at({"", "lens=device graph=1 batch=300 len=9 extend=5 slack=7",
+                          "ratio=128 lens=device graph=1 batch=1025 len=130 spread=random mix=last_differs"})));
+  const Points both = at({"graph=1 batch=9 len=250 extend=9", "ratio=128 graph=1 batch=9 len=124 extend=130",
+                          "ratio=128 graph=1 batch=40 len=250 extend=5 mix=last_differs"});
   list.push_back(host_equals_device(both));
   list.push_back(relation("legacy_equals_current",
-                          "V1 and the V2 planner over request rings agree on what both of them say", only(both),
+                          "V1 and the V2 planner over request rings agree on what both of them say", both,
                           legacy_equals_current));
   return list;
 }

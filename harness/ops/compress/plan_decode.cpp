@@ -2,84 +2,48 @@
 /// every row, whether the token completes an entry or not.
 #include <fmt/format.h>
 
-#include "harness/case/covering.h"
-#include "harness/generate/random.h"
-#include "harness/op/op.h"
+#include "harness/op/define.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_rows.h"
 #include "harness/ops/compress/planner_scenarios.h"
 
 namespace dsv4 {
 namespace {
 
-Params point(std::int64_t ratio, std::int64_t ring, std::int64_t page, std::int64_t batch, std::int64_t len,
-             const char* spread) {
-  return Params()
-      .set("ratio", ratio)
-      .set("ring", ring)
-      .set("page", page)
-      .set("pages", "shuffled")
-      .set("batch", batch)
-      .set("len", len)
-      .set("spread", spread);
-}
-
 class PlanDecode final : public Op {
  public:
   PlanDecode()
-      : Op([] {
-          OpInfo info{.name = "plan_decode",
-                      .family = "compress",
-                      .summary = "plan of a decode step: where each new token is kept and where its window lies",
-                      .upstream = "CompressorDecodePlan.generate",
-                      .abis = {"plan_decode/1"},
-                      .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
-                                ParamSpec::choice("ring", {"8", "16", "128", "256"}, "state rows per cache page"),
-                                ParamSpec::choice("page", {"16", "64", "128", "256"},
-                                                  "tokens per page of the sliding-window cache"),
-                                ParamSpec::choice("pages", {"shuffled", "in_order"}, "order of the cache pages")},
-                      .host_note = "everything is shown on a CPU"};
-          for (ParamSpec& spec : decode_batch_params()) info.space.add(std::move(spec));
-          return info;
-        }()) {}
+      : Op({
+            .name = "plan_decode",
+            .family = "compress",
+            .summary = "plan of a decode step: where each new token is kept and where its window lies",
+            .upstream = "CompressorDecodePlan.generate",
+            .space = swa_space().with(
+                decode_batch({.usual = 9, .quick = {1, 9, 33}}, {.usual = 1, .quick = {1, 4, 60, 124, 251, 380, 508}})),
+            .signature = {{in("req_pool_indices", {kI64}, "requests"), in("req_to_token", {kI32}, "pool positions"),
+                           in("full_to_swa", {kI64}, "slots"),
+                           in("seq_lens", {kI64}, "requests:count", {.names = {{"count", "lens_count"}}}),
+                           integer("compress_ratio"), integer("swa_page_size"), integer("ring_size")},
+                          "requests"},
+            .smoke = {"", "ratio=128 ring=256 batch=5 len=126"},
+            .quick = joined({{"cover"},
+                             each({"batch={} len=3", "ratio=128 ring=128 batch={} len=200 spread=random"},
+                                  {"127", "128", "129", "256", "257", "1024", "1025"})}),
+            .full =
+                joined({each({"ring=16 batch=2 len={} spread=random", "ratio=128 ring=256 batch=1 len={} spread=same"},
+                             {"65535", "65536", "131072", "1048573", "1048576"}),
+                        {"batch=1024 len=4096 spread=random", "ratio=128 ring=256 batch=2048 len=1000"}}),
+            .contract_point = "batch=5 len=21",
+            .bench = {"batch=256 len=4000"},
+        }) {}
 
-  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
-    if (p.integer("ring") % p.integer("ratio") != 0) return "the ring must be a multiple of the ratio";
-    if (p.integer("page") % p.integer("ring") != 0) return "the cache page must be a multiple of the ring";
-    return reject_batch(p);
-  }
-
-  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
-    if (tier == Tier::kSmoke) return {point(4, 8, 256, 9, 1, "stagger"), point(128, 256, 256, 5, 126, "stagger")};
-    std::vector<Params> all;
-    if (tier == Tier::kQuick) {
-      const auto valid = [this](const Params& p) { return !reject(p); };
-      all = pairwise({axis("ratio", {4, 128}), axis("ring", {8, 16, 128, 256}), axis("page", {16, 64, 128, 256}),
-                      words("pages", {"shuffled", "in_order"}), axis("batch", {1, 9, 33}),
-                      axis("len", {1, 4, 60, 124, 251, 380, 508}), words("spread", {"same", "stagger", "random"})},
-                     valid);
-      for (const std::int64_t batch : {127, 128, 129, 256, 257, 1024, 1025}) {
-        all.push_back(point(4, 8, 256, batch, 3, "stagger"));
-        all.push_back(point(128, 128, 256, batch, 200, "random"));
-      }
-      return all;
-    }
-    for (const std::int64_t len : {65535, 65536, 131072, (1 << 20) - 3, 1 << 20}) {
-      all.push_back(point(4, 16, 256, 2, len, "random"));
-      all.push_back(point(128, 256, 256, 1, len, "same"));
-    }
-    all.push_back(point(4, 8, 256, 1024, 4096, "random"));
-    all.push_back(point(128, 256, 256, 2048, 1000, "stagger"));
-    return all;
-  }
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_ring(p); }
+  [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override { return too_many_slots(p); }
 
   [[nodiscard]] Call make(const Case& c) const override {
     const Params& p = c.params;
     const Batch batch = make_batch(p, c.seed);
-    return decode_plan_call(p.integer("ratio"), batch,
-                            make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(),
-                                      p.integer("page"), p.integer("ring"), p.is("pages", "shuffled"), c.seed));
+    return decode_plan_call(p.integer("ratio"), batch, make_maps(batch, p, c.seed));
   }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
@@ -90,7 +54,7 @@ class PlanDecode final : public Op {
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
     // An id, a length, two look-ups in two maps, and the plan.
-    return {.bytes = static_cast<double>(call.tensor("seq_lens").numel()) * (8 + 8 + 2 * 12 + 16), .flops = 0};
+    return {.bytes = static_cast<double>(call.tensor("seq_lens").numel()) * (8 + 8 + 2 * 12 + 16)};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
@@ -100,9 +64,7 @@ class PlanDecode final : public Op {
 void prefill_of_one(ScenarioContext& x) {
   const std::int64_t ratio = x.c.params.integer("ratio");
   const Batch batch = make_batch(x.c.params, x.c.seed);
-  const CacheMaps maps =
-      make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(), x.c.params.integer("page"),
-                x.c.params.integer("ring"), x.c.params.is("pages", "shuffled"), x.c.seed);
+  const CacheMaps maps = make_maps(batch, x.c.params, x.c.seed);
   const CallResult decode = x.call("decode", decode_plan_call(ratio, batch, maps));
   const CallResult prefill =
       x.call("prefill of one", prefill_plan_call({.ratio = ratio, .lens_on_device = true}, batch, maps));
@@ -177,20 +139,17 @@ void one_group_later(ScenarioContext& x) {
 }
 
 std::vector<Scenario> PlanDecode::scenarios() const {
-  std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
-  for (Scenario& s :
-       far_map_relations({point(4, 8, 256, 9, 250, "stagger"), point(128, 256, 256, 9, 250, "stagger")})) {
-    list.push_back(std::move(s));
-  }
-  Contracts contracts(list, only({point(4, 8, 256, 5, 21, "stagger")}));
-  add_decode_plan_contracts(contracts);
-  add_swa_address_contracts(contracts);
-  const std::vector<Params> both{point(4, 8, 256, 33, 1, "stagger"), point(4, 16, 64, 33, 250, "stagger"),
-                                 point(128, 128, 256, 140, 250, "stagger"), point(128, 256, 256, 140, 1, "stagger")};
+  const Points both = at({"batch=33", "ring=16 page=64 batch=33 len=250", "ratio=128 ring=128 batch=140 len=250",
+                          "ratio=128 ring=256 batch=140"});
+  std::vector<Scenario> list = far_map_relations(at({"len=250", "ratio=128 ring=256 len=250"}));
+  list.push_back(late_allocation_relation(only(points(Tier::kSmoke))));
   list.push_back(relation("prefill_of_one", "a prefill of one token reads and writes the rows that a decode step does",
-                          only(both), prefill_of_one));
+                          both, prefill_of_one));
   list.push_back(
-      relation("one_group_later", "the page before, one group later, is the page of now", only(both), one_group_later));
+      relation("one_group_later", "the page before, one group later, is the page of now", both, one_group_later));
+  Contracts contracts(list, at({info().contract_point}));
+  add_ratio_contract(contracts);
+  add_swa_address_contracts(contracts);
   return list;
 }
 

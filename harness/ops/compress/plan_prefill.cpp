@@ -8,9 +8,7 @@
 
 #include <algorithm>
 
-#include "harness/case/covering.h"
-#include "harness/op/op.h"
-#include "harness/op/scenarios.h"
+#include "harness/op/define.h"
 #include "harness/ops/compress/plan_calls.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_prefill_scenarios.h"
@@ -19,49 +17,101 @@
 namespace dsv4 {
 namespace {
 
+// Every edge of a ratio: nine requests of lengths len, len + 1, ... meet each residue and the page's end.
+const std::vector<std::string> kEdges{
+    "cover ratio=4 ring=8|16 page=16|64|256 pages=shuffled len=1|4|12|60|252|508 spread=stagger|random "
+    "extend=1|2|4|5|8|9|33 mix={}",
+    "cover ratio=128 ring=128|256 page=128|256 pages=shuffled len=1|124|252|380 spread=stagger|random "
+    "extend=1|4|8|127|128|129|300 mix={}"};
+
+// Batches around a warp and a block, under-filled buckets, a prefill from nothing, a chunk of a long request.
+const std::vector<std::string> kRatios{"ratio=4 ring=8", "ratio=128 ring=256"};
+
+std::vector<std::string> quick_lines() {
+  return joined({each(kEdges, {"uniform", "last_differs", "mixed", "some_empty"}),
+                 each(each({"{} lens=device graph=1 len=9 extend=3 mix=uniform {}"}, kRatios),
+                      {"batch=31 slack=3", "batch=32 slack=4", "batch=33 slack=5", "batch=64 slack=1",
+                       "batch=129 slack=3", "batch=1024 slack=2"}),
+                 each(each({"{} lens=device graph=1 batch={} len=130 spread=random mix=last_differs",
+                            "{} batch={} len=9 extend=9"},
+                           kRatios),
+                      {"31", "32", "33", "64", "129", "1024"}),
+                 each({"{} lens=device graph=1 batch=1 len=7 spread=same mix=uniform slack=2042",
+                       "{} lens=device graph=1 batch=3 len=700 extend=600 slack=500",
+                       "{} batch=1 len=4096 spread=same extend=1500 mix=uniform",
+                       "{} pages=in_order batch=1 len=4096 spread=same extend=1500 mix=uniform"},
+                      kRatios)});
+}
+
+std::vector<std::string> full_lines() {
+  const std::vector<std::string> ratios{"ratio=4 ring=16", "ratio=128 ring=256"};
+  const std::vector<std::string> everywhere =
+      each(each({"{} lens={} graph=1 batch=1 len=65534 spread=same extend=65534 mix=uniform",
+                 "{} lens={} batch=1 len=65535 spread=same extend=65535 mix=uniform",
+                 "{} lens={} graph=1 batch=1 len=1048575 spread=same extend=4096 mix=uniform",
+                 "{} lens={} batch=1 len=1048576 spread=same extend=8192 mix=uniform",
+                 "{} lens={} batch=1000 len=1000 spread=random extend=60"},
+                ratios),
+           {"host", "device"});
+  const std::vector<std::string> extends = each(
+      each(each({"{} lens={} graph=1 batch=64 len=500 extend={} mix=uniform", "{} lens={} batch=137 len=250 extend={}"},
+                ratios),
+           {"host", "device"}),
+      {"1", "2", "3", "4", "5", "6", "7", "8", "31", "32", "33"});
+  return joined({everywhere, extends,
+                 each({"{} lens=device graph=1 batch=1 len=7 spread=same extend=4 mix=uniform slack=65531",
+                       "{} lens=device graph=1 batch=1024 len=4096 spread=random extend=40 mix=some_empty slack=1000",
+                       "{} lens=device graph=1 batch=1024 len=3000 spread=random extend=62 slack=5"},
+                      ratios)});
+}
+
 class PlanPrefill final : public Op {
  public:
   PlanPrefill()
-      : Op([] {
-          OpInfo info{
-              .name = "plan_prefill",
-              .family = "compress",
-              .summary = "plan of a prefill batch: compressed entries, rows to keep, and their addresses",
-              .upstream = "CompressorPrefillPlan.generate",
-              .abis = {"plan_prefill/1"},
-              .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
-                        ParamSpec::choice("ring", {"8", "16", "128", "256"}, "state rows per cache page"),
-                        ParamSpec::choice("page", {"16", "64", "128", "256"},
-                                          "tokens per page of the sliding-window cache"),
-                        ParamSpec::choice("pages", {"shuffled", "in_order"}, "order of the cache pages"),
-                        ParamSpec::choice("lens", {"host", "device"},
-                                          "where the lengths lie: selects the planner's path"),
-                        ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
-              .host_note = "the real order of atomics on the device path; the schedule seed varies it"};
-          for (ParamSpec& spec : prefill_batch_params()) info.space.add(std::move(spec));
-          info.space.add(ParamSpec::integer("slack", 0, 65535, "rows of the plan beyond the batch's tokens",
-                                            {0, 1, 6, 100, 2042}));
-          return info;
-        }()) {}
+      : Op({
+            .name = "plan_prefill",
+            .family = "compress",
+            .summary = "plan of a prefill batch: compressed entries, rows to keep, and their addresses",
+            .upstream = "CompressorPrefillPlan.generate",
+            .space = swa_space()
+                         .with({word("lens", {"host", "device"}, "where the lengths lie: selects the planner's path"),
+                                flag("graph", "plans of fixed size, as a captured graph needs them")})
+                         .with(prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21}, {.usual = 6}))
+                         .with({number("slack", 0, 65535, "rows of the plan beyond the batch's tokens",
+                                       {.quick = {0, 7}, .soak = {0, 1, 6, 100, 2042}})}),
+            .signature = {{in("req_pool_indices", {kI64}, "requests"), in("req_to_token", {kI32}, "pool positions"),
+                           in("full_to_swa", {kI64}, "slots"),
+                           in("seq_lens", {kI64}, "requests", {.place = std::nullopt}),
+                           in("extend_lens", {kI64}, "requests:count",
+                              {.place = std::nullopt, .names = {{"count", "lens_count"}}}),
+                           workspace("pin_buffer", {kU8}, "scratch", {.place = Place::kHost}), integer("num_q_tokens"),
+                           integer("compress_ratio"), integer("swa_page_size"), integer("ring_size"),
+                           truth("use_cuda_graph")},
+                          "requests"},
+            .smoke = {"", "ring=16 lens=device graph=1 batch=4 len=250 extend=8 mix=uniform slack=3",
+                      "ratio=128 ring=256 graph=1 batch=3 len=255 extend=130 mix=last_differs",
+                      "ratio=128 ring=128 lens=device batch=9 len=124 extend=4 mix=uniform"},
+            .quick = quick_lines(),
+            .full = full_lines(),
+            .bench = {"lens=device graph=1 batch=16 len=4608 spread=same extend=512 mix=uniform",
+                      "batch=16 len=4608 spread=same extend=512 mix=uniform"},
+            .without = {{"relation:any_batch", "rows of a plan name tokens of the whole batch"}},
+            .host_note = "the real order of atomics on the device path; the schedule seed varies it",
+        }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
-    const std::int64_t ratio = p.integer("ratio"), ring = p.integer("ring"), page = p.integer("page");
-    if (ring % ratio != 0) return "the ring must be a multiple of the ratio";
-    if (page % ring != 0) return "the cache page must be a multiple of the ring";
-    const std::int64_t most = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
-    if (most + p.integer("slack") > kMostPlanTokens) {
-      return fmt::format("a plan numbers at most {} tokens", kMostPlanTokens);
-    }
+    if (auto why = reject_ring(p)) return why;
+    if (auto why = reject_plan_tokens(p)) return why;
     if (p.is("lens", "host")) {
       if (p.integer("slack") != 0) return "lengths on the host must fill the plan's rows";
       if (p.is("mix", "some_empty")) return "lengths on the host must bring at least one token a request";
     } else if (p.integer("batch") > 1024) {
       return "a batch of lengths on the device has at most 1024 requests; a contract covers more";
     }
-    return reject_batch(p);
+    return std::nullopt;
   }
-
-  [[nodiscard]] std::vector<Params> points(Tier tier) const override;
+  [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override { return too_many_slots(p); }
+  void fit(Call& call) const override { fit_prefill_plan(call); }
 
   [[nodiscard]] Call make(const Case& c) const override {
     const Params& p = c.params;
@@ -69,9 +119,7 @@ class PlanPrefill final : public Op {
     PrefillPlanForm form{
         .ratio = p.integer("ratio"), .lens_on_device = p.is("lens", "device"), .use_cuda_graph = p.flag("graph")};
     form.num_q = std::max(batch.tokens() + p.integer("slack"), batch.size());
-    return prefill_plan_call(form, batch,
-                             make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(),
-                                       p.integer("page"), p.integer("ring"), p.is("pages", "shuffled"), c.seed));
+    return prefill_plan_call(form, batch, make_maps(batch, p, c.seed));
   }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
@@ -117,81 +165,15 @@ class PlanPrefill final : public Op {
     const std::int64_t ratio = integer_of(call, "compress_ratio");
     // A look-up reads the token's place in the request's row of the one map and, 8 bytes wide, in the other.
     return {.bytes = prefill_plan_bytes(batch_of(call), ratio, ratio == 4 ? integer_of(call, "swa_page_size") : 0,
-                                        4 + 8, plan_rows(call)),
-            .flops = 0};
+                                        4 + 8, plan_rows(call))};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    std::vector<Scenario> list = plan_prefill_scenarios();
+    std::vector<Scenario> list = plan_prefill_scenarios(*this);
     list.push_back(late_allocation_relation(only(points(Tier::kSmoke))));
     return list;
   }
 };
-
-Params point(std::int64_t ratio, std::int64_t ring, const char* lens, int graph, std::int64_t batch, std::int64_t len,
-             const char* spread, std::int64_t extend, const char* mix, std::int64_t slack) {
-  return prefill_plan_point(ratio, ring, lens, graph, batch, len, spread, extend, mix, slack);
-}
-
-std::vector<Params> PlanPrefill::points(Tier tier) const {
-  if (tier == Tier::kSmoke) {
-    return {point(4, 8, "host", 0, 5, 21, "stagger", 6, "mixed", 0),
-            point(4, 16, "device", 1, 4, 250, "stagger", 8, "uniform", 3),
-            point(128, 256, "host", 1, 3, 255, "stagger", 130, "last_differs", 0),
-            point(128, 128, "device", 0, 9, 124, "stagger", 4, "uniform", 0)};
-  }
-  std::vector<Params> all;
-  const auto valid = [this](const Params& p) { return !reject(p); };
-  const auto add = [&](const std::vector<Params>& rows) { all.insert(all.end(), rows.begin(), rows.end()); };
-  if (tier == Tier::kQuick) {
-    // Every edge of the small ratio: nine requests of lengths len, len + 1, ... meet each residue and the page's end.
-    for (const char* mix : {"uniform", "last_differs", "mixed", "some_empty"}) {
-      add(pairwise(
-          {integers("ratio", {4}), integers("ring", {8, 16}), integers("page", {16, 64, 256}),
-           words("pages", {"shuffled"}), words("lens", {"host", "device"}), integers("graph", {0, 1}),
-           integers("batch", {9}), integers("len", {1, 4, 12, 60, 252, 508}), words("spread", {"stagger", "random"}),
-           integers("extend", {1, 2, 4, 5, 8, 9, 33}), words("mix", {mix}), integers("slack", {0, 7})},
-          valid));
-      add(pairwise({integers("ratio", {128}), integers("ring", {128, 256}), integers("page", {128, 256}),
-                    words("pages", {"shuffled"}), words("lens", {"host", "device"}), integers("graph", {0, 1}),
-                    integers("batch", {9}), integers("len", {1, 124, 252, 380}), words("spread", {"stagger", "random"}),
-                    integers("extend", {1, 4, 8, 127, 128, 129, 300}), words("mix", {mix}), integers("slack", {0, 7})},
-                   valid));
-    }
-    // Prefill from nothing, batches around a warp and a block, under-filled buckets, a chunk of a long request.
-    for (const std::int64_t ratio : {4, 128}) {
-      const std::int64_t ring = ratio == 4 ? 8 : 256;
-      for (const std::int64_t batch : {31, 32, 33, 64, 129, 1024}) {
-        all.push_back(point(ratio, ring, "device", 1, batch, 9, "stagger", 3, "uniform", batch % 7));
-        all.push_back(point(ratio, ring, "device", 1, batch, 130, "random", 6, "last_differs", 0));
-        all.push_back(point(ratio, ring, "host", 0, batch, 9, "stagger", 9, "mixed", 0));
-      }
-      all.push_back(point(ratio, ring, "device", 1, 1, 7, "same", 6, "uniform", 2042));
-      all.push_back(point(ratio, ring, "device", 1, 3, 700, "stagger", 600, "mixed", 500));
-      all.push_back(point(ratio, ring, "host", 0, 1, 4096, "same", 1500, "uniform", 0));
-      all.push_back(Params(all.back()).set("pages", "in_order"));
-    }
-    return all;
-  }
-  for (const std::int64_t ratio : {4, 128}) {
-    const std::int64_t ring = ratio == 4 ? 16 : 256;
-    for (const char* lens : {"host", "device"}) {
-      all.push_back(point(ratio, ring, lens, 1, 1, 65534, "same", 65534, "uniform", 0));
-      all.push_back(point(ratio, ring, lens, 0, 1, 65535, "same", 65535, "uniform", 0));
-      all.push_back(point(ratio, ring, lens, 1, 1, (1 << 20) - 1, "same", 4096, "uniform", 0));
-      all.push_back(point(ratio, ring, lens, 0, 1, 1 << 20, "same", 8192, "uniform", 0));
-      all.push_back(point(ratio, ring, lens, 0, 1000, 1000, "random", 60, "mixed", 0));
-      for (const std::int64_t extend : {1, 2, 3, 4, 5, 6, 7, 8, 31, 32, 33}) {
-        all.push_back(point(ratio, ring, lens, 1, 64, 500, "stagger", extend, "uniform", 0));
-        all.push_back(point(ratio, ring, lens, 0, 137, 250, "stagger", extend, "mixed", 0));
-      }
-    }
-    all.push_back(point(ratio, ring, "device", 1, 1, 7, "same", 4, "uniform", 65531));
-    all.push_back(point(ratio, ring, "device", 1, 1024, 4096, "random", 40, "some_empty", 1000));
-    all.push_back(point(ratio, ring, "device", 1, 1024, 3000, "random", 62, "mixed", 5));
-  }
-  return all;
-}
 
 DSV4_REGISTER_OP(PlanPrefill);
 

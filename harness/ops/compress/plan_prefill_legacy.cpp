@@ -1,9 +1,6 @@
 /// plan_prefill_legacy (V2): the prefill plan over a ring of state rows that each request owns. Lengths lie on the host
 /// only, so the order of tokens is promised; page fields that nobody reads are masked all the same.
-#include <fmt/format.h>
-
-#include "harness/case/covering.h"
-#include "harness/op/op.h"
+#include "harness/op/define.h"
 #include "harness/ops/compress/plan_calls.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/plan_rows.h"
@@ -12,68 +9,45 @@
 namespace dsv4 {
 namespace {
 
-Params point(std::int64_t ratio, int graph, std::int64_t batch, std::int64_t len, const char* spread,
-             std::int64_t extend, const char* mix) {
-  return Params()
-      .set("ratio", ratio)
-      .set("graph", std::int64_t{graph})
-      .set("batch", batch)
-      .set("len", len)
-      .set("spread", spread)
-      .set("extend", extend)
-      .set("mix", mix);
-}
-
 class PlanPrefillLegacy final : public Op {
  public:
   PlanPrefillLegacy()
-      : Op([] {
-          OpInfo info{
-              .name = "plan_prefill_legacy",
-              .family = "compress",
-              .summary = "plan of a prefill batch over a ring of rows that each request owns",
-              .upstream = "CompressorPrefillPlan.generate_legacy",
-              .abis = {"plan_prefill_legacy/1"},
-              .space = {ParamSpec::choice("ratio", {"4", "128"}, "tokens per compressed entry"),
-                        ParamSpec::choice("graph", {"0", "1"}, "plans of fixed size, as a captured graph needs them")},
-              .host_note = "everything is shown on a CPU"};
-          for (ParamSpec& spec : prefill_batch_params()) info.space.add(std::move(spec));
-          return info;
-        }()) {}
+      : Op({
+            .name = "plan_prefill_legacy",
+            .family = "compress",
+            .summary = "plan of a prefill batch over a ring of rows that each request owns",
+            .upstream = "CompressorPrefillPlan.generate_legacy",
+            .space = Space{word("ratio", {"4", "128"}, "tokens per compressed entry"),
+                           flag("graph", "plans of fixed size, as a captured graph needs them")}
+                         .with(prefill_batch({.usual = 5, .quick = {9}},
+                                             {.usual = 21, .quick = {1, 4, 12, 60, 124, 252, 508}},
+                                             {.usual = 6, .quick = {1, 2, 4, 5, 8, 9, 33, 127, 128, 129, 300}})),
+            .signature = {{in("req_pool_indices", {kI64}, "requests"),
+                           in("seq_lens", {kI64}, "requests", {.place = Place::kHost}),
+                           in("extend_lens", {kI64}, "requests", {.place = Place::kHost}),
+                           workspace("pin_buffer", {kU8}, "scratch", {.place = Place::kHost}), integer("num_q_tokens"),
+                           integer("compress_ratio"), truth("use_cuda_graph")},
+                          "requests"},
+            .smoke = {"", "ratio=128 graph=1 len=250 extend=140 mix=last_differs"},
+            .quick = joined(
+                {{"cover mix=uniform|last_differs|mixed"},
+                 each({"batch={} len=9 extend=9", "ratio=128 graph=1 batch={} len=130 spread=random mix=uniform"},
+                      {"1", "32", "33", "1024", "1025"})}),
+            .full = each({"ratio={} batch=1 len=65534 spread=same extend=65534 mix=uniform",
+                          "ratio={} graph=1 batch=1 len=65535 spread=same extend=65535 mix=uniform",
+                          "ratio={} batch=1 len=1048576 spread=same extend=8192 mix=uniform",
+                          "ratio={} batch=1000 len=1000 spread=random extend=60"},
+                         {"4", "128"}),
+            .bench = {"batch=16 len=4608 spread=same extend=512 mix=uniform"},
+            .without = {{"relation:any_batch", "rows of a plan name tokens of the whole batch"}},
+        }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (p.is("mix", "some_empty")) return "lengths on the host must bring at least one token a request";
-    const std::int64_t most = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
-    if (most > kMostPlanTokens) return fmt::format("a plan numbers at most {} tokens", kMostPlanTokens);
-    return reject_batch(p);
+    return reject_plan_tokens(p);
   }
-
-  [[nodiscard]] std::vector<Params> points(Tier tier) const override {
-    if (tier == Tier::kSmoke) {
-      return {point(4, 0, 5, 21, "stagger", 6, "mixed"), point(128, 1, 5, 250, "stagger", 140, "last_differs")};
-    }
-    std::vector<Params> all;
-    if (tier == Tier::kQuick) {
-      const auto valid = [this](const Params& p) { return !reject(p); };
-      all = pairwise({integers("ratio", {4, 128}), integers("graph", {0, 1}), integers("batch", {9}),
-                      integers("len", {1, 4, 12, 60, 124, 252, 508}), words("spread", {"same", "stagger", "random"}),
-                      integers("extend", {1, 2, 4, 5, 8, 9, 33, 127, 128, 129, 300}),
-                      words("mix", {"uniform", "last_differs", "mixed"})},
-                     valid);
-      for (const std::int64_t batch : {1, 32, 33, 1024, 1025}) {
-        all.push_back(point(4, 0, batch, 9, "stagger", 9, "mixed"));
-        all.push_back(point(128, 1, batch, 130, "random", 6, "uniform"));
-      }
-      return all;
-    }
-    for (const std::int64_t ratio : {4, 128}) {
-      all.push_back(point(ratio, 0, 1, 65534, "same", 65534, "uniform"));
-      all.push_back(point(ratio, 1, 1, 65535, "same", 65535, "uniform"));
-      all.push_back(point(ratio, 0, 1, 1 << 20, "same", 8192, "uniform"));
-      all.push_back(point(ratio, 0, 1000, 1000, "random", 60, "mixed"));
-    }
-    return all;
-  }
+  [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override { return too_many_slots(p); }
+  void fit(Call& call) const override { fit_prefill_plan(call); }
 
   [[nodiscard]] Call make(const Case& c) const override {
     return legacy_prefill_plan_call(c.params.integer("ratio"), c.params.flag("graph"), make_batch(c.params, c.seed));
@@ -95,20 +69,16 @@ class PlanPrefillLegacy final : public Op {
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
-    return {.bytes = prefill_plan_bytes(batch_of(call), integer_of(call, "compress_ratio"), 0, 0, plan_rows(call)),
-            .flops = 0};
+    return {.bytes = prefill_plan_bytes(batch_of(call), integer_of(call, "compress_ratio"), 0, 0, plan_rows(call))};
   }
 
-  [[nodiscard]] std::vector<Scenario> scenarios() const override;
+  [[nodiscard]] std::vector<Scenario> scenarios() const override {
+    std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
+    Contracts contracts(list);
+    add_prefill_plan_contracts(contracts);
+    return list;
+  }
 };
-
-std::vector<Scenario> PlanPrefillLegacy::scenarios() const {
-  std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
-  Contracts contracts(list, only({point(4, 0, 5, 21, "stagger", 6, "mixed")}));
-  add_prefill_plan_contracts(contracts);
-  contracts.misplaced("seq_lens", Place::kDevice);  // the other planner takes lengths on the device
-  return list;
-}
 
 DSV4_REGISTER_OP(PlanPrefillLegacy);
 

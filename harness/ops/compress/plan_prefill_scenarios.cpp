@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "harness/generate/random.h"
+#include "harness/op/define.h"
 #include "harness/ops/compress/plan_calls.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/planner_scenarios.h"
@@ -51,10 +51,10 @@ Observation by_request(const Batch& batch, std::int64_t ratio, const CallResult&
   return o;
 }
 
-Scenario batch_permutation() {
+Scenario batch_permutation(const Op& op) {
   return relation("batch_permutation", "requests in another order keep their entries: only rows in the batch change",
-                  only({prefill_plan_point(4, 8, "host", 0, 9, 250, "stagger", 9, "mixed", 0),
-                        prefill_plan_point(128, 256, "device", 1, 40, 250, "random", 5, "mixed", 0)}),
+                  op.at({"batch=9 len=250 extend=9",
+                         "ratio=128 ring=256 lens=device graph=1 batch=40 len=250 spread=random extend=5"}),
                   [](ScenarioContext& x) {
                     const Call call = x.op.make(x.c);
                     const std::int64_t ratio = x.c.params.integer("ratio");
@@ -69,13 +69,13 @@ Scenario batch_permutation() {
                   });
 }
 
-Scenario one_request_differs() {
+Scenario one_request_differs(const Op& op) {
   return relation(
       "one_request_differs",
       "one token more of the last request (which may select another path of the planner) leaves the others alone",
-      only({prefill_plan_point(4, 16, "device", 1, 9, 250, "stagger", 4, "uniform", 0),
-            prefill_plan_point(128, 256, "device", 1, 33, 120, "stagger", 8, "uniform", 0),
-            prefill_plan_point(4, 8, "device", 1, 5, 60, "stagger", 32, "uniform", 0)}),
+      op.at({"ring=16 lens=device graph=1 batch=9 len=250 extend=4 mix=uniform",
+             "ratio=128 ring=256 lens=device graph=1 batch=33 len=120 extend=8 mix=uniform",
+             "lens=device graph=1 len=60 extend=32 mix=uniform"}),
       [](ScenarioContext& x) {
         const Call call = x.op.make(x.c);
         Batch batch = batch_of(call);
@@ -188,18 +188,18 @@ class History {
   CacheMaps maps_;
 };
 
-Scenario rollback() {
+Scenario rollback(const Op& op) {
   return sequence(
       "rollback",
       "a verify step of `extend` draft tokens, of which 1 ... all are accepted, loses no row that later entries need",
-      only({prefill_plan_point(4, 8, "device", 1, 9, 1, "stagger", 2, "uniform", 0),
-            prefill_plan_point(4, 16, "device", 1, 9, 250, "stagger", 4, "uniform", 0),
-            prefill_plan_point(4, 16, "host", 0, 9, 13, "stagger", 4, "uniform", 0),
-            prefill_plan_point(128, 128, "device", 1, 9, 120, "stagger", 1, "uniform", 0),
-            // Forty requests that all cross position 128: whichever drafts are accepted, some step is taken back across
-            // it.
-            prefill_plan_point(128, 256, "device", 1, 40, 90, "stagger", 4, "uniform", 0),
-            prefill_plan_point(128, 256, "host", 0, 40, 90, "stagger", 4, "uniform", 0)}),
+      op.at({"lens=device graph=1 batch=9 len=1 extend=2 mix=uniform",
+             "ring=16 lens=device graph=1 batch=9 len=250 extend=4 mix=uniform",
+             "ring=16 batch=9 len=13 extend=4 mix=uniform",
+             "ratio=128 ring=128 lens=device graph=1 batch=9 len=120 extend=1 mix=uniform",
+             // Forty requests that all cross position 128: whichever drafts are accepted, some step is taken back
+             // across it.
+             "ratio=128 ring=256 lens=device graph=1 batch=40 len=90 extend=4 mix=uniform",
+             "ratio=128 ring=256 batch=40 len=90 extend=4 mix=uniform"}),
       [](ScenarioContext& x) {
         constexpr int kSteps = 16;
         const std::int64_t drafts = x.c.params.integer("extend");
@@ -218,108 +218,83 @@ Scenario rollback() {
       });
 }
 
-Scenario chunked_prefill() {
-  return sequence("chunked_prefill",
-                  "prefill in chunks, then decode: each entry finds its window in the state, and all that is live or a "
-                  "page's end stays there",
-                  only({prefill_plan_point(4, 8, "host", 0, 5, 530, "stagger", 70, "mixed", 0),
-                        prefill_plan_point(4, 16, "device", 1, 5, 270, "stagger", 9, "mixed", 0),
-                        prefill_plan_point(128, 128, "host", 0, 5, 530, "stagger", 200, "mixed", 0),
-                        prefill_plan_point(128, 256, "device", 1, 5, 390, "stagger", 70, "mixed", 0)}),
-                  [](ScenarioContext& x) {
-                    constexpr int kDecodes = 12;
-                    const Batch whole = make_batch(x.c.params, x.c.seed);
-                    History history(x, whole.longest() + kDecodes);
-                    Random random(x.c.seed, "chunks");
-                    for (int chunk = 0;; ++chunk) {
-                      std::vector<std::int64_t> extend;
-                      for (std::int64_t b = 0; b < whole.size(); ++b) {
-                        const std::int64_t left = whole.seq_lens[static_cast<std::size_t>(b)] - history.length(b);
-                        extend.push_back(std::min(left, random.between(1, x.c.params.integer("extend"))));
-                      }
-                      if (std::ranges::all_of(extend, [](std::int64_t n) { return n == 0; })) break;
-                      history.prefill(extend, fmt::format("chunk {}", chunk));
-                      history.check_kept(fmt::format("after chunk {}", chunk));
-                    }
-                    for (int step = 0; step < kDecodes; ++step) {
-                      history.decode(fmt::format("decode step {}", step));
-                      history.check_kept(fmt::format("after decode step {}", step));
-                    }
-                  });
+Scenario chunked_prefill(const Op& op) {
+  return sequence(
+      "chunked_prefill",
+      "prefill in chunks, then decode: each entry finds its window in the state, and all that is live or a "
+      "page's end stays there",
+      op.at({"len=530 extend=70", "ring=16 lens=device graph=1 len=270 extend=9",
+             "ratio=128 ring=128 len=530 extend=200", "ratio=128 ring=256 lens=device graph=1 len=390 extend=70"}),
+      [](ScenarioContext& x) {
+        constexpr int kDecodes = 12;
+        const Batch whole = make_batch(x.c.params, x.c.seed);
+        History history(x, whole.longest() + kDecodes);
+        Random random(x.c.seed, "chunks");
+        for (int chunk = 0;; ++chunk) {
+          std::vector<std::int64_t> extend;
+          for (std::int64_t b = 0; b < whole.size(); ++b) {
+            const std::int64_t left = whole.seq_lens[static_cast<std::size_t>(b)] - history.length(b);
+            extend.push_back(std::min(left, random.between(1, x.c.params.integer("extend"))));
+          }
+          if (std::ranges::all_of(extend, [](std::int64_t n) { return n == 0; })) break;
+          history.prefill(extend, fmt::format("chunk {}", chunk));
+          history.check_kept(fmt::format("after chunk {}", chunk));
+        }
+        for (int step = 0; step < kDecodes; ++step) {
+          history.decode(fmt::format("decode step {}", step));
+          history.check_kept(fmt::format("after decode step {}", step));
+        }
+      });
 }
 
-std::vector<Scenario> argument_contracts() {
+/// What planners refuse, beyond the derived contracts; and the same of lengths on the device, under names of their own.
+std::vector<Scenario> argument_contracts(const Op& op) {
   std::vector<Scenario> list;
-  Contracts contracts(list, only({prefill_plan_point(4, 8, "host", 0, 5, 21, "stagger", 6, "mixed", 0)}));
+  Contracts contracts(list);
   add_prefill_plan_contracts(contracts);
   add_swa_address_contracts(contracts);
   contracts.integer("ratio_0", "a ratio of zero is refused, not divided by", "compress_ratio", 0);
-  contracts.refused("lens_count", "one count of new tokens per request", "extend_lens", [](Call& call) {
-    call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1});
-  });
+  contracts.misplaced("extend_lens_on_device", "one kind of length on the device, the other on the host, is refused",
+                      "extend_lens", Place::kDevice);
 
-  std::vector<Scenario> on_device;
-  Contracts device(on_device, only({prefill_plan_point(4, 8, "device", 1, 5, 21, "stagger", 6, "mixed", 0)}));
-  device.misplaced("req_pool_indices", Place::kHost);
-  add_empty_batch_contract(device);
-  device.edge("requests_1025", "more requests than a block has threads: right, or a clean refusal", [](Call& call) {
-    Batch batch;
-    for (std::int64_t b = 0; b < 1025; ++b) {
-      batch.request_ids.push_back(b);
-      batch.seq_lens.push_back(1 + b % 9);
-      batch.extend_lens.push_back(1);
-    }
-    std::vector<std::int64_t> lengths = batch.seq_lens;
-    call = prefill_plan_call({.ratio = 4, .lens_on_device = true, .use_cuda_graph = true}, batch,
-                             make_maps(batch.request_ids, lengths, 1025, 9, 16, 8, true, 1));
-  });
-  // Both lists break some arguments in the same way; names must differ.
-  for (Scenario& s : on_device) {
-    s.name = "device_" + s.name;
-    list.push_back(std::move(s));
-  }
+  Contracts device(list, op.at({"lens=device graph=1"}));
+  device.misplaced("device_req_pool_indices_on_host", "a tensor in the wrong memory is refused, not dereferenced",
+                   "req_pool_indices", Place::kHost);
+  device.edge("device_no_requests", "a batch of nothing: nothing is written, or the call is refused",
+              [&op](Call& call) { keep_batch(op, call, {}); });
+  device.edge("device_requests_1025", "more requests than a block has threads: right, or a clean refusal",
+              [](Call& call) {
+                Batch batch;
+                for (std::int64_t b = 0; b < 1025; ++b) {
+                  batch.request_ids.push_back(b);
+                  batch.seq_lens.push_back(1 + b % 9);
+                  batch.extend_lens.push_back(1);
+                }
+                const CacheMaps maps = make_maps(batch.request_ids, batch.seq_lens, 1025, 9, 16, 8, true, 1);
+                call = prefill_plan_call({.ratio = 4, .lens_on_device = true, .use_cuda_graph = true}, batch, maps);
+              });
   return list;
 }
 
 }  // namespace
 
-Params prefill_plan_point(std::int64_t ratio, std::int64_t ring, const char* lens, int graph, std::int64_t batch,
-                          std::int64_t len, const char* spread, std::int64_t extend, const char* mix,
-                          std::int64_t slack) {
-  return Params()
-      .set("ratio", ratio)
-      .set("ring", ring)
-      .set("page", std::int64_t{256})
-      .set("pages", "shuffled")
-      .set("lens", lens)
-      .set("graph", std::int64_t{graph})
-      .set("batch", batch)
-      .set("len", len)
-      .set("spread", spread)
-      .set("extend", extend)
-      .set("mix", mix)
-      .set("slack", slack);
-}
-
-std::vector<Scenario> plan_prefill_scenarios() {
-  std::vector<Scenario> all = argument_contracts();
-  all.push_back(
-      host_equals_device({prefill_plan_point(4, 8, "host", 1, 9, 250, "stagger", 9, "mixed", 0),
-                          prefill_plan_point(4, 16, "host", 1, 9, 1, "stagger", 4, "uniform", 0),
-                          prefill_plan_point(128, 128, "host", 1, 9, 124, "stagger", 130, "mixed", 0),
-                          prefill_plan_point(128, 256, "host", 1, 9, 124, "stagger", 4, "uniform", 0),
-                          prefill_plan_point(128, 256, "host", 1, 40, 250, "stagger", 5, "last_differs", 0)}));
+std::vector<Scenario> plan_prefill_scenarios(const Op& op) {
+  std::vector<Scenario> all = argument_contracts(op);
+  all.push_back(host_equals_device(
+      op.at({"graph=1 batch=9 len=250 extend=9", "ring=16 graph=1 batch=9 len=1 extend=4 mix=uniform",
+             "ratio=128 ring=128 graph=1 batch=9 len=124 extend=130",
+             "ratio=128 ring=256 graph=1 batch=9 len=124 extend=4 mix=uniform",
+             "ratio=128 ring=256 graph=1 batch=40 len=250 extend=5 mix=last_differs"})));
   // On a device many threads make one plan: more requests than a warp, and than a block, with other lengths in each.
   all.push_back(
-      repeat_relation(only({prefill_plan_point(4, 8, "host", 0, 5, 21, "stagger", 6, "mixed", 0),
-                            prefill_plan_point(128, 256, "device", 1, 40, 250, "stagger", 5, "last_differs", 0),
-                            prefill_plan_point(4, 16, "device", 1, 300, 9, "stagger", 5, "mixed", 3),
-                            prefill_plan_point(4, 8, "device", 1, 1024, 9, "random", 3, "some_empty", 0)})));
+      repeat_relation(op.at({"", "ratio=128 ring=256 lens=device graph=1 batch=40 len=250 extend=5 mix=last_differs",
+                             "ring=16 lens=device graph=1 batch=300 len=9 extend=5 slack=3",
+                             "lens=device graph=1 batch=1024 len=9 spread=random extend=3 mix=some_empty"})));
   for (auto make : {batch_permutation, one_request_differs, rollback, chunked_prefill}) {
-    all.push_back(make());
+    all.push_back(make(op));
   }
-  for (Scenario& s : far_map_relations({prefill_plan_point(4, 8, "host", 0, 9, 250, "stagger", 9, "mixed", 0),
-                                        prefill_plan_point(128, 128, "device", 1, 9, 124, "stagger", 9, "mixed", 0)})) {
+  for (Scenario& s : far_map_relations(
+           op.at({"batch=9 len=250 extend=9", "ratio=128 ring=128 lens=device graph=1 batch=9 len=124 extend=9"}))) {
     all.push_back(std::move(s));
   }
   return all;

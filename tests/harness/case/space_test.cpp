@@ -109,6 +109,15 @@ TEST(Space, NothingIsAddedWhereEveryPairIsShown) {
   EXPECT_EQ(texts(kSpace.points(Tier::kQuick, "cover", {}, never)), texts(kSpace.points(Tier::kQuick, "cover")));
 }
 
+TEST(Space, LinesAreMadeOfListsAndValues) {
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(each({"k={} rows={}"}, {"1", "2"}), (Lines{"k=1 rows={}", "k=2 rows={}"}));
+  EXPECT_EQ(each(each({"k={} rows={}"}, {"1", "2"}), {"3"}), (Lines{"k=1 rows=3", "k=2 rows=3"}));
+  EXPECT_THAT(error_of([] { (void)each({"k=1"}, {"2"}); }), HasSubstr("'k=1' has no place for a value"));
+  EXPECT_EQ(joined({{"a"}, {}, {"b", "c"}}), (Lines{"a", "b", "c"}));
+  EXPECT_EQ(Space{flag("a", "a")}.with({flag("b", "b")}).at("b=1").str(), "a=0,b=1");
+}
+
 TEST(Space, CheckReadsEveryLine) {
   EXPECT_EQ(error_of([] { kSpace.check({"", "rows=4", "cover", "cover k=1|2 at rows=3"}); }), "no error");
   EXPECT_THAT(error_of([] { kSpace.check({"", "cover k=1|99"}); }), HasSubstr("k=99 is out of range"));
