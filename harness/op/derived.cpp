@@ -20,7 +20,7 @@ namespace {
 std::vector<DType> strangers_to(const Argument& a) {
   std::vector<DType> strangers;
   for (const bool floating : {false, true}) {
-    for (const DType dtype : {DType::kI64, DType::kI32, DType::kI16, DType::kBF16, DType::kF32}) {
+    for (const DType dtype : {DType::kI64, DType::kI32, DType::kI16, DType::kBF16, DType::kF32, DType::kF16}) {
       const bool taken = std::ranges::find(a.dtypes, dtype) != a.dtypes.end();
       if (is_floating(dtype) != floating || taken) continue;
       strangers.push_back(dtype);
@@ -82,7 +82,7 @@ void add_contracts_of(const Argument& a, const Signature& signature, Contracts& 
     if (!signature.is_tied(a, d)) continue;
     contracts.refused_each(a.contract(a.dims[d].label),
                            fmt::format("another size than '{}' is refused: one more, and one fewer", a.dims[d].symbol),
-                           name, "size|element", {resized(name, d, 1), resized(name, d, -1)});
+                           name, "size|element|stride", {resized(name, d, 1), resized(name, d, -1)});
   }
   const bool single = std::ranges::all_of(a.dims, [](const Dim& dim) { return dim.symbol == "1"; });
   if (!single) {

@@ -19,6 +19,10 @@ Dim dim_from(std::string_view text) {
   }
   const auto colon = text.find(':');
   dim.symbol = text.substr(0, colon);
+  if (dim.symbol.ends_with('!')) {
+    dim.fixed = true;
+    dim.symbol.pop_back();
+  }
   dim.label = colon == std::string_view::npos ? (dim.is_number() ? "dim" : dim.symbol) : text.substr(colon + 1);
   return dim;
 }
@@ -182,7 +186,7 @@ Sizes Signature::sizes_of(const Call& call) const {
 bool Signature::is_tied(const Argument& argument, std::size_t dim) const {
   const Dim& d = argument.dims.at(dim);
   if (!d.checked) return false;
-  if (d.is_number()) return true;
+  if (d.is_number() || d.fixed) return true;
   int uses = 0;
   for (const Argument& other : arguments_) {
     for (const Dim& o : other.dims)

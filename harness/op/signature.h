@@ -7,7 +7,8 @@
 ///
 /// A shape is a list of sizes: a number, or a symbol that stands for the same number wherever it occurs. "size:label"
 /// names the contract about it "<called>_<label>"; without a label the symbol, or "dim" for a number, takes its place.
-/// "size?" is a size that no contract is about.
+/// "size?" is a size that no contract is about; "size!" one that the function knows from elsewhere, such as its
+/// compile-time parameters, so that another is refused.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@ struct Dim {
   std::string symbol;   ///< a name, or a number
   std::string label;    ///< in the names of contracts
   bool checked = true;  ///< a contract is about it
+  bool fixed = false;   ///< the function knows it from elsewhere
   [[nodiscard]] bool is_number() const;
 };
 
@@ -102,7 +104,7 @@ class Signature {
   /// holds the declaration to the calls.
   [[nodiscard]] Sizes sizes_of(const Call& call) const;
 
-  /// True if the size of this dimension must be what it is: it is a number, or occurs a second time.
+  /// True if the size of this dimension must be what it is: it is a number, fixed, or occurs a second time.
   [[nodiscard]] bool is_tied(const Argument& argument, std::size_t dim) const;
 
  private:

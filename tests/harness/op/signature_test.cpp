@@ -103,6 +103,10 @@ TEST(Signature, ASizeIsTiedByANumberOrByASecondUse) {
   EXPECT_TRUE(tied("table", 1));   // 64
   const Signature free{{in("x", {kF32}, "64? n"), in("y", {kF32}, "n")}};
   EXPECT_FALSE(free.is_tied(free.argument("x"), 0));
+  const Signature fixed{{in("x", {kF32}, "n!:dim m")}};
+  EXPECT_TRUE(fixed.is_tied(fixed.argument("x"), 0));
+  EXPECT_FALSE(fixed.is_tied(fixed.argument("x"), 1));
+  EXPECT_EQ(fixed.argument("x").dims[0].label, "dim");
 }
 
 TEST(Signature, ContractsAreNamedAfterArgumentsAndSizes) {

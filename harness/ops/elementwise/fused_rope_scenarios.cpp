@@ -1,0 +1,174 @@
+#include "harness/ops/elementwise/fused_rope_scenarios.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/op/define.h"
+#include "harness/ops/elementwise/rotary_inputs.h"
+
+namespace dsv4 {
+namespace {
+
+/// Some neighbouring heads of every token, packed.
+HostTensor heads_of(const HostTensor& x, std::int64_t first, std::int64_t count) {
+  HostTensor rows = x.packed();
+  const std::int64_t tokens = x.size(0), heads = x.size(1);
+  rows.shape = {tokens * heads, kRotaryDim};
+  rows.strides = {kRotaryDim, 1};
+  std::vector<std::int64_t> chosen;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    for (std::int64_t h = first; h < first + count; ++h) chosen.push_back(t * heads + h);
+  }
+  HostTensor picked = rows_of(rows, chosen);
+  picked.shape = {tokens, count, kRotaryDim};
+  picked.strides = {count * kRotaryDim, kRotaryDim, 1};
+  return picked;
+}
+
+Scenario any_batch(const Op& op) {
+  return batch_relation(
+      "a token's bits depend neither on its place nor on the other tokens: shuffled, and in two calls",
+      // The second: so many tokens that a kernel may take another path than for its first sixth.
+      op.at({"tokens=9", "tokens=1200 q_heads=3"}),
+      [&op](Call& call, const std::vector<std::int64_t>& tokens) { keep_batch(op, call, tokens); });
+}
+
+Scenario any_heads(const Op& op) {
+  return relation("any_heads",
+                  "a head's bits do not depend on how many others there are: all at once, and eight at a time",
+                  op.at({"tokens=3 q_heads=128 k_heads=3"}), [](ScenarioContext& x) {
+                    const Call call = x.op.make(x.c);
+                    const Observation whole = x.observed("whole", call);
+                    const std::int64_t heads = x.c.params.integer("q_heads");
+                    for (std::int64_t first = 0; first < heads; first += 8) {
+                      const std::int64_t count = std::min<std::int64_t>(8, heads - first);
+                      const std::string where = fmt::format("heads {} to {}", first, first + count - 1);
+                      Call part = call;
+                      part.arg("q").tensor() = heads_of(call.tensor("q"), first, count);
+                      Observation want = whole;
+                      for (Output& output : want.outputs) {
+                        if (output.name == "q") output.value = heads_of(output.value, first, count);
+                      }
+                      x.expect_agree(where, x.observed(where, part), want);
+                    }
+                  });
+}
+
+Scenario far_angles() {
+  return call_relation("far_rows", "angles are found 65536 rows further down the table as well", kFirstSmokePoint,
+                       [](Case&, Call& call, Observation&) {
+                         constexpr std::int64_t kRows = 1 << 16;
+                         const HostTensor table = call.tensor("freqs_cis");
+                         HostTensor& longer = call.arg("freqs_cis").tensor();
+                         longer = HostTensor::make(DType::kF32, {kRows + table.size(0), kRotaryDim});
+                         poison(longer);
+                         std::ranges::copy(table.storage, longer.element(kRows * kRotaryDim));
+                         HostTensor& positions = call.arg("positions").tensor();
+                         for (std::int64_t t = 0; t < positions.numel(); ++t)
+                           set_position(positions, t, position_of(positions, t) + kRows);
+                       });
+}
+
+/// Heads by their strides, tokens' and heads'; the angle table by its length.
+std::vector<Scenario> far_arguments(const Op& op) {
+  std::vector<Scenario> list;
+  const Points points =
+      op.at({"tokens=3 q_heads=3 k_heads=3", "tokens=3 q_heads=3 k_heads=3 layout=gaps index=i64 inverse=1"});
+  for (const std::string name : {"q", "k"}) {
+    for (const std::size_t dim : {0, 1}) {
+      const char* const what = dim == 0 ? "tokens" : "heads";
+      list.push_back(far_relation(dim == 0 ? name : name + "_heads",
+                                  fmt::format("{} of '{}' 2^31 elements apart", what, name), points,
+                                  move_apart(name, dim)));
+    }
+  }
+  list.push_back(far_relation("freqs_cis", "angles beyond 2^32 elements",
+                              op.at({"tokens=10", "tokens=10 index=i64 inverse=1"}), [](Call& call) {
+                                HostTensor& positions = call.arg("positions").tensor();
+                                std::vector<std::int64_t> rows;
+                                for (std::int64_t t = 0; t < positions.numel(); ++t)
+                                  rows.push_back(position_of(positions, t));
+                                Arg& table = call.arg("freqs_cis");
+                                table.tensor() = rows_of(table.tensor(), rows);  // a row for each token
+                                table.placement = far_pool(
+                                    table.tensor(), far_rows(std::ssize(rows), kRotaryDim, far_edges(DType::kF32)));
+                                for (std::int64_t t = 0; t < positions.numel(); ++t)
+                                  set_position(positions, t, table.placement->rows[t]);
+                              }));
+  return list;
+}
+
+Scenario odd_strides() {
+  return call_relation(
+      "odd_strides",
+      "heads 65 elements apart, where no access may be wider than an element, are rotated as adjacent ones",
+      kFirstSmokePoint, [](Case&, Call& call, Observation&) {
+        for (const char* name : {"q", "k"}) {
+          const HostTensor heads = call.tensor(name);
+          constexpr std::int64_t kApart = kRotaryDim + 1;
+          HostTensor& spread = call.arg(name).tensor();
+          spread = HostTensor::strided(heads.dtype, heads.shape, {heads.size(1) * kApart, kApart, 1});
+          poison(spread);
+          for (std::int64_t i = 0; i < heads.numel(); ++i)
+            std::memcpy(spread.element(i), heads.element(i), size_of(heads.dtype));
+        }
+      });
+}
+
+Scenario there_and_back() {
+  return relation(
+      "there_and_back", "rotating back what was rotated gives the input, within the two roundings to bfloat16",
+      kFirstSmokePoint, [](ScenarioContext& x) {
+        const Call there = x.op.make(x.c);
+        Call back = there;
+        const CallResult rotated = x.call("there", there);
+        back.arg("inverse").value = !std::get<bool>(there.arg("inverse").value);
+        for (const char* name : {"q", "k"}) back.arg(name).tensor() = rotated.tensor(name);
+        const Observation got = x.observed("back", back);
+        Observation want;
+        Tolerances tolerances;
+        for (const char* name : {"q", "k"}) {
+          const HostTensor before = there.tensor(name).packed();
+          HostTensor bound = HostTensor::make(DType::kF32, before.shape);
+          for (std::int64_t i = 0; i < before.numel(); i += 2) {
+            const float re = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i)));
+            const float im = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i + 1)));
+            // Each rounding moves the pair by at most 2^-8 of its length; float arithmetic and angles not exactly on
+            // the circle add far less.
+            const double length = std::sqrt(static_cast<double>(re) * re + static_cast<double>(im) * im);
+            set_float(bound, i, length * 0x1.01p-7);
+            set_float(bound, i + 1, length * 0x1.01p-7);
+          }
+          tolerances[name] = Tolerance::within(bound, "two roundings to bfloat16, 2^-8 of the pair's length each");
+          want.add(name, before);
+        }
+        x.expect_agree("back", got, want, tolerances);
+      });
+}
+void add_contracts(std::vector<Scenario>& list) {
+  Contracts contracts(list);  // on the first smoke point: 5 tokens, 8 + 1 heads, 300 positions, i32
+  for (const std::int64_t dim : {32, 128}) {
+    contracts.reshaped(fmt::format("q_dim_{}", dim), "another number of rotary dimensions is refused", "q",
+                       [dim](Shape& s) { s[2] = dim; });
+  }
+  contracts.edge("position_outside_the_table", "a position without a row reads no other memory", [](Call& call) {
+    call.arg("positions").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, -1, 300, 1 << 30, 299});
+  });
+  contracts.edge("no_heads", "no heads: nothing to do, or a clean refusal", [](Call& call) {
+    call.arg("q").tensor() = HostTensor::make(DType::kBF16, {5, 0, 64});
+    call.arg("k").value = None{};
+  });
+}
+
+}  // namespace
+
+std::vector<Scenario> fused_rope_scenarios(const Op& op) {
+  std::vector<Scenario> list{there_and_back(), any_batch(op), any_heads(op), far_angles(), odd_strides()};
+  for (Scenario& s : far_arguments(op)) list.push_back(std::move(s));
+  add_contracts(list);
+  return list;
+}
+
+}  // namespace dsv4

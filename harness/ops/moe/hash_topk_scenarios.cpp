@@ -1,0 +1,93 @@
+#include "harness/ops/moe/hash_topk_scenarios.h"
+
+#include <fmt/format.h>
+
+#include "harness/op/define.h"
+
+namespace dsv4 {
+namespace {
+
+Scenario far_table(const Op& op) {
+  return far_relation("tid2eid", "rows of the lookup table beyond 2^32 elements", op.at({"tokens=10"}), [](Call& call) {
+    HostTensor& ids = call.arg("input_id").tensor();
+    Arg& table = call.arg("tid2eid");
+    const std::vector<std::int64_t> looked_up{ids.data<std::int64_t>(), ids.data<std::int64_t>() + ids.numel()};
+    table.tensor() = rows_of(table.tensor(), looked_up);  // a row for each token
+    table.placement = far_pool(table.tensor(), far_rows(ids.numel(), table.tensor().size(1), far_edges(DType::kI32)));
+    for (std::int64_t t = 0; t < ids.numel(); ++t)
+      ids.at<std::int64_t>(t) = table.placement->rows[static_cast<std::size_t>(t)];
+  });
+}
+
+/// Few rows of very many experts stand for very many rows: it is their product that counts. Without shared experts,
+/// whose ids follow from the number of experts.
+Scenario far_logits(const Op& op) {
+  return far_relation("router_logits", "logits beyond 2^32 elements", op.at({"shared=0"}), [](Call& call) {
+    constexpr std::int64_t kExperts = std::int64_t{1} << 30;
+    Arg& logits = call.arg("router_logits");
+    Placement far{{logits.tensor().size(0), kExperts}, {kExperts, 1}, {}};
+    for (std::int64_t t = 0; t < far.shape[0]; ++t) far.rows.push_back(t);
+    logits.placement = std::move(far);
+  });
+}
+
+Scenario batch_permutation() {
+  return call_relation("batch_permutation", "tokens in another order give the same rows in that order, to the bit",
+                       kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
+                         std::vector<std::int64_t> backwards;
+                         for (std::int64_t t = call.tensor("input_id").size(0); t-- > 0;) backwards.push_back(t);
+                         keep_rows(call, {"router_logits", "input_id"}, backwards);
+                         for (Output& output : want.outputs) output.value = rows_of(output.value, backwards);
+                       });
+}
+
+/// Equal logits share a token's weight equally: with k a power of two every sum and quotient is exact. At every
+/// width, with and without a column more: kernels that give a token more lanes than it has experts choose by it.
+Scenario exact_normalisation() {
+  return relation("equal_logits",
+                  "k equal logits give weights of exactly 1/k for k = 1, 2, 4, ... 32, whatever the logit",
+                  kFirstSmokePoint, [](ScenarioContext& x) {
+                    for (const std::int64_t k : {1, 2, 4, 8, 16, 32}) {
+                      for (const std::int64_t shared : {0, 1}) {
+                        Case c = x.c;
+                        c.params.set("k", k).set("shared", shared);
+                        if (why_not(x.op, c.params)) continue;
+                        for (const float value : {0.0f, 1.0f, -20.0f, 80.0f, -90.0f, 3.0e38f}) {
+                          Call call = x.op.make(c);
+                          fill_floats(call.arg("router_logits").tensor(), [&] { return value; });
+                          Observation want = x.expected(c, call);
+                          for (Output& output : want.outputs) {
+                            if (output.name != "weights") continue;
+                            for (std::int64_t i = 0; i < output.value.numel(); ++i) {
+                              if (i % (k + shared) < k) set_float(output.value, i, 1.0 / static_cast<double>(k));
+                            }
+                          }
+                          const std::string where = fmt::format("k={}, shared={}, logit {}", k, shared, value);
+                          x.expect_agree(where, x.observed(c, where, call), want);
+                        }
+                      }
+                    }
+                  });
+}
+
+/// A table of `k` experts a token, and outputs of so many columns.
+Change widened(std::int64_t k, std::int64_t columns) {
+  return [k, columns](Call& call) {
+    const std::int64_t tokens = call.tensor("input_id").size(0);
+    call.arg("tid2eid").value = HostTensor::make(kI32, {call.tensor("tid2eid").size(0), k});
+    call.arg("topk_weights").value = HostTensor::make(kF32, {tokens, columns});
+    call.arg("topk_ids").value = HostTensor::make(kI32, {tokens, columns});
+  };
+}
+
+}  // namespace
+
+std::vector<Scenario> hash_topk_scenarios(const Op& op) {
+  std::vector<Scenario> list{batch_permutation(), exact_normalisation(), far_table(op), far_logits(op)};
+  Contracts contracts(list);
+  contracts.refused("too_wide", "33 experts a token are more than a warp holds", "topk_ids", widened(32, 33));
+  contracts.refused("narrower_than_table", "outputs must hold the table's experts", "tid2eid", widened(6, 5));
+  return list;
+}
+
+}  // namespace dsv4
