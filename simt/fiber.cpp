@@ -3,7 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <memory>
 #include <new>
+#include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -13,9 +15,7 @@
 namespace simt {
 namespace {
 
-using boost::context::detail::jump_fcontext;
-using boost::context::detail::make_fcontext;
-using boost::context::detail::transfer_t;
+using Context = boost::context::fiber;
 
 constexpr std::size_t kCacheLine = 64;
 
@@ -31,9 +31,10 @@ void before_switch([[maybe_unused]] Fiber& from, [[maybe_unused]] Fiber& to, [[m
 #endif
 }
 
-void after_switch([[maybe_unused]] Fiber& self, transfer_t transfer) {
-  auto* from = static_cast<Fiber*>(transfer.data);
-  from->context = transfer.fctx;
+/// `left` is the context of the fiber that switched to `self`.
+void after_switch(Fiber& self, Context left) {
+  Fiber* const from = self.resumed_by;
+  from->context = std::move(left);
 #if defined(__SANITIZE_ADDRESS__)
   const void* bottom = nullptr;
   std::size_t bytes = 0;
@@ -45,7 +46,21 @@ void after_switch([[maybe_unused]] Fiber& self, transfer_t transfer) {
 #endif
 }
 
+/// Drops a context without a trace. Boost.Context's own destructor would unwind the fiber's frames by an exception; a
+/// kernel's frames must not see one. A context owns nothing but its stack, which is reused or unmapped.
+void forget(Context context) {
+  alignas(Context) unsigned char place[sizeof(Context)];
+  ::new (static_cast<void*>(place)) Context(std::move(context));
+}
+
+/// The stack belongs to the Fiber, so there is nothing to free.
+struct BorrowedStack {
+  void deallocate(boost::context::stack_context&) noexcept {}
+};
+
 }  // namespace
+
+Fiber::~Fiber() { forget(std::move(context)); }
 
 Stack::Stack() {
   const std::size_t guard = page_bytes();
@@ -72,23 +87,31 @@ void prepare(Fiber& fiber, FiberMain entry) {
   fiber.sanitizer_bottom = fiber.stack->bottom();
   fiber.sanitizer_bytes = kStackBytes;
 #endif
-  fiber.context =
-      make_fcontext(fiber.stack->top(), static_cast<std::size_t>(fiber.stack->top() - fiber.stack->bottom()), entry);
+  forget(std::move(fiber.context));
+  boost::context::stack_context stack;
+  stack.sp = fiber.stack->top();
+  stack.size = static_cast<std::size_t>(fiber.stack->top() - fiber.stack->bottom());
+  fiber.context = Context(std::allocator_arg, boost::context::preallocated(stack.sp, stack.size, stack),
+                          BorrowedStack{}, [&fiber, entry](Context&& left) {
+                            after_switch(fiber, std::move(left));
+                            entry();
+                            return Context();  // not reached
+                          });
   fiber.started = false;
   fiber.waiting = false;
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {
   before_switch(from, to, false);
-  after_switch(from, jump_fcontext(to.context, &from));
+  to.resumed_by = &from;
+  after_switch(from, std::move(to.context).resume());
 }
 
 void abandon_fiber(Fiber& from, Fiber& to) {
   before_switch(from, to, true);
-  jump_fcontext(to.context, &from);
+  to.resumed_by = &from;
+  forget(std::move(to.context).resume());
   __builtin_unreachable();
 }
-
-void arrive_in_new_fiber(Fiber& self, transfer_t transfer) { after_switch(self, transfer); }
 
 }  // namespace simt

@@ -3,7 +3,7 @@
 
 #include <vector_types.h>
 
-#include <boost/context/detail/fcontext.hpp>
+#include <boost/context/fiber.hpp>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -42,7 +42,13 @@ class Stack {
 
 /// A CUDA thread in flight, or, without a stack of its own, the OS thread that launched.
 struct Fiber {
-  boost::context::detail::fcontext_t context = nullptr;
+  Fiber() = default;
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  boost::context::fiber context;  ///< where it goes on; empty while it runs
+  Fiber* resumed_by = nullptr;    ///< who switched to it last
   std::unique_ptr<Stack> stack;
   void* sanitizer_stack = nullptr;         ///< what AddressSanitizer keeps of a fiber that is not running
   const void* sanitizer_bottom = nullptr;  ///< bounds of the stack, for AddressSanitizer
@@ -56,9 +62,11 @@ struct Fiber {
   std::uint32_t waits_mask = 0;
 };
 
-using FiberMain = void (*)(boost::context::detail::transfer_t);
+/// What a fiber runs. It never returns: its last act is to switch to another fiber.
+using FiberMain = void (*)();
 
-/// Gives `fiber` a fresh context that starts in `entry`; makes its stack if it has none.
+/// Gives `fiber` a fresh context that starts in `entry`; makes its stack if it has none. What the fiber was doing is
+/// forgotten: no destructor of its frames runs.
 void prepare(Fiber& fiber, FiberMain entry);
 
 /// Leaves `from` and continues `to`; returns when somebody switches back to `from`.
@@ -66,9 +74,6 @@ void switch_fiber(Fiber& from, Fiber& to);
 
 /// Leaves `from` for good (its stack is about to be prepared afresh).
 [[noreturn]] void abandon_fiber(Fiber& from, Fiber& to);
-
-/// To be called first in a fiber's entry function.
-void arrive_in_new_fiber(Fiber& self, boost::context::detail::transfer_t transfer);
 
 }  // namespace simt
 

@@ -15,8 +15,6 @@
 namespace simt {
 namespace {
 
-using boost::context::detail::transfer_t;
-
 constexpr unsigned kAtomicsInARow = 4096;
 /// So many atomics (half a second) without any thread starting, ending or passing a barrier or collective: they spin.
 constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
@@ -159,9 +157,8 @@ Fiber& Scheduler::idle_fiber() {
   return *fiber;
 }
 
-void Scheduler::fiber_main(transfer_t transfer) {
+void Scheduler::fiber_main() {
   Scheduler& self = scheduler();
-  arrive_in_new_fiber(*self.current_, transfer);
   for (;;) {
     self.run_threads();
     self.idle_.push_back(self.current_);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <boost/context/detail/fcontext.hpp>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -39,7 +38,7 @@ class Scheduler {
   Overlap overlap;
 
  private:
-  static void fiber_main(boost::context::detail::transfer_t transfer);
+  static void fiber_main();
   void run_threads();
   void begin_block(std::uint64_t block);
   int end_block();
