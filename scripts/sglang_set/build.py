@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from .edits import EditFailed, edit
-from .ops import map_ops
+from .ops import join, map_ops, together
 from .source import Mistake, Source, digest
 
 KEYS = ".build-keys.json"  # per module: what it was built from
@@ -72,13 +72,14 @@ class SetBuilder:
 
     def build(self) -> int:
         """Builds what is out of date and writes the manifest. Returns how many modules failed."""
-        modules, absent = map_ops(self.source)
+        variants, absent = map_ops(self.source)
         for record in absent:
             print(f"absent  {record['op']}: {record['reason']}", flush=True)
-        left_out = [m for m in modules if not any(fnmatch.fnmatch(e.op, self.op) for e in m.entries)]
-        modules = [m for m in modules if m not in left_out]
-        for op in sorted({e.op for m in left_out for e in m.entries} - {e.op for m in modules for e in m.entries}):
+        left_out = [v for v in variants if not any(fnmatch.fnmatch(e.op, self.op) for e in v.entries)]
+        variants = [v for v in variants if v not in left_out]
+        for op in sorted({e.op for v in left_out for e in v.entries} - {e.op for v in variants for e in v.entries}):
             absent.append({"op": op, "reason": f"left out: --op {self.op}"})
+        modules = together(variants)
         if not modules:
             raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{self.op}'.")
         keys_file = self.output / KEYS
@@ -88,7 +89,7 @@ class SetBuilder:
             raise Mistake(f"{self.output} holds something that this script did not build: name another set with -o.")
         self.output.mkdir(parents=True, exist_ok=True)
         if self.host:
-            self.compiler.prepare(self.work.parent / "executor")
+            self.compiler.prepare(self.work.parent / "executor", self.jobs)
         (self.work / "wrappers").mkdir(parents=True, exist_ok=True)
         old_keys = read_keys(keys_file)
         write_whole(keys_file, json.dumps(old_keys, indent=1))
@@ -97,41 +98,53 @@ class SetBuilder:
         records, keys, ops, failed, pending = {}, {}, [], 0, {}
         started = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
-            for module in modules:
+
+            def start(module):
+                """Hands a module to the pool; returns what to note of it once it is built, None if it cannot be."""
                 closure = self.source.closure(module.source)
                 try:
                     sentences = self.module_edits(closure)
                 except EditFailed as error:
+                    nonlocal failed
                     failed += self.give_up(module, str(error), absent)
-                    continue
+                    return
                 text, flags = wrapper_text(self.source, module), self.compiler.flags(module)
                 contents = [self.package / path for path in closure]
                 key = digest(common_key, text, *flags, *closure, *contents)
                 pending[pool.submit(self.build_module, module, text, key, old_keys)] = (module, flags, sentences, key)
-            for done, future in enumerate(concurrent.futures.as_completed(pending), 1):
-                module, flags, sentences, key = pending[future]
-                error, took = future.result()
-                if error:
-                    failed += self.give_up(module, error, absent)
-                    continue
-                state = "kept" if took is None else f"built in {took:.1f} s"
-                print(f"[{done:2}/{len(pending)}] {module.name}.so  {state}", flush=True)
-                file = f"{module.name}.so"
-                keys[file] = key
-                write_whole(keys_file, json.dumps(old_keys | keys, indent=1))
-                records[file] = {
-                    "sha256": digest_of_file(self.output / file),
-                    "source": f"{self.source.name_in_package}/{module.source}",
-                    "source_sha256": digest_of_file(self.source.root / module.source),
-                    "flags": flags,
-                    "edits": sentences,
-                }
-        for module in modules:
-            if f"{module.name}.so" not in records:
-                continue
-            for e in module.entries:
-                ops.append({"op": e.op, "params": module.params, "module": f"{module.name}.so",
-                            "function": e.function, "abi": e.abi, "arity": e.arity})  # fmt: skip
+
+            for module in modules:
+                start(module)
+            done = 0
+            while pending:
+                for future in concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED).done:
+                    module, flags, sentences, key = pending.pop(future)
+                    error, took = future.result()
+                    if error and len(module.variants) > 1:
+                        # One variant that does not compile must not take the others with it.
+                        print(f"        {module.name} does not build; its variants are tried one by one", flush=True)
+                        for variant in module.variants:
+                            start(join([variant], variant.name))
+                        continue
+                    done += 1
+                    if error:
+                        failed += self.give_up(module, error, absent)
+                        continue
+                    state = "kept" if took is None else f"built in {took:.1f} s"
+                    print(f"[{done:2}/{done + len(pending)}] {module.name}.so  {state}", flush=True)
+                    file = f"{module.name}.so"
+                    keys[file] = key
+                    write_whole(keys_file, json.dumps(old_keys | keys, indent=1))
+                    records[file] = {
+                        "sha256": digest_of_file(self.output / file),
+                        "source": f"{self.source.name_in_package}/{module.source}",
+                        "source_sha256": digest_of_file(self.source.root / module.source),
+                        "flags": flags,
+                        "edits": sentences,
+                    }
+                    ops += [{"op": e.op, "params": e.params, "module": file, "function": e.function, "abi": e.abi,
+                             "arity": e.arity} for e in module.entries]  # fmt: skip
+        ops.sort(key=lambda o: (o["op"], sorted(o["params"].items())))
         self.write_manifest(dict(sorted(records.items())), ops, absent)
         write_whole(keys_file, json.dumps(keys, indent=1))
         for stale in self.output.glob("*.so"):
@@ -144,7 +157,7 @@ class SetBuilder:
     def give_up(self, module, error: str, absent: list) -> int:
         print(f"FAILED  {module.name}: {error}", flush=True)
         for e in module.entries:
-            absent.append({"op": e.op, "params": module.params, "reason": f"does not build: {error}"})
+            absent.append({"op": e.op, "params": e.params, "reason": f"does not build: {error}"})
         return 1
 
     def build_module(self, module, text: str, key: str, old_keys: dict) -> tuple:

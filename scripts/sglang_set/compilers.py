@@ -1,5 +1,6 @@
 """How a module is compiled: by nvcc for a GPU, or by the host compiler against the executor in simt."""
 
+import concurrent.futures
 import platform
 import re
 import shutil
@@ -113,23 +114,28 @@ class HostCompiler:
             "-isystem", self.toolkit.cuda_include / "cccl", "-isystem", self.toolkit.tvm / "include",
         ]  # fmt: skip
 
-    def prepare(self, folder: Path) -> None:
+    def prepare(self, folder: Path, jobs: int) -> None:
         """Compiles the executor once; every module is linked with a copy of its own."""
         folder = folder / digest(self.key(), *self.common)[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        for source in sorted(self.simt.glob("*.cpp")):
-            target = folder / f"{source.stem}.o"
-            self.objects.append(target)
-            if target.is_file():
-                continue
-            extra = ["-frounding-math"] if source.stem == "math" else []
-            partial = target.with_suffix(".part")
-            done = run([*self._base(), *self.common, *extra, "-x", "c++", "-c", source, "-o", partial])
-            if done.returncode != 0:
-                raise Mistake(f"The host executor does not compile: {first_error(done.stderr)}")
-            partial.rename(target)
         self.prelude = folder / "prelude.h"
-        self._precompile()
+        sources = sorted(self.simt.glob("*.cpp"))
+        self.objects = [folder / f"{source.stem}.o" for source in sources]
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            started = [pool.submit(self._precompile)]  # the longest comes first
+            started += [pool.submit(self._compile_executor, *pair) for pair in zip(sources, self.objects)]
+            for future in started:
+                future.result()
+
+    def _compile_executor(self, source: Path, target: Path) -> None:
+        if target.is_file():
+            return
+        extra = ["-frounding-math"] if source.stem == "math" else []
+        partial = target.with_suffix(".part")
+        done = run([*self._base(), *self.common, *extra, "-x", "c++", "-c", source, "-o", partial])
+        if done.returncode != 0:
+            raise Mistake(f"The host executor does not compile: {first_error(done.stderr)}")
+        partial.rename(target)
 
     def _precompile(self) -> None:
         """A precompiled prelude saves half of a module's time. Modules with other flags fall back to the text."""

@@ -6,7 +6,7 @@ checkout or an edited copy is mapped like the release it descends from. A rule r
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 class NotMapped(Exception):
@@ -22,6 +22,7 @@ class Entry:
     target: str  # C++ expression of the function
     abi: str
     arity: int
+    params: dict = field(default_factory=dict)  # the compile-time variant that it is
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Module:
     defines: list = field(default_factory=list)
     fast_math: bool = False
     host_flags: list = field(default_factory=list)
+    variants: list = field(default_factory=list)  # of a module that joins several
 
 
 PDL = "true"  # what upstream passes on sm_90 and later
@@ -250,8 +252,36 @@ RULES = (
 )
 
 
+# Variants of one source are compiled together: what they share is read once. More of them would leave a core idle.
+MOST_VARIANTS = 8
+
+
+def together(variants: list) -> list:
+    """Modules of variants that have source and flags in common. Functions are named after their variants."""
+    groups = {}
+    for v in variants:
+        groups.setdefault((v.source, tuple(v.defines), v.fast_math, tuple(v.host_flags)), []).append(v)
+    modules = []
+    for group in groups.values():
+        for first in range(0, len(group), MOST_VARIANTS):
+            part = group[first:first + MOST_VARIANTS]
+            modules.append(join(part, f"{part[0].name}_and_{len(part) - 1}_more" if len(part) > 1 else part[0].name))
+    return modules
+
+
+def join(variants: list, name: str) -> Module:
+    """One module of these variants. A single variant keeps the names of its functions."""
+    first = variants[0]
+    entries = []
+    for v in variants:
+        for e in v.entries:
+            function = e.function if len(variants) == 1 else f"{v.name}_{e.function}"
+            entries.append(replace(e, function=function, params=v.params))
+    return Module(name, first.source, {}, entries, first.defines, first.fast_math, first.host_flags, variants)
+
+
 def map_ops(source) -> tuple:
-    """(modules, absent): what can be built from `source`, and a record of each op that cannot, with its reason."""
+    """(variants, absent): what can be built from `source`, and a record of each op that cannot, with its reason."""
     modules, absent = [], []
     for ops, rule in RULES:
         try:

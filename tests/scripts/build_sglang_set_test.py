@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import sys
 import tempfile
@@ -15,7 +16,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import build_sglang_set  # noqa: E402
 from sglang_set.build import SetBuilder  # noqa: E402
 from sglang_set.edits import EditFailed, edit  # noqa: E402
-from sglang_set.ops import NotMapped, map_ops, parameter_count, template_arity  # noqa: E402
+from sglang_set.ops import MOST_VARIANTS, Entry, Module, NotMapped, map_ops, parameter_count, template_arity, together  # noqa: E402
 from sglang_set.source import Mistake, from_folder, from_wheel  # noqa: E402
 
 
@@ -158,6 +159,32 @@ class Sources(unittest.TestCase):
             from_folder(self.root / "nowhere")
 
 
+def variant(name: str, source: str = "a.cuh", **rest) -> Module:
+    return Module(name, source, {"v": name}, [Entry("op", "run", f"K<{name}>::run", "op/1", 2)], **rest)
+
+
+class Joining(unittest.TestCase):
+    """Variants of one source become one module."""
+
+    def test_functions_are_named_after_their_variants(self):
+        (module,) = together([variant("x"), variant("y")])
+        self.assertEqual((module.name, module.source), ("x_and_1_more", "a.cuh"))
+        self.assertEqual([(e.function, e.params) for e in module.entries], [("x_run", {"v": "x"}), ("y_run", {"v": "y"})])
+
+    def test_a_single_variant_keeps_its_names(self):
+        (module,) = together([variant("x")])
+        self.assertEqual((module.name, module.entries[0].function, module.entries[0].params), ("x", "run", {"v": "x"}))
+
+    def test_sources_and_flags_are_not_mixed(self):
+        names = [m.name for m in together([variant("x"), variant("y", "b.cuh"), variant("z", fast_math=True),
+                                           variant("d", defines=["-DK=1"]), variant("h", host_flags=["@fma"])])]  # fmt: skip
+        self.assertEqual(names, ["x", "y", "z", "d", "h"])
+
+    def test_a_module_takes_only_so_many(self):
+        modules = together([variant(f"x{i}") for i in range(MOST_VARIANTS + 1)])
+        self.assertEqual([len(m.entries) for m in modules], [MOST_VARIANTS, 1])
+
+
 class Output(unittest.TestCase):
     """Where a set is written to."""
 
@@ -167,8 +194,10 @@ class Output(unittest.TestCase):
         self.root = Path(folder.name)
         self.source = from_folder(write(self.root / "package", PACKAGE_13))
 
+    broken = None  # the variant that does not compile
+
     def build(self, output: Path) -> list:
-        compiled = []
+        compiled, broken = [], self.broken
 
         class Compiler:
             device, version, arch = "cuda", "nobody's compiler 1", "90"
@@ -182,7 +211,8 @@ class Output(unittest.TestCase):
             def compile(self, module, wrapper, package, partial):
                 compiled.append(module.name)
                 partial.write_text(module.name)
-                return ""
+                names = {v.name for v in module.variants} | {module.name}
+                return "it is broken" if broken in names else ""
 
         with contextlib.redirect_stdout(io.StringIO()):
             SetBuilder(self.source, Compiler(), output, self.root / "work", 1).build()
@@ -199,6 +229,17 @@ class Output(unittest.TestCase):
         self.assertEqual(self.build(output), ["topk_v1_k512"])
         (output / ".build-keys.json").write_text("{")
         self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "nothing is known of what is there")
+
+    def test_a_variant_that_does_not_compile_is_the_only_one_missing(self):
+        text = TOPK_13.replace("SGL_TOPK", "kTopK")  # one source for both, without a define
+        self.source = from_folder(write(self.root / "package", {"csrc/deepseek_v4/topk_v1.cuh": text}))
+        self.broken = "topk_v1_k1024"
+        compiled = self.build(self.root / "set")
+        self.assertEqual(compiled, ["topk_v1_k512_and_1_more", "topk_v1_k512", "topk_v1_k1024"])
+        manifest = json.loads((self.root / "set/manifest.json").read_text())
+        self.assertEqual([o["params"] for o in manifest["ops"]], [{"k": "512"}])
+        self.assertIn({"op": "topk_v1", "params": {"k": "1024"}, "reason": "does not build: it is broken"},
+                      manifest["absent"])
 
     def test_a_set_of_somebody_else_is_left_alone(self):
         write(self.root / "host", {"manifest.json": "{}", "topk_v1.so": "theirs"})
