@@ -14,6 +14,26 @@ if(DSV4_SANITIZE MATCHES "undefined")
 endif()
 target_compile_definitions(dsv4_harness PUBLIC DSV4_VERSION="${PROJECT_VERSION}")
 
+# The files of a room, and of a family of ops, are compiled in pieces of a few files: reading the same large headers
+# takes most of a file's time. So no two files of a room may give a name in an anonymous namespace two meanings.
+# -DDSV4_UNITY=OFF compiles each file alone.
+set_target_properties(dsv4_harness PROPERTIES UNITY_BUILD ${DSV4_UNITY} UNITY_BUILD_MODE GROUP)
+set(DSV4_FILES_OF_A_PIECE 8)
+set(count 0)
+set(previous "")
+foreach(source IN LISTS DSV4_HARNESS_SOURCES)
+  cmake_path(RELATIVE_PATH source BASE_DIRECTORY "${PROJECT_SOURCE_DIR}/harness" OUTPUT_VARIABLE room)
+  cmake_path(GET room PARENT_PATH room)
+  string(REPLACE "/" "_" room "${room}")
+  if(NOT room STREQUAL previous)
+    set(count 0)
+    set(previous "${room}")
+  endif()
+  math(EXPR piece "${count} / ${DSV4_FILES_OF_A_PIECE}")
+  math(EXPR count "${count} + 1")
+  set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${room}_${piece}")
+endforeach()
+
 # Symbols are exported so that libdsv4_cuda, which is loaded on demand, shares the program's types.
 function(dsv4_program target)
   target_link_libraries(${target} PRIVATE dsv4_harness)

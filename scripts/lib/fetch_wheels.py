@@ -29,6 +29,10 @@ PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(34, 4, -1)]
 PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"]
 
 
+# What wheels.json sorts files by: what every build needs, LibTorch, the older upstream release, nvcc, LibTorch's CUDA half.
+GROUPS = ("base", "torch", "older", "nvcc", "gpu")
+
+
 class SetupError(Exception):
     """The environment is at fault; the text says what to do."""
 
@@ -43,7 +47,7 @@ def sha256_of(path):
 
 def wanted_patterns(wheel, groups):
     """Glob patterns of the members to keep, for the groups asked for, in a stable order."""
-    return [pattern for group in ("base", "nvcc", "gpu") if group in groups for pattern in wheel["keep"].get(group, [])]
+    return [pattern for group in GROUPS if group in groups for pattern in wheel["keep"].get(group, [])]
 
 
 class Stamp:
@@ -173,10 +177,12 @@ def main():
     parser.add_argument("deps", type=pathlib.Path, help="folder to fill")
     parser.add_argument("--pins", type=pathlib.Path,
                         default=pathlib.Path(__file__).resolve().parent.parent / "wheels.json")
+    parser.add_argument("--torch", action="store_true", help="LibTorch for the CPU as well")
+    parser.add_argument("--older", action="store_true", help="the wheels of older upstream releases as well")
     parser.add_argument("--nvcc", action="store_true", help="the CUDA compiler as well")
     parser.add_argument("--gpu", action="store_true", help="LibTorch's CUDA half as well (some 2 GB)")
     options = parser.parse_args()
-    groups = {"base"} | {group for group in ("nvcc", "gpu") if getattr(options, group)}
+    groups = {"base"} | {group for group in GROUPS[1:] if getattr(options, group)}
     wheels = json.loads(options.pins.read_text())
     try:
         options.deps.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ namespace {
 using layout::DecodePlan;
 
 /// A row of the plan is a request's, each keeps its token, and those at a multiple of four write an entry there.
-C4Written written_by(const Call& call) {
+C4Written written_by_decode(const Call& call) {
   Observation ignored;
   const auto plan = records_of<DecodePlan>(call.tensor("plan_d"), "plan_d", ignored);
   C4Written written;
@@ -68,20 +68,20 @@ class CompressC4Decode final : public Op {
     fit(decode);
     return decode;
   }
-  void fit(Call& call) const override { set_c4_footprints(call, written_by(call)); }
+  void fit(Call& call) const override { set_c4_footprints(call, written_by_decode(call)); }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
-    return observe_c4(result, written_by(call));
+    return observe_c4(result, written_by_decode(call));
   }
 
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
                                       Caller& reference) const override {
-    return c4_tolerances(call, written_by(call), reference);
+    return c4_tolerances(call, written_by_decode(call), reference);
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
     const auto row_bytes = 16.0 * static_cast<double>(call.tensor("ape").size(1));
-    const auto entries = static_cast<double>(written_by(call).entries.size());
+    const auto entries = static_cast<double>(written_by_decode(call).entries.size());
     const auto requests = static_cast<double>(call.tensor("plan_d").size(0));
     // Each request's token is read, kept, and so the newest of its entry's window; the bias takes two rows.
     const double of_entries = entries * (kC4EntryRows - 0.5 + kC4EntryWidth) * row_bytes;

@@ -42,7 +42,7 @@ std::vector<std::int64_t> entries_in_token_order(const std::vector<Record>& plan
 }
 
 /// Two plans, each with rows in any order and sentinels among them.
-C4Written written_by(const Call& call) {
+C4Written written_by_prefill(const Call& call) {
   Observation ignored;
   C4Written written;
   written.entries = entries_in_token_order(records_of<CompressPlan>(call.tensor("plan_c"), "plan_c", ignored));
@@ -122,20 +122,20 @@ class CompressC4Prefill final : public Op {
     fit(prefill);
     return prefill;
   }
-  void fit(Call& call) const override { set_c4_footprints(call, written_by(call)); }
+  void fit(Call& call) const override { set_c4_footprints(call, written_by_prefill(call)); }
 
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
-    return observe_c4(result, written_by(call));
+    return observe_c4(result, written_by_prefill(call));
   }
 
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
                                       Caller& reference) const override {
-    return c4_tolerances(call, written_by(call), reference);
+    return c4_tolerances(call, written_by_prefill(call), reference);
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
     const auto row_bytes = 16.0 * static_cast<double>(call.tensor("ape").size(1));
-    const C4Written written = written_by(call);
+    const C4Written written = written_by_prefill(call);
     const auto entries = static_cast<double>(written.entries.size());
     const auto kept = static_cast<double>(written.kept.size());
     const double of_entries = entries * ((kC4EntryRows + kC4EntryWidth) * row_bytes + sizeof(layout::CompressPlan));

@@ -12,8 +12,7 @@
 namespace dsv4 {
 namespace {
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+using Limits = std::numeric_limits<float>;
 
 /// Scale factors as integers in a case id: thousandths.
 double scale_of(const Params& p) { return static_cast<double>(p.integer("scale")) / 1000.0; }
@@ -70,7 +69,8 @@ class HashTopK final : public Op {
     Random random(c.seed, "router_logits");
     for (std::int64_t t = 0; t < tokens; ++t) {
       // What is not looked up may hold anything.
-      for (std::int64_t e = 0; e < experts; ++e) logits.at<float>(t, e) = e % 2 == 0 ? kNan : kInf;
+      for (std::int64_t e = 0; e < experts; ++e)
+        logits.at<float>(t, e) = e % 2 == 0 ? Limits::quiet_NaN() : Limits::infinity();
       for (std::int64_t j = k; j-- > 0;) {  // j = 0 last: with duplicates it still sets the special value
         const std::int32_t e = table.at<std::int32_t>(ids.at<std::int64_t>(t), j);
         logits.at<float>(t, e) = logit(p.text("fill"), random, j);
