@@ -1,40 +1,40 @@
-# The harness: one object library, the program dsv4diff, and libdsv4_cuda, its GPU side.
+# The harness: one object library, the program dsv4diff, and libdsv4_cuda for the GPU.
 
-# An object library, not a static one: ops register themselves from translation units that nothing else refers to, and
-# a linker drops those from an archive.
+# This is an object library, not a static one. Ops register themselves from translation units that nothing refers to,
+# and a linker would leave those out of an archive.
 file(GLOB_RECURSE DSV4_HARNESS_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/*.cpp")
 list(FILTER DSV4_HARNESS_SOURCES EXCLUDE REGEX "/harness/device/cuda_|/harness/cli/main\\.cpp$")
 add_library(dsv4_harness OBJECT ${DSV4_HARNESS_SOURCES})
 target_link_libraries(dsv4_harness PUBLIC dsv4_flags tvm_ffi::shared fmt::fmt nlohmann_json::nlohmann_json CLI11::CLI11
                       dsv4_crypto dsv4_hdf5 dsv4_random123 dsv4_xxhash Threads::Threads ${CMAKE_DL_LIBS})
 if(DSV4_SANITIZE MATCHES "undefined")
-  # Kernels and references get every check. In the harness these four, which double its compile time, tell nothing that
-  # AddressSanitizer does not.
+  # Kernels and references get every check. In the harness these four double the compile time and find nothing that
+  # AddressSanitizer misses.
   target_compile_options(dsv4_harness PUBLIC -fno-sanitize=null,vptr,alignment,object-size)
 endif()
 target_compile_definitions(dsv4_harness PUBLIC DSV4_VERSION="${PROJECT_VERSION}")
 
 # The files of a room, and of a family of ops, are compiled in pieces of a few files: reading the same large headers
-# takes most of a file's time. So no two files of a room may give a name in an anonymous namespace two meanings.
-# -DDSV4_UNITY=OFF compiles each file alone.
+# takes most of a file's time. So no two files of a room may give a name in an anonymous namespace two meanings. Small
+# rooms join a neighbour. -DDSV4_UNITY=OFF compiles each file alone.
 set_target_properties(dsv4_harness PROPERTIES UNITY_BUILD ${DSV4_UNITY} UNITY_BUILD_MODE GROUP)
 set(DSV4_FILES_OF_A_PIECE 8)
-set(count 0)
-set(previous "")
 foreach(source IN LISTS DSV4_HARNESS_SOURCES)
   cmake_path(RELATIVE_PATH source BASE_DIRECTORY "${PROJECT_SOURCE_DIR}/harness" OUTPUT_VARIABLE room)
   cmake_path(GET room PARENT_PATH room)
   string(REPLACE "/" "_" room "${room}")
-  if(NOT room STREQUAL previous)
-    set(count 0)
-    set(previous "${room}")
+  string(REGEX REPLACE "^(compare|verdict)$" "report" room "${room}")
+  string(REGEX REPLACE "^(call|case|device|generate)$" "core" room "${room}")
+  string(REGEX REPLACE "^ops_(attn|elementwise|topk)$" "ops" room "${room}")
+  if(NOT DEFINED files_of_${room})
+    set(files_of_${room} 0)
   endif()
-  math(EXPR piece "${count} / ${DSV4_FILES_OF_A_PIECE}")
-  math(EXPR count "${count} + 1")
+  math(EXPR piece "${files_of_${room}} / ${DSV4_FILES_OF_A_PIECE}")
+  math(EXPR files_of_${room} "${files_of_${room}} + 1")
   set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${room}_${piece}")
 endforeach()
 
-# Symbols are exported so that libdsv4_cuda, which is loaded on demand, shares the program's types.
+# The program exports its symbols, so that libdsv4_cuda, which is loaded on demand, shares its types.
 function(dsv4_program target)
   target_link_libraries(${target} PRIVATE dsv4_harness)
   set_target_properties(${target} PROPERTIES ENABLE_EXPORTS ON BUILD_RPATH "$ORIGIN/lib"
@@ -46,8 +46,8 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/harness/cli/main.cpp")
   dsv4_program(dsv4diff)
 endif()
 
-# libdsv4_cuda: device memory, streams and events through LibTorch. A library of its own, because a process that links
-# libtorch_cpu starts a third of a second later: dsv4diff loads it only for a set that runs on a GPU.
+# libdsv4_cuda: device memory and streams through LibTorch. dsv4diff loads it only for a set that runs on a GPU, because a
+# process that links libtorch_cpu starts a third of a second later.
 file(GLOB DSV4_CUDA_SIDE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/device/cuda_*.cpp")
 if(DSV4_TORCH AND DSV4_CUDA_SIDE_SOURCES)
   add_library(dsv4_cuda SHARED ${DSV4_CUDA_SIDE_SOURCES})

@@ -1,22 +1,22 @@
-# The 'host' set: kernels/<family>/<op>.cu by the host compiler against simt/.
+# The 'host' set: kernels/<family>/<op>.cu, compiled by the host compiler against simt/.
 
 file(GLOB simt_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/simt/*.cpp")
 if(NOT simt_sources OR NOT DSV4_KERNEL_SOURCES)
   return()
 endif()
 
-# The executor is compiled once and linked into each module; its state is per module (simt/module.map). An object
-# library: nothing refers to simt_configure, which every module exports, and an archive would leave it out.
+# The executor is compiled once and linked into each module; each module has its own state (simt/module.map). This is an
+# object library, because nothing refers to the exported simt_configure, and a linker would leave it out of an archive.
 add_library(dsv4_simt OBJECT ${simt_sources})
 target_link_libraries(dsv4_simt PUBLIC dsv4_flags dsv4_cuda_headers tvm_ffi::headers dsv4_boost_context
                       ${CMAKE_DL_LIBS} Threads::Threads)
-# As the GPU does: integers wrap, and any type may be read through any pointer. (The UBSan build wants to see overflows.)
+# As on a GPU, integers wrap and any type may be read through any pointer. The UBSan build reports overflows instead.
 set(simt_flags -fno-strict-aliasing)
 if(NOT DSV4_SANITIZE)
   list(APPEND simt_flags -fwrapv)
 endif()
 target_compile_options(dsv4_simt PRIVATE ${DSV4_MODULE_FLAGS} ${simt_flags})
-# Its arithmetic switches rounding modes, which the compiler must not move operations across.
+# math.cpp switches rounding modes; the compiler must not move operations across a switch.
 set_source_files_properties("${PROJECT_SOURCE_DIR}/simt/math.cpp" PROPERTIES COMPILE_OPTIONS -frounding-math)
 set(module_map "${PROJECT_SOURCE_DIR}/simt/module.map")
 
@@ -25,9 +25,9 @@ foreach(source IN LISTS DSV4_KERNEL_SOURCES)
   set_source_files_properties("${source}" PROPERTIES LANGUAGE CXX)
   dsv4_add_module_library(host "${source}" FLAGS ${simt_flags} -x c++ -include simt/prelude.h)
   target_link_libraries(host_${op} PRIVATE dsv4_simt)
-  # "#pragma unroll" speaks to nvcc alone.
+  # "#pragma unroll" is for nvcc.
   target_compile_options(host_${op} PRIVATE -Wno-unknown-pragmas)
-  # -Bsymbolic: a CUDA runtime in the process may not take the place of the module's own runtime functions.
+  # -Bsymbolic: the module calls its own runtime functions, even if the process contains a CUDA runtime.
   target_link_options(host_${op} PRIVATE -Wl,-Bsymbolic "-Wl,--version-script=${module_map}")
   set_target_properties(host_${op} PROPERTIES LINK_DEPENDS "${module_map}")
 endforeach()

@@ -1,7 +1,7 @@
-# cmake --install: the program, its libraries, the kernel sets of the build folder, the goldens and the list of known
-# faults, documents and the licence.
+# cmake --install installs the program, its libraries, the kernel sets of the build folder, the goldens, the list of known
+# faults, the documents and the licence.
 #
-# lib/dsv4diff/ mirrors the build folder (dsv4diff, lib/, sets/), so every relative path that holds there holds here;
+# lib/dsv4diff/ has the layout of the build folder (dsv4diff, lib/, sets/), so that the same relative paths work.
 # bin/dsv4diff is a link into it.
 
 set(home "${CMAKE_INSTALL_LIBDIR}/dsv4diff")

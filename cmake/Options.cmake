@@ -1,4 +1,4 @@
-# Build options, output folders and the flags that every target of the project shares.
+# Build options, output folders, and the flags of all targets of the project.
 
 include(GNUInstallDirs)
 
@@ -26,8 +26,8 @@ if(DSV4_SANITIZE)
 endif()
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
 
-# A build folder can be moved or carried to another machine: libraries lie in lib/, kernel sets in sets/, and every
-# binary looks for them relative to itself.
+# A build folder can be moved, also to another machine: libraries are in lib/, kernel sets in sets/, and every binary looks
+# for them relative to itself.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
@@ -39,11 +39,11 @@ if(DSV4_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${DSV4_CCACHE}")
 endif()
 
-# Flags of the project's own code. Dependencies come in as SYSTEM headers and are not held to them.
+# Flags of the project's own code. They do not apply to dependencies, which are SYSTEM headers.
 add_library(dsv4_flags INTERFACE)
 target_compile_options(dsv4_flags INTERFACE -Wall -Wextra $<$<BOOL:${DSV4_WERROR}>:-Werror>)
 target_include_directories(dsv4_flags INTERFACE "${PROJECT_SOURCE_DIR}")
-# References are specified rounding by rounding: the compiler may not fuse a multiplication and an addition.
+# References specify every rounding, so the compiler must not fuse a multiplication and an addition.
 target_compile_options(dsv4_flags INTERFACE -ffp-contract=off)
 if(DSV4_SANITIZE)
   target_compile_options(dsv4_flags INTERFACE -fsanitize=${DSV4_SANITIZE} -fno-sanitize-recover=all

@@ -1,11 +1,11 @@
-# The in-tree kernel sets: one module per source file, found by its place, and a manifest per set.
+# The in-tree kernel sets: one module for each source file, which is found by its place, and one manifest for each set.
 #
 #   reference/<family>/<op>.cpp  ->  sets/reference/<op>.so
 #   kernels/<family>/<op>.cu     ->  sets/host/<op>.so   (host compiler and simt/)
 #                                    sets/cuda/<op>.so   (nvcc, with DSV4_CUDA)
 #
-# A module's symbols are hidden and not "unique": only so do the static variables of inline functions, such as the
-# entry list of interface/entry.h, belong to one module instead of to the first that was loaded into the process.
+# A module's symbols are hidden and not "unique". Otherwise all modules would share the static variables of inline
+# functions, such as the entry list of interface/entry.h, with the first module that the process loaded.
 
 set(DSV4_MODULE_FLAGS -fvisibility=hidden -fvisibility-inlines-hidden -fno-gnu-unique)
 set(DSV4_COMPILER_NAME "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
@@ -16,7 +16,7 @@ target_link_libraries(write_manifest PRIVATE dsv4_flags tvm_ffi::shared nlohmann
 set_target_properties(write_manifest PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tools"
                       BUILD_RPATH "$ORIGIN/../lib")
 
-# dsv4_flags_json(<out> <flag>...): the flags as the inside of a JSON array.
+# dsv4_flags_json(<out> <flag>...): sets <out> to the flags as elements of a JSON array.
 function(dsv4_flags_json out)
   set(items "")
   foreach(flag IN LISTS ARGN)
@@ -26,7 +26,7 @@ function(dsv4_flags_json out)
   set(${out} "${text}" PARENT_SCOPE)
 endfunction()
 
-# dsv4_add_set_module(<set> <source> <target-or-file> FLAGS <flag>...): notes a module for the set's manifest.
+# dsv4_note_module(<set> <source> <target-or-file> FLAGS <flag>...): adds a module to the set's manifest.
 function(dsv4_note_module set source dependency)
   cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "FLAGS")
   cmake_path(GET source STEM op)
@@ -38,7 +38,7 @@ function(dsv4_note_module set source dependency)
 endfunction()
 
 # dsv4_add_module_library(<set> <source> FLAGS <flag>...): compiles a source with the host compiler into a module of the
-# set. The target is <set>_<op>; more include folders and libraries can be given to it.
+# set. The target is <set>_<op>; callers can add include folders and libraries to it.
 function(dsv4_add_module_library set source)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "FLAGS")
   cmake_path(GET source STEM op)
@@ -58,7 +58,7 @@ function(dsv4_add_module_library set source)
   dsv4_note_module(${set} "${source}" ${target} FLAGS ${build_flags} -ffp-contract=off ${arg_FLAGS})
 endfunction()
 
-# dsv4_finish_set(<set> DEVICE <device> COMPILER <text> ARCH <text>): writes the set's manifest after its modules.
+# dsv4_finish_set(<set> DEVICE <device> COMPILER <text> ARCH <text>): writes the set's manifest once its modules are built.
 function(dsv4_finish_set set)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "DEVICE;COMPILER;ARCH" "")
   get_property(modules GLOBAL PROPERTY DSV4_SET_${set}_MODULES)

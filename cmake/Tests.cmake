@@ -1,6 +1,5 @@
-# tests/ is laid out like the code. Every *_test.cpp goes into one program, because linking the harness once is faster
-# than linking it per folder; those under tests/reference/torch and that of the CUDA memory need LibTorch and get a program
-# of their own.
+# tests/ is laid out like the code. All *_test.cpp go into one program, because the harness is then linked only once.
+# The tests of tests/reference/torch and of the CUDA memory need LibTorch, and are a second program.
 
 include(GoogleTest)
 
@@ -22,7 +21,7 @@ set(torch_tests ${DSV4_TEST_SOURCES})
 list(FILTER torch_tests INCLUDE REGEX "/tests/(harness/device/cuda_memory_test|reference/torch/)")
 list(FILTER DSV4_TEST_SOURCES EXCLUDE REGEX "/tests/(harness/device/cuda_memory_test|reference/torch/)")
 
-# tests/faulty/{faulty,right}.cpp are modules: sets of the tests, in a folder that dsv4diff does not look into.
+# tests/faulty/{faulty,right}.cpp are modules of sets for the tests. They go to a folder that dsv4diff does not search.
 set(module_tests "${PROJECT_SOURCE_DIR}/tests/faulty/faulty.cpp" "${PROJECT_SOURCE_DIR}/tests/faulty/right.cpp")
 list(REMOVE_ITEM DSV4_TEST_SOURCES ${module_tests})
 block()
@@ -38,7 +37,7 @@ block()
   endforeach()
 endblock()
 
-# What the tests take for the NVIDIA driver lies there too.
+# The library that replaces the NVIDIA driver in tests goes there too.
 set(fake_driver "${PROJECT_SOURCE_DIR}/tests/harness/device/fake_driver.cpp")
 list(REMOVE_ITEM DSV4_TEST_SOURCES "${fake_driver}")
 add_library(fake_driver MODULE "${fake_driver}")
@@ -56,7 +55,7 @@ if(torch_tests AND TARGET dsv4_cuda)
   add_dependencies(dsv4_cuda_tests dsv4_sets)
 endif()
 
-# Tests of the host executor: kernels and TESTs in one file, compiled as a module of the host set is.
+# Tests of the host executor: each file holds kernels and TESTs, and is compiled like a module of the host set.
 file(GLOB simt_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/simt/*_test.cu")
 if(simt_tests AND TARGET dsv4_simt)
   set_source_files_properties(${simt_tests} PROPERTIES LANGUAGE CXX)
@@ -68,7 +67,7 @@ if(simt_tests AND TARGET dsv4_simt)
   gtest_discover_tests(dsv4_simt_tests DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endif()
 
-# Tests of scripts and of the command line: shell and Python, run as they are.
+# Tests of scripts and of the command line, in shell and Python.
 file(GLOB_RECURSE script_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/*_test.sh"
      "${PROJECT_SOURCE_DIR}/tests/*_test.py")
 find_program(DSV4_PYTHON python3 REQUIRED)
@@ -81,8 +80,8 @@ foreach(script IN LISTS script_tests)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
 endforeach()
-# The long ones: a kernel is compiled for each mutant, and the gates sweep whole tiers with a worker per core. They run
-# beside no other test, which would only make both slower.
+# These tests are long: a kernel is compiled for each mutant, and the gates sweep whole tiers with a worker for each core.
+# Each counts as two tests for ctest --parallel, so that fewer others run beside it.
 foreach(name mutants/mutants_test.py gate/sweep_test.sh gate/verify_test.sh)
   set_tests_properties(${name} PROPERTIES TIMEOUT 1800 PROCESSORS 2)
 endforeach()

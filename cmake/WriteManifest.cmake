@@ -1,4 +1,4 @@
-# Run at build time (cmake -P): the revision is that of the tree from which the set's modules were last built.
+# Writes a set's manifest at build time (cmake -P). Its revision is that of the tree from which the modules were built.
 set(revision "unknown")
 find_program(git git)
 if(git)

@@ -1,4 +1,4 @@
-/// Writes the manifest.json of an in-tree kernel set (schema 1, docs/architecture.md).
+/// Writes the manifest.json of an in-tree kernel set (schema 1, docs/sets.md).
 ///
 ///     write_manifest RECIPE FOLDER REVISION
 ///

@@ -2,17 +2,24 @@
 """Builds the host set with one deliberate fault in one kernel, as a kernel set of its own.
 
     scripts/build_mutant.py NAME       one mutant of tests/mutants/mutants.json
-    scripts/build_mutant.py --list     what there is
+    scripts/build_mutant.py --list     all mutants
 
-The set is made for the host executor, by the very commands that build the 'host' set, in build/mutants/NAME/
-(DSV4_BUILD_DIR: another build folder than build/). The command that must catch the fault is printed:
+The same commands that build the 'host' set build the mutant, in build/mutants/NAME/. DSV4_BUILD_DIR names another build
+folder than build/. The script prints the command that must catch the fault:
 
     build/dsv4diff run --set build/mutants/NAME --op OP --tier smoke
 
-An entry of mutants.json: op; file, the source that is changed; find, text that occurs in it exactly once; replace;
-expect, a regular expression for the reason of a failing case; also (optional), scenario labels each with a regular
-expression for the reason of a failing case of that scenario; fault, one sentence.
-Exit status: 0 built, 2 it could not be built (the message says why).
+An entry of mutants.json holds
+
+    op         the op
+    file       the source that is changed
+    find       text that occurs in it exactly once
+    replace    the text that replaces it
+    expect     a regular expression that the reason of a failing case must match
+    also       (optional) the same for single scenarios, by label
+    fault      one sentence that says what is wrong
+
+Exit status: 0 built, 2 not built (the message says why).
 """
 import json
 import os
@@ -27,7 +34,7 @@ CATALOGUE = ROOT / "tests" / "mutants" / "mutants.json"
 
 
 class BuildError(Exception):
-    """The mutant cannot be built: what is wrong, and what to do."""
+    """The mutant cannot be built. The text says what is wrong and what to do."""
 
 
 def build_folder():
@@ -44,7 +51,7 @@ def load_catalogue():
 
 
 def module_commands(build, op):
-    """The compiler's and the linker's command of a module of the host set, as ninja would run them in `build`."""
+    """The compile command and the link command of a module of the host set, as ninja runs them in `build`."""
     target = f"sets/host/{op}.so"
     result = subprocess.run(["ninja", "-C", str(build), "-t", "commands", target], capture_output=True, text=True)
     if result.returncode != 0:
@@ -54,7 +61,7 @@ def module_commands(build, op):
     link_command = commands[-1] if commands else ""
     if compile_command is None or f"-o {target}" not in link_command:
         raise BuildError(f"{build}: the commands of {target} are not as expected. Is it a Ninja build of this project?")
-    # A broken kernel may well leave a variable unused; what is asked here is whether the sweep catches it.
+    # A mutant may leave a variable unused. It must still compile, because the sweep is to catch it.
     compile_words = [word for word in shlex.split(compile_command) if not word.startswith("-Werror")]
     return compile_words, shlex.split(link_command.removeprefix(": && ").removesuffix(" && :"))
 
@@ -66,7 +73,7 @@ def replace_once(mutant):
     count = text.count(mutant["find"])
     if count != 1:
         raise BuildError(f"mutant '{mutant['name']}': its text occurs {count} times in {mutant['file']}, not once.\n"
-                         f"The kernel has changed: mend the mutant in {CATALOGUE.relative_to(ROOT)}.")
+                         f"The kernel has changed: adapt the mutant in {CATALOGUE.relative_to(ROOT)}.")
     return text.replace(mutant["find"], mutant["replace"])
 
 
@@ -83,7 +90,7 @@ def option_after(command, option, value):
 
 
 def neighbours(build, folder, op):
-    """The other modules of the host set, as they are: sequences and relations call several ops of a set."""
+    """Links the other modules of the host set into the folder, because sequences and relations call several ops of a set."""
     host = json.loads((build / "recipes" / "host.json").read_text())
     others = [module for module in host["modules"] if module["file"] != f"{op}.so"]
     for module in others:
@@ -100,7 +107,7 @@ def build_mutant(mutant):
     source = pathlib.Path(compile_command[-1])
     folder = build / "mutants" / mutant["name"]
     tree = folder / "source"
-    # The kernel and the changed file, in a tree that is searched before the real one.
+    # The kernel and the changed file go into a tree that the compiler searches before the real one.
     for path, text in ((source.relative_to(ROOT), source.read_text()), (mutant["file"], replace_once(mutant))):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_text(text)

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Builds a kernel set from sglang's own CUDA sources, which stay as they are.
+"""Builds a kernel set from sglang's own CUDA sources. A build for the CPU edits a copy of them.
 
     scripts/build_sglang_set.py 0.5.13 --host          sglang-0.5.13-host: runs on any CPU
     scripts/build_sglang_set.py 0.5.13 --arch 90       sglang-0.5.13: runs on a GPU
     scripts/build_sglang_set.py --source ~/sglang --host -o my-change-host
 
 The sources come from a wheel (scripts/setup downloads the known ones into .deps/wheels) or from a folder: a checkout of
-sglang or an edited copy of the package. The set is written to build/sets/<name>/, modules and manifest.json. Only what
-has changed is built again. Exit status: 0 built, 1 a module did not build, 2 the call or the environment is at fault.
+sglang or an edited copy of the package. The modules and the manifest.json are written to build/sets/<name>/. Only modules
+that changed are built again.
+
+Exit status: 0 built, 1 a module did not build, 2 the command or the environment is wrong.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from sglang_set.source import Mistake, from_folder, from_wheel  # noqa: E402
 
 
 def named(text: str) -> str:
-    """An empty argument is a variable that a script forgot to set, never a wish for the default."""
+    """Refuses an empty argument: it is usually a variable that a script forgot to set."""
     if not text:
         raise argparse.ArgumentTypeError("is empty")
     return text
@@ -36,15 +38,15 @@ def folder(text: str) -> Path:
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("version", nargs="?", type=named, help="release of sglang whose wheel to take, such as 0.5.13")
-    parser.add_argument("--source", type=folder, metavar="DIR", help="checkout or copy of the package to take instead")
+    parser.add_argument("version", nargs="?", type=named, help="release of sglang to build from its wheel, such as 0.5.13")
+    parser.add_argument("--source", type=folder, metavar="DIR", help="build from this checkout or copy of the package instead")
     parser.add_argument("--host", action="store_true", help="build for the CPU, by the host compiler")
     parser.add_argument("--arch", default="90", help="compute capability to build for, such as 90 or 100 (default 90)")
     parser.add_argument("-o", "--output", type=named, metavar="SET", help="name of the set, or a folder")
-    parser.add_argument("--op", default="*", metavar="GLOB", help="only these ops; the rest is noted as left out")
-    parser.add_argument("--build-dir", type=Path, default=ROOT / "build", help="where sets/ lies (default build/)")
+    parser.add_argument("--op", default="*", metavar="GLOB", help="only these ops; the manifest lists the others as absent")
+    parser.add_argument("--build-dir", type=Path, default=ROOT / "build", help="folder that holds sets/ (default build/)")
     parser.add_argument("--deps", type=Path, default=Path(os.environ.get("DSV4_DEPS_DIR", ROOT / ".deps")),
-                        help="what scripts/setup filled (default .deps, or $DSV4_DEPS_DIR)")  # fmt: skip
+                        help="folder that scripts/setup filled (default .deps, or $DSV4_DEPS_DIR)")  # fmt: skip
     parser.add_argument("--wheels", type=Path, help="folder of wheels (default wheels/ in the folder of --deps)")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="modules built at a time (default 2)")
     parser.add_argument("--keep-going", action="store_true", help="exit 0 even if modules do not build")

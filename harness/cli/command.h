@@ -48,7 +48,4 @@ void flush_output();
 /// A line on standard error. Where that is closed or full the line is lost, and nothing else.
 void say(const std::string& line);
 
-/// Parses the command line and runs the command. Returns the exit status; says what is wrong on standard error.
-int run_command_line(int argc, const char* const* argv);
-
 }  // namespace dsv4

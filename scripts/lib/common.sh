@@ -1,13 +1,13 @@
-# Shared by the scripts: where things are, and how they speak. Sourced, not run.
+# Paths and functions that the scripts share. Scripts source this file.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 deps=$root/.deps
-# Compiler results are shared between clones: paths below the repository count as relative.
+# Clones share cached compiler results, because ccache takes paths below the repository as relative.
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true
 
 say() { printf '==> %s\n' "$*"; }
 
-# fail WHAT [WHAT-TO-DO...]: the environment or the call is at fault.
+# fail WHAT [WHAT-TO-DO...]: prints the error and what to do, and exits with status 2.
 fail() {
   printf 'error: %s\n' "$1" >&2
   shift
@@ -15,14 +15,14 @@ fail() {
   exit 2
 }
 
-# usage_of FILE: the comment block at the top of a script is its help text.
+# usage_of FILE: prints the comment block at the top of a script, which is its help text.
 usage_of() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$1"; }
 
 have_gpu() { command -v nvidia-smi > /dev/null 2>&1 && nvidia-smi -L > /dev/null 2>&1; }
 
 jobs() { nproc 2> /dev/null || echo 2; }
 
-# nvcc_path: the CUDA compiler to use, or nothing. 13.0 is the oldest that will do: LibTorch is built with it.
+# nvcc_path: prints the path of the CUDA compiler, or nothing. It must be 13.0 or newer, as LibTorch is built with 13.0.
 nvcc_path() {
   local candidate version
   for candidate in "$deps/cuda/bin/nvcc" "${CUDA_HOME:-/nowhere}/bin/nvcc" "$(command -v nvcc || true)" \

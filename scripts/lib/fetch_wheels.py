@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Fetches the pinned wheels of scripts/wheels.json and unpacks what the project needs of them.
+"""Downloads the pinned wheels of scripts/wheels.json and unpacks the files that the project needs.
 
-A wheel is used here as an archive of C++ headers and libraries: nothing is installed into any Python. The wheels are
-those for CPython 3.12 whatever Python runs this, so every machine gets the same bytes, checked by SHA-256.
+A wheel is used here as an archive of C++ headers and libraries; nothing is installed into Python. All machines get the
+same bytes, checked by SHA-256: the wheels for CPython 3.12, whatever Python runs this.
 
-Folder layout afterwards (the RPATHs inside the libraries rely on it):
+Folder layout afterwards, on which the RPATHs inside the libraries rely:
 
     torch/{include,lib}     nvidia/cu13/{include,lib,bin}     tvm_ffi/{include,lib}     wheels/*.whl
 
-Environment: DSV4_WHEELS, a folder searched for the wheels before the package index is asked (for machines without a
+Environment: DSV4_WHEELS names a folder that is searched for the wheels before the package index (for machines without a
 network).
 """
 
@@ -24,7 +24,7 @@ import sys
 import tempfile
 import zipfile
 
-# pip matches a platform tag literally, so each glibc a pinned wheel may name has to be listed.
+# pip compares platform tags literally, so every glibc version that a pinned wheel may name is listed.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(34, 4, -1)]
 PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"]
 
@@ -34,7 +34,7 @@ GROUPS = ("base", "torch", "older", "nvcc", "gpu")
 
 
 class SetupError(Exception):
-    """The environment is at fault; the text says what to do."""
+    """The environment is wrong. The text says what to do."""
 
 
 def sha256_of(path):
@@ -51,7 +51,7 @@ def wanted_patterns(wheel, groups):
 
 
 class Stamp:
-    """What was unpacked of one wheel: written last, so an interrupted run is repeated."""
+    """Records what was unpacked from one wheel. It is written last, so an interrupted run is repeated."""
 
     def __init__(self, deps, wheel):
         self.path = deps / ".stamps" / f"{wheel['name']}-{wheel['version']}.json"
@@ -70,7 +70,7 @@ class Stamp:
 
 
 def local_copy(wheel):
-    """The wheel in $DSV4_WHEELS, if it lies there with the right digest."""
+    """The path of the wheel in $DSV4_WHEELS; None if it is not there with the right digest."""
     folder = os.environ.get("DSV4_WHEELS")
     if not folder:
         return None
@@ -113,7 +113,7 @@ def unpack(archive, patterns, deps):
             if not target.resolve().is_relative_to(deps.resolve()):
                 raise SetupError(f"{archive.name}: member {member.filename} leaves the folder")
             target.parent.mkdir(parents=True, exist_ok=True)
-            # A new file, not an overwritten one: a running program may have the old library mapped.
+            # The old file is removed, not overwritten: a running program may have mapped it.
             target.unlink(missing_ok=True)
             with bundle.open(member) as source, open(target, "wb") as destination:
                 shutil.copyfileobj(source, destination, 1 << 20)
@@ -127,7 +127,7 @@ def unpack(archive, patterns, deps):
 
 
 def install(wheel, groups, deps):
-    """Brings one wheel's files into the folder unless they are there. Returns True if it did anything."""
+    """Unpacks one wheel into the folder unless its files are there. Returns True if it did anything."""
     stamp = Stamp(deps, wheel)
     done = stamp.read()
     patterns = wanted_patterns(wheel, groups | set(done.get("groups", [])))
@@ -153,7 +153,7 @@ def install(wheel, groups, deps):
 
 
 def drop_other_versions(wheels, deps):
-    """Removes what a pin that has since moved left behind."""
+    """Removes the files of wheels that are no longer pinned."""
     current = {Stamp(deps, wheel).path.name for wheel in wheels}
     kept = {name for wheel in wheels for name in Stamp(deps, wheel).read().get("files", [])}
     for path in (deps / ".stamps").glob("*.json"):
@@ -165,7 +165,7 @@ def drop_other_versions(wheels, deps):
 
 
 def link_cuda(deps):
-    """cuda/ is where people look for a toolkit; lib64 and the unversioned runtime are what linkers look for."""
+    """Adds the names under which a CUDA toolkit is usually found: cuda/, lib64/ and libcudart.so."""
     for link, target in [("cuda", "nvidia/cu13"), ("nvidia/cu13/lib64", "lib"),
                          ("nvidia/cu13/lib/libcudart.so", "libcudart.so.13")]:
         if not (deps / link).is_symlink():
@@ -177,10 +177,10 @@ def main():
     parser.add_argument("deps", type=pathlib.Path, help="folder to fill")
     parser.add_argument("--pins", type=pathlib.Path,
                         default=pathlib.Path(__file__).resolve().parent.parent / "wheels.json")
-    parser.add_argument("--torch", action="store_true", help="LibTorch for the CPU as well")
-    parser.add_argument("--older", action="store_true", help="the wheels of older upstream releases as well")
-    parser.add_argument("--nvcc", action="store_true", help="the CUDA compiler as well")
-    parser.add_argument("--gpu", action="store_true", help="LibTorch's CUDA half as well (some 2 GB)")
+    parser.add_argument("--torch", action="store_true", help="also unpack LibTorch for the CPU")
+    parser.add_argument("--older", action="store_true", help="also keep the wheels of older upstream releases")
+    parser.add_argument("--nvcc", action="store_true", help="also unpack the CUDA compiler")
+    parser.add_argument("--gpu", action="store_true", help="also unpack the CUDA part of LibTorch (some 2 GB)")
     options = parser.parse_args()
     groups = {"base"} | {group for group in GROUPS[1:] if getattr(options, group)}
     wheels = json.loads(options.pins.read_text())
