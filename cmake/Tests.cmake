@@ -46,7 +46,7 @@ set_target_properties(fake_driver PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PROJECT
 
 if(DSV4_TEST_SOURCES)
   dsv4_test_program(dsv4_tests ${DSV4_TEST_SOURCES})
-  target_link_libraries(dsv4_tests PRIVATE dsv4_boost_context)
+  target_link_libraries(dsv4_tests PRIVATE dsv4_boost_context Eigen3::Eigen)
   add_dependencies(dsv4_tests dsv4_sets fake_driver)
 endif()
 if(torch_tests AND TARGET dsv4_cuda)

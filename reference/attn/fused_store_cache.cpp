@@ -4,13 +4,12 @@
 /// operations, rounded as written.
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdint>
-#include <vector>
 
 #include "interface/entry.h"
 #include "interface/kv_cache.h"
 #include "reference/common/number.h"
+#include "reference/common/rows.h"
 #include "reference/common/view.h"
 
 namespace dsv4::reference {
@@ -23,11 +22,14 @@ constexpr const char* kOp = "fused_store_cache";
 constexpr float kSmallestMaximum = 1e-4f;  ///< keeps the scale of tiny and of zero groups away from zero
 constexpr float kCodeMaximum = 448.0f;
 
-/// Scale that maps the greatest magnitude among `values` to code 448. NaN never enters a maximum.
-float scale_of(const std::vector<float>& values) {
-  float greatest = kSmallestMaximum;
-  for (const float x : values) greatest = max_number(greatest, std::fabs(x));
-  return greatest / kCodeMaximum;
+/// Scale that maps the greatest magnitude among the values of a group to code 448.
+float scale_of(const Eigen::ArrayXf& group) {
+  return std::max(kSmallestMaximum, greatest_magnitude(group)) / kCodeMaximum;
+}
+
+/// Codes of the values of a group times `inverse`.
+Eigen::ArrayX<std::uint8_t> codes_of(const Eigen::ArrayXf& group, float inverse) {
+  return (group * inverse).unaryExpr([](float x) { return pack_e4m3(x).bits; });
 }
 
 /// The bytes of one page row of a cache.
@@ -38,6 +40,9 @@ class Slot {
 
   [[nodiscard]] std::int64_t row() const { return row_; }
   void write(std::int64_t offset, std::uint8_t byte) const { cache_(page_, offset) = byte; }
+  void write(std::int64_t offset, const Eigen::ArrayX<std::uint8_t>& bytes) const {
+    row_of(cache_, page_).segment(offset, bytes.size()) = bytes;
+  }
   /// Little endian, the lowest `bytes` bytes of `word`.
   void write(std::int64_t offset, std::uint32_t word, int bytes) const {
     for (int i = 0; i < bytes; ++i) write(offset + i, static_cast<std::uint8_t>(word >> (8 * i)));
@@ -56,20 +61,20 @@ float widen(Bf16 x) { return to_float(x); }
 Bf16 narrow(float x) { return to_bf16(x); }
 Bf16 narrow(Bf16 x) { return x; }
 
+template <class Element>
+Eigen::ArrayXf widen_row(const View<const Element, 2>& input, std::int64_t token) {
+  return row_of(input, token).unaryExpr([](Element x) { return widen(x); });
+}
+
 /// 7 groups of 64 with a power-of-two scale each, then 64 values in bfloat16. Byte 7 of the scale row stays.
 template <class Element>
 void store_flashmla(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
   const std::int64_t data = FlashMlaCache::data_offset(slot.row());
+  const Eigen::ArrayXf row = widen_row(input, token);
   for (std::int64_t g = 0; g < FlashMlaCache::kGroups; ++g) {
-    std::vector<float> group;
-    for (std::int64_t i = 0; i < FlashMlaCache::kGroup; ++i) {
-      group.push_back(widen(input(token, g * FlashMlaCache::kGroup + i)));
-    }
+    const Eigen::ArrayXf group = row.segment(g * FlashMlaCache::kGroup, FlashMlaCache::kGroup);
     const std::uint8_t exponent = ue8m0_above(scale_of(group));
-    const float inverse = ue8m0_inverse(exponent);
-    for (std::int64_t i = 0; i < FlashMlaCache::kGroup; ++i) {
-      slot.write(data + g * FlashMlaCache::kGroup + i, pack_e4m3(group[i] * inverse).bits);
-    }
+    slot.write(data + g * FlashMlaCache::kGroup, codes_of(group, ue8m0_inverse(exponent)));
     slot.write(FlashMlaCache::scale_offset(page_size, slot.row()) + g, exponent);
   }
   for (std::int64_t d = FlashMlaCache::kQuantized; d < FlashMlaCache::kDim; ++d) {
@@ -81,13 +86,9 @@ void store_flashmla(const View<const Element, 2>& input, std::int64_t token, con
 /// One group of 128 with a float scale; values are multiplied by the rounded reciprocal of the scale.
 template <class Element>
 void store_indexer(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
-  std::vector<float> group;
-  for (std::int64_t d = 0; d < IndexerCache::kDim; ++d) group.push_back(widen(input(token, d)));
+  const Eigen::ArrayXf group = widen_row(input, token);
   const float scale = scale_of(group);
-  const float inverse = 1.0f / scale;
-  for (std::int64_t d = 0; d < IndexerCache::kDim; ++d) {
-    slot.write(IndexerCache::data_offset(slot.row()) + d, pack_e4m3(group[d] * inverse).bits);
-  }
+  slot.write(IndexerCache::data_offset(slot.row()), codes_of(group, 1.0f / scale));
   slot.write(IndexerCache::scale_offset(page_size, slot.row()), bits_of(scale), 4);
 }
 

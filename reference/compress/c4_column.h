@@ -2,32 +2,35 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <cfloat>
 #include <cmath>
+
+#include "reference/common/rows.h"
 
 namespace dsv4::reference {
 
-/// One of the eight window entries, at one column.
-struct WindowEntry {
-  float kv = 0.0f;
-  float score = -FLT_MAX;  ///< as of an entry that does not exist: before the first group of a request
-  float ape = 0.0f;        ///< bias of the score, by place in the window
-};
-using Window = std::array<WindowEntry, 8>;
+/// A value for each of the eight places of a window.
+using Places = Eigen::Array<double, 8, 1>;
 
-/// out = sum_i w_i kv_i with w = softmax_i(score_i + ape_i), not rounded. NaN if a score is NaN or all are minus
-/// infinity.
-inline double compress_column(const Window& window) {
-  double largest = -HUGE_VAL;
-  for (const WindowEntry& e : window) largest = std::fmax(largest, static_cast<double>(e.score) + e.ape);
-  double weights = 0.0, sum = 0.0;
-  for (const WindowEntry& e : window) {
-    const double weight = std::exp(static_cast<double>(e.score) + e.ape - largest);
-    weights += weight;
-    sum += weight * e.kv;
-  }
-  return sum / weights;
+/// The window of one compressed entry: a row for each of its eight places, a column for each column of the entry.
+struct Window {
+  explicit Window(Eigen::Index columns) : kv(8, columns), z(8, columns) {}
+
+  Eigen::Array<double, 8, Eigen::Dynamic> kv;
+  Eigen::Array<double, 8, Eigen::Dynamic> z;  ///< score_i + ape_i
+};
+
+/// exp(x), each by the C library.
+inline Places exp_of(const Places& x) {
+  return x.unaryExpr([](double v) { return std::exp(v); });
+}
+
+/// z_i - max z. NaN does not enter the maximum.
+inline Places below_largest(const Places& z) { return z - z.isNaN().select(-HUGE_VAL, z).maxCoeff(); }
+
+/// out = sum_i w_i kv_i with w = softmax_i(z_i), not rounded. NaN if a z_i is NaN or all are minus infinity.
+inline double compress_column(const Places& kv, const Places& z) {
+  const Places weight = exp_of(below_largest(z));
+  return sum_in_order(weight * kv) / sum_in_order(weight);
 }
 
 /// Largest distance between the float nearest to compress_column() and what an implementation in float may give that
@@ -50,41 +53,31 @@ inline double compress_column(const Window& window) {
 /// 4. Division, 2 ulp: 4 u |out|. Rounding of the reference's own value: u |out|.
 /// 5. Products and the result may be flushed: 9 * 2^-126.
 /// The factor 1 + 2^-16 covers products of these errors, each below 2^-19 unless the cap of 1 holds.
-inline double compress_column_bound(const Window& window) {
+inline double compress_column_bound(const Places& kv, const Places& z) {
   constexpr double kHalfUlp = 0x1p-24;
   constexpr double kSmallestNormal = 0x1p-126;
-  const double out = compress_column(window);
+  const double out = compress_column(kv, z);
   if (!std::isfinite(out)) return 0.0;
 
-  double largest = -HUGE_VAL, lowest_kv = HUGE_VAL, highest_kv = -HUGE_VAL;
-  for (const WindowEntry& e : window) {
-    largest = std::fmax(largest, static_cast<double>(e.score) + e.ape);
-    lowest_kv = std::fmin(lowest_kv, e.kv);
-    highest_kv = std::fmax(highest_kv, e.kv);
-  }
-  double weights = 0.0, moved = 0.0, moved_weight = 0.0, magnitude = 0.0, flushed = 0.0;
-  for (const WindowEntry& e : window) {
-    const double z = static_cast<double>(e.score) + e.ape;
-    const double x = z - largest;
-    const double weight = std::exp(x);
-    const double from_out = std::fabs(e.kv - out);
-    flushed += kSmallestNormal * from_out;
-    if (weight == 0.0) continue;  // below 2^-1074: no float exponential gives anything but zero
-    const double argument_error = kHalfUlp * (std::fabs(z) + std::fabs(x));
-    const double exp_error = 2.0 * kHalfUlp * (2.0 + 1.173 * std::fabs(x));
-    const double relative = std::expm1(argument_error) + std::exp(argument_error) * exp_error;
-    weights += weight;
-    moved += weight * relative * from_out;
-    moved_weight += weight * relative;
-    magnitude += weight * std::fabs(e.kv);
-  }
-  moved /= weights;
-  moved_weight /= weights;
-  magnitude /= weights;
-  const double range = highest_kv - lowest_kv;
+  const Places x = below_largest(z);
+  const Places weight = exp_of(x);
+  const Places argument_error = kHalfUlp * (z.abs() + x.abs());
+  const Places exp_error = 2.0 * kHalfUlp * (2.0 + 1.173 * x.abs());
+  const Places relative =
+      argument_error.unaryExpr([](double v) { return std::expm1(v); }) + exp_of(argument_error) * exp_error;
+  // A weight of zero is below 2^-1074: no float exponential gives anything but zero.
+  const Places weight_error = (weight == 0.0).select(0.0, weight * relative);
+  const Places from_out = (kv - out).abs();
+
+  const double weights = sum_in_order(weight);
+  const double moved = sum_in_order(weight_error * from_out) / weights;
+  const double moved_weight = sum_in_order(weight_error) / weights;
+  const double magnitude = sum_in_order(weight * kv.abs()) / weights;
+  const double range = kv.maxCoeff() - kv.minCoeff();
   const double from_weights = moved_weight < 0.5 ? std::min(moved / (1.0 - moved_weight), range) : range;
   const double from_sums = kHalfUlp * (8.0 * magnitude + 7.0 * std::fabs(out));
   const double from_division = kHalfUlp * (4.0 + 1.0) * std::fabs(out);
+  const double flushed = sum_in_order(kSmallestNormal * from_out);
   return (from_weights + from_sums + from_division) * (1.0 + 0x1p-16) + flushed + 9.0 * kSmallestNormal;
 }
 

@@ -1,14 +1,16 @@
-/// The tensors that both C4 compressions work on, checked, and the columns of a token's row.
+/// The tensors that both C4 compressions work on, checked, and how a token's row enters a window.
 ///
 /// A row of `4 * head_dim` floats holds, in blocks of head_dim: kv as a member of the next group's window ("overlap"),
 /// kv as a member of its own group, and the scores of both. The state is `[pages, 4, 4 * head_dim]`: rows that outlive
 /// a batch.
 #pragma once
 
+#include <cfloat>
 #include <cstdint>
 #include <optional>
 #include <string>
 
+#include "reference/common/rows.h"
 #include "reference/common/view.h"
 #include "reference/compress/c4_column.h"
 
@@ -34,8 +36,8 @@ struct C4Tensors {
   }
 };
 
-/// Throws ValueError naming the argument at fault unless the shapes fit each other. kv_output
-/// has `entries` rows, or one a token of kv_input.
+/// Throws ValueError naming the argument at fault unless the shapes fit each other. kv_output has `entries` rows, or
+/// one a token of kv_input.
 inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
                             TensorView ape, std::optional<std::int64_t> entries) {
   const C4Tensors t{op, View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
@@ -49,15 +51,19 @@ inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_
   return t;
 }
 
-/// Window entry `i` at column `d`, from a row that `row(k)` gives element by element. Entries 0 to 3 are the group
-/// before.
-template <class Row>
-WindowEntry window_entry(const C4Tensors& t, int i, std::int64_t d, const Row& row) {
+/// Fills place `i` of a window with the row of a token. Places 0 to 3 are the group before.
+inline void set_place(const C4Tensors& t, Window& window, int i, const Eigen::Ref<const Eigen::ArrayXf>& row) {
   const std::int64_t half = i < kGroup ? 0 : t.head_dim();
-  return {row(half + d), row(2 * t.head_dim() + half + d), t.ape(i, d)};
+  const auto kv = row.segment(half, t.head_dim());
+  const auto score = row.segment(2 * t.head_dim() + half, t.head_dim());
+  window.kv.row(i) = kv.cast<double>();
+  window.z.row(i) = score.cast<double>() + row_of(t.ape, i).cast<double>();
 }
 
-/// A window entry that does not exist, because the request begins behind it.
-inline WindowEntry absent_entry(const C4Tensors& t, int i, std::int64_t d) { return {.ape = t.ape(i, d)}; }
+/// Fills place `i` of a window with an entry that does not exist, because the request begins behind it.
+inline void set_absent(const C4Tensors& t, Window& window, int i) {
+  window.kv.row(i) = 0.0;
+  window.z.row(i) = row_of(t.ape, i).cast<double>() - double{FLT_MAX};
+}
 
 }  // namespace dsv4::reference

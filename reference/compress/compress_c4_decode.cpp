@@ -14,17 +14,15 @@ using layout::DecodePlan;
 
 bool completes(const DecodePlan& plan) { return plan.seq_len % kGroup == 0; }
 
-/// The window of request `plan` at column `d`; `state(page, row, k)` is an element of the state with all new rows in
-/// it.
+/// The window of request `plan`; `state(page, row)` is a row of the state with all new rows in it.
 template <class State>
-Window window_at(const C4Tensors& t, const DecodePlan& plan, std::int64_t d, const State& state) {
-  Window window;
+Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State& state) {
+  Window window(t.head_dim());
   for (int i = 0; i < 8; ++i) {
     if (i < kGroup && plan.seq_len <= kGroup) {
-      window[i] = absent_entry(t, i, d);
+      set_absent(t, window, i);
     } else {
-      const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
-      window[i] = window_entry(t, i, d, [&](std::int64_t k) { return state(page, i % kGroup, k); });
+      set_place(t, window, i, state(i < kGroup ? plan.read_page_0 : plan.read_page_1, i % kGroup));
     }
   }
   return window;
@@ -57,8 +55,10 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
   }
   for (std::size_t b = 0; b < plans.size(); ++b) {
     if (!completes(plans[b])) continue;
+    const auto state = [&](std::int64_t page, std::int64_t row) { return row_of(t.state, page, row); };
+    const Window window = window_of_request(t, plans[b], state);
     for (std::int64_t d = 0; d < t.head_dim(); ++d) {
-      t.output(b, d) = static_cast<float>(compress_column(window_at(t, plans[b], d, t.state)));
+      t.output(b, d) = static_cast<float>(compress_column(window.kv.col(d), window.z.col(d)));
     }
   }
 }
@@ -70,13 +70,16 @@ void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, T
   const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, std::nullopt);
   check_plan(t, plans);
   for (std::size_t b = 0; b < plans.size(); ++b) {
+    row_of(t.output, b) = 0.0f;
+    if (!completes(plans[b])) continue;
     // A request reads no new row but its own.
-    const auto state = [&](std::int64_t page, std::int64_t row, std::int64_t k) {
-      return kGroup * page + row == plans[b].write_loc ? t.input(b, k) : t.state(page, row, k);
+    const auto state = [&](std::int64_t page, std::int64_t row) -> Eigen::ArrayXf {
+      if (kGroup * page + row == plans[b].write_loc) return row_of(t.input, b);
+      return row_of(t.state, page, row);
     };
+    const Window window = window_of_request(t, plans[b], state);
     for (std::int64_t d = 0; d < t.head_dim(); ++d) {
-      t.output(b, d) =
-          completes(plans[b]) ? float_above(compress_column_bound(window_at(t, plans[b], d, state))) : 0.0f;
+      t.output(b, d) = float_above(compress_column_bound(window.kv.col(d), window.z.col(d)));
     }
   }
 }

@@ -15,18 +15,17 @@ constexpr const char* kOp = "compress_c4_prefill";
 using layout::CompressPlan;
 using layout::WritePlan;
 
-/// The window of plan entry `plan` at column `d`.
-Window window_at(const C4Tensors& t, const CompressPlan& plan, std::int64_t d) {
-  Window window;
+/// The window of plan entry `plan`.
+Window window_of_entry(const C4Tensors& t, const CompressPlan& plan) {
+  Window window(t.head_dim());
   for (int i = 0; i < 8; ++i) {
     if (i < kGroup && plan.seq_len <= kGroup) {
-      window[i] = absent_entry(t, i, d);
+      set_absent(t, window, i);
     } else if (i < plan.buffer_len) {
       const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
-      window[i] = window_entry(t, i, d, [&](std::int64_t k) { return t.state(page, i % kGroup, k); });
+      set_place(t, window, i, row_of(t.state, page, i % kGroup));
     } else {
-      const std::int64_t token = std::int64_t{plan.ragged_id} - 7 + i;
-      window[i] = window_entry(t, i, d, [&](std::int64_t k) { return t.input(token, k); });
+      set_place(t, window, i, row_of(t.input, std::int64_t{plan.ragged_id} - 7 + i));
     }
   }
   return window;
@@ -62,8 +61,9 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
 
   for (std::size_t k = 0; k < entries.size(); ++k) {
     if (entries[k].seq_len == layout::kNoEntry) continue;
+    const Window window = window_of_entry(t, entries[k]);
     for (std::int64_t d = 0; d < t.head_dim(); ++d) {
-      t.output(k, d) = static_cast<float>(compress_column(window_at(t, entries[k], d)));
+      t.output(k, d) = static_cast<float>(compress_column(window.kv.col(d), window.z.col(d)));
     }
   }
   for (const WritePlan& plan : writes) {
@@ -83,9 +83,11 @@ void prefill_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, 
   const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, static_cast<std::int64_t>(entries.size()));
   check_plan(t, entries, writes);
   for (std::size_t k = 0; k < entries.size(); ++k) {
-    const bool sentinel = entries[k].seq_len == layout::kNoEntry;
+    row_of(t.output, k) = 0.0f;
+    if (entries[k].seq_len == layout::kNoEntry) continue;
+    const Window window = window_of_entry(t, entries[k]);
     for (std::int64_t d = 0; d < t.head_dim(); ++d) {
-      t.output(k, d) = sentinel ? 0.0f : float_above(compress_column_bound(window_at(t, entries[k], d)));
+      t.output(k, d) = float_above(compress_column_bound(window.kv.col(d), window.z.col(d)));
     }
   }
 }

@@ -105,10 +105,7 @@ void forward(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorV
 void interval(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorView positions, bool inverse,
               TensorView q_lo, TensorView q_hi, Optional<TensorView> k_lo, Optional<TensorView> k_hi) {
   const View<const float, 2> freqs(kOp, "freqs_cis", freqs_cis);
-  const auto bracket_all = [&](TensorView input, TensorView low_out, TensorView high_out) {
-    const View<const Bf16, 3> x(kOp, "q", input);
-    const View<Bf16, 3> low(kOp, "q_lo", low_out);
-    const View<Bf16, 3> high(kOp, "q_hi", high_out);
+  const auto bracket_all = [&](const View<const Bf16, 3>& x, const View<Bf16, 3>& low, const View<Bf16, 3>& high) {
     for (std::int64_t t = 0; t < x.size(0); ++t) {
       const std::int64_t position = holds<std::int64_t>(positions)
                                         ? View<const std::int64_t, 1>(kOp, "positions", positions)(t)
@@ -125,8 +122,10 @@ void interval(TensorView q, Optional<TensorView> k, TensorView freqs_cis, Tensor
       }
     }
   };
-  bracket_all(q, q_lo, q_hi);
-  if (k.has_value()) bracket_all(k.value(), k_lo.value(), k_hi.value());
+  bracket_all({kOp, "q", q}, {kOp, "q_lo", q_lo}, {kOp, "q_hi", q_hi});
+  if (k.has_value()) {
+    bracket_all({kOp, "k", k.value()}, {kOp, "k_lo", k_lo.value()}, {kOp, "k_hi", k_hi.value()});
+  }
 }
 
 DSV4_ENTRY(forward, forward, "fused_rope", "fused_rope/1", "");

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "interface/entry.h"
 #include "reference/common/number.h"
+#include "reference/common/rows.h"
 #include "reference/common/view.h"
 
 namespace dsv4::reference {
@@ -16,10 +18,10 @@ namespace {
 constexpr const char* kOp = "hash_topk";
 constexpr double kHalfUlp = 0x1p-24;  ///< relative error of one correctly rounded float operation
 
-/// The arguments, checked. `ids` is absent for the bound.
+/// The arguments, checked.
 struct Arguments {
   View<const float, 2> logits;          ///< [tokens, experts]
-  View<const std::int64_t, 1> tokens;   ///< [tokens]: rows of `experts_of`
+  View<const std::int64_t, 1> tokens;   ///< [tokens]: rows of `experts`
   View<const std::int32_t, 2> experts;  ///< [vocabulary, k]
   View<float, 2> weights;               ///< [tokens, k + shared], out
   View<std::int32_t, 2> ids;            ///< same shape, out
@@ -47,6 +49,9 @@ struct Arguments {
   }
 
   [[nodiscard]] std::int64_t k() const { return experts.size(1); }
+  [[nodiscard]] std::int64_t shared() const { return weights.size(1) - k(); }
+  /// Experts of a token.
+  [[nodiscard]] Row<const std::int32_t> experts_of(std::int64_t token) const { return row_of(experts, tokens(token)); }
 };
 
 /// exp(-|x|) as far as float can hold it. Below half of the smallest float there is nothing but zero: the op's results
@@ -62,16 +67,8 @@ double weight_of(float x) {
 }
 
 /// Unnormalised weights of a token's experts.
-std::vector<double> weights_of(const Arguments& a, std::int64_t token) {
-  std::vector<double> w;
-  for (std::int64_t j = 0; j < a.k(); ++j) w.push_back(weight_of(a.logits(token, a.experts(a.tokens(token), j))));
-  return w;
-}
-
-double sum_of(const std::vector<double>& values) {
-  double sum = 0.0;
-  for (const double v : values) sum += v;
-  return sum;
+Eigen::ArrayXd weights_of(const Arguments& a, std::int64_t token) {
+  return a.experts_of(token).unaryExpr([&](std::int32_t expert) { return weight_of(a.logits(token, expert)); });
 }
 
 /// hash_topk: the experts of each token and their weights, w_j / sum w with w = sqrt(softplus(logit)).
@@ -90,16 +87,15 @@ void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid
                TensorView topk_ids, float routed_scaling_factor) {
   const Arguments a(router_logits, input_id, tid2eid, topk_weights, topk_ids);
   for (std::int64_t token = 0; token < a.logits.size(0); ++token) {
-    const std::vector<double> w = weights_of(a, token);
-    const double sum = sum_of(w);
-    for (std::int64_t j = 0; j < a.k(); ++j) {
-      a.ids(token, j) = a.experts(a.tokens(token), j);
-      a.weights(token, j) = sum == 0.0 ? 0.0f : static_cast<float>(w[j] / sum);
-    }
-    for (std::int64_t j = a.k(); j < a.weights.size(1); ++j) {
-      a.ids(token, j) = static_cast<std::int32_t>(a.logits.size(1) + j - a.k());
-      a.weights(token, j) = 1.0f / routed_scaling_factor;
-    }
+    const Eigen::ArrayXd w = weights_of(a, token);
+    const double sum = sum_in_order(w);
+    auto ids = row_of(a.ids, token);
+    ids.head(a.k()) = a.experts_of(token);
+    std::iota(ids.begin() + a.k(), ids.end(), static_cast<std::int32_t>(a.logits.size(1)));
+    auto weights = row_of(a.weights, token);
+    weights = 0.0f;
+    if (sum != 0.0) weights.head(a.k()) = (w / sum).cast<float>();
+    weights.tail(a.shared()) = 1.0f / routed_scaling_factor;
   }
 }
 
@@ -156,7 +152,8 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
   return std::max(most - value, value - least);
 }
 
-/// Bound on |kernel - reference| for every weight of hash_topk: same arguments; topk_weights receives the bounds.
+/// Bound on |kernel - reference| for every weight of hash_topk: same arguments; topk_weights receives the bounds,
+/// topk_ids the ids.
 ///
 /// - 0 where the weight is exact: shared experts, and tokens whose weights are NaN or infinite by specification (those
 ///   must be met as such).

@@ -9,10 +9,10 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <vector>
 
 #include "interface/entry.h"
 #include "reference/common/number.h"
+#include "reference/common/rows.h"
 #include "reference/common/view.h"
 
 namespace dsv4::reference {
@@ -106,6 +106,8 @@ Activation activate(Bf16 gate, Bf16 up) {
 // ---------------------------------------------------------------------------------------------------------------------
 // One group: its scale, and codes under a given scale
 
+using Group = Eigen::Array<Activation, kGroup, 1>;
+
 /// Exponent byte of the least power of two not below a / 448; 255 for infinity.
 std::uint8_t exponent_above(double a) {
   if (std::isinf(a)) return 255;
@@ -172,8 +174,8 @@ class Problem {
   [[nodiscard]] std::int64_t groups() const { return dim() / kGroup; }
   [[nodiscard]] bool transposed() const { return transposed_; }
 
-  /// Calls visit(expert, token, group, activations of the group's 128 elements) for every row that is processed: the
-  /// first tokens * topk (a 32-bit product) of the rows below the counts, expert by expert. Surplus rows are dropped.
+  /// Calls visit(expert, token, group, activations of the group) for every row that is processed: the first
+  /// tokens * topk (a 32-bit product) of the rows below the counts, expert by expert. Surplus rows are dropped.
   template <class Visit>
   void for_each_group(Visit visit) const {
     std::uint32_t left = budget_;
@@ -186,17 +188,16 @@ class Problem {
   }
 
  private:
-  [[nodiscard]] std::vector<Activation> activations(std::int64_t e, std::int64_t t, std::int64_t g) const {
-    std::vector<Activation> out;
-    for (std::int64_t j = g * kGroup; j < (g + 1) * kGroup; ++j) {
-      const std::int64_t gate_column = variant_.swizzle ? 16 * (j / 8) + j % 8 : j;
-      const std::int64_t up_column = variant_.swizzle ? gate_column + 8 : dim() + j;
-      Bf16 gate = input_(e, t, gate_column);
-      Bf16 up = input_(e, t, up_column);
+  [[nodiscard]] Group activations(std::int64_t e, std::int64_t t, std::int64_t g) const {
+    // The row as a matrix: each column is a chunk of gates above as many ups.
+    const std::int64_t chunk = variant_.swizzle ? 8 : dim();
+    const auto chunks = row_of(input_, e, t).reshaped(2 * chunk, dim() / chunk);
+    const auto gates = chunks.topRows(chunk).reshaped().segment(g * kGroup, kGroup);
+    const auto ups = chunks.bottomRows(chunk).reshaped().segment(g * kGroup, kGroup);
+    return gates.binaryExpr(ups, [&](Bf16 gate, Bf16 up) {
       if (variant_.clamp) clamp(gate, up, limit_);
-      out.push_back(activate(gate, up));
-    }
-    return out;
+      return activate(gate, up);
+    });
   }
 
   Variant variant_;
@@ -266,11 +267,9 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   const Problem problem({kUe8m0, kSwizzle, kClamp}, input, masked_m, topk, transposed, swiglu_limit);
   const View<E4m3, 3> code = codes(problem, "output", output);
   const Scales scales(problem, "output_scale", output_scale);
-  problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const std::vector<Activation>& group) {
-    double greatest = kSmallestMaximum;
-    for (const Activation& v : group) {
-      if (!std::isnan(v.value)) greatest = std::max(greatest, std::fabs(static_cast<double>(v.value)));
-    }
+  problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const Group& group) {
+    const auto values = group.unaryExpr([](const Activation& v) { return v.value; });
+    const double greatest = std::max<double>(kSmallestMaximum, greatest_magnitude(values));
     double scale = 0.0;
     if constexpr (kUe8m0) {
       const std::uint8_t exponent = exponent_above(greatest);
@@ -280,7 +279,7 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
       scale = static_cast<float>(greatest / kE4m3Max);
       scales.set_float(e, t, g, static_cast<float>(scale));
     }
-    for (std::int64_t i = 0; i < kGroup; ++i) code(e, t, g * kGroup + i) = code_of(group[i].value, scale);
+    row_of(code, e, t).segment(g * kGroup, kGroup) = values.unaryExpr([&](float v) { return code_of(v, scale); });
   });
 }
 
@@ -304,13 +303,11 @@ void interval(TensorView input, TensorView output_scale, TensorView code_lo, Ten
   const Scales given(problem, "output_scale", output_scale);
   const Scales low_scale(problem, "scale_lo", scale_lo);
   const Scales high_scale(problem, "scale_hi", scale_hi);
-  problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const std::vector<Activation>& group) {
-    double least = kSmallestMaximum;
-    double greatest = kSmallestMaximum;
-    for (const Activation& v : group) {
-      least = std::max(least, v.least_magnitude());
-      greatest = std::max(greatest, v.greatest_magnitude());
-    }
+  problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const Group& group) {
+    const auto lows = group.unaryExpr([](const Activation& v) { return v.least_magnitude(); });
+    const auto highs = group.unaryExpr([](const Activation& v) { return v.greatest_magnitude(); });
+    const double least = std::max(kSmallestMaximum, lows.maxCoeff());
+    const double greatest = std::max(kSmallestMaximum, highs.maxCoeff());
     if constexpr (kUe8m0) {
       low_scale.set_exponent(e, t, g, exponent_above(least));
       high_scale.set_exponent(e, t, g, exponent_above(greatest));

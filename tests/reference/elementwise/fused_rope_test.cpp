@@ -3,6 +3,9 @@
 
 #include <bit>
 #include <cmath>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "harness/core/bits.h"
 #include "harness/core/poison.h"
@@ -145,6 +148,21 @@ TEST(FusedRopeReference, RefusesWhatItCannotRead) {
   EXPECT_THAT(message(r.q, HostTensor::make(DType::kI32, {2})), HasSubstr("'positions': expected size 1"));
   EXPECT_THAT(message(r.q, HostTensor::make(DType::kF32, {1})), HasSubstr("'positions': expected int32"));
   EXPECT_THAT(message(r.q, HostTensor::of<std::int32_t>(DType::kI32, {2})), HasSubstr("'freqs_cis': index 2"));
+}
+
+TEST(FusedRopeInterval, NamesTheArgumentThatItCannotRead) {
+  Rope r;
+  const std::vector<std::string> names{"q", "k", "q_lo", "q_hi", "k_lo", "k_hi"};
+  for (const std::string& wrong : names) {
+    std::map<std::string, HostTensor> tensors;
+    for (const std::string& name : names) {
+      tensors[name] = HostTensor::make(name == wrong ? DType::kF16 : DType::kBF16, {1, 1, 64});
+    }
+    EXPECT_THAT(refusal("fused_rope", "forward_interval",
+                        {&tensors["q"], &tensors["k"], &r.freqs, &r.positions, false, &tensors["q_lo"],
+                         &tensors["q_hi"], &tensors["k_lo"], &tensors["k_hi"]}),
+                HasSubstr("fused_rope: argument '" + wrong + "': expected bfloat16"));
+  }
 }
 
 }  // namespace
