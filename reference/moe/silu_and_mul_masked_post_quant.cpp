@@ -292,18 +292,19 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
 /// = eps for powers of two, eps + 2^-22 for float scales (a reciprocal and a product). low = high almost everywhere.
 ///
 /// @param output_scale  the judged kernel's scales, in
-/// @param code_lo, code_hi    like run's output, out
-/// @param scale_lo, scale_hi  like output_scale, out
-/// Elements of rows not in use are left as they are in all four. The other arguments are run's.
+/// @param output_lo, output_hi              like run's output, out
+/// @param output_scale_lo, output_scale_hi  like output_scale, out
+/// Elements of rows not in use are left as they are in all four. The other arguments are run's; `output` is not used.
 template <bool kUe8m0, bool kSwizzle, bool kClamp>
-void interval(TensorView input, TensorView output_scale, TensorView code_lo, TensorView code_hi, TensorView scale_lo,
-              TensorView scale_hi, TensorView masked_m, std::uint32_t topk, bool transposed, double swiglu_limit) {
+void interval(TensorView input, TensorView, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
+              bool transposed, double swiglu_limit, TensorView output_lo, TensorView output_hi,
+              TensorView output_scale_lo, TensorView output_scale_hi) {
   const Problem problem({kUe8m0, kSwizzle, kClamp}, input, masked_m, topk, transposed, swiglu_limit);
-  const View<E4m3, 3> low_code = codes(problem, "code_lo", code_lo);
-  const View<E4m3, 3> high_code = codes(problem, "code_hi", code_hi);
+  const View<E4m3, 3> low_code = codes(problem, "output_lo", output_lo);
+  const View<E4m3, 3> high_code = codes(problem, "output_hi", output_hi);
   const Scales given(problem, "output_scale", output_scale);
-  const Scales low_scale(problem, "scale_lo", scale_lo);
-  const Scales high_scale(problem, "scale_hi", scale_hi);
+  const Scales low_scale(problem, "output_scale_lo", output_scale_lo);
+  const Scales high_scale(problem, "output_scale_hi", output_scale_hi);
   problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const std::vector<Activation>& group) {
     double least = kSmallestMaximum;
     double greatest = kSmallestMaximum;
