@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "harness/core/error.h"
+#include "harness/sets/ffi_types.h"
 
 namespace dsv4::bench {
 namespace {
@@ -110,50 +111,45 @@ const char* name_of(Clock clock) {
   return "?";
 }
 
-DeviceArguments::DeviceArguments(const Arguments& arguments) {
-  shapes_.reserve(arguments.size() * 2);  // the tensors point into these
-  tensors_.reserve(arguments.size());
-  for (const Argument& argument : arguments) {
-    if (std::holds_alternative<None>(argument)) {
-      packed_.emplace_back(nullptr);
-    } else if (const auto* integer = std::get_if<std::int64_t>(&argument)) {
+DeviceArguments::DeviceArguments(const Call& call) {
+  shapes_.reserve(call.args.size() * 2);  // the tensors point into these
+  tensors_.reserve(call.args.size());
+  for (const Arg& arg : call.args) {
+    if (const auto* integer = std::get_if<std::int64_t>(&arg.value)) {
       packed_.emplace_back(*integer);
-    } else if (const auto* real = std::get_if<double>(&argument)) {
+    } else if (const auto* real = std::get_if<double>(&arg.value)) {
       packed_.emplace_back(*real);
-    } else if (const auto* truth = std::get_if<bool>(&argument)) {
+    } else if (const auto* truth = std::get_if<bool>(&arg.value)) {
       packed_.emplace_back(*truth);
+    } else if (!arg.is_tensor()) {
+      packed_.emplace_back(nullptr);
     } else {
-      const auto& spec = std::get<TensorSpec>(argument);
-      void* data = nullptr;
-      const std::size_t bytes = std::max<std::size_t>(spec.bytes.size(), 16);
-      if (spec.on_host) {
-        check_cuda(cudaMallocHost(&data, bytes), "cudaMallocHost");
-        pinned_.push_back(data);
-        std::copy(spec.bytes.begin(), spec.bytes.end(), static_cast<std::uint8_t*>(data));
-      } else {
-        check_cuda(cudaMalloc(&data, bytes), fmt::format("cudaMalloc of {} bytes", bytes));
-        device_.push_back(data);
-        device_bytes_ += bytes;
-        check_cuda(cudaMemcpy(data, spec.bytes.data(), spec.bytes.size(), cudaMemcpyHostToDevice), "cudaMemcpy");
-      }
-      std::vector<std::int64_t> strides = spec.strides;
-      if (strides.empty()) {
-        strides.assign(spec.shape.size(), 1);
-        for (std::size_t i = spec.shape.size(); i-- > 1;) strides[i - 1] = strides[i] * spec.shape[i];
-      }
-      shapes_.push_back(spec.shape);
-      shapes_.push_back(std::move(strides));
-      DLTensor tensor{};
-      tensor.data = data;
-      tensor.device = {spec.on_host ? kDLCPU : kDLCUDA, 0};
-      tensor.ndim = static_cast<int>(spec.shape.size());
-      tensor.dtype = spec.dtype;
-      tensor.shape = shapes_[shapes_.size() - 2].data();
-      tensor.strides = shapes_[shapes_.size() - 1].data();
-      tensors_.push_back(tensor);
-      packed_.emplace_back(&tensors_.back());
+      packed_.emplace_back(add(arg.tensor(), arg.place == Place::kHost));
     }
   }
+}
+
+DLTensor* DeviceArguments::add(const HostTensor& t, bool on_host) {
+  void* data = nullptr;
+  const std::size_t bytes = std::max<std::size_t>(t.storage.size(), 16);
+  if (on_host) {
+    check_cuda(cudaMallocHost(&data, bytes), "cudaMallocHost");
+    pinned_.push_back(data);
+    std::copy(t.storage.begin(), t.storage.end(), static_cast<std::uint8_t*>(data));
+  } else {
+    check_cuda(cudaMalloc(&data, bytes), fmt::format("cudaMalloc of {} bytes", bytes));
+    device_.push_back(data);
+    device_bytes_ += bytes;
+    check_cuda(cudaMemcpy(data, t.storage.data(), t.storage.size(), cudaMemcpyHostToDevice), "cudaMemcpy");
+  }
+  DLTensor tensor{};
+  tensor.data = static_cast<std::uint8_t*>(data) + t.offset * size_of(t.dtype);
+  tensor.device = {on_host ? kDLCPU : kDLCUDA, 0};
+  tensor.ndim = static_cast<int>(t.rank());
+  tensor.dtype = to_dlpack(t.dtype);
+  tensor.shape = shapes_.emplace_back(t.shape).data();
+  tensor.strides = shapes_.emplace_back(t.strides).data();
+  return &tensors_.emplace_back(tensor);
 }
 
 DeviceArguments::~DeviceArguments() {

@@ -9,31 +9,20 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
+
+#include "harness/call/call.h"
 
 namespace dsv4::bench {
 
 /// Throws Error "<what>: <CUDA's text>" unless `status` is cudaSuccess.
 void check_cuda(cudaError_t status, const std::string& what);
 
-/// A tensor argument before it reaches a device. `bytes` covers what shape and strides span.
-struct TensorSpec {
-  DLDataType dtype;
-  std::vector<std::int64_t> shape;
-  std::vector<std::int64_t> strides;  ///< in elements; empty: row-major
-  std::vector<std::uint8_t> bytes;
-  bool on_host = false;  ///< stays in (pinned) host memory
-};
-
-struct None {};
-using Argument = std::variant<None, std::int64_t, double, bool, TensorSpec>;
-using Arguments = std::vector<Argument>;
-
 /// Arguments that live on the device (or in pinned memory) and can be passed to a function any number of times.
 class DeviceArguments {
  public:
-  explicit DeviceArguments(const Arguments& arguments);
+  /// Copies of the call's arguments: tensors in host memory where the call wants them there, else on the device.
+  explicit DeviceArguments(const Call& call);
   ~DeviceArguments();
   DeviceArguments(const DeviceArguments&) = delete;
   DeviceArguments& operator=(const DeviceArguments&) = delete;
@@ -43,9 +32,11 @@ class DeviceArguments {
   std::size_t device_bytes() const { return device_bytes_; }
 
  private:
+  DLTensor* add(const HostTensor& t, bool on_host);
+
   std::vector<void*> device_;
   std::vector<void*> pinned_;
-  std::vector<std::vector<std::int64_t>> shapes_;
+  std::vector<Shape> shapes_;
   std::vector<DLTensor> tensors_;
   std::vector<tvm::ffi::AnyView> packed_;
   std::size_t device_bytes_ = 0;

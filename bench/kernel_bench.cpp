@@ -1,4 +1,5 @@
-/// dsv4_kernel_bench: times a kernel set, alone or against another one, at production shapes.
+/// dsv4_kernel_bench: times a kernel set, alone or against another one, at the shapes that production uses. An op's
+/// declaration names them; the inputs are those of its cases.
 ///
 ///     dsv4_kernel_bench --set build/sets/cuda --against build/sets/sglang-0.5.13 [--case TEXT] [--json FILE]
 ///
@@ -31,13 +32,12 @@ struct Options {
 };
 
 /// Copies of a case's arguments, so that a call finds nothing of its own inputs in the cache.
-std::vector<std::unique_ptr<DeviceArguments>> make_copies(const BenchCase& bench_case, double cache_bytes) {
-  const Arguments arguments = bench_case.make();
-  const double wanted = std::min(3 * cache_bytes / bench_case.bytes, 16.0);
+std::vector<std::unique_ptr<DeviceArguments>> make_copies(const BenchCall& made, double cache_bytes) {
+  const double wanted = std::min(3 * cache_bytes / made.bytes, 16.0);
   std::vector<std::unique_ptr<DeviceArguments>> copies;
   std::size_t used = 0;
   do {
-    copies.push_back(std::make_unique<DeviceArguments>(arguments));
+    copies.push_back(std::make_unique<DeviceArguments>(made.call));
     used += copies.back()->device_bytes();
     // Tables that a call only picks from are copied too; 4 GiB is where that ends.
   } while (static_cast<double>(copies.size()) < wanted && used < (std::size_t{4} << 30));
@@ -66,36 +66,43 @@ int run(const Options& options) {
 
   const std::string about = machine(device);
   fmt::print("{}\n", about);
-  for (const KernelSet& set : sets) fmt::print("set {}: {}\n", set.name(), set.provenance().dump());
-  fmt::print("\n{:<31}{:<46}{:>7}{:>10}{:>8}", "op", "case", "clock", "us", "GB/s");
+  for (const KernelSet& set : sets) fmt::print("set {}: {}\n", set.name(), nlohmann::json(set.provenance()).dump());
+  const std::vector<BenchCase> cases = all_cases();
+  std::size_t width = 0;
+  for (const BenchCase& c : cases) width = std::max(width, c.point.size() + 1);
+  fmt::print("\n{:<31}{:<{}}{:>7}{:>10}{:>8}", "op", "case", width, "clock", "us", "GB/s");
   if (sets.size() > 1) fmt::print("{:>12}{:>8}", "against us", "ratio");
   fmt::print("\n");
 
   nlohmann::json rows = nlohmann::json::array();
-  for (const BenchCase& bench_case : all_cases()) {
-    const std::string title = bench_case.op + " " + bench_case.shape;
+  for (const BenchCase& bench_case : cases) {
+    const std::string title = bench_case.title();
     if (title.find(options.filter) == std::string::npos) continue;
+    const std::string& op = bench_case.op->info().name;
+    const BenchCall made = make_call(bench_case);
     std::vector<tvm::ffi::Function> sides;
     std::string missing;
     for (KernelSet& set : sets) {
-      if (auto function = set.find(bench_case.op, bench_case.abi, bench_case.params)) {
+      if (auto function = set.find(*bench_case.op, made.call)) {
         sides.push_back(*function);
       } else {
         missing = set.name();
       }
     }
-    nlohmann::json row{
-        {"op", bench_case.op}, {"case", bench_case.shape}, {"params", bench_case.params}, {"bytes", bench_case.bytes}};
+    std::map<std::string, std::string> params;
+    for (const auto& [name, value] : made.call.compile.pairs()) params[name] = value;
+    nlohmann::json row{{"op", op}, {"case", bench_case.point}, {"params", params}, {"bytes", made.bytes}};
+    const std::string heading = fmt::format("{:<31}{:<{}}", op, bench_case.point, width);
     if (!missing.empty()) {
-      fmt::print("{:<31}{:<46}not in {}\n", bench_case.op, bench_case.shape, missing);
+      fmt::print("{}not in {}\n", heading, missing);
       row["skipped"] = "not in " + missing;
       rows.push_back(row);
       continue;
     }
-    Clock clock = bench_case.clock;
+    Clock clock = made.clock;
     std::vector<Timing> timings;
     try {
-      const auto copies = make_copies(bench_case, device.properties().l2CacheSize);
+      const auto copies = make_copies(made, device.properties().l2CacheSize);
       const int per_copy = static_cast<int>((20 + copies.size() - 1) / copies.size());
       timings = device.time(sides, copies, per_copy * static_cast<int>(copies.size()), options.samples, clock);
     } catch (const tvm::ffi::Error& e) {
@@ -104,8 +111,7 @@ int run(const Options& options) {
       throw Error(fmt::format("{}: {}", title, e.what()));
     }
     const double us = timings[0].median_us;
-    fmt::print("{:<31}{:<46}{:>7}{:>10.2f}{:>8.0f}", bench_case.op, bench_case.shape, name_of(clock), us,
-               bench_case.bytes / us / 1e3);
+    fmt::print("{}{:>7}{:>10.2f}{:>8.0f}", heading, name_of(clock), us, made.bytes / us / 1e3);
     row["clock"] = name_of(clock);
     row["set"] = to_json(timings[0]);
     if (timings.size() > 1) {
@@ -135,10 +141,10 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   dsv4::bench::Options options;
-  CLI::App app("Times a kernel set, alone or against another one, at production shapes.");
-  app.add_option("--set", options.set, "folder of the set to time")->capture_default_str();
-  app.add_option("--against", options.against, "folder of a second set, timed side by side");
-  app.add_option("--case", options.filter, "only cases whose op and shape contain this text");
+  CLI::App app("Times a kernel set, alone or against another one, at the shapes that production uses.");
+  app.add_option("--set", options.set, "set to time, by its folder or its name")->capture_default_str();
+  app.add_option("--against", options.against, "second set, timed side by side");
+  app.add_option("--case", options.filter, "only cases whose op and point contain this text");
   app.add_option("--json", options.json, "write the results to this file");
   app.add_option("--samples", options.samples, "samples a side; the median counts")
       ->capture_default_str()

@@ -45,10 +45,11 @@ ParamSpec number(std::string name, std::int64_t min, std::int64_t max, std::stri
   return spec;
 }
 
-ParamSpec word(std::string name, std::vector<std::string> choices, std::string meaning) {
+ParamSpec word(std::string name, std::vector<std::string> choices, std::string meaning, std::vector<std::string> more) {
   ParamSpec spec = ParamSpec::choice(std::move(name), std::move(choices), std::move(meaning));
   spec.usual = spec.choices.front();
   spec.quick = spec.full = spec.choices;
+  std::ranges::move(more, std::back_inserter(spec.choices));
   return spec;
 }
 

@@ -33,8 +33,10 @@ struct Columns {
 
 /// An integer in [min, max].
 ParamSpec number(std::string name, std::int64_t min, std::int64_t max, std::string meaning, Columns columns);
-/// A word of the list; the first is the usual one, and all of them are the column of both tiers.
-ParamSpec word(std::string name, std::vector<std::string> choices, std::string meaning);
+/// A word of either list. The first is the usual one, and `choices` are the column of both tiers: no covering takes a
+/// word of `more` unless its line names it.
+ParamSpec word(std::string name, std::vector<std::string> choices, std::string meaning,
+               std::vector<std::string> more = {});
 /// "0" or "1".
 ParamSpec flag(std::string name, std::string meaning);
 

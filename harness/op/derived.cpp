@@ -56,12 +56,15 @@ HostTensor flattened(const HostTensor& t) {
 }
 
 /// Gaps between the elements of the last dimension; the others follow.
-HostTensor with_gaps(const HostTensor& t) {
+HostTensor spread_elements(const HostTensor& t) {
   Shape strides(t.rank());
   std::int64_t step = 2;
   for (std::size_t d = t.rank(); d-- > 0; step *= t.shape[d]) strides[d] = step;
   return HostTensor::strided(t.dtype, t.shape, strides);
 }
+
+/// Gaps behind the rows alone, whose elements are adjacent.
+HostTensor spread_rows(const HostTensor& t) { return HostTensor::with_gaps(t.dtype, t.shape, t.shape.back()); }
 
 void add_contracts_of(const Argument& a, const Signature& signature, Contracts& contracts) {
   const std::string& name = a.name;
@@ -86,10 +89,12 @@ void add_contracts_of(const Argument& a, const Signature& signature, Contracts& 
   }
   const bool single = std::ranges::all_of(a.dims, [](const Dim& dim) { return dim.symbol == "1"; });
   if (!single) {
+    std::vector<Change> gaps{replaced(name, spread_elements)};
+    if (!a.has_gaps() && a.dims.size() > 1) gaps.push_back(replaced(name, spread_rows));
     contracts.refused_each(a.contract(a.has_gaps() ? "columns_strided" : "strided"),
                            a.has_gaps() ? "elements of a row with gaps between them are refused"
                                         : "elements with gaps between them are refused, not read as if there were none",
-                           name, "stride|contiguous", {replaced(name, with_gaps)});
+                           name, "stride|contiguous", std::move(gaps));
   }
   if (a.traits.place) {
     const Place wrong = *a.traits.place == Place::kHost ? Place::kDevice : Place::kHost;

@@ -6,9 +6,10 @@
 ///   contract:c_dtype       elements of a dtype that the function does not take
 ///   contract:c_rank        a dimension more, and one fewer
 ///   contract:c_<label>     a size that is fixed, or shared with another argument: one more, and one fewer
-///   contract:c_strided     gaps between elements (where Argument::gaps allows some: between those of the last
-///   dimension) contract:c_on_host     the other memory (or c_on_device) relation:late_x        x is not touched before
-///   the stream's previous kernel has ended relation:far_x         its rows lie 2^31 elements apart (Argument::far)
+///   contract:c_strided     gaps between elements; gaps between rows, unless Argument::gaps allows those
+///   contract:c_on_host     the other memory (or c_on_device)
+///   relation:late_x        x is not touched before the stream's previous kernel has ended
+///   relation:far_x         its rows lie 2^31 elements apart (Argument::far)
 ///
 /// Of the op:
 ///

@@ -183,8 +183,8 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   check.tensor("output", output).dtype({kFloat8E4m3}).shape({experts, padded_rows, columns}).on_cuda().contiguous();
   const std::int64_t d = columns.value();
   check.require(input_columns.value() == 2 * d, "input",
-                "must have twice the columns of 'output': " + std::to_string(2 * d) + ", got " +
-                    std::to_string(input_columns.value()));
+                "size " + std::to_string(input_columns.value()) + " of dimension 2 must be " + std::to_string(2 * d) +
+                    ", twice that of 'output'");
   check.require(!transposed || kPowerOfTwo, "transposed",
                 "needs power-of-two scales, this function makes float32 ones");
   const std::int64_t multiple = transposed ? 512 : 256;

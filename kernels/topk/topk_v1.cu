@@ -192,7 +192,7 @@ void topk_transform(TensorView scores, TensorView seq_lens, TensorView page_tabl
   check.tensor("page_table", page_table).dtype({kInt32}).shape({rows, pages}).on_cuda().unit_stride();
   check.tensor("page_indices", page_indices).dtype({kInt32}).shape({rows, k}).on_cuda().contiguous();
   check.require(k.value() == 512 || k.value() == 1024, "page_indices",
-                "must have 512 or 1024 columns, got " + std::to_string(k.value()));
+                "size " + std::to_string(k.value()) + " of dimension 1 must be 512 or 1024");
   if (raw_indices.has_value()) {
     check.tensor("raw_indices", *raw_indices).dtype({kInt32}).shape({rows, k}).on_cuda().contiguous();
   }

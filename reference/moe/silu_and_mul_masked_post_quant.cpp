@@ -261,17 +261,16 @@ View<E4m3, 3> codes(const Problem& problem, const char* name, TensorView tensor)
 /// @param masked_m      i32 [E], contiguous: rows in use per expert, in [0, T]; the kernels leave others undefined
 /// @param topk          at most T * topk rows (32-bit product) are processed
 /// @param swiglu_limit  clamp, rounded to float and then to bfloat16; ignored by entries without clamp
-template <bool kUe8m0, bool kSwizzle, bool kClamp>
-void run(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
-         bool transposed, double swiglu_limit) {
-  const Problem problem({kUe8m0, kSwizzle, kClamp}, input, masked_m, topk, transposed, swiglu_limit);
+void run(Variant variant, TensorView input, TensorView output, TensorView output_scale, TensorView masked_m,
+         std::uint32_t topk, bool transposed, double swiglu_limit) {
+  const Problem problem(variant, input, masked_m, topk, transposed, swiglu_limit);
   const View<E4m3, 3> code = codes(problem, "output", output);
   const Scales scales(problem, "output_scale", output_scale);
   problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const Group& group) {
     const auto values = group.unaryExpr([](const Activation& v) { return v.value; });
     const double greatest = std::max<double>(kSmallestMaximum, greatest_magnitude(values));
     double scale = 0.0;
-    if constexpr (kUe8m0) {
+    if (variant.ue8m0) {
       const std::uint8_t exponent = exponent_above(greatest);
       scale = ue8m0_scale(exponent);
       scales.set_exponent(e, t, g, exponent);
@@ -291,24 +290,24 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
 /// = eps for powers of two, eps + 2^-22 for float scales (a reciprocal and a product). low = high almost everywhere.
 ///
 /// @param output_scale  the judged kernel's scales, in
-/// @param code_lo, code_hi    like run's output, out
-/// @param scale_lo, scale_hi  like output_scale, out
-/// Elements of rows not in use are left as they are in all four. The other arguments are run's.
-template <bool kUe8m0, bool kSwizzle, bool kClamp>
-void interval(TensorView input, TensorView output_scale, TensorView code_lo, TensorView code_hi, TensorView scale_lo,
-              TensorView scale_hi, TensorView masked_m, std::uint32_t topk, bool transposed, double swiglu_limit) {
-  const Problem problem({kUe8m0, kSwizzle, kClamp}, input, masked_m, topk, transposed, swiglu_limit);
-  const View<E4m3, 3> low_code = codes(problem, "code_lo", code_lo);
-  const View<E4m3, 3> high_code = codes(problem, "code_hi", code_hi);
+/// @param output_lo, output_hi              like run's output, out
+/// @param output_scale_lo, output_scale_hi  like output_scale, out
+/// Elements of rows not in use are left as they are in all four. The other arguments are run's; `output` is not used.
+void interval(Variant variant, TensorView input, TensorView, TensorView output_scale, TensorView masked_m,
+              std::uint32_t topk, bool transposed, double swiglu_limit, TensorView output_lo, TensorView output_hi,
+              TensorView output_scale_lo, TensorView output_scale_hi) {
+  const Problem problem(variant, input, masked_m, topk, transposed, swiglu_limit);
+  const View<E4m3, 3> low_code = codes(problem, "output_lo", output_lo);
+  const View<E4m3, 3> high_code = codes(problem, "output_hi", output_hi);
   const Scales given(problem, "output_scale", output_scale);
-  const Scales low_scale(problem, "scale_lo", scale_lo);
-  const Scales high_scale(problem, "scale_hi", scale_hi);
+  const Scales low_scale(problem, "output_scale_lo", output_scale_lo);
+  const Scales high_scale(problem, "output_scale_hi", output_scale_hi);
   problem.for_each_group([&](std::int64_t e, std::int64_t t, std::int64_t g, const Group& group) {
     const auto lows = group.unaryExpr([](const Activation& v) { return v.least_magnitude(); });
     const auto highs = group.unaryExpr([](const Activation& v) { return v.greatest_magnitude(); });
     const double least = std::max(kSmallestMaximum, lows.maxCoeff());
     const double greatest = std::max(kSmallestMaximum, highs.maxCoeff());
-    if constexpr (kUe8m0) {
+    if (variant.ue8m0) {
       low_scale.set_exponent(e, t, g, exponent_above(least));
       high_scale.set_exponent(e, t, g, exponent_above(greatest));
     } else {
@@ -316,7 +315,7 @@ void interval(TensorView input, TensorView output_scale, TensorView code_lo, Ten
       high_scale.set_float(e, t, g, greatest_scale(greatest));
     }
     const double scale = given.value(e, t, g);
-    const double slack = kUe8m0 ? 0.0 : 0x1p-22;
+    const double slack = variant.ue8m0 ? 0.0 : 0x1p-22;
     for (std::int64_t i = 0; i < kGroup; ++i) {
       const Activation& v = group[i];
       E4m3 low = code_of(std::isnan(v.value) ? v.value : v.low * (1.0 + std::copysign(slack, -v.low)), scale);
@@ -329,9 +328,23 @@ void interval(TensorView input, TensorView output_scale, TensorView code_lo, Ten
   });
 }
 
+/// Entries differ by their variant alone.
+template <bool kUe8m0, bool kSwizzle, bool kClamp>
+void run_as(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
+            bool transposed, double swiglu_limit) {
+  run({kUe8m0, kSwizzle, kClamp}, input, output, output_scale, masked_m, topk, transposed, swiglu_limit);
+}
+template <bool kUe8m0, bool kSwizzle, bool kClamp>
+void interval_as(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
+                 bool transposed, double swiglu_limit, TensorView output_lo, TensorView output_hi,
+                 TensorView output_scale_lo, TensorView output_scale_hi) {
+  interval({kUe8m0, kSwizzle, kClamp}, input, output, output_scale, masked_m, topk, transposed, swiglu_limit, output_lo,
+           output_hi, output_scale_lo, output_scale_hi);
+}
+
 #define DSV4_SILU(NAME, UE8M0, SWIZZLE, CLAMP)                                                             \
-  constexpr auto run_##NAME = run<UE8M0, SWIZZLE, CLAMP>;                                                  \
-  constexpr auto interval_##NAME = interval<UE8M0, SWIZZLE, CLAMP>;                                        \
+  constexpr auto run_##NAME = run_as<UE8M0, SWIZZLE, CLAMP>;                                               \
+  constexpr auto interval_##NAME = interval_as<UE8M0, SWIZZLE, CLAMP>;                                     \
   DSV4_ENTRY(run_##NAME, run_##NAME, "silu_and_mul_masked_post_quant", "silu_and_mul_masked_post_quant/1", \
              "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP);                             \
   DSV4_AUX(interval_##NAME, interval_##NAME, "silu_and_mul_masked_post_quant", "interval",                 \

@@ -10,6 +10,17 @@ MaskedSizes::MaskedSizes(const Call& call)
       dim(call.tensor("input").size(2) / 2),
       transposed(std::get<bool>(call.arg("transposed").value)) {}
 
+Call masked_call(const Op& op, Params compile, std::int64_t experts, std::int64_t tokens, std::int64_t dim,
+                 bool transposed) {
+  const Shape scales =
+      transposed ? Shape{experts, dim / (4 * kScaleGroup), tokens} : Shape{experts, tokens, dim / kScaleGroup};
+  return op.call({HostTensor::make(DType::kBF16, {experts, tokens, 2 * dim}),
+                  HostTensor::make(DType::kE4M3, {experts, tokens, dim}),
+                  HostTensor::make(transposed ? DType::kI32 : DType::kF32, scales),
+                  HostTensor::make(DType::kI32, {experts}), std::int64_t{1}, transposed, 0.0},
+                 std::move(compile));
+}
+
 HostTensor masked_codes(const Call& call, const HostTensor& output) {
   HostTensor codes = HostTensor::make(DType::kE4M3, output.shape);
   const MaskedSizes s(call);

@@ -41,6 +41,10 @@ void for_each_masked_row(const Call& call, Visit visit) {
   }
 }
 
+/// A call with zeroed tensors of these sizes: bf16 [experts, tokens, 2 dim] and so on. topk is 1, the limit 0.
+Call masked_call(const Op& op, Params compile, std::int64_t experts, std::int64_t tokens, std::int64_t dim,
+                 bool transposed);
+
 /// Codes of the processed rows; zero elsewhere.
 HostTensor masked_codes(const Call& call, const HostTensor& output);
 

@@ -7,6 +7,6 @@
 
 namespace dsv4 {
 
-std::vector<Scenario> topk_v1_scenarios();
+std::vector<Scenario> topk_v1_scenarios(const Op& op);
 
 }  // namespace dsv4

@@ -79,6 +79,15 @@ TEST(Space, ALineChangesColumnsAndFixesParameters) {
                                               "rows=9,k=3,real=0,count=device", "rows=9,k=3,real=0,count=host"));
 }
 
+TEST(Space, AWordBesideTheColumnIsTakenOnlyByName) {
+  const Space space{word("lens", {"full", "mixed"}, "lengths", {"short"}), flag("raw", "raw output")};
+  EXPECT_EQ(space.at("lens=short").str(), "lens=short,raw=0");
+  for (const Tier tier : {Tier::kQuick, Tier::kFull}) {
+    for (const Params& p : space.points(tier, "cover")) EXPECT_NE(p.text("lens"), "short");
+  }
+  EXPECT_EQ(space.points(Tier::kQuick, "cover lens=full|short").size(), 4u);
+}
+
 TEST(Space, RejectedRowsAreLeftOut) {
   const auto odd = [](const Params& p) {
     return p.integer("rows") == 4 ? std::optional<std::string>("four") : std::nullopt;

@@ -112,6 +112,10 @@ TEST(Derived, ContractsBreakTheCallOfThePointAndSayWhy) {
   const auto strided = asked(op, "contract:x_columns_strided");
   ASSERT_EQ(strided.refusals.size(), 1u);
   EXPECT_EQ(strided.refusals[0].call.tensor("x").strides, (Shape{6, 2}));
+  const auto rows_strided = asked(op, "contract:y_strided");  // y must be contiguous: neither kind of gap will do
+  ASSERT_EQ(rows_strided.refusals.size(), 2u);
+  EXPECT_EQ(rows_strided.refusals[0].call.tensor("y").strides, (Shape{6, 2}));
+  EXPECT_EQ(rows_strided.refusals[1].call.tensor("y").strides, (Shape{6, 1}));
 
   const auto memory = asked(op, "contract:count_on_device");
   ASSERT_EQ(memory.refusals.size(), 1u);

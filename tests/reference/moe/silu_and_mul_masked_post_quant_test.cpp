@@ -241,8 +241,9 @@ Judged judge(bool powers, std::uint64_t seed, Compute compute) {
     }
   }
   HostTensor code_low = s.output, code_high = s.output, scale_low = s.scale, scale_high = s.scale;
-  call_reference(kOp, "interval_" + s.variant,
-                 {&s.input, &s.scale, &code_low, &code_high, &scale_low, &scale_high, &s.counts, s.topk, false, 0.0});
+  call_reference(
+      kOp, "interval_" + s.variant,
+      {&s.input, &s.output, &s.scale, &s.counts, s.topk, false, 0.0, &code_low, &code_high, &scale_low, &scale_high});
   Judged judged;
   const auto count = [&](const HostTensor& got, const HostTensor& low, const HostTensor& high) {
     for (std::int64_t i = 0; i < got.numel(); ++i) {
@@ -299,7 +300,7 @@ TEST(SiluInterval, AdmitsZeroWhereFastMathFlushes) {
   HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
   s.scale.at<float>(0, 0, 0) = 1.0f;
   call_reference(kOp, "interval_ue8m0",
-                 {&s.input, &s.scale, &low, &high, &scale_low, &scale_high, &s.counts, s.topk, false, 0.0});
+                 {&s.input, &s.output, &s.scale, &s.counts, s.topk, false, 0.0, &low, &high, &scale_low, &scale_high});
   EXPECT_EQ(low.at<std::uint8_t>(0, 0, 0), 0xb3);  // -0.708 without flushing
   EXPECT_EQ(high.at<std::uint8_t>(0, 0, 0), 0x80);
   EXPECT_EQ(low.at<std::uint8_t>(0, 0, 1), 0x00);
@@ -320,7 +321,7 @@ TEST(SiluInterval, LeavesNoChoiceWhereFloatArithmeticIsExact) {
   s.call();
   HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
   call_reference(kOp, "interval_ue8m0",
-                 {&s.input, &s.scale, &low, &high, &scale_low, &scale_high, &s.counts, s.topk, false, 0.0});
+                 {&s.input, &s.output, &s.scale, &s.counts, s.topk, false, 0.0, &low, &high, &scale_low, &scale_high});
   EXPECT_EQ(low.storage, s.output.storage);
   EXPECT_EQ(high.storage, s.output.storage);
   EXPECT_EQ(scale_low.storage, s.scale.storage);
@@ -341,8 +342,9 @@ TEST(SiluInterval, IsExactFromTheGateOnAtWhichSiluSaturates) {
     s.set(0, gate, 1.0f);
     s.call();
     HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
-    call_reference(kOp, "interval_float",
-                   {&s.input, &s.scale, &low, &high, &scale_low, &scale_high, &s.counts, s.topk, false, 0.0});
+    call_reference(
+        kOp, "interval_float",
+        {&s.input, &s.output, &s.scale, &s.counts, s.topk, false, 0.0, &low, &high, &scale_low, &scale_high});
     return (scale_high.at<float>(0, 0, 0) - scale_low.at<float>(0, 0, 0)) / s.scale_of(0);
   };
   EXPECT_GT(width(16.625f), 0x1p-20f);

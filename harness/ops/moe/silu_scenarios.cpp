@@ -1,0 +1,123 @@
+#include "harness/ops/moe/silu_scenarios.h"
+
+#include <cmath>
+
+#include "harness/op/define.h"
+#include "harness/ops/moe/masked_rows.h"
+
+namespace dsv4 {
+namespace {
+
+/// As many as there are experts: room for every row, whatever the counts.
+constexpr const char* kRoomForAll = "topk=3 ue8m0=1 transposed=1 limit=10";
+
+Scenario transposed(const Op& op) {
+  return call_relation("transposed", "scales as floats are the powers of two that the bytes stand for",
+                       // Three words of scales a row: with one, tokens and words may change places unseen.
+                       op.at({"dim=1536 ue8m0=1 transposed=1 fill=scale_edges"}),
+                       [&op](Case& c, Call& call, Observation& want) {
+                         c.params.set("transposed", "0");
+                         call = op.make(c);
+                         HostTensor& bytes = want.outputs.back().value;
+                         HostTensor floats = HostTensor::make(kF32, bytes.shape);
+                         for (std::int64_t i = 0; i < bytes.numel(); ++i) {
+                           // Rows that are not processed are zero on both sides.
+                           const int b = *bytes.element(i);
+                           set_float(floats, i, b == 0 ? 0.0 : std::ldexp(1.0, b - 127));
+                         }
+                         bytes = floats;
+                       });
+}
+
+Scenario unaligned() {
+  return relation("unaligned", "rows off the grid of wide accesses give the bits of rows on it, or a clean refusal",
+                  kFirstSmokePoint, [](ScenarioContext& x) {
+                    const Call call = x.op.make(x.c);
+                    Call moved = call;
+                    moved.arg("input").misalign = 2;
+                    moved.arg("output").misalign = 1;
+                    const CallResult got = x.subject.call(moved);
+                    for (const Finding& f : got.findings) x.fail(f.check, "unaligned: " + f.detail);
+                    x.compared(1);
+                    if (got.refusal) return;
+                    x.expect_agree("unaligned", x.op.observe(x.c, moved, got), x.observed("aligned", call));
+                  });
+}
+
+/// The experts become seven of 256 with 4200 rows each, of which the first is live.
+void spread_experts(Call& call) {
+  constexpr std::int64_t kExperts = 256, kTokens = 4200;
+  const MaskedSizes s(call);
+  const std::vector<std::int64_t> experts = far_rows(s.experts, kTokens * 2 * s.dim, far_edges(kBF16));
+  for (const char* name : {"input", "output", "output_scale"}) {
+    Arg& arg = call.arg(name);
+    Shape shape = arg.tensor().shape;
+    shape[0] = kExperts;
+    shape[s.transposed && arg.name == "output_scale" ? 2 : 1] = kTokens;
+    arg.placement = Placement{shape, {shape[1] * shape[2], shape[2], 1}, experts};
+  }
+  HostTensor counts = HostTensor::make(kI32, {kExperts});
+  for (const std::int64_t e : experts) set_integer(counts, e, 1);
+  call.arg("masked_m").tensor() = counts;
+  call.arg("topk").value = std::int64_t{1};  // room for 4200 rows
+}
+
+/// Counts of the first smoke point's experts. The others have no rows, so that a write to theirs shows.
+Change with_count(const Op& op, std::int32_t count) {
+  return [&op, count](Call& call) {
+    call.arg("masked_m").tensor() = HostTensor::of<std::int32_t>(kI32, {0, count, 0});
+    op.fit(call);
+  };
+}
+
+}  // namespace
+
+std::vector<Scenario> silu_scenarios(const Op& op) {
+  std::vector<Scenario> list{transposed(op), unaligned()};
+  list.push_back(params_relation("swizzle", "the same pairs in the other column order give the same bits",
+                                 kFirstSmokePoint, [](Params& p) { p.set("swizzle", p.flag("swizzle") ? "0" : "1"); }));
+  list.push_back(params_relation("topk", "room for more rows than there are changes nothing", op.at({kRoomForAll}),
+                                 [](Params& p) { p.set("topk", "64"); }));
+  list.push_back(batch_relation(
+      "an expert's rows do not depend on the other experts where there is room for all", op.at({kRoomForAll}),
+      [&op](Call& call, const std::vector<std::int64_t>& experts) { keep_batch(op, call, experts); }));
+  list.push_back(relation("idle_clamp", "a limit that nothing reaches gives the bits of no limit", kFirstSmokePoint,
+                          [](ScenarioContext& x) {
+                            Case with = x.c, without = x.c;
+                            with.params.set("limit", "1e30");
+                            without.params.set("limit", "none");
+                            x.expect_agree("no limit", x.observed(without, "no limit", x.op.make(without)),
+                                           x.observed(with, "limit 1e30", x.op.make(with)));
+                          }));
+  list.push_back(far_relation("input", "rows beyond 2^32 elements of the input and 2^31 of the output",
+                              op.at({"experts=7 tokens=1 dim=2048 topk=7 ue8m0=1 transposed=1 limit=10 counts=full"},
+                                    {"experts=7 tokens=1 dim=2048 topk=7 swizzle=1 counts=full"}),
+                              spread_experts));
+
+  Contracts contracts(list);
+  contracts.reshaped("output_dim", "outputs are half as wide as inputs", "output", [](Shape& s) { s[2] /= 2; });
+  contracts.replaced("scale_floats", "transposed scales are packed into 32-bit words", "output_scale",
+                     HostTensor::make(kF32, {3, 1, 4}));
+  const auto sized = [&](const char* name, const char* meaning, const char* argument, std::int64_t experts,
+                         std::int64_t dim, bool transposed) {
+    contracts.refused(name, meaning, argument, [&op, experts, dim, transposed](Call& call) {
+      call = masked_call(op, call.compile, experts, 4, dim, transposed);
+    });
+  };
+  sized("dim_384", "384 outputs are no whole number of warps", "output", 3, 384, false);
+  sized("dim_256_transposed", "two groups do not fill a word of four", "output", 3, 256, true);
+  sized("experts_257", "more than 256 experts are refused", "masked_m", 257, 4096, true);
+  sized("experts_65", "512 outputs serve at most 64 experts", "masked_m", 65, 512, true);
+  contracts.refused("transposed_floats", "the transposed layout holds exponent bytes only", "transposed",
+                    [](Call& call) { call.compile.set("ue8m0", "0"); });
+  contracts.edge("no_budget", "topk = 0: nothing to do, or a clean refusal", [&op](Call& call) {
+    call.arg("topk").value = std::int64_t{0};
+    op.fit(call);
+  });
+  contracts.edge("negative_count", "a negative count is no rows, or a clean refusal", with_count(op, -1));
+  contracts.edge("count_past_the_rows",
+                 "a count beyond the rows is cut, or a clean refusal: never the next expert's rows", with_count(op, 5));
+  return list;
+}
+
+}  // namespace dsv4
