@@ -112,10 +112,10 @@ class RecordCommand final : public Command {
     options.journal = journal.get();
     options.progress.total = cases.size();
     std::map<std::string, Golden> goldens;
-    options.read = [&](const nlohmann::json& answer) {
-      auto result = answer.get<CaseResult>();
-      if (answer.contains("entry")) goldens[result.op()].entries.push_back(answer.at("entry").get<GoldenEntry>());
-      return result;
+    options.read = [&](const nlohmann::json& text) {
+      auto answer = text.get<CaseAnswer>();
+      if (!answer.entry.is_null()) goldens[answer.result.op()].entries.push_back(answer.entry.get<GoldenEntry>());
+      return answer;
     };
     announce(set, "reference", cases.size(), options);
     const SweepResult swept = sweep(options, source_of(in_running_order(cases)));

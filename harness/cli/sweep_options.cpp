@@ -63,15 +63,8 @@ int WorkerOptions::jobs(const ChosenSet& set) const {
 }
 
 std::optional<std::string> WorkerOptions::known_faults() const {
-  std::optional<std::string> path;
-  if (!known_.empty()) {
-    path = known_;
-  } else {
-    path = find_data("known_faults.json");
-  }
-  // Read here once, so that a malformed list is one message and not one from every worker.
-  if (path) KnownFaults::load(*path);
-  return path;
+  if (!known_.empty()) return known_;
+  return find_data("known_faults.json");
 }
 
 std::vector<std::string> WorkerOptions::deviations() const {
@@ -93,9 +86,7 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
   SweepOptions o;
   o.reproduce = {program_name()};
   for (const auto& words : {reproduce, deviations()}) o.reproduce.insert(o.reproduce.end(), words.begin(), words.end());
-  o.set = set.label;
-  o.set_name = set.manifest.name;
-  o.against = against_label;
+  o.names = {set.label, set.manifest.name, against_label};
   o.pool.jobs = jobs(set);
   o.pool.timeout_seconds = timeout_seconds_;
   // The process started is this very program, even if its file is replaced while it runs.
@@ -106,12 +97,13 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
     o.pool.command.push_back(option);
     o.pool.command.push_back(value);
   };
-  if (const auto known = known_faults()) more("--known", std::filesystem::absolute(*known).string());
-  if (no_known_) {
-    o.pool.command.emplace_back("--no-known");
-  } else if (const auto known = known_faults()) {
-    o.known = KnownFaults::load(*known);
+  if (const auto known = known_faults()) {
+    // Read here before any worker reads it, so that a malformed list is one message and not one from every worker.
+    o.policy.known = KnownFaults::load(*known);
+    more("--known", std::filesystem::absolute(*known).string());
   }
+  o.policy.keep_known = !no_known_;
+  if (no_known_) o.pool.command.emplace_back("--no-known");
   if (set.manifest.device != DeviceKind::kCuda) more("--memory", fmt::format("{}", memory_gib_));
   o.progress.terminal = ::isatty(STDERR_FILENO) == 1;
   o.progress.label = one_line(set.label);
@@ -174,9 +166,9 @@ int ReportOptions::publish(const RunReport& report) const {
 
 SetRun describe_run(const ChosenSet& set, const std::string& against_label) {
   SetRun run;
-  run.set = set.label;
+  run.set_label = set.label;
+  run.set_name = set.manifest.name;
   run.against = against_label;
-  run.name = set.manifest.name;
   run.device = name_of(set.manifest.device);
   run.provenance = origin_of(set.manifest);
   return run;

@@ -23,19 +23,20 @@ class WorkerOptions {
   /// Workers to be used for sets on these devices.
   [[nodiscard]] int jobs(const ChosenSet& set) const;
   /// How a sweep of `set` against `against` is run. `mode` are the words that tell the worker what to do; `reproduce`
-  /// those that, with the options of this class, run one of the cases again: "run --set host".
+  /// those that, with the options of this class, run one of the cases again: "run --set host". Throws Error if the list
+  /// of known faults is unreadable.
   [[nodiscard]] SweepOptions sweep_options(const ChosenSet& set, const std::string& against_label,
                                            const std::vector<std::string>& mode,
                                            const std::vector<std::string>& reproduce) const;
   /// Opens the journal that the options ask for.
   [[nodiscard]] std::unique_ptr<Journal> journal() const;
-  /// The list of known faults that applies; nullopt for none. Throws Error if the one that was named is unreadable.
-  [[nodiscard]] std::optional<std::string> known_faults() const;
   [[nodiscard]] bool keep_known() const { return !no_known_; }
   /// File that was asked for with --journal; "" for none.
   [[nodiscard]] const std::string& journal_file() const { return journal_; }
 
  private:
+  /// The list of known faults that applies; nullopt for none.
+  [[nodiscard]] std::optional<std::string> known_faults() const;
   /// Options that were given another value than their default and that may change a verdict, as words.
   [[nodiscard]] std::vector<std::string> deviations() const;
 

@@ -14,8 +14,8 @@
 #include "harness/golden/record.h"
 #include "harness/golden/verify.h"
 #include "harness/op/op.h"
+#include "harness/run/case_answer.h"
 #include "harness/run/known_faults.h"
-#include "harness/run/sweep.h"
 #include "harness/run/trial.h"
 #include "harness/sets/set.h"
 
@@ -23,7 +23,7 @@ namespace dsv4 {
 namespace {
 
 /// The sets that a worker calls; the reference is opened once, whatever sides it is on.
-struct Sides {
+struct OpenSets {
   std::unique_ptr<Caller> subject;
   std::unique_ptr<Caller> other;  // of `against`, unless that is the reference
   std::unique_ptr<Caller> reference;
@@ -55,14 +55,14 @@ class WorkerCommand final : public Command {
   int run() override {
     WorkerConnection connection;
     {
-      std::optional<Sides> sides;
+      std::optional<OpenSets> sets;
       try {
-        if (!known_path_.empty()) known_ = KnownFaults::load(known_path_);
-        options_.keep_known = !no_known_;
+        if (!known_path_.empty()) policy_.known = KnownFaults::load(known_path_);
+        policy_.keep_known = !no_known_;
         // Manifests before the limit: a JSON tree that is unwound without any memory left ends the process.
         const Manifests manifests = find_manifests();
         apply_limits({.memory_gib = memory_gib_});
-        sides = open(manifests);
+        sets = open(manifests);
       } catch (const std::bad_alloc&) {
         lift_memory_limit();
         connection.fatal("out of memory before the first case: --memory is too small, or the machine's is used up");
@@ -71,7 +71,7 @@ class WorkerCommand final : public Command {
         connection.fatal(e.what());
         return 2;
       }
-      connection.serve([&](const std::string& id) { return answer(id, *sides); });
+      connection.serve([&](const std::string& id) { return answer(id, *sets); });
     }
     connection.bye();
     return 0;
@@ -90,8 +90,8 @@ class WorkerCommand final : public Command {
     return m;
   }
 
-  static Sides open(const Manifests& manifests) {
-    Sides s;
+  static OpenSets open(const Manifests& manifests) {
+    OpenSets s;
     s.subject = open_set(manifests.subject, known_abis());
     s.reference = open_set(manifests.reference, known_abis());
     if (!manifests.against) return s;
@@ -104,57 +104,40 @@ class WorkerCommand final : public Command {
     return s;
   }
 
-  Answer answer(const std::string& id, Sides& sides) {
-    Answer a;
-    CaseResult result;
-    nlohmann::json entry;
-    bool environment = false;
+  Answer answer(const std::string& id, OpenSets& sets) {
+    const Sides sides{.subject = *sets.subject,
+                      .against = sets.against == nullptr ? *sets.reference : *sets.against,
+                      .reference = *sets.reference,
+                      .names = {set_label_, sets.subject->name(), against_label_}};
+    const auto error = [&](const std::string& reason) { return CaseResult::error(id, sides.names, reason); };
+    CaseAnswer answer;
+    bool leaving = false;
     try {
-      result = record_ ? record(id, sides, entry) : goldens_.empty() ? trial(id, sides) : verify(id, sides);
+      answer = tried(id, sides);
     } catch (const std::bad_alloc&) {
       lift_memory_limit();
-      result = error(id, "out of memory: the worker's limit (--memory) or the machine's is reached");
-      a.leaving = true;
+      answer.result = error("out of memory: the worker's limit (--memory) or the machine's is reached");
+      leaving = true;
     } catch (const Error& e) {
-      result = error(id, e.what());
-      environment = true;
+      answer = {.result = error(e.what()), .cannot_go_on = true};
     } catch (const std::exception& e) {
-      result = error(id, fmt::format("exception: {}", e.what()));
+      answer.result = error(fmt::format("exception: {}", e.what()));
     }
-    result.id = id;
-    result.set = set_label_;
-    result.against = against_label_;
-    a.result = result;
-    if (!entry.is_null()) a.result["entry"] = std::move(entry);
-    if (environment) a.result[kEnvironmentAtFault] = true;
-    a.leaving = a.leaving || !sides.usable();
-    return a;
+    return {.result = answer, .leaving = leaving || !sets.usable()};
   }
 
-  static CaseResult error(const std::string& id, const std::string& reason) {
-    CaseResult r;
-    r.id = id;
-    r.verdict = Verdict::kError;
-    r.reason = reason;
-    return r;
-  }
-
-  CaseResult trial(const std::string& id, Sides& sides) const {
-    return try_case(checked_case(id), *sides.subject, *sides.against, *sides.reference, known_, options_);
-  }
-
-  CaseResult record(const std::string& id, Sides& sides, nlohmann::json& entry) const {
-    RecordedCase recorded = record_case(checked_case(id), *sides.subject, *sides.reference, known_, options_);
-    if (recorded.entry) entry = *recorded.entry;
-    return recorded.result;
-  }
-
-  CaseResult verify(const std::string& id, Sides& sides) {
+  CaseAnswer tried(const std::string& id, const Sides& sides) {
+    if (record_) {
+      RecordedCase recorded = record_case(checked_case(id), sides, policy_);
+      CaseAnswer answer{.result = std::move(recorded.result)};
+      if (recorded.entry) answer.entry = *recorded.entry;
+      return answer;
+    }
+    if (goldens_.empty()) return {try_case(checked_case(id), sides, policy_)};
     const GoldenEntry& entry = recorded(id);
     CaseResult lost;
-    const auto c = case_of_entry(entry, sides.subject->name(), lost);
-    if (!c) return lost;
-    return verify_case(*c, entry, *sides.subject, *sides.reference, known_, options_);
+    const auto c = case_of_entry(entry, sides.names, lost);
+    return {c ? verify_case(*c, entry, sides, policy_) : lost};
   }
 
   /// The golden entry of a case; an op's file is read when its first case comes.
@@ -183,8 +166,7 @@ class WorkerCommand final : public Command {
   std::string known_path_;
   bool no_known_ = false;
   double memory_gib_ = 0;
-  KnownFaults known_;
-  TrialOptions options_;
+  Policy policy_;
   std::set<std::string> loaded_;
   std::map<std::string, GoldenEntry> entries_;
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -167,6 +168,34 @@ OutputReport compare_output(const Output& got, const Output& want, const Toleran
       r.worst = describe(got, want, i, o);
     }
   }
+  return r;
+}
+
+std::vector<OutputReport> compare_outputs(const Observation& got, const Observation& want, const Tolerances& tolerances,
+                                          double scale) {
+  static const Tolerance kExact;
+  std::vector<OutputReport> reports;
+  for (const Output& output : got.outputs) {
+    const auto other = std::ranges::find(want.outputs, output.name, &Output::name);
+    const auto tolerance = tolerances.find(output.name);
+    reports.push_back(
+        other == want.outputs.end()
+            ? incomparable(output.name, "the other side has no such output")
+            : compare_output(output, *other, tolerance == tolerances.end() ? kExact : tolerance->second, scale));
+  }
+  for (const Output& output : want.outputs) {
+    if (std::ranges::find(got.outputs, output.name, &Output::name) == got.outputs.end())
+      reports.push_back(incomparable(output.name, "this side has no such output"));
+  }
+  return reports;
+}
+
+OutputReport incomparable(const std::string& name, const std::string& reason) {
+  OutputReport r;
+  r.name = name;
+  r.tolerance = "exact";
+  r.reason = reason;
+  r.violations = r.different = 1;
   return r;
 }
 

@@ -63,24 +63,24 @@ GoldenOutput make_output(const Output& output, const OutputReport* judged) {
   return g;
 }
 
-GoldenEntry make_entry(const Case& c, const Observed& observed, const CaseResult& judged) {
+GoldenEntry make_entry(const Case& c, const Call& call, const Response& response, const CaseResult& result) {
   const auto refuse = [&](const std::string& why) { throw Error(fmt::format("cannot record {}: {}", c.id(), why)); };
   if (!c.scenario.empty()) refuse("a " + c.scenario + " has no golden, only an op's own call does");
-  if (observed.result.refusal) refuse("the set refused the call: " + *observed.result.refusal);
-  if (judged.verdict == Verdict::kError || judged.verdict == Verdict::kUnsupported ||
-      judged.verdict == Verdict::kSkipped) {
-    refuse(fmt::format("its verdict is '{}' ({}), so there are no outputs to keep", name_of(judged.verdict),
-                       judged.reason));
+  if (response.result.refusal) refuse("the set refused the call: " + *response.result.refusal);
+  if (result.verdict == Verdict::kError || result.verdict == Verdict::kUnsupported ||
+      result.verdict == Verdict::kSkipped) {
+    refuse(fmt::format("its verdict is '{}' ({}), so there are no outputs to keep", name_of(result.verdict),
+                       result.reason));
   }
   GoldenEntry e;
   e.id = c.id();
-  e.set = judged.set;
-  e.inputs = input_digest(observed.call);
-  e.verdict = judged.verdict;
-  if (e.verdict == Verdict::kKnown) e.known_fault = judged.known_fault;
-  for (const Output& output : observed.observation.outputs) {
-    const auto report = std::ranges::find(judged.outputs, output.name, &OutputReport::name);
-    e.outputs.push_back(make_output(output, report == judged.outputs.end() ? nullptr : &*report));
+  e.set = result.set_name;
+  e.inputs = input_digest(call);
+  e.verdict = result.verdict;
+  if (e.verdict == Verdict::kKnown) e.known_fault = result.known_fault;
+  for (const Output& output : response.observation.outputs) {
+    const auto report = std::ranges::find(result.outputs, output.name, &OutputReport::name);
+    e.outputs.push_back(make_output(output, report == result.outputs.end() ? nullptr : &*report));
   }
   return e;
 }

@@ -52,10 +52,10 @@ struct GoldenEntry {
 /// What is kept of one output; `judged` may be null.
 GoldenOutput make_output(const Output& output, const OutputReport* judged);
 
-/// The entry of a case from its call on the set that is recorded, and the judgement of that call against the reference.
-/// Throws Error for what cannot be a golden: a scenario, a refused call, a verdict without outputs (error,
+/// The entry of a case from its call, the response of the set that is recorded, and the result of the trial against the
+/// reference. Throws Error for what cannot be a golden: a scenario, a refused call, a verdict without outputs (error,
 /// unsupported, skipped).
-GoldenEntry make_entry(const Case& c, const Observed& observed, const CaseResult& judged);
+GoldenEntry make_entry(const Case& c, const Call& call, const Response& response, const CaseResult& result);
 
 /// Entries travel from worker processes as JSON: bytes and digests in hex, NaN and infinities as words.
 void to_json(nlohmann::json& j, const GoldenEntry& e);

@@ -3,25 +3,33 @@
 #include <fmt/format.h>
 
 #include "harness/core/error.h"
-#include "harness/run/guarded.h"
 
 namespace dsv4 {
+namespace {
 
-RecordedCase record_case(const Case& c, Caller& subject, Caller& reference, const KnownFaults& known,
-                         const TrialOptions& options) {
+/// A trial that keeps the response.
+class Recording final : public Trial {
+ public:
+  using Trial::Trial;
+  std::optional<GoldenEntry> entry;
+
+ protected:
+  void steps() override {
+    Trial::steps();
+    const bool answered = !response().result.refusal && result().verdict != Verdict::kError;
+    if (answered) entry = make_entry(tried_case(), call(), response(), result());
+  }
+};
+
+}  // namespace
+
+RecordedCase record_case(const CheckedCase& c, const Sides& sides, const Policy& policy) {
   if (!c.scenario.empty()) throw Error(fmt::format("{}: only an op's own call can be recorded", c.id()));
-  RecordedCase out;
-  out.result.id = c.id();
-  out.result.set = subject.name();
-  out.result.against = reference.name();
-  guarded(c, known, options, out.result, [&] {
-    const Observed got = observe_case(c, subject);
-    judge_against(c, got, reference, reference, known, options, out.result);
-    const Verdict v = out.result.verdict;
-    const bool answered = !got.result.refusal && v != Verdict::kError && v != Verdict::kUnsupported;
-    if (answered) out.entry = make_entry(c, got, out.result);
-  });
-  return out;
+  Recording recording(c, sides, policy);
+  RecordedCase recorded;
+  recorded.result = recording.run();
+  recorded.entry = std::move(recording.entry);
+  return recorded;
 }
 
 }  // namespace dsv4

@@ -12,10 +12,9 @@ struct RecordedCase {
   std::optional<GoldenEntry> entry;  ///< absent when there is nothing to keep: error, unsupported, skipped
 };
 
-/// Makes the case's own call on `subject`, judges it against the reference and makes its entry. An answer that fails is
-/// kept as well, under its verdict: verifying never takes such an entry as the truth (verify.h). `c` must be no
-/// scenario.
-RecordedCase record_case(const Case& c, Caller& subject, Caller& reference, const KnownFaults& known,
-                         const TrialOptions& options = {});
+/// Tries the case against the other side, which must be the reference, and makes its entry. An answer that fails is
+/// kept as well, under its verdict: verifying never takes such an entry as the truth (verify.h). Throws Error for a
+/// scenario, and as a trial does.
+RecordedCase record_case(const CheckedCase& c, const Sides& sides, const Policy& policy = {});
 
 }  // namespace dsv4

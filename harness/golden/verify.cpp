@@ -10,8 +10,6 @@
 #include "harness/compare/compare.h"
 #include "harness/core/error.h"
 #include "harness/golden/columns.h"
-#include "harness/golden/record.h"
-#include "harness/run/guarded.h"
 
 namespace dsv4 {
 namespace {
@@ -42,15 +40,6 @@ OutputReport equal_report(const GoldenOutput& golden) {
   r.tolerance = golden.tolerance;
   r.reason = "the same bits as recorded";
   r.compared = golden.numel();
-  return r;
-}
-
-OutputReport absent_report(const std::string& name, const std::string& reason) {
-  OutputReport r;
-  r.name = name;
-  r.tolerance = "exact";
-  r.reason = reason;
-  r.violations = r.different = 1;
   return r;
 }
 
@@ -130,13 +119,12 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
 OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, const Tolerance& tolerance) {
   const HostTensor packed = got.value.packed();
   if (!same_form(golden, packed)) {
-    return absent_report(got.name, fmt::format("got {}, the golden has {}{}", packed.describe(), name_of(golden.dtype),
-                                               format_shape(golden.shape)));
+    return incomparable(got.name, fmt::format("got {}, the golden has {}{}", packed.describe(), name_of(golden.dtype),
+                                              format_shape(golden.shape)));
   }
   if (golden.digest == digest_of(packed.storage)) return equal_report(golden);
   if (!tolerance_fits(tolerance, packed)) {
-    return absent_report(got.name,
-                         fmt::format("its tolerance has another shape than the output {}", packed.describe()));
+    return incomparable(got.name, fmt::format("its tolerance has another shape than the output {}", packed.describe()));
   }
   if (golden.full()) return compare_output(Output{got.name, packed}, golden.output(), tolerance, kBothSides);
   return compare_sampled(golden, packed, tolerance);
@@ -150,128 +138,117 @@ std::vector<OutputReport> compare_all_to_golden(const GoldenEntry& entry, const 
     const GoldenOutput* golden = find_output(entry, o.name);
     const auto tolerance = tolerances.find(o.name);
     reports.push_back(golden == nullptr
-                          ? absent_report(o.name, "the golden has no such output")
+                          ? incomparable(o.name, "the golden has no such output")
                           : compare_to_golden(*golden, o, tolerance == tolerances.end() ? kExact : tolerance->second));
   }
   for (const GoldenOutput& g : entry.outputs) {
     if (std::ranges::find(got.outputs, g.name, &Output::name) == got.outputs.end())
-      reports.push_back(absent_report(g.name, "only the golden has this output"));
+      reports.push_back(incomparable(g.name, "only the golden has this output"));
   }
   return reports;
 }
 
-/// What the golden says joins what the reference said: its reports take the place of the reference's, except where only
-/// the reference objects; and the verdict becomes the worse of the two.
-void join(std::vector<OutputReport> reports, const KnownFault* fault, const TrialOptions& options, CaseResult& result) {
-  std::vector<std::string> bad;
-  for (OutputReport& r : reports) {
-    if (r.violations != 0) bad.push_back(r.name);
-    const auto it = std::ranges::find(result.outputs, r.name, &OutputReport::name);
-    if (it == result.outputs.end()) {
-      result.outputs.push_back(std::move(r));
-    } else if (r.violations != 0 || it->violations == 0) {
-      r.tightness = std::max(r.tightness, it->tightness);
-      *it = std::move(r);
-    } else {
-      it->reason += " (against the reference)";
+/// A trial that also holds the response against a golden entry.
+class Verification final : public Trial {
+ public:
+  Verification(CheckedCase c, const Sides& sides, const Policy& policy, const GoldenEntry& entry)
+      : Trial(std::move(c), sides, policy), entry_(entry) {}
+
+ protected:
+  void steps() override {
+    const Response& got = response();
+    if (const Digest now = input_digest(call()); now != entry_.inputs) {
+      return end(Verdict::kError,
+                 fmt::format("inputs drifted: the case now has other inputs (digest {}) than when it was recorded "
+                             "({}), which says nothing about the kernel; {}",
+                             hex(now), hex(entry_.inputs), record_again(tried_case().op, entry_.set)));
     }
+    if (entry_.verdict != Verdict::kPassed) return judge_without_golden();
+    const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
+    if (clean && all_equal(entry_, got.observation)) return pass();
+    judge();
+    // Without a usable answer of both sides there is nothing more to compare.
+    if (result().verdict == Verdict::kError || got.result.refusal || !got.readable) return;
+    join(compare_all_to_golden(entry_, got.observation, tolerances()));
   }
-  if (bad.empty()) return;
-  const bool excused = fault != nullptr && options.keep_known &&
-                       std::ranges::all_of(bad, [&](const std::string& n) { return KnownFaults::covers(*fault, n); });
-  const bool right = result.verdict == Verdict::kPassed || result.verdict == Verdict::kMistrusted;
-  if (!right && (excused || result.verdict != Verdict::kKnown)) return;  // already as bad, and with its reason
-  result.verdict = excused ? Verdict::kKnown : Verdict::kFailed;
-  const auto first = std::ranges::find(result.outputs, bad.front(), &OutputReport::name);
-  const bool located = first->first.has_value() && !first->first->at.empty();
-  result.reason = fmt::format("{}differs from the golden in {}: {}", excused ? fault->summary + ": " : "",
-                              fmt::join(bad, ", "), first->reason);
-  if (located) {
-    result.reason += fmt::format("; at {} got {}, recorded {}", format_shape(first->first->at), first->first->got,
-                                 first->first->want);
-  }
-  if (right && !excused) {
-    result.reason +=
-        "; today's reference agrees with this answer, so the golden is out of date or the reference changed";
-  }
-}
 
-/// The recorded answer was not right: the reference alone decides.
-void judge_without_golden(const Case& c, const GoldenEntry& entry, const Observed& got, Caller& reference,
-                          const KnownFaults& known, const TrialOptions& options, CaseResult& result) {
-  judge_against(c, got, reference, reference, known, options, result);
-  const std::string was = entry.verdict == Verdict::kKnown
-                              ? fmt::format("recorded with the known fault {}", entry.known_fault)
-                              : fmt::format("recorded with verdict '{}'", name_of(entry.verdict));
-  const bool same = all_equal(entry, got.observation);
-  result.reason += fmt::format("{}the golden was {}; this answer {}, and was held against the reference instead",
-                               result.reason.empty() ? "" : "; ", was, same ? "has the same bits" : "differs from it");
-}
+ private:
+  void pass() {
+    if (fault() != nullptr) result().known_fault = fault()->id;
+    for (const GoldenOutput& g : entry_.outputs) result().outputs.push_back(equal_report(g));
+    end(Verdict::kPassed, "");
+  }
 
-void verify(const Case& c, const GoldenEntry& entry, Caller& subject, Caller& reference, const KnownFaults& known,
-            const TrialOptions& options, CaseResult& result) {
-  const Observed got = observe_case(c, subject);
-  if (const Digest now = input_digest(got.call); now != entry.inputs) {
-    result.verdict = Verdict::kError;
-    result.reason = fmt::format(
-        "inputs drifted: the case now has other inputs (digest {}) than when it was recorded "
-        "({}), which says nothing about the kernel; {}",
-        hex(now), hex(entry.inputs), record_again(c.op, entry.set));
-    return;
+  /// The recorded answer was not right: the reference alone decides.
+  void judge_without_golden() {
+    judge();
+    const std::string was = entry_.verdict == Verdict::kKnown
+                                ? fmt::format("recorded with the known fault {}", entry_.known_fault)
+                                : fmt::format("recorded with verdict '{}'", name_of(entry_.verdict));
+    const bool same = all_equal(entry_, response().observation);
+    std::string& reason = result().reason;
+    reason += fmt::format("{}the golden was {}; this answer {}, and was held against the reference instead",
+                          reason.empty() ? "" : "; ", was, same ? "has the same bits" : "differs from it");
   }
-  if (entry.verdict != Verdict::kPassed) {
-    judge_without_golden(c, entry, got, reference, known, options, result);
-    return;
+
+  /// What the golden says joins what the reference said: its reports take the place of the reference's, except where
+  /// only the reference objects; and the verdict becomes the worse of the two.
+  void join(std::vector<OutputReport> reports) {
+    std::vector<std::string> bad;
+    for (OutputReport& r : reports) {
+      if (r.violations != 0) bad.push_back(r.name);
+      const auto it = std::ranges::find(result().outputs, r.name, &OutputReport::name);
+      if (it == result().outputs.end()) {
+        result().outputs.push_back(std::move(r));
+      } else if (r.violations != 0 || it->violations == 0) {
+        r.tightness = std::max(r.tightness, it->tightness);
+        *it = std::move(r);
+      } else {
+        it->reason += " (against the reference)";
+      }
+    }
+    if (bad.empty()) return;
+    const bool excused =
+        std::ranges::all_of(bad, [&](const std::string& name) { return policy().excuses(fault(), name); });
+    const bool right = result().verdict == Verdict::kPassed || result().verdict == Verdict::kMistrusted;
+    if (!right && (excused || result().verdict != Verdict::kKnown)) return;  // already as bad, and with its reason
+    const OutputReport& first = *std::ranges::find(result().outputs, bad.front(), &OutputReport::name);
+    std::string reason = fmt::format("{}differs from the golden in {}: {}", excused ? fault()->summary + ": " : "",
+                                     fmt::join(bad, ", "), first.reason);
+    if (first.first.has_value() && !first.first->at.empty()) {
+      reason += fmt::format("; at {} got {}, recorded {}", format_shape(first.first->at), first.first->got,
+                            first.first->want);
+    }
+    if (right && !excused) {
+      reason += "; today's reference agrees with this answer, so the golden is out of date or the reference changed";
+    }
+    end(excused ? Verdict::kKnown : Verdict::kFailed, reason);
   }
-  const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
-  const Op& op = *find_op(c.op);
-  const KnownFault* fault = known.match(c, result.set, op.facts(c, got.call));
-  if (clean && all_equal(entry, got.observation)) {
-    if (fault != nullptr) result.known_fault = fault->id;
-    for (const GoldenOutput& g : entry.outputs) result.outputs.push_back(equal_report(g));
-    result.verdict = Verdict::kPassed;
-    return;
-  }
-  judge_against(c, got, reference, reference, known, options, result);
-  // Without a usable answer of both sides there is nothing more to compare.
-  const bool readable =
-      std::ranges::find(got.observation.findings, "unreadable", &Finding::check) == got.observation.findings.end();
-  if (result.verdict == Verdict::kError || got.result.refusal || !readable) return;
-  const Tolerances tolerances = op.tolerances(c, got.call, got.result, got.observation, reference);
-  join(compare_all_to_golden(entry, got.observation, tolerances), fault, options, result);
-}
+
+  const GoldenEntry& entry_;
+};
 
 }  // namespace
 
-CaseResult verify_case(const Case& c, const GoldenEntry& entry, Caller& subject, Caller& reference,
-                       const KnownFaults& known, const TrialOptions& options) {
+CaseResult verify_case(const CheckedCase& c, const GoldenEntry& entry, const Sides& sides, const Policy& policy) {
   if (c.id() != entry.id) throw Error(fmt::format("the golden of {} cannot verify {}", entry.id, c.id()));
-  if (!c.scenario.empty() || find_op(c.op) == nullptr) throw Error(fmt::format("{}: has no golden", c.id()));
-  CaseResult result;
-  result.id = c.id();
-  result.set = subject.name();
-  result.against = "golden:" + entry.set;
-  guarded(c, known, options, result, [&] { verify(c, entry, subject, reference, known, options, result); });
-  return result;
+  if (!c.scenario.empty()) throw Error(fmt::format("{}: has no golden", c.id()));
+  return Verification(c, sides, policy, entry).run();
 }
 
-std::optional<Case> case_of_entry(const GoldenEntry& entry, const std::string& subject_set, CaseResult& lost) {
+std::optional<CheckedCase> case_of_entry(const GoldenEntry& entry, const SideNames& names, CaseResult& lost) {
   std::string why;
   try {
-    Case c = checked_case(entry.id);
+    CheckedCase c = checked_case(entry.id);
     if (c.id() == entry.id && c.scenario.empty()) return c;
     why = c.scenario.empty() ? fmt::format("its id is now written {}", c.id()) : "a scenario has no golden";
   } catch (const Error& e) {
     why = e.what();
   }
   const std::string op = entry.id.substr(0, entry.id.find('/'));
-  lost = {};
-  lost.id = entry.id;
-  lost.set = subject_set;
-  lost.against = "golden:" + entry.set;
-  lost.verdict = Verdict::kError;
-  lost.reason =
-      fmt::format("the golden holds a case that the op no longer has: {}; {}", why, record_again(op, entry.set));
+  lost = CaseResult::error(
+      entry.id, names,
+      fmt::format("the golden holds a case that the op no longer has: {}; {}", why, record_again(op, entry.set)));
   return std::nullopt;
 }
 

@@ -7,7 +7,8 @@
 
 namespace dsv4 {
 
-/// Makes the case's call on `subject` and holds the answer against `entry`. `result.against` is "golden:<set>".
+/// Makes the case's call on the subject and holds the answer against `entry`. The other side must be the reference;
+/// `sides.names` should say "golden:<set>" of it.
 ///
 /// In this order:
 ///   1. The digest of the inputs differs: verdict `error`, "inputs drifted". The generator or the op's definition
@@ -21,12 +22,11 @@ namespace dsv4 {
 /// A golden whose answer was not right when it was recorded (`known`, `failed`, `mistrusted`) accuses nobody: then the
 /// reference alone decides, and the reason says so.
 ///
-/// Never throws for what a kernel does; throws Error only if the harness itself cannot go on.
-CaseResult verify_case(const Case& c, const GoldenEntry& entry, Caller& subject, Caller& reference,
-                       const KnownFaults& known, const TrialOptions& options = {});
+/// Throws Error if the entry is of another case, or the case is a scenario; else as a trial does.
+CaseResult verify_case(const CheckedCase& c, const GoldenEntry& entry, const Sides& sides, const Policy& policy = {});
 
 /// The case of an entry; or, if the op has no such case any more (renamed, removed, a parameter changed), nullopt, and
 /// `lost` receives the result that reports it: verdict `error` with the reason.
-std::optional<Case> case_of_entry(const GoldenEntry& entry, const std::string& subject_set, CaseResult& lost);
+std::optional<CheckedCase> case_of_entry(const GoldenEntry& entry, const SideNames& names, CaseResult& lost);
 
 }  // namespace dsv4

@@ -209,8 +209,17 @@ const Scenario* find_scenario(const std::vector<Scenario>& scenarios, const std:
 std::vector<Case> cases_of(const Op& op, Tier tier, std::uint64_t seed = 1);
 /// One random case for soak.
 Case random_case(const Op& op, std::uint64_t seed);
+
+/// A case, with the op and the scenario that it names: looked up once, and then at hand.
+struct CheckedCase : Case {
+  const Op* definition = nullptr;                 ///< of the op; never null
+  std::optional<Scenario> scenario_definition{};  ///< of the scenario, where the case has one
+};
 /// Checks an id against its op: known op, scenario, exactly the op's parameters in range, and a valid combination.
 /// Parameters are put into canonical order. Throws Error that says what is wrong and what is allowed.
-Case checked_case(const std::string& id);
+CheckedCase checked_case(const std::string& id);
+/// Looks up the op and the scenario of a case whose parameters are known to be valid. Throws Error if there is no such
+/// op or scenario.
+CheckedCase with_definitions(Case c);
 
 }  // namespace dsv4

@@ -142,22 +142,28 @@ Case random_case(const Op& op, std::uint64_t seed) {
                           op.info().name));
 }
 
-Case checked_case(const std::string& id) {
-  Case c = parse_case_id(id);
+CheckedCase with_definitions(Case c) {
+  const std::string id = c.id();
   const Op* op = find_op(c.op);
   if (op == nullptr) {
     throw Error(fmt::format("case id '{}': unknown op '{}'{} ('dsv4diff ops' lists them)", id, c.op,
                             did_you_mean(c.op, op_names())));
   }
-  if (!c.scenario.empty()) {
-    const auto scenarios = all_scenarios(*op);
-    if (find_scenario(scenarios, c.scenario) == nullptr) {
-      std::vector<std::string> labels;
-      for (const auto& s : scenarios) labels.push_back(s.label());
-      throw Error(fmt::format("case id '{}': op '{}' has no {}{}; it has {}", id, c.op, c.scenario,
-                              did_you_mean(c.scenario, labels), fmt::join(labels, ", ")));
-    }
+  if (c.scenario.empty()) return {std::move(c), op};
+  const auto scenarios = all_scenarios(*op);
+  const Scenario* scenario = find_scenario(scenarios, c.scenario);
+  if (scenario == nullptr) {
+    std::vector<std::string> labels;
+    for (const auto& s : scenarios) labels.push_back(s.label());
+    throw Error(fmt::format("case id '{}': op '{}' has no {}{}; it has {}", id, c.op, c.scenario,
+                            did_you_mean(c.scenario, labels), fmt::join(labels, ", ")));
   }
+  return {std::move(c), op, *scenario};
+}
+
+CheckedCase checked_case(const std::string& id) {
+  CheckedCase c = with_definitions(parse_case_id(id));
+  const Op* op = c.definition;
   std::vector<std::string> names;
   for (const ParamSpec& spec : op->info().space.specs()) names.push_back(spec.name);
   for (const auto& [name, value] : c.params.pairs()) {

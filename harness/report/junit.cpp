@@ -11,8 +11,9 @@ namespace dsv4 {
 namespace {
 
 std::string test_case(const SetRun& run, const CaseResult& r) {
-  const std::string head = fmt::format(R"(    <testcase classname="{}" name="{}" time="{:.3f}")",
-                                       xml_escape("dsv4diff." + run.set + "." + r.op()), xml_escape(r.id), r.seconds);
+  const std::string head =
+      fmt::format(R"(    <testcase classname="{}" name="{}" time="{:.3f}")",
+                  xml_escape("dsv4diff." + run.set_label + "." + r.op()), xml_escape(r.id), r.seconds);
   const std::string message = xml_escape(one_line(r.reason));
   std::string body;
   switch (r.verdict) {
@@ -86,7 +87,7 @@ std::string junit_report(const RunReport& report) {
     for (const CaseResult& r : run.results) cases[r.op()] += test_case(run, r);
     for (const auto& [op, tally] : run.by_op()) {
       suites += fmt::format("  <testsuite name=\"{}\" {} {}>\n{}  </testsuite>\n",
-                            xml_escape(fmt::format("{} {} against {}", op, run.set, run.against)), counts(tally),
+                            xml_escape(fmt::format("{} {} against {}", op, run.set_label, run.against)), counts(tally),
                             skipped(tally), cases.at(op));
     }
   }

@@ -39,8 +39,9 @@ std::string table_row(const std::string& name, const Tally& t) {
 }
 
 std::string set_section(const SetRun& run) {
-  std::string text = fmt::format("### {} against {}\n\n{}\n\n", markdown_escape(run.set), markdown_escape(run.against),
-                                 markdown_escape(describe_origin(run.device, run.provenance)));
+  std::string text =
+      fmt::format("### {} against {}\n\n{}\n\n", markdown_escape(run.set_label), markdown_escape(run.against),
+                  markdown_escape(describe_origin(run.device, run.provenance)));
   text += "| op | cases | passed | failed | known | error | mistrusted | not run | error/bound |\n";
   text += "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
   const auto by_op = run.by_op();

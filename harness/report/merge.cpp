@@ -65,7 +65,7 @@ void require_complete(const Sweep& sweep) {
   }
   if (number == 0) return;
   throw Error(fmt::format("set '{}' against '{}': shard {} is missing; give the files of all shards, or --partial",
-                          sweep.run.set, sweep.run.against, missing));
+                          sweep.run.set_label, sweep.run.against, missing));
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial) {
     if (!report.failure.empty())
       merged.failure += fmt::format("{}{}: {}", merged.failure.empty() ? "" : "; ", file, report.failure);
     for (const SetRun& run : report.runs) {
-      const auto key = std::make_pair(run.set, run.against);
+      const auto key = std::make_pair(run.set_label, run.against);
       Sweep& sweep = sweeps[key];
       if (sweep.first == nullptr) {
         order.push_back(key);
@@ -101,7 +101,7 @@ RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial) {
       }
       require_same(sweep.first->options, sweep.first_file, report.options, file, "option");
       require_same(sweep.run.provenance, sweep.first_file, run.provenance, file,
-                   fmt::format("the provenance of set '{}',", run.set));
+                   fmt::format("the provenance of set '{}',", run.set_label));
       add_shards(sweep, file, report);
       add_results(sweep, file, report, run);
     }

@@ -32,9 +32,9 @@ json run_json(const SetRun& run) {
   for (const auto& [op, tally] : run.by_op()) ops[op] = counts_of(tally);
   json faults = json::object();
   for (const auto& [id, use] : run.known_faults()) faults[id] = {{"cases", use.cases}, {"shown", use.shown}};
-  return {{"set", run.set},
+  return {{"set", run.set_label},
           {"against", run.against},
-          {"name", run.name},
+          {"name", run.set_name},
           {"device", run.device},
           {"provenance", run.provenance},
           {"wall_seconds", run.wall_seconds},
@@ -46,9 +46,9 @@ json run_json(const SetRun& run) {
 
 SetRun run_from(const json& j) {
   SetRun run;
-  run.set = j.at("set").get<std::string>();
+  run.set_label = j.at("set").get<std::string>();
   run.against = j.at("against").get<std::string>();
-  run.name = j.at("name").get<std::string>();
+  run.set_name = j.at("name").get<std::string>();
   run.device = j.at("device").get<std::string>();
   run.provenance = j.at("provenance").get<std::map<std::string, std::string>>();
   run.wall_seconds = j.at("wall_seconds").get<double>();

@@ -35,9 +35,9 @@ struct KnownFaultUse {
 
 /// One set, swept.
 struct SetRun {
-  std::string set;      ///< as results and reproduction commands name it
-  std::string against;  ///< set, or "golden:<set>"
-  std::string name;     ///< in the manifest
+  std::string set_label;  ///< as the user named it, and results and reproduction commands do; "set" in JSON
+  std::string set_name;   ///< in its manifest; "name" in JSON
+  std::string against;    ///< set, or "golden:<set>"
   std::string device;
   std::map<std::string, std::string> provenance;
   std::vector<CaseResult> results;  ///< sorted by id

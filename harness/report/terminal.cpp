@@ -93,7 +93,7 @@ std::vector<std::string> describe_known_faults(const SetRun& run) {
 std::string terminal_report(const RunReport& report, const TerminalOptions& options) {
   std::string text;
   for (const SetRun& run : report.runs) {
-    text += fmt::format("{} against {}  ({})\n\n", one_line(run.set), one_line(run.against),
+    text += fmt::format("{} against {}  ({})\n\n", one_line(run.set_label), one_line(run.against),
                         describe_origin(run.device, run.provenance));
     std::vector<std::vector<std::string>> rows{{"op", "cases", "passed", "failed", "known", "error", "mistrusted",
                                                 "unsupported", "skipped", "error/bound", "seconds"}};

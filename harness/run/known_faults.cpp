@@ -75,7 +75,8 @@ KnownFaults KnownFaults::load(const std::string& path) {
   }
 }
 
-const KnownFault* KnownFaults::match(const Case& c, const std::string& set, const Facts& facts) const {
+const KnownFault* KnownFaults::match(const Case& c, const std::string& set, const std::function<Facts()>& facts) const {
+  std::optional<Facts> found;
   for (const KnownFault& f : faults_) {
     if (f.op != c.op || !any_glob_match(f.sets, set)) continue;
     if (f.scenarios.empty() ? !c.scenario.empty() : c.scenario.empty() || !any_glob_match(f.scenarios, c.scenario))
@@ -83,17 +84,27 @@ const KnownFault* KnownFaults::match(const Case& c, const std::string& set, cons
     const bool params_hold = std::ranges::all_of(f.params, [&](const auto& p) {
       return c.params.has(p.first) && any_glob_match(p.second, c.params.text(p.first));
     });
+    if (!params_hold) continue;
+    if (!f.facts.empty() && !found) found = facts();
     const bool facts_hold = std::ranges::all_of(f.facts, [&](const auto& p) {
-      const auto it = facts.find(p.first);
-      return it != facts.end() && it->second >= p.second.first && it->second <= p.second.second;
+      const auto it = found->find(p.first);
+      return it != found->end() && it->second >= p.second.first && it->second <= p.second.second;
     });
-    if (params_hold && facts_hold) return &f;
+    if (facts_hold) return &f;
   }
   return nullptr;
 }
 
 bool KnownFaults::covers(const KnownFault& fault, const std::string& name) {
   return any_glob_match(fault.covers, name);
+}
+
+void excuse_error(const Policy& policy, const KnownFault* fault, const std::string& check, CaseResult& result) {
+  if (fault == nullptr) return;
+  result.known_fault = fault->id;
+  if (!policy.excuses(fault, check)) return;
+  result.verdict = Verdict::kKnown;
+  result.reason = fmt::format("{} ({})", fault->summary, result.reason);
 }
 
 }  // namespace dsv4

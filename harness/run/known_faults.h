@@ -1,6 +1,7 @@
 /// Known faults of upstream kernels: listed in one file, reported as `known`, never as passed.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "harness/case/case.h"
 #include "harness/op/op.h"
+#include "harness/verdict/result.h"
 
 namespace dsv4 {
 
@@ -32,8 +34,10 @@ class KnownFaults {
   static KnownFaults load(const std::string& path);
   explicit KnownFaults(std::vector<KnownFault> faults) : faults_(std::move(faults)) {}
 
-  /// The first fault whose conditions all hold for this case on this set, if any.
-  [[nodiscard]] const KnownFault* match(const Case& c, const std::string& set, const Facts& facts) const;
+  /// The first fault whose conditions all hold for this case on this set (its name in the manifest); null if there is
+  /// none. `facts` is asked only if all other conditions of a fault hold.
+  [[nodiscard]] const KnownFault* match(const Case& c, const std::string& set,
+                                        const std::function<Facts()>& facts) const;
   /// True if `fault` excuses a difference in the output or check called `name`.
   static bool covers(const KnownFault& fault, const std::string& name);
   [[nodiscard]] const std::vector<KnownFault>& all() const { return faults_; }
@@ -41,5 +45,21 @@ class KnownFaults {
  private:
   std::vector<KnownFault> faults_;
 };
+
+/// What a run does with known faults.
+struct Policy {
+  KnownFaults known;
+  bool keep_known = true;  ///< false (--no-known): known faults fail like any other difference
+
+  /// True if `fault` (may be null) excuses a difference in the output or check called `name`.
+  [[nodiscard]] bool excuses(const KnownFault* fault, const std::string& name) const {
+    return fault != nullptr && keep_known && KnownFaults::covers(*fault, name);
+  }
+};
+
+/// Names `fault` (may be null) in `result`, whose verdict is `error`. If the fault covers `check`, the verdict becomes
+/// `known`. Checks: "crash" for a worker that died or hung, "device_lost" for a dead GPU context, "refusal" for a valid
+/// call that was refused.
+void excuse_error(const Policy& policy, const KnownFault* fault, const std::string& check, CaseResult& result);
 
 }  // namespace dsv4

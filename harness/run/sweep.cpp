@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "harness/core/shell.h"
-#include "harness/run/trial.h"
+#include "harness/op/op.h"
 #include "harness/workers/interrupt.h"
 
 namespace dsv4 {
@@ -20,29 +20,28 @@ std::string reproduction(const SweepOptions& options, const std::string& id) {
   return shell_command(words);
 }
 
-CaseResult result_of(const SweepOptions& options, const Outcome& outcome) {
-  CaseResult result;
-  result.id = outcome.id;
-  result.set = options.set;
-  result.against = options.against;
-  result.verdict = Verdict::kError;
-  result.reason = outcome.error;
+/// The result of a case whose worker gave no answer: an error, unless a known fault excuses it.
+CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
+  CaseResult result = CaseResult::error(outcome.id, options.names, outcome.error);
   result.seconds = outcome.seconds;
-  if (!outcome.answered()) {
-    try {
-      result.set = options.set_name;  // known faults go by it
-      excuse_error(parse_case_id(outcome.id), options.known, {}, "crash", result);
-    } catch (const std::exception&) {
-      // A golden may hold a case that the op no longer has: then no known fault is about it.
-    }
-    result.set = options.set;
-    return result;
-  }
   try {
-    return options.read ? options.read(outcome.answer) : outcome.answer.get<CaseResult>();
+    const CheckedCase c = checked_case(outcome.id);
+    const Op& op = *c.definition;
+    const auto facts = [&] { return op.facts(c, op.make(c)); };
+    excuse_error(options.policy, options.policy.known.match(c, result.set_name, facts), "crash", result);
+  } catch (const std::exception&) {
+    // A golden may hold a case that the op no longer has: then no known fault is about it.
+  }
+  return {result};
+}
+
+CaseAnswer answer_of(const SweepOptions& options, const Outcome& outcome) {
+  if (!outcome.answered()) return without_answer(options, outcome);
+  try {
+    return options.read(outcome.answer);
   } catch (const std::exception& e) {
-    result.reason = fmt::format("the worker's answer is malformed: {}", e.what());
-    return result;
+    return {
+        CaseResult::error(outcome.id, options.names, fmt::format("the worker's answer is malformed: {}", e.what()))};
   }
 }
 
@@ -61,11 +60,10 @@ SweepResult sweep(const SweepOptions& options, const CaseSource& next) {
       options.journal->start(id, reproduction(options, id));
     };
     events.on_outcome = [&](const Outcome& outcome) {
-      CaseResult result = result_of(options, outcome);
+      CaseAnswer answer = answer_of(options, outcome);
+      CaseResult& result = answer.result;
       result.reproduce = reproduction(options, outcome.id);
-      if (outcome.answered() && outcome.answer.contains(kEnvironmentAtFault) && swept.failure.empty()) {
-        swept.failure = result.reason;
-      }
+      if (answer.cannot_go_on && swept.failure.empty()) swept.failure = result.reason;
       if (options.journal != nullptr) options.journal->end(result);
       const auto [at, fresh] = results.try_emplace(outcome.id);
       if (fresh) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/run/case_answer.h"
 #include "harness/run/journal.h"
 #include "harness/run/known_faults.h"
 #include "harness/run/progress.h"
@@ -15,18 +16,18 @@
 namespace dsv4 {
 
 struct SweepOptions {
-  std::string set;       ///< as results name it
-  std::string set_name;  ///< in its manifest
-  std::string against;   ///< the other side, likewise
+  SideNames names;
   /// The words of a command that runs one of these cases again, up to its --case ID.
   std::vector<std::string> reproduce;
   PoolOptions pool;
   Progress::Options progress;
   Journal* journal = nullptr;
-  /// Turns a worker's answer into a result; the default reads a CaseResult. May throw: the case becomes an error.
-  std::function<CaseResult(const nlohmann::json& answer)> read;
-  /// Known faults that may excuse a case whose worker died ("crash"); a worker that answers has applied them itself.
-  KnownFaults known;
+  /// Reads a worker's answer. May throw: the case becomes an error.
+  std::function<CaseAnswer(const nlohmann::json& answer)> read = [](const nlohmann::json& answer) {
+    return answer.get<CaseAnswer>();
+  };
+  /// Known faults may excuse a case whose worker died ("crash"); a worker that answers has applied them itself.
+  Policy policy;
 };
 
 struct SweepResult {
@@ -37,9 +38,6 @@ struct SweepResult {
   std::string failure;
   double seconds = 0;
 };
-
-/// The key in an answer that says that the harness itself could not go on; its case is an error then.
-constexpr const char* kEnvironmentAtFault = "environment_at_fault";
 
 /// Cases one by one; nullopt when there are no more.
 using CaseSource = std::function<std::optional<std::string>()>;

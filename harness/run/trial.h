@@ -1,44 +1,89 @@
-/// One case, tried: inputs made, both sides called, outputs compared, verdict given. Runs in a worker process.
+/// The trial of one case: its call is made on two sets, the outputs are compared, and the case gets a verdict. Runs in
+/// a worker process.
 #pragma once
 
-#include "harness/case/case.h"
+#include <cstdint>
+#include <optional>
+#include <string>
+
 #include "harness/op/op.h"
 #include "harness/run/known_faults.h"
 #include "harness/verdict/result.h"
 
 namespace dsv4 {
 
-struct TrialOptions {
-  bool keep_known = true;  ///< false (--no-known): known faults fail like any other difference
+/// The sets that take part in a trial, and what results call them.
+struct Sides {
+  Caller& subject;    ///< the set under test
+  Caller& against;    ///< the other side; may be the reference
+  Caller& reference;  ///< computes bounds and certificates
+  SideNames names{subject.name(), subject.name(), against.name()};
 };
 
-/// Tries `c` on `subject` against `against`; bounds and certificates come from `reference` (which may be `against`
-/// itself). Never throws for what a kernel does; throws Error only if the harness itself cannot go on.
-CaseResult try_case(const Case& c, Caller& subject, Caller& against, Caller& reference, const KnownFaults& known,
-                    const TrialOptions& options = {});
-
-/// The op's own call of `c` on `subject`, observed: what recording and verifying goldens start from. Scenarios have no
-/// golden.
-struct Observed {
-  Call call;
+/// What the set under test made of the op's own call.
+struct Response {
   CallResult result;
-  Observation observation;
+  Observation observation;  ///< empty if the call was refused
+  bool readable = true;     ///< false if the op cannot read the result; `observation` then says why
 };
-Observed observe_case(const Case& c, Caller& subject);
 
-/// Judges `got` against outputs `want` that came from elsewhere (another set, a golden). Fills outputs, findings and
-/// verdict of `result`; applies known faults and the mistrusted rule.
-void judge(const Case& c, const Observed& got, const Observation& want, Caller& reference, bool want_is_reference,
-           const KnownFaults& known, const TrialOptions& options, CaseResult& result);
+/// Tries one case. Everything that this takes is looked up or made once, when it is first needed: the call, the
+/// subject's response, the known fault, the tolerances. Recording and verifying goldens are trials with other steps.
+class Trial {
+ public:
+  /// `sides` and `policy` must outlive the trial.
+  Trial(CheckedCase c, const Sides& sides, const Policy& policy);
+  virtual ~Trial() = default;
+  Trial(const Trial&) = delete;
+  Trial& operator=(const Trial&) = delete;
 
-/// Makes the call of `got` on another set and judges `got` against that answer. A reference that refuses the call, or
-/// breaks its own checks, is an error of the case that names it.
-void judge_against(const Case& c, const Observed& got, Caller& against, Caller& reference, const KnownFaults& known,
-                   const TrialOptions& options, CaseResult& result);
+  /// Tries the case; to be called once. Whatever the kernels do becomes a verdict: also that the set lacks the op, that
+  /// the machine lacks the memory, and that the GPU context is dead. Throws Error if the harness cannot go on, and
+  /// std::bad_alloc.
+  CaseResult run();
 
-/// Turns an error of `result` into `known` if a known fault of this case covers `check`: "crash" for a worker that died
-/// or hung, "device_lost" for a dead GPU context, "refusal" for a valid call that was refused.
-void excuse_error(const Case& c, const KnownFaults& known, const TrialOptions& options, const std::string& check,
-                  CaseResult& result);
+ protected:
+  /// What is done for the case; fills `result_`. Here: the op's own call against the other side, or the scenario.
+  virtual void steps();
+
+  [[nodiscard]] const Case& tried_case() const { return case_; }
+  [[nodiscard]] const Policy& policy() const { return policy_; }
+  [[nodiscard]] CaseResult& result() { return result_; }
+
+  /// The op's own call.
+  const Call& call();
+  /// The subject's response to it.
+  const Response& response();
+  /// The known fault that applies to the case; null if there is none.
+  const KnownFault* fault();
+  /// Tolerances for the response's outputs. Only for a readable one.
+  const Tolerances& tolerances();
+
+  /// Judges the response by the answer of the other side: outputs, findings, verdict. A reference that refuses the call
+  /// or breaks its own checks is an error of the case.
+  void judge();
+  /// The case ends with this verdict.
+  void end(Verdict verdict, const std::string& reason);
+
+ private:
+  void run_scenario();
+  /// Gives the verdict from what was compared and found. `own_compared`: elements that a scenario's own checks
+  /// compared.
+  void conclude(std::int64_t own_compared);
+  void excuse(const std::string& check);
+
+  const CheckedCase case_;
+  const Op& op_;
+  const Sides& sides_;
+  const Policy& policy_;
+  CaseResult result_;
+  std::optional<Call> call_;
+  std::optional<Response> response_;
+  std::optional<const KnownFault*> fault_;
+  std::optional<Tolerances> tolerances_;
+};
+
+/// Tries a case against the other side.
+CaseResult try_case(const CheckedCase& c, const Sides& sides, const Policy& policy = {});
 
 }  // namespace dsv4

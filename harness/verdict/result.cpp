@@ -49,6 +49,17 @@ std::optional<Verdict> verdict_from_name(std::string_view name) {
   return std::nullopt;
 }
 
+CaseResult CaseResult::error(const std::string& id, const SideNames& names, const std::string& reason) {
+  CaseResult r;
+  r.id = id;
+  r.set_label = names.set_label;
+  r.set_name = names.set_name;
+  r.against = names.against;
+  r.verdict = Verdict::kError;
+  r.reason = reason;
+  return r;
+}
+
 double CaseResult::tightness() const {
   double t = 0;
   for (const OutputReport& o : outputs) t = std::max(t, o.tightness);
@@ -82,22 +93,18 @@ void from_json(const nlohmann::json& j, OutputReport& r) {
 void to_json(nlohmann::json& j, const CaseResult& r) {
   nlohmann::json findings = nlohmann::json::array();
   for (const Finding& f : r.findings) findings.push_back({{"check", f.check}, {"detail", f.detail}});
-  j = {{"id", r.id},
-       {"op", r.op()},
-       {"set", r.set},
-       {"against", r.against},
-       {"verdict", name_of(r.verdict)},
-       {"reason", r.reason},
-       {"known_fault", r.known_fault},
-       {"outputs", r.outputs},
-       {"findings", findings},
-       {"seconds", r.seconds},
-       {"reproduce", r.reproduce}};
+  j = {{"id", r.id},           {"op", r.op()},
+       {"set", r.set_label},   {"set_name", r.set_name},
+       {"against", r.against}, {"verdict", name_of(r.verdict)},
+       {"reason", r.reason},   {"known_fault", r.known_fault},
+       {"outputs", r.outputs}, {"findings", findings},
+       {"seconds", r.seconds}, {"reproduce", r.reproduce}};
 }
 
 void from_json(const nlohmann::json& j, CaseResult& r) {
   r.id = j.at("id").get<std::string>();
-  r.set = j.at("set").get<std::string>();
+  r.set_label = j.at("set").get<std::string>();
+  r.set_name = j.value("set_name", r.set_label);  // files of earlier versions have only the label
   r.against = j.at("against").get<std::string>();
   r.verdict = verdict_from_name(j.at("verdict").get<std::string>()).value();
   r.reason = j.at("reason").get<std::string>();

@@ -52,10 +52,18 @@ struct OutputReport {
   bool operator==(const OutputReport&) const = default;
 };
 
+/// What results call the two sides of a comparison.
+struct SideNames {
+  std::string set_label;  ///< set under test, as the user named it: a name or a folder
+  std::string set_name;   ///< the same in its manifest; known faults and goldens go by this name
+  std::string against;    ///< the other side, as the user named it; "golden:<set>" for a golden
+};
+
 struct CaseResult {
   std::string id;
-  std::string set;      ///< set under test
-  std::string against;  ///< set or golden file it was held against
+  std::string set_label;  ///< as in SideNames; "set" in JSON
+  std::string set_name;
+  std::string against;
   Verdict verdict = Verdict::kError;
   std::string reason;       ///< one line; empty when passed
   std::string known_fault;  ///< id of the known fault that applies to the case, shown or not
@@ -64,6 +72,9 @@ struct CaseResult {
   double seconds = 0;
   std::string reproduce;  ///< the one command that makes this result again; the sweep knows it
   bool operator==(const CaseResult&) const = default;
+
+  /// A case that has come to nothing yet: verdict `error` for `reason`.
+  static CaseResult error(const std::string& id, const SideNames& names, const std::string& reason = "");
 
   [[nodiscard]] std::string op() const { return id.substr(0, id.find('/')); }
   /// Largest tightness over the outputs.

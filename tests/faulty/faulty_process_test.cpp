@@ -135,10 +135,9 @@ TEST(FaultyProcess, AKnownFaultExcusesACrashOnlyIfItSaysSo) {
   const auto aborted = [&](const std::string& covers) {
     fault.covers = {covers};
     SweepOptions o;
-    o.set = o.set_name = "faulty";
-    o.against = "reference";
+    o.names = {"faulty", "faulty", "reference"};
     o.pool.command = testing::faulty_worker();
-    o.known = KnownFaults({fault});
+    o.policy.known = KnownFaults({fault});
     o.progress.plain_interval_seconds = 1e9;
     const SweepResult swept = dsv4::sweep(o, source_of({case_id("abort"), case_id("exit")}));
     EXPECT_EQ(swept.results.size(), 2u);

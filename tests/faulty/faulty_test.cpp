@@ -223,8 +223,8 @@ TEST(Faulty, AReferenceThatBreaksTheRulesIsNotTheTruth) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
   // As `against`, the faulty set is just another kernel: each side is judged by its own.
-  const Case c = checked_case(test_case_id("copy", "gap"));
-  EXPECT_EQ(try_case(c, *right, *faulty, *right, {}).verdict, Verdict::kPassed);
+  const CheckedCase c = checked_case(test_case_id("copy", "gap"));
+  EXPECT_EQ(try_case(c, {*right, *faulty, *right}).verdict, Verdict::kPassed);
   // As the reference it is not believed.
   const CaseResult r = testing::try_with_faulty_reference(c.id());
   EXPECT_EQ(r.verdict, Verdict::kError);
@@ -234,7 +234,7 @@ TEST(Faulty, AReferenceThatBreaksTheRulesIsNotTheTruth) {
 TEST(Faulty, TwoFaultyKernelsThatLeaveTheSameElementUnwrittenDoNotAgree) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
-  const CaseResult r = try_case(checked_case(test_case_id("copy", "last_unwritten")), *faulty, *faulty, *right, {});
+  const CaseResult r = try_case(checked_case(test_case_id("copy", "last_unwritten")), {*faulty, *faulty, *right});
   EXPECT_EQ(r.verdict, Verdict::kFailed) << story(r);
 }
 
@@ -247,15 +247,15 @@ TEST(Faulty, KnownFaultsExcuseWhatTheyNameAndNothingElse) {
   fault.sets = {"faulty"};
   fault.covers = {"output"};
   fault.summary = "the middle is wrong";
-  const KnownFaults known({fault});
-  const auto verdict = [&](const std::string& name, const TrialOptions& options = {}) {
-    return try_case(checked_case(test_case_id("copy", name)), *faulty, *right, *right, known, options);
+  const auto verdict = [&](const std::string& name, bool keep_known = true) {
+    const Policy policy{.known = KnownFaults({fault}), .keep_known = keep_known};
+    return try_case(checked_case(test_case_id("copy", name)), {*faulty, *right, *right}, policy);
   };
   const CaseResult excused = verdict("one_wrong");
   EXPECT_EQ(excused.verdict, Verdict::kKnown);
   EXPECT_EQ(excused.known_fault, "copy-middle");
   EXPECT_THAT(excused.reason, AllOf(StartsWith("the middle is wrong"), HasSubstr("1 of 15 elements")));
-  EXPECT_EQ(verdict("one_wrong", {.keep_known = false}).verdict, Verdict::kFailed);
+  EXPECT_EQ(verdict("one_wrong", false).verdict, Verdict::kFailed);
   // Also writing where it must not is not what is known.
   EXPECT_EQ(verdict("gap").verdict, Verdict::kFailed);
   EXPECT_EQ(verdict("throws").verdict, Verdict::kError);
@@ -275,7 +275,8 @@ TEST(Faulty, AKnownFaultOfAScenarioExcusesThatScenarioAlone) {
   fault.sets = {"faulty"};
   fault.covers = {"not_refused"};
   const auto tried = [&](const std::string& name, const std::string& scenario) {
-    return try_case(checked_case(test_case_id("copy", name, scenario)), *faulty, *right, *right, KnownFaults({fault}));
+    return try_case(checked_case(test_case_id("copy", name, scenario)), {*faulty, *right, *right},
+                    {.known = KnownFaults({fault})});
   };
   const CaseResult known = tried("accepts_all", "contract:output_dtype");
   EXPECT_EQ(known.verdict, Verdict::kKnown) << story(known);
@@ -292,7 +293,7 @@ TEST(Faulty, AKnownFaultOfAScenarioExcusesThatScenarioAlone) {
 TEST(Faulty, DeviceContractsAreSkippedOnPlainCpuSets) {
   const auto right = testing::open_right();
   const CaseResult r =
-      try_case(checked_case(test_case_id("copy", "none", "contract:host_output")), *right, *right, *right, {});
+      try_case(checked_case(test_case_id("copy", "none", "contract:host_output")), {*right, *right, *right});
   EXPECT_EQ(r.verdict, Verdict::kSkipped);
   EXPECT_THAT(r.reason, HasSubstr("cannot tell device arguments"));
   // The faulty module has the fault that it accepts one: on a set with devices the contract is tried.
@@ -302,7 +303,7 @@ TEST(Faulty, DeviceContractsAreSkippedOnPlainCpuSets) {
 TEST(Faulty, OverlapIsSkippedWhereItCannotBeSeen) {
   const auto right = testing::open_right();
   const CaseResult r =
-      try_case(checked_case(test_case_id("copy", "none", "relation:late_input")), *right, *right, *right, {});
+      try_case(checked_case(test_case_id("copy", "none", "relation:late_input")), {*right, *right, *right});
   EXPECT_EQ(r.verdict, Verdict::kSkipped);
   EXPECT_THAT(r.reason, HasSubstr("only the host executor"));
   const CaseResult bare =

@@ -22,7 +22,7 @@ int serve() {
     const auto faulty = open_faulty();
     const auto right = open_right();
     connection.serve([&](const std::string& id) -> Answer {
-      return {nlohmann::json(try_case(checked_case(id), *faulty, *right, *right, {})), false};
+      return {nlohmann::json(try_case(checked_case(id), {*faulty, *right, *right})), false};
     });
   }
   connection.bye();

@@ -204,7 +204,7 @@ std::string test_case_id(const std::string& op, const std::string& fault, const 
 CaseResult try_faulty(const std::string& id) {
   const auto faulty = open_faulty();
   const auto right = open_right();
-  return try_case(checked_case(id), *faulty, *right, *right, {});
+  return try_case(checked_case(id), {*faulty, *right, *right});
 }
 
 CaseResult try_with_faulty_reference(const std::string& id) {
@@ -213,7 +213,7 @@ CaseResult try_with_faulty_reference(const std::string& id) {
   m.device = DeviceKind::kCpu;
   const auto reference = open_set(m);
   const auto right = open_right();
-  return try_case(checked_case(id), *right, *reference, *reference, {});
+  return try_case(checked_case(id), {*right, *reference, *reference});
 }
 
 }  // namespace dsv4::testing

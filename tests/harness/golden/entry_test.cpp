@@ -15,12 +15,12 @@ TEST(GoldenEntry, KeepsSmallOutputsInFullAndLargeOnesAsSample) {
   probe_op();
   FakeCaller set = honest();
   FakeCaller reference = honest("reference", true);
-  const auto small = record_case(probe(64, "exact"), set, reference, {}).entry.value();
+  const auto small = record_case(probe(64, "exact"), {set, reference, reference}).entry.value();
   ASSERT_EQ(small.outputs.size(), 2U);
   EXPECT_TRUE(small.outputs[0].full());
   EXPECT_EQ(small.outputs[0].kept.size(), 256U);
   EXPECT_EQ(small.outputs[0].output().value.shape, (Shape{4, 16}));
-  const auto large = record_case(probe(65, "exact"), set, reference, {}).entry.value();
+  const auto large = record_case(probe(65, "exact"), {set, reference, reference}).entry.value();
   EXPECT_FALSE(large.outputs[0].full());
   EXPECT_EQ(large.outputs[0].kept.size(), 32U * 4);
   EXPECT_EQ(large.outputs[0].blocks.size(), 1U);
@@ -34,7 +34,7 @@ TEST(GoldenEntry, KeepsTheJudgesSummary) {
   probe_op();
   FakeCaller set = off_by(3, 0.0005F);
   FakeCaller reference = honest("reference", true);
-  const auto entry = record_case(probe(8, "bound"), set, reference, {}).entry.value();
+  const auto entry = record_case(probe(8, "bound"), {set, reference, reference}).entry.value();
   EXPECT_EQ(entry.outputs[0].tolerance, "bound");
   EXPECT_NEAR(entry.tightness(), 0.5, 0.01);
 }
@@ -73,18 +73,22 @@ TEST(GoldenEntry, RefusesWhatIsNoAnswer) {
   probe_op();
   FakeCaller set = honest();
   CaseResult judged;
-  judged.set = "good";
+  judged.set_name = "good";
   judged.verdict = Verdict::kPassed;
   Case c = probe(8, "exact");
-  Observed observed = observe_case(c, set);
+  const Call call = probe_op().make(c);
+  Response response;
+  response.result = set.call(call, {});
+  response.observation = probe_op().observe(c, call, response.result);
+  EXPECT_NO_THROW(make_entry(c, call, response, judged));
   c.scenario = "relation:repeat";
-  EXPECT_THROW(make_entry(c, observed, judged), Error);
+  EXPECT_THROW(make_entry(c, call, response, judged), Error);
   c.scenario.clear();
   judged.verdict = Verdict::kError;
-  EXPECT_THROW(make_entry(c, observed, judged), Error);
+  EXPECT_THROW(make_entry(c, call, response, judged), Error);
   judged.verdict = Verdict::kPassed;
-  observed.result.refusal = "no";
-  EXPECT_THROW(make_entry(c, observed, judged), Error);
+  response.result.refusal = "no";
+  EXPECT_THROW(make_entry(c, call, response, judged), Error);
 }
 
 TEST(RecordCase, GivesNoEntryWithoutAnAnswer) {
@@ -92,12 +96,12 @@ TEST(RecordCase, GivesNoEntryWithoutAnAnswer) {
   FakeCaller reference = honest("reference", true);
   FakeCaller refuses = honest();
   refuses.refusal = "n is odd";
-  const auto refused = record_case(probe(9, "exact"), refuses, reference, {});
+  const auto refused = record_case(probe(9, "exact"), {refuses, reference, reference});
   EXPECT_EQ(refused.result.verdict, Verdict::kError);
   EXPECT_FALSE(refused.entry.has_value());
   FakeCaller lacks = honest();
   lacks.unsupported = true;
-  const auto unsupported = record_case(probe(9, "exact"), lacks, reference, {});
+  const auto unsupported = record_case(probe(9, "exact"), {lacks, reference, reference});
   EXPECT_EQ(unsupported.result.verdict, Verdict::kUnsupported);
   EXPECT_FALSE(unsupported.entry.has_value());
 }
@@ -106,7 +110,7 @@ TEST(RecordCase, KeepsAWrongAnswerUnderItsVerdict) {
   probe_op();
   FakeCaller reference = honest("reference", true);
   FakeCaller wrong = off_by(2, 1);
-  const auto recorded = record_case(probe(9, "exact"), wrong, reference, {});
+  const auto recorded = record_case(probe(9, "exact"), {wrong, reference, reference});
   EXPECT_EQ(recorded.result.verdict, Verdict::kFailed);
   EXPECT_EQ(recorded.entry.value().verdict, Verdict::kFailed);
 }

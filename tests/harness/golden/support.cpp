@@ -22,7 +22,7 @@ class Probe final : public Op {
             .space = {ParamSpec::integer("n", 0, 1 << 24, "elements"),
                       ParamSpec::choice("judge", {"exact", "exact_nan", "bound", "interval"}, "how y is judged")},
             .host_note = ""}) {}
-  [[nodiscard]] std::vector<Params> points(Tier) const override { return {probe(8, "exact").params}; }
+  [[nodiscard]] std::vector<Params> points(Tier) const override { return {Params().set("n", 8).set("judge", "exact")}; }
 
   [[nodiscard]] Call make(const Case& c) const override {
     const std::int64_t n = c.params.integer("n");
@@ -82,8 +82,8 @@ const Op& probe_op() {
   return *op;
 }
 
-Case probe(std::int64_t n, const std::string& judge, std::uint64_t seed) {
-  return {"golden_probe", "", Params().set("n", n).set("judge", judge), seed};
+CheckedCase probe(std::int64_t n, const std::string& judge, std::uint64_t seed) {
+  return {{"golden_probe", "", Params().set("n", n).set("judge", judge), seed}, &probe_op()};
 }
 
 CallResult FakeCaller::call(const Call& call, const CallOptions&) {
@@ -146,8 +146,8 @@ Golden sample_golden(int cases) {
       }
     });
     const auto u = static_cast<std::size_t>(i);
-    const Case c = probe(sizes[u % sizes.size()], judges[u / sizes.size() % 2], u);
-    g.entries.push_back(record_case(c, subject, reference, {}).entry.value());
+    const CheckedCase c = probe(sizes[u % sizes.size()], judges[u / sizes.size() % 2], u);
+    g.entries.push_back(record_case(c, {subject, reference, reference}).entry.value());
   }
   return g;
 }

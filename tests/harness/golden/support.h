@@ -16,7 +16,7 @@ namespace dsv4::golden_test {
 /// y = 2 x, in two outputs: "y" with n elements and "first" with the first one. Parameter `judge` says how y is judged:
 /// exact, exact_nan, bound (1e-3) or interval (one step of the reference either way).
 const Op& probe_op();
-Case probe(std::int64_t n, const std::string& judge, std::uint64_t seed = 1);
+CheckedCase probe(std::int64_t n, const std::string& judge, std::uint64_t seed = 1);
 
 /// A set made of one function y(x).
 class FakeCaller final : public Caller {

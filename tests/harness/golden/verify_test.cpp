@@ -27,23 +27,23 @@ struct VerifyTest : testing::Test {
 
   FakeCaller reference = honest("reference", true);
 
-  GoldenEntry recorded(const Case& c, FakeCaller subject = honest(), const KnownFaults& known = {}) {
-    return record_case(c, subject, reference, known).entry.value();
+  GoldenEntry recorded(const CheckedCase& c, FakeCaller subject = honest(), const Policy& policy = {}) {
+    return record_case(c, {subject, reference, reference}, policy).entry.value();
   }
-  CaseResult verified(const Case& c, const GoldenEntry& e, FakeCaller subject, const KnownFaults& known = {},
-                      const TrialOptions& options = {}) {
-    return verify_case(c, e, subject, reference, known, options);
+  CaseResult verified(const CheckedCase& c, const GoldenEntry& e, FakeCaller subject, const Policy& policy = {}) {
+    const Sides sides{subject, reference, reference, {"label", subject.name(), "golden:" + e.set}};
+    return verify_case(c, e, sides, policy);
   }
 };
 
-KnownFaults fault_of(const std::string& set) {
+Policy fault_of(const std::string& set, bool keep_known = true) {
   KnownFault f;
   f.id = "probe-fault";
   f.op = "golden_probe";
   f.sets = {set};
   f.covers = {"y"};
   f.summary = "one element is off";
-  return KnownFaults({f});
+  return {.known = KnownFaults({f}), .keep_known = keep_known};
 }
 
 TEST_F(VerifyTest, SampleLeavesTheChosenElementOut) {
@@ -53,13 +53,14 @@ TEST_F(VerifyTest, SampleLeavesTheChosenElementOut) {
 
 TEST_F(VerifyTest, EqualBitsPassWithoutTheReference) {
   for (const std::int64_t n : {std::int64_t{8}, kLarge}) {
-    const Case c = probe(n, "exact");
+    const CheckedCase c = probe(n, "exact");
     const GoldenEntry e = recorded(c);
     reference.calls = 0;
     const CaseResult r = verified(c, e, honest("after"));
     EXPECT_EQ(r.verdict, Verdict::kPassed) << r.reason;
     EXPECT_EQ(r.reason, "");
-    EXPECT_EQ(r.set, "after");
+    EXPECT_EQ(r.set_name, "after");
+    EXPECT_EQ(r.set_label, "label");
     EXPECT_EQ(r.against, "golden:good");
     ASSERT_EQ(r.outputs.size(), 2U);
     EXPECT_EQ(r.outputs[0].compared, n);
@@ -68,7 +69,7 @@ TEST_F(VerifyTest, EqualBitsPassWithoutTheReference) {
 }
 
 TEST_F(VerifyTest, DriftedInputsAreNotTheKernelsFault) {
-  const Case c = probe(8, "exact");
+  const CheckedCase c = probe(8, "exact");
   GoldenEntry e = recorded(c);
   e.inputs[3] ^= 1;
   for (const FakeCaller& subject : {honest(), off_by(2, 1)}) {
@@ -80,7 +81,7 @@ TEST_F(VerifyTest, DriftedInputsAreNotTheKernelsFault) {
 }
 
 TEST_F(VerifyTest, AWrongElementOfASmallOutputFailsWithItsPlace) {
-  const Case c = probe(32, "exact");
+  const CheckedCase c = probe(32, "exact");
   const CaseResult r = verified(c, recorded(c), off_by(17, 1));
   EXPECT_EQ(r.verdict, Verdict::kFailed);
   ASSERT_TRUE(r.outputs[0].first.has_value());
@@ -89,7 +90,7 @@ TEST_F(VerifyTest, AWrongElementOfASmallOutputFailsWithItsPlace) {
 
 TEST_F(VerifyTest, AnAnswerTheGoldenContradictsFailsThoughTodaysReferenceAgrees) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
-    const Case c = probe(n, "exact");
+    const CheckedCase c = probe(n, "exact");
     const GoldenEntry e = recorded(c);
     reference = off_by(17, 1, "reference", true);
     const CaseResult r = verified(c, e, off_by(17, 1));
@@ -101,7 +102,7 @@ TEST_F(VerifyTest, AnAnswerTheGoldenContradictsFailsThoughTodaysReferenceAgrees)
 
 TEST_F(VerifyTest, WithinTheBoundPassesAndBeyondItFails) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
-    const Case c = probe(n, "bound");
+    const CheckedCase c = probe(n, "bound");
     const GoldenEntry e = recorded(c, off_by(0, -0.0009F));
     EXPECT_EQ(e.verdict, Verdict::kPassed);
     // 0.0018 from the golden, each within 0.001 of the reference.
@@ -113,7 +114,7 @@ TEST_F(VerifyTest, WithinTheBoundPassesAndBeyondItFails) {
 }
 
 TEST_F(VerifyTest, ADifferenceOutsideTheSampleIsFoundByTheReference) {
-  const Case c = probe(kLarge, "bound");
+  const CheckedCase c = probe(kLarge, "bound");
   const CaseResult r = verified(c, recorded(c), off_by(kUnsampled, 0.1F));
   EXPECT_EQ(r.verdict, Verdict::kFailed);
   ASSERT_TRUE(r.outputs[0].first.has_value());
@@ -122,7 +123,7 @@ TEST_F(VerifyTest, ADifferenceOutsideTheSampleIsFoundByTheReference) {
 }
 
 TEST_F(VerifyTest, ASampledElementIsHeldAgainstTheGoldenItself) {
-  const Case c = probe(kLarge, "bound");
+  const CheckedCase c = probe(kLarge, "bound");
   const GoldenEntry e = recorded(c);
   reference = off_by(kLarge - 1, 0.1F, "reference", true);
   const CaseResult r = verified(c, e, off_by(kLarge - 1, 0.1F));
@@ -131,7 +132,7 @@ TEST_F(VerifyTest, ASampledElementIsHeldAgainstTheGoldenItself) {
 }
 
 TEST_F(VerifyTest, AnExactLargeOutputNamesItsFirstDifferingBlock) {
-  const Case c = probe(kLarge, "exact");
+  const CheckedCase c = probe(kLarge, "exact");
   const CaseResult r = verified(c, recorded(c), off_by(kUnsampled, 1));
   EXPECT_EQ(r.verdict, Verdict::kFailed);
   EXPECT_THAT(
@@ -148,7 +149,7 @@ TEST_F(VerifyTest, AnyNanWillDoWhereTheOpSaysSo) {
   };
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
     reference = payload(0x7fc00000);
-    const Case c = probe(n, "exact_nan");
+    const CheckedCase c = probe(n, "exact_nan");
     const GoldenEntry e = recorded(c, payload(0x7fffffff));
     EXPECT_EQ(e.verdict, Verdict::kPassed);
     const CaseResult same = verified(c, e, payload(0xffc00001));
@@ -162,7 +163,7 @@ TEST_F(VerifyTest, AnyNanWillDoWhereTheOpSaysSo) {
 }
 
 TEST_F(VerifyTest, ExactNanSeesANumberThatChangedOutsideTheSample) {
-  const Case c = probe(kLarge, "exact_nan");
+  const CheckedCase c = probe(kLarge, "exact_nan");
   const GoldenEntry e = recorded(c);
   reference = off_by(kUnsampled, 1, "reference", true);
   const CaseResult r = verified(c, e, off_by(kUnsampled, 1));
@@ -178,7 +179,7 @@ TEST_F(VerifyTest, CertifiedAlternativesPassAndAreCounted) {
     });
   };
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
-    const Case c = probe(n, "interval");
+    const CheckedCase c = probe(n, "interval");
     const GoldenEntry e = recorded(c, stepped(-1e30F));
     EXPECT_EQ(e.verdict, Verdict::kPassed);
     EXPECT_EQ(e.certified(), 1);
@@ -191,8 +192,8 @@ TEST_F(VerifyTest, CertifiedAlternativesPassAndAreCounted) {
 
 TEST_F(VerifyTest, AGoldenWithAKnownFaultAccusesNobody) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
-    const Case c = probe(n, "exact");
-    const KnownFaults known = fault_of("good");
+    const CheckedCase c = probe(n, "exact");
+    const Policy known = fault_of("good");
     const GoldenEntry e = recorded(c, off_by(5, 1, "good"), known);
     EXPECT_EQ(e.verdict, Verdict::kKnown);
     EXPECT_EQ(e.known_fault, "probe-fault");
@@ -203,14 +204,14 @@ TEST_F(VerifyTest, AGoldenWithAKnownFaultAccusesNobody) {
     const CaseResult same = verified(c, e, off_by(5, 1, "good"), known);
     EXPECT_EQ(same.verdict, Verdict::kKnown);
     EXPECT_THAT(same.reason, HasSubstr("same bits"));
-    EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), known, {.keep_known = false}).verdict, Verdict::kFailed);
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), fault_of("good", false)).verdict, Verdict::kFailed);
     EXPECT_EQ(verified(c, e, off_by(5, 1, "after"), known).verdict, Verdict::kFailed) << "not listed for this set";
     EXPECT_EQ(verified(c, e, off_by(6, 1, "after"), known).verdict, Verdict::kFailed);
   }
 }
 
 TEST_F(VerifyTest, AWrongRecordingIsNeverTheTruth) {
-  const Case c = probe(32, "exact");
+  const CheckedCase c = probe(32, "exact");
   const GoldenEntry e = recorded(c, off_by(5, 1));
   EXPECT_EQ(e.verdict, Verdict::kFailed);
   EXPECT_EQ(verified(c, e, off_by(5, 1)).verdict, Verdict::kFailed);
@@ -219,13 +220,12 @@ TEST_F(VerifyTest, AWrongRecordingIsNeverTheTruth) {
 
 TEST_F(VerifyTest, AKnownFaultOfTheSubjectIsKnown) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
-    const Case c = probe(n, "exact");
+    const CheckedCase c = probe(n, "exact");
     const GoldenEntry e = recorded(c);
     const CaseResult r = verified(c, e, off_by(5, 1, "faulty"), fault_of("faulty"));
     EXPECT_EQ(r.verdict, Verdict::kKnown) << r.reason;
     EXPECT_EQ(r.known_fault, "probe-fault");
-    EXPECT_EQ(verified(c, e, off_by(5, 1, "faulty"), fault_of("faulty"), {.keep_known = false}).verdict,
-              Verdict::kFailed);
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "faulty"), fault_of("faulty", false)).verdict, Verdict::kFailed);
     // "first" is not covered by the fault.
     EXPECT_EQ(verified(c, e, off_by(0, 1, "faulty"), fault_of("faulty")).verdict, Verdict::kFailed);
     const CaseResult gone = verified(c, e, honest("faulty"), fault_of("faulty"));
@@ -235,7 +235,7 @@ TEST_F(VerifyTest, AKnownFaultOfTheSubjectIsKnown) {
 }
 
 TEST_F(VerifyTest, FindingsFailEvenWithTheRecordedBits) {
-  const Case c = probe(8, "exact");
+  const CheckedCase c = probe(8, "exact");
   FakeCaller subject = honest();
   subject.findings = {{"guard", "x: byte 3 before the tensor was changed"}};
   const CaseResult r = verified(c, recorded(c), subject);
@@ -244,7 +244,7 @@ TEST_F(VerifyTest, FindingsFailEvenWithTheRecordedBits) {
 }
 
 TEST_F(VerifyTest, RefusalsAndAbsentOpsKeepTheirVerdicts) {
-  const Case c = probe(8, "exact");
+  const CheckedCase c = probe(8, "exact");
   const GoldenEntry e = recorded(c);
   FakeCaller refuses = honest();
   refuses.refusal = "n is even";
@@ -257,7 +257,7 @@ TEST_F(VerifyTest, RefusalsAndAbsentOpsKeepTheirVerdicts) {
 }
 
 TEST_F(VerifyTest, OutputsThatCameWentOrChangedShapeFail) {
-  const Case c = probe(32, "exact");
+  const CheckedCase c = probe(32, "exact");
   const GoldenEntry e = recorded(c);
   GoldenEntry more = e;
   more.outputs.push_back(e.outputs[1]);
@@ -275,17 +275,20 @@ TEST_F(VerifyTest, OutputsThatCameWentOrChangedShapeFail) {
 
 TEST_F(VerifyTest, CasesTheOpLostAreReported) {
   CaseResult lost;
-  const Case c = probe(8, "exact");
+  const CheckedCase c = probe(8, "exact");
   GoldenEntry e = recorded(c);
-  EXPECT_EQ(case_of_entry(e, "after", lost), c);
+  const SideNames names{"label", "after", "golden:good"};
+  EXPECT_EQ(case_of_entry(e, names, lost).value(), c);
   for (const char* id :
        {"golden_probe/n=8,mode=exact/seed=1", "golden_probe/n=8/seed=1", "no_such_op/n=8/seed=1",
         "golden_probe/judge=exact,n=8/seed=1", "golden_probe/relation:repeat/n=8,judge=exact/seed=1", ""}) {
     e.id = id;
-    EXPECT_EQ(case_of_entry(e, "after", lost), std::nullopt) << id;
+    EXPECT_FALSE(case_of_entry(e, names, lost).has_value()) << id;
     EXPECT_EQ(lost.verdict, Verdict::kError);
     EXPECT_EQ(lost.id, id);
-    EXPECT_EQ(lost.set, "after");
+    EXPECT_EQ(lost.set_name, "after");
+    EXPECT_EQ(lost.set_label, "label");
+    EXPECT_EQ(lost.against, "golden:good");
     EXPECT_THAT(lost.reason, HasSubstr("a case that the op no longer has"));
   }
 }

@@ -62,7 +62,9 @@ class Canned final : public Caller {
   CallResult answer_;
 };
 
-CaseResult tried(const Case& c, Caller& subject) { return try_case(c, subject, reference_set(), reference_set(), {}); }
+CaseResult tried(const Case& c, Caller& subject) {
+  return try_case(with_definitions(c), {subject, reference_set(), reference_set()});
+}
 
 std::vector<const Op*> real_ops() {
   std::vector<const Op*> ops;

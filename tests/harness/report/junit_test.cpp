@@ -81,9 +81,9 @@ TEST(JUnit, CountsAndKinds) {
 
 TEST(JUnit, WellFormedWhateverTheStrings) {
   CaseResult bad = failed();
-  bad.reason = bad.findings[0].detail = bad.set = bad.outputs[0].reason = kHostile;
+  bad.reason = bad.findings[0].detail = bad.set_label = bad.outputs[0].reason = kHostile;
   RunReport r = report({bad});
-  r.runs[0].set = kHostile;
+  r.runs[0].set_label = kHostile;
   expect_well_formed(junit_report(r));
   std::mt19937 random(7);
   for (int i = 0; i < 300; ++i) {

@@ -90,7 +90,7 @@ TEST(Merge, AnInterruptedShardIsNotForgotten) {
 TEST(Merge, SweepsOfDifferentSetsJoin) {
   RunReport a = report({result("a/x=1/seed=1", Verdict::kPassed)});
   RunReport b = report({result("a/x=1/seed=1", Verdict::kFailed)});
-  b.runs[0].set = "cuda";
+  b.runs[0].set_label = "cuda";
   const RunReport merged = merge_reports({{"a", a}, {"b", b}}, false);
   EXPECT_EQ(merged.runs.size(), 2u);
   EXPECT_EQ(exit_status(merged), 1);

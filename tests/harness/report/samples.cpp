@@ -10,7 +10,7 @@ const std::string kHostile = "]]><b onclick=\"x\">&amp;' \x1b[2J\x07 \xff\xfe \x
 CaseResult result(const std::string& id, Verdict verdict, const std::string& reason) {
   CaseResult r;
   r.id = id;
-  r.set = "host";
+  r.set_label = r.set_name = "host";
   r.against = "reference";
   r.verdict = verdict;
   r.reason = reason;
@@ -44,7 +44,7 @@ RunReport report(std::vector<CaseResult> results) {
   r.wall_seconds = 3;
   r.jobs = 2;
   SetRun run;
-  run.set = run.name = "host";
+  run.set_label = run.set_name = "host";
   run.against = "reference";
   run.device = "simt";
   run.provenance = {{"package", "dsv4diff"}, {"version", "1"}, {"compiler", "g++"}};

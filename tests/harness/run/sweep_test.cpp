@@ -37,7 +37,7 @@ std::string temporary(const std::string& name) {
 CaseResult passed(const std::string& id) {
   CaseResult r;
   r.id = id;
-  r.set = "host";
+  r.set_label = r.set_name = "host";
   r.against = "reference";
   r.verdict = Verdict::kPassed;
   return r;
@@ -45,13 +45,12 @@ CaseResult passed(const std::string& id) {
 
 SweepOptions options() {
   SweepOptions o;
-  o.set = "host";
-  o.against = "reference";
+  o.names = {"host", "host", "reference"};
   o.reproduce = {"dsv4diff", "run", "--set", "host"};
   o.pool.command = testing::misbehaving_worker();
   o.pool.jobs = 2;
   o.progress.plain_interval_seconds = 1e9;
-  o.read = [](const nlohmann::json& answer) { return passed(answer.at("echo").get<std::string>()); };
+  o.read = [](const nlohmann::json& answer) { return CaseAnswer{passed(answer.at("echo").get<std::string>())}; };
   return o;
 }
 
@@ -61,14 +60,14 @@ TEST(Sweep, ResultsAreSortedAndCrashesAreErrors) {
   EXPECT_EQ(swept.results[0].id, "ok/1");
   EXPECT_EQ(swept.results[3].id, "segv/1");
   EXPECT_EQ(swept.results[3].verdict, Verdict::kError);
-  EXPECT_EQ(swept.results[3].set, "host");
+  EXPECT_EQ(swept.results[3].set_label, "host");
   EXPECT_THAT(swept.results[3].reason, HasSubstr("SIGSEGV"));
   EXPECT_EQ(swept.failure, "");
 }
 
 TEST(Sweep, MalformedAnswerIsAnErrorOfThatCase) {
   SweepOptions o = options();
-  o.read = nullptr;  // expects whole results, which this worker does not send
+  o.read = SweepOptions().read;  // expects whole answers, which this worker does not send
   const SweepResult swept = sweep(o, source_of({"ok/1"}));
   ASSERT_EQ(swept.results.size(), 1u);
   EXPECT_EQ(swept.results[0].verdict, Verdict::kError);
@@ -156,7 +155,7 @@ TEST(Interrupt, SweepKeepsWhatWasDone) {
   std::atomic<int> answered = 0;
   o.read = [&](const nlohmann::json& answer) {
     ++answered;
-    return passed(answer.at("echo").get<std::string>());
+    return CaseAnswer{passed(answer.at("echo").get<std::string>())};
   };
   std::thread later([&] {
     while (answered < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -178,7 +177,7 @@ TEST(Workers, DieWithTheirParent) {
     o.read = [&](const nlohmann::json& answer) {
       const int pid = answer.at("pid").get<int>();
       (void)!::write(ends[1], &pid, sizeof pid);
-      return passed(answer.at("echo").get<std::string>());
+      return CaseAnswer{passed(answer.at("echo").get<std::string>())};
     };
     sweep(o, source_of({"ok/1", "hang/1"}));
     ::_exit(0);

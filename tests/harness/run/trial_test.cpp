@@ -7,22 +7,24 @@
 
 #include "harness/device/memory.h"
 #include "tests/harness/golden/support.h"
+#include "tests/harness/run/scripted_op.h"
 
 namespace dsv4 {
 namespace {
 
 using namespace golden_test;
 using ::testing::HasSubstr;
+using testing::ScriptedOp;
 using ::testing::StartsWith;
 
-KnownFaults fault_covering(const std::string& what) {
+Policy fault_covering(const std::string& what, bool keep_known = true) {
   KnownFault f;
   f.id = "probe-fault";
   f.op = "golden_probe";
   f.sets = {"bad"};
   f.covers = {what};
   f.summary = "it does that";
-  return KnownFaults({f});
+  return {.known = KnownFaults({f}), .keep_known = keep_known};
 }
 
 /// A set whose every call ends in an exception.
@@ -36,9 +38,8 @@ struct TrialTest : ::testing::Test {
 
   FakeCaller reference = honest("reference", true);
 
-  CaseResult tried(FakeCaller subject, const std::string& judge = "exact", const KnownFaults& known = {},
-                   const TrialOptions& options = {}) {
-    return try_case(probe(8, judge), subject, reference, reference, known, options);
+  CaseResult tried(FakeCaller subject, const std::string& judge = "exact", const Policy& policy = {}) {
+    return try_case(probe(8, judge), {subject, reference, reference}, policy);
   }
 };
 
@@ -63,7 +64,7 @@ TEST_F(TrialTest, AKnownFaultExcusesADeadDeviceOnlyIfItSaysSo) {
   const CaseResult other = tried(lost, "exact", fault_covering("y"));
   EXPECT_EQ(other.verdict, Verdict::kError);
   EXPECT_EQ(other.known_fault, "probe-fault") << "that a fault was known of the case is said all the same";
-  EXPECT_EQ(tried(lost, "exact", fault_covering("device_lost"), {.keep_known = false}).verdict, Verdict::kError);
+  EXPECT_EQ(tried(lost, "exact", fault_covering("device_lost", false)).verdict, Verdict::kError);
 }
 
 TEST_F(TrialTest, AKnownFaultExcusesARefusalOnlyIfItSaysSo) {
@@ -72,7 +73,7 @@ TEST_F(TrialTest, AKnownFaultExcusesARefusalOnlyIfItSaysSo) {
   EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal")).verdict, Verdict::kKnown);
   EXPECT_EQ(tried(refuses, "exact", fault_covering("y")).verdict, Verdict::kError);
   EXPECT_EQ(tried(refuses, "exact", fault_covering("crash")).verdict, Verdict::kError);
-  EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal"), {.keep_known = false}).verdict, Verdict::kError);
+  EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal", false)).verdict, Verdict::kError);
 }
 
 TEST_F(TrialTest, WhatTheProcessCannotGoOnAfterPassesThrough) {
@@ -84,7 +85,7 @@ TEST_F(TrialTest, ARefusalByTheOtherSideAccusesNobody) {
   FakeCaller subject = honest();
   FakeCaller other = off_by(-1, 0, "other");
   other.refusal = "not I";
-  const CaseResult r = try_case(probe(8, "exact"), subject, other, reference, {});
+  const CaseResult r = try_case(probe(8, "exact"), {subject, other, reference});
   EXPECT_EQ(r.verdict, Verdict::kError);
   EXPECT_EQ(r.reason, "'other' refused the call: not I");
 }
@@ -92,31 +93,68 @@ TEST_F(TrialTest, ARefusalByTheOtherSideAccusesNobody) {
 TEST_F(TrialTest, AgainstAnotherKernelEachSideMayErrByItsBound) {
   FakeCaller above = off_by(3, 0.0009F, "above"), below = off_by(3, -0.0009F, "below");
   FakeCaller far = off_by(3, -0.0012F, "far");
-  const Case c = probe(8, "bound");
-  EXPECT_EQ(try_case(c, above, below, reference, {}).verdict, Verdict::kPassed);
-  EXPECT_EQ(try_case(c, above, far, reference, {}).verdict, Verdict::kFailed);
-  EXPECT_EQ(try_case(c, far, reference, reference, {}).verdict, Verdict::kFailed);
+  const CheckedCase c = probe(8, "bound");
+  EXPECT_EQ(try_case(c, {above, below, reference}).verdict, Verdict::kPassed);
+  EXPECT_EQ(try_case(c, {above, far, reference}).verdict, Verdict::kFailed);
+  EXPECT_EQ(try_case(c, {far, reference, reference}).verdict, Verdict::kFailed);
 }
 
 TEST_F(TrialTest, EachSideMustHaveTheOthersOutputs) {
-  const Case c = probe(8, "exact");
-  FakeCaller subject = honest();
-  const Observed got = observe_case(c, subject);
-  const auto judged = [&](const Observation& want) {
-    CaseResult r;
-    r.id = c.id();
-    r.set = "good";
-    judge(c, got, want, reference, true, {}, {}, r);
-    return r;
+  ScriptedOp op;
+  op.on_observe = [](const Case& c, const Call& call, const CallResult& result) {
+    Observation o = probe_op().observe(c, call, result);
+    if (!result.findings.empty() && result.findings.front().check == "fewer") o.outputs.pop_back();
+    if (!result.findings.empty() && result.findings.front().check == "more")
+      o.add("second", HostTensor::make(DType::kF32, {0}));
+    return o;
   };
-  EXPECT_EQ(judged(got.observation).verdict, Verdict::kPassed);
-  Observation fewer = got.observation, more = got.observation;
-  fewer.outputs.pop_back();
-  more.add("second", HostTensor::make(DType::kF32, {0}));
-  EXPECT_EQ(judged(fewer).verdict, Verdict::kFailed);
-  EXPECT_THAT(judged(fewer).reason, HasSubstr("first: the other side has no such output"));
-  EXPECT_EQ(judged(more).verdict, Verdict::kFailed);
-  EXPECT_THAT(judged(more).reason, HasSubstr("second: this side has no such output"));
+  const auto judged = [&](const std::vector<Finding>& others_findings) {
+    FakeCaller subject = honest(), other = honest("other");
+    other.findings = others_findings;
+    return try_case(op.own_case(), {subject, other, reference});
+  };
+  EXPECT_EQ(judged({}).verdict, Verdict::kPassed);
+  const CaseResult fewer = judged({{"fewer", ""}}), more = judged({{"more", ""}});
+  EXPECT_EQ(fewer.verdict, Verdict::kFailed);
+  EXPECT_THAT(fewer.reason, HasSubstr("first: the other side has no such output"));
+  EXPECT_EQ(more.verdict, Verdict::kFailed);
+  EXPECT_THAT(more.reason, HasSubstr("second: this side has no such output"));
+}
+
+TEST_F(TrialTest, EverythingIsMadeOnce) {
+  ScriptedOp op;
+  int made = 0, asked = 0;
+  op.on_make = [&](const Case& c) {
+    ++made;
+    return probe_op().make(c);
+  };
+  op.on_facts = [&] {
+    ++asked;
+    return Facts{{"rows", 3}};
+  };
+  Policy policy = fault_covering("y");
+  KnownFault fault = policy.known.all().front();
+  fault.facts = {{"rows", {3, 3}}};
+  policy.known = KnownFaults({fault});
+  FakeCaller subject = off_by(2, 1);
+  EXPECT_EQ(try_case(op.own_case(), {subject, reference, reference}, policy).verdict, Verdict::kKnown);
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(subject.calls, 1);
+  EXPECT_EQ(reference.calls, 1);
+}
+
+TEST_F(TrialTest, AResultSaysHowItsSidesAreCalled) {
+  FakeCaller subject = honest("good");
+  const CaseResult plain = try_case(probe(8, "exact"), {subject, reference, reference});
+  EXPECT_EQ(plain.set_label, "good");
+  EXPECT_EQ(plain.set_name, "good");
+  EXPECT_EQ(plain.against, "reference");
+  const CaseResult labelled =
+      try_case(probe(8, "exact"), {subject, reference, reference, {"sets/good", "good", "golden:old"}});
+  EXPECT_EQ(labelled.set_label, "sets/good");
+  EXPECT_EQ(labelled.set_name, "good");
+  EXPECT_EQ(labelled.against, "golden:old");
 }
 
 TEST_F(TrialTest, TheFindingsOfACallFailACaseWhoseOutputsAgree) {

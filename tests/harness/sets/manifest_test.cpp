@@ -35,9 +35,9 @@ std::string load_error(const SetFolder& folder) {
 /// What a case on this set ends with: a verdict, or the error that ends the run.
 std::string outcome(const SetFolder& folder, const std::string& op = "copy") {
   return error_of([&] {
-    const auto set = open_set(folder.load());
+    const auto set = open_set(folder.load(), known_abis());
     const auto right = testing::open_right();
-    const CaseResult r = try_case(checked_case(testing::test_case_id(op, "none")), *set, *right, *right, {});
+    const CaseResult r = try_case(checked_case(testing::test_case_id(op, "none")), {*set, *right, *right});
     throw Error(std::string(name_of(r.verdict)) + ": " + r.reason);
   });
 }

@@ -12,7 +12,8 @@ namespace {
 CaseResult sample() {
   CaseResult r;
   r.id = "topk_v1/k=512,fill=ties/seed=7";
-  r.set = "host";
+  r.set_label = "build/sets/host";
+  r.set_name = "host";
   r.against = "reference";
   r.verdict = Verdict::kFailed;
   r.reason = "scores: 1 of 3";

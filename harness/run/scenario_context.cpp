@@ -1,0 +1,102 @@
+#include "harness/run/scenario_context.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/compare/compare.h"
+#include "harness/core/error.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr std::size_t kMostFindings = 20;  // one broken step repeats itself; the first findings are enough
+
+/// True if the text contains one of the words "a|b|c", or if there are none.
+bool says_one_of(std::string_view text, std::string_view words) {
+  if (words.empty()) return true;
+  while (true) {
+    const auto end = words.find('|');
+    if (text.find(words.substr(0, end)) != std::string_view::npos) return true;
+    if (end == std::string_view::npos) return false;
+    words.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace
+
+void TrialContext::expect_agree(const std::string& where, const Observation& got, const Observation& want,
+                                const Tolerances& tolerances) {
+  for (OutputReport& report : compare_outputs(got, want, tolerances)) add_report(where, std::move(report));
+  add_findings(where, got.findings);
+}
+
+void TrialContext::expect_refused(const std::string& where, const Call& call, const std::string& argument,
+                                  const std::string& why) {
+  const CallResult answer = subject.call(call);
+  add_findings(where, answer.findings);
+  compared(1);
+  if (!answer.refusal) {
+    fail("not_refused", fmt::format("{}: the call must be refused because of '{}', but it returned as if all were well",
+                                    where, argument));
+  } else if (subject.errors_name_arguments() && answer.refusal->find("'" + argument + "'") == std::string::npos) {
+    fail("refusal_names_argument",
+         fmt::format("{}: the error does not name '{}': {}", where, argument, *answer.refusal));
+  } else if (subject.errors_name_arguments() && !says_one_of(*answer.refusal, why)) {
+    fail("refusal_reason",
+         fmt::format("{}: the error must say why (one of {}): {}", where, why, *answer.refusal));
+  }
+}
+
+void TrialContext::expect_clean(const std::string& where, const Call& call) {
+  const CallResult answer = subject.call(call);
+  add_findings(where, answer.findings);
+  compared(1);
+  if (answer.refusal) return;
+  const Observation got = op.observe(c, call, answer);
+  const CallResult other = reference.call(call);
+  if (other.refusal) {  // then nothing says what the outputs should be, only what they must not be
+    add_findings(where, got.findings);
+  } else {
+    expect_agree(where, got, op.observe(c, call, other), op.tolerances(c, call, answer, got, reference));
+  }
+}
+
+CallResult TrialContext::call(const std::string& where, const Call& call, const CallOptions& options) {
+  CallResult answer = subject.call(call, options);
+  add_findings(where, answer.findings);
+  if (answer.refusal) throw Refused(fmt::format("{}: a valid call was refused: {}", where, *answer.refusal));
+  return answer;
+}
+
+void TrialContext::fail(const std::string& check, const std::string& detail) {
+  if (result_.findings.size() < kMostFindings) result_.findings.push_back({check, detail});
+}
+
+void TrialContext::add_findings(const std::string& where, const std::vector<Finding>& findings) {
+  for (const Finding& f : findings) fail(f.check, fmt::format("{}: {}", where, f.detail));
+}
+
+/// The reports of one output over all steps become one, which keeps the first violation and the worst.
+void TrialContext::add_report(const std::string& where, OutputReport report) {
+  if (report.violations != 0) report.reason = fmt::format("{} (at {})", report.reason, where);
+  const auto joined = std::ranges::find(result_.outputs, report.name, &OutputReport::name);
+  if (joined == result_.outputs.end()) {
+    result_.outputs.push_back(std::move(report));
+    return;
+  }
+  if (joined->violations == 0 && report.violations != 0) {
+    joined->reason = report.reason;
+    joined->first = report.first;
+    joined->worst = report.worst;
+  }
+  joined->compared += report.compared;
+  joined->different += report.different;
+  joined->violations += report.violations;
+  joined->certified += report.certified;
+  joined->tightness = std::max(joined->tightness, report.tightness);
+  joined->trivial = joined->trivial && report.trivial;
+}
+
+}  // namespace dsv4

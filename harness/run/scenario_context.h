@@ -1,0 +1,41 @@
+/// What a scenario works with in a trial: it calls the set under test and collects what is found.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "harness/op/op.h"
+#include "harness/verdict/result.h"
+
+namespace dsv4 {
+
+/// Writes reports of outputs and findings into a result. Several steps may have an output of the same name: their
+/// reports are joined. Gives no verdict.
+class TrialContext final : public ScenarioContext {
+ public:
+  TrialContext(const Op& op, const Case& c, Caller& subject, Caller& reference, CaseResult& result)
+      : ScenarioContext(op, c, subject, reference), result_(result) {}
+
+  void expect_agree(const std::string& where, const Observation& got, const Observation& want,
+                    const Tolerances& tolerances) override;
+  void expect_refused(const std::string& where, const Call& call, const std::string& argument,
+                      const std::string& why) override;
+  void expect_clean(const std::string& where, const Call& call) override;
+  void fail(const std::string& check, const std::string& detail) override;
+  void compared(std::int64_t elements) override { compared_ += elements; }
+  /// Throws Refused if the call is refused.
+  CallResult call(const std::string& where, const Call& call, const CallOptions& options) override;
+
+  /// Elements that the scenario's own checks compared.
+  [[nodiscard]] std::int64_t own_compared() const { return compared_; }
+
+ private:
+  void add_findings(const std::string& where, const std::vector<Finding>& findings);
+  void add_report(const std::string& where, OutputReport report);
+
+  CaseResult& result_;
+  std::int64_t compared_ = 0;
+};
+
+}  // namespace dsv4
