@@ -38,15 +38,5 @@ TEST(PlanDecodeReference, RefusalsNameTheArgument) {
   EXPECT_EQ(plan(4, {}, maps).size(), 0u);
 }
 
-TEST(PlanDecodeLegacyReference, RingOfTheRequest) {
-  const auto legacy = [](std::int64_t ratio, std::int64_t id, std::int64_t length) {
-    return rows_of<DecodePlan>(returned(accepted(legacy_decode_plan_call(ratio, {{id}, {length}, {1}})), 0)).at(0);
-  };
-  EXPECT_EQ(legacy(4, 2, 12), (Row{12, 19, 5, 4}));
-  EXPECT_EQ(legacy(4, 2, 1), (Row{1, 16, 4, 4}));
-  EXPECT_EQ(legacy(4, 0, 8), (Row{8, 7, 0, 1}));
-  EXPECT_EQ(legacy(128, 3, 130), (Row{130, 385, 3, 3}));
-}
-
 }  // namespace
 }  // namespace dsv4::testing

@@ -1,0 +1,38 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/reference/compress/c4_calls.h"
+
+namespace dsv4::testing {
+namespace {
+
+TEST(CompressC4DecodeReference, KeepsTheTokenAndThenReadsItsGroup) {
+  HostTensor state = HostTensor::make(DType::kF32, {2, 4, kWidth});
+  fill_floats(state, [] { return kNan; });
+  HostTensor all = HostTensor::make(DType::kF32, {8, kWidth});
+  fill_kv(all);
+  HostTensor rows = HostTensor::make(DType::kF32, {2, kWidth});
+  for (std::int64_t k = 0; k < kWidth; ++k) {
+    for (std::int64_t i = 0; i < 4; ++i) state.at<float>(0, i, k) = all.at<float>(i, k);
+    for (std::int64_t i = 0; i < 3; ++i) state.at<float>(1, i, k) = all.at<float>(4 + i, k);
+    rows.at<float>(1, k) = all.at<float>(7, k);
+    rows.at<float>(0, k) = k < 2 * kHeadDim ? -1.0f : 0.0f;
+  }
+  // Request 0 has no complete group: its row is kept in the first page, whose overlap half no other reads at row 3.
+  const std::vector<DecodePlan> plan{{9, 3, 1, 0}, {8, 7, 0, 1}};
+  Call call{
+      "compress_c4_decode",
+      "",
+      {},
+      {inout("kv_buffer", state), in("kv_input", rows), out("kv_output", HostTensor::make(DType::kF32, {2, kHeadDim})),
+       in("ape", HostTensor::make(DType::kF32, {8, kHeadDim})), in("plan_d", plan_tensor(plan))}};
+  call.arg("kv_output").footprint.assign(16, 0);
+  std::fill_n(call.arg("kv_output").footprint.begin() + 8, 8, std::uint8_t{1});
+  const CallResult r = accepted(call);
+  EXPECT_EQ(r.tensor("kv_output").at<float>(1, 0), (0.0f + 10 + 20 - 1 + 41 + 51 + 61 + 71) / 8);
+  EXPECT_EQ(r.tensor("kv_buffer").at<float>(1, 3, 0), 70.0f);
+  EXPECT_EQ(r.tensor("kv_buffer").at<float>(0, 3, 0), -1.0f);
+}
+
+}  // namespace
+}  // namespace dsv4::testing
