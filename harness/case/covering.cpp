@@ -76,26 +76,41 @@ Params to_params(const std::vector<Axis>& axes, const Row& row) {
   return params;
 }
 
-/// Every valid row, or none if the product is too large to be walked in passing.
-std::vector<Row> valid_rows(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid) {
-  constexpr std::size_t kMostRows = std::size_t{1} << 16;
+constexpr std::size_t kMostRows = std::size_t{1} << 16;
+
+/// True if the product is so small that its rows can be walked in passing.
+bool can_be_walked(const std::vector<Axis>& axes) {
   std::size_t n = 1;
   for (const Axis& a : axes) n = n > kMostRows ? n : n * a.values.size();
-  std::vector<Row> rows;
-  if (n > kMostRows) return rows;
-  Row row(axes.size(), 0);
-  Params params =
-      to_params(axes, row);  // kept in step with `row`: building it anew for each would take most of the time
-  for (std::size_t k = 0; k < n; ++k) {
-    if (valid(params)) rows.push_back(row);
-    for (std::size_t i = axes.size(); i > 0; --i) {
-      const Axis& axis = axes[i - 1];
-      const bool wraps = ++row[i - 1] == axis.values.size();
+  return n <= kMostRows;
+}
+
+/// Calls visit(row, params) for the rows of the product, the first axis slowest, until it returns true. `row` is the
+/// first one; an axis in `fixed` keeps its value.
+template <class Visit>
+void walk(const std::vector<Axis>& axes, Row row, const std::vector<std::size_t>& fixed, Visit visit) {
+  Params params = to_params(axes, row);  // kept in step with `row`: building it anew would take most of the time
+  while (!visit(row, params)) {
+    std::size_t i = axes.size();
+    for (; i > 0; --i) {
+      if (std::ranges::find(fixed, i - 1) != fixed.end()) continue;
+      const bool wraps = ++row[i - 1] == axes[i - 1].values.size();
       if (wraps) row[i - 1] = 0;
-      params.set(axis.name, axis.values[row[i - 1]]);
+      params.set(axes[i - 1].name, axes[i - 1].values[row[i - 1]]);
       if (!wraps) break;
     }
+    if (i == 0) return;
   }
+}
+
+/// Every valid row, or none if there are too many.
+std::vector<Row> valid_rows(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid) {
+  std::vector<Row> rows;
+  if (!can_be_walked(axes)) return rows;
+  walk(axes, Row(axes.size(), 0), {}, [&](const Row& row, const Params& params) {
+    if (valid(params)) rows.push_back(row);
+    return false;
+  });
   return rows;
 }
 
@@ -186,31 +201,28 @@ std::vector<Params> pairs_without(const std::vector<Params>& there, const std::v
   }
   std::mt19937 random(kSeed);
   std::vector<Params> rows;
-  std::optional<std::vector<Row>> all;
   std::size_t i = 0, a = 0, j = 0, b = 0;
   while (open.first(i, a, j, b)) {
     // The first row that shows the pair will do: such pairs are few.
     std::optional<Row> found;
-    const auto shows = [&](const Row& row) {
-      const Params params = to_params(axes, row);
+    const auto try_row = [&](const Row& row, const Params& params) {
       if (valid && !valid(params)) return false;
       const std::vector<bool> mask = idle_axes(params);
-      return !mask[i] && !mask[j];
+      if (!mask[i] && !mask[j]) found = row;
+      return found.has_value();
     };
     for (int attempt = 0; attempt < 60 && !found; ++attempt) {
       Row row(axes.size());
       for (std::size_t k = 0; k < axes.size(); ++k) row[k] = random() % axes[k].values.size();
       row[i] = a;
       row[j] = b;
-      if (shows(row)) found = row;
+      try_row(row, to_params(axes, row));
     }
-    if (!found) {
-      if (!all)
-        all = valid_rows(
-            axes, valid ? valid : [](const Params&) { return true; });
-      const auto at =
-          std::ranges::find_if(*all, [&](const Row& row) { return row[i] == a && row[j] == b && shows(row); });
-      if (at != all->end()) found = *at;
+    if (!found && can_be_walked(axes)) {
+      Row row(axes.size(), 0);
+      row[i] = a;
+      row[j] = b;
+      walk(axes, row, {i, j}, try_row);
     }
     if (!found) {
       open.drop();

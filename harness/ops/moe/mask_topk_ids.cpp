@@ -33,7 +33,7 @@ class MaskTopkIds final : public Op {
             .smoke = {"real=3", "rows=4 k=8 gap=2 real=1 count=host_i64"},
             .quick = coverings({1, 2, 3, 4, 5, 31, 128, 129}),
             .full = coverings({1, 4, 255, 256, 257, 1024, 4097, 32768}),
-            .bench = {"rows=64 k=8 real=48", "rows=8192 k=8 real=6144"},
+            .bench = {"rows=512 k=8 real=384", "rows=8192 k=8 real=6144"},
             .without = {{"contract:count_rank", "a count is one element, whatever its rank"},
                         {"relation:any_batch", "whether a row is padding follows from its place in the batch"}},
         }) {}
