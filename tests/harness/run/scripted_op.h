@@ -15,7 +15,9 @@ class ScriptedOp final : public Op {
   std::function<Tolerances(const Observation& got)> on_tolerances;
   std::function<Facts()> on_facts;
 
-  [[nodiscard]] const OpInfo& info() const override { return probe_.info(); }
+  ScriptedOp() : ScriptedOp(golden_test::probe_op()) {}
+  explicit ScriptedOp(const Op& probe) : Op(probe.info()), probe_(probe) {}
+
   [[nodiscard]] std::vector<Params> points(Tier tier) const override { return probe_.points(tier); }
   [[nodiscard]] Call make(const Case& c) const override { return on_make ? on_make(c) : probe_.make(c); }
   [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
@@ -42,7 +44,7 @@ class ScriptedOp final : public Op {
   }
 
  private:
-  const Op& probe_ = golden_test::probe_op();
+  const Op& probe_;
 };
 
 }  // namespace dsv4::testing
