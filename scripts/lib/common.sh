@@ -20,6 +20,22 @@ usage_of() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$1"; }
 
 have_gpu() { command -v nvidia-smi > /dev/null 2>&1 && nvidia-smi -L > /dev/null 2>&1; }
 
+# The sglang releases whose wheels are pinned in wheels.json.
+upstream_versions="0.5.12 0.5.13"
+
+# is_built_here SET: whether scripts/setup can build this kernel set.
+is_built_here() {
+  local version
+  case $1 in host | cuda) return 0 ;; esac
+  for version in $upstream_versions; do
+    case $1 in "sglang-$version" | "sglang-$version-host") return 0 ;; esac
+  done
+  return 1
+}
+
+# is_gpu_set SET: whether a set that scripts/setup builds runs on a GPU only.
+is_gpu_set() { case $1 in host | *-host) return 1 ;; esac; }
+
 jobs() { nproc 2> /dev/null || echo 2; }
 
 # nvcc_path: prints the path of the CUDA compiler, or nothing. It must be 13.0 or newer, as LibTorch is built with 13.0.

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# scripts/setup and scripts/sweep build what was asked for and nothing else, in the right order. They say early what
+# cannot work. Programs that would install, download or compile are replaced by ones that note how they were called.
+set -euo pipefail
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+repository=$scratch/repository
+mkdir -p "$repository" "$scratch/bin" "$scratch/gpu"
+cp -r scripts simt "$repository/"
+calls=$scratch/calls
+
+# stub FOLDER NAME: reads the program's text.
+stub() { { echo '#!/bin/bash'; cat; } > "$scratch/$1/$2"; chmod +x "$scratch/$1/$2"; }
+stub bin uname <<< 'echo "${MACHINE:-x86_64}"'
+stub bin dpkg-query <<< 'shift 3; for p; do echo "$p ii "; done'
+stub bin g++ <<< 'echo "g++ (Debian ${GXX:-12.2.0}-14) ${GXX:-12.2.0}"'
+stub bin cmake <<'S'
+case $1 in --version) echo "cmake version ${CMAKE:-3.25.1}"; exit ;; esac
+echo "cmake $*" >> "$CALLS"
+if [ "$1" = --preset ]; then
+  mkdir -p build
+  for word; do case $word in -D*=*) echo "${word:2}" | sed 's/=/:BOOL=/' ;; esac; done >> build/CMakeCache.txt
+  touch build/build.ninja
+fi
+S
+stub bin python3 <<'S'
+case $* in
+  *fetch_wheels.py*) mkdir -p "$2/.stamps"; echo "fetch ${*:3}" >> "$CALLS" ;;
+  *build_sglang_set.py*) echo "sglang ${*:3:2}" >> "$CALLS" ;;
+esac
+S
+stub gpu nvidia-smi <<< 'case $1 in -L) echo "GPU 0" ;; *) echo 9.0 ;; esac'
+stub gpu nvcc <<< 'echo "Cuda compilation tools, release 13.0, V13.0.88"'
+echo 'ID=debian VERSION_ID=12' > "$scratch/os"
+
+# called EXPECTED-STATUS COMMAND...: runs a script in a fresh folder; what it called is in $calls, what it said in said.
+called() {
+  local expected=$1 status=0
+  shift
+  rm -rf "$repository/build" "$repository/.deps"
+  mkdir -p "$repository/build"
+  cp "$scratch/dsv4diff" "$repository/build/"
+  : > "$calls"
+  env CALLS="$calls" CUDA_HOME= CXX= DSV4_OS_RELEASE="$scratch/os" PATH="$path" "$@" > "$scratch/said" 2>&1 || status=$?
+  [ "$status" = "$expected" ] || { echo "status $status, not $expected: $*"; cat "$scratch/said"; exit 1; }
+}
+# saw REGEX... / not_saw REGEX...: lines of calls, in this order.
+saw() {
+  local from=1 at
+  for pattern; do
+    at=$(tail -n "+$from" "$calls" | grep -nE -m 1 -- "$pattern" | cut -d: -f1) || true
+    [ -n "$at" ] || { echo "no call '$pattern' from line $from on:"; cat "$calls"; exit 1; }
+    from=$((from + at))
+  done
+}
+not_saw() {
+  for pattern; do
+    if grep -E -- "$pattern" "$calls"; then echo "unwanted call '$pattern'"; exit 1; fi
+  done
+}
+said() { grep -qE -- "$1" "$scratch/said" || { echo "not said: $1"; cat "$scratch/said"; exit 1; }; }
+
+stub . dsv4diff <<< 'echo "dsv4diff $*" >> "$CALLS"; exit ${DIFFERS:-0}'
+path=$scratch/bin:/usr/bin:/bin
+cpu=$path with_gpu=$scratch/gpu:$path
+if PATH=$cpu command -v nvidia-smi > /dev/null; then
+  echo "nvidia-smi is in the folders of the system, so a machine without a GPU cannot be imitated: not tested here"
+  exit 0
+fi
+setup=$repository/scripts/setup sweep=$repository/scripts/sweep
+
+# A sweep on a CPU: the in-tree set's verdicts come before upstream's set is built; no tests, LibTorch, nvcc.
+called 0 "$sweep" --tier smoke
+saw '^fetch *$' 'preset release .*DSV4_TESTS=OFF.*DSV4_TORCH=OFF' 'dsv4diff dsv4_set_reference dsv4_set_host$' \
+  'dsv4diff run --set host --tier smoke' 'sglang .*0.5.13 --host' 'dsv4diff run --set sglang-0.5.13-host --tier smoke'
+not_saw torch nvcc older 0.5.12 DSV4_CUDA
+said '^==> setup: packages [0-9]+ s, wheels [0-9]+ s, configure build [0-9]+ s, compile build [0-9]+ s$'
+
+# The sets that the call names, each of them.
+called 0 "$sweep" --set host --set=sglang-0.5.12-host --against sglang-0.5.13-host
+saw '^fetch --older' 'dsv4_set_host$' '0.5.12 --host' '0.5.13 --host' 'run --set host --set=sglang-0.5.12-host'
+called 0 "$sweep" --set elsewhere/mine
+saw 'dsv4_set_reference' 'run --set elsewhere/mine'
+called 0 "$sweep" --case topk_v1/x
+saw 'dsv4_set_host$' 'run --case topk_v1/x'
+not_saw sglang
+
+# A difference counts; a call that is wrong is not tried with the next set.
+called 1 env DIFFERS=1 "$sweep"
+saw 'run --set host' 'run --set sglang-0.5.13-host'
+called 2 env DIFFERS=2 "$sweep" --tier none
+not_saw sglang
+
+# With a GPU.
+path=$with_gpu
+called 0 "$sweep"
+saw '^fetch --gpu --torch' 'DSV4_CUDA=ON.*DSV4_TORCH=ON' 'dsv4_set_cuda dsv4_cuda$' 'run --set cuda' '0.5.13 --arch' \
+  'run --set sglang-0.5.13 *$'
+not_saw older -host
+called 0 "$sweep" --set host
+saw 'dsv4_set_host$' 'run --set host'
+not_saw torch DSV4_CUDA
+path=$cpu
+called 2 "$sweep" --set cuda
+said "set 'cuda' needs a GPU"
+
+# Everything.
+called 0 "$setup"
+saw '^fetch --torch --older' 'DSV4_TESTS=ON.*DSV4_TORCH=ON' 'cmake --build [^ ]*build$' '0.5.12 --host' '0.5.13 --host'
+called 0 env SETUP="$setup" bash -c '"$SETUP" --for sweep && "$SETUP" && "$SETUP"'
+[ "$(grep -c preset "$calls")" = 2 ] || { echo "configured again without need:"; cat "$calls"; exit 1; }
+
+# What cannot work is said before anything is fetched.
+called 2 "$setup" --for nothing
+called 2 "$setup" --set host
+called 2 "$setup" --for sweep --set sglang-9.9.9
+said 'builds host, cuda and sglang-0.5.12\[-host\] sglang-0.5.13\[-host\]'
+called 2 env MACHINE=aarch64 "$sweep"
+said 'this machine is aarch64'
+called 2 env GXX=11.4.0 "$sweep"
+said 'needs g\+\+ 12, and the one in PATH is 11'
+called 2 env CMAKE=3.22.1 "$setup"
+said 'needs cmake 3.25, and the one in PATH is 3.22.1'
+[ ! -s "$calls" ]
+# A release whose tools are too old, before they are installed.
+mkdir "$scratch/bare"
+for tool in "$scratch"/bin/*; do case $tool in */cmake | */g++) ;; *) ln -s "$tool" "$scratch/bare/" ;; esac; done
+for tool in bash env cat cp cut dirname grep head id mkdir mv nproc rm sed seq sha256sum sort tail tr; do
+  ln -s "$(command -v "$tool")" "$scratch/bare/"
+done
+path=$scratch/bare
+for os in 'debian 11 12' 'ubuntu 22.04 24.04'; do
+  set -- $os
+  echo "ID=$1 VERSION_ID=$2" > "$scratch/os"
+  called 2 "$setup"
+  said "which $1 $2 does not have"
+  said "Use $1 $3 or newer"
+  [ ! -s "$calls" ]
+done
