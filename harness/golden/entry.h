@@ -53,8 +53,8 @@ struct GoldenEntry {
 GoldenOutput make_output(const Output& output, const OutputReport* judged);
 
 /// The entry of a case from its call on the set that is recorded, and the judgement of that call against the reference.
-/// Throws Error for what cannot be a golden: a scenario, a refused call, a verdict without outputs (error,
-/// unsupported, skipped).
+/// Throws Error for what cannot be a golden: a scenario, a refused call,
+/// a verdict without outputs (error, unsupported, skipped).
 GoldenEntry make_entry(const Case& c, const Observed& observed, const CaseResult& judged);
 
 /// Entries travel from worker processes as JSON: bytes and digests in hex, NaN and infinities as words.

@@ -13,8 +13,8 @@ struct RecordedCase {
 };
 
 /// Makes the case's own call on `subject`, judges it against the reference and makes its entry. An answer that fails is
-/// kept as well, under its verdict: verifying never takes such an entry as the truth (verify.h). `c` must be no
-/// scenario.
+/// kept as well, under its verdict: verifying never takes such an entry as the truth (verify.h).
+/// `c` must not be a scenario.
 RecordedCase record_case(const Case& c, Caller& subject, Caller& reference, const KnownFaults& known,
                          const TrialOptions& options = {});
 
