@@ -34,9 +34,9 @@ struct alignas(16) CompressPlan {
   std::uint32_t seq_len;     ///< position of the entry's last token + 1, a multiple of the ratio; all ones: no entry
   std::uint16_t ragged_id;   ///< row in the batch of the entry's last token
   std::uint16_t buffer_len;  ///< leading window entries to be read from the state, not from the batch
-  std::int32_t
-      read_page_0;  ///< state page of the group before (ratio 4 alone reads it); without meaning if buffer_len = 0
-  std::int32_t read_page_1;  ///< state page of the entry's own group; without meaning if buffer_len = 0
+  // Without meaning if buffer_len = 0:
+  std::int32_t read_page_0;  ///< state page of the group before (ratio 4 alone reads it)
+  std::int32_t read_page_1;  ///< state page of the entry's own group
 };
 
 /// Plan V2, prefill: one token whose row is kept in the state.

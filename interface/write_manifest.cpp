@@ -4,8 +4,8 @@
 ///
 /// RECIPE is the build's side of the story, as JSON: name, device, provenance, and per module its file, source and
 /// compiler flags. The modules' own side (which function serves which op, parameters and ABI) comes from
-/// `dsv4_manifest`, which every in-tree module exports (interface/entry.h). Modules lie in FOLDER, where the manifest
-/// goes.
+/// `dsv4_manifest`, which every in-tree module exports (interface/entry.h).
+/// Modules lie in FOLDER, where the manifest goes.
 ///
 /// The text depends on nothing but its inputs, and a manifest that is already right is left untouched.
 

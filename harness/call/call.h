@@ -46,8 +46,8 @@ struct Arg {
   Value value;
   Role role = Role::kIn;
   Place place = Place::kDevice;
-  /// Which storage bytes the call may change (1 = may), for kOut, kInOut and kWorkspace. Empty: every element of the
-  /// view.
+  /// Which storage bytes the call may change (1 = may), for kOut, kInOut and kWorkspace.
+  /// Empty: every element of the view.
   std::vector<std::uint8_t> footprint;
   /// Bytes by which the data pointer is moved off its natural 256-byte alignment (contract cases).
   std::int64_t misalign = 0;
@@ -100,8 +100,8 @@ struct CallOptions {
   std::uint32_t poison = 0;    ///< variant of the poison in outputs, guard bands and fresh allocations
   std::uint64_t schedule = 0;  ///< seed of the host executor's scheduling; 0 is the natural order
   /// Name of a tensor argument that the stream's previous kernel is still writing when the call comes ("": none), as a
-  /// programmatic dependent launch may find it; before, its storage held `earlier`. Throws Unsupported on a set that
-  /// cannot show it.
+  /// programmatic dependent launch may find it; before, its storage held `earlier`.
+  /// Throws Unsupported on a set that cannot show it.
   std::string late_argument = {};
   std::vector<std::uint8_t> earlier = {};
   /// The same of what the function allocates (zeros before): an allocator hands out memory that the stream still uses.

@@ -13,8 +13,8 @@ namespace dsv4 {
 
 struct Output {
   std::string name;
-  HostTensor
-      value;  ///< canonical: free order sorted away, rows joined by key, don't-care fields masked with a constant
+  /// Canonical: free order sorted away, rows joined by key, don't-care fields masked with a constant.
+  HostTensor value;
 };
 
 /// Canonical outputs of one call, and what is wrong with them on their own (range, duplicates, sentinels, invariants).

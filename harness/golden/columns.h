@@ -32,8 +32,8 @@ constexpr std::int64_t kGoldenSchema = 1;
 struct Golden {
   std::string op;
   std::string set;  ///< set it was recorded from
-  std::map<std::string, std::string>
-      provenance;                    ///< package, version, compiler, arch, device, driver, ...: never a time
+  /// Package, version, compiler, arch, device, driver, ...: never a time.
+  std::map<std::string, std::string> provenance;
   std::vector<GoldenEntry> entries;  ///< sorted by id
 };
 

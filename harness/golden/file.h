@@ -12,8 +12,8 @@ namespace dsv4 {
 std::string golden_path(const std::string& root, const std::string& op, const std::string& set);
 /// The text index of an HDF5 file: the same name with .txt.
 std::string index_path(const std::string& golden_path);
-/// Ops that have a golden of `set` under `root`, or at least one file of it, sorted. Empty when there is no such
-/// folder.
+/// Ops that have a golden of `set` under `root`, or at least one file of it, sorted.
+/// Empty when there is no such folder.
 std::vector<std::string> recorded_ops(const std::string& root, const std::string& set);
 /// Sets that any op has a golden of under `root`, sorted.
 std::vector<std::string> recorded_sets(const std::string& root);

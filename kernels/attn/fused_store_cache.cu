@@ -16,9 +16,10 @@
 /// | o * 576 + 448 | dims 448..511 as bfloat16                 | 128 P + 4 o: scale, float32 |
 /// | 576 P + 8 o   | 7 UE8M0 scale bytes, one per 64 dims      | |
 ///
-/// flashmla: byte_g = UE8M0(max(1e-4, amax_g) / 448), code = E4M3(x * 2^(127 - byte_g)). indexer: scale =
-/// max(1e-4, amax) / 448, code = E4M3(x * (1 / scale)). amax ignores NaN; every float32 step rounds once, so the bytes
-/// are exact. Byte 7 of a scale row, the end of a page and every slot that no index names are not written.
+/// flashmla: byte_g = UE8M0(max(1e-4, amax_g) / 448), code = E4M3(x * 2^(127 - byte_g)).
+/// indexer: scale = max(1e-4, amax) / 448, code = E4M3(x * (1 / scale)).
+/// amax ignores NaN; every float32 step rounds once, so the bytes are exact.
+/// Byte 7 of a scale row, the end of a page and every slot that no index names are not written.
 ///
 /// Indices are data and cannot be refused by the host: a row whose index is negative or lies beyond the last page is
 /// skipped. Two rows with the same index race. T = 0 returns at once.

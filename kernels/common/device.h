@@ -118,8 +118,8 @@ DSV4_DEVICE float to_float(float x) { return x; }
 DSV4_DEVICE float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
 
 /// Bits of two bfloat16, low one first: those of the values as they are, or float32 rounded to nearest even (NaN
-/// becomes 0x7FFF). As a 32-bit word, because a byte-wise store of 16-bit conversion results came out wrong on sm_90
-/// (ptxas 13.0).
+/// becomes 0x7FFF). As a 32-bit word, because a byte-wise store of 16-bit conversion results came out wrong
+/// on sm_90 (ptxas 13.0).
 DSV4_DEVICE std::uint32_t bf16_pair(__nv_bfloat16 low, __nv_bfloat16 high) {
   return static_cast<std::uint32_t>(__bfloat16_as_ushort(low)) | static_cast<std::uint32_t>(__bfloat16_as_ushort(high))
                                                                      << 16;

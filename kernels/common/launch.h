@@ -1,7 +1,7 @@
 /// Launching a kernel: device, stream, shared-memory limit, programmatic dependent launch, errors.
 ///
-///     Launch{.name = "fused_rope", .device = check.device(), .grid = dim3(tokens), .block = dim3(256)}(kernel,
-///     params);
+///     const Launch launch{.name = "fused_rope", .device = check.device(), .grid = dim3(tokens), .block = dim3(256)};
+///     launch(kernel, params);
 ///
 /// The stream is the one that the caller set in the TVM-FFI environment. The tensors' device is made current for the
 /// launch and the caller's device restored, so a caller need not do that itself.

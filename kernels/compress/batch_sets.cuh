@@ -1,8 +1,8 @@
 /// Which tokens of a prefill batch complete a compressed entry and which are kept in the state, in closed form.
 ///
 /// Both sets of a request are at most two arithmetic progressions, so that their sizes and their k-th members need no
-/// walk over tokens: a plan row finds its own token. That makes the order of a plan the order of the tokens, whoever
-/// makes it.
+/// walk over tokens: a plan row finds its own token.
+/// That makes the order of a plan the order of the tokens, whoever makes it.
 #pragma once
 
 #include <cstdint>
@@ -58,9 +58,9 @@ struct RequestSets {
   }
 };
 
-/// The sets of a request of `seq_len` tokens, of which the last `extend_len` are in the batch. Lengths on a device
-/// cannot be refused: a negative length counts as 0, and a request that claims more new tokens than it is long has none
-/// before 0.
+/// The sets of a request of `seq_len` tokens, of which the last `extend_len` are in the batch.
+/// Lengths on a device cannot be refused: a negative length counts as 0, and a request that claims more new tokens than
+/// it is long has none before 0.
 DSV4_HOST_DEVICE RequestSets request_sets(const SetRule& rule, std::int64_t seq_len, std::int64_t extend_len) {
   const std::int32_t length = seq_len > 0 ? static_cast<std::int32_t>(seq_len) : 0;
   RequestSets sets{};

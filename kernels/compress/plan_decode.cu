@@ -1,7 +1,7 @@
 /// plan_decode: the V2 plan of a decode step, with state rows that follow the sliding-window cache.
 ///
-///     plan_decode(req_pool_indices, req_to_token, full_to_swa, seq_lens, compress_ratio, swa_page_size, ring_size) ->
-///     plan_d
+///     plan_decode(req_pool_indices, req_to_token, full_to_swa, seq_lens, compress_ratio, swa_page_size, ring_size)
+///         -> plan_d
 ///
 /// | argument         | shape         | dtype | |
 /// |------------------|---------------|-------|-|

@@ -13,8 +13,8 @@
 /// | plan_c                | [n_c, 16]        | uint8 | returned: CompressPlan of each token that completes an entry |
 /// | plan_w                | [n_w, 8]         | uint8 | returned: WritePlan of each token whose row is kept |
 ///
-/// Both lengths are on the device or both on the host; with lengths on the device the scratch is not used and may be
-/// empty.
+/// Both lengths are on the device or both on the host.
+/// With lengths on the device the scratch is not used and may be empty.
 ///
 /// B <= num_q_tokens <= 65535; compress_ratio 4 or 128 divides ring_size, which divides swa_page_size. Kept are the
 /// tokens from min(first live position, length - pad) on, pad = min(ring_size - compress_ratio, 4), and at ratio 4 the

@@ -1,9 +1,9 @@
 /// From row to token: each thread fills one row of the two plans of a batch, on the device.
 ///
 /// Rows are numbered in token order. Every block sums the requests' row counts, a tile of one request per thread at a
-/// time; a row that falls into the tile finds its request by bisection and its token in closed form. So the plan has
-/// one order, no atomics, one launch, any number of requests, and no row beyond its end is ever written, whatever the
-/// lengths say.
+/// time; a row that falls into the tile finds its request by bisection and its token in closed form.
+/// So the plan has one order, no atomics, one launch and any number of requests.
+/// Whatever the lengths say, no row beyond its end is ever written.
 #pragma once
 
 #include "kernels/compress/batch_sets.cuh"
@@ -84,8 +84,8 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
     ends[threadIdx.x] = end;
     __syncthreads();
 
-    // The token of this row, which lies in the tile by the counts `count`; a request's k-th is at `position_of(sets,
-    // k)`.
+    // The token of this row, which lies in the tile by the counts `count`.
+    // The k-th of a request is at `position_of(sets, k)`.
     const auto token_of = [&](auto count, auto position_of) {
       int found = 0;  // first request of the tile whose end lies above the row
       for (int high = kThreads - 1; found < high;) {

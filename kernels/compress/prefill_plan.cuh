@@ -137,8 +137,8 @@ PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCal
   return PrefillPlans(std::move(compress), std::move(write));
 }
 
-/// Checks of the arguments that both planners have. `lengths_on_host` is set from seq_lens where `device_lengths` are
-/// allowed.
+/// Checks of the arguments that both planners have.
+/// `lengths_on_host` is set from seq_lens where `device_lengths` are allowed.
 inline PrefillPlanCall check_prefill_call(ArgumentCheck& check, const char* op, const TensorView& req_pool_indices,
                                           const TensorView& seq_lens, const TensorView& extend_lens,
                                           const TensorView& pin_buffer, std::int64_t num_q_tokens, bool use_cuda_graph,

@@ -65,8 +65,8 @@ DSV4_DEVICE void rotate(__nv_bfloat16& re, __nv_bfloat16& im, float c, float s) 
   }
 }
 
-/// Block (token, part): heads part*kHeads .. of that token, kPairs pairs of a head per lane, kHeadsPerLane heads a
-/// lane.
+/// Block (token, part): heads part*kHeads .. of that token.
+/// A lane has kHeadsPerLane heads, and of each kPairs pairs.
 template <typename Position, bool kInverse, int kPairs, bool kWide, int kHeadsPerLane>
 __global__ void __launch_bounds__(kMaxThreads) fused_rope_kernel(const __grid_constant__ RopeParams p) {
   constexpr int kLanesPerHead = kRopeDim / 2 / kPairs;

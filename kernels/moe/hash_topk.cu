@@ -10,10 +10,10 @@
 /// | topk_weights  | [N, K+s] | float32 | contiguous, out |
 /// | topk_ids      | [N, K+s] | int32   | contiguous, out; K + s <= 32 |
 ///
-/// With e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(logits[n, e_j])): ids[n, j] = e_j, weights[n, j] =
-/// w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. The s shared experts that follow get id E + t
-/// and weight 1 / routed_scaling_factor. Where W = 0 (every w_j underflows) the weights are 0 as
-/// well.
+/// With e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(logits[n, e_j])): ids[n, j] = e_j and
+/// weights[n, j] = w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. The s shared experts that
+/// follow get id E + t and weight 1 / routed_scaling_factor.
+/// Where W = 0 (every w_j underflows) the weights are 0 as well.
 ///
 /// Ids are data, so they cannot be refused by the host: a token id outside [0, V) gets id -1 and weight 0 in its K
 /// routed columns, and a table entry outside [0, E) keeps its id and counts with w_j = 0. N = 0 returns at once.

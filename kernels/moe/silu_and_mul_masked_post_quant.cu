@@ -1,5 +1,5 @@
-/// silu_and_mul_masked_post_quant: SwiGLU of the live rows of a padded expert layout, quantised to E4M3 per 128
-/// columns.
+/// silu_and_mul_masked_post_quant: SwiGLU of the live rows of a padded expert layout, quantised to E4M3 in groups of
+/// 128 columns.
 ///
 ///     run_u<U>_s<S>_c<C>(input, output, output_scale, masked_m, topk, transposed, swiglu_limit)
 ///     U: power-of-two (UE8M0) scales, S: gate and up interleaved, C: clamp by swiglu_limit
@@ -8,14 +8,15 @@
 /// |--------------|----------------|----------|-|
 /// | input        | [E, T, 2D]     | bfloat16 | contiguous |
 /// | output       | [E, T, D]      | E4M3     | contiguous, out |
-/// | output_scale | [E, T, D/128]  | float32  | contiguous, out; if `transposed`: [E, D/512, T] int32, four scale bytes
-/// a word | | masked_m     | [E]            | int32    | contiguous; live rows of each expert, clamped to [0, T] |
+/// | output_scale | [E, T, D/128]  | float32  | contiguous, out; if `transposed` int32 [E, D/512, T], see below |
+/// | masked_m     | [E]            | int32    | contiguous; live rows of each expert, clamped to [0, T] |
 ///
-/// Column j of a row: gate at j and up at D + j; with S gate at 16 (j / 8) + j % 8 and up 8 further. With C: L =
-/// swiglu_limit as bfloat16, gate = min(gate, L), up = min(max(up, -L), L), NaN losing to the limit. v = silu(gate) *
-/// up in float32, unrounded. Per group of 128: a = max(1e-10, max |v|, NaN ignored). U: byte = UE8M0(a / 448), code =
-/// E4M3(v * 2^(127 - byte)), and the scale is stored as a power of two or, transposed, as the byte g % 4 of word [e, g
-/// / 4, row]. Else: scale = a / 448 and code = E4M3(v / scale).
+/// Column j of a row: gate at j and up at D + j; with S gate at 16 (j / 8) + j % 8 and up 8 further.
+/// With C: L = swiglu_limit as bfloat16, gate = min(gate, L), up = min(max(up, -L), L), NaN losing to the limit.
+/// v = silu(gate) * up in float32, unrounded. Per group of 128: a = max(1e-10, max |v|, NaN ignored).
+/// With U: byte = UE8M0(a / 448), code = E4M3(v * 2^(127 - byte)). The scale is stored as a power of two.
+/// Transposed, it is stored as byte g % 4 of word [e, g / 4, row]: four scale bytes a word.
+/// Without U: scale = a / 448 and code = E4M3(v / scale).
 ///
 /// Live rows are numbered expert by expert; the first T * topk of them are processed, a surplus is dropped. Everything
 /// else is not written. E = 0 or T * topk = 0 returns at once.

@@ -1,8 +1,8 @@
 /// Exact selection of the k largest of a stream of entries, by one block, in shared memory of fixed size.
 ///
 /// An entry is 64 bits: the order key of a score above the complement of its index, so that "larger entry" means
-/// "larger score, and of equal scores the lower index". All entries are different, so the k largest are one definite
-/// set.
+/// "larger score, and of equal scores the lower index".
+/// All entries are different, so the k largest are one definite set.
 ///
 /// The block reads the stream in chunks that fill its registers. It keeps a list of entries that may still be among the
 /// k largest, and a bound below which none can be. A chunk's entries from the bound on are appended. Only when they do
@@ -378,8 +378,8 @@ class Selection {
     return bound_of_largest(memory_, sample, Entry{0}, kNeed, kMost);
   }
 
-  /// Appends a chunk's entries that reach the bound to the list, as far as there is room. Returns how long that would
-  /// make the list.
+  /// Appends a chunk's entries that reach the bound to the list, as far as there is room.
+  /// Returns how long the list would be with all of them.
   template <typename Chunk>
   DSV4_DEVICE std::uint32_t append(const Chunk& chunk) {
     const auto chunk_only = [&](auto&& visitor) DSV4_INLINE { chunk.visit(visitor); };

@@ -22,8 +22,8 @@
 /// Bound by memory: every score is read once, from global memory into registers, and compared there (see select.cuh).
 /// When there are fewer rows than blocks fit the device, a row is divided among several blocks, each of which leaves
 /// the k largest of its part in a workspace (8 k bytes a part, at most about 2 parts per resident block); a second
-/// kernel selects from those. The division follows the row's length, not the matrix's width, so a short row in a wide
-/// matrix costs little.
+/// kernel selects from those.
+/// The division follows the row's length, not the matrix's width, so a short row in a wide matrix costs little.
 
 #include <tvm/ffi/extra/c_env_api.h>
 
@@ -39,9 +39,9 @@
 namespace dsv4::topk {
 namespace {
 
-/// Blocks of `select_scores_kernel` on a multiprocessor. Rows in plenty: three, so that the loads of some are in flight
-/// while others compute. Few rows: two, whose threads have more registers, because the time of one block is what
-/// counts.
+/// Blocks of `select_scores_kernel` on a multiprocessor.
+/// Rows in plenty: three, so that the loads of some are in flight while others compute.
+/// Few rows: two, whose threads have more registers, because the time of one block is what counts.
 constexpr int kBlocksManyRows = 3;
 constexpr int kBlocksFewRows = 2;
 
@@ -103,8 +103,8 @@ DSV4_DEVICE void write_whole_row(const TopkParams& p, std::int64_t row, std::int
   }
 }
 
-/// Block (row, part): the K largest scores of a part of a row; of the whole row, straight to the output, if it is the
-/// only part.
+/// Block (row, part): the K largest scores of a part of a row.
+/// If it is the only part, they go straight to the output.
 template <int K, int kBlocks>
 __global__ void __launch_bounds__(kThreads, kBlocks) select_scores_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;

@@ -47,8 +47,8 @@ inline std::int64_t first_live(std::int64_t seq_len, std::int64_t ratio) {
 /// Refuses lengths that describe no batch of `num_q_tokens` rows.
 ///
 /// A batch that may leave rows unused (`underfilled`: a plan of fixed size, made for the largest batch of a captured
-/// graph) may also hold requests without tokens. Any other has 1 <= extend <= length for each request and fills the
-/// rows exactly.
+/// graph) may also hold requests without tokens.
+/// Any other has 1 <= extend <= length for each request and fills the rows exactly.
 inline void check_lengths(const char* op, const Numbers& seq_lens, const Numbers& extend_lens,
                           std::int64_t num_q_tokens, bool underfilled) {
   std::int64_t sum = 0;

@@ -45,11 +45,11 @@ inline double compress_column(const Places& kv, const Places& z) {
 ///    most 2 u relative (CUDA C Programming Guide, __expf). So the computed weight is e_i (1 + r_i),
 ///      |r_i| <= exp(u |z_i| + u |x_i|) (1 + 2 u (2 + 1.173 |x_i|)) - 1.
 ///    The quotient of the sums then moves by exactly  sum p_i r_i (kv_i - out) / (1 + sum p_i r_i):  a weight that
-///    carries all is free to be wrong. A weighted mean besides never leaves the range of the kv_i: the cap for huge
-///    |z|.
+///    carries all is free to be wrong.
+///    A weighted mean besides never leaves the range of the kv_i: the cap for huge |z|.
 /// 2. A weight below the normal range may become zero: 2^-126 |kv_i - out| / S each, S >= 1.
-/// 3. Sums. A product and seven additions round the numerator: 8 u sum p_i |kv_i|; seven additions the denominator:
-///    7 u |out|.
+/// 3. Sums. A product and seven additions round the numerator: 8 u sum p_i |kv_i|.
+///    Seven additions round the denominator: 7 u |out|.
 /// 4. Division, 2 ulp: 4 u |out|. Rounding of the reference's own value: u |out|.
 /// 5. Products and the result may be flushed: 9 * 2^-126.
 /// The factor 1 + 2^-16 covers products of these errors, each below 2^-19 unless the cap of 1 holds.

@@ -1,8 +1,8 @@
 /// The tensors that both C4 compressions work on, checked, and how a token's row enters a window.
 ///
 /// A row of `4 * head_dim` floats holds, in blocks of head_dim: kv as a member of the next group's window ("overlap"),
-/// kv as a member of its own group, and the scores of both. The state is `[pages, 4, 4 * head_dim]`: rows that outlive
-/// a batch.
+/// kv as a member of its own group, and the scores of both.
+/// The state is `[pages, 4, 4 * head_dim]`: rows that outlive a batch.
 #pragma once
 
 #include <cfloat>

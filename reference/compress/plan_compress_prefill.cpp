@@ -1,5 +1,5 @@
-/// Reference of `plan_compress_prefill`, the V1 prefill plan: which tokens complete a compressed entry, which must be
-/// kept.
+/// Reference of `plan_compress_prefill`, the V1 prefill plan.
+/// It says which tokens complete a compressed entry, and which must be kept.
 ///
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
 ///   write    = { tokens with position >= ratio * floor(length / ratio) - (is_overlap ? ratio : 0) }
@@ -18,8 +18,8 @@ using layout::TokenPlan;
 using Counts = tvm::ffi::Tuple<std::int64_t, std::int64_t>;
 using PlanBytes = View<std::uint8_t, 2>;
 
-/// Writes `records` to the first rows of the plan and, if padded, sentinels to the rest. Returns the number of rows in
-/// use.
+/// Writes `records` to the first rows of the plan and, if padded, sentinels to the rest.
+/// Returns the number of rows in use.
 std::int64_t write_plan_rows(const PlanBytes& plan, std::vector<TokenPlan> records, bool padded) {
   if (padded) records.resize(plan.size(0), layout::kNoToken);
   for (std::size_t i = 0; i < records.size(); ++i) std::memcpy(&plan(i, 0), &records[i], sizeof(TokenPlan));
@@ -28,8 +28,8 @@ std::int64_t write_plan_rows(const PlanBytes& plan, std::vector<TokenPlan> recor
 
 /// extend_lens, seq_lens: i64[B]; compress_plan, write_plan: u8[num_q, 16], written. Returns the rows in use of both
 /// plans: exact counts (rows beyond are left alone), or num_q of each if `use_cuda_graph`, sentinels last. A plan made
-/// on a device always has the second form, and allows a batch that does not fill the rows. Throws ValueError naming the
-/// argument.
+/// on a device always has the second form, and allows a batch that does not fill the rows.
+/// Throws ValueError naming the argument.
 Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, TensorView compress_plan,
                              TensorView write_plan, std::int64_t compress_ratio, bool is_overlap, bool use_cuda_graph) {
   const Numbers extend = numbers(kOp, "extend_lens", extend_lens);

@@ -8,8 +8,8 @@ namespace {
 
 constexpr const char* kOp = "plan_decode";
 
-/// req_pool_indices, seq_lens: i64[B]; req_to_token: i32[requests, positions]; full_to_swa: i64[slots]. Returns u8[B,
-/// 16] of DecodePlan. Throws ValueError naming the argument.
+/// req_pool_indices, seq_lens: i64[B]; req_to_token: i32[requests, positions]; full_to_swa: i64[slots].
+/// Returns u8[B, 16] of DecodePlan. Throws ValueError naming the argument.
 Tensor plan_decode(TensorView req_pool_indices, TensorView req_to_token, TensorView full_to_swa, TensorView seq_lens,
                    std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
   const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);

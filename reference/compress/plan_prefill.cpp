@@ -1,12 +1,12 @@
 /// Reference of `plan_prefill`, the V2 prefill plan over the sliding-window address.
 ///
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
-///   write    = { tokens with position >= min(first live row, length - pad), or at ratio 4 in the last 4 of a cache
-///   page }
+///   write    = { tokens with position >= min(first live row, length - pad),
+///                or at ratio 4 in the last 4 of a cache page }
 ///
 /// with pad = min(ring_size - ratio, 4): a verify step of up to 4 draft tokens may be taken back, and what it takes
-/// back to must still be in the state. The plan is a property of the batch alone, so the pad is the same wherever the
-/// lengths lie.
+/// back to must still be in the state.
+/// The plan is a property of the batch alone, so the pad is the same wherever the lengths lie.
 #include "interface/entry.h"
 #include "reference/compress/prefill_plan.h"
 #include "reference/compress/state_address.h"

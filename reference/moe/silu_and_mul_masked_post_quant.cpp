@@ -2,8 +2,8 @@
 /// of 128; and the interval oracle that judges it.
 ///
 /// The kernels compute silu by approximate exponentials and reciprocals, so neither codes nor scales are reproducible
-/// to the bit. `run` computes in double precision; `interval` states which codes and scales the kernels' error bound
-/// allows.
+/// to the bit. `run` computes in double precision.
+/// `interval` states which codes and scales the kernels' error bound allows.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -70,8 +70,8 @@ bool saturates(double g) { return std::exp(-g) * (1.0 + 0x1p-16) < 0x1p-24; }
 
 /// Relative error of the kernels' silu(g) * u in float where silu does not saturate: an exponential and a reciprocal
 /// that are approximations, and roundings of the argument g * log2(e), which the exponential amplifies by |g| where it
-/// matters (negative g). The coefficients bound the errors measured over all bfloat16 gates on an H200, by a factor of
-/// 1.1 to 2.
+/// matters (negative g).
+/// The coefficients bound the errors measured over all bfloat16 gates on an H200, by a factor of 1.1 to 2.
 double relative_error(double g) { return 0x1p-22 * std::sqrt(2.0) + std::exp2(-23.5) * std::max(0.0, -g) + 0x1p-24; }
 
 /// Rounds the magnitude of a bound to infinity where the float product overflows.

@@ -21,8 +21,9 @@ using ::tvm::ffi::Optional;
 constexpr const char* kOp = "topk_v1";
 
 /// Place of a score in the op's order, greater is better. Every NaN, of either sign, ranks above all numbers; within
-/// each of the two classes, and so among NaNs as well, the order is the total order of the bits: -inf < ... < -0 < +0 <
-/// ... < +inf, and a NaN of greater payload above one of less, negative ones reversed and below the positive ones.
+/// each of the two classes, and so among NaNs as well, the order is the total order of the bits:
+/// -inf < ... < -0 < +0 < ... < +inf, and a NaN of greater payload above one of less, negative ones reversed and below
+/// the positive ones.
 std::tuple<bool, std::uint32_t> rank_of(float score) {
   const std::uint32_t bits = bits_of(score);
   const std::uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : (bits | 0x80000000u);
