@@ -11,8 +11,8 @@
 #include <map>
 #include <sstream>
 
-#include "harness/cli/command_line.h"
 #include "harness/case/case.h"
+#include "harness/cli/command_line.h"
 #include "harness/core/error.h"
 #include "harness/core/text.h"
 
