@@ -37,7 +37,7 @@ ParamSpec number(std::string name, std::int64_t min, std::int64_t max, std::stri
     interesting.insert(interesting.end(), column->begin(), column->end());
   }
   std::ranges::sort(interesting);
-  interesting.erase(std::ranges::unique(interesting).begin(), interesting.end());
+  interesting.erase(std::unique(interesting.begin(), interesting.end()), interesting.end());
   ParamSpec spec = ParamSpec::integer(std::move(name), min, max, std::move(meaning), std::move(interesting));
   spec.usual = std::to_string(columns.usual);
   spec.quick = texts(columns.quick);
@@ -170,7 +170,7 @@ std::vector<Params> Space::points(Tier tier, std::string_view text, const Reject
   if (!idle || std::ranges::none_of(points, [&](const Params& p) { return !idle(p).empty(); })) return points;
   for (Axis& axis : axes) {
     std::ranges::sort(axis.values);
-    axis.values.erase(std::ranges::unique(axis.values).begin(), axis.values.end());
+    axis.values.erase(std::unique(axis.values.begin(), axis.values.end()), axis.values.end());
   }
   const auto unseen = [&](const Params& row) { return idle(complete(row)); };
   for (const Params& row : pairs_without(points, axes, valid, unseen)) points.push_back(complete(row));
