@@ -57,6 +57,10 @@ std::vector<std::int64_t> Random::permutation(std::int64_t n) {
   return order;
 }
 
+void fill_integers(HostTensor& tensor, std::int64_t low, std::int64_t high, Random random) {
+  for (std::int64_t i = 0, n = tensor.numel(); i < n; ++i) set_integer(tensor, i, random.between(low, high));
+}
+
 void set_float(HostTensor& tensor, std::int64_t linear, double value) {
   std::uint8_t* const p = tensor.element(linear);
   const auto single = static_cast<float>(value);

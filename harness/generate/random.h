@@ -1,5 +1,5 @@
-/// Counter-based random numbers (Philox 4x32-10 of Random123) and fills by integer arithmetic alone: the same bits on
-/// every machine, whatever the order in which arguments are filled.
+/// Counter-based random numbers (Philox 4x32-10 of Random123). They use integer arithmetic alone, so their bits are the
+/// same on every machine and do not depend on the order in which arguments are filled.
 #pragma once
 
 #include <Random123/philox.h>
@@ -12,15 +12,15 @@
 
 namespace dsv4 {
 
-/// An independent stream for each (seed, name): give each argument its own name and no argument's data depends on
-/// another's.
+/// A stream of random numbers. Each pair of seed and name has its own, so give each argument its own name: then the
+/// data of one argument do not depend on another.
 class Random {
  public:
   Random(std::uint64_t seed, std::string_view stream);
 
   std::uint32_t u32();
   std::uint64_t u64() { return (static_cast<std::uint64_t>(u32()) << 32) | u32(); }
-  /// Uniform in [0, n), n >= 1, without modulo bias worth speaking of (64-bit multiply).
+  /// Uniform in [0, n), n >= 1. The bias is below n / 2^64.
   std::int64_t below(std::int64_t n);
   /// Uniform in [low, high].
   std::int64_t between(std::int64_t low, std::int64_t high) { return low + below(high - low + 1); }
@@ -47,6 +47,9 @@ class Random {
 /// Sets every element of the view from `next()`, in row-major order. F32 and BF16 (rounded to nearest even) only.
 template <class Next>
 void fill_floats(HostTensor& tensor, Next next);
+
+/// Sets every element of an integer tensor, in row-major order, uniformly from [low, high].
+void fill_integers(HostTensor& tensor, std::int64_t low, std::int64_t high, Random random);
 
 /// Writes `value` as the element's type (F32, BF16 or F64).
 void set_float(HostTensor& tensor, std::int64_t linear, double value);

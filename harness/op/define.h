@@ -4,6 +4,7 @@
 #include "harness/core/bits.h"
 #include "harness/core/error.h"
 #include "harness/core/poison.h"
+#include "harness/generate/fills.h"
 #include "harness/generate/random.h"
 #include "harness/op/certificates.h"
 #include "harness/op/contracts.h"

@@ -1,4 +1,4 @@
-/// Where the rows of a paged cache lie, for ops that store into one.
+/// Where the rows of a paged cache lie. For ops that store into a cache.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace dsv4 {
 
-/// A layout and its page size, from a case's `layout` and `page`.
+/// The cache layout and its page size, from the parameters `layout` and `page`.
 struct CacheGeometry {
   bool flashmla;
   std::int64_t page_size;
@@ -33,7 +33,7 @@ struct CacheGeometry {
   [[nodiscard]] std::int64_t scale_bytes() const {
     return flashmla ? layout::FlashMlaCache::kGroups : layout::IndexerCache::kScaleBytes;
   }
-  /// Byte position of a slot's data and scales in the whole cache.
+  /// Byte offsets of a slot's data and scales from the start of the cache.
   [[nodiscard]] std::int64_t data_at(std::int64_t slot) const {
     const std::int64_t row = slot % page_size;
     return slot / page_size * page_bytes() +
@@ -50,7 +50,7 @@ struct CacheGeometry {
 std::int64_t slot_of(const HostTensor& indices, std::int64_t t);
 HostTensor index_tensor(DType dtype, const std::vector<std::int64_t>& slots);
 
-/// The bytes that storing to these slots may change; slots outside the cache change nothing.
+/// The bytes that a store to these slots may change. Slots outside the cache have none.
 std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
 
 }  // namespace dsv4

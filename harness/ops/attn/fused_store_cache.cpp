@@ -1,11 +1,10 @@
-/// fused_store_cache: quantises the rows of new tokens and stores them in a paged cache. Exact to the byte, and exact
-/// about which bytes: padding, unused scale bytes and other tokens' slots stay as they are.
+/// fused_store_cache: quantises the rows of new tokens and stores them in a paged cache. Every byte is exact. Padding,
+/// unused scale bytes and the slots of other tokens must stay as they are.
 #include <algorithm>
 
 #include "harness/op/define.h"
 #include "harness/ops/attn/cache_geometry.h"
 #include "harness/ops/attn/fused_store_cache_scenarios.h"
-#include "harness/ops/attn/row_fills.h"
 
 namespace dsv4 {
 namespace {
@@ -18,7 +17,7 @@ std::vector<std::int64_t> slots_of(const Params& p, std::int64_t capacity, Rando
   const std::int64_t tokens = p.integer("tokens"), page = p.integer("page");
   std::vector<std::int64_t> slots = random.permutation(capacity);
   if (p.is("order", "edges")) {
-    // First and last slots of pages come first.
+    // Begin with the first and last slots of pages.
     std::vector<std::int64_t> first{0, page - 1, page, capacity - 1};
     first.insert(first.end(), slots.begin(), slots.end());
     std::vector<bool> seen(static_cast<std::size_t>(capacity), false);
@@ -41,6 +40,20 @@ ParamSpec page_sizes() {
   return page;
 }
 
+/// Fills of a group that shares a scale.
+const Fills kRowFills{fills::gauss(),
+                      fills::scaled_integers(),
+                      fills::e4m3_midpoints(),
+                      fills::scale_edges(),
+                      fills::zeros(),
+                      fills::tiny_groups(),
+                      fills::wide(-149, -126, "denormal"),
+                      fills::wide(-140, 120),
+                      fills::wide(100, 127, "huge"),
+                      fills::bits(),
+                      fills::nan_groups(),
+                      fills::inf_groups()};
+
 class FusedStoreCache final : public Op {
  public:
   FusedStoreCache()
@@ -56,7 +69,7 @@ class FusedStoreCache final : public Op {
                              {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 129, 257}}),
                       number("spare", 0, 64, "pages beyond what the rows need", {.usual = 1, .both = {0, 1, 2}}),
                       word("order", kOrders, "order of the slots"),
-                      word("fill", row_fills(), "distribution of the elements")},
+                      word("fill", kRowFills.names(), "distribution of the elements")},
             .signature = {{in("input", {kBF16, kF32}, "rows dim!", {.dtype_of = "input"}),
                            inout("cache", {kU8}, "pages bytes!:page_bytes"),
                            in("indices", {kI32, kI64}, "rows:count", {.dtype_of = "index"})},
@@ -69,7 +82,7 @@ class FusedStoreCache final : public Op {
                       "layout=indexer tokens=4096", "layout=indexer input=f32 tokens=4096"},
         }) {}
 
-  /// The indexer's cache has pages of 64 in production; 1 is the other end of its address arithmetic.
+  /// The indexer's cache has pages of 64 in production. Pages of 1 are the other extreme of its address arithmetic.
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
     if (tier != Tier::kQuick) return Op::points(tier);
     const auto built = [](const Params& p) -> std::optional<std::string> {
@@ -89,7 +102,8 @@ class FusedStoreCache final : public Op {
     Call call = allocate(c, {{"rows", tokens}, {"dim", g.dim()}, {"pages", pages}, {"bytes", g.page_bytes()}}, compile);
     HostTensor& input = call.arg("input").tensor();
     Random random(c.seed, "input");
-    for (std::int64_t i = 0; i < input.numel(); i += g.group()) fill_group(input, i, g.group(), p.text("fill"), random);
+    for (std::int64_t i = 0; i < input.numel(); i += g.group())
+      kRowFills.apply(p.text("fill"), random, Elements(input, i, g.group()));
     poison(call.arg("cache").tensor());
     HostTensor& indices = call.arg("indices").tensor();
     Random slot_random(c.seed, "indices");
@@ -103,7 +117,8 @@ class FusedStoreCache final : public Op {
     cache.footprint = footprint(CacheGeometry(call.compile), cache.tensor(), call.tensor("indices"));
   }
 
-  /// What each token's slot holds, by token: codes, scales (exponent bytes, or one float), rotated dimensions.
+  /// The content of each token's slot, in token order: codes, scales (exponent bytes, or one float),
+  /// rotated dimensions.
   [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
     const CacheGeometry g(c.params);
     const HostTensor& cache = result.tensor("cache");
@@ -133,14 +148,13 @@ class FusedStoreCache final : public Op {
 
   [[nodiscard]] Tolerances tolerances(const Case& c, const Call&, const CallResult&, const Observation&,
                                       Caller&) const override {
-    return {{"codes", Tolerance::exact("maxima, one division and products: every rounding is specified")},
+    return {{"codes", Tolerance::exact("a maximum, one division and products: every rounding is specified")},
             {"scales", Tolerance::exact("the greatest magnitude over 448, rounded as specified")},
             {"tail", c.params.is("input", "bf16") ? Tolerance::exact("bfloat16 rows are copied bit for bit")
                                                   : Tolerance::exact_nan("rounded to nearest even")}};
   }
 
-  /// A group of nothing but NaN has one code all over, one with an infinity may have, and a row of the indexer is one
-  /// group.
+  /// A group of NaN has only one code, and so may a group with an infinity. A row of the indexer is one group.
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
     return c.params.is("layout", "indexer") && (c.params.is("fill", "one_nan") || c.params.is("fill", "one_inf"));
   }

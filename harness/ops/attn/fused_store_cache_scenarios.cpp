@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "harness/op/define.h"
 #include "harness/ops/attn/cache_geometry.h"
-#include "harness/ops/attn/row_fills.h"
 
 namespace dsv4 {
 namespace {
@@ -12,22 +13,50 @@ namespace {
 using layout::FlashMlaCache;
 using layout::IndexerCache;
 
-/// A quotient and a product with the rounded reciprocal differ in one code of a million, which no random row shows.
+/// Fills the elements with values for which a product and a quotient differ: value * (1 / scale) and value / scale
+/// round to different E4M3 codes, with the scale greatest / 448. Not every code has such a value; returns how many
+/// were found.
+std::int64_t fill_around_reciprocal(Elements x, Random& r) {
+  const float greatest = 1.0f + r.unit();
+  const float scale = greatest / 448.0f;
+  const float inverse = 1.0f / scale;
+  const auto tells = [&](float value) { return e4m3_from_double(value * inverse) != e4m3_from_double(value / scale); };
+  std::int64_t found = 0;
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    const auto code = static_cast<std::uint8_t>(r.between(8, 0x7d));
+    const double middle = (double_from_e4m3(code) + double_from_e4m3(static_cast<std::uint8_t>(code + 1))) / 2;
+    const auto nearest = static_cast<float>(middle * scale);
+    float value = nearest;
+    for (const float towards : {0.0f, greatest}) {
+      float candidate = nearest;
+      for (int step = 0; step < 4; ++step, candidate = std::nextafter(candidate, towards)) {
+        if (tells(candidate)) value = candidate;
+      }
+    }
+    found += tells(value) ? 1 : 0;
+    x.set(i, r.chance(2) ? value : -value);
+  }
+  fills::set_greatest(x, greatest, r);
+  return found;
+}
+
+/// A quotient and a product with the rounded reciprocal differ in one code of a million, so random rows do not show it.
 Scenario reciprocal(Points points) {
-  return relation("reciprocal",
-                  "codes are of the value times the rounded reciprocal of the scale, where a quotient has other codes",
-                  std::move(points), [](ScenarioContext& x) {
-                    Call call = x.op.make(x.c);
-                    HostTensor& input = call.arg("input").tensor();
-                    Random random(x.c.seed, "reciprocal");
-                    std::int64_t found = 0;
-                    for (std::int64_t row = 0; row < input.numel(); row += IndexerCache::kDim) {
-                      found += fill_around_reciprocal(input, row, IndexerCache::kDim, random);
-                    }
-                    if (found < input.numel() / 20)
-                      throw Error(fmt::format("only {} of {} values tell", found, input.numel()));
-                    x.expect_agree("stored", x.observed("stored", call), x.expected(call));
-                  });
+  return relation(
+      "reciprocal",
+      "codes come from the value times the rounded reciprocal of the scale, where a quotient gives other codes",
+      std::move(points), [](ScenarioContext& x) {
+        Call call = x.op.make(x.c);
+        HostTensor& input = call.arg("input").tensor();
+        Random random(x.c.seed, "reciprocal");
+        std::int64_t found = 0;
+        for (std::int64_t row = 0; row < input.numel(); row += IndexerCache::kDim) {
+          found += fill_around_reciprocal(Elements(input, row, IndexerCache::kDim), random);
+        }
+        if (found < input.numel() / 20)
+          throw Error(fmt::format("only {} of {} values tell a product from a quotient", found, input.numel()));
+        x.expect_agree("stored", x.observed("stored", call), x.expected(call));
+      });
 }
 
 HostTensor& output(Observation& o, const std::string& name) {
@@ -73,17 +102,17 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
                                  }
                                  for (std::uint8_t& code : output(want, "codes").storage) code ^= 0x80;
                                }));
-  // The second and third: so many rows that a kernel may take another path than for its first sixth.
+  // The second and third point have so many rows that a kernel may take another path for them than for a sixth of them.
   list.push_back(
-      batch_relation("what a row's slot holds depends on no other row: shuffled, and in two calls",
+      batch_relation("the content of a row's slot does not depend on other rows: shuffled, and in two calls",
                      op.at({"", "page=256 tokens=1200 fill=scale_edges",
                             "input=f32 index=i64 tokens=1200 fill=scale_edges", "layout=indexer input=f32 tokens=9"}),
                      [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_batch(op, call, rows); }));
   list.push_back(reciprocal(op.at({"layout=indexer input=f32 tokens=9"})));
   list.push_back(call_relation(
-      "row_alignment", "rows that start off a multiple of 16 bytes store the same",
+      "row_alignment", "rows that do not start at a multiple of 16 bytes store the same",
       op.at({"", "input=f32 index=i64 tokens=600", "layout=indexer"}), [](Case&, Call& call, Observation&) {
-        // The least that vector access of two elements, or of four in a row of 128, asks for.
+        // The least alignment for vector access of two elements, or of four in a row of 128.
         Arg& input = call.arg("input");
         input.misalign = size_of(input.tensor().dtype) * (input.tensor().size(1) == 512 ? 2 : 4);
       }));
@@ -108,19 +137,20 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
 }
 
 void add_contracts(const Op& op, std::vector<Scenario>& list) {
-  Contracts contracts(list);  // on the first smoke point: FlashMLA, pages of 64, 5 rows in bfloat16, 2 pages, i32
-  contracts.refused("cache_page_short", "a page too short for its slots is refused, also where there is but one",
+  Contracts contracts(list);  // the first smoke point: FlashMLA, 2 pages of 64, 5 rows in bfloat16, slots in i32
+  contracts.refused("cache_page_short", "a page too short for its slots is refused, even if it is the only page",
                     "cache", [](Call& call) {
                       Arg& cache = call.arg("cache");
                       cache.tensor() = HostTensor::make(DType::kU8, {1, FlashMlaCache::scale_offset(64, 64) - 1});
                       call.arg("indices").tensor() = index_tensor(DType::kI32, {0, 62, 63, 1, 2});
                       cache.footprint.clear();
                     });
-  contracts.edge("indices_other_width", "64-bit slots are read as such, or refused: never as pairs", [](Call& call) {
-    std::vector<std::int64_t> slots;
-    for (std::int64_t t = 0; t < 5; ++t) slots.push_back(slot_of(call.tensor("indices"), t));
-    call.arg("indices").tensor() = index_tensor(kI64, slots);
-  });
+  contracts.edge("indices_other_width", "64-bit slots are read as 64 bits or refused, not read as pairs",
+                 [](Call& call) {
+                   std::vector<std::int64_t> slots;
+                   for (std::int64_t t = 0; t < 5; ++t) slots.push_back(slot_of(call.tensor("indices"), t));
+                   call.arg("indices").tensor() = index_tensor(kI64, slots);
+                 });
   const auto with_slots = [&](const char* name, const char* meaning, std::vector<std::int64_t> slots,
                               DType dtype = kI32) {
     contracts.edge(name, meaning, [&op, slots, dtype](Call& call) {
@@ -130,7 +160,7 @@ void add_contracts(const Op& op, std::vector<Scenario>& list) {
     });
   };
   with_slots("negative_slot", "a row with slot -1 is not stored anywhere", {3, -1, 70, 0, 127});
-  with_slots("all_slots_negative", "without a single valid slot nothing is written", {-1, -1, -1, -1, -1});
+  with_slots("all_slots_negative", "if no slot is valid, nothing is written", {-1, -1, -1, -1, -1});
   with_slots("slot_past_the_cache", "a slot beyond the last page is not stored anywhere", {3, 128, 70, 0, 1});
   with_slots("slot_of_33_bits", "a slot beyond 32 bits is not stored as its lower half",
              {3, (std::int64_t{1} << 32) + 5, 70, 0, 127}, kI64);

@@ -1,4 +1,4 @@
-/// What must hold of fused_store_cache beyond one call against the reference.
+/// Contracts and relations of fused_store_cache.
 #pragma once
 
 #include <vector>

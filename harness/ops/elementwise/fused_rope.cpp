@@ -1,7 +1,8 @@
-/// fused_rope: rotates the rotary dimensions of queries, and optionally keys, by their positions' angles, in place.
+/// fused_rope: rotates the rotary dimensions of queries, and optionally keys, by the angles of their positions,
+/// in place.
 ///
-/// Exact but for one freedom: the compiler may fuse either product of a*b + c*d into the sum, or none. The reference
-/// certifies what the three ways give; nearly everywhere it is one value.
+/// The result is exact but for one freedom: the compiler may fuse either product of a*b + c*d into the sum, or neither.
+/// The reference computes the interval of the three results. Nearly everywhere it is one value.
 #include "harness/op/define.h"
 #include "harness/ops/elementwise/fused_rope_scenarios.h"
 #include "harness/ops/elementwise/rotary_inputs.h"
@@ -26,7 +27,7 @@ class FusedRope final : public Op {
                       word("index", {"i32", "i64"}, "type of the positions"), flag("inverse", "rotate back"),
                       number("table", 1, 1 << 17, "positions in the angle table",
                              {.usual = 300, .quick = {1, 2, 300}, .full = {300, 4099}, .soak = {65537}}),
-                      word("angles", angle_tables(), "unit circle, quarter turns, or any numbers"),
+                      word("angles", angle_tables(), "points of the unit circle, quarter turns, or any numbers"),
                       word("at", position_places(), "which positions the tokens have"),
                       word("fill", head_fills(), "distribution of the elements")},
             .signature = {{inout("q", {kBF16}, "tokens q_heads 64:dim",
@@ -52,7 +53,7 @@ class FusedRope final : public Op {
     return "this case would take too long: tokens times heads must be at most 2^15";
   }
   [[nodiscard]] std::vector<std::string> idle(const Params& p) const override {
-    // Position 0 does not rotate, but where the angles are any numbers. A table of one position has no other.
+    // Position 0 does not rotate unless the angles are any numbers. A table of one position has only position 0.
     std::vector<std::string> names;
     const bool one = p.integer("table") == 1;
     if (one) names.emplace_back("at");
@@ -77,7 +78,7 @@ class FusedRope final : public Op {
 
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
                                       Caller& reference) const override {
-    return certified(call, reference, {"q", "k"}, "either product of a*b + c*d may be fused into the sum, or none");
+    return certified(call, reference, {"q", "k"}, "either product of a*b + c*d may be fused into the sum, or neither");
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override { return c.params.integer("tokens") == 0; }

@@ -11,7 +11,7 @@
 namespace dsv4 {
 namespace {
 
-/// Some neighbouring heads of every token, packed.
+/// Heads first ... first + count - 1 of every token, packed.
 HostTensor heads_of(const HostTensor& x, std::int64_t first, std::int64_t count) {
   HostTensor rows = x.packed();
   const std::int64_t tokens = x.size(0), heads = x.size(1);
@@ -29,15 +29,15 @@ HostTensor heads_of(const HostTensor& x, std::int64_t first, std::int64_t count)
 
 Scenario any_batch(const Op& op) {
   return batch_relation(
-      "a token's bits depend neither on its place nor on the other tokens: shuffled, and in two calls",
-      // The second: so many tokens that a kernel may take another path than for its first sixth.
+      "the bits of a token depend neither on its place nor on other tokens: shuffled, and in two calls",
+      // The second point has so many tokens that a kernel may take another path for them than for a sixth of them.
       op.at({"tokens=9", "tokens=1200 q_heads=3"}),
       [&op](Call& call, const std::vector<std::int64_t>& tokens) { keep_batch(op, call, tokens); });
 }
 
 Scenario any_heads(const Op& op) {
   return relation("any_heads",
-                  "a head's bits do not depend on how many others there are: all at once, and eight at a time",
+                  "the bits of a head do not depend on the number of heads: all at once, and eight at a time",
                   op.at({"tokens=3 q_heads=128 k_heads=3"}), [](ScenarioContext& x) {
                     const Call call = x.op.make(x.c);
                     const Observation whole = x.observed("whole", call);
@@ -57,7 +57,7 @@ Scenario any_heads(const Op& op) {
 }
 
 Scenario far_angles() {
-  return call_relation("far_rows", "angles are found 65536 rows further down the table as well", kFirstSmokePoint,
+  return call_relation("far_rows", "angles 65536 rows further down the table give the same", kFirstSmokePoint,
                        [](Case&, Call& call, Observation&) {
                          constexpr std::int64_t kRows = 1 << 16;
                          const HostTensor table = call.tensor("freqs_cis");
@@ -71,7 +71,7 @@ Scenario far_angles() {
                        });
 }
 
-/// Heads by their strides, tokens' and heads'; the angle table by its length.
+/// Far tokens and heads by their strides, and far angles by the length of the table.
 std::vector<Scenario> far_arguments(const Op& op) {
   std::vector<Scenario> list;
   const Points points =
@@ -103,7 +103,7 @@ std::vector<Scenario> far_arguments(const Op& op) {
 Scenario odd_strides() {
   return call_relation(
       "odd_strides",
-      "heads 65 elements apart, where no access may be wider than an element, are rotated as adjacent ones",
+      "heads 65 elements apart, where every access must be a single element, are rotated like adjacent heads",
       kFirstSmokePoint, [](Case&, Call& call, Observation&) {
         for (const char* name : {"q", "k"}) {
           const HostTensor heads = call.tensor(name);
@@ -119,7 +119,7 @@ Scenario odd_strides() {
 
 Scenario there_and_back() {
   return relation(
-      "there_and_back", "rotating back what was rotated gives the input, within the two roundings to bfloat16",
+      "there_and_back", "rotating there and back gives the input, within the two roundings to bfloat16",
       kFirstSmokePoint, [](ScenarioContext& x) {
         const Call there = x.op.make(x.c);
         Call back = there;
@@ -135,8 +135,8 @@ Scenario there_and_back() {
           for (std::int64_t i = 0; i < before.numel(); i += 2) {
             const float re = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i)));
             const float im = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i + 1)));
-            // Each rounding moves the pair by at most 2^-8 of its length; float arithmetic and angles not exactly on
-            // the circle add far less.
+            // Each rounding moves the pair by at most 2^-8 of its length. Float arithmetic, and angles that are not
+            // exactly on the circle, add far less.
             const double length = std::sqrt(static_cast<double>(re) * re + static_cast<double>(im) * im);
             set_float(bound, i, length * 0x1.01p-7);
             set_float(bound, i + 1, length * 0x1.01p-7);
@@ -148,15 +148,15 @@ Scenario there_and_back() {
       });
 }
 void add_contracts(std::vector<Scenario>& list) {
-  Contracts contracts(list);  // on the first smoke point: 5 tokens, 8 + 1 heads, 300 positions, i32
+  Contracts contracts(list);  // the first smoke point: 5 tokens, 8 + 1 heads, 300 positions in i32
   for (const std::int64_t dim : {32, 128}) {
     contracts.reshaped(fmt::format("q_dim_{}", dim), "another number of rotary dimensions is refused", "q",
                        [dim](Shape& s) { s[2] = dim; });
   }
-  contracts.edge("position_outside_the_table", "a position without a row reads no other memory", [](Call& call) {
+  contracts.edge("position_outside_the_table", "a position outside the table reads no other memory", [](Call& call) {
     call.arg("positions").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, -1, 300, 1 << 30, 299});
   });
-  contracts.edge("no_heads", "no heads: nothing to do, or a clean refusal", [](Call& call) {
+  contracts.edge("no_heads", "no heads: nothing is written, or the call is refused cleanly", [](Call& call) {
     call.arg("q").tensor() = HostTensor::make(DType::kBF16, {5, 0, 64});
     call.arg("k").value = None{};
   });

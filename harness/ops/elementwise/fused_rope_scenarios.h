@@ -1,4 +1,4 @@
-/// What must hold of fused_rope beyond one call against the reference.
+/// Contracts and relations of fused_rope.
 #pragma once
 
 #include <vector>

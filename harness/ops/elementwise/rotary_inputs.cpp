@@ -3,17 +3,26 @@
 #include <algorithm>
 #include <cstring>
 
-#include "harness/core/bits.h"
 #include "harness/core/poison.h"
+#include "harness/generate/fills.h"
 
 namespace dsv4 {
 namespace {
 
-std::uint16_t special_bits(Random& random) {
-  // Zeros, subnormals, the greatest numbers, infinities, and NaN: quiet, signalling (as float too), of both signs.
-  static constexpr std::uint16_t kBits[] = {0x0000, 0x8000, 0x0001, 0x807f, 0x7f7f, 0xff7f, 0x7f80,
-                                            0xff80, 0x7fc0, 0xffc1, 0x7f81, 0xff81, 0x3f80, 0xbf80};
-  return kBits[static_cast<std::size_t>(random.below(std::ssize(kBits)))];
+/// Fills of the heads of a token with these angles, bf16. "cancel": the two products of the real part nearly cancel.
+Fills head_fills(const float* angles, bool inverse) {
+  const auto cancel = [angles, inverse](Random& r, Elements x) {
+    for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
+      const float m = r.wide(-3, 3);
+      x.set(d, (inverse ? -m : m) * angles[d + 1]);
+      x.set(d + 1, m * angles[d]);
+    }
+  };
+  const auto any_bits = [](Random& r, Elements x) {
+    for (std::int64_t d = 0; d < kRotaryDim; ++d) x.set_bits(d, r.u32() << 16);
+  };
+  return {fills::gauss(),   fills::integers(-128, 128), {"bits", any_bits},
+          fills::special(), {"cancel", cancel},         fills::wide(-130, 120)};
 }
 
 }  // namespace
@@ -23,10 +32,7 @@ const std::vector<std::string>& head_layouts() {
   return kNames;
 }
 
-const std::vector<std::string>& head_fills() {
-  static const std::vector<std::string> kNames{"gauss", "integers", "bits", "special", "cancel", "wide"};
-  return kNames;
-}
+std::vector<std::string> head_fills() { return head_fills(nullptr, false).names(); }
 
 const std::vector<std::string>& angle_tables() {
   static const std::vector<std::string> kNames{"circle", "axes", "wild"};
@@ -59,12 +65,13 @@ HostTensor angle_table(const std::string& kind, std::int64_t positions, std::uin
     for (std::int64_t i = 0; i < kRotaryDim; i += 2) {
       float c = 1.0f, s = 0.0f;
       if (kind == "axes") {
-        // Quarter turns: products of integers stay integers.
+        // Quarter turns keep products of integers integers.
         const std::int64_t turn = p == 0 ? 0 : random.below(4);
         c = turn == 0 ? 1.0f : (turn == 2 ? -1.0f : 0.0f);
         s = turn == 1 ? 1.0f : (turn == 3 ? -1.0f : 0.0f);
       } else if (kind == "wild") {
-        // Below 1/2, so that no product of a finite element overflows: there the ways to contract disagree wildly.
+        // Magnitudes are below 1/2, so no product of a finite element overflows. After an overflow the fused and the
+        // unfused sums differ without bound.
         c = random.wide(-20, -2);
         s = random.wide(-20, -2);
       } else if (p != 0) {
@@ -107,32 +114,9 @@ HostTensor positions_tensor(const Params& p, std::uint64_t seed) {
 void fill_heads(HostTensor& x, const std::string& fill, const HostTensor& table, const HostTensor& positions,
                 bool inverse, Random& random) {
   for (std::int64_t t = 0; t < x.size(0); ++t) {
-    const std::int64_t position = position_of(positions, t);
-    for (std::int64_t h = 0; h < x.size(1); ++h) {
-      for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
-        std::uint16_t re = 0, im = 0;
-        if (fill == "bits") {
-          re = static_cast<std::uint16_t>(random.u32());
-          im = static_cast<std::uint16_t>(random.u32());
-        } else if (fill == "special") {
-          re = random.chance(4) ? special_bits(random) : bf16_from_float(random.gauss());
-          im = random.chance(4) ? special_bits(random) : bf16_from_float(random.gauss());
-        } else if (fill == "integers") {
-          re = bf16_from_float(static_cast<float>(random.between(-128, 128)));
-          im = bf16_from_float(static_cast<float>(random.between(-128, 128)));
-        } else if (fill == "cancel") {
-          // The two products of the real part nearly cancel.
-          const float m = random.wide(-3, 3);
-          re = bf16_from_float((inverse ? -m : m) * table.at<float>(position, d + 1));
-          im = bf16_from_float(m * table.at<float>(position, d));
-        } else {
-          re = bf16_from_float(fill == "wide" ? random.wide(-130, 120) : random.gauss());
-          im = bf16_from_float(fill == "wide" ? random.wide(-130, 120) : random.gauss());
-        }
-        x.at<std::uint16_t>(t, h, d) = re;
-        x.at<std::uint16_t>(t, h, d + 1) = im;
-      }
-    }
+    const Fills fills = head_fills(&table.at<float>(position_of(positions, t), 0), inverse);
+    for (std::int64_t h = 0; h < x.size(1); ++h)
+      fills.apply(fill, random, Elements(x, (t * x.size(1) + h) * kRotaryDim, kRotaryDim));
   }
 }
 

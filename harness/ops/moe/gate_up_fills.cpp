@@ -1,69 +1,100 @@
 #include "harness/ops/moe/gate_up_fills.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
 #include <limits>
 
 #include "harness/core/bits.h"
-#include "harness/core/error.h"
 
 namespace dsv4 {
 namespace {
+
+/// Gate and up of one output.
+struct GateUp {
+  float gate;
+  float up;
+};
+
+/// A fill that draws pair after pair. `next` is given the random numbers and the index of the output.
+Fill pairs(std::string name, std::function<GateUp(Random&, std::int64_t)> next) {
+  return {std::move(name), [next = std::move(next)](Random& r, Elements x) {
+            for (std::int64_t i = 0; i < x.size(); i += 2) {
+              const GateUp pair = next(r, i / 2);
+              x.set(i, pair.gate);
+              x.set(i + 1, pair.up);
+            }
+          }};
+}
 
 float bf16_neighbour(float x, std::int64_t steps) {
   return float_from_bf16(static_cast<std::uint16_t>(bf16_from_float(x) + steps));
 }
 
-}  // namespace
+float any_sign(Random& r, float x) { return r.chance(2) ? x : -x; }
 
-const std::vector<std::string>& gate_up_fills() {
-  static const std::vector<std::string> kFills{"gauss", "integers", "scale_edges", "at_limit", "negative", "tiny",
-                                               "zeros", "wide",     "bits",        "nan",      "inf"};
-  return kFills;
+/// On the limit, just beside it, well beyond it, or below it.
+float around_limit(Random& r, float limit) {
+  const float near = std::fabs(limit) < 0x1p-20f ? 1.0f : limit;
+  switch (r.below(4)) {
+    case 0:
+      return any_sign(r, 4.0f * near);
+    case 1:
+      return any_sign(r, bf16_neighbour(near, r.between(-1, 1)));
+    case 2:
+      return any_sign(r, near);
+    default:
+      return near * r.gauss();
+  }
 }
 
-GateUp gate_up(std::string_view fill, Random& r, float limit, bool leader) {
-  constexpr float kInf = std::numeric_limits<float>::infinity();
-  const auto sign = [&](float x) { return r.chance(2) ? x : -x; };
-  if (fill == "gauss") return {4.0f * r.gauss(), 2.0f * r.gauss()};
-  // silu(g) = g to the bit from g = 17 on, so these products are integers.
-  if (fill == "integers") {
-    return {r.chance(8) ? 0.0f : static_cast<float>(r.between(17, 40)), static_cast<float>(r.between(-8, 8))};
-  }
-  if (fill == "scale_edges") {
-    // One product is 448 times a power of two, exactly, or the next number above or below; the others are smaller.
-    if (leader)
-      return {64.0f, bf16_neighbour(std::ldexp(7.0f, static_cast<int>(r.between(-30, 60))), r.between(-1, 1))};
-    return {r.gauss(), r.gauss() * 0x1p-40f};
-  }
-  if (fill == "at_limit") {
-    const float near = std::fabs(limit) < 0x1p-20f ? 1.0f : limit;
-    const auto around = [&] {
-      switch (r.below(4)) {
-        case 0:
-          return sign(4.0f * near);
-        case 1:
-          return sign(bf16_neighbour(near, r.between(-1, 1)));
-        case 2:
-          return sign(near);
-        default:
-          return near * r.gauss();
-      }
-    };
-    return {around(), around()};
-  }
-  if (fill == "negative") return {-100.0f * r.unit(), r.wide(-4, 80)};
-  if (fill == "tiny") return {r.wide(-130, -16), r.wide(-130, -16)};
-  if (fill == "zeros") return r.chance(2) ? GateUp{sign(0.0f), r.gauss()} : GateUp{r.gauss(), sign(0.0f)};
-  if (fill == "wide") return {r.wide(-20, 6), r.wide(-60, 100)};
-  if (fill == "bits") {
-    return {float_from_bf16(static_cast<std::uint16_t>(r.u32())), float_from_bf16(static_cast<std::uint16_t>(r.u32()))};
-  }
-  const float special = fill == "nan" ? std::numeric_limits<float>::quiet_NaN() : sign(kInf);
-  if (fill != "nan" && fill != "inf") throw Error(fmt::format("unknown fill '{}'", fill));
+/// One of 200 pairs has a special gate or up.
+GateUp with_special(Random& r, float special) {
   if (!r.chance(200)) return {r.gauss(), r.gauss()};
   return r.chance(2) ? GateUp{special, r.gauss()} : GateUp{r.gauss(), special};
+}
+
+}  // namespace
+
+Fills gate_up_fills(float limit, std::int64_t group) {
+  using Limits = std::numeric_limits<float>;
+  return {
+      pairs("gauss",
+            [](Random& r, std::int64_t) {
+              return GateUp{4.0f * r.gauss(), 2.0f * r.gauss()};
+            }),
+      // silu(g) = g to the bit from g = 17 on, so these products are integers.
+      pairs("integers",
+            [](Random& r, std::int64_t) {
+              return GateUp{r.chance(8) ? 0.0f : static_cast<float>(r.between(17, 40)),
+                            static_cast<float>(r.between(-8, 8))};
+            }),
+      // One product of a group is 448 times a power of two, or the next number above or below. The others are smaller.
+      pairs("scale_edges",
+            [group](Random& r, std::int64_t i) {
+              if (i % group != 17) return GateUp{r.gauss(), r.gauss() * 0x1p-40f};
+              const std::int64_t steps = r.between(-1, 1);
+              const float power = std::ldexp(7.0f, static_cast<int>(r.between(-30, 60)));
+              return GateUp{64.0f, bf16_neighbour(power, steps)};
+            }),
+      pairs("at_limit",
+            [limit](Random& r, std::int64_t) {
+              return GateUp{around_limit(r, limit), around_limit(r, limit)};
+            }),
+      pairs("negative",
+            [](Random& r, std::int64_t) {
+              return GateUp{-100.0f * r.unit(), r.wide(-4, 80)};
+            }),
+      fills::wide(-130, -16, "tiny"),
+      pairs("zeros",
+            [](Random& r, std::int64_t) {
+              return r.chance(2) ? GateUp{any_sign(r, 0.0f), r.gauss()} : GateUp{r.gauss(), any_sign(r, 0.0f)};
+            }),
+      pairs("wide",
+            [](Random& r, std::int64_t) {
+              return GateUp{r.wide(-20, 6), r.wide(-60, 100)};
+            }),
+      fills::each("bits", [](Random& r) { return float_from_bf16(static_cast<std::uint16_t>(r.u32())); }),
+      pairs("nan", [](Random& r, std::int64_t) { return with_special(r, Limits::quiet_NaN()); }),
+      pairs("inf", [](Random& r, std::int64_t) { return with_special(r, any_sign(r, Limits::infinity())); })};
 }
 
 }  // namespace dsv4

@@ -1,6 +1,6 @@
 /// hash_topk: experts looked up by token id and weighted by sqrt(softplus(logit)), normalised per token.
 ///
-/// Ids are exact. Weights pass through expf and log1pf, whose accuracy is documented; the reference derives from it a
+/// Ids are exact. Weights pass through expf and log1pf, whose accuracy is documented. From it the reference derives a
 /// bound for every weight.
 #include <algorithm>
 #include <limits>
@@ -14,7 +14,7 @@ namespace {
 
 using Limits = std::numeric_limits<float>;
 
-/// Scale factors as integers in a case id: thousandths.
+/// The scaling factor. A case id gives it as an integer, in thousandths.
 double scale_of(const Params& p) { return static_cast<double>(p.integer("scale")) / 1000.0; }
 
 class HashTopK final : public Op {
@@ -34,8 +34,8 @@ class HashTopK final : public Op {
                              {.usual = 1000, .both = {1, 1000}, .soak = {129280}}),
                       number("scale", -1000000, 1000000, "routed scaling factor, in thousandths",
                              {.usual = 1500, .both = {0, 1500, 2500}, .soak = {1000}}),
-                      word("table", {"distinct", "duplicates"}, "whether a token's experts may repeat"),
-                      word("fill", logit_fills(), "distribution of the logits that count")},
+                      word("table", {"distinct", "duplicates"}, "whether the experts of a token may repeat"),
+                      word("fill", logit_fills().names(), "distribution of the logits of the token's experts")},
             .signature = {{in("router_logits", {kF32}, "tokens experts", {.called = "logits"}),
                            in("input_id", {kI64}, "tokens:count", {.called = "ids"}),
                            in("tid2eid", {kI32}, "vocab k", {.called = "table"}),
@@ -47,7 +47,7 @@ class HashTopK final : public Op {
             .quick = {"cover"},
             .full = {"cover", "tokens=32768"},
             .bench = each({"tokens={} shared=0 vocab=129280"}, {"64", "4096"}),
-            .host_note = "expf and log1pf are those of the C library, not of the GPU",
+            .host_note = "a CPU runs expf and log1pf of the C library, not those of the GPU",
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
@@ -68,12 +68,15 @@ class HashTopK final : public Op {
     HostTensor logits = HostTensor::make(DType::kF32, {tokens, experts});
     Random random(c.seed, "router_logits");
     for (std::int64_t t = 0; t < tokens; ++t) {
-      // What is not looked up may hold anything.
+      // Logits that no token looks up must have no effect.
       for (std::int64_t e = 0; e < experts; ++e)
         logits.at<float>(t, e) = e % 2 == 0 ? Limits::quiet_NaN() : Limits::infinity();
-      for (std::int64_t j = k; j-- > 0;) {  // j = 0 last: with duplicates it still sets the special value
-        const std::int32_t e = table.at<std::int32_t>(ids.at<std::int64_t>(t), j);
-        logits.at<float>(t, e) = logit(p.text("fill"), random, j);
+      HostTensor values = HostTensor::make(kF32, {k});
+      logit_fills().apply(p.text("fill"), random, Elements(values));
+      // If an expert repeats, its last value stays. The special value of a fill is the last one.
+      for (std::int64_t j = 0; j < k; ++j) {
+        const std::int32_t e = table.at<std::int32_t>(ids.at<std::int64_t>(t), k - 1 - j);
+        logits.at<float>(t, e) = values.at<float>(j);
       }
     }
     Call call = allocate(c, {{"columns", k + p.integer("shared")}});
@@ -98,7 +101,7 @@ class HashTopK final : public Op {
                                 "expf to 2 ulp, log1pf to 1, and correctly rounded sqrt, sum and division")}};
   }
 
-  /// `empty_tokens`: tokens all of whose weights underflow, so that their sum is 0.
+  /// `empty_tokens`: number of tokens of which every weight underflows, so that their sum is 0.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     constexpr float kUnderflow = -103.98f;
     const HostTensor& ids = call.tensor("input_id");
@@ -115,8 +118,8 @@ class HashTopK final : public Op {
     return {{"empty_tokens", empty}};
   }
 
-  /// Without shared experts all ids may be one: a single expert a token, or duplicates of few. Then its weights are
-  /// alike as well.
+  /// Without shared experts all ids of a case may be equal: one expert a token, or a table of few experts. Then all
+  /// weights are equal too.
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
     const Params& p = c.params;
     if (p.integer("shared") != 0 || (p.integer("k") > 1 && p.is("table", "distinct"))) return false;
@@ -141,7 +144,7 @@ class HashTopK final : public Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override { return hash_topk_scenarios(*this); }
 
  private:
-  /// Token ids; the first and the last row of the table are among them.
+  /// Random token ids. The first two name the last and the first row of the table.
   static HostTensor ids_of(const Case& c) {
     const std::int64_t tokens = c.params.integer("tokens"), vocab = c.params.integer("vocab");
     HostTensor ids = HostTensor::make(DType::kI64, {tokens});

@@ -19,8 +19,8 @@ Scenario far_table(const Op& op) {
   });
 }
 
-/// Few rows of very many experts stand for very many rows: it is their product that counts. Without shared experts,
-/// whose ids follow from the number of experts.
+/// Few rows of very many experts stand for very many rows, because the offset is their product. There are no shared
+/// experts: their ids follow from the number of experts.
 Scenario far_logits(const Op& op) {
   return far_relation("router_logits", "logits beyond 2^32 elements", op.at({"shared=0"}), [](Call& call) {
     constexpr std::int64_t kExperts = std::int64_t{1} << 30;
@@ -41,8 +41,8 @@ Scenario batch_permutation() {
                        });
 }
 
-/// Equal logits share a token's weight equally: with k a power of two every sum and quotient is exact. At every
-/// width, with and without a column more: kernels that give a token more lanes than it has experts choose by it.
+/// Equal logits share a token's weight equally, and with k a power of two every sum and quotient is exact. All widths
+/// are tried, with and without one more column: some kernels choose the number of lanes by the width.
 Scenario exact_normalisation() {
   return relation("equal_logits",
                   "k equal logits give weights of exactly 1/k for k = 1, 2, 4, ... 32, whatever the logit",
@@ -70,7 +70,7 @@ Scenario exact_normalisation() {
                   });
 }
 
-/// A table of `k` experts a token, and outputs of so many columns.
+/// Gives the call a table of `k` experts a token, and outputs of `columns` columns.
 Change widened(std::int64_t k, std::int64_t columns) {
   return [k, columns](Call& call) {
     const std::int64_t tokens = call.tensor("input_id").size(0);

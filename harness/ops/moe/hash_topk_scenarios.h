@@ -1,4 +1,4 @@
-/// What must hold of hash_topk beyond one call against the reference.
+/// Contracts and relations of hash_topk.
 #pragma once
 
 #include <vector>

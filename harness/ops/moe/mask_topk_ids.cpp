@@ -6,7 +6,7 @@
 namespace dsv4 {
 namespace {
 
-/// Counts around every edge: a negative one is a huge unsigned number, and one beyond the rows leaves no padding.
+/// Counts around every edge. A negative count is a huge unsigned number; a count beyond the rows leaves no padding.
 std::vector<std::string> coverings(const std::vector<std::int64_t>& rows) {
   std::vector<std::string> lines;
   for (const auto n : rows) lines.push_back(fmt::format("cover real=-1|0|1|{}|{}|{} at rows={}", n - 1, n, n + 1, n));
@@ -24,8 +24,9 @@ class MaskTopkIds final : public Op {
             .space = {number("rows", 1, 1 << 20, "tokens", {.usual = 5, .soak = {1, 2, 3, 4, 5, 127, 128, 129, 1024}}),
                       number("k", 1, 32, "expert ids of a token", {.usual = 6, .both = {1, 6, 8, 32}}),
                       number("gap", 0, 64, "unused columns between rows", {.both = {0, 3}}),
-                      number("real", -(1LL << 31), (1LL << 31) - 1, "tokens, not padding", {.soak = {-1, 0, 1, 2}}),
-                      word("count", {"device_i32", "host_i32", "host_i64"}, "where and as what the count is given")},
+                      number("real", -(1LL << 31), (1LL << 31) - 1,
+                             "number of real tokens; the rows after them are padding", {.soak = {-1, 0, 1, 2}}),
+                      word("count", {"device_i32", "host_i32", "host_i64"}, "memory and type of the count")},
             .signature =
                 {{inout("topk_ids", {kI32}, "rows k", {.called = "ids", .gap_of = "gap", .far = "rows=3 real=1"}),
                   in("num_token_non_padded", {kI32, kI64}, "1:size", {.called = "count", .place = std::nullopt})},
@@ -34,16 +35,14 @@ class MaskTopkIds final : public Op {
             .quick = coverings({1, 2, 3, 4, 5, 31, 128, 129}),
             .full = coverings({1, 4, 255, 256, 257, 1024, 4097, 32768}),
             .bench = {"rows=512 k=8 real=384", "rows=8192 k=8 real=6144"},
-            .without = {{"contract:count_rank", "a count is one element, whatever its rank"},
-                        {"relation:any_batch", "whether a row is padding follows from its place in the batch"}},
+            .without = {{"contract:count_rank", "the count is one element; its rank does not matter"},
+                        {"relation:any_batch", "the place of a row in the batch decides whether it is padding"}},
         }) {}
 
   [[nodiscard]] Call make(const Case& c) const override {
     const Params& p = c.params;
     Call call = allocate(c);
-    HostTensor& ids = call.arg("topk_ids").tensor();
-    Random random(c.seed, "topk_ids");
-    for (std::int64_t i = 0; i < ids.numel(); ++i) set_integer(ids, i, random.below(256));
+    fill_integers(call.arg("topk_ids").tensor(), 0, 255, Random(c.seed, "topk_ids"));
     Arg& count = call.arg("num_token_non_padded");
     if (p.is("count", "host_i64")) count.value = HostTensor::make(kI64, {1});
     if (!p.is("count", "device_i32")) count.place = Place::kHost;
@@ -52,7 +51,7 @@ class MaskTopkIds final : public Op {
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
-    // Everything is padding; or nothing is, and few ids happen to be one and the same.
+    // Every row is padding; or no row is, and the few random ids happen to be equal.
     if (c.params.integer("real") == 0) return true;
     if (c.params.integer("rows") * c.params.integer("k") > 16) return false;
     const std::vector<std::uint8_t> ids = make(c).tensor("topk_ids").packed().storage;
@@ -60,21 +59,21 @@ class MaskTopkIds final : public Op {
   }
 
   [[nodiscard]] Cost cost(const Case& c, const Call&) const override {
-    const std::int64_t real = static_cast<std::uint32_t>(c.params.integer("real"));
-    const std::int64_t padding = std::max<std::int64_t>(0, c.params.integer("rows") - real);
-    return {.bytes = 4.0 * static_cast<double>(padding * c.params.integer("k"))};
+    const std::int64_t padding = c.params.integer("rows") - static_cast<std::uint32_t>(c.params.integer("real"));
+    return {.bytes = 4.0 * static_cast<double>(std::max<std::int64_t>(0, padding) * c.params.integer("k"))};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list{
-        any_word_relation("count_forms", "a count on the device, and on the host in 32 and 64 bits, masks the same ids",
+        any_word_relation("count_forms",
+                          "a count in device memory and one in host memory, of 32 or 64 bits, mask the same ids",
                           kFirstSmokePoint, "count"),
-        call_relation("count_cut", "of a 64-bit count the low 32 bits count", kFirstSmokePoint,
+        call_relation("count_cut", "only the low 32 bits of a 64-bit count are used", kFirstSmokePoint,
                       [this](Case& c, Call& call, Observation&) {
                         c.params.set("count", "host_i64");
                         call = make(c);
-                        const std::int64_t beyond = c.params.integer("real") + (1LL << 32);
-                        set_integer(call.arg("num_token_non_padded").tensor(), 0, beyond);
+                        set_integer(call.arg("num_token_non_padded").tensor(), 0,
+                                    c.params.integer("real") + (1LL << 32));
                       })};
     Contracts contracts(list);
     contracts.reshaped("ids_wide", "33 ids a token are more than a warp holds", "topk_ids",

@@ -1,4 +1,4 @@
-/// The padded layout of expert activations: which of its rows a call processes, and where their codes and scales lie.
+/// The padded layout of expert activations: which rows a call processes, and where their codes and scales lie.
 #pragma once
 
 #include <algorithm>
@@ -25,8 +25,8 @@ struct MaskedSizes {
   [[nodiscard]] std::int64_t scale_bytes() const { return transposed ? 1 : 4; }
 };
 
-/// Calls visit(expert, token) for the rows that are processed: those below the counts, expert by expert, and of them
-/// the first tokens * topk.
+/// Calls visit(expert, token) for each row that the op processes, expert by expert. These are the rows below the
+/// experts' counts, but at most tokens * topk of them.
 template <class Visit>
 void for_each_masked_row(const Call& call, Visit visit) {
   const MaskedSizes s(call);
@@ -45,13 +45,14 @@ void for_each_masked_row(const Call& call, Visit visit) {
 Call masked_call(const Op& op, Params compile, std::int64_t experts, std::int64_t tokens, std::int64_t dim,
                  bool transposed);
 
-/// Codes of the processed rows; zero elsewhere.
+/// The codes, with zeros in the rows that are not processed.
 HostTensor masked_codes(const Call& call, const HostTensor& output);
 
-/// Scales of the processed rows by (expert, token, group): exponent bytes where the layout has bytes, else floats.
+/// The scales by (expert, token, group), with zeros in the rows that are not processed: u8 exponents where the layout
+/// has bytes, else f32.
 HostTensor masked_scales(const Call& call, const HostTensor& output_scale);
 
-/// Overwrites the input of the other rows with NaN and infinities: they may hold anything and must count for nothing.
+/// Overwrites the input rows that are not processed with NaN and infinities: they must have no effect.
 void poison_unprocessed_rows(Call& call);
 
 /// Limits what a call may write to the processed rows and their scales.

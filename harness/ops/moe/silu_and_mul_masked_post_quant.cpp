@@ -1,8 +1,8 @@
 /// silu_and_mul_masked_post_quant: silu(gate) * up for the rows that experts use, quantised to E4M3 in groups of 128.
 ///
-/// silu passes through approximate exponentials and reciprocals, so a code or a scale near a rounding boundary may go
-/// either way. The reference certifies, under the kernel's own scales, which codes its error bound admits; nearly
-/// everywhere that is one.
+/// silu uses approximate exponentials and reciprocals, so a code or a scale near a rounding boundary has two right
+/// values. The reference computes the interval that its error bound allows, under the kernel's own scales. Nearly
+/// everywhere the interval is one value.
 #include <algorithm>
 
 #include "harness/op/define.h"
@@ -13,7 +13,7 @@
 namespace dsv4 {
 namespace {
 
-/// The limit as a number; 0 for "none", as upstream's caller passes.
+/// The limit as a number. "none" is 0, as in upstream's calls.
 double limit_of(const Params& p) { return p.is("limit", "none") ? 0.0 : std::stod(p.text("limit")); }
 
 /// Rows in use of expert e.
@@ -24,7 +24,7 @@ std::int64_t count_of(const Params& p, Random& random, std::int64_t e) {
   if (kind == "quarter") return tokens / 4;
   if (kind == "one") return e == experts / 2 ? tokens : 0;
   if (kind == "ends") return e == 0 || e == experts - 1 ? tokens : 0;
-  // tokens * topk rows exactly, or one more, which is dropped.
+  // "exact" gives tokens * topk rows; "surplus" gives one more, which is dropped.
   if (kind == "exact") return e < topk ? tokens : 0;
   if (kind == "surplus") return e < topk ? tokens : (e == experts - 1 ? 1 : 0);
   if (kind != "mixed") return 0;
@@ -54,21 +54,21 @@ class SiluAndMulMaskedPostQuant final : public Op {
                       word("limit", {"none", "10", "7", "7.03", "0.1", "0", "-1", "1e30"}, "clamp of gates and ups"),
                       word("counts", {"mixed", "full", "none", "one", "ends", "exact", "surplus"},
                            "rows in use per expert", {"quarter"}),
-                      word("fill", gate_up_fills(), "distribution of gates and ups")},
+                      word("fill", gate_up_fills(0, kScaleGroup).names(), "distribution of gates and ups")},
             .signature =
                 {{in("input", {kBF16}, "experts? tokens? columns!"), out("output", {kE4M3}, "experts tokens dim"),
                   out("output_scale", {kI32, kF32}, "experts scale_rows! scale_columns!:shape", {.called = "scale"}),
                   in("masked_m", {kI32}, "experts:size", {.called = "counts"}), integer("topk"), truth("transposed"),
                   real("swiglu_limit")},
                  "experts"},
-            // The last: both ends of both clamps.
+            // The last point reaches both ends of both clamps.
             .smoke = {"ue8m0=1 transposed=1 limit=10", "experts=2 dim=256 swizzle=1 counts=full fill=wide",
                       "experts=2 limit=7.03 counts=full fill=at_limit"},
             .quick = joined({{"cover"},
-                             // One warp's worth of experts, one more, and as many as the narrowest row can serve.
+                             // Experts around a warp, and the most that the narrowest row allows.
                              each({"experts={} tokens=1 dim=256 topk=40 ue8m0=1 limit=10"}, {"31", "32"}),
                              each({"experts={} tokens=1 topk=40 ue8m0=1 transposed=1 limit=10"}, {"33", "64"}),
-                             // Every kernel that the switches make, and rows of an odd number of blocks.
+                             // Every compile-time variant, and rows of an odd number of blocks.
                              each(each(each({"ue8m0={} swizzle={} limit={}"}, {"0", "1"}), {"0", "1"}), {"none", "10"}),
                              {"dim=1536 ue8m0=1 transposed=1 limit=10", "dim=2304 ue8m0=1 limit=10",
                               "ue8m0=1 transposed=1 limit=10 counts=quarter"}}),
@@ -80,8 +80,7 @@ class SiluAndMulMaskedPostQuant final : public Op {
             .bench = joined({each({"experts=32 tokens={} dim=2048 topk=8 ue8m0=1 transposed=1 limit=10 counts=quarter"},
                                   {"128", "1024"}),
                              {"experts=32 tokens=1024 dim=2048 topk=8 limit=10 counts=quarter"}}),
-            .host_note = "fast-math: the exponential and the reciprocal are accurate on a CPU, and nothing is flushed "
-                         "to zero",
+            .host_note = "fast-math: on a CPU the exponential and the reciprocal are accurate, and subnormals stay",
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
@@ -92,7 +91,7 @@ class SiluAndMulMaskedPostQuant final : public Op {
     if (p.flag("transposed") && dim % 512 != 0)
       return "the transposed layout packs 4 groups: dim must be a multiple of 512";
     if ((p.is("counts", "surplus") || p.is("counts", "exact")) && p.integer("experts") <= p.integer("topk"))
-      return "with no more experts than topk no row is ever surplus";
+      return "a surplus needs more experts than topk";
     return std::nullopt;
   }
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
@@ -117,15 +116,15 @@ class SiluAndMulMaskedPostQuant final : public Op {
     Random counts(c.seed, "masked_m"), random(c.seed, "input");
     for (std::int64_t e = 0; e < experts; ++e) set_integer(call.arg("masked_m").tensor(), e, count_of(p, counts, e));
     const bool swizzle = p.flag("swizzle");
-    const std::string& fill = p.text("fill");
-    const auto limit = static_cast<float>(limit_of(p));
+    const Fills fills = gate_up_fills(static_cast<float>(limit_of(p)), kScaleGroup);
+    HostTensor pairs = HostTensor::make(kBF16, {dim, 2});
     auto* row = call.arg("input").tensor().data<std::uint16_t>();
     for (const auto* const end = row + experts * tokens * 2 * dim; row != end; row += 2 * dim) {
+      fills.apply(p.text("fill"), random, Elements(pairs));
       for (std::int64_t j = 0; j < dim; ++j) {
-        const GateUp pair = gate_up(fill, random, limit, j % kScaleGroup == 17);
         const std::int64_t gate = swizzle ? 16 * (j / 8) + j % 8 : j;
-        row[gate] = bf16_from_float(pair.gate);
-        row[gate + (swizzle ? 8 : dim)] = bf16_from_float(pair.up);
+        row[gate] = pairs.at<std::uint16_t>(j, 0);
+        row[gate + (swizzle ? 8 : dim)] = pairs.at<std::uint16_t>(j, 1);
       }
     }
     call.arg("topk").value = p.integer("topk");
@@ -146,9 +145,9 @@ class SiluAndMulMaskedPostQuant final : public Op {
 
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult& got, const Observation&,
                                       Caller& reference) const override {
-    Call judged = call;
-    judged.arg("output_scale") = in("output_scale", got.tensor("output_scale"));
-    const Tolerances ends = certified(judged, reference, {"output", "output_scale"}, "");
+    Call scaled = call;
+    scaled.arg("output_scale") = in("output_scale", got.tensor("output_scale"));
+    const Tolerances ends = certified(scaled, reference, {"output", "output_scale"}, "");
     const auto &code = ends.at("output"), &scale = ends.at("output_scale");
     return {{"codes", Tolerance::between(masked_codes(call, code.low), masked_codes(call, code.high),
                                          "error bound of fast silu, under the kernel's own scale")},
@@ -157,7 +156,7 @@ class SiluAndMulMaskedPostQuant final : public Op {
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
-    // Without rows; or every gate and every up is clamped to -1, which leaves one value.
+    // There are no rows; or every gate and up is clamped to -1, so all outputs are equal.
     return c.params.is("counts", "none") || (c.params.is("limit", "-1") && c.params.is("fill", "integers"));
   }
 

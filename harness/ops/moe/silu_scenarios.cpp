@@ -8,12 +8,12 @@
 namespace dsv4 {
 namespace {
 
-/// As many as there are experts: room for every row, whatever the counts.
+/// topk is the number of experts, so every row below any counts is processed.
 constexpr const char* kRoomForAll = "topk=3 ue8m0=1 transposed=1 limit=10";
 
 Scenario transposed(const Op& op) {
   return call_relation("transposed", "scales as floats are the powers of two that the bytes stand for",
-                       // Three words of scales a row: with one, tokens and words may change places unseen.
+                       // A row has three words of scales. With one, a swap of tokens and words would not show.
                        op.at({"dim=1536 ue8m0=1 transposed=1 fill=scale_edges"}),
                        [&op](Case& c, Call& call, Observation& want) {
                          c.params.set("transposed", "0");
@@ -21,7 +21,7 @@ Scenario transposed(const Op& op) {
                          HostTensor& bytes = want.outputs.back().value;
                          HostTensor floats = HostTensor::make(kF32, bytes.shape);
                          for (std::int64_t i = 0; i < bytes.numel(); ++i) {
-                           // Rows that are not processed are zero on both sides.
+                           // Rows that are not processed hold zeros on both sides.
                            const int b = *bytes.element(i);
                            set_float(floats, i, b == 0 ? 0.0 : std::ldexp(1.0, b - 127));
                          }
@@ -30,7 +30,7 @@ Scenario transposed(const Op& op) {
 }
 
 Scenario unaligned() {
-  return relation("unaligned", "rows off the grid of wide accesses give the bits of rows on it, or a clean refusal",
+  return relation("unaligned", "rows that are not aligned for vector access give the same bits, or are refused cleanly",
                   kFirstSmokePoint, [](ScenarioContext& x) {
                     const Call call = x.op.make(x.c);
                     Call moved = call;
@@ -44,7 +44,7 @@ Scenario unaligned() {
                   });
 }
 
-/// The experts become seven of 256 with 4200 rows each, of which the first is live.
+/// Spreads the seven experts over 256 with 4200 rows each. Only the first row of an expert is in use.
 void spread_experts(Call& call) {
   constexpr std::int64_t kExperts = 256, kTokens = 4200;
   const MaskedSizes s(call);
@@ -62,7 +62,7 @@ void spread_experts(Call& call) {
   call.arg("topk").value = std::int64_t{1};  // room for 4200 rows
 }
 
-/// Counts of the first smoke point's experts. The others have no rows, so that a write to theirs shows.
+/// Gives the second of three experts this count. The others have no rows, so a write to their rows shows.
 Change with_count(const Op& op, std::int32_t count) {
   return [&op, count](Call& call) {
     call.arg("masked_m").tensor() = HostTensor::of<std::int32_t>(kI32, {0, count, 0});
@@ -79,10 +79,10 @@ std::vector<Scenario> silu_scenarios(const Op& op) {
   list.push_back(params_relation("topk", "room for more rows than there are changes nothing", op.at({kRoomForAll}),
                                  [](Params& p) { p.set("topk", "64"); }));
   list.push_back(batch_relation(
-      "an expert's rows do not depend on the other experts where there is room for all", op.at({kRoomForAll}),
+      "an expert's rows do not depend on the other experts if topk leaves room for all", op.at({kRoomForAll}),
       [&op](Call& call, const std::vector<std::int64_t>& experts) { keep_batch(op, call, experts); }));
-  list.push_back(relation("idle_clamp", "a limit that nothing reaches gives the bits of no limit", kFirstSmokePoint,
-                          [](ScenarioContext& x) {
+  list.push_back(relation("idle_clamp", "a limit that no value reaches gives the same bits as no limit",
+                          kFirstSmokePoint, [](ScenarioContext& x) {
                             Case with = x.c, without = x.c;
                             with.params.set("limit", "1e30");
                             without.params.set("limit", "none");
@@ -104,19 +104,20 @@ std::vector<Scenario> silu_scenarios(const Op& op) {
       call = masked_call(op, call.compile, experts, 4, dim, transposed);
     });
   };
-  sized("dim_384", "384 outputs are no whole number of warps", "output", 3, 384, false);
+  sized("dim_384", "384 outputs are not a multiple of 256, which a warp handles", "output", 3, 384, false);
   sized("dim_256_transposed", "two groups do not fill a word of four", "output", 3, 256, true);
   sized("experts_257", "more than 256 experts are refused", "masked_m", 257, 4096, true);
   sized("experts_65", "512 outputs serve at most 64 experts", "masked_m", 65, 512, true);
   contracts.refused("transposed_floats", "the transposed layout holds exponent bytes only", "transposed",
                     [](Call& call) { call.compile.set("ue8m0", "0"); });
-  contracts.edge("no_budget", "topk = 0: nothing to do, or a clean refusal", [&op](Call& call) {
+  contracts.edge("no_budget", "topk = 0 writes nothing, or is refused cleanly", [&op](Call& call) {
     call.arg("topk").value = std::int64_t{0};
     op.fit(call);
   });
-  contracts.edge("negative_count", "a negative count is no rows, or a clean refusal", with_count(op, -1));
+  contracts.edge("negative_count", "a negative count means no rows, or is refused cleanly", with_count(op, -1));
   contracts.edge("count_past_the_rows",
-                 "a count beyond the rows is cut, or a clean refusal: never the next expert's rows", with_count(op, 5));
+                 "a count beyond the rows is cut or refused cleanly; the next expert's rows are not touched",
+                 with_count(op, 5));
   return list;
 }
 

@@ -1,4 +1,4 @@
-/// What must hold of silu_and_mul_masked_post_quant beyond one call against the reference.
+/// Contracts and relations of silu_and_mul_masked_post_quant.
 #pragma once
 
 #include <vector>

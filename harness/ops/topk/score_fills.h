@@ -1,20 +1,45 @@
 /// Distributions of scores that top-k kernels have got wrong, or could.
 #pragma once
 
+#include <bit>
 #include <cstdint>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
 
-#include "harness/generate/random.h"
+#include "harness/generate/fills.h"
 
 namespace dsv4 {
 
-/// Names of all fills, as case ids write them.
-const std::vector<std::string>& score_fills();
-
-/// Fills one row for a selection of `k`. Throws Error for an unknown name.
-void fill_scores(std::string_view fill, std::int64_t k, Random& random, std::span<float> row);
+/// Fills of a row of which `k` elements are selected.
+inline Fills score_fills(std::int64_t k) {
+  using namespace fills;
+  // Numbers of all magnitudes, and NaN, some of which signal.
+  const auto wide_bits = [](Random& r, Elements x) {
+    for (std::int64_t i = 0; i < x.size(); ++i) x.set_bits(i, std::bit_cast<std::uint32_t>(r.wide(-140, 127)));
+  };
+  return {gauss(),
+          uniform(0, 1),
+          {"wide", wide_bits},
+          permutation(),
+          ascending(),
+          descending(),
+          integers(-3, 3, "ties"),
+          equal(),
+          maxima(k),
+          plateau(k),
+          last_best(),
+          signed_zeros(k),
+          relu(),
+          denormal(),
+          cluster(),
+          offset(),
+          tiny(),
+          huge(),
+          f16_midpoints(),
+          one_inf(),
+          many_inf(k),
+          minus_inf(k),
+          one_nan(),
+          half_nan(),
+          all_nan()};
+}
 
 }  // namespace dsv4

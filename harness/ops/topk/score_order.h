@@ -1,4 +1,4 @@
-/// How the top-k ops order float scores, and the coarse bins their kernels sort by first.
+/// The order of float scores in the top-k ops, and the coarse bins by which their kernels sort first.
 #pragma once
 
 #include <bit>
@@ -12,14 +12,14 @@ inline std::uint32_t order_bits(float score) {
   return (u & 0x80000000u) != 0 ? ~u : (u | 0x80000000u);
 }
 
-/// Key of topk_v1's order, greater is better: every NaN above every number, then the total order.
+/// Sort key of topk_v1; greater is better. Every NaN is above every number; the rest is in total order.
 inline std::uint64_t rank_key(float score) {
   const bool nan = (std::bit_cast<std::uint32_t>(score) & 0x7fffffffu) > 0x7f800000u;
   return (static_cast<std::uint64_t>(nan) << 32) | order_bits(score);
 }
 
-/// Bits of the binary16 nearest to `x`, ties to even, overflow to infinity; every NaN becomes 0x7fff, as on NVIDIA
-/// GPUs.
+/// Bits of the binary16 nearest to `x`, ties to even. Overflow gives infinity; every NaN becomes 0x7fff, as on
+/// NVIDIA GPUs.
 inline std::uint16_t f16_bits(float x) {
   const auto u = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t sign = (u >> 16) & 0x8000u;

@@ -12,9 +12,9 @@
 namespace dsv4 {
 namespace {
 
-constexpr std::int32_t kPadding = -1;          ///< what the op writes where a row has fewer than k positions
-constexpr std::int32_t kInterchangeable = -2;  ///< canonical form: one of several positions that tie at the cut
-constexpr std::size_t kMostFindings = 8;       ///< a broken row repeats itself; the first findings tell the story
+constexpr std::int32_t kPadding = -1;          ///< the op writes it where a row has fewer than k positions
+constexpr std::int32_t kInterchangeable = -2;  ///< canonical form of a position that ties with the k-th best
+constexpr std::size_t kMostFindings = 8;       ///< a broken row repeats itself, so the first findings are enough
 
 using Positions = std::vector<std::int32_t>;
 
@@ -30,8 +30,8 @@ std::int32_t slot_of(const Call& call, std::int64_t row, std::int64_t position) 
   return static_cast<std::int32_t>(page * page_size + position % page_size);
 }
 
-/// What one row wrote, as positions in slot order, -1 for padding or what stands for no position. Taken from the raw
-/// output where there is one, else found by inverting the page table, which maps a row's positions one to one.
+/// The positions that one row selected, in output order; -1 for padding and for a slot without a position. They come
+/// from the raw output if there is one. Otherwise the page table, which maps positions one to one, is inverted.
 Positions decode(const Call& call, const CallResult& result, std::int64_t row, std::int64_t n, Observation& o) {
   const HostTensor& slots = result.tensor("page_indices");
   const std::int64_t k = slots.size(1);
@@ -82,7 +82,7 @@ void check_distinct(Positions positions, std::int64_t row, Observation& o) {
   }
 }
 
-/// Everything above the bin of the cut is selected, and nothing below it.
+/// Checks that all positions above the bin of the k-th best score are selected, and none below it.
 void check_bins(std::span<const float> scores, std::int64_t k, const Positions& positions, std::int64_t row,
                 Observation& o) {
   const std::uint32_t cut = threshold_bin(scores, k).bin;

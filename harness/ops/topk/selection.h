@@ -1,4 +1,4 @@
-/// What a top-k call selected, decoded and checked: shared by the ops that map selections through page tables.
+/// Decodes and checks what a top-k call selected. For all ops that map a selection through page tables.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace dsv4 {
 
-/// Scores that row `row` of `call` selects from: as many as `seq_lens` says, at most all columns.
+/// The scores from which row `row` selects: the first seq_lens[row], at most all columns.
 std::span<const float> scores_of(const Call& call, std::int64_t row);
 
 /// The coarse bin in which the k-th best score lies, and how many scores lie in it.
@@ -19,12 +19,13 @@ struct ThresholdBin {
 };
 ThresholdBin threshold_bin(std::span<const float> scores, std::int64_t k);
 
-/// The selection in a form that every right implementation agrees on:
-///   "positions"  i32 [rows, k]: a row of no more than k scores as written (its order is promised); else the selected
-///                positions ascending, then -2 for each that ties with the k-th best and so is interchangeable
-///   "scores"     f32 [rows, k]: the selected scores, best first; 0 where the row has no more than k
-/// Findings: padding, range, page_mapping, duplicate; and coarse_bin, which holds even for upstream's kernels that pick
-/// inexactly within the bin of the cut.
+/// The selection in a canonical form, which is the same for every right implementation:
+///   "positions"  i32 [rows, k]. A row of at most k scores is given as written, because its order is promised. In any
+///                other row the selected positions ascend. Positions that tie with the k-th best score are
+///                interchangeable: each is given as -2, at the end.
+///   "scores"     f32 [rows, k]: the selected scores, best first; 0 in rows of at most k scores
+/// Findings: padding, range, page_mapping, duplicate, coarse_bin. The last one also holds for upstream's kernels, which
+/// select inexactly within the bin of the k-th best score.
 Observation observe_selection(const Call& call, const CallResult& result);
 
 }  // namespace dsv4

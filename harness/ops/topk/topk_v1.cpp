@@ -1,7 +1,7 @@
 /// topk_v1: the k best-scored positions of each row, mapped through the row's page table.
 ///
-/// The op promises a set, not an order, and equal scores at the cut are interchangeable. So what is compared is the
-/// multiset of selected scores, and the positions of those that no tie leaves open; exactly.
+/// The op promises a set, not an order, and scores equal to the k-th best are interchangeable. So two things are
+/// compared exactly: the multiset of selected scores, and the positions whose scores are above the k-th best.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 namespace dsv4 {
 namespace {
 
-/// Past a row's length, in turn: what would win if it were looked at.
+/// Columns past a row's length hold these in turn. They would be selected if a kernel read them.
 constexpr float kGarbage[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()};
 
 class TopKV1 final : public Op {
@@ -38,12 +38,12 @@ class TopKV1 final : public Op {
                               .soak = {0, 4096, 16384, 32769}}),
                       number("page", 1, 256, "positions per page, a power of two",
                              {.usual = 64, .both = {1, 2, 64, 256}, .soak = {4, 8, 16, 32, 128}}),
-                      flag("raw", "whether the positions themselves are asked for too"),
+                      flag("raw", "whether the call also asks for the positions"),
                       number("tail", 0, 64, "columns of garbage after the scores, and again between rows",
                              {.both = {0, 1, 5}, .soak = {64}}),
                       word("lens", {"full", "mixed"}, "rows of full length, around every edge, or a sixteenth as long",
                            {"sixteenth"}),
-                      word("fill", score_fills(), "distribution of the scores")},
+                      word("fill", score_fills(1).names(), "distribution of the scores")},
             .signature = {{in("scores", {kF32}, "rows? columns", {.gaps = true}),
                            in("seq_lens", {kI32}, "rows:count", {.called = "lengths"}),
                            in("page_table", {kI32}, "rows pages", {.called = "table", .gap_of = "tail"}),
@@ -54,7 +54,7 @@ class TopKV1 final : public Op {
                       "len=8193 page=1 raw=1 tail=1 fill=equal"},
             .quick = joined(
                 {{"cover"},
-                 // Around the capacity of upstream's stash, and above it: whole rows in one coarse bin.
+                 // Whole rows in one coarse bin, with lengths around and above the capacity of upstream's buffer.
                  each(each({"len={} raw=1 fill={}"}, {"8191", "8192", "8193", "16384"}), {"equal", "cluster", "tiny"}),
                  {"k=1024 batch=2 len=32769 tail=1 fill=uniform", "batch=33 len=1024 raw=1 lens=mixed",
                   // Short rows in a wide matrix.
@@ -64,7 +64,7 @@ class TopKV1 final : public Op {
                                       {"65535", "65537", "131072", "262144", "262145", "1048576"}),
                                  {"gauss", "last_best", "cluster"}),
                             each({"batch={} len=1100 tail=4 lens=mixed"}, {"132", "1024"}),
-                            // As many rows as a long prefill has, some of which select.
+                            // As many rows as a long prefill has. Some have more than k scores.
                             {"batch=32768 len=520 lens=mixed"}}),
             .bench = {"batch=64 len=131072", "k=1024 batch=64 len=131072", "batch=64 len=32768",
                       "batch=64 len=131072 lens=sixteenth", "len=262144", "batch=1024 len=8192",
@@ -78,13 +78,13 @@ class TopKV1 final : public Op {
   }
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
     if (p.integer("batch") * std::max(p.integer("len"), p.integer("k")) <= 1 << 25) return std::nullopt;
-    return "this case would take too long: batch times len, or times k, must be at most 2^25";
+    return "this case would take too long: batch times len and batch times k must be at most 2^25";
   }
   [[nodiscard]] std::vector<std::string> idle(const Params& p) const override {
     std::vector<std::string> names;
-    // A row that has no more than k scores gives all of its positions in their order.
+    // A row of at most k scores gives all its positions in order, whatever the scores are.
     if (p.integer("len") <= p.integer("k")) names.emplace_back("fill");
-    // Of mixed lengths the first is the full one.
+    // The first of the mixed lengths is the full one.
     if (p.integer("batch") == 1 && !p.is("lens", "sixteenth")) names.emplace_back("lens");
     return names;
   }
@@ -98,14 +98,14 @@ class TopKV1 final : public Op {
     HostTensor& scores = call.arg("scores").tensor();
     HostTensor& table = call.arg("page_table").tensor();
     scores = HostTensor::with_gaps(kF32, {batch, columns}, tail);
+    const Fills fills = score_fills(k);
     for (std::int64_t row = 0; row < batch; ++row) {
-      // A stream per row, so that a row does not depend on the others (batch permutation) nor on the tail.
+      // Each row has its own stream, so it depends neither on other rows (batch permutation) nor on the tail.
       Random random(c.seed, fmt::format("row {}", row));
       const std::int64_t n = length_of(p, random, row);
       set_integer(call.arg("seq_lens").tensor(), row, n);
-      const std::span values(scores.data<float>() + row * (columns + tail), static_cast<std::size_t>(columns));
-      fill_scores(p.text("fill"), k, random, values.first(static_cast<std::size_t>(n)));
-      for (std::int64_t i = n; i < columns; ++i) values[static_cast<std::size_t>(i)] = kGarbage[i % 2];
+      fills.apply(p.text("fill"), random, Elements(scores, row * columns, n));
+      for (std::int64_t i = n; i < columns; ++i) scores.at<float>(row, i) = kGarbage[i % 2];
       const std::int64_t first_page = random.below(1 << 20);
       const auto order = random.permutation(pages);
       for (std::int64_t i = 0; i < pages; ++i)
@@ -122,11 +122,12 @@ class TopKV1 final : public Op {
 
   [[nodiscard]] Tolerances tolerances(const Case&, const Call&, const CallResult&, const Observation&,
                                       Caller&) const override {
-    return {{"positions", Tolerance::exact("which positions are selected is exact; ties at the cut are masked")},
+    return {{"positions",
+             Tolerance::exact("the selected positions are exact; those that tie with the k-th best are masked")},
             {"scores", Tolerance::exact("the k best scores are exact, as a multiset")}};
   }
 
-  /// `threshold_bin`: the greatest number of scores that share the coarse bin of the cut, over the rows that select.
+  /// `threshold_bin`: the most scores in the coarse bin of the k-th best score, over all rows of more than k scores.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     const std::int64_t k = call.tensor("page_indices").size(1);
     std::int64_t most = 0;
@@ -137,8 +138,8 @@ class TopKV1 final : public Op {
     return {{"threshold_bin", most}};
   }
 
-  /// Where all selected scores may be equal, all compared values are the same; that the positions are distinct, in
-  /// range and rightly mapped is then the test.
+  /// With these fills all selected scores may be equal, so all compared values are equal. Such a case tests that the
+  /// positions are distinct, in range and rightly mapped.
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
     static const std::set<std::string> kOneScore{"equal", "maxima", "ties", "many_inf", "huge", "half_nan", "all_nan"};
     return c.params.integer("len") == 0 || kOneScore.contains(c.params.text("fill"));

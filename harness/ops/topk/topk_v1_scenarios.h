@@ -1,4 +1,4 @@
-/// What must hold of topk_v1 beyond one call against the reference.
+/// Contracts, relations and sequences of topk_v1.
 #pragma once
 
 #include <vector>

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "harness/core/bits.h"
-#include "harness/ops/topk/score_fills.h"
 #include "harness/ops/topk/score_order.h"
+#include "harness/generate/random.h"
 #include "harness/ops/topk/selection.h"
 #include "tests/harness/ops/specimen.h"
 
@@ -142,17 +142,6 @@ TEST(ScoreOrder, CoarseBinsOfTheSpecialClasses) {
   EXPECT_EQ(coarse_bin(-kInf), 0x03u);
   EXPECT_GT(rank_key(-std::nanf("")), rank_key(kInf));
   EXPECT_GT(rank_key(0.0f), rank_key(-0.0f));
-}
-
-TEST(ScoreFills, FillTheWholeRow) {
-  for (const std::string& fill : score_fills()) {
-    for (const std::size_t n : {0u, 1u, 513u}) {
-      std::vector<float> row(n, -123.25f);
-      Random random(1, fill);
-      fill_scores(fill, 512, random, row);
-      EXPECT_EQ(std::count(row.begin(), row.end(), -123.25f), 0) << fill;
-    }
-  }
 }
 
 }  // namespace
