@@ -131,9 +131,10 @@ struct LaunchRequest {
 };
 int run(const LaunchRequest& request);
 
-/// Sets the seed of the schedule. With 0, blocks and threads run in their natural order. Any other seed shuffles the
-/// blocks, the order in which threads start, the choice of the next thread, and the atomics at which another thread may
-/// run. It also restarts the sequence, so that equal calls after equal `configure` calls behave alike.
+/// Sets the seed of the schedule. With 0, blocks and threads run in their natural order. Any other seed shuffles
+/// the blocks, the order in which threads start, and the choice of the next thread. It also decides at which
+/// atomics another thread may run. Each call restarts the sequence, so that equal calls after equal `configure`
+/// calls behave alike.
 void configure(std::uint64_t seed);
 
 /// From now on until `no_predecessor`, launches find that the stream's previous kernel is still writing this memory

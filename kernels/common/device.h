@@ -62,9 +62,9 @@ struct alignas(16) [[gnu::may_alias]] Word16 {
 };
 #endif
 
-/// `N` consecutive elements in registers. If `kWide`, `load` and `store` use 16-byte accesses (8 or 4 bytes if the
-/// pack has only that size), and the address must be a multiple of the access size. Otherwise they move the elements
-/// one by one.
+/// `N` consecutive elements in registers. If `kWide`, `load` and `store` use accesses of 16 bytes, or of 8 or 4 bytes
+/// if the pack has only that size. The address must then be a multiple of the access size. Otherwise they move the
+/// elements one by one.
 template <typename T, int N, bool kWide>
 struct Pack {
   static constexpr int kBytes = N * static_cast<int>(sizeof(T));
@@ -161,7 +161,7 @@ DSV4_DEVICE float lanes_max(float value) {
   return value;
 }
 
-/// Maximum over the warp. Every lane gets it. The values must not be negative or NaN: then they have the same order as
+/// Maximum over the warp. Every lane gets it. The values must not be negative or NaN. Then they have the same order as
 /// their bits, and the hardware has one instruction for an integer maximum.
 DSV4_DEVICE float warp_max_magnitude(float value) {
   return __uint_as_float(__reduce_max_sync(kAllLanes, __float_as_uint(value)));

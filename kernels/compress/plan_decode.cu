@@ -1,4 +1,4 @@
-/// plan_decode: the V2 plan of a decode step, with state rows that follow the sliding-window cache.
+/// plan_decode: makes the V2 plan of a decode step, with state rows that follow the sliding-window cache.
 ///
 ///     plan_decode(req_pool_indices, req_to_token, full_to_swa, seq_lens, compress_ratio, swa_page_size, ring_size)
 ///         -> plan_d

@@ -1,4 +1,4 @@
-/// plan_prefill: the V2 plan of a prefill batch, with state rows that follow the sliding-window cache.
+/// plan_prefill: makes the V2 plan of a prefill batch, with state rows that follow the sliding-window cache.
 ///
 ///     plan_prefill(req_pool_indices, req_to_token, full_to_swa, seq_lens, extend_lens, pin_buffer, num_q_tokens,
 ///                  compress_ratio, swa_page_size, ring_size, use_cuda_graph) -> (plan_c, plan_w)

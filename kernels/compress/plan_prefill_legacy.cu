@@ -1,4 +1,4 @@
-/// plan_prefill_legacy: the V2 plan of a prefill batch, with state rows that belong to the request.
+/// plan_prefill_legacy: makes the V2 plan of a prefill batch, with state rows that belong to the request.
 ///
 ///     plan_prefill_legacy(req_pool_indices, seq_lens, extend_lens, pin_buffer, num_q_tokens, compress_ratio,
 ///                         use_cuda_graph) -> (plan_c, plan_w)

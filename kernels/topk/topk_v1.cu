@@ -18,7 +18,7 @@
 /// page_table[b, i / page_size] * page_size + i % page_size.
 ///
 /// Lengths are data, so the host cannot refuse them. n is clamped to [0, columns], and to the positions that a row of
-/// the page table covers, so nothing outside the arguments is read. B = 0 returns at once.
+/// the page table covers. So nothing outside the arguments is read. B = 0 returns at once.
 ///
 /// Memory bandwidth limits the kernel: every score is read once, from global memory into registers, and compared there
 /// (see select.cuh). If there are fewer rows than blocks that fit the device, a row is divided among several blocks.

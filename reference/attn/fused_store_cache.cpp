@@ -126,9 +126,10 @@ void store(TensorView input, TensorView cache, TensorView indices) {
 
 /// run: stores row t of `input` in slot `indices[t]` of `cache`.
 ///
-/// Slots outside the cache, negative ones included, are skipped. Upstream's kernels do not check slots and write out of
-/// bounds. If several rows have the same slot, the last row stays here. Kernels may leave any mixture of them, so such
-/// a slot cannot be compared. Bytes of other slots, byte 7 of a FlashMLA scale row and page padding are never written.
+/// Slots outside the cache, negative ones included, are skipped. Upstream's kernels do not check slots and write out
+/// of bounds. If several rows have the same slot, this reference keeps the last row. Kernels may leave any mixture
+/// of them, so such a slot cannot be compared. Bytes of other slots, byte 7 of a FlashMLA scale row and page padding
+/// are never written.
 ///
 /// @param input    bf16 or f32 [tokens, 512 (FlashMLA) or 128 (indexer)], contiguous
 /// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout

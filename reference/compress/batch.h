@@ -46,9 +46,9 @@ inline std::int64_t first_live(std::int64_t seq_len, std::int64_t ratio) {
 
 /// Refuses lengths that do not describe a batch of `num_q_tokens` rows.
 ///
-/// If `underfilled`, the batch may leave rows unused, and requests may have no tokens: the plan has a fixed size, for
-/// the largest batch of a captured graph. Otherwise each request must have 1 <= extend <= length, and the batch must
-/// fill the rows exactly.
+/// If `underfilled`, the batch may leave rows unused, and requests may have no tokens. Such a plan has a fixed size,
+/// for the largest batch of a captured graph. Otherwise each request must have 1 <= extend <= length, and the batch
+/// must fill the rows exactly.
 inline void check_lengths(const char* op, const Numbers& seq_lens, const Numbers& extend_lens,
                           std::int64_t num_q_tokens, bool underfilled) {
   std::int64_t sum = 0;

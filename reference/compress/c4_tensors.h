@@ -1,8 +1,8 @@
 /// The tensors that both C4 compressions use, their checks, and how a token's row is put into a window.
 ///
-/// A row has four blocks of head_dim floats: the token's kv as a member of the next group's window ("overlap"), its kv
-/// as a member of its own group, and the scores of both. The state is `[pages, 4, 4 * head_dim]`. It holds the rows
-/// that are kept after a batch.
+/// A row has four blocks of head_dim floats. The first two are the token's kv as a member of the next group's window
+/// ("overlap"), and its kv as a member of its own group. The other two are the scores of both. The state is `[pages, 4,
+/// 4 * head_dim]`. It holds the rows that are kept after a batch.
 #pragma once
 
 #include <cfloat>

@@ -288,9 +288,11 @@ void run(Variant variant, TensorView input, TensorView output, TensorView output
 ///
 /// An element's value v is known to a relative error eps (activate), so a group's maximum a lies in a known interval.
 /// An exponent byte must be that of one of the interval's ends, or between them; they differ only at powers of two. A
-/// float scale must lie within 2^-22, relative, of the interval over 448. A code must lie between those of v (1 -
-/// eps') / s and v (1 + eps') / s, where s is the kernel's own scale. eps' is eps for powers of two, and eps + 2^-22
-/// for float scales (a reciprocal and a product). low = high for nearly every element.
+/// float scale must lie within 2^-22, relative, of the interval over 448.
+///
+/// A code must lie between those of v (1 - eps') / s and v (1 + eps') / s, where s is the kernel's own scale. eps' is
+/// eps for powers of two, and eps + 2^-22 for float scales (a reciprocal and a product). low = high for nearly every
+/// element of an output.
 ///
 /// @param output_scale  the scales of the kernel under test, in
 /// @param output_lo, output_hi              like run's output, out

@@ -1,6 +1,6 @@
 /// Reference of topk_v1: the k best-scored positions of every row, mapped through the row's page table.
 ///
-/// It orders all positions of the row and takes the first k, which is the simplest way to select.
+/// This reference selects in the simplest way: it orders all positions of the row and takes the first k.
 #include <algorithm>
 #include <bit>
 #include <cmath>
