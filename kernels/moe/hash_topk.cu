@@ -11,8 +11,8 @@
 /// | topk_ids      | [N, K+s] | int32   | contiguous, out; K + s <= 32 |
 ///
 /// With e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(logits[n, e_j])): ids[n, j] = e_j and
-/// weights[n, j] = w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. If W = 0 because every w_j
-/// underflows, these weights are 0 as well. The s shared experts follow: shared expert t gets id E + t and weight
+/// weights[n, j] = w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. If every w_j underflows, W is
+/// 0, and these weights are 0 as well. The s shared experts follow: shared expert t gets id E + t and weight
 /// 1 / routed_scaling_factor.
 ///
 /// Ids are data, so the host cannot refuse them. A token id outside [0, V) gets expert id -1 and weight 0 in its K

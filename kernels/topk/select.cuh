@@ -29,7 +29,7 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kDigitBits = 11;
 constexpr int kBins = 1 << kDigitBits;
 constexpr int kBinsPerThread = kBins / kThreads;
-constexpr int kListCapacity = 4864;  ///< 4 * 1024 and a reserve; all shared memory stays below 48 KiB
+constexpr int kListCapacity = 4864;  ///< 4 * 1024, and a reserve for chance; all shared memory is just below 48 KiB
 
 /// Maps a score to a key, so that a larger key comes first. Every NaN is above +Inf; NaNs are ordered by their bits,
 /// negative ones last. Other scores are ordered by value, with -0 < +0. The usual order-preserving map puts -NaN below
