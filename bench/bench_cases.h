@@ -1,4 +1,4 @@
-/// What is timed: each op at the points that its declaration names for the benchmark (OpInfo::bench).
+/// The cases that are timed: each op at the points that its declaration names for the benchmark (OpInfo::bench).
 #pragma once
 
 #include <string>
@@ -13,21 +13,21 @@ struct BenchCase {
   const Op* op;
   std::string point;  ///< as the op's declaration writes it
 
-  /// "topk_v1 batch=64 len=131072".
+  /// For instance "topk_v1 batch=64 len=131072".
   [[nodiscard]] std::string title() const { return op->info().name + " " + point; }
 };
 
-/// What a case is timed with.
+/// The call of a case, and how it is timed.
 struct BenchCall {
   Call call;
-  double bytes;  ///< least traffic that the op can do with: every byte it must read or write, once
+  double bytes;  ///< least traffic that the op needs: every byte that it must read or write, once
   Clock clock;   ///< best clock that suits the call
 };
 
-/// Every op's cases, by the names of the ops.
+/// The cases of all ops, in the order of the ops' names.
 std::vector<BenchCase> all_cases();
 
-/// Makes the call of a case: its inputs are those of the op's case of that point, with seed 1.
+/// Makes the call of a case. Its inputs are those of the op's case at this point, with seed 1.
 BenchCall make_call(const BenchCase& bench_case);
 
 }  // namespace dsv4::bench

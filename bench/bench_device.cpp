@@ -16,9 +16,9 @@
 namespace dsv4::bench {
 namespace {
 
-/// What modules allocate (workspaces, returned plans) comes from one block of device memory, handed out in a ring: no
-/// allocation call inside a timed or captured region. All use is ordered by one stream, so an address may be handed out
-/// again as soon as the ring comes round, which takes far more calls than any one call's tensors live for.
+/// Gives modules the memory that they allocate (workspaces, returned plans). It is a ring in one block of device
+/// memory, so a timed or captured region contains no allocation calls. One stream orders all uses, so an address may be
+/// given out again after one round of the ring. By then, the tensors that used the address are long freed.
 class Pool {
  public:
   static constexpr std::size_t kBytes = std::size_t{512} << 20;
@@ -112,7 +112,7 @@ const char* name_of(Clock clock) {
 }
 
 DeviceArguments::DeviceArguments(const Call& call) {
-  shapes_.reserve(call.args.size() * 2);  // the tensors point into these
+  shapes_.reserve(call.args.size() * 2);  // the tensors point to these shapes
   tensors_.reserve(call.args.size());
   for (const Arg& arg : call.args) {
     if (const auto* integer = std::get_if<std::int64_t>(&arg.value)) {
@@ -172,7 +172,7 @@ Device::Device() {
   check_cuda(cudaEventCreate(&end_), "cudaEventCreate");
   TVMFFIEnvSetStream(kDLCUDA, 0, stream_, nullptr);
   TVMFFIEnvSetDLPackManagedTensorAllocator(&allocate, 1, nullptr);
-  (void)pool().take(256);  // before any capture
+  (void)pool().take(256);  // allocates the pool before any capture
 }
 
 Device::~Device() {
@@ -197,7 +197,7 @@ std::vector<Timing> Device::time(const std::vector<tvm::ffi::Function>& sides,
   const auto all_calls = [&](const tvm::ffi::Function& side) {
     for (int i = 0; i < calls; ++i) copies[i % copies.size()]->call(side);
   };
-  // Also loads modules and sets kernel attributes, which a capture must not meet.
+  // This also loads modules and sets kernel attributes, which must not happen in a capture.
   for (const auto& side : sides) all_calls(side);
   check_cuda(cudaStreamSynchronize(stream_), "warm-up calls");
 
@@ -211,7 +211,7 @@ std::vector<Timing> Device::time(const std::vector<tvm::ffi::Function>& sides,
       try {
         all_calls(side);
       } catch (const tvm::ffi::Error&) {
-        issued = false;  // it could be called before: what it does cannot be captured
+        issued = false;  // the warm-up worked, so the call cannot be captured
       }
       const cudaError_t ended = cudaStreamEndCapture(stream_, &graph);
       if (!issued || ended != cudaSuccess || cudaGraphInstantiate(&executable, graph, 0) != cudaSuccess) {

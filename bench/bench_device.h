@@ -21,13 +21,13 @@ void check_cuda(cudaError_t status, const std::string& what);
 /// Arguments that live on the device (or in pinned memory) and can be passed to a function any number of times.
 class DeviceArguments {
  public:
-  /// Copies of the call's arguments: tensors in host memory where the call wants them there, else on the device.
+  /// Copies the call's arguments. Tensors go to host memory if the call needs them there, otherwise to the device.
   explicit DeviceArguments(const Call& call);
   ~DeviceArguments();
   DeviceArguments(const DeviceArguments&) = delete;
   DeviceArguments& operator=(const DeviceArguments&) = delete;
 
-  /// Calls on the benchmark's stream. Throws tvm::ffi::Error if the function refuses.
+  /// Calls `function` on the benchmark's stream. Throws tvm::ffi::Error if the function refuses.
   void call(const tvm::ffi::Function& function);
   std::size_t device_bytes() const { return device_bytes_; }
 
@@ -44,8 +44,8 @@ class DeviceArguments {
 
 /// How a time was taken.
 enum class Clock {
-  kGraph,   ///< calls captured into a CUDA graph, replayed between two events: no host time
-  kStream,  ///< calls issued one after the other between two events: includes launch gaps where the host is slower
+  kGraph,   ///< calls captured into a CUDA graph, replayed between two events: without host time
+  kStream,  ///< calls issued one after the other between two events: includes launch gaps if the host is slower
   kHost,    ///< calls that work on the host too: wall clock from the first call to an idle device
 };
 const char* name_of(Clock clock);
@@ -56,7 +56,7 @@ struct Timing {
   double high_us;  ///< 90th percentile
 };
 
-/// Owns the stream and what modules allocate from; one per process.
+/// Owns the stream, and sets the allocator of modules. There is one per process.
 class Device {
  public:
   Device();
@@ -64,8 +64,8 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  /// Runs each of `sides` over `copies` in turn, `calls` calls a sample, samples of the sides interleaved, so that a
-  /// change of clocks meets them alike. `clock` is lowered to kStream if a side cannot be captured.
+  /// Times each of `sides`. A sample is `calls` calls, which use the `copies` in turn. Samples of the sides alternate,
+  /// so that a change of the GPU's clock rate affects them alike. `clock` becomes kStream if a side cannot be captured.
   std::vector<Timing> time(const std::vector<tvm::ffi::Function>& sides,
                            const std::vector<std::unique_ptr<DeviceArguments>>& copies, int calls, int samples,
                            Clock& clock);

@@ -1,9 +1,11 @@
-/// golden_bench [FOLDER]: how fast goldens are read.
+/// golden_bench [FOLDER]: measures how fast goldens are read.
 ///
-/// For all golden files under FOLDER (golden/ unless given; a made-up set of 16 files of 300 cases for "--made-up") it
-/// times read_golden(), which checks everything, against a plain loop of H5Dread over the same data sets. Goal: at
-/// least half as fast. If h5diff is installed it then times a process that reads and compares two copies of each file
-/// (this program with --diff) against h5diff of the same two. Goal: not slower. Sides alternate; medians are printed.
+/// It reads all golden files under FOLDER (default: golden/). For "--made-up" it makes a set of 16 files of 300 cases.
+/// It times read_golden(), which checks everything, against a plain loop of H5Dread over the same data sets. The goal
+/// is at least half the loop's speed.
+///
+/// If h5diff is installed, it then times two programs that compare two copies of each file: this one with --diff, and
+/// h5diff. The goal is that this program is not slower. The two sides alternate, and medians are printed.
 #include <fmt/format.h>
 #include <hdf5.h>
 
@@ -36,7 +38,7 @@ double median(std::vector<double> values) {
 
 std::string op_of(const fs::path& file) { return file.parent_path().filename().string(); }
 
-/// The library calls that any reader of the whole file makes, and nothing else. Returns the bytes it read.
+/// Makes only the library calls that every reader of the whole file makes. Returns the number of bytes that it read.
 std::size_t read_plainly(const fs::path& file) {
   const hid_t f = H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (f < 0) throw dsv4::Error(file.string() + ": cannot be opened");
@@ -60,7 +62,7 @@ std::size_t read_plainly(const fs::path& file) {
   return total;
 }
 
-/// A golden as large as real ones: one small and one large output a case, with digests and samples of noise.
+/// A golden as large as real ones. Each case has one small and one large output of noise, with digests and samples.
 Golden made_up(const std::string& op, int cases) {
   Golden g{op, "made-up", {{"package", "none"}}, {}};
   for (int i = 0; i < cases; ++i) {
@@ -92,7 +94,7 @@ std::vector<fs::path> goldens_under(const fs::path& folder) {
   return files;
 }
 
-/// Exit status 0 if two goldens say the same, 1 if not: what h5diff does.
+/// Returns exit status 0 if two goldens have the same content, and 1 if not, as h5diff does.
 int diff(const fs::path& a, const fs::path& b) {
   return dsv4::same_content(dsv4::read_golden(a, op_of(a)), dsv4::read_golden(b, op_of(b))) ? 0 : 1;
 }

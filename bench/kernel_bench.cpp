@@ -1,12 +1,13 @@
 /// dsv4_kernel_bench: times a kernel set, alone or against another one, at the shapes that production uses. An op's
-/// declaration names them; the inputs are those of its cases.
+/// declaration names these shapes, and the inputs are those of its cases.
 ///
 ///     dsv4_kernel_bench --set build/sets/cuda --against build/sets/sglang-0.5.13 [--case TEXT] [--json FILE]
 ///
-/// Both sides run in this process, on one stream, on the same inputs, samples taken in turn. Inputs are rotated through
-/// enough copies to be out of the L2 cache. Times are device times of calls inside a CUDA graph, so neither side pays
-/// for its host code; where a call works on the host too, the column `clock` says so. GB/s counts the least traffic
-/// that the op can do with, not what a kernel does. Exit status: 0 timed, 2 the call or the environment is at fault.
+/// Both sides run in this process, on one stream and on the same inputs, and their samples alternate. Calls rotate
+/// through copies of the inputs, so many that a call does not find its inputs in the L2 cache. Times are device times
+/// of calls inside a CUDA graph, so they do not contain host code. If a call works on the host too, the column `clock`
+/// says so. GB/s counts the least traffic that the op needs, not the traffic of a kernel. The exit status is 0 if
+/// everything was timed, and 2 if the command or the environment is wrong.
 
 #include <fmt/format.h>
 
@@ -31,7 +32,7 @@ struct Options {
   int samples = 30;
 };
 
-/// Copies of a case's arguments, so that a call finds nothing of its own inputs in the cache.
+/// Copies of a case's arguments, so that a call does not find its inputs in the cache.
 std::vector<std::unique_ptr<DeviceArguments>> make_copies(const BenchCall& made, double cache_bytes) {
   const double wanted = std::min(3 * cache_bytes / made.bytes, 16.0);
   std::vector<std::unique_ptr<DeviceArguments>> copies;
@@ -39,7 +40,7 @@ std::vector<std::unique_ptr<DeviceArguments>> make_copies(const BenchCall& made,
   do {
     copies.push_back(std::make_unique<DeviceArguments>(made.call));
     used += copies.back()->device_bytes();
-    // Tables that a call only picks from are copied too; 4 GiB is where that ends.
+    // Tables from which a call reads only a few rows are copied too, so copies stop at 4 GiB.
   } while (static_cast<double>(copies.size()) < wanted && used < (std::size_t{4} << 30));
   return copies;
 }

@@ -1,5 +1,5 @@
-# The 'cuda' set: kernels/<family>/<op>.cu, compiled by nvcc. nvcc is called directly. CMake's CUDA language is not used,
-# because it would look for a toolkit in every configuration and choose how to link the runtime.
+# The 'cuda' set: kernels/<family>/<op>.cu, compiled by nvcc. nvcc is called directly. CMake's CUDA language is not
+# used, because it would look for a toolkit in every configuration and choose how to link the runtime.
 
 # scripts/setup unpacks an nvcc into DSV4_CUDA_ROOT only if the machine has none that is new enough.
 find_program(DSV4_NVCC nvcc HINTS "${DSV4_CUDA_ROOT}" ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)

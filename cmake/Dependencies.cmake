@@ -1,5 +1,5 @@
-# The libraries of the project, as imported targets. Distribution packages come from the system; the others come from the
-# folder that scripts/setup fills (DSV4_DEPS_DIR).
+# The libraries of the project, as imported targets. Distribution packages come from the system; the others come from
+# the folder that scripts/setup fills (DSV4_DEPS_DIR).
 
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
@@ -33,8 +33,8 @@ add_library(dsv4_boost_context INTERFACE)
 target_include_directories(dsv4_boost_context SYSTEM INTERFACE "${DSV4_BOOST_INCLUDE}")
 target_link_libraries(dsv4_boost_context INTERFACE "${DSV4_BOOST_CONTEXT}")
 
-# HDF5, C interface. The static library is preferred. The shared one of Debian and Ubuntu needs some forty more libraries
-# (its S3 driver needs curl). They would slow every start, and a GPU machine would need them too.
+# HDF5, C interface. The static library is preferred. The shared library of Debian and Ubuntu needs about forty more
+# libraries (its S3 driver needs curl). They would slow every start, and a GPU machine would need them too.
 find_path(DSV4_HDF5_INCLUDE hdf5.h PATH_SUFFIXES hdf5/serial REQUIRED)
 find_library(DSV4_HDF5_STATIC libhdf5.a PATH_SUFFIXES hdf5/serial)
 find_library(DSV4_SZIP_STATIC libsz.a)
@@ -74,9 +74,9 @@ set_target_properties(dsv4_cudart PROPERTIES
                       IMPORTED_LOCATION "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libcudart.so.13")
 target_link_libraries(dsv4_cudart INTERFACE dsv4_cuda_headers)
 
-# LibTorch, without TorchConfig.cmake, which needs a CUDA toolkit and libtorch_cuda even for a CPU-only link. libtorch_cpu
-# finds libgomp, cudart and cupti by its own RPATH. Its headers come last (-idirafter): the wheel contains a copy of fmt,
-# which must not replace the system's fmt that the rest of the project links.
+# LibTorch, without TorchConfig.cmake, which needs a CUDA toolkit and libtorch_cuda even for a CPU-only link.
+# libtorch_cpu finds libgomp, cudart and cupti by its own RPATH. Its headers come last (-idirafter): the wheel contains
+# a copy of fmt, which must not replace the system's fmt that the rest of the project links.
 if(DSV4_TORCH)
   if(NOT EXISTS "${DSV4_DEPS_DIR}/torch/lib/libtorch_cpu.so")
     message(FATAL_ERROR "LibTorch is not at ${DSV4_DEPS_DIR}/torch.\n"

@@ -14,9 +14,9 @@ if(DSV4_SANITIZE MATCHES "undefined")
 endif()
 target_compile_definitions(dsv4_harness PUBLIC DSV4_VERSION="${PROJECT_VERSION}")
 
-# The files of a room, and of a family of ops, are compiled in pieces of a few files: reading the same large headers
-# takes most of a file's time. So no two files of a room may give a name in an anonymous namespace two meanings. Small
-# rooms join a neighbour. -DDSV4_UNITY=OFF compiles each file alone.
+# The files of a room, and of a family of ops, are compiled in pieces of a few files, because most of a file's time goes
+# into the same large headers. So two files of a room must not use the same name in an anonymous namespace for two
+# things. A small room is compiled together with another one. -DDSV4_UNITY=OFF compiles each file alone.
 set_target_properties(dsv4_harness PROPERTIES UNITY_BUILD ${DSV4_UNITY} UNITY_BUILD_MODE GROUP)
 set(DSV4_FILES_OF_A_PIECE 8)
 foreach(source IN LISTS DSV4_HARNESS_SOURCES)
@@ -46,7 +46,7 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/harness/cli/main.cpp")
   dsv4_program(dsv4diff)
 endif()
 
-# libdsv4_cuda: device memory and streams through LibTorch. dsv4diff loads it only for a set that runs on a GPU, because a
+# libdsv4_cuda: device memory and streams through LibTorch. dsv4diff loads it only for a set that runs on a GPU. A
 # process that links libtorch_cpu starts a third of a second later.
 file(GLOB DSV4_CUDA_SIDE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/device/cuda_*.cpp")
 if(DSV4_TORCH AND DSV4_CUDA_SIDE_SOURCES)

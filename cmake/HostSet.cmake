@@ -5,7 +5,7 @@ if(NOT simt_sources OR NOT DSV4_KERNEL_SOURCES)
   return()
 endif()
 
-# The executor is compiled once and linked into each module; each module has its own state (simt/module.map). This is an
+# The executor is compiled once and linked into each module. Each module has its own state (simt/module.map). This is an
 # object library, because nothing refers to the exported simt_configure, and a linker would leave it out of an archive.
 add_library(dsv4_simt OBJECT ${simt_sources})
 target_link_libraries(dsv4_simt PUBLIC dsv4_flags dsv4_cuda_headers tvm_ffi::headers dsv4_boost_context
@@ -25,7 +25,7 @@ foreach(source IN LISTS DSV4_KERNEL_SOURCES)
   set_source_files_properties("${source}" PROPERTIES LANGUAGE CXX)
   dsv4_add_module_library(host "${source}" FLAGS ${simt_flags} -x c++ -include simt/prelude.h)
   target_link_libraries(host_${op} PRIVATE dsv4_simt)
-  # "#pragma unroll" is for nvcc.
+  # "#pragma unroll" is for nvcc; the host compiler does not know it.
   target_compile_options(host_${op} PRIVATE -Wno-unknown-pragmas)
   # -Bsymbolic: the module calls its own runtime functions, even if the process contains a CUDA runtime.
   target_link_options(host_${op} PRIVATE -Wl,-Bsymbolic "-Wl,--version-script=${module_map}")

@@ -22,12 +22,12 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 if(DSV4_SANITIZE)
-  set(CMAKE_CXX_FLAGS_RELEASE "-O1")  # checks survive, and compiling takes half as long
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1")  # keeps the checks, and compiling takes half as long
 endif()
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
 
-# A build folder can be moved, also to another machine: libraries are in lib/, kernel sets in sets/, and every binary looks
-# for them relative to itself.
+# A build folder can be moved, also to another machine. Libraries are in lib/, kernel sets are in sets/, and every
+# binary looks for them relative to itself.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")

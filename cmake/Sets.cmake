@@ -4,8 +4,8 @@
 #   kernels/<family>/<op>.cu     ->  sets/host/<op>.so   (host compiler and simt/)
 #                                    sets/cuda/<op>.so   (nvcc, with DSV4_CUDA)
 #
-# A module's symbols are hidden and not "unique". Otherwise all modules would share the static variables of inline
-# functions, such as the entry list of interface/entry.h, with the first module that the process loaded.
+# A module's symbols are hidden and not "unique". Otherwise all modules would share the first module's static variables
+# of inline functions, such as the entry list of interface/entry.h.
 
 set(DSV4_MODULE_FLAGS -fvisibility=hidden -fvisibility-inlines-hidden -fno-gnu-unique)
 set(DSV4_COMPILER_NAME "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
@@ -37,8 +37,8 @@ function(dsv4_note_module set source dependency)
                "{\"file\": \"${op}.so\", \"source\": \"${relative}\", \"path\": \"${source}\", \"flags\": [${flags}]},\n")
 endfunction()
 
-# dsv4_includes(<out> <source> <prefix>): whether the source includes a header <prefix...>, itself or through headers of the
-# repository. Configuring is repeated when one of them changes.
+# dsv4_includes(<out> <source> <prefix>): whether the source includes a header <prefix...>, itself or through headers of
+# the repository. Configuring is repeated when one of these files changes.
 function(dsv4_includes out source prefix)
   set(waiting "${source}")
   set(seen "")
@@ -82,7 +82,8 @@ function(dsv4_add_module_library set source)
   dsv4_note_module(${set} "${source}" ${target} FLAGS ${build_flags} -ffp-contract=off ${arg_FLAGS})
 endfunction()
 
-# dsv4_finish_set(<set> DEVICE <device> COMPILER <text> ARCH <text>): writes the set's manifest once its modules are built.
+# dsv4_finish_set(<set> DEVICE <device> COMPILER <text> ARCH <text>): writes the set's manifest once its
+# modules are built.
 function(dsv4_finish_set set)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "DEVICE;COMPILER;ARCH" "")
   get_property(modules GLOBAL PROPERTY DSV4_SET_${set}_MODULES)
@@ -109,7 +110,7 @@ endfunction()
 
 string(TOUPPER "${CMAKE_BUILD_TYPE}" DSV4_BUILD_TYPE_UPPER)
 
-# --- reference ---------------------------------------------------------------------------------------------------------
+# --- reference --------------------------------------------------------------------------------------------------------
 file(GLOB reference_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/reference/*/*.cpp")
 list(FILTER reference_sources EXCLUDE REGEX "/reference/common/")
 foreach(source IN LISTS reference_sources)
@@ -124,7 +125,7 @@ if(reference_sources)
   dsv4_finish_set(reference DEVICE cpu COMPILER "${DSV4_COMPILER_NAME}" ARCH "${CMAKE_SYSTEM_PROCESSOR}")
 endif()
 
-# --- host and cuda: the same kernels, twice ----------------------------------------------------------------------------
+# --- host and cuda: the same kernels, twice ---------------------------------------------------------------------------
 file(GLOB DSV4_KERNEL_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/*/*.cu")
 list(FILTER DSV4_KERNEL_SOURCES EXCLUDE REGEX "/kernels/common/")
 include(HostSet)

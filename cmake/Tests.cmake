@@ -80,8 +80,8 @@ foreach(script IN LISTS script_tests)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
 endforeach()
-# These tests are long: a kernel is compiled for each mutant, and the gates sweep whole tiers with a worker for each core.
-# Each counts as two tests for ctest --parallel, so that fewer others run beside it.
+# These tests are long: a kernel is compiled for each mutant, and the gates sweep whole tiers with a worker for each
+# core. Each counts as two tests for ctest --parallel, so that fewer others run beside it.
 foreach(name mutants/mutants_test.py gate/sweep_test.sh gate/verify_test.sh)
   set_tests_properties(${name} PROPERTIES TIMEOUT 1800 PROCESSORS 2)
 endforeach()

@@ -1,9 +1,9 @@
 /// How a module of this project exports the functions of an op, and describes itself.
 ///
 /// Every `kernels/<family>/<op>.cu` and `reference/<family>/<op>.cpp` is one translation unit and becomes one TVM-FFI
-/// module. `DSV4_ENTRY` exports a function under TVM-FFI's symbol convention and records which op, compile-time
-/// parameters and ABI variant it serves; the module's exported `dsv4_manifest` returns those records as JSON, from
-/// which the build writes the set's manifest. Nothing is listed a second time anywhere.
+/// module. `DSV4_ENTRY` exports a function under TVM-FFI's symbol convention. It also records which op, compile-time
+/// parameters and ABI variant the function serves. The module's exported `dsv4_manifest` returns those records as JSON,
+/// and the build writes the set's manifest from them. So nothing is listed a second time.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -22,7 +22,7 @@ struct Entry {
   std::string aux;  ///< empty for the op itself; else the role of an auxiliary function, such as "bound"
   std::string function;
   std::string abi;
-  std::string params;  ///< "name=value;name=value": compile-time parameters this entry is built for
+  std::string params;  ///< "name=value;name=value": compile-time parameters that this entry is built for
   int arity;
 };
 
@@ -62,7 +62,7 @@ inline ::tvm::ffi::String describe() {
 }  // namespace dsv4::abi
 
 /// Exports `FN` as FUNCTION of op OP (a string). ABI is the signature variant, "<op>/<n>". PARAMS are the compile-time
-/// parameters the function is built for ("ue8m0=1;swizzle=0"), "" when it serves every case of the op.
+/// parameters that the function is built for ("ue8m0=1;swizzle=0"), or "" if it serves every case of the op.
 #define DSV4_ENTRY(FUNCTION, FN, OP, ABI, PARAMS) \
   TVM_FFI_DLL_EXPORT_TYPED_FUNC(FUNCTION, FN);    \
   [[maybe_unused]] static const bool dsv4_recorded_##FUNCTION = ::dsv4::abi::record<FN>(OP, "", #FUNCTION, ABI, PARAMS)

@@ -1,6 +1,6 @@
-/// Byte layouts of the paged KV caches that DSv4 attention and its indexer read, and nothing else.
+/// Byte layouts of the paged KV caches that DSv4 attention and its indexer read. This header contains nothing else.
 ///
-/// A cache is `u8[pages, page_bytes]`. Slot s lies in page s / page_size as row s % page_size; page sizes are powers of
+/// A cache is `u8[pages, page_bytes]`. Slot s lies in page s / page_size as row s % page_size. Page sizes are powers of
 /// two. Both layouts are block-split: first the data rows of the whole page, then its scale rows.
 #pragma once
 
@@ -8,11 +8,12 @@
 
 namespace dsv4::layout {
 
-/// Attention cache ("FlashMLA V4"): 584 bytes a token, 448 E4M3 codes and 64 bfloat16 values, in rows of 576 bytes;
-/// then rows of 8 scale bytes, of which the last is never written; then padding to a multiple of 576, never written.
+/// Attention cache ("FlashMLA V4"): 584 bytes per token. A page begins with data rows of 576 bytes: 448 E4M3 codes and
+/// 64 bfloat16 values. Then it has scale rows of 8 bytes, whose last byte is never written. Padding to a multiple of
+/// 576 bytes follows; it is never written.
 struct FlashMlaCache {
   static constexpr std::int64_t kDim = 512;        ///< elements of a token
-  static constexpr std::int64_t kQuantized = 448;  ///< of them, stored as E4M3: the first ones
+  static constexpr std::int64_t kQuantized = 448;  ///< the first elements, which are stored as E4M3
   static constexpr std::int64_t kGroup = 64;       ///< elements that share a scale
   static constexpr std::int64_t kGroups = 7;       ///< scale bytes of a token: UE8M0, byte b means 2^(b-127)
   static constexpr std::int64_t kDataRow = 576;    ///< bytes of a data row: 448 codes, then 64 bfloat16
@@ -28,7 +29,8 @@ struct FlashMlaCache {
   }
 };
 
-/// Indexer cache: 132 bytes a token, 128 E4M3 codes in rows, then one float scale per row. No padding.
+/// Indexer cache: 132 bytes per token. A page has rows of 128 E4M3 codes, then one float scale per row. It
+/// has no padding.
 struct IndexerCache {
   static constexpr std::int64_t kDim = 128;
   static constexpr std::int64_t kScaleBytes = 4;  ///< one float32, little endian

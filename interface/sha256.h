@@ -1,5 +1,6 @@
-/// The digest by which a manifest pins its modules. It is SHA-256, not the faster XXH3 of goldens and inputs: it guards
-/// against a changed file, and Python's hashlib, which writes the manifests of upstream's sets, has it.
+/// The digest by which a manifest identifies its modules, so that a changed file is detected. It is SHA-256, not
+/// the faster XXH3 of goldens and inputs, because Python writes the manifests of upstream's sets, and its
+/// hashlib has SHA-256.
 #pragma once
 
 #include <openssl/evp.h>

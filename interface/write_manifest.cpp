@@ -2,12 +2,11 @@
 ///
 ///     write_manifest RECIPE FOLDER REVISION
 ///
-/// RECIPE is the build's side of the story, as JSON: name, device, provenance, and per module its file, source and
-/// compiler flags. The modules' own side (which function serves which op, parameters and ABI) comes from
-/// `dsv4_manifest`, which every in-tree module exports (interface/entry.h).
-/// Modules lie in FOLDER, where the manifest goes.
+/// RECIPE is a JSON file with the facts that the build knows: name, device, provenance, and the file, source and
+/// compiler flags of each module. `dsv4_manifest`, which every in-tree module exports (interface/entry.h), says which
+/// function serves which op, parameters and ABI. The modules are in FOLDER, and the manifest is written there.
 ///
-/// The text depends on nothing but its inputs, and a manifest that is already right is left untouched.
+/// The text depends only on the inputs. A manifest that is already correct is not written again.
 
 #include <dlfcn.h>
 #include <tvm/ffi/any.h>
@@ -45,7 +44,8 @@ std::string digest_of(const fs::path& path) {
   return *digest;
 }
 
-/// What a module says of itself. The module stays loaded: its destructors may not run before TVM-FFI's own.
+/// The entries that a module exports. The module stays loaded, because its destructors must not run
+/// before TVM-FFI's own.
 Json describe(const fs::path& module) {
   void* handle = dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) throw std::runtime_error("cannot load " + module.string() + ": " + dlerror());
@@ -99,7 +99,7 @@ Json make_manifest(const Json& recipe, const fs::path& folder, const std::string
   return manifest;
 }
 
-/// Temporary file, then rename: a reader sees the old manifest or the new one, never half of one.
+/// Writes a temporary file and renames it. So a reader sees the old manifest or the new one, never a part of one.
 void write_if_changed(const fs::path& path, const std::string& text) {
   if (read_text(path) == text) return;
   const fs::path temporary = path.string() + ".new";

@@ -1,4 +1,4 @@
-/// Block barriers, fences and what else concerns the whole block.
+/// Block barriers, fences and other functions of the whole block.
 #pragma once
 
 #include "simt/executor.h"
@@ -8,7 +8,7 @@ inline int __syncthreads_count(int predicate) { return simt::barrier(simt::Colle
 inline int __syncthreads_and(int predicate) { return simt::barrier(simt::Collective::kBarrierAnd, predicate != 0); }
 inline int __syncthreads_or(int predicate) { return simt::barrier(simt::Collective::kBarrierOr, predicate != 0); }
 
-// One thread runs at a time, so its writes are visible to all others; the compiler alone must keep their order.
+// One thread runs at a time, so its writes are visible to all others. Only the compiler must keep their order.
 inline void __threadfence_block() { asm volatile("" ::: "memory"); }
 inline void __threadfence() { asm volatile("" ::: "memory"); }
 inline void __threadfence_system() { asm volatile("" ::: "memory"); }
@@ -18,10 +18,9 @@ inline void __nanosleep(unsigned) { simt::yield(); }
 
 namespace simt {
 
-/// griddepcontrol.wait: before it, nothing that the stream's previous kernel writes is there for sure (overlap.h).
+/// griddepcontrol.wait: before it, the writes of the stream's previous kernel may be missing (overlap.h).
 inline void grid_dependency_wait() { wait_for_predecessor(); }
-/// griddepcontrol.launch_dependents. Nothing to do: the next kernel is taken to begin too early whether or not it was
-/// let.
+/// griddepcontrol.launch_dependents does nothing: the executor assumes an early start of the next kernel in any case.
 inline void grid_dependency_launch() {}
 
 }  // namespace simt

@@ -1,4 +1,4 @@
-/// What the threads of a block wait in: the block's barrier, and the collectives of its warps.
+/// The operations in which the threads of a block wait: the block's barrier, and the collectives of its warps.
 #include <driver_types.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ int Scheduler::barrier(Collective form, bool predicate) {
   } else {
     wait(form, 0);
   }
-  // No later barrier can be released before this thread arrives there, so the result is still that of this one.
+  // No later barrier can be released before this thread arrives there, so the result is still that of this barrier.
   if (form == Collective::kBarrierAnd) return b.result == b.voters;
   if (form == Collective::kBarrierOr) return b.result != 0;
   return static_cast<int>(b.result);

@@ -1,4 +1,4 @@
-/// What every module of a host set exports beside its ops:
+/// The functions that every module of a host set exports in addition to its ops:
 ///
 ///     simt_configure(seed: int)                                 the schedule; executor.h
 ///     simt_predecessor(address: int, bytes: int, earlier: int)  memory that is still being written; overlap.h

@@ -1,8 +1,8 @@
-/// The genuine CUDA headers as they are outside of nvcc: types, constants, conversions, the runtime's declarations.
+/// The original CUDA headers, as they are without nvcc: types, constants, conversions, and the runtime's declarations.
 #pragma once
 
-// Their own cudaLaunchKernelEx hands a kernel on as an untyped pointer. It gets a name that nobody uses, and launch.h
-// defines one that can call the kernel.
+// The headers' own cudaLaunchKernelEx passes the kernel as an untyped pointer. It gets an unused name here, and
+// launch.h defines a cudaLaunchKernelEx that can call the kernel.
 #define cudaLaunchKernelEx simt_unused_cudaLaunchKernelEx
 #include <cuda_runtime.h>
 #undef cudaLaunchKernelEx

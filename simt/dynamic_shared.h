@@ -2,7 +2,7 @@
 ///
 ///     DSV4_DYNAMIC_SHARED(std::uint32_t, candidates);  // inside the kernel: std::uint32_t* candidates
 ///
-/// The launch says how many bytes there are. Aligned to 16 bytes. One kernel declares it once.
+/// The launch sets the number of bytes. The memory is aligned to 16 bytes. A kernel declares it at most once.
 #pragma once
 
 #if defined(DSV4_SIMT)

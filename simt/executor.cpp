@@ -1,4 +1,4 @@
-/// What kernels call, handed to the module's scheduler.
+/// The functions that kernels call. They pass each call to the module's scheduler.
 #include "simt/executor.h"
 
 #include <mutex>
@@ -15,7 +15,7 @@ dim3 gridDim;
 namespace simt {
 namespace {
 
-constexpr unsigned kAtomicsOfASleep = 256;  ///< what __nanosleep counts for
+constexpr unsigned kAtomicsOfASleep = 256;  ///< __nanosleep counts as this many atomics
 
 }  // namespace
 
@@ -34,8 +34,8 @@ void* dynamic_shared_memory() { return scheduler().dynamic_shared(); }
 bool in_kernel() { return scheduler().in_kernel(); }
 
 std::uint32_t undefined_word() {
-  // A NaN, which arithmetic carries on; numbers so large that a maximum keeps them, of either sign; and as an index all
-  // of them lie far outside of any array. Which one comes first depends on the seed.
+  // Two are NaNs, which arithmetic propagates. Two are numbers of either sign, so large that a maximum or a minimum
+  // keeps them. As an index, each lies far outside any array. The seed decides which one is used.
   static constexpr std::uint32_t kPatterns[] = {0x7FF5A5A5u, 0x7E3C3C3Cu, 0xFE69A5C3u, 0xFFD2B4E1u};
   return kPatterns[executor.seed % 4] ^ static_cast<std::uint32_t>(mix(executor.seed) & 0xFFFu);
 }

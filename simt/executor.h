@@ -1,11 +1,11 @@
 /// The executor: runs the threads of a kernel launch on the host, one block after the other.
 ///
-/// A CUDA thread is a fiber (a stack of its own and a saved context). One fiber runs at a time, on the OS thread that
-/// launched; another gets its turn only where a thread cannot go on: at a block barrier, or at a warp collective whose
-/// other lanes have not arrived. A thread that never waits costs no switch, because the fiber that ran it simply takes
-/// the next thread that has not started.
+/// A CUDA thread is a fiber (its own stack and a saved context). One fiber runs at a time, on the OS thread that
+/// launched the kernel. The executor switches where a thread cannot go on: at a block barrier, or at a warp collective
+/// whose other lanes have not arrived. It may also switch at atomics (`atomic_point`). A thread that never waits costs
+/// no switch, because its fiber then runs the next thread that has not started.
 ///
-/// The state below is per module, not per process: every module of a host set carries its own copy of the executor.
+/// The state below is per module, not per process: every module of a host set has its own copy of the executor.
 /// Launches from several OS threads take turns.
 #pragma once
 
@@ -15,10 +15,10 @@
 #include <cstdint>
 #include <string>
 
-// Nothing in here may be exported: two modules in one process must not share an executor.
+// Nothing in this file may be exported: two modules in one process must not share an executor.
 #pragma GCC visibility push(hidden)
 
-// What a kernel sees of itself. Set at every switch.
+// The index variables that a kernel reads. They are set at every switch.
 extern uint3 threadIdx;
 extern uint3 blockIdx;
 extern dim3 blockDim;
@@ -30,10 +30,10 @@ namespace simt {
 inline constexpr unsigned kWarpLanes = 32;
 inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr std::size_t kDefaultSharedBytes = 48 * 1024;
-inline constexpr std::size_t kMaxSharedBytes = 227 * 1024;  ///< what a kernel may opt in to on sm_90
+inline constexpr std::size_t kMaxSharedBytes = 227 * 1024;  ///< the limit that a kernel may set on sm_90
 
-/// Why a thread waits. Threads meet only in the same operation, as a GPU has them; in the first they do not meet at
-/// all.
+/// The operation in which a thread waits. Threads can meet only in the same operation, as on a GPU. In the first one
+/// they do not meet at all.
 enum class Collective : std::uint8_t {
   kGridDependency,
   kBarrier,
@@ -61,8 +61,8 @@ enum class Collective : std::uint8_t {
 
 struct Fiber;
 
-/// One warp collective in progress: lanes put their value in and wait until every lane that the mask names has arrived
-/// or ended.
+/// One warp collective in progress. Each lane stores its value and waits until every lane that the mask names has
+/// arrived or ended.
 struct Exchange {
   std::uint32_t mask;
   std::uint32_t arrived;
@@ -72,52 +72,54 @@ struct Exchange {
   Fiber* waiting[kWarpLanes];
 };
 
-/// State that inlined device functions touch.
+/// State that inlined device functions use.
 struct Executor {
-  unsigned lane = 0;  ///< of the running thread
+  unsigned lane = 0;  ///< lane of the running thread
   unsigned warp = 0;
   unsigned atomics_until_yield = 1;
   std::uint64_t seed = 0;
 };
 extern Executor executor;
 
-/// Puts `value` in for the running thread and waits for the other lanes of `mask`. The exchange stays valid until the
+/// Stores `value` for the running thread and waits for the other lanes of `mask`. The exchange stays valid until the
 /// caller has called `leave`.
 Exchange& join(std::uint32_t mask, Collective operation, std::uint64_t value);
 void leave(Exchange& exchange);
 
-/// Waits for the block. Returns, for the counting forms, how many threads gave a true predicate, or whether all or any
-/// did.
+/// Waits for the block. kBarrierCount returns how many threads gave a true predicate. kBarrierAnd and kBarrierOr return
+/// whether all threads did, or any.
 int barrier(Collective form, bool predicate);
 
 /// Waits until the stream's previous kernel has ended.
 void wait_for_predecessor();
 
-/// Lets another thread go first, if there is one that can.
+/// Lets another thread run first, if one can run.
 void yield();
 void after_many_atomics();
 
-/// Called by every atomic: now and then another thread gets its turn. Under a seed this happens at random; without one
-/// only after thousands in a row, so that a thread that spins on a flag sees another set it.
+/// Every atomic calls this. Sometimes it lets another thread run: under a seed at random, without a seed only after
+/// thousands of atomics in a row. Otherwise a thread that spins on a flag would never see another thread set it.
 inline void atomic_point() {
   if (--executor.atomics_until_yield == 0) after_many_atomics();
 }
 
-/// What is read where CUDA leaves a value undefined. Depends on the seed, so that a result which depends on it changes
-/// from run to run.
+/// The value that is read where CUDA leaves a value undefined. It depends on the seed, so a result that depends on it
+/// changes from seed to seed.
 std::uint32_t undefined_word();
 
-/// Ends the launch with an error: `code` is a cudaError_t, `what` is appended to kernel, block and thread.
+/// Ends the launch with an error: `code` is a cudaError_t, `what` is the text that follows the kernel, the block
+/// and the thread.
 [[noreturn]] void fail_kernel(int code, std::string&& what);
 
-/// The block's dynamic shared memory; `T` may be an array type: `dynamic_shared<int[64]>()` is an `int (*)[64]`.
+/// The block's dynamic shared memory. `T` may be an array type: `dynamic_shared<int[64]>()` is an `int (*)[64]`.
 void* dynamic_shared_memory();
 template <typename T>
 T* dynamic_shared() {
   return static_cast<T*>(dynamic_shared_memory());
 }
 
-/// One launch, checked: runs `invoke(arguments)` once per thread. Returns a cudaError_t; `last_fault()` has the text.
+/// A launch whose configuration has been checked. `run` calls `invoke(arguments)` once per thread. It returns a
+/// cudaError_t, and `last_fault()` has the text.
 struct LaunchRequest {
   const void* kernel;  ///< for messages and attributes
   dim3 grid;
@@ -129,13 +131,14 @@ struct LaunchRequest {
 };
 int run(const LaunchRequest& request);
 
-/// Seed of the schedule: 0 runs blocks and threads in their natural order, any other value shuffles which block comes
-/// next, in what order threads start, which waiting thread goes on, and where atomics give way. Also restarts the
-/// sequence, so that equal calls after equal `configure` calls behave alike.
+/// Sets the seed of the schedule. With 0, blocks and threads run in their natural order. Any other seed shuffles
+/// the blocks, the order in which threads start, and the choice of the next thread. It also decides at which
+/// atomics another thread may run. Each call restarts the sequence, so that equal calls after equal `configure`
+/// calls behave alike.
 void configure(std::uint64_t seed);
 
-/// From now on, until `no_predecessor`, calls find this memory still being written by a kernel ahead of them in the
-/// stream (overlap.h): before that kernel it held the bytes at `earlier`.
+/// From now on until `no_predecessor`, launches find that the stream's previous kernel is still writing this memory
+/// (overlap.h). Before that kernel, the memory held the bytes at `earlier`.
 void add_predecessor(void* address, std::size_t bytes, const void* earlier);
 void no_predecessor();
 

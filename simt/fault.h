@@ -1,4 +1,4 @@
-/// Why the last launch failed, in words.
+/// The reason why the last launch failed, as text.
 #pragma once
 
 #include <vector_types.h>
@@ -20,7 +20,7 @@ const Fault& last_fault();
 void set_fault(int code, std::string text);
 void clear_fault();
 
-/// The readable name of a kernel, from the module's symbol table; its address where the module was stripped.
+/// The readable name of a kernel, from the module's symbol table. If the module was stripped, its address.
 std::string kernel_name(const void* kernel);
 
 std::string to_string(const uint3& index);

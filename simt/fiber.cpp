@@ -24,7 +24,7 @@ std::size_t page_bytes() {
   return bytes;
 }
 
-// AddressSanitizer must know which stack is in use; without it these vanish.
+// AddressSanitizer must know which stack is in use. Without AddressSanitizer, this function does nothing.
 void before_switch([[maybe_unused]] Fiber& from, [[maybe_unused]] Fiber& to, [[maybe_unused]] bool for_good) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(for_good ? nullptr : &from.sanitizer_stack, to.sanitizer_bottom, to.sanitizer_bytes);
@@ -39,15 +39,15 @@ void after_switch(Fiber& self, Context left) {
   const void* bottom = nullptr;
   std::size_t bytes = 0;
   __sanitizer_finish_switch_fiber(self.sanitizer_stack, &bottom, &bytes);
-  if (from->stack == nullptr) {  // the OS thread: only now do we learn where its stack lies
+  if (from->stack == nullptr) {  // the OS thread; the bounds of its stack are known only now
     from->sanitizer_bottom = bottom;
     from->sanitizer_bytes = bytes;
   }
 #endif
 }
 
-/// Drops a context without a trace. Boost.Context's own destructor would unwind the fiber's frames by an exception; a
-/// kernel's frames must not see one. A context owns nothing but its stack, which is reused or unmapped.
+/// Drops a context without its destructor. That destructor would unwind the fiber's frames with an exception, and a
+/// kernel's frames must not see one. A context owns only its stack, which is reused or unmapped.
 void forget(Context context) {
   alignas(Context) unsigned char place[sizeof(Context)];
   ::new (static_cast<void*>(place)) Context(std::move(context));
@@ -67,11 +67,12 @@ Stack::Stack() {
   void* mapping = mmap(nullptr, guard + kStackBytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (mapping == MAP_FAILED) throw std::bad_alloc();
-  // The kernel limits the number of mappings, and a guard page splits one in two: past that limit a stack has no guard.
+  // The operating system limits the number of mappings, and a guard page splits a mapping in two. Above that limit a
+  // stack has no guard page.
   (void)mprotect(mapping, guard, PROT_NONE);
   bottom_ = static_cast<char*>(mapping) + guard;
-  // Stacks that all end at the same distance from a page boundary would share a few sets of the cache, and a block of
-  // a thousand threads would miss it at every switch. They end up to a page apart instead.
+  // If all stacks ended at the same distance from a page boundary, they would share a few sets of the cache. Then a
+  // block of a thousand threads would miss the cache at every switch. So this distance varies by up to a page.
   static unsigned made = 0;
   top_ = bottom_ + kStackBytes - made++ % 64 * kCacheLine;
 }
@@ -81,7 +82,7 @@ Stack::~Stack() { munmap(bottom_ - page_bytes(), page_bytes() + kStackBytes); }
 void prepare(Fiber& fiber, FiberMain entry) {
   if (fiber.stack == nullptr) fiber.stack = std::make_unique<Stack>();
 #if defined(__SANITIZE_ADDRESS__)
-  // Frames that were abandoned in the middle left their red zones behind.
+  // Frames that were abandoned have left their red zones on the stack.
   ASAN_UNPOISON_MEMORY_REGION(fiber.stack->bottom(), kStackBytes);
   fiber.sanitizer_stack = nullptr;
   fiber.sanitizer_bottom = fiber.stack->bottom();

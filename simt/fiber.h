@@ -14,7 +14,7 @@
 
 namespace simt {
 
-/// Bytes of a fiber's stack. AddressSanitizer's frames are several times larger.
+/// Size of a fiber's stack. Under AddressSanitizer, frames are several times larger.
 #if !defined(SIMT_STACK_KIB)
 #if defined(__SANITIZE_ADDRESS__)
 #define SIMT_STACK_KIB 256
@@ -40,21 +40,21 @@ class Stack {
   char* top_;
 };
 
-/// A CUDA thread in flight, or, without a stack of its own, the OS thread that launched.
+/// A fiber that runs CUDA threads. A Fiber without a `stack` is the OS thread that launched the kernel.
 struct Fiber {
   Fiber() = default;
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  boost::context::fiber context;  ///< where it goes on; empty while it runs
-  Fiber* resumed_by = nullptr;    ///< who switched to it last
+  boost::context::fiber context;  ///< where the fiber goes on; empty while it runs
+  Fiber* resumed_by = nullptr;    ///< the fiber that switched to it last
   std::unique_ptr<Stack> stack;
-  void* sanitizer_stack = nullptr;         ///< what AddressSanitizer keeps of a fiber that is not running
+  void* sanitizer_stack = nullptr;         ///< AddressSanitizer's data for a fiber that is not running
   const void* sanitizer_bottom = nullptr;  ///< bounds of the stack, for AddressSanitizer
   std::size_t sanitizer_bytes = 0;
 
-  bool started = false;  ///< runs a thread that has not ended
+  bool started = false;  ///< whether it runs a thread that has not ended
   bool waiting = false;
   unsigned thread = 0;  ///< index in the block
   uint3 index{};
@@ -62,17 +62,17 @@ struct Fiber {
   std::uint32_t waits_mask = 0;
 };
 
-/// What a fiber runs. It never returns: its last act is to switch to another fiber.
+/// The function that a fiber runs. It never returns: at its end it switches to another fiber.
 using FiberMain = void (*)();
 
-/// Gives `fiber` a fresh context that starts in `entry`; makes its stack if it has none. What the fiber was doing is
-/// forgotten: no destructor of its frames runs.
+/// Gives `fiber` a new context that starts in `entry`, and a stack if it has none. Its earlier frames are dropped
+/// without their destructors.
 void prepare(Fiber& fiber, FiberMain entry);
 
-/// Leaves `from` and continues `to`; returns when somebody switches back to `from`.
+/// Leaves `from` and continues `to`; returns when a fiber switches back to `from`.
 void switch_fiber(Fiber& from, Fiber& to);
 
-/// Leaves `from` for good (its stack is about to be prepared afresh).
+/// Leaves `from` for good. Its stack will be prepared again.
 [[noreturn]] void abandon_fiber(Fiber& from, Fiber& to);
 
 }  // namespace simt

@@ -1,5 +1,5 @@
-/// Kernel launches. The runtime's own entry points take a kernel as an untyped pointer, which cannot be called here; so
-/// the templates that the CUDA headers define on top of them are replaced by these.
+/// Kernel launches. The runtime's own functions take a kernel as an untyped pointer, which cannot be called here. So
+/// the templates of this file replace those that the CUDA headers define on top of the runtime.
 #pragma once
 
 #include <cstddef>
@@ -13,12 +13,12 @@
 namespace simt {
 
 #pragma GCC visibility push(hidden)
-/// Checks a configuration as the runtime does, then runs it. Also what cudaGetLastError reports.
+/// Checks a configuration as the runtime does, then runs it. cudaGetLastError reports the returned error too.
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*invoke)(const void*),
                    const void* arguments);
 #pragma GCC visibility pop
 
-/// Calls a kernel with a fresh copy of its arguments for every thread, as the GPU gives each thread its own.
+/// Calls a kernel for each thread with a new copy of its arguments, because each thread of a GPU has its own copy.
 template <typename... Parameters>
 struct Call {
   void (*kernel)(Parameters...);

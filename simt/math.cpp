@@ -1,5 +1,5 @@
-/// Arithmetic that must not depend on the flags of the module that uses it: this file is compiled without contraction
-/// of products and sums, and with changes of the rounding mode respected.
+/// Arithmetic that must not depend on the flags of the module that uses it. This file is compiled without contraction
+/// of products and sums, and the compiler must respect changes of the rounding mode.
 #include "simt/math.h"
 
 #include <cfenv>
@@ -7,8 +7,8 @@
 
 #pragma GCC visibility push(hidden)
 
-// The host library returns NaN where an operand is a signalling NaN; a GPU returns the other operand whatever the NaN,
-// and takes +0 to be greater than -0. Being part of the module, these take the library's place there.
+// The host library returns NaN if an operand is a signalling NaN. A GPU returns the other operand for every NaN, and
+// takes +0 as greater than -0. These functions are part of the module, so they replace the library's functions in it.
 extern "C" {
 
 float fminf(float a, float b) noexcept {
@@ -40,8 +40,8 @@ double fmax(double a, double b) noexcept {
 namespace simt {
 namespace {
 
-/// Runs `operation` in a rounding mode. Operands and result pass through volatile objects, or the compiler would move
-/// the arithmetic across the change of mode.
+/// Runs `operation` in a rounding mode. Operands and result pass through volatile objects. Otherwise the compiler would
+/// move the arithmetic across the change of mode.
 template <typename F, typename Operation>
 F in_mode(Rounding rounding, Operation operation) {
   const int previous = std::fegetround();

@@ -1,7 +1,8 @@
-/// Arithmetic that CUDA has and the host library has not.
+/// Arithmetic functions that CUDA has and the host library does not have.
 ///
-/// Fast-math names (`__expf`, `__fdividef`, ...) are the precise host functions: the rounding of a GPU's approximations
-/// cannot be shown here. What CUDA specifies to the bit (`__fmaf_rn`, conversions, integer functions) is exact.
+/// Fast-math names (`__expf`, `__fdividef`, ...) are the precise host functions, because a CPU cannot show the
+/// rounding of a GPU's approximations. Functions that CUDA specifies to the bit (`__fmaf_rn`, conversions, integer
+/// functions) are exact.
 #pragma once
 
 #include <bit>
@@ -42,7 +43,8 @@ inline unsigned long long __brevll(unsigned long long x) {
          __brev(static_cast<unsigned>(x >> 32));
 }
 
-/// Four bytes picked from the eight of (y:x) by the nibbles of `selector`; bit 3 of a nibble replicates the sign.
+/// The nibbles of `selector` pick four bytes from the eight bytes of (y:x). Bit 3 of a nibble replicates
+/// the byte's sign.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   const std::uint64_t bytes = static_cast<std::uint64_t>(y) << 32 | x;
   unsigned result = 0;
@@ -85,7 +87,8 @@ inline unsigned __usad(unsigned a, unsigned b, unsigned c) { return (a > b ? a -
 // --- min and max ---------------------------------------------------------------------------------------------------
 
 namespace simt {
-/// Two integers as CUDA's overloads take them: the usual arithmetic conversions, so int and unsigned meet as unsigned.
+/// Two integers, as in CUDA's overloads. The usual arithmetic conversions apply, so int and unsigned are
+/// compared as unsigned.
 template <typename A, typename B>
 concept Integers = std::is_integral_v<A> && std::is_integral_v<B>;
 }  // namespace simt
@@ -102,7 +105,7 @@ constexpr auto max(A a, B b) {
   const decltype(a + b) x = a, y = b;
   return x < y ? y : x;
 }
-// fminf and its like are the module's own (math.cpp): with a GPU's treatment of NaN.
+// The module defines fminf, fmaxf, fmin and fmax itself (math.cpp), so that they treat NaN as a GPU does.
 inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
@@ -131,7 +134,7 @@ inline F opaque(F value) {
 
 enum class Rounding { kTowardZero, kUpward, kDownward };
 
-// In math.cpp: the rounding mode of the processor is changed for one operation.
+// Defined in math.cpp. Each changes the rounding mode of the processor for one operation.
 #pragma GCC visibility push(hidden)
 float add(float a, float b, Rounding rounding);
 float multiply(float a, float b, Rounding rounding);
@@ -182,7 +185,7 @@ SIMT_ROUNDED(ru, simt::Rounding::kUpward)
 SIMT_ROUNDED(rd, simt::Rounding::kDownward)
 #undef SIMT_ROUNDED
 
-/// Correctly rounded; a GPU's is within 2 ulp.
+/// rsqrtf is correctly rounded; a GPU's rsqrtf is within 2 ulp.
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 inline float rsqrtf(float x) { return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x))); }
 inline float __frsqrt_rn(float x) { return rsqrtf(x); }
@@ -201,7 +204,7 @@ inline void __sincosf(float x, float* sine, float* cosine) { *sine = sinf(x), *c
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }  // NaN gives 0
 
-// --- conversions: saturating; NaN gives 0, or the top bit alone where either side has 64 bits ------------------------
+// --- conversions saturate; NaN gives 0, or only the top bit if either side has 64 bits -------------------------------
 
 namespace simt {
 
@@ -211,7 +214,7 @@ To to_integer(From x, From (*round)(From)) {
   if (x != x)
     return sizeof(To) == 8 || sizeof(From) == 8 ? static_cast<To>(std::uint64_t{1} << (8 * sizeof(To) - 1)) : To{0};
   const From rounded = round(x);
-  // 2^31 and 2^63 (or 2^32, 2^64) are exact in either format, and the first values that do not fit.
+  // 2^31 and 2^63 (or 2^32 and 2^64) are exact in either format. They are the first values that do not fit.
   const From limit = std::ldexp(From{1}, Limits::digits);
   if (rounded >= limit) return Limits::max();
   if (rounded < (Limits::is_signed ? -limit : From{0})) return Limits::min();

@@ -1,4 +1,4 @@
-/// Loads and stores with cache hints: plain ones, because a hint never changes what is read.
+/// Loads and stores with cache hints. Here they are plain, because a hint never changes the value that is read.
 #pragma once
 
 #define SIMT_HINTED_LOAD(NAME) \
@@ -25,6 +25,6 @@ SIMT_HINTED_STORE(__stcs)
 SIMT_HINTED_STORE(__stwt)
 #undef SIMT_HINTED_STORE
 
-/// The address inside shared memory, as PTX counts it, is of use to inline assembly only.
+/// Only inline assembly needs the addresses that PTX uses inside shared memory, so these functions keep the address.
 inline std::size_t __cvta_generic_to_shared(const void* address) { return reinterpret_cast<std::size_t>(address); }
 inline std::size_t __cvta_generic_to_global(const void* address) { return reinterpret_cast<std::size_t>(address); }

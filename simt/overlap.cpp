@@ -36,8 +36,9 @@ void Overlap::end_predecessor() {
   pending_ = false;
   for (Region& region : regions_) {
     for (std::size_t i = 0; i < region.after.size(); ++i) {
-      // Of a launch it is known which bytes it wrote, and only these overwrite what came too early. What else was in
-      // the stream may have used all of the region: an allocator hands out memory that the stream still works on.
+      // If the predecessor is a launch, we know which bytes it wrote, and only these overwrite writes that came too
+      // early. Any other predecessor may have used the whole region, because an allocator hands out memory that the
+      // stream still uses.
       if (!region.of_a_launch || region.after[i] != region.before[i]) region.address[i] = region.after[i];
     }
   }

@@ -1,10 +1,10 @@
-/// What turns CUDA C++ into C++ for the host compiler. The build includes it ahead of everything else:
+/// Turns CUDA C++ into C++ for the host compiler. The build includes it before everything else:
 ///
 ///     g++ -std=c++20 -x c++ -include simt/prelude.h -c kernel.cu
 ///
-/// The genuine CUDA headers come first, in the form that they have outside of nvcc: types, constants, conversions and
-/// declarations of the runtime, with all qualifiers empty. Then comes what only nvcc knows. Only after that __CUDACC__
-/// is defined, which sources that are about to be included may ask for.
+/// The original CUDA headers come first, in the form that they have without nvcc. They provide types, constants,
+/// conversions and declarations of the runtime, and all qualifiers are empty. Then the prelude adds what only nvcc
+/// knows. __CUDACC__ is defined at the end, because the sources that follow may test it.
 #pragma once
 
 #if defined(__NVCC__)
@@ -13,7 +13,8 @@
 
 #include "simt/cuda_headers.h"
 
-// The standard headers that the kernels' own headers use, before __CUDACC__ can mean anything to them.
+// The standard headers that the kernels' own headers use. They are included before __CUDACC__ is defined, so that it
+// cannot change them.
 #include <algorithm>
 #include <bit>
 #include <cassert>
@@ -34,7 +35,7 @@
 #include <vector>
 
 #include "simt/executor.h"
-// executor.h first: what follows is written in terms of it.
+// executor.h comes first, because the headers below use it.
 #include "simt/atomics.h"
 #include "simt/block.h"
 #include "simt/launch.h"
@@ -46,9 +47,9 @@
 #define CUDA_VERSION CUDART_VERSION
 #endif
 
-// Thread-local storage is the one segment of a module that only `__shared__` variables use: it can be found and
-// filled, and every variable in it has one copy, as a block's threads all run on one OS thread. "used" keeps the
-// compiler from believing that a variable which the kernel never writes is zero.
+// Only `__shared__` variables use the thread-local segment of a module, so the executor can find and fill it. All
+// threads of a block run on one OS thread, so each of these variables has one copy. Without "used", the compiler could
+// assume that a variable that the kernel never writes is zero.
 #undef __shared__
 #define __shared__ __attribute__((used)) thread_local
 

@@ -1,8 +1,8 @@
-/// The part of the CUDA runtime that kernels and their launchers call. There is one device, its memory is the host's,
-/// and everything has happened by the time a call returns, so streams and events have nothing left to do.
+/// The part of the CUDA runtime that kernels and their launchers call. There is one device, and its memory is the
+/// host's. All work is done when a call returns, so streams and events have nothing left to do.
 ///
-/// These are definitions of the runtime's own functions. They are local to each module, so a CUDA runtime library that
-/// happens to be in the process neither sees them nor takes their place.
+/// These are definitions of the runtime's own functions. They are local to each module, so a CUDA runtime library in
+/// the same process neither sees nor replaces them.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -21,7 +21,7 @@
 
 namespace {
 
-// What the executor shows itself as: one GPU of compute capability 9.0.
+// The executor presents itself as one GPU of compute capability 9.0.
 constexpr int kMultiprocessors = 132;
 constexpr int kThreadsPerMultiprocessor = 2048;
 constexpr std::size_t kSharedBytesPerMultiprocessor = 228 * 1024;
@@ -88,7 +88,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*
                    const void* arguments) {
   const dim3 &grid = config.gridDim, &block = config.blockDim;
   const auto within = [](const dim3& size, unsigned x, unsigned y, unsigned z) {
-    return size.x - 1 < x && size.y - 1 < y && size.z - 1 < z;  // unsigned: zero is not within
+    return size.x - 1 < x && size.y - 1 < y && size.z - 1 < z;  // unsigned, so a size of zero is not within
   };
   if (!within(grid, 0x7FFFFFFF, 65535, 65535) || !within(block, 1024, 1024, 64) ||
       std::uint64_t{block.x} * block.y * block.z > kMaxThreads) {
@@ -134,7 +134,7 @@ const char* cudaGetErrorName(cudaError_t code) {
   return error == nullptr ? "unrecognized error code" : error->name;
 }
 
-/// As the runtime's, followed by what the executor knows about a launch that failed.
+/// The runtime's text, followed by what the executor knows about a launch that failed.
 const char* cudaGetErrorString(cudaError_t code) {
   const ErrorName* error = find_error(code);
   const char* text = error == nullptr ? "unrecognized error code" : error->text;
@@ -333,7 +333,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 
 // --- assert ---------------------------------------------------------------------------------------------------------
 
-/// A failed `assert` in a kernel fails the launch, as on a GPU; elsewhere it ends the program, as ever.
+/// A failed `assert` in a kernel fails the launch, as on a GPU. Elsewhere it ends the program, as usual.
 void __assert_fail(const char* expression, const char* file, unsigned line, const char* function) noexcept {
   std::string text = "assertion `" + std::string(expression) + "` failed at " + file + ":" + std::to_string(line) +
                      (function == nullptr ? "" : std::string(", ") + function);

@@ -1,4 +1,5 @@
-/// The parts of the scheduler that know nothing of a launch: who goes next, and which collectives of a warp are open.
+/// The parts of the scheduler that do not depend on a launch: which thread goes next, and which collectives of a
+/// warp are open.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,7 @@
 
 namespace simt {
 
-/// splitmix64: the schedule needs no more than a cheap, reproducible sequence.
+/// splitmix64. The schedule only needs a cheap, reproducible sequence.
 inline std::uint64_t mix(std::uint64_t x) {
   x += 0x9E3779B97F4A7C15u;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -24,10 +25,10 @@ inline std::uint64_t mix(std::uint64_t x) {
 struct Warp {
   std::uint32_t ended = 0;  ///< lanes that ended or never existed
   unsigned open_count = 0;
-  std::array<Exchange*, kWarpLanes> open{};  ///< collectives that still miss a lane
+  std::array<Exchange*, kWarpLanes> open{};  ///< collectives that still wait for a lane
 };
 
-/// First in, first out; or, under a seed, at random.
+/// Threads that can go on: first in, first out, or at random under a seed.
 class RunQueue {
  public:
   bool empty() const { return count_ == 0; }
@@ -52,12 +53,12 @@ class RunQueue {
   unsigned count_ = 0;
 };
 
-/// Who goes next. Under a seed each block draws one of the last two: fair chance finds what depends on neighbours, and
-/// warps that run ahead as far as they can find what depends on one warp being far behind another.
+/// Which thread goes next. Under a seed, each block gets kFair or kWarpByWarp at random. kFair finds errors that depend
+/// on neighbouring threads. kWarpByWarp finds errors that need one warp far behind another.
 enum class Policy {
-  kNatural,     ///< in order of the threads
-  kFair,        ///< anyone
-  kWarpByWarp,  ///< a warp until it must wait for the block, then another, in shuffled order
+  kNatural,     ///< threads in their natural order
+  kFair,        ///< any thread
+  kWarpByWarp,  ///< one warp until it must wait for the block, then another, in shuffled order
 };
 
 }  // namespace simt

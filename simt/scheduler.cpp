@@ -1,4 +1,5 @@
-/// A launch: block after block, thread after thread, and whose turn it is. What threads wait in is in collectives.cpp.
+/// Runs the blocks and threads of a launch, and chooses which thread goes next. collectives.cpp has the operations in
+/// which threads wait.
 #include "simt/scheduler.h"
 
 #include <driver_types.h>
@@ -16,10 +17,11 @@ namespace simt {
 namespace {
 
 constexpr unsigned kAtomicsInARow = 4096;
-/// So many atomics (half a second) without any thread starting, ending or passing a barrier or collective: they spin.
+/// A launch fails after this many atomics (half a second) if no thread starts, ends or passes a barrier or collective
+/// meanwhile. Its threads then spin on memory that does not change.
 constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
 
-/// Not even the first fiber of a launch could be made.
+/// Thrown if even the first fiber of a block could not be made.
 struct OutOfStacks {};
 
 }  // namespace
@@ -42,7 +44,7 @@ int Scheduler::run(const LaunchRequest& request) {
   overlap.begin_launch(request.dependent);
   std::iota(order_.begin(), order_.begin() + threads_, std::uint16_t{0});
 
-  // Blocks in a shuffled order: multiples of a number that has no factor in common with their count.
+  // To shuffle the blocks, the loop adds a step that has no common factor with their count.
   const std::uint64_t blocks = std::uint64_t{request.grid.x} * request.grid.y * request.grid.z;
   std::uint64_t step = 1, first = 0;
   if (shuffled()) {
@@ -93,7 +95,7 @@ void Scheduler::begin_block(std::uint64_t block) {
   reset_atomics();
 }
 
-/// The order in which threads start: any, or warps in any order and their lanes.
+/// Shuffles the order in which threads start: all threads, or the warps and the lanes in each warp.
 void Scheduler::shuffle_threads() {
   const auto begin = order_.begin();
   std::iota(begin, begin + threads_, std::uint16_t{0});
@@ -111,7 +113,7 @@ void Scheduler::shuffle_threads() {
   }
 }
 
-/// Back in the launcher: every thread has ended, or the launch has failed.
+/// Called in the launcher when every thread has ended, or the launch has failed.
 int Scheduler::end_block() {
   if (last_fault().code != cudaSuccess) {
     discard_fibers();
@@ -126,7 +128,7 @@ int Scheduler::end_block() {
   return cudaErrorIllegalAddress;
 }
 
-/// After a failure every fiber may stand in the middle of a kernel. None of them goes on.
+/// After a failure, any fiber may be in the middle of a kernel. None of them goes on.
 void Scheduler::discard_fibers() {
   runnable_.clear();
   idle_.clear();
@@ -166,7 +168,7 @@ void Scheduler::fiber_main() {
   }
 }
 
-/// Runs one thread after the other until none is left to start, or another one is to go on.
+/// Runs one thread after another until none is left to start, or until a waiting thread should go on.
 void Scheduler::run_threads() {
   while (start_next()) {
     request_->invoke(request_->arguments);
@@ -189,7 +191,7 @@ bool Scheduler::start_next() {
     y = thread / block.x % block.y;
     z = thread / block.x / block.y;
   }
-  // Set both from registers: reading back what was just written, as one wider word, would stall the processor.
+  // Sets both from registers. Reading the new values back as one wider word would stall the processor.
   fiber.index.x = threadIdx.x = x;
   fiber.index.y = threadIdx.y = y;
   fiber.index.z = threadIdx.z = z;
@@ -204,7 +206,7 @@ void Scheduler::end_thread() {
   atomics_since_progress_ = 0;
   Warp& warp = warps_[executor.warp];
   warp.ended |= 1u << executor.lane;
-  // Whoever waited for this thread only need not wait any longer.
+  // A thread that waited only for this thread can go on.
   if (barrier_.arrived != 0 && barrier_.arrived + ended_ == threads_) release_barrier();
   for (unsigned i = warp.open_count; i-- > 0;) {
     if (((warp.open[i]->arrived | warp.ended) & warp.open[i]->mask) == warp.open[i]->mask) complete(warp, i);
@@ -224,12 +226,12 @@ void Scheduler::go(Fiber& next) {
   switch_fiber(self, next);
 }
 
-/// Gives the processor to whoever can use it: a thread that can go on, one that has not started, or, at the end of the
-/// block, the launcher.
+/// Switches to a thread that can go on, or to one that has not started. At the end of the block, it switches
+/// to the launcher.
 void Scheduler::switch_away(bool prefer_new) {
   if (fair()) prefer_new = random() % 2 == 0;
   if (shuffled()) reset_atomics();
-  // The predecessor ends as late as it can: when nobody can go on without it.
+  // The predecessor ends as late as possible: when no thread can go on without it.
   if (runnable_.empty() && unstarted_ == 0 && !waiting_for_predecessor_.empty()) end_predecessor();
   Fiber* next = nullptr;
   if (!runnable_.empty() && !(prefer_new && unstarted_ != 0)) {
@@ -271,7 +273,7 @@ void Scheduler::end_predecessor() {
 void Scheduler::yield(unsigned atomics) {
   if (!in_kernel()) return;
   atomics_since_progress_ += atomics;
-  // Whoever spins may wait for a thread that waits for the predecessor.
+  // A thread that spins may wait for a thread that waits for the predecessor.
   if (atomics_since_progress_ > kSpinningAtomics && !waiting_for_predecessor_.empty()) end_predecessor();
   if (atomics_since_progress_ > kSpinningAtomics) {
     fail(cudaErrorLaunchTimeout,
@@ -281,7 +283,7 @@ void Scheduler::yield(unsigned atomics) {
   }
   reset_atomics();
   if (runnable_.empty() && unstarted_ == 0) return;
-  // Without a seed the threads that have not started are preferred: they may be what this one waits for.
+  // Without a seed, threads that have not started go first, because this thread may wait for one of them.
   runnable_.push(current_);
   switch_away(true);
 }
@@ -293,10 +295,10 @@ void Scheduler::fail(int code, std::string&& what) {
   end_launch_with(code, std::move(what));
 }
 
-/// Records the failure and returns to the launcher. The fiber that fails is not continued, nothing on its stack is
-/// destroyed: so the text is taken over and emptied here.
+/// Records the failure and returns to the launcher. The failing fiber does not go on, and nothing on its stack is
+/// destroyed. So the memory of the text is freed here.
 void Scheduler::end_launch_with(int code, std::string&& text) {
-  if (request_ == nullptr) {  // a device function was called by host code: there is nothing to return to
+  if (request_ == nullptr) {  // host code called a device function: there is nothing to return to
     std::fprintf(stderr, "simt: %s\n", text.c_str());
     std::abort();
   }

@@ -1,5 +1,5 @@
-/// Everything about the launch in progress: its blocks, the fibers that run their threads, whose turn it is, and what
-/// threads wait in. One per module.
+/// Everything about the launch in progress: its blocks, the fibers that run their threads, which thread goes next, and
+/// the operations in which threads wait. Each module has one scheduler.
 #pragma once
 
 #include <array>
@@ -75,18 +75,18 @@ class Scheduler {
   SharedMemory shared_;
 
   Policy policy_ = Policy::kNatural;
-  unsigned threads_ = 0;  ///< of a block
+  unsigned threads_ = 0;  ///< threads of a block
   unsigned unstarted_ = 0;
   unsigned ended_ = 0;
   unsigned atomics_in_a_row_ = 1;
   std::uint64_t atomics_since_progress_ = 0;
-  std::array<std::uint16_t, kMaxThreads> order_{};  ///< in which threads start
+  std::array<std::uint16_t, kMaxThreads> order_{};  ///< order in which threads start
 
   struct Barrier {
     Collective form = Collective::kBarrier;
     unsigned arrived = 0;
     unsigned agreed = 0;
-    unsigned result = 0;  ///< of the barrier that was released last
+    unsigned result = 0;  ///< result of the barrier that was released last
     unsigned voters = 0;
     std::array<Fiber*, kMaxThreads> waiting{};
   } barrier_;
@@ -97,10 +97,10 @@ class Scheduler {
   std::vector<Fiber*> waiting_for_predecessor_;
 
   std::uint64_t random_state_ = 0;
-  std::uint64_t launches_ = 0;  ///< since `configure`
+  std::uint64_t launches_ = 0;  ///< number of launches since `configure`
 };
 
-/// This module's.
+/// The scheduler of this module.
 Scheduler& scheduler();
 
 }  // namespace simt

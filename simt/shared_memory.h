@@ -1,8 +1,8 @@
 /// Shared memory of the running block.
 ///
-/// `__shared__` variables are `thread_local` ones, so that they get a segment of their own in the module: the
-/// thread-local one, which holds nothing else. Dynamic shared memory is one buffer of the launch's exact size between
-/// two guard bands. Both start every block filled with a pattern, because a GPU leaves there whatever ran before.
+/// `__shared__` variables are `thread_local`, so the module's thread-local segment holds them and nothing else. Dynamic
+/// shared memory is one buffer of the launch's exact size between two guard bands. Both are filled with a pattern
+/// before every block, because on a GPU they hold what ran before.
 #pragma once
 
 #include <cstddef>

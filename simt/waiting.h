@@ -1,4 +1,4 @@
-/// What keeps threads from going on, in words.
+/// Messages that say why threads cannot go on.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ namespace simt {
 
 const char* name_of(Collective operation);
 
-/// Who of a block's threads waits in what, those of a kind together, and how many of `threads` have ended.
+/// Says how many threads of a block wait in which operation, and how many of its `threads` have ended.
 std::string describe_waiting(const std::vector<std::unique_ptr<Fiber>>& fibers, unsigned ended, unsigned threads);
 
 }  // namespace simt

@@ -1,7 +1,7 @@
 /// Warp collectives: shuffle, vote, match, reduce.
 ///
-/// A lane that has ended does not hold up the others (as on the GPU); a value read from a lane that took no part is
-/// undefined, and comes out as `simt::undefined_word()`.
+/// The other lanes do not wait for a lane that has ended, as on the GPU. A value from a lane that took no part is
+/// undefined: here it is `simt::undefined_word()`.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ T from_slot(std::uint64_t slot) {
   return value;
 }
 
-/// Meets the lanes of `mask` and returns what lane `source` brought.
+/// Waits for the lanes of `mask` and returns the value of lane `source`.
 template <typename T>
 T shuffle(std::uint32_t mask, Collective form, T value, unsigned source) {
   Exchange& exchange = join(mask, form, to_slot(value));
@@ -40,7 +40,7 @@ T shuffle(std::uint32_t mask, Collective form, T value, unsigned source) {
   return result;
 }
 
-/// Meets the lanes of `mask` and hands `visit` each one's number and value, in lane order.
+/// Waits for the lanes of `mask`. Calls `visit` with the number and the value of each lane, in lane order.
 template <typename T, typename Visit>
 void gather(std::uint32_t mask, Collective form, T value, Visit visit) {
   Exchange& exchange = join(mask, form, to_slot(value));
@@ -69,8 +69,8 @@ inline unsigned vote(std::uint32_t mask, Collective form, bool predicate) {
   return yes;
 }
 
-/// The bits of a lane's number that name its segment of `width` lanes. Other widths than the powers of two are
-/// undefined in CUDA, so they fail the launch.
+/// The bits of a lane's number that name its segment of `width` lanes. Widths that are not powers of two are undefined
+/// in CUDA, so they fail the launch.
 inline unsigned segment_bits(int width) {
   if (!std::has_single_bit(static_cast<unsigned>(width)) || width > static_cast<int>(kWarpLanes)) {
     fail_kernel(719 /* cudaErrorLaunchFailure */,
@@ -79,7 +79,7 @@ inline unsigned segment_bits(int width) {
   return ~(static_cast<unsigned>(width) - 1u) & (kWarpLanes - 1);
 }
 
-// What CUDA's overloads promote, a template must too: a bool or a short is exchanged as an int.
+// The templates promote what CUDA's overloads promote: a bool or a short is exchanged as an int.
 template <typename T>
 using Promoted = std::conditional_t<std::is_integral_v<T> && sizeof(T) < sizeof(int), int, T>;
 
@@ -87,7 +87,7 @@ using Promoted = std::conditional_t<std::is_integral_v<T> && sizeof(T) < sizeof(
 
 inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { simt::leave(simt::join(mask, simt::Collective::kSyncWarp, 0)); }
 
-// The instruction takes 5 bits of a lane or a distance, whatever the caller gives.
+// The instruction uses only the low 5 bits of a lane or a distance.
 template <typename T>
 simt::Promoted<T> __shfl_sync(unsigned mask, T value, int source, int width = 32) {
   const unsigned segment = simt::segment_bits(width);
@@ -111,7 +111,7 @@ simt::Promoted<T> __shfl_down_sync(unsigned mask, T value, unsigned delta, int w
 
 template <typename T>
 simt::Promoted<T> __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32) {
-  // Lanes of an earlier segment may be read, those of a later one not.
+  // Lanes of an earlier segment may be read, but lanes of a later one may not.
   const unsigned lane = simt::executor.lane, last = lane | (~simt::segment_bits(width) & 31u);
   const unsigned from = lane ^ (static_cast<unsigned>(lane_mask) & 31u);
   return simt::shuffle<simt::Promoted<T>>(mask, simt::Collective::kShuffleXor, value, from <= last ? from : lane);
@@ -131,8 +131,8 @@ inline int __uni_sync(unsigned mask, int predicate) {
   simt::gather(mask, simt::Collective::kUni, predicate != 0, [&](unsigned, bool p) { (p ? yes : no) = true; });
   return !(yes && no);
 }
-/// The running lane alone. Lanes that take the same branch need not run side by side, so this is an answer that a right
-/// kernel copes with; any greater one could name a lane that never comes.
+/// Only the running lane. Lanes that take the same branch need not run together, so a correct kernel must accept this
+/// result. A larger result could name a lane that never arrives.
 inline unsigned __activemask() { return 1u << simt::executor.lane; }
 
 template <typename T>

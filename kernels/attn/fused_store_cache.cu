@@ -19,14 +19,14 @@
 /// flashmla: byte_g = UE8M0(max(1e-4, amax_g) / 448), code = E4M3(x * 2^(127 - byte_g)).
 /// indexer: scale = max(1e-4, amax) / 448, code = E4M3(x * (1 / scale)).
 /// amax ignores NaN; every float32 step rounds once, so the bytes are exact.
-/// Byte 7 of a scale row, the end of a page and every slot that no index names are not written.
+/// The kernel does not write byte 7 of a scale row, the end of a page, or a slot that no index names.
 ///
-/// Indices are data and cannot be refused by the host: a row whose index is negative or lies beyond the last page is
-/// skipped. Two rows with the same index race. T = 0 returns at once.
+/// Indices are data, so the host cannot refuse them: the kernel skips a row whose index is negative or beyond the last
+/// page. If two rows have the same index, their writes race. T = 0 returns at once.
 ///
-/// A warp takes a row, so the maxima of its groups never leave registers, and reads it in whole 16-byte accesses (few
-/// flashmla rows are spread wider); page size is a shift, so one kernel serves all pages. Where an address is no
-/// multiple of the access, elements are moved one by one.
+/// A warp serves a row, so the maxima of its groups stay in registers. It reads the row in accesses of up to 16 bytes.
+/// If there are few flashmla rows, each row gets a block instead. The page size is passed as a shift, so one kernel
+/// serves all page sizes. If an address is not a multiple of the access size, elements are moved one by one.
 
 #include <bit>
 
@@ -41,11 +41,11 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 
-/// Up to this many flashmla rows each gets a block of its own, of two dims a thread.
+/// Up to this many flashmla rows, each row gets its own block, with two dims per thread.
 constexpr std::int64_t kFewRows = 512;
 constexpr int kRowThreads = 256;
 
-constexpr int kQuantisedDims = 448;  ///< of a flashmla row; the other 64 stay bfloat16
+constexpr int kQuantisedDims = 448;  ///< quantised dims of a flashmla row; the other 64 stay bfloat16
 constexpr float kMinAmax = 1e-4f;
 
 struct StoreParams {
@@ -58,7 +58,7 @@ struct StoreParams {
   int page_bits;
 };
 
-/// Where a row goes: its page and its place in it. `page` is null for a row to skip.
+/// Where a row is stored: its page and its place in that page. `page` is null if the row must be skipped.
 struct Slot {
   std::uint8_t* page;
   std::int64_t place;
@@ -71,9 +71,9 @@ DSV4_DEVICE Slot slot_of(const StoreParams& p, std::int64_t row) {
   return {p.cache + (index >> p.page_bits) * p.page_bytes, index & ((std::int64_t{1} << p.page_bits) - 1)};
 }
 
-/// Largest magnitude of a thread's own elements, NaN ignored. The kernels reduce it among threads before they look at
-/// the slot: a reduction stays where it is written, so the row's load is under way while the index is. Behind the slot
-/// the compiler would have it wait for the index.
+/// Largest magnitude of a thread's own elements; NaN is ignored. The kernels reduce it among threads before they read
+/// the slot index: then the row load and the index load overlap. The compiler does not move a reduction. If the
+/// reduction came after the slot lookup, the row load would wait for the index.
 template <typename Element, int N, bool kWide>
 DSV4_DEVICE float max_magnitude(const Pack<Element, N, kWide>& x) {
   float amax = 0.0f;
@@ -82,7 +82,7 @@ DSV4_DEVICE float max_magnitude(const Pack<Element, N, kWide>& x) {
   return amax;
 }
 
-/// Codes of the elements times `inverse`, two by two.
+/// E4M3 codes of the elements times `inverse`. Each 16-bit value holds two codes.
 template <typename Element, int N, bool kWide>
 DSV4_DEVICE Pack<std::uint16_t, N / 2, kWide> codes_of(const Pack<Element, N, kWide>& x, float inverse) {
   Pack<std::uint16_t, N / 2, kWide> codes;
@@ -103,8 +103,8 @@ DSV4_DEVICE FlashmlaSlot flashmla_slot(const StoreParams& p, const Slot& slot) {
   return {slot.page + slot.place * 576, slot.page + (std::int64_t{576} << p.page_bits) + slot.place * 8};
 }
 
-/// Row of 512, many of them: a warp takes a row. Lane l holds dims 8l..8l+7 of each half, so a group of 64 is eight
-/// neighbouring lanes, and lanes 24..31 of the second half hold the 64 dims that stay bfloat16.
+/// For many rows of 512 dims: a warp serves a row. Lane l holds dims 8l..8l+7 of each half, so eight neighbouring lanes
+/// hold a group of 64. In the second half, lanes 24..31 hold the 64 dims that stay bfloat16.
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
@@ -141,8 +141,9 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
   }
 }
 
-/// Row of 512, few of them, as in a decode step: the device is not full, and the time is that of one thread's chain of
-/// instructions. So a block takes a row, a warp a group of 64, a lane two neighbouring dims.
+/// For few rows of 512 dims, as in a decode step. They do not fill the device, so one thread's chain of
+/// instructions determines the time. Therefore a block serves a row, a warp serves a group of 64, and a lane holds
+/// two neighbouring dims.
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
@@ -152,7 +153,7 @@ __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const _
 
   Pack<Element, 2, kWide> x;
   x.load(static_cast<const Element*>(p.input) + row * 512 + dim);
-  const float amax = warp_max_magnitude(max_magnitude(x));  // in the last warp too, which only loads early by it
+  const float amax = warp_max_magnitude(max_magnitude(x));  // the last warp does not need it, but its load starts early
   const Slot slot = slot_of<Index>(p, row);
   if (slot.page == nullptr) return;  // the same for the whole block
   const auto [data, scales] = flashmla_slot(p, slot);
@@ -167,7 +168,7 @@ __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const _
   }
 }
 
-/// Row of 128: lane l holds dims 4l..4l+3.
+/// For rows of 128 dims: a warp serves a row, and lane l holds dims 4l..4l+3.
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
@@ -231,8 +232,8 @@ void store(TensorView input, TensorView cache, TensorView indices) {
       .page_bytes = kPageBytes,
       .page_bits = std::countr_zero(static_cast<unsigned>(kPage)),
   };
-  // Widest access into a page: 16 bytes of a flashmla row (all its offsets are multiples of 8, its data of 16), 4 bytes
-  // of an indexer row.
+  // The widest access into a page is 16 bytes for a flashmla row and 4 bytes for an indexer row. In a flashmla page all
+  // offsets are multiples of 8, and the offsets of data rows are multiples of 16.
   const bool wide = is_aligned(input, 16) && is_aligned(cache, kFlashmla ? 16 : 4);
   const bool few = kFlashmla && params.rows <= kFewRows;
   const bool is_bf16 = same_dtype(input.dtype(), kBfloat16);
@@ -252,7 +253,7 @@ constexpr bool kIndexer = false;
 }  // namespace
 }  // namespace dsv4
 
-/// One function per layout and page size; dtypes of input and indices are found at run time.
+/// One function for each layout and page size. The call itself selects the kernel for the dtypes of input and indices.
 #define DSV4_STORE(PAGE)                                                                                         \
   DSV4_ENTRY(flashmla_p##PAGE, (dsv4::store<dsv4::kFlashmla, PAGE>), "fused_store_cache", "fused_store_cache/1", \
              "layout=flashmla;page=" #PAGE);                                                                     \

@@ -13,8 +13,9 @@
 ///     check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({batch}).contiguous().on_cuda();
 ///     const float* data = data_of<const float>(scores);
 ///
-/// A `Size` takes the first value it meets and every later use must agree; the message then says where the value came
-/// from. All tensors checked with `on_cuda()` must lie on one device, `check.device()`.
+/// A `Size` takes the value of its first use, and every later use must agree with it. If a use disagrees,
+/// the message names the argument that set the value. All tensors checked with `on_cuda()` must lie on
+/// one device, `check.device()`.
 #pragma once
 
 #include <dlpack/dlpack.h>
@@ -60,7 +61,8 @@ T* data_of(const TensorView& tensor) {
   return reinterpret_cast<T*>(static_cast<char*>(tensor.data_ptr()) + tensor.byte_offset());
 }
 
-/// Whether the tensor's first element lies on a multiple of `bytes`. True for an empty tensor: nobody will touch it.
+/// Whether the tensor's first element lies on a multiple of `bytes`. True for an empty tensor, because its memory
+/// is never accessed.
 inline bool is_aligned(const TensorView& tensor, std::uintptr_t bytes) {
   return tensor.numel() == 0 || reinterpret_cast<std::uintptr_t>(data_of<char>(tensor)) % bytes == 0;
 }
@@ -68,7 +70,8 @@ inline bool is_aligned(const TensorView& tensor, std::uintptr_t bytes) {
 /// Stride of a dimension in elements.
 inline std::int64_t stride_of(const TensorView& tensor, int dim) { return tensor.strides()[dim]; }
 
-/// A size that several arguments share. Not copyable: a copy would not see what the original was bound to.
+/// A size that several arguments share. It is not copyable, because a copy would not see a value that the
+/// original takes later.
 class Size {
  public:
   explicit Size(const char* name) : name_(name) {}
@@ -101,7 +104,7 @@ inline constexpr int kAnySize = -1;
 
 class ArgumentCheck;
 
-/// The checks of one tensor argument; each returns itself, and throws where the argument is refused.
+/// The checks of one tensor argument. Each check returns this object, and throws if it refuses the argument.
 class TensorCheck {
  public:
   TensorCheck(ArgumentCheck& call, const char* name, const TensorView& tensor)
@@ -112,15 +115,16 @@ class TensorCheck {
   TensorCheck& on_cuda();
   TensorCheck& on_host();
 
-  /// Row-major without gaps. Dimensions of size 1 may carry any stride, an empty tensor is contiguous.
+  /// Row-major without gaps. A dimension of size 1 may have any stride. An empty tensor is contiguous.
   TensorCheck& contiguous();
-  /// The last dimension has stride 1, the others are free.
+  /// The last dimension has stride 1. The other strides are free.
   TensorCheck& unit_stride();
-  /// The stride of `dim` is `expected` elements (not looked at where the size is 1: DLPack leaves it open there).
+  /// The stride of `dim` is `expected` elements. A dimension of size 1 is not checked, because DLPack does not
+  /// specify its stride.
   TensorCheck& stride(int dim, std::int64_t expected);
-  /// No two elements share an address: what an op that writes in place needs from a strided argument.
+  /// No two elements share an address. An op that writes to a strided argument in place needs this.
   TensorCheck& no_overlap();
-  /// The first element lies on a multiple of `bytes`. Every dtype's own size is checked by `dtype` already.
+  /// The first element lies on a multiple of `bytes`. `dtype` already checks this for the size of an element.
   TensorCheck& aligned(std::uintptr_t bytes);
 
  private:
@@ -214,7 +218,7 @@ inline TensorCheck& TensorCheck::on_host() {
 }
 
 inline TensorCheck& TensorCheck::contiguous() {
-  if (tensor_.numel() == 0 || tensor_.IsContiguous()) return *this;  // also true of a tensor that carries no strides
+  if (tensor_.numel() == 0 || tensor_.IsContiguous()) return *this;  // IsContiguous() is also true without strides
   std::int64_t expected = 1;
   for (int d = tensor_.ndim() - 1; d >= 0; --d) {
     const std::int64_t got = stride_of(tensor_, d);
@@ -240,8 +244,8 @@ inline TensorCheck& TensorCheck::unit_stride() { return stride(tensor_.ndim() - 
 
 inline TensorCheck& TensorCheck::no_overlap() {
   if (tensor_.numel() == 0) return *this;
-  // Sorted by stride, each dimension must step over everything that the smaller ones span. Layouts that interleave
-  // without touching are refused too; nobody builds those by accident.
+  // In order of stride, each dimension must step over everything that the dimensions with smaller strides span. This
+  // also refuses layouts whose elements interleave without overlap; no caller builds one by accident.
   std::vector<std::pair<std::int64_t, std::int64_t>> dims;  // (stride, size)
   for (int d = 0; d < tensor_.ndim(); ++d) {
     if (tensor_.size(d) > 1) dims.emplace_back(stride_of(tensor_, d), tensor_.size(d));

@@ -1,10 +1,10 @@
-/// The device vocabulary that several in-tree kernels share: vector access, warp reductions, FP8 and scale bytes.
+/// Device functions that several in-tree kernels share: vector access, warp reductions, FP8 and scale bytes.
 ///
-/// The same source is compiled twice: by nvcc for a GPU, and by the host compiler against the executor in
-/// simt/, whose prelude the build includes ahead of everything and which stands in for the CUDA language.
-/// So a kernel uses what is here and plain CUDA C++ (indices, __syncthreads, __shfl_xor_sync, atomics, __shared__), and
-/// no inline assembly of its own. Arithmetic whose rounding matters is spelled out (`__fmul_rn`, `__fmaf_rn`,
-/// `__fdiv_rn`), so that neither compiler may contract it and both give the same bits.
+/// The same source is compiled twice: by nvcc for a GPU, and by the host compiler for the executor in simt/. For the
+/// host, the build includes simt's prelude before everything else; the prelude replaces the CUDA language. So a kernel
+/// may use these functions and plain CUDA C++ (indices, __syncthreads, __shfl_xor_sync, atomics, __shared__), but not
+/// inline assembly. Where rounding matters, arithmetic is written with `__fmul_rn`, `__fmaf_rn` and `__fdiv_rn`. Then
+/// neither compiler may contract it, and both give the same bits.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -27,8 +27,8 @@ __host__ __device__ constexpr T ceil_div(T a, T b) {
 }
 
 /// Blocks until everything that earlier kernels of the stream wrote is visible. Every kernel launched with
-/// `overlap_previous` calls it in all threads, also in those with nothing to do: a kernel that could end before its
-/// predecessor would let its successor start too early.
+/// `overlap_previous` calls it in all threads, even in threads with nothing to do. Otherwise the kernel could end
+/// before its predecessor, and its successor would start too early.
 DSV4_DEVICE void wait_for_previous_kernel() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -37,7 +37,8 @@ DSV4_DEVICE void wait_for_previous_kernel() {
 #endif
 }
 
-/// Lets the stream's next kernel be scheduled; it still waits for this one's writes before it reads anything.
+/// Lets the stream's next kernel be scheduled. That kernel still waits for this kernel's writes before
+/// it reads anything.
 DSV4_DEVICE void allow_next_kernel() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -61,8 +62,9 @@ struct alignas(16) [[gnu::may_alias]] Word16 {
 };
 #endif
 
-/// `N` consecutive elements in registers. `load` and `store` move them in 16-byte accesses (8 or 4 bytes where the pack
-/// is that small) if `kWide` promises that the address is a multiple of that, and one by one otherwise.
+/// `N` consecutive elements in registers. If `kWide`, `load` and `store` use accesses of 16 bytes, or of 8 or 4 bytes
+/// if the pack has only that size. The address must then be a multiple of the access size. Otherwise they move the
+/// elements one by one.
 template <typename T, int N, bool kWide>
 struct Pack {
   static constexpr int kBytes = N * static_cast<int>(sizeof(T));
@@ -99,8 +101,8 @@ struct Pack {
   }
 };
 
-/// Writes a pack into bytes: in the pack's access if `kWide` promises the alignment, else byte by byte, for which the
-/// address may be odd.
+/// Writes a pack into bytes. If `kWide`, it uses the pack's accesses, and the address must be aligned for them.
+/// Otherwise it writes byte by byte, and the address may be odd.
 template <bool kWide, typename T, int N>
 DSV4_DEVICE void store_bytes(std::uint8_t* to, const Pack<T, N, kWide>& pack) {
   if constexpr (kWide) {
@@ -117,9 +119,9 @@ DSV4_DEVICE void store_bytes(std::uint8_t* to, const Pack<T, N, kWide>& pack) {
 DSV4_DEVICE float to_float(float x) { return x; }
 DSV4_DEVICE float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
 
-/// Bits of two bfloat16, low one first: those of the values as they are, or float32 rounded to nearest even (NaN
-/// becomes 0x7FFF). As a 32-bit word, because a byte-wise store of 16-bit conversion results came out wrong
-/// on sm_90 (ptxas 13.0).
+/// Bits of two bfloat16 values, the low one first. bfloat16 values keep their bits; float32 values are rounded to
+/// nearest even (NaN becomes 0x7FFF). The result is a 32-bit word, because a byte-wise store of 16-bit conversion
+/// results was wrong on sm_90 (ptxas 13.0).
 DSV4_DEVICE std::uint32_t bf16_pair(__nv_bfloat16 low, __nv_bfloat16 high) {
   return static_cast<std::uint32_t>(__bfloat16_as_ushort(low)) | static_cast<std::uint32_t>(__bfloat16_as_ushort(high))
                                                                      << 16;
@@ -129,8 +131,9 @@ DSV4_DEVICE std::uint32_t bf16_pair(float low, float high) {
   return bf16_pair(pair.x, pair.y);
 }
 
-/// Minimum and maximum that return the other operand when one is NaN. The GPU's fminf/fmaxf do; the host library's
-/// return NaN for a signalling NaN, and widening a bf16 NaN gives one in half of the cases.
+/// Minimum and maximum that return the other operand when one is NaN. The GPU's fminf and fmaxf do this. The
+/// host library's functions return NaN for a signalling NaN, and half of the bfloat16 NaNs become signalling
+/// when they are widened.
 DSV4_DEVICE float min_number(float a, float b) {
 #if defined(__NVCC__)
   return fminf(a, b);
@@ -148,7 +151,7 @@ DSV4_DEVICE float max_number(float a, float b) {
 #endif
 }
 
-/// Maximum over each aligned run of `kLanes` lanes, ignoring NaN, in all of them.
+/// Maximum over each aligned group of `kLanes` lanes. Every lane of the group gets it. NaN is ignored.
 template <int kLanes>
 DSV4_DEVICE float lanes_max(float value) {
 #pragma unroll
@@ -158,13 +161,14 @@ DSV4_DEVICE float lanes_max(float value) {
   return value;
 }
 
-/// Maximum over the warp of values that are neither negative nor NaN, in all lanes: such floats are ordered as their
-/// bits are, and for integers the hardware has one instruction.
+/// Maximum over the warp. Every lane gets it. The values must not be negative or NaN. Then they have the same order as
+/// their bits, and the hardware has one instruction for an integer maximum.
 DSV4_DEVICE float warp_max_magnitude(float value) {
   return __uint_as_float(__reduce_max_sync(kAllLanes, __float_as_uint(value)));
 }
 
-/// Sum over each aligned run of `kLanes` lanes as a butterfly, widest exchange first: the same bits in all of them.
+/// Sum over each aligned group of `kLanes` lanes, as a butterfly with the widest exchange first. Every lane of the
+/// group gets the same bits.
 template <int kLanes>
 DSV4_DEVICE float lanes_sum(float value) {
 #pragma unroll
@@ -192,8 +196,9 @@ DSV4_DEVICE std::uint32_t ue8m0_byte(float scale) {
   return ((bits >> 23) & 0xFFu) + ((bits & 0x7FFFFFu) != 0 ? 1u : 0u);
 }
 
-/// The UE8M0 byte of fl(amax / 448), without the division: 448 is 1.75 * 2^8, so the quotient passes a power of two
-/// where the mantissa of amax passes 0.75. For amax >= 2^-118; infinity gives 255, as the division would.
+/// The UE8M0 byte of fl(amax / 448), without the division: 448 is 1.75 * 2^8, so the quotient passes a power of
+/// two where the mantissa of amax passes 0.75. It is valid for amax >= 2^-118. Infinity gives 255, as it does
+/// with the division.
 DSV4_DEVICE std::uint32_t ue8m0_byte_of_amax(float amax) {
   const std::uint32_t bits = __float_as_uint(amax);
   if (bits == 0x7F800000u) return 255u;

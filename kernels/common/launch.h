@@ -3,8 +3,8 @@
 ///     const Launch launch{.name = "fused_rope", .device = check.device(), .grid = dim3(tokens), .block = dim3(256)};
 ///     launch(kernel, params);
 ///
-/// The stream is the one that the caller set in the TVM-FFI environment. The tensors' device is made current for the
-/// launch and the caller's device restored, so a caller need not do that itself.
+/// The stream is the one that the caller set in the TVM-FFI environment. The launch makes the tensors' device current
+/// and restores the caller's device afterwards, so a caller need not do that.
 #pragma once
 
 #include <tvm/ffi/error.h>
@@ -21,7 +21,7 @@ namespace dsv4 {
 /// Throws a RuntimeError "<what>: CUDA error: <text>" unless `status` is cudaSuccess.
 inline void throw_on_cuda_error(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
-  (void)cudaGetLastError();  // take it, or the next, unrelated call would report it again
+  (void)cudaGetLastError();  // clear it, or the next unrelated call would report it again
   TVM_FFI_THROW(RuntimeError) << what << ": CUDA error: " << cudaGetErrorString(status);
 }
 
@@ -45,7 +45,7 @@ class DeviceScope {
   bool changed_ = false;
 };
 
-/// Number of multiprocessors of a device: what a launch that wants to fill it is sized by.
+/// Number of multiprocessors of a device. A launch that should fill the device derives its size from it.
 inline int multiprocessor_count(DLDevice device) {
   int count = 0;
   throw_on_cuda_error(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device.device_id),
@@ -57,7 +57,7 @@ inline cudaStream_t current_stream(DLDevice device) {
   return static_cast<cudaStream_t>(TVMFFIEnvGetStream(device.device_type, device.device_id));
 }
 
-/// A one-dimensional grid, refused where it would pass what CUDA can launch (2^31 - 1 blocks).
+/// A one-dimensional grid. Throws if it exceeds CUDA's limit of 2^31 - 1 blocks.
 inline dim3 grid_of(std::int64_t blocks, const char* op) {
   if (blocks > 0x7FFFFFFF)
     TVM_FFI_THROW(ValueError) << op << ": the call needs " << blocks << " blocks, over CUDA's limit";
@@ -65,21 +65,21 @@ inline dim3 grid_of(std::int64_t blocks, const char* op) {
 }
 
 struct Launch {
-  const char* name;  ///< in the text of an error
+  const char* name;  ///< appears in error messages
   DLDevice device;
   dim3 grid;
   dim3 block;
   std::size_t dynamic_shared_bytes = 0;
-  /// Programmatic dependent launch: blocks may start while the stream's previous kernel drains. A kernel launched like
-  /// that calls `wait_for_previous_kernel()` in every thread before it touches global memory or returns.
+  /// Programmatic dependent launch: blocks may start before the stream's previous kernel has ended. A kernel that is
+  /// launched this way calls `wait_for_previous_kernel()` in every thread before it touches global memory or returns.
   bool overlap_previous = true;
 
   template <typename... Parameters, typename... Arguments>
   void operator()(void (*kernel)(Parameters...), Arguments&&... arguments) const {
     const DeviceScope scope(device.device_id);
     if (dynamic_shared_bytes > 48 * 1024) {
-      // Above 48 KB a kernel must ask. The attribute belongs to the current device's context, and setting it again
-      // costs far less than a launch, so no per-process "done" flag, which would be wrong on a second device.
+      // Above 48 KB, this attribute of the kernel must be set. It belongs to the current device's context, so a
+      // per-process "done" flag would be wrong on a second device. Setting it again costs far less than a launch.
       throw_on_cuda_error(
           cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(dynamic_shared_bytes)),

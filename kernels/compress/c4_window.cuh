@@ -1,7 +1,7 @@
 /// The arithmetic that prefill and decode share at ratio 4: a lane holds four columns of the eight window entries.
 ///
-/// A row of 4 * head_dim floats holds, in blocks of head_dim: kv and later score of the token as a member of the next
-/// group's window ("overlap": blocks 0 and 2), and of its own group (blocks 1 and 3).
+/// A row has four blocks of head_dim floats. Blocks 0 and 2 ("overlap") hold kv and score of the token as a member of
+/// the next group's window. Blocks 1 and 3 hold kv and score of the token as a member of its own group.
 #pragma once
 
 #include <cfloat>
@@ -13,14 +13,14 @@
 namespace dsv4 {
 
 inline constexpr int kGroup = 4;                     ///< tokens of a group, rows of a state page
-inline constexpr int kWindow = 2 * kGroup;           ///< entries that a compressed entry looks at
+inline constexpr int kWindow = 2 * kGroup;           ///< window entries that make a compressed entry
 inline constexpr int kLaneColumns = 4;               ///< one 16-byte access
 inline constexpr int kWarpColumns = 4 * kWarpLanes;  ///< 128
 inline constexpr int kC4Threads = 128;               ///< four warps: one entry at head_dim 512, four at 128
 
 using Columns = Pack<float, kLaneColumns, true>;
 
-/// Where warps and lanes work: `unit` is a plan row, `column` the lane's first column.
+/// What a lane works on: `unit` is the plan row, `column` is the lane's first column.
 template <int kHeadDim>
 struct C4Place {
   static_assert(kHeadDim % kWarpColumns == 0, "a warp serves 128 columns");
@@ -40,19 +40,19 @@ struct C4Place {
   }
 };
 
-/// Window entries of a lane: entry i < 4 from the overlap blocks of its row, the others from the own blocks.
+/// Window entries of a lane. Entries 0..3 come from the overlap blocks of their rows, entries 4..7 from the own blocks.
 template <int kHeadDim>
 struct C4Window {
   Columns kv[kWindow];
   Columns score[kWindow];
 
-  /// Reads entry i; `row` points to the lane's column of its token's row.
+  /// Reads entry i. `row` points to the lane's column in the row of the entry's token.
   DSV4_DEVICE void load(int i, const float* row) {
     const float* half = row + (i < kGroup ? 0 : kHeadDim);
     kv[i].load(half);
     score[i].load(half + 2 * kHeadDim);
   }
-  /// Entry i does not exist: weight 0 beside any finite score.
+  /// Marks entry i as absent. Its weight is 0 if another entry has a score well above -FLT_MAX.
   DSV4_DEVICE void absent(int i) {
 #pragma unroll
     for (int c = 0; c < kLaneColumns; ++c) {
@@ -61,10 +61,10 @@ struct C4Window {
     }
   }
 
-  /// The weighted means of the lane's columns. `ape` points to the lane's column of the first of eight bias rows.
+  /// The weighted means of the lane's columns. `ape` points to the lane's column in the first of eight bias rows.
   ///
-  /// The order of the sums is fixed and the products are fused by hand, so that an entry has the same bits wherever its
-  /// rows came from: from the batch, from the state, in prefill or in decode.
+  /// The order of the sums is fixed, and the products are fused explicitly. So an entry has the same bits in prefill
+  /// and in decode, and for rows from the batch and from the state.
   DSV4_DEVICE Columns mean(const float* ape) {
 #pragma unroll
     for (int i = 0; i < kWindow; ++i) {
@@ -92,7 +92,7 @@ struct C4Window {
   }
 };
 
-/// The tensors of a call, with their head_dim; `entries` and `tokens` are bound to the rows of kv_output and kv_input.
+/// The tensors of a call, and their head_dim.
 struct C4Tensors {
   float* state;
   const float* input;
@@ -101,6 +101,7 @@ struct C4Tensors {
   std::int64_t head_dim;
 };
 
+/// Checks the tensors. Sets `tokens` to the rows of kv_input, and `entries` to the rows of kv_output.
 inline C4Tensors check_c4_tensors(ArgumentCheck& check, const TensorView& kv_buffer, const TensorView& kv_input,
                                   const TensorView& kv_output, const TensorView& ape, Size& tokens, Size& entries) {
   Size head_dim("head_dim"), pages("pages");

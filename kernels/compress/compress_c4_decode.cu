@@ -1,4 +1,5 @@
-/// compress_c4_decode: each request's newest token goes to the state; where it completes a group, so does its entry.
+/// compress_c4_decode: stores each request's newest token in the state, and makes the entry of a group that
+/// the token completes.
 ///
 ///     decode(kv_buffer, kv_input, kv_output, ape, plan_d)
 ///
@@ -6,12 +7,13 @@
 /// |-----------|----------------|---------|-|
 /// | kv_buffer | [pages, 4, 4H] | float32 | in place; H is 128 or 512 |
 /// | kv_input  | [B, 4H]        | float32 | row of each request's token: kv overlap, kv own, score overlap, score own |
-/// | kv_output | [B, H]         | float32 | out; written where the request's length is a multiple of 4 |
-/// | ape       | [8, H]         | float32 | bias of the scores by place in the window |
+/// | kv_output | [B, H]         | float32 | out; a row is written if the request's length is a multiple of 4 |
+/// | ape       | [8, H]         | float32 | bias of the scores for each place in the window |
 /// | plan_d    | [B, 16]        | uint8   | DecodePlan |
 ///
-/// All contiguous, on one device, 16-byte aligned. Column by column, an entry is the softmax-weighted mean of the eight
-/// tokens up to the newest. Rows that a plan names must exist and be different. B = 0 returns at once.
+/// All tensors are contiguous, on one device and 16-byte aligned. Column by column, an entry is the
+/// softmax-weighted mean of the eight tokens up to the newest. The rows that a plan names must exist and be
+/// different. B = 0 returns at once.
 
 #include "interface/compress_plan.h"
 #include "interface/entry.h"

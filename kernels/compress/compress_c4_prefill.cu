@@ -1,4 +1,4 @@
-/// compress_c4_prefill: the compressed entries that a prefill batch completes, and the rows that it keeps.
+/// compress_c4_prefill: makes the compressed entries that a prefill batch completes, and stores the rows that it keeps.
 ///
 ///     prefill(kv_buffer, kv_input, kv_output, ape, plan_c, plan_w)
 ///
@@ -7,13 +7,14 @@
 /// | kv_buffer | [pages, 4, 4H] | float32 | in place; H is 128 or 512 |
 /// | kv_input  | [N, 4H]       | float32 | rows of the batch's tokens: kv overlap, kv own, score overlap, score own |
 /// | kv_output | [n_c, H]      | float32 | out; row k belongs to plan_c[k] |
-/// | ape       | [8, H]        | float32 | bias of the scores by place in the window |
+/// | ape       | [8, H]        | float32 | bias of the scores for each place in the window |
 /// | plan_c    | [n_c, 16]     | uint8   | CompressPlan |
 /// | plan_w    | [n_w, 8]      | uint8   | WritePlan, n_w <= N |
 ///
-/// All contiguous, on one device, 16-byte aligned. Column by column, an entry is the softmax-weighted mean of the eight
-/// tokens up to its own; the first `buffer_len` of them come from the state as it was before the call, which is why the
-/// rows are written by a second launch. Rows of sentinels are left alone. A plan is data: rows it names must exist.
+/// All tensors are contiguous, on one device and 16-byte aligned. Column by column, an entry is the softmax-weighted
+/// mean of the eight tokens up to its own. The first `buffer_len` of them come from the state as it was before the
+/// call, so a second launch writes the rows. Sentinel rows of a plan are skipped. A plan is data, so the host cannot
+/// check it: the rows that it names must exist.
 
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
@@ -46,7 +47,8 @@ __global__ void __launch_bounds__(kC4Threads, 4) compress_kernel(const __grid_co
   const float* state = p.state + place.column;
   const float* group_before = state + static_cast<std::int64_t>(plan.read_page_0) * kGroup * Place::kRow;
   const float* group = state + static_cast<std::int64_t>(plan.read_page_1) * kGroup * Place::kRow;
-  // Row of window entry i in the batch, were it there; before the first row where entry i comes from the state.
+  // `batch + i * Place::kRow` is the row of window entry i in the batch. It may lie before the first row if entry i
+  // comes from the state.
   const float* batch =
       p.input + place.column + (static_cast<std::int64_t>(plan.ragged_id) - (kWindow - 1)) * Place::kRow;
   C4Window<kHeadDim> window;
@@ -65,7 +67,7 @@ __global__ void __launch_bounds__(kC4Threads, 4) compress_kernel(const __grid_co
   out.store(p.output + static_cast<std::int64_t>(place.unit) * kHeadDim + place.column);
 }
 
-/// A warp copies a contiguous 512 floats, the four accesses of a lane 512 bytes apart.
+/// A warp copies 512 contiguous floats. The four accesses of a lane are 512 bytes apart.
 template <int kHeadDim>
 __global__ void __launch_bounds__(kC4Threads) write_kernel(const __grid_constant__ PrefillParams p) {
   using Place = C4Place<kHeadDim>;

@@ -1,4 +1,4 @@
-/// The V2 decode planners: one thread a request.
+/// The V2 decode planners: one thread per request.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kDecodePlanThreads)
   if (request >= p.requests) return;
   const std::int64_t request_id = p.request_ids[request];
   const auto length = static_cast<std::int32_t>(p.seq_lens[request]);
-  const std::int32_t newest = length > 0 ? length - 1 : 0;  // a request of no tokens must not read before its table
+  const std::int32_t newest = length > 0 ? length - 1 : 0;  // a request without tokens must not read before its table
   const std::int32_t row = p.address.row(request_id, newest);
   const std::int32_t before = p.address.row(request_id, newest > p.ratio ? newest - p.ratio : 0);
   p.plan[request] = {static_cast<std::uint32_t>(length), row, before / p.ratio, row / p.ratio};

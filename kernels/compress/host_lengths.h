@@ -1,4 +1,4 @@
-/// The lengths of a prefill batch, where the host can see them.
+/// Checks the lengths of a prefill batch that are in host memory.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace dsv4 {
 
-/// Refuses lengths that are no batch of `rows` tokens.
+/// Refuses lengths that do not describe a batch of `rows` tokens.
 inline void check_host_lengths(const ArgumentCheck& check, const std::int64_t* seq_lens,
                                const std::int64_t* extend_lens, std::int64_t requests, std::int64_t rows) {
   std::int64_t tokens = 0;

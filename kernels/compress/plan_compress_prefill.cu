@@ -1,4 +1,5 @@
-/// plan_compress_prefill: the V1 plan of a prefill batch: tokens by request and position, no addresses.
+/// plan_compress_prefill: makes the V1 plan of a prefill batch. It names tokens by request and
+/// position, without addresses.
 ///
 ///     plan_compress_prefill(extend_lens, seq_lens, compress_plan, write_plan, compress_ratio, is_overlap,
 ///                           use_cuda_graph) -> (n_c, n_w)
@@ -9,12 +10,16 @@
 /// | compress_plan         | [num_q, 16] | uint8 | out: TokenPlan of each token that completes an entry |
 /// | write_plan            | [num_q, 16] | uint8 | out: TokenPlan of each token that is kept |
 ///
-/// Kept are the tokens from the open group on, with is_overlap from the group before it.
+/// The tokens from the open group on are kept. With is_overlap, the tokens from the previous group on are kept.
 ///
-/// All four tensors are on the device, or all on the host. Both plans are in token order. On the host the lengths are
-/// checked (each extend in 1 ... length, sum num_q); the rows in use are returned and the rest left alone, unless
-/// use_cuda_graph: then sentinels fill it and num_q is returned twice. On the device the latter form is the only one; a
-/// request may have no token, and tokens that the lengths claim beyond num_q are left out.
+/// All four tensors are on the device, or all are on the host. Both plans are in token order.
+///
+/// On the host the lengths are checked: each extend must lie in 1 ... length, and their sum must be num_q. Without
+/// use_cuda_graph, n_c and n_w are the numbers of rows in use, and the other rows are not written. With use_cuda_graph,
+/// sentinels fill the other rows, and n_c and n_w are num_q.
+///
+/// On the device the call always does what use_cuda_graph asks for. A request may have no token, and tokens that the
+/// lengths claim beyond num_q are left out.
 
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
@@ -58,7 +63,7 @@ __global__ void __launch_bounds__(kThreads)
   fill_plan_row<kThreads>(batch, blockIdx.x * kThreads + threadIdx.x, writer);
 }
 
-/// The plans in host memory; returns the rows in use.
+/// Makes the plans in host memory. Returns n_c and n_w.
 Counts plan_on_host(const std::int64_t* seq_lens, const std::int64_t* extend_lens, std::int64_t requests,
                     const SetRule& rule, TokenPlan* compress, TokenPlan* write, std::int64_t rows, bool padded) {
   std::int64_t n_c = 0, n_w = 0;

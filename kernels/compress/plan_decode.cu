@@ -1,4 +1,4 @@
-/// plan_decode: the V2 plan of a decode step, with state rows that follow the sliding-window cache.
+/// plan_decode: makes the V2 plan of a decode step, with state rows that follow the sliding-window cache.
 ///
 ///     plan_decode(req_pool_indices, req_to_token, full_to_swa, seq_lens, compress_ratio, swa_page_size, ring_size)
 ///         -> plan_d
@@ -7,12 +7,13 @@
 /// |------------------|---------------|-------|-|
 /// | req_pool_indices | [B]           | int64 | row of each request in req_to_token |
 /// | req_to_token     | [requests, T] | int32 | cache slot of each position |
-/// | full_to_swa      | [slots]       | int64 | its slot in the sliding-window cache |
+/// | full_to_swa      | [slots]       | int64 | slot in the sliding-window cache of each cache slot |
 /// | seq_lens         | [B]           | int64 | length of each request with its new token, at least 1 |
 /// | plan_d           | [B, 16]       | uint8 | returned: DecodePlan, all fields of every row filled |
 ///
-/// compress_ratio 4 or 128 divides ring_size, which divides swa_page_size. All tensors are on the device. B = 0 returns
-/// an empty plan. A length of 0 cannot be refused here; its row is the one of length 1 with `seq_len` 0.
+/// compress_ratio is 4 or 128. It divides ring_size, which divides swa_page_size. All tensors are on the device.
+/// B = 0 returns an empty plan. A length of 0 cannot be refused here. Its row is that of length 1, except that
+/// `seq_len` is 0.
 
 #include "interface/entry.h"
 #include "kernels/compress/decode_plan.cuh"

@@ -1,4 +1,4 @@
-/// plan_decode_legacy: the V2 plan of a decode step, with state rows that belong to the request.
+/// plan_decode_legacy: makes the V2 plan of a decode step, with state rows that belong to the request.
 ///
 ///     plan_decode_legacy(req_pool_indices, seq_lens, compress_ratio) -> plan_d
 ///

@@ -1,4 +1,4 @@
-/// plan_prefill_legacy: the V2 plan of a prefill batch, with state rows that belong to the request.
+/// plan_prefill_legacy: makes the V2 plan of a prefill batch, with state rows that belong to the request.
 ///
 ///     plan_prefill_legacy(req_pool_indices, seq_lens, extend_lens, pin_buffer, num_q_tokens, compress_ratio,
 ///                         use_cuda_graph) -> (plan_c, plan_w)
@@ -11,8 +11,8 @@
 /// | plan_c                | [n_c, 16]     | uint8 | returned: CompressPlan of each token that completes an entry |
 /// | plan_w                | [n_w, 8]      | uint8 | returned: WritePlan of each token from the first live one on |
 ///
-/// A request owns 8 rows at ratio 4 (two pages in turn) and 128 at ratio 128. Both plans are in token order, with exact
-/// sizes unless use_cuda_graph: then num_q_tokens rows, sentinels last.
+/// A request owns 8 rows at ratio 4 (two pages in turn) and 128 at ratio 128. Both plans are in token order. They have
+/// exact sizes, unless use_cuda_graph is set: then they have num_q_tokens rows, and sentinels are at their end.
 
 #include "interface/entry.h"
 #include "kernels/compress/prefill_plan.cuh"

@@ -1,9 +1,9 @@
-/// From row to token: each thread fills one row of the two plans of a batch, on the device.
+/// Makes the two plans of a batch on the device. Each thread fills one row of each plan.
 ///
-/// Rows are numbered in token order. Every block sums the requests' row counts, a tile of one request per thread at a
-/// time; a row that falls into the tile finds its request by bisection and its token in closed form.
-/// So the plan has one order, no atomics, one launch and any number of requests.
-/// Whatever the lengths say, no row beyond its end is ever written.
+/// Rows are numbered in token order. Every block sums the requests' row counts, in tiles of one request per thread. If
+/// the row lies in the tile, the thread finds its request by bisection, and its token by a formula. So a plan has one
+/// defined order, for any number of requests, with one launch and without atomics. No row beyond the end of a plan is
+/// written, whatever the lengths are.
 #pragma once
 
 #include "kernels/compress/batch_sets.cuh"
@@ -31,7 +31,7 @@ struct PlanToken {
   std::int32_t window_before_batch;
 };
 
-/// Rows taken by some requests. 64 bits: lengths on a device may claim anything.
+/// Numbers of rows that some requests take. They have 64 bits, because lengths on a device may have any value.
 struct RowCounts {
   unsigned long long entries = 0;
   unsigned long long kept = 0;
@@ -44,7 +44,7 @@ struct RowCounts {
   }
 };
 
-/// Sum over this thread and all before it in the block. `warp_sums` may be used again after the next barrier.
+/// Sum over this thread and all threads before it in the block. `warp_sums` may be used again after the next barrier.
 template <int kThreads>
 DSV4_DEVICE RowCounts block_inclusive_sum(RowCounts sum, RowCounts* warp_sums) {
   const int lane = static_cast<int>(threadIdx.x % kWarpLanes);
@@ -61,15 +61,15 @@ DSV4_DEVICE RowCounts block_inclusive_sum(RowCounts sum, RowCounts* warp_sums) {
   return sum;
 }
 
-/// Fills row `row` of both plans; all threads of the block take part. A Writer has `entry_rows` and `kept_rows`, the
+/// Fills row `row` of both plans. All threads of the block must call it. A Writer has `entry_rows` and `kept_rows`, the
 /// sizes of the plans, and `entry(row, token)`, `no_entry(row)`, `kept(row, token)`, `not_kept(row)`.
 template <int kThreads, class Writer>
 DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const Writer& writer) {
   __shared__ RowCounts warp_sums[kThreads / kWarpLanes];
-  __shared__ RowCounts ends[kThreads];  // rows taken up to and with each request of the tile
+  __shared__ RowCounts ends[kThreads];  // rows taken by all requests up to this one of the tile, included
   bool entry_open = row < writer.entry_rows;
   bool kept_open = row < writer.kept_rows;
-  RowCounts before;  // by the tiles so far
+  RowCounts before;  // rows taken by the earlier tiles
 
   for (std::int32_t tile = 0; tile < batch.requests; tile += kThreads) {
     RowCounts own;
@@ -84,8 +84,8 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
     ends[threadIdx.x] = end;
     __syncthreads();
 
-    // The token of this row, which lies in the tile by the counts `count`.
-    // The k-th of a request is at `position_of(sets, k)`.
+    // Returns the token of this row, which lies in the tile according to `count`. The k-th token of a request is
+    // at `position_of(sets, k)`.
     const auto token_of = [&](auto count, auto position_of) {
       int found = 0;  // first request of the tile whose end lies above the row
       for (int high = kThreads - 1; found < high;) {
@@ -125,7 +125,7 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
         writer.not_kept(row);
       }
     }
-    before = last;  // the next tile writes `ends` behind the barrier of its sum: nobody reads it any more
+    before = last;  // the next sum has a barrier, so `ends` is read by then and may be written again
   }
   if (entry_open) writer.no_entry(row);
   if (kept_open) writer.not_kept(row);

@@ -1,4 +1,4 @@
-/// The V2 prefill planners: checks, sizes, and the one kernel that makes both plans with their addresses resolved.
+/// The V2 prefill planners: checks, sizes, and the one kernel that makes both plans and resolves their addresses.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -20,7 +20,7 @@ namespace dsv4 {
 using ::tvm::ffi::Tensor;
 using PrefillPlans = ::tvm::ffi::Tuple<Tensor, Tensor>;
 
-/// A CompressPlan numbers tokens by 16 bits.
+/// A CompressPlan stores the number of a token in 16 bits.
 inline constexpr std::int64_t kMaxQueryTokens = 65535;
 
 inline constexpr std::int64_t kPinBytesPerToken = sizeof(layout::CompressPlan) + sizeof(layout::WritePlan);
@@ -66,21 +66,21 @@ __global__ void __launch_bounds__(kPlanThreads)
   fill_plan_row<kPlanThreads>(batch, blockIdx.x * kPlanThreads + threadIdx.x, writer);
 }
 
-/// What a planner was called with, its tensors checked.
+/// The arguments of a planner call. The tensors have been checked.
 struct PrefillPlanCall {
   const char* op;
   DLDevice device;
   const std::int64_t* request_ids;
   const std::int64_t* seq_lens;     ///< on the device or on the host
-  const std::int64_t* extend_lens;  ///< at the same place
+  const std::int64_t* extend_lens;  ///< in the same memory as seq_lens
   bool lengths_on_host;
-  void* pin_buffer;  ///< host memory, at least kPinBytesPerToken a query token, if the lengths are on the host
+  void* pin_buffer;  ///< host memory; if the lengths are there too, at least kPinBytesPerToken per query token
   std::int64_t requests;
   std::int64_t query_tokens;
-  bool padded;  ///< query_tokens rows each, whatever the batch needs
+  bool padded;  ///< if true, each plan has query_tokens rows, whatever the batch needs
 };
 
-/// Rows that the plans of lengths on the host need.
+/// Numbers of rows that the two plans need. The lengths must be on the host.
 inline std::pair<std::int64_t, std::int64_t> count_rows(const PrefillPlanCall& call, const SetRule& rule) {
   std::int64_t entries = 0, kept = 0;
   for (std::int64_t b = 0; b < call.requests; ++b) {
@@ -91,8 +91,8 @@ inline std::pair<std::int64_t, std::int64_t> count_rows(const PrefillPlanCall& c
   return {entries, kept};
 }
 
-/// Makes both plans on the device. Lengths on the host go there through the pinned buffer, asynchronously: it must not
-/// be written before the stream has passed this point.
+/// Makes both plans on the device. Lengths on the host are copied there asynchronously, through the pinned buffer. The
+/// buffer must not be written again before the stream has passed this point.
 template <class Address>
 PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCall& call, const SetRule& rule,
                                 const Address& address) {
@@ -107,10 +107,10 @@ PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCal
 
   PlanBatch batch{call.seq_lens, call.extend_lens, static_cast<std::int32_t>(call.requests),
                   static_cast<std::uint32_t>(call.query_tokens), rule};
-  Tensor lengths;  // lives until the kernel is in the stream; an allocator of the environment is ordered by it
+  Tensor lengths;  // freed after the launch; the environment's allocator reuses memory in stream order
   if (call.lengths_on_host) {
     const std::size_t bytes = static_cast<std::size_t>(call.requests) * sizeof(std::int64_t);
-    auto* staged = static_cast<char*>(call.pin_buffer);  // 16 bytes a request, at least 24 are there
+    auto* staged = static_cast<char*>(call.pin_buffer);  // takes 16 bytes per request and has at least 24
     std::memcpy(staged, call.seq_lens, bytes);
     std::memcpy(staged + bytes, call.extend_lens, bytes);
     lengths = new_tensor(2, call.requests, kInt64, call.device);
@@ -137,8 +137,8 @@ PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCal
   return PrefillPlans(std::move(compress), std::move(write));
 }
 
-/// Checks of the arguments that both planners have.
-/// `lengths_on_host` is set from seq_lens where `device_lengths` are allowed.
+/// Checks the arguments that both planners have. If `device_lengths` are allowed, the device of seq_lens decides
+/// `lengths_on_host`; otherwise it is true.
 inline PrefillPlanCall check_prefill_call(ArgumentCheck& check, const char* op, const TensorView& req_pool_indices,
                                           const TensorView& seq_lens, const TensorView& extend_lens,
                                           const TensorView& pin_buffer, std::int64_t num_q_tokens, bool use_cuda_graph,

@@ -1,4 +1,4 @@
-/// Where the state row of a token lives, on the device. A state page is `ratio` consecutive rows.
+/// Computes on the device which state row belongs to a token. A state page is `ratio` consecutive rows.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct SwaAddress {
   std::int32_t page_size;
   std::int32_t ring_size;
 
-  /// The maps are data: a request, position or slot outside of them cannot be refused and must not occur.
+  /// The maps are data, so the host cannot refuse them. A request, position or slot outside the maps must not occur.
   DSV4_DEVICE std::int32_t row(std::int64_t request_id, std::int32_t position) const {
     const auto slot = static_cast<std::int32_t>(full_to_swa[req_to_token[request_id * positions + position]]);
     return slot / page_size * ring_size + slot % ring_size;
@@ -38,7 +38,7 @@ inline void check_ratio(const ArgumentCheck& check, std::int64_t ratio) {
 
 inline RingAddress ring_address(std::int64_t ratio) { return {ratio == 4 ? 8 : 128}; }
 
-/// The address made of these arguments, checked. The ratio must have been checked before.
+/// Checks these arguments and makes the address. The ratio must have been checked before.
 inline SwaAddress swa_address(ArgumentCheck& check, const TensorView& req_to_token, const TensorView& full_to_swa,
                               std::int64_t ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
   constexpr std::int64_t kLargest = 0x7FFFFFFF;

@@ -9,17 +9,17 @@
 /// | freqs_cis | [M, 64]     | float32        | contiguous; row = cos_0, sin_0, ..., cos_31, sin_31 |
 /// | positions | [T]         | int32 or int64 | contiguous; row of freqs_cis for each token |
 ///
-/// Pair i of a head, (x_2i, x_2i+1) = (re, im), is multiplied by cos_i + j*sin_i, or by its conjugate if `inverse`, in
-/// float32 and rounded once to bfloat16. The products are fused in one fixed way, which makes the result exact to the
-/// bit: forward re' = fma(c, re, -(s*im)), im' = fma(s, re, c*im); inverse re' = fma(c, re, s*im),
+/// Pair i of a head, (x_2i, x_2i+1) = (re, im), is multiplied by cos_i + j*sin_i, or by its conjugate if `inverse`. The
+/// result is computed in float32 and rounded once to bfloat16. The products are fused in one fixed way, which makes the
+/// result exact to the bit: forward re' = fma(c, re, -(s*im)), im' = fma(s, re, c*im); inverse re' = fma(c, re, s*im),
 /// im' = fma(c, im, -(s*re)).
 ///
-/// Positions are data and cannot be refused by the host: a token whose position lies outside [0, M) is left as it is.
-/// No token or no head returns at once.
+/// Positions are data, so the host cannot refuse them: a token whose position lies outside [0, M) is left unchanged. A
+/// call without tokens or without heads returns at once.
 ///
-/// Bound by memory. A block serves one token, so its row of the table is read once and no lane divides to find its
-/// head; a head is eight 16-byte accesses, and each lane holds several heads in flight. Strides or addresses that are
-/// no multiple of 16 bytes take a path of one pair per access (4 bytes), or of single elements.
+/// Memory bandwidth limits the kernel. A block serves one token, so it reads one row of the table, and no lane needs a
+/// division to find its head. A head is eight 16-byte accesses, and each lane loads all its heads before it rotates
+/// one. If a stride or an address is not a multiple of 16 bytes, an access moves one pair (4 bytes) or one element.
 
 #include <algorithm>
 
@@ -40,7 +40,7 @@ struct Heads {
   std::int64_t token_stride;  ///< in elements
   std::int64_t head_stride;
   int count;
-  int blocks = 0;  ///< blocks along grid.y that serve them
+  int blocks = 0;  ///< blocks along grid.y that serve these heads
 };
 
 struct RopeParams {
@@ -65,8 +65,8 @@ DSV4_DEVICE void rotate(__nv_bfloat16& re, __nv_bfloat16& im, float c, float s) 
   }
 }
 
-/// Block (token, part): heads part*kHeads .. of that token.
-/// A lane has kHeadsPerLane heads, and of each kPairs pairs.
+/// Block (token, part) serves heads_per_step * kHeadsPerLane consecutive heads of that token: first the parts of q,
+/// then those of k. A lane has kHeadsPerLane heads, and kPairs pairs of each.
 template <typename Position, bool kInverse, int kPairs, bool kWide, int kHeadsPerLane>
 __global__ void __launch_bounds__(kMaxThreads) fused_rope_kernel(const __grid_constant__ RopeParams p) {
   constexpr int kLanesPerHead = kRopeDim / 2 / kPairs;
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kMaxThreads) fused_rope_kernel(const __grid_co
   }
 }
 
-/// How a call is laid out: the widest access that every address allows.
+/// How a call accesses memory: the widest access that every address allows.
 template <int kPairs_, bool kWide_>
 struct Access {
   static constexpr int kPairs = kPairs_;
@@ -115,7 +115,7 @@ struct Access {
 template <typename Position, bool kInverse, typename A, int kHeadsPerLane>
 void launch_rope(RopeParams params, std::int64_t tokens, DLDevice device) {
   constexpr int kLanesPerHead = kRopeDim / 2 / A::kPairs;
-  // As many threads as the heads of a token keep busy, in whole warps.
+  // As many threads as the heads of a token can use, in whole warps.
   const int wanted = ceil_div(std::max(params.q.count, params.k.count), kHeadsPerLane) * kLanesPerHead;
   const int threads = std::min(kMaxThreads, ceil_div(wanted, 32) * 32);
   const int heads_per_block = threads / kLanesPerHead * kHeadsPerLane;
@@ -130,7 +130,8 @@ void launch_rope(RopeParams params, std::int64_t tokens, DLDevice device) {
 template <typename Position, bool kInverse>
 void choose_access(const RopeParams& params, std::int64_t tokens, DLDevice device, int element_multiple) {
   if (element_multiple == 8) {
-    // Few tokens: one head per lane spreads them over more blocks. Many: two, for more bytes in flight per lane.
+    // For few tokens, one head per lane spreads the heads over more blocks. For many tokens, two heads per lane keep
+    // more bytes in flight.
     const std::int64_t heads = params.q.count + params.k.count;
     if (tokens * ceil_div<std::int64_t>(heads, 64) < 4 * multiprocessor_count(device)) {
       launch_rope<Position, kInverse, Access<4, true>, 1>(params, tokens, device);
@@ -166,7 +167,7 @@ void forward(TensorView q, ::tvm::ffi::Optional<TensorView> k, TensorView freqs_
   const auto describe = [&](const TensorView& tensor) {
     Heads heads{};
     heads.data = data_of<__nv_bfloat16>(tensor);
-    // A dimension of size 1 is never stepped over, so its stride may be anything: call it 0.
+    // The stride of a dimension of size 1 is never used and may have any value, so it is set to 0.
     heads.token_stride = tensor.size(0) > 1 ? stride_of(tensor, 0) : 0;
     heads.head_stride = tensor.size(1) > 1 ? stride_of(tensor, 1) : 0;
     heads.count = static_cast<int>(tensor.size(1));

@@ -1,4 +1,4 @@
-/// hash_topk: experts of a token looked up by token id, weighted by the router.
+/// hash_topk: looks up the experts of each token by token id, and weights them with the router's logits.
 ///
 ///     hash_topk(router_logits, input_id, tid2eid, topk_weights, topk_ids, routed_scaling_factor)
 ///
@@ -11,15 +11,15 @@
 /// | topk_ids      | [N, K+s] | int32   | contiguous, out; K + s <= 32 |
 ///
 /// With e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(logits[n, e_j])): ids[n, j] = e_j and
-/// weights[n, j] = w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. The s shared experts that
-/// follow get id E + t and weight 1 / routed_scaling_factor.
-/// Where W = 0 (every w_j underflows) the weights are 0 as well.
+/// weights[n, j] = w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. If every w_j underflows, W is
+/// 0, and these weights are 0 as well. The s shared experts follow: shared expert t gets id E + t and weight
+/// 1 / routed_scaling_factor.
 ///
-/// Ids are data, so they cannot be refused by the host: a token id outside [0, V) gets id -1 and weight 0 in its K
-/// routed columns, and a table entry outside [0, E) keeps its id and counts with w_j = 0. N = 0 returns at once.
+/// Ids are data, so the host cannot refuse them. A token id outside [0, V) gets expert id -1 and weight 0 in its K
+/// routed columns. A table entry outside [0, E) keeps its id and counts with w_j = 0. N = 0 returns at once.
 ///
-/// A token takes 8, 16 or 32 lanes, whichever holds K + s: at the usual K + s <= 8 a warp serves four tokens. Lanes
-/// without an expert add +0, so the sum has the same bits whatever the width.
+/// A token takes 8, 16 or 32 lanes: the smallest of these numbers that is at least K + s. At the usual K + s <= 8, a
+/// warp serves four tokens. Lanes without an expert add +0, so the sum has the same bits for every number of lanes.
 
 #include "interface/entry.h"
 #include "kernels/common/check.h"
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kThreads) hash_topk_kernel(const __grid_consta
       if (expert >= 0 && expert < p.experts) weight = sqrt_softplus(p.logits[token * p.experts + expert]);
     }
   }
-  const float sum = lanes_sum<kLanes>(weight);  // all lanes take part, also those past the last token
+  const float sum = lanes_sum<kLanes>(weight);  // all lanes take part, even those past the last token
   if (!live || lane >= p.columns) return;
   const std::int64_t at = token * p.columns + lane;
   if (lane >= p.routed) {

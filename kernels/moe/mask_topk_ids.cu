@@ -7,12 +7,13 @@
 /// | topk_ids             | [N, K] | int32 | in place; K <= 32, any row stride, unit column stride |
 /// | num_token_non_padded | one element | int32 on the device, int32 or int64 on the host | number of real rows |
 ///
-/// Rows at and after num_token_non_padded become -1 in all K columns; nothing else is written. The count's low 32 bits
-/// are taken, unsigned: a negative count, or one beyond N, masks nothing. A count on the device is read by the kernel,
-/// so a captured graph follows its value; one on the host is fixed at the call. N = 0 or K = 0 returns at once.
+/// Rows at and after num_token_non_padded become -1 in all K columns; nothing else is written. The call takes the low
+/// 32 bits of the count as an unsigned number. So a negative count masks nothing, like a count of N or more. The kernel
+/// reads a count on the device, so a captured graph follows its value. A count on the host is fixed at the call. N = 0
+/// or K = 0 returns at once.
 ///
-/// The launch is all that this costs: rows are laid out over 2^n lanes (the smallest power of two that holds K), so
-/// neither division nor a loop is needed, and lanes of real rows leave without touching the table.
+/// The launch is nearly the whole cost of the call. A row takes 2^n lanes (the smallest power of two that holds K), so
+/// the kernel needs neither a division nor a loop. Lanes of real rows return without an access to the table.
 
 #include "interface/entry.h"
 #include "kernels/common/check.h"
@@ -27,7 +28,7 @@ constexpr std::int64_t kMaxColumns = 32;
 
 struct MaskParams {
   std::int32_t* ids;
-  const std::int32_t* count_on_device;  ///< null: `count` holds
+  const std::int32_t* count_on_device;  ///< if null, `count` is the count
   std::uint32_t count;
   std::int64_t rows;
   std::int64_t row_stride;

@@ -1,5 +1,5 @@
-/// silu_and_mul_masked_post_quant: SwiGLU of the live rows of a padded expert layout, quantised to E4M3 in groups of
-/// 128 columns.
+/// silu_and_mul_masked_post_quant: computes SwiGLU of the live rows of a padded expert layout, and quantises it to E4M3
+/// in groups of 128 columns.
 ///
 ///     run_u<U>_s<S>_c<C>(input, output, output_scale, masked_m, topk, transposed, swiglu_limit)
 ///     U: power-of-two (UE8M0) scales, S: gate and up interleaved, C: clamp by swiglu_limit
@@ -11,22 +11,23 @@
 /// | output_scale | [E, T, D/128]  | float32  | contiguous, out; if `transposed` int32 [E, D/512, T], see below |
 /// | masked_m     | [E]            | int32    | contiguous; live rows of each expert, clamped to [0, T] |
 ///
-/// Column j of a row: gate at j and up at D + j; with S gate at 16 (j / 8) + j % 8 and up 8 further.
-/// With C: L = swiglu_limit as bfloat16, gate = min(gate, L), up = min(max(up, -L), L), NaN losing to the limit.
-/// v = silu(gate) * up in float32, unrounded. Per group of 128: a = max(1e-10, max |v|, NaN ignored).
+/// Column j of a row: gate is at j, and up is at D + j. With S, gate is at 16 (j / 8) + j % 8, and up is 8 columns on.
+/// With C: L = swiglu_limit as bfloat16, gate = min(gate, L), up = min(max(up, -L), L). NaN becomes L or -L.
+/// v = silu(gate) * up in float32, not rounded to bfloat16. Per group of 128: a = max(1e-10, max |v|), NaN ignored.
 /// With U: byte = UE8M0(a / 448), code = E4M3(v * 2^(127 - byte)). The scale is stored as a power of two.
-/// Transposed, it is stored as byte g % 4 of word [e, g / 4, row]: four scale bytes a word.
+/// Transposed, it is stored as byte g % 4 of word [e, g / 4, row]: four scale bytes per word.
 /// Without U: scale = a / 448 and code = E4M3(v / scale).
 ///
-/// Live rows are numbered expert by expert; the first T * topk of them are processed, a surplus is dropped. Everything
-/// else is not written. E = 0 or T * topk = 0 returns at once.
+/// Live rows are numbered expert by expert. The first T * topk of them are processed. Nothing is written for other
+/// rows. E = 0 or T * topk = 0 returns at once.
 ///
-/// Accepted are D % 256 = 0 (transposed: 512), D <= 8192, E <= 256 and E <= D / 8: one lane per eight columns, one per
-/// expert for the prefix sums. silu uses the hardware's exponential and reciprocal: relative error below
-/// 2^-21.5 + 2^-23.5 max(0, -gate).
+/// D must be a multiple of 256 (transposed: of 512) and at most 8192. E must be at most 256 and at most D / 8. The
+/// reason is that a lane serves eight columns, and one lane per expert is needed for the prefix sums. silu uses the
+/// hardware's exponential and reciprocal. Its relative error is below 2^-21.5 + 2^-23.5 max(0, -gate).
 ///
-/// Bound by memory: 5 bytes a column. A fixed number of blocks fills the device with all the threads that it can hold
-/// and strides over the live rows, so padding costs nothing and the prefix sums are made once per block.
+/// Memory bandwidth limits the kernel: it moves 5 bytes per column. A fixed number of blocks fills the device with all
+/// the threads that it can hold, and the blocks share the live rows. So padding costs nothing, and each block makes the
+/// prefix sums once.
 
 #include <algorithm>
 
@@ -53,7 +54,7 @@ struct SiluParams {
   unsigned max_rows;  ///< min(T * topk, E * T)
   int padded_rows;
   int columns;
-  float limit;  ///< already a bfloat16 value
+  float limit;  ///< rounded to a bfloat16 value
   int experts;
   bool transposed;
   bool interleaved;
@@ -65,8 +66,8 @@ struct GateUp {
   Pack<__nv_bfloat16, kLaneColumns, kWide> up;
 };
 
-/// Fills `ends` with the inclusive prefix sums of the experts' live rows, and its unused end with the total. One lane
-/// per expert; all lanes call. Returns the total.
+/// Fills `ends` with the inclusive prefix sums of the experts' live rows. Entries behind the last expert, up to a whole
+/// warp, get the total. One lane serves an expert, but all lanes must call. Returns the total.
 DSV4_DEVICE unsigned sum_live_rows(const SiluParams& p, unsigned* ends) {
   __shared__ unsigned warp_total[kMaxExperts / 32];
   const int expert = static_cast<int>(threadIdx.x);
@@ -95,7 +96,8 @@ DSV4_DEVICE unsigned sum_live_rows(const SiluParams& p, unsigned* ends) {
   return ends[p.experts - 1];
 }
 
-/// The expert of live row `row`, the same for the whole warp: as many experts as end at or before it come first.
+/// The expert of live row `row`, which is the same for the whole warp. Its number is the number of experts that end at
+/// or before the row.
 DSV4_DEVICE int expert_of(const unsigned* ends, int experts, unsigned row) {
   int before = 0;
   for (int first = 0; first < experts; first += 32) {
@@ -142,15 +144,16 @@ __global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
       amax = max_number(amax, fabsf(v[c]));
     }
     amax = lanes_max<kLanesPerGroup>(amax);
-    // Multiplying by the rounded 1/448 or dividing: the byte is the same for every amax (448 = 1.75 * 2^8 leaves no
-    // mantissa near a power of two), and a float32 scale may differ in its last bit.
+    // Multiplies by the rounded 1/448 instead of dividing by 448. The byte is the same for every amax, because
+    // 448 = 1.75 * 2^8 leaves no mantissa near a power of two. A float32 scale may differ in its last bit.
     float scale = __fmul_rn(amax, 1.0f / kE4m3Max);
     float inverse;
     std::uint32_t byte = 0;
     if constexpr (kPowerOfTwo) {
       byte = ue8m0_byte(scale);
       scale = ue8m0_value(byte);
-      // 2^(127 - byte) for finite groups; a group with an infinity has scale Inf and takes 0, as a reciprocal gives.
+      // 2^(127 - byte) for a finite group. A group with an infinity has scale Inf, and the inverse is 0, as
+      // a reciprocal gives.
       inverse = byte == 255 ? 0.0f : ue8m0_inverse(byte);
     } else {
       inverse = __frcp_rn(scale);
@@ -228,7 +231,8 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   const auto kernel =
       wide ? silu_and_mul_kernel<kPowerOfTwo, kClamp, true> : silu_and_mul_kernel<kPowerOfTwo, kClamp, false>;
   const int threads = static_cast<int>(d / kLaneColumns);
-  // As many blocks as are resident at once (2048 threads a multiprocessor), but no more than rows that can be live.
+  // As many blocks as can be resident at once (2048 threads per multiprocessor), but not more than there can
+  // be live rows.
   const std::int64_t resident =
       static_cast<std::int64_t>(multiprocessor_count(check.device())) * (2 * kMaxThreads / threads);
   Launch{.name = "silu_and_mul_masked_post_quant",

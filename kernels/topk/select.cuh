@@ -1,16 +1,19 @@
-/// Exact selection of the k largest of a stream of entries, by one block, in shared memory of fixed size.
+/// One block selects exactly the k largest of a stream of entries, in shared memory of fixed size.
 ///
-/// An entry is 64 bits: the order key of a score above the complement of its index, so that "larger entry" means
-/// "larger score, and of equal scores the lower index".
-/// All entries are different, so the k largest are one definite set.
+/// An entry has 64 bits: the upper half is the order key of a score, the lower half is the complement of its index. So
+/// "larger entry" means "larger score, and of equal scores the lower index". All entries are different, so the k
+/// largest are one definite set.
 ///
 /// The block reads the stream in chunks that fill its registers. It keeps a list of entries that may still be among the
-/// k largest, and a bound below which none can be. A chunk's entries from the bound on are appended. Only when they do
-/// not fit, the k largest of list and registers together are found by radix selection, the list shrinks to them, and
-/// the bound rises to the smallest. The first bound is guessed from a sample of the first chunk and then confirmed: at
-/// least k entries must reach it. So ordinary data costs one comparison per score and one radix selection of a short
-/// list, and adversarial data (ascending scores, clustered scores, ties) one radix selection per chunk: there is no
-/// buffer that could overflow.
+/// k largest, and a bound: entries below it cannot be among them. The entries of a chunk that reach the bound are
+/// appended to the list.
+///
+/// If they do not fit, radix selection finds the k largest of list and registers together. The list shrinks to these,
+/// and the bound rises to the smallest of them. The same is done once after a guessed bound, and once after the last
+/// chunk. The first bound is guessed from a sample of the first chunk, and is kept only if at least k entries reach it.
+///
+/// So ordinary data costs one comparison per score, and radix selections of a short list. Adversarial data (ascending
+/// scores, clustered scores, ties) costs one radix selection per chunk. No buffer can overflow.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +29,11 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kDigitBits = 11;
 constexpr int kBins = 1 << kDigitBits;
 constexpr int kBinsPerThread = kBins / kThreads;
-constexpr int kListCapacity = 4864;  ///< four K of 1024 and what chance adds; with the rest just below 48 KiB
+constexpr int kListCapacity = 4864;  ///< 4 * 1024, and a reserve for chance; all shared memory is just below 48 KiB
 
-/// Order of scores: NaN first (any NaN above +Inf; among them by bits, negative ones last), then by value with
-/// -0 < +0. The usual order-preserving map sends -NaN below -Inf; everything from -Inf to +Inf is moved down to make
-/// room for it below +NaN.
+/// Maps a score to a key, so that a larger key comes first. Every NaN is above +Inf; NaNs are ordered by their bits,
+/// negative ones last. Other scores are ordered by value, with -0 < +0. The usual order-preserving map puts -NaN below
+/// -Inf. So the keys from -Inf to +Inf are moved down, and those of -NaN go between +Inf and +NaN.
 DSV4_DEVICE std::uint32_t order_key(float score) {
   const std::uint32_t bits = __float_as_uint(score);
   const std::uint32_t ordered = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
@@ -44,7 +47,7 @@ DSV4_DEVICE Entry make_entry(std::uint32_t key, std::uint32_t index) {
 }
 DSV4_DEVICE std::uint32_t index_of(Entry entry) { return ~static_cast<std::uint32_t>(entry); }
 
-/// Lambdas that see a chunk must be inlined, or the chunk would have to leave its registers.
+/// Lambdas that use a chunk must be inlined, or the chunk could not stay in registers.
 #define DSV4_INLINE __attribute__((always_inline))
 
 /// Shared memory of a selection of at most `K` entries.
@@ -55,12 +58,12 @@ struct SelectMemory {
   alignas(16) Entry list[kListCapacity];
   union {
     alignas(16) std::uint32_t histogram[kBins];  ///< all zero between passes
-    alignas(16) Entry winners[K];                ///< only while a list is made from what was selected; zeroed again
+    alignas(16) Entry winners[K];                ///< used only while selected entries move to the list; then zeroed
   };
   std::uint32_t warp_total[kWarps];
   std::uint32_t cursor;
-  std::uint32_t top_key;  ///< range of keys, for `bound_of_largest`; 0 and all ones between its calls
-  std::uint32_t bottom_key;
+  std::uint32_t top_key;     ///< largest key, for `bound_of_largest`; 0 between its calls
+  std::uint32_t bottom_key;  ///< smallest key; all ones between the calls
   struct {
     std::uint32_t bin;
     std::uint32_t above;  ///< entries in higher bins
@@ -74,12 +77,13 @@ struct ScoreChunk {
   static constexpr int kEntries = kThreads * kPerThread;
 
   std::uint32_t key[kPerThread];
-  std::uint32_t valid;  ///< bit per register
+  std::uint32_t valid;  ///< one bit per register
   std::uint32_t first;  ///< index of register 0
 
-  /// Loads scores `offset` .. `offset + kEntries` of a part of a row that has `length` scores, the first of them at
-  /// position `begin` of the row. `offset` is such that part + offset is a multiple of 16 bytes; it may lie up to three
-  /// before the part. Groups of four that cross the part's ends are read one by one: nothing outside is touched.
+  /// Loads scores `offset` .. `offset + kEntries` of a part of a row. The part has `length` scores, and its first score
+  /// is at position `begin` of the row. `part + offset` must be a multiple of 16 bytes, so `offset` may be as low as
+  /// -3. If a group of four scores crosses an end of the part, its scores are read one by one, and nothing outside the
+  /// part is read.
   DSV4_DEVICE void load(const float* part, int offset, int length, std::uint32_t begin) {
     const float* const chunk = part + offset;
     const int low = offset < 0 ? -offset : 0;
@@ -109,7 +113,8 @@ struct ScoreChunk {
 
   DSV4_DEVICE void clear() { valid = 0; }
 
-  /// Turns the loaded scores into order keys; apart from `load`, so that a prefetch does not wait for its data.
+  /// Turns the loaded scores into order keys. It is separate from `load`, so that a prefetch does not wait
+  /// for its data.
   DSV4_DEVICE void convert() {
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) key[i] = order_key(__uint_as_float(key[i]));
@@ -124,7 +129,7 @@ struct ScoreChunk {
     }
   }
 
-  /// One entry of each thread, spread evenly over the chunk.
+  /// Visits one entry of each thread. These entries are spread evenly over the chunk.
   template <typename Visitor>
   DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
     std::uint32_t sampled = key[0];
@@ -139,8 +144,8 @@ struct ScoreChunk {
   }
 };
 
-/// A chunk of entries that earlier selections left in global memory. No entry is 0 (indices stay below 2^31), so 0
-/// marks the registers past the end.
+/// A chunk of entries that earlier selections left in global memory. Indices stay below 2^31, so an entry is never 0,
+/// and 0 marks the registers past the end.
 struct EntryChunk {
   static constexpr int kPerThread = 8;
   static constexpr int kEntries = kThreads * kPerThread;
@@ -152,7 +157,7 @@ struct EntryChunk {
     for (int i = 0; i < kPerThread; ++i) entry[i] = 0;
   }
 
-  /// Loads entries `base` .. `base + kEntries` of `count`, an even number; `entries` is a multiple of 16 bytes.
+  /// Loads entries `base` .. `base + kEntries` of `count`. `count` must be even, and `entries` a multiple of 16 bytes.
   DSV4_DEVICE void load(const Entry* entries, int base, int count) {
 #pragma unroll
     for (int pair = 0; pair < kPerThread / 2; ++pair) {
@@ -174,7 +179,7 @@ struct EntryChunk {
 
   template <typename Visitor>
   DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
-    Entry left[kPerThread];  // a knock-out by the bits of the thread's number: one of the registers remains
+    Entry left[kPerThread];  // each step keeps one half, by a bit of the thread's number: one entry remains
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) left[i] = entry[i];
 #pragma unroll
@@ -186,14 +191,15 @@ struct EntryChunk {
   }
 };
 
-/// Appends the entries >= bound that `visit` shows to wherever `sink(position, entry)` puts them, from `memory.cursor`
-/// on. Needs a barrier before (cursor set) and after (cursor read).
+/// Gives each entry >= bound that `visit` shows to `sink(position, entry)`. Positions are consecutive from
+/// `memory.cursor` on, and the cursor moves behind them. There must be a barrier before the call, after the cursor is
+/// set, and one after the call, before the cursor is read.
 template <int K, typename Visit, typename Sink>
 DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Sink&& sink) {
   std::uint32_t own = 0;
   visit([&](Entry entry) DSV4_INLINE { own += entry >= bound ? 1u : 0u; });
   const unsigned lane = threadIdx.x % 32;
-  std::uint32_t through = own;  // of this lane and the lower ones
+  std::uint32_t through = own;  // sum over this lane and the lower ones
 #pragma unroll
   for (unsigned offset = 1; offset < 32; offset *= 2) {
     const std::uint32_t lower = __shfl_up_sync(kAllLanes, through, offset);
@@ -209,11 +215,11 @@ DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Si
   });
 }
 
-/// Finds the digit that holds the `need`-th largest of what the histogram counted, into `memory.pick`, and clears the
-/// histogram. All threads; needs a barrier before, ends with one.
+/// Finds the digit of the `need`-th largest entry that the histogram counted, stores it in `memory.pick`, and clears
+/// the histogram. All threads must call it. There must be a barrier before the call, and the function ends with one.
 template <int K>
 DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
-  // Each thread owns a few neighbouring bins: read and cleared by nobody else.
+  // Each thread owns a few neighbouring bins. No other thread reads or clears them.
   std::uint32_t count[kBinsPerThread];
   std::uint32_t own = 0;
 #pragma unroll
@@ -225,7 +231,7 @@ DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
   }
   const unsigned lane = threadIdx.x % 32;
   const unsigned warp = threadIdx.x / 32;
-  std::uint32_t from = own;  // of this lane and the higher ones
+  std::uint32_t from = own;  // sum over this lane and the higher ones
 #pragma unroll
   for (unsigned offset = 1; offset < 32; offset *= 2) {
     const std::uint32_t higher = __shfl_down_sync(kAllLanes, from, offset);
@@ -249,11 +255,11 @@ DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
   __syncthreads();
 }
 
-/// Radix selection among the entries >= `floor` that `visit` shows, of which there must be at least `need`: returns a
-/// bound that at least `need` and at most `most` of them reach, exactly `need` if the two are equal. Digits are taken
-/// from the distance to the smallest, from the highest bit that the largest has there: entries that lie close together
-/// still spread over all bins, which keeps the atomics apart. All entries differ, so the last digit always decides:
-/// ties of score go to the lowest index.
+/// Radix selection among the entries >= `floor` that `visit` shows; there must be at least `need` of them. Returns a
+/// bound that at least `need` and at most `most` of them reach: exactly `need` if the two are equal. Digits are taken
+/// from an entry's distance to the smallest entry, beginning at the highest bit of the largest distance. So entries
+/// that lie close together still spread over all bins, and fewer atomics meet in one bin. All entries differ, so the
+/// last digit always decides, and of equal scores the lowest index is taken.
 template <int K, typename Visit>
 DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry floor, std::uint32_t need,
                                    std::uint32_t most) {
@@ -277,8 +283,8 @@ DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry
   const Entry base = lowest > floor ? lowest : floor;
   const Entry range = (static_cast<Entry>(memory.top_key) << 32 | 0xFFFFFFFFu) - base;
 
-  int known = 64 - __clzll(static_cast<long long>(range | 1));  // distances agree in the bits from here on
-  Entry prefix = 0;                                             // ... namely in this value
+  int known = 64 - __clzll(static_cast<long long>(range | 1));  // wanted distances agree in all bits from this one up
+  Entry prefix = 0;                                             // and this is the value of those bits
   for (;;) {
     const int shift = known > kDigitBits ? known - kDigitBits : 0;
     const std::uint32_t mask = (1u << (known - shift)) - 1;
@@ -303,11 +309,11 @@ DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry
   }
 }
 
-/// The state of a block's selection; the same in all its threads.
+/// The state of a block's selection. It is the same in all threads of the block.
 template <int K>
 class Selection {
  public:
-  /// All threads; ends with a barrier.
+  /// All threads must call it. It ends with a barrier.
   DSV4_DEVICE explicit Selection(SelectMemory<K>& memory) : memory_(memory) {
     for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) memory_.histogram[bin] = 0;
     if (threadIdx.x == 0) {
@@ -318,8 +324,8 @@ class Selection {
     __syncthreads();
   }
 
-  /// Takes a chunk into account, `size` entries at most. After the `last` one the list holds the K largest entries, or
-  /// all if there are fewer.
+  /// Adds a chunk of at most `size` entries. After the `last` chunk the list holds the K largest entries, or all
+  /// entries if there are fewer.
   template <typename Chunk>
   DSV4_DEVICE void add(Chunk& chunk, int size, bool last) {
     bool guessed = false;
@@ -329,7 +335,7 @@ class Selection {
     }
     std::uint32_t wanted = append(chunk);
     if (guessed && wanted < K) {
-      // The sample misled: fewer than K entries reach the guess, so it bounds nothing.
+      // Fewer than K entries reach the guessed bound, so it is not valid.
       bound_ = 0;
       if (threadIdx.x == 0) memory_.cursor = 0;
       __syncthreads();
@@ -337,11 +343,11 @@ class Selection {
     }
     if (wanted <= kListCapacity) {
       count_ = wanted;
-      // A guess is loose: sharpened now, it spares every later chunk.
+      // A guessed bound is loose. A tighter bound saves work for every later chunk, so it is computed now.
       if (wanted <= K || !(last || guessed)) return;
-      chunk.clear();  // all that matters is in the list
+      chunk.clear();  // the list has every entry that matters
     }
-    // Otherwise what was appended to the list is forgotten; the registers still hold the chunk.
+    // Otherwise the entries just appended to the list are dropped, because the registers still hold the chunk.
     const auto everything = [&](auto&& visitor) DSV4_INLINE {
       chunk.visit(visitor);
 #pragma unroll 1
@@ -355,21 +361,22 @@ class Selection {
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < K; i += kThreads) {
       memory_.list[i] = memory_.winners[i];
-      memory_.winners[i] = 0;  // and so is the histogram
+      memory_.winners[i] = 0;  // this also zeroes the histogram, which shares the memory
     }
-    count_ = K;  // and the cursor has counted to K
+    count_ = K;  // the cursor has counted to K as well
     __syncthreads();
   }
 
-  /// After the last chunk: hands the entries of the list to `sink(position, entry)`, in no particular order.
+  /// Call it after the last chunk. It gives the entries of the list to `sink(position, entry)`, in unspecified order.
   template <typename Sink>
   DSV4_DEVICE void finish(Sink&& sink) const {
     for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) sink(i, memory_.list[i]);
   }
 
  private:
-  /// A bound that about two K of a chunk's entries reach, guessed from one entry in Chunk::kPerThread. If a sample of
-  /// rank r is the bound, kPerThread * (r +- 4 sqrt(r)) entries reach it: enough for K, and few enough for the list.
+  /// A bound that about two K of a chunk's entries reach, guessed from one entry in Chunk::kPerThread. If the sample
+  /// of rank r is the bound, kPerThread * (r +- 4 sqrt(r)) entries reach it. That is enough for K, and few enough
+  /// for the list.
   template <typename Chunk>
   DSV4_DEVICE Entry guess(const Chunk& chunk) {
     constexpr std::uint32_t kNeed = (K + 768) / Chunk::kPerThread;
@@ -388,12 +395,12 @@ class Selection {
     });
     __syncthreads();
     const std::uint32_t wanted = memory_.cursor;
-    __syncthreads();  // everyone has read the cursor before anyone moves it again
+    __syncthreads();  // all threads have read the cursor before one moves it again
     return wanted;
   }
 
   SelectMemory<K>& memory_;
-  std::uint32_t count_ = 0;  ///< entries of the list
+  std::uint32_t count_ = 0;  ///< number of entries in the list
   Entry bound_ = 0;
 };
 

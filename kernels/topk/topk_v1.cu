@@ -5,25 +5,26 @@
 /// | argument     | shape        | dtype   | |
 /// |--------------|--------------|---------|-|
 /// | scores       | [B, columns] | float32 | any row stride, unit column stride |
-/// | seq_lens     | [B]          | int32   | contiguous; scores of each row that count |
+/// | seq_lens     | [B]          | int32   | contiguous; number of scores of each row that count |
 /// | page_table   | [B, pages]   | int32   | any row stride, unit column stride |
 /// | page_indices | [B, k]       | int32   | contiguous, out; k = 512 or 1024 |
 /// | page_size    | scalar       |         | a power of two |
 /// | raw_indices  | [B, k]       | int32   | contiguous, out, or None |
 ///
-/// With n = seq_lens[b]: if n <= k, slot j < n gets position j and the others -1. Else the slots get, in no particular
-/// order, the positions of the k largest of scores[b, :n]: NaN before +Inf, -0 below +0, and of equal scores the ones
-/// with the lowest positions. The set is exact for every input and the same on every run. raw_indices receives
-/// positions, page_indices (page_table[b, i / page_size] * page_size + i % page_size), slot by slot alike.
+/// With n = seq_lens[b]: if n <= k, slot j < n gets position j, and the other slots get -1. Otherwise the slots get the
+/// positions of the k largest of scores[b, :n], in unspecified order. NaN counts as larger than +Inf, and -0 as smaller
+/// than +0. Of equal scores, those with the lowest positions are taken. The set is exact for every input and the same
+/// on every run. If a slot of raw_indices gets position i, the same slot of page_indices gets
+/// page_table[b, i / page_size] * page_size + i % page_size.
 ///
-/// Lengths are data and cannot be refused by the host: n is clamped to [0, columns] and to what the row of the page
-/// table covers, so nothing outside the arguments is read. B = 0 returns at once.
+/// Lengths are data, so the host cannot refuse them. n is clamped to [0, columns], and to the positions that a row of
+/// the page table covers. So nothing outside the arguments is read. B = 0 returns at once.
 ///
-/// Bound by memory: every score is read once, from global memory into registers, and compared there (see select.cuh).
-/// When there are fewer rows than blocks fit the device, a row is divided among several blocks, each of which leaves
-/// the k largest of its part in a workspace (8 k bytes a part, at most about 2 parts per resident block); a second
-/// kernel selects from those.
-/// The division follows the row's length, not the matrix's width, so a short row in a wide matrix costs little.
+/// Memory bandwidth limits the kernel: every score is read once, from global memory into registers, and compared there
+/// (see select.cuh). If there are fewer rows than blocks that fit the device, a row is divided among several blocks.
+/// Each block leaves the k largest of its part in a workspace, and a second kernel selects from those. The workspace
+/// has 8 k bytes per part, and at most 2 parts per multiprocessor. The division follows the row's length, not the
+/// matrix's width, so a short row in a wide matrix costs little.
 
 #include <tvm/ffi/extra/c_env_api.h>
 
@@ -39,9 +40,9 @@
 namespace dsv4::topk {
 namespace {
 
-/// Blocks of `select_scores_kernel` on a multiprocessor.
-/// Rows in plenty: three, so that the loads of some are in flight while others compute.
-/// Few rows: two, whose threads have more registers, because the time of one block is what counts.
+/// Resident blocks of `select_scores_kernel` per multiprocessor. With many rows there are three, so that some
+/// blocks load while others compute. With few rows there are two: then the time of one block decides, and its
+/// threads have more registers.
 constexpr int kBlocksManyRows = 3;
 constexpr int kBlocksFewRows = 2;
 
@@ -50,7 +51,7 @@ struct TopkParams {
   const std::int32_t* lengths;
   const std::int32_t* page_table;
   std::int32_t* page_indices;
-  std::int32_t* raw_indices;  ///< or null
+  std::int32_t* raw_indices;  ///< may be null
   Entry* parts = nullptr;     ///< [B, max_parts, K]; null if max_parts = 1
   std::int64_t score_stride;
   std::int64_t table_stride;
@@ -59,17 +60,17 @@ struct TopkParams {
   int page_bits;
 };
 
-/// A row is not divided into parts much shorter than this: each leaves K entries to be read again.
+/// A row is not divided into parts much shorter than this, because each part leaves K entries that are read again.
 template <int K>
 constexpr unsigned kPartScores = 16 * K;
 
-/// Rows longer than this are refused: chunk arithmetic in 32 bits steps over the end of a row by a chunk.
+/// Rows longer than this are refused, because 32-bit offsets step up to a chunk beyond the end of a row.
 constexpr std::int64_t kMaxColumns = (std::int64_t{1} << 31) - (1 << 16);
 
 struct Row {
   int length;
   int parts;
-  int part_length;  ///< of every part but the last, which may be shorter
+  int part_length;  ///< length of every part but the last, which may be shorter
 };
 
 template <int K>
@@ -90,7 +91,7 @@ DSV4_DEVICE void write_slot(const TopkParams& p, std::int64_t row, std::uint32_t
   if (p.raw_indices != nullptr) p.raw_indices[row * K + slot] = static_cast<std::int32_t>(position);
 }
 
-/// Row of at most K scores: all of them, in order, then -1.
+/// Writes a row of at most K scores: all positions in order, then -1.
 template <int K>
 DSV4_DEVICE void write_whole_row(const TopkParams& p, std::int64_t row, std::int64_t length) {
   for (int slot = static_cast<int>(threadIdx.x); slot < K; slot += kThreads) {
@@ -103,8 +104,8 @@ DSV4_DEVICE void write_whole_row(const TopkParams& p, std::int64_t row, std::int
   }
 }
 
-/// Block (row, part): the K largest scores of a part of a row.
-/// If it is the only part, they go straight to the output.
+/// Block (row, part) selects the K largest scores of a part of a row. If the row has one part, it writes them
+/// to the output.
 template <int K, int kBlocks>
 __global__ void __launch_bounds__(kThreads, kBlocks) select_scores_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
@@ -138,7 +139,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks) select_scores_kernel(const 
   }
 }
 
-/// Block per row: the K largest of what its parts left. Every part is longer than K, so each left exactly K entries.
+/// One block per row selects the K largest of the entries that its parts left. Every part is longer than K, so each
+/// left exactly K entries.
 template <int K>
 __global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
@@ -161,7 +163,7 @@ __global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_con
 
 template <int K>
 void launch_topk(TopkParams params, std::int64_t rows, DLDevice device) {
-  // Divide rows only as far as it takes to give every multiprocessor its blocks.
+  // Divides rows only as far as needed to give every multiprocessor its blocks.
   const std::int64_t multiprocessors = multiprocessor_count(device);
   const std::int64_t wanted = std::min(std::max<std::int64_t>(multiprocessors * kBlocksFewRows / rows, 1),
                                        ceil_div<std::int64_t>(params.max_length, kPartScores<K>));

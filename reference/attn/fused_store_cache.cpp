@@ -1,7 +1,7 @@
 /// Reference of fused_store_cache: quantises the rows of new tokens to E4M3 and stores them in a paged KV cache.
 ///
-/// The op is specified to the bit and has no sum in it: maxima, one division, products. All of it is single float
-/// operations, rounded as written.
+/// The op is specified to the bit. It has maxima, one division and products, but no sums. Each is a single float
+/// operation, rounded as written.
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -43,7 +43,7 @@ class Slot {
   void write(std::int64_t offset, const Eigen::ArrayX<std::uint8_t>& bytes) const {
     row_of(cache_, page_).segment(offset, bytes.size()) = bytes;
   }
-  /// Little endian, the lowest `bytes` bytes of `word`.
+  /// Writes the lowest `bytes` bytes of `word`, little endian.
   void write(std::int64_t offset, std::uint32_t word, int bytes) const {
     for (int i = 0; i < bytes; ++i) write(offset + i, static_cast<std::uint8_t>(word >> (8 * i)));
   }
@@ -54,8 +54,8 @@ class Slot {
   std::int64_t row_;
 };
 
-/// An element as the store reads it. A bfloat16 value is widened for the quantiser and copied bit for bit otherwise; a
-/// float value is rounded to bfloat16 where it is stored as such.
+/// Conversions of an input element. The quantiser reads floats, so a bfloat16 value is widened. Where a bfloat16 is
+/// stored, a bfloat16 value is copied bit for bit, and a float value is rounded.
 float widen(float x) { return x; }
 float widen(Bf16 x) { return to_float(x); }
 Bf16 narrow(float x) { return to_bf16(x); }
@@ -66,7 +66,8 @@ Eigen::ArrayXf widen_row(const View<const Element, 2>& input, std::int64_t token
   return row_of(input, token).unaryExpr([](Element x) { return widen(x); });
 }
 
-/// 7 groups of 64 with a power-of-two scale each, then 64 values in bfloat16. Byte 7 of the scale row stays.
+/// Stores 7 groups of 64, each with a power-of-two scale, then 64 values in bfloat16. Byte 7 of the scale row
+/// is not written.
 template <class Element>
 void store_flashmla(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
   const std::int64_t data = FlashMlaCache::data_offset(slot.row());
@@ -83,7 +84,7 @@ void store_flashmla(const View<const Element, 2>& input, std::int64_t token, con
   }
 }
 
-/// One group of 128 with a float scale; values are multiplied by the rounded reciprocal of the scale.
+/// Stores one group of 128 with a float scale. Values are multiplied by the rounded reciprocal of the scale.
 template <class Element>
 void store_indexer(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
   const Eigen::ArrayXf group = widen_row(input, token);
@@ -125,9 +126,10 @@ void store(TensorView input, TensorView cache, TensorView indices) {
 
 /// run: stores row t of `input` in slot `indices[t]` of `cache`.
 ///
-/// Slots outside the cache, negative ones included, are skipped: the kernels do not look and write out of bounds. Of
-/// rows with the same slot the last stays; the kernels may leave any mixture, so such slots are no ground for
-/// judgement. Bytes of other slots, byte 7 of a FlashMLA scale row and page padding are never written.
+/// Slots outside the cache, negative ones included, are skipped. Upstream's kernels do not check slots and write out
+/// of bounds. If several rows have the same slot, this reference keeps the last row. Kernels may leave any mixture
+/// of them, so such a slot cannot be compared. Bytes of other slots, byte 7 of a FlashMLA scale row and page padding
+/// are never written.
 ///
 /// @param input    bf16 or f32 [tokens, 512 (FlashMLA) or 128 (indexer)], contiguous
 /// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout
@@ -143,7 +145,7 @@ void run(TensorView input, TensorView cache, TensorView indices) {
                     : store<Layout, kPageSize, float, std::int32_t>(input, cache, indices);
 }
 
-/// One function per layout and page size, as the kernels have; element types are found at run time.
+/// One function for each layout and page size, as in the kernels. The call itself selects the element types.
 #define DSV4_STORE(PAGE)                                                                           \
   constexpr auto run_flashmla_##PAGE = run<FlashMlaCache, PAGE>;                                   \
   constexpr auto run_indexer_##PAGE = run<IndexerCache, PAGE>;                                     \

@@ -14,7 +14,7 @@ namespace dsv4::reference {
 inline std::uint32_t bits_of(float x) { return std::bit_cast<std::uint32_t>(x); }
 inline float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 
-/// Exact.
+/// This conversion is exact.
 inline float to_float(Bf16 h) { return float_of(static_cast<std::uint32_t>(h.bits) << 16); }
 
 /// Nearest bfloat16, ties to even, overflow to infinity; every NaN becomes 0x7fff.
@@ -23,13 +23,14 @@ inline Bf16 to_bf16(float x) {
   if ((u & 0x7fffffffu) > 0x7f800000u) return {0x7fff};
   const std::uint32_t below = u & 0xffffu;  // the bits that are dropped
   std::uint32_t kept = u >> 16;
-  if (below > 0x8000u || (below == 0x8000u && (kept & 1u) != 0)) ++kept;  // a carry out of the mantissa is right too
+  if (below > 0x8000u || (below == 0x8000u && (kept & 1u) != 0)) ++kept;  // a carry into the exponent is correct too
   return {static_cast<std::uint16_t>(kept)};
 }
 
 inline constexpr double kE4m3Max = 448.0;  ///< code 0x7e
 
-/// Exact value of a code; NaN for 0x7f and 0xff. E4M3: sign, 4 exponent bits of bias 7, 3 mantissa bits, no infinity.
+/// Exact value of a code; NaN for 0x7f and 0xff. E4M3 has a sign, 4 exponent bits of bias 7, 3 mantissa bits,
+/// and no infinity.
 inline double to_double(E4m3 code) {
   const int exponent = (code.bits >> 3) & 15;
   const int mantissa = code.bits & 7;
@@ -48,7 +49,7 @@ inline const std::array<double, 127>& e4m3_magnitudes() {
   return table;
 }
 
-/// Nearest E4M3 code, ties to the even code, saturating at +-448, the sign of zero kept; NaN gives 0x7f.
+/// Nearest E4M3 code; ties go to the even code. Values saturate at +-448, and zero keeps its sign. NaN gives 0x7f.
 inline E4m3 to_e4m3(double x) {
   if (std::isnan(x)) return {0x7f};
   const unsigned sign = std::signbit(x) ? 0x80u : 0u;
@@ -64,8 +65,8 @@ inline E4m3 to_e4m3(double x) {
   return {static_cast<std::uint8_t>(sign | (up ? above : above - 1))};
 }
 
-/// How the kernels store a scaled value: clipped to +-448 by a minimum and a maximum that return the operand that is a
-/// number, so that NaN becomes +448 (code 0x7e), then to_e4m3.
+/// The code that the kernels store for a scaled value. They clip it to +-448 with a minimum and a maximum that return
+/// the operand that is a number, so NaN becomes +448 (code 0x7e). Then they convert it like to_e4m3.
 inline E4m3 pack_e4m3(double x) { return std::isnan(x) ? E4m3{0x7e} : to_e4m3(x); }
 
 /// Exponent byte b of the smallest power of two 2^(b-127) that is not below the positive float `x`; 255 for infinity.
@@ -78,11 +79,11 @@ inline std::uint8_t ue8m0_above(float x) {
 inline float ue8m0_scale(std::uint8_t b) { return float_of(static_cast<std::uint32_t>(b) << 23); }
 
 /// 2^(127-b) as the kernels form it, by integer arithmetic on the exponent field. For b = 255 (a group that holds an
-/// infinity) the field wraps and the result is minus infinity: the kernels' behaviour, and so the specification.
+/// infinity) the field wraps and the result is minus infinity. The kernels do this, so it is the specification.
 inline float ue8m0_inverse(std::uint8_t b) { return float_of((254u - b) << 23); }
 
-/// The larger operand; an operand that is NaN loses, signalling or not. std::fmax is no substitute: it returns NaN for
-/// a signalling NaN, and about half of all bfloat16 NaNs widen to one.
+/// The larger operand. If one is NaN, signalling or not, the result is the other. std::fmax cannot be used instead: it
+/// returns NaN for a signalling NaN, and about half of all bfloat16 NaNs become signalling when they are widened.
 inline float max_number(float a, float b) { return std::isnan(a) ? b : (std::isnan(b) ? a : (a < b ? b : a)); }
 
 }  // namespace dsv4::reference

@@ -1,8 +1,8 @@
 /// Rows of views as Eigen arrays, and the reductions over them whose result must not depend on Eigen.
 ///
-/// Eigen's arithmetic by coefficient rounds as the same scalar expression does. Two parts of Eigen do not, and
-/// references avoid them: `.sum()` adds in an order of its own (sum_in_order() does not), and `.exp()` and its like are
-/// approximations of its own (`.unaryExpr()` with the standard function is not).
+/// Eigen's coefficient-wise arithmetic rounds like the same scalar expression. Two parts of Eigen do not, and
+/// references avoid them. `.sum()` adds in Eigen's own order; sum_in_order() replaces it. `.exp()` and similar
+/// functions are Eigen's own approximations; `.unaryExpr()` with the standard function replaces them.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace dsv4::reference {
 
-/// Throws std::out_of_range: an index or a size that does not fit, by the condition that failed.
+/// Throws std::out_of_range for an index or a size that does not fit. The text names the condition that failed.
 [[noreturn]] inline void refuse_access(const char* condition) {
   throw std::out_of_range(std::string("an Eigen array was used out of bounds: ") + condition);
 }
@@ -27,18 +27,19 @@ namespace dsv4::reference {
 
 namespace dsv4::reference {
 
-/// Elements of a tensor of T, const or not, as an Eigen array of one column. Refers to the tensor's memory.
+/// Elements of a tensor of T, const or not, as an Eigen array of one column. It refers to the tensor's memory.
 template <class T>
 using Row = Eigen::Map<std::conditional_t<std::is_const_v<T>, const Eigen::ArrayX<std::remove_const_t<T>>,
                                           Eigen::ArrayX<std::remove_const_t<T>>>,
                        Eigen::Unaligned, Eigen::InnerStride<>>;
 
-/// The elements of `view` along its last dimension, at these indices of the others; throws if one is out of bounds.
+/// The elements of `view` along its last dimension, at these indices of the other dimensions. Throws if an index is
+/// out of bounds.
 template <class T, int Rank, class... I>
 Row<T> row_of(const View<T, Rank>& view, I... index) {
   static_assert(sizeof...(I) == Rank - 1, "one index per dimension but the last");
   const std::int64_t size = view.size(Rank - 1);
-  const std::int64_t stride = size > 1 ? view.stride(Rank - 1) : 1;  // a stride between fewer elements means nothing
+  const std::int64_t stride = size > 1 ? view.stride(Rank - 1) : 1;  // with fewer elements, the stride has no meaning
   return Row<T>(size > 0 ? &view(index..., 0) : nullptr, size, Eigen::InnerStride<>(stride));
 }
 
@@ -50,7 +51,7 @@ double sum_in_order(const Eigen::ArrayBase<Terms>& terms) {
   return sum;
 }
 
-/// The greatest magnitude of `values`, of which there is at least one. NaN does not count: 0 if nothing else is there.
+/// The greatest magnitude of `values`, which must not be empty. NaN is ignored; if all values are NaN, the result is 0.
 template <class Values>
 float greatest_magnitude(const Eigen::ArrayBase<Values>& values) {
   return values.isNaN().select(0.0f, values.abs()).maxCoeff();

@@ -1,7 +1,7 @@
 /// Typed, bounds-checked views over the CPU tensors that a reference is called with.
 ///
-/// A reference checks its arguments once, when it makes the views, and indexes them as the formula on paper does. Every
-/// error names the op and the argument: `topk_v1: argument 'scores': expected float32, got bfloat16`.
+/// A reference checks its arguments once, when it makes the views. Then it uses the indices of the formula on paper.
+/// Every error names the op and the argument: `topk_v1: argument 'scores': expected float32, got bfloat16`.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -26,7 +26,7 @@ struct E4m3 {
   std::uint8_t bits;
 };
 
-/// The DLPack element type that T stands for.
+/// The DLPack element type of T.
 template <class T>
 constexpr DLDataType dtype_of() {
   using Plain = std::remove_const_t<T>;
@@ -61,7 +61,7 @@ bool holds(TensorView tensor) {
   __builtin_unreachable();
 }
 
-/// A tensor as an array of `Rank` indices. Cheap to copy; refers to the caller's memory.
+/// A tensor as an array with `Rank` indices. It is cheap to copy and refers to the caller's memory.
 template <class T, int Rank>
 class View {
  public:
@@ -111,7 +111,7 @@ class View {
     return *this;
   }
 
-  /// Throws unless the elements lie densely in row-major order. Strides of dimensions of size 1 mean nothing.
+  /// Throws unless the elements lie densely in row-major order. The stride of a dimension of size 1 has no meaning.
   const View& expect_contiguous() const {
     for (const auto size : size_) {
       if (size == 0) return *this;

@@ -1,4 +1,4 @@
-/// Which tokens of a prefill batch a plan names, as sets: the definitions, one line each.
+/// Defines the sets of tokens of a prefill batch that a plan names, in one line each.
 #pragma once
 
 #include <algorithm>
@@ -13,11 +13,11 @@ namespace dsv4::reference {
 /// One query token of a ragged batch.
 struct QueryToken {
   std::int64_t request;   ///< index in the batch
-  std::int64_t position;  ///< in the request
+  std::int64_t position;  ///< position in the request
   std::int64_t ragged;    ///< row in the batch
 };
 
-/// Every token of the batch in ragged order: request b brings positions [seq_lens[b] - extend_lens[b], seq_lens[b]).
+/// Every token of the batch in ragged order: request b has positions [seq_lens[b] - extend_lens[b], seq_lens[b]).
 inline std::vector<QueryToken> query_tokens(const Numbers& seq_lens, const Numbers& extend_lens) {
   std::vector<QueryToken> tokens;
   for (std::int64_t b = 0; b < seq_lens.size(0); ++b) {
@@ -28,27 +28,27 @@ inline std::vector<QueryToken> query_tokens(const Numbers& seq_lens, const Numbe
   return tokens;
 }
 
-/// Tokens that one compressed entry looks at: its own group and, at ratio 4, the one before.
+/// Number of tokens that make one compressed entry: those of its own group and, at ratio 4, of the previous group.
 inline std::int64_t window_of(std::int64_t ratio) { return ratio == 4 ? 8 : ratio; }
 
-/// The token at `position` completes a compressed entry.
+/// Whether the token at `position` completes a compressed entry.
 inline bool completes_entry(std::int64_t position, std::int64_t ratio) { return (position + 1) % ratio == 0; }
 
-/// Leading entries of the window ending at `position` that lie before the batch, which starts at `prefix`.
+/// How many leading entries of the window that ends at `position` lie before the batch, which starts at `prefix`.
 inline std::int64_t entries_before_batch(std::int64_t position, std::int64_t prefix, std::int64_t window) {
   return window - std::min(position - prefix + 1, window);
 }
 
-/// First position whose row later entries may still need: the open group; at ratio 4 the group before as well.
+/// First position whose row later entries may still need. It starts the open group, or at ratio 4 the previous group.
 inline std::int64_t first_live(std::int64_t seq_len, std::int64_t ratio) {
   return ratio * (seq_len / ratio) - (ratio == 4 ? 4 : 0);
 }
 
-/// Refuses lengths that describe no batch of `num_q_tokens` rows.
+/// Refuses lengths that do not describe a batch of `num_q_tokens` rows.
 ///
-/// A batch that may leave rows unused (`underfilled`: a plan of fixed size, made for the largest batch of a captured
-/// graph) may also hold requests without tokens.
-/// Any other has 1 <= extend <= length for each request and fills the rows exactly.
+/// If `underfilled`, the batch may leave rows unused, and requests may have no tokens. Such a plan has a fixed size,
+/// for the largest batch of a captured graph. Otherwise each request must have 1 <= extend <= length, and the batch
+/// must fill the rows exactly.
 inline void check_lengths(const char* op, const Numbers& seq_lens, const Numbers& extend_lens,
                           std::int64_t num_q_tokens, bool underfilled) {
   std::int64_t sum = 0;

@@ -19,38 +19,39 @@ struct Window {
   Eigen::Array<double, 8, Eigen::Dynamic> z;  ///< score_i + ape_i
 };
 
-/// exp(x), each by the C library.
+/// exp(x) of each place, by the C library.
 inline Places exp_of(const Places& x) {
   return x.unaryExpr([](double v) { return std::exp(v); });
 }
 
-/// z_i - max z. NaN does not enter the maximum.
+/// z_i - max z. The maximum ignores NaN.
 inline Places below_largest(const Places& z) { return z - z.isNaN().select(-HUGE_VAL, z).maxCoeff(); }
 
-/// out = sum_i w_i kv_i with w = softmax_i(z_i), not rounded. NaN if a z_i is NaN or all are minus infinity.
+/// out = sum_i w_i kv_i with w = softmax_i(z_i), not rounded. The result is NaN if a z_i is NaN or all
+/// are minus infinity.
 inline double compress_column(const Places& kv, const Places& z) {
   const Places weight = exp_of(below_largest(z));
   return sum_in_order(weight * kv) / sum_in_order(weight);
 }
 
-/// Largest distance between the float nearest to compress_column() and what an implementation in float may give that
-/// adds the bias, subtracts the maximum, takes a fast exponential, sums eight products and eight weights in any order,
-/// fused or not, and divides approximately; flushing denormals or not.
+/// Largest distance between the float nearest to compress_column() and the result of an implementation in float. The
+/// implementation adds the bias, subtracts the maximum and takes a fast exponential. It sums eight products and eight
+/// weights in any order, fused or not, and divides approximately. It may flush denormals or keep them.
 ///
 /// Write u = 2^-24 for half a unit in the last place of 1, z_i = score_i + ape_i, x_i = z_i - max z, e_i = exp(x_i),
 /// S = sum e_i, p_i = e_i / S, out = sum p_i kv_i.
 ///
-/// 1. Weights. Rounding z_i moves the exponent by at most u |z_i| and rounding the difference by u |x_i| (rounding the
-///    maximum scales all weights alike and cancels). The fast exponential adds 2 + 1.173 |x_i| ulp, an ulp being at
-///    most 2 u relative (CUDA C Programming Guide, __expf). So the computed weight is e_i (1 + r_i),
+/// 1. Weights. Rounding z_i moves the exponent by at most u |z_i|, and rounding the difference by u |x_i|. (Rounding
+///    the maximum scales all weights alike and cancels.) The fast exponential adds 2 + 1.173 |x_i| ulp, and an ulp is
+///    at most 2 u relative (CUDA C Programming Guide, __expf). So the computed weight is e_i (1 + r_i),
 ///      |r_i| <= exp(u |z_i| + u |x_i|) (1 + 2 u (2 + 1.173 |x_i|)) - 1.
-///    The quotient of the sums then moves by exactly  sum p_i r_i (kv_i - out) / (1 + sum p_i r_i):  a weight that
-///    carries all is free to be wrong.
-///    A weighted mean besides never leaves the range of the kv_i: the cap for huge |z|.
-/// 2. A weight below the normal range may become zero: 2^-126 |kv_i - out| / S each, S >= 1.
+///    The quotient of the sums then moves by exactly  sum p_i r_i (kv_i - out) / (1 + sum p_i r_i).  If one weight
+///    carries the whole sum, its error does not matter. A weighted mean also never leaves the range of the kv_i, which
+///    caps the error for huge |z|.
+/// 2. A weight below the normal range may become zero. This adds 2^-126 |kv_i - out| / S for each, with S >= 1.
 /// 3. Sums. A product and seven additions round the numerator: 8 u sum p_i |kv_i|.
 ///    Seven additions round the denominator: 7 u |out|.
-/// 4. Division, 2 ulp: 4 u |out|. Rounding of the reference's own value: u |out|.
+/// 4. The division has 2 ulp: 4 u |out|. Rounding of the reference's own value: u |out|.
 /// 5. Products and the result may be flushed: 9 * 2^-126.
 /// The factor 1 + 2^-16 covers products of these errors, each below 2^-19 unless the cap of 1 holds.
 inline double compress_column_bound(const Places& kv, const Places& z) {
@@ -65,7 +66,7 @@ inline double compress_column_bound(const Places& kv, const Places& z) {
   const Places exp_error = 2.0 * kHalfUlp * (2.0 + 1.173 * x.abs());
   const Places relative =
       argument_error.unaryExpr([](double v) { return std::expm1(v); }) + exp_of(argument_error) * exp_error;
-  // A weight of zero is below 2^-1074: no float exponential gives anything but zero.
+  // A weight of zero is below 2^-1074, so every float exponential gives zero as well.
   const Places weight_error = (weight == 0.0).select(0.0, weight * relative);
   const Places from_out = (kv - out).abs();
 

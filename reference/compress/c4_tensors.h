@@ -1,8 +1,8 @@
-/// The tensors that both C4 compressions work on, checked, and how a token's row enters a window.
+/// The tensors that both C4 compressions use, their checks, and how a token's row is put into a window.
 ///
-/// A row of `4 * head_dim` floats holds, in blocks of head_dim: kv as a member of the next group's window ("overlap"),
-/// kv as a member of its own group, and the scores of both.
-/// The state is `[pages, 4, 4 * head_dim]`: rows that outlive a batch.
+/// A row has four blocks of head_dim floats. The first two are the token's kv as a member of the next group's window
+/// ("overlap"), and its kv as a member of its own group. The other two are the scores of both. The state is `[pages, 4,
+/// 4 * head_dim]`. It holds the rows that are kept after a batch.
 #pragma once
 
 #include <cfloat>
@@ -27,7 +27,7 @@ struct C4Tensors {
 
   [[nodiscard]] std::int64_t head_dim() const { return ape.size(1); }
 
-  /// Throws ValueError naming the argument unless the state has this row and the input that token.
+  /// Throws ValueError naming the argument unless the state has this row and the input has this token.
   void check_row(const char* plan, std::int64_t state_row, std::int64_t token) const {
     if (state_row < 0 || state_row >= kGroup * state.size(0)) {
       refuse(op, plan, "state row " + std::to_string(state_row) + " does not exist");
@@ -36,8 +36,8 @@ struct C4Tensors {
   }
 };
 
-/// Throws ValueError naming the argument at fault unless the shapes fit each other. kv_output has `entries` rows, or
-/// one a token of kv_input.
+/// Throws ValueError naming the wrong argument unless the shapes fit each other. kv_output must have `entries` rows.
+/// Without `entries`, it must have one row for each token of kv_input.
 inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
                             TensorView ape, std::optional<std::int64_t> entries) {
   const C4Tensors t{op, View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
@@ -51,7 +51,7 @@ inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_
   return t;
 }
 
-/// Fills place `i` of a window with the row of a token. Places 0 to 3 are the group before.
+/// Fills place `i` of a window with the row of a token. Places 0 to 3 are the previous group.
 inline void set_place(const C4Tensors& t, Window& window, int i, const Eigen::Ref<const Eigen::ArrayXf>& row) {
   const std::int64_t half = i < kGroup ? 0 : t.head_dim();
   const auto kv = row.segment(half, t.head_dim());
@@ -60,7 +60,7 @@ inline void set_place(const C4Tensors& t, Window& window, int i, const Eigen::Re
   window.z.row(i) = score.cast<double>() + row_of(t.ape, i).cast<double>();
 }
 
-/// Fills place `i` of a window with an entry that does not exist, because the request begins behind it.
+/// Fills place `i` of a window with an absent entry: one that lies before the first token of the request.
 inline void set_absent(const C4Tensors& t, Window& window, int i) {
   window.kv.row(i) = 0.0;
   window.z.row(i) = row_of(t.ape, i).cast<double>() - double{FLT_MAX};

@@ -1,5 +1,5 @@
-/// Reference of `compress_c4_decode`: each request's newest token goes to the state; where it completes a group, the
-/// entry is computed from the state.
+/// Reference of `compress_c4_decode`: stores each request's newest token in the state. If the token completes a group,
+/// the entry is computed from the state.
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/c4_tensors.h"
@@ -14,7 +14,7 @@ using layout::DecodePlan;
 
 bool completes(const DecodePlan& plan) { return plan.seq_len % kGroup == 0; }
 
-/// The window of request `plan`; `state(page, row)` is a row of the state with all new rows in it.
+/// The window of request `plan`; `state(page, row)` is a row of the state that contains all new rows.
 template <class State>
 Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State& state) {
   Window window(t.head_dim());
@@ -28,7 +28,7 @@ Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State
   return window;
 }
 
-/// Refuses a plan of another batch, and one that points outside of the tensors.
+/// Refuses a plan of another batch, and a plan that points outside the tensors.
 void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
   if (static_cast<std::int64_t>(plan_d.size()) != t.input.size(0)) {
     refuse(kOp, "plan_d", std::to_string(plan_d.size()) + " rows for " + std::to_string(t.input.size(0)) + " tokens");
@@ -41,7 +41,7 @@ void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
   }
 }
 
-/// kv_buffer: f32[pages, 4, 4H], updated; kv_input: f32[B, 4H]; kv_output: f32[B, H], written where the request's
+/// kv_buffer: f32[pages, 4, 4H], updated; kv_input: f32[B, 4H]; kv_output: f32[B, H], a row is written if the request's
 /// length is a multiple of 4; ape: f32[8, H]; plan_d: u8[B, 16]. Throws ValueError naming the argument.
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
   const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
@@ -50,7 +50,7 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
 
   for (std::size_t b = 0; b < plans.size(); ++b) {
     const std::int64_t row = plans[b].write_loc;
-    // Bytes, not values: a row that holds a signalling NaN must keep it.
+    // Copies bytes, not values, because a row must keep a signalling NaN.
     std::memcpy(&t.state(row / kGroup, row % kGroup, 0), &t.input(b, 0), sizeof(float) * 4 * t.head_dim());
   }
   for (std::size_t b = 0; b < plans.size(); ++b) {
@@ -63,8 +63,9 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
   }
 }
 
-/// The arguments of `decode`, with f32[B, H] `bound` in the place of kv_output: receives how far each element of a
-/// correct output may be from this reference's, 0 in rows that are not written. Changes nothing else.
+/// Takes the arguments of `decode`, but f32[B, H] `bound` in the place of kv_output. It receives how far each
+/// element of a correct output may be from this reference's element. It is 0 in rows that are not written. Nothing
+/// else is changed.
 void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_d) {
   const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
   const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, std::nullopt);
@@ -72,7 +73,7 @@ void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, T
   for (std::size_t b = 0; b < plans.size(); ++b) {
     row_of(t.output, b) = 0.0f;
     if (!completes(plans[b])) continue;
-    // A request reads no new row but its own.
+    // Of the new rows, a request reads only its own.
     const auto state = [&](std::int64_t page, std::int64_t row) -> Eigen::ArrayXf {
       if (kGroup * page + row == plans[b].write_loc) return row_of(t.input, b);
       return row_of(t.state, page, row);

@@ -1,7 +1,8 @@
-/// Reference of `compress_c4_prefill`: the compressed entries that a prefill batch completes, then the rows it keeps.
+/// Reference of `compress_c4_prefill`: computes the compressed entries that a prefill batch completes, then stores the
+/// rows that it keeps.
 ///
 /// An entry ending at position p is, column by column, the softmax-weighted mean of the eight tokens p - 7 ... p. The
-/// first `buffer_len` of them are read from the state, as it was before the batch; the rest from the batch.
+/// first `buffer_len` of them are read from the state as it was before the batch, and the others from the batch.
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/c4_tensors.h"
@@ -31,7 +32,7 @@ Window window_of_entry(const C4Tensors& t, const CompressPlan& plan) {
   return window;
 }
 
-/// Refuses a plan that points outside of the tensors; an element's own bounds check would not name the plan.
+/// Refuses a plan that points outside the tensors. An element's own bounds check would not name the plan.
 void check_plan(const C4Tensors& t, const std::vector<CompressPlan>& plan_c, const std::vector<WritePlan>& plan_w) {
   for (const CompressPlan& plan : plan_c) {
     if (plan.seq_len == layout::kNoEntry) continue;
@@ -48,9 +49,9 @@ void check_plan(const C4Tensors& t, const std::vector<CompressPlan>& plan_c, con
   }
 }
 
-/// kv_buffer: f32[pages, 4, 4H], updated; kv_input: f32[N, 4H]; kv_output: f32[n_c, H], row k for entry k of plan_c;
-/// ape: f32[8, H]; plan_c: u8[n_c, 16]; plan_w: u8[n_w, 8], n_w <= N. Rows of sentinels are left alone. Throws
-/// ValueError naming the argument.
+/// kv_buffer: f32[pages, 4, 4H], updated; kv_input: f32[N, 4H]; kv_output: f32[n_c, H], row k belongs to entry k of
+/// plan_c; ape: f32[8, H]; plan_c: u8[n_c, 16]; plan_w: u8[n_w, 8], n_w <= N. Sentinel rows of a plan are skipped.
+/// Throws ValueError naming the argument.
 void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_c,
              TensorView plan_w) {
   const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);
@@ -68,14 +69,15 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
   }
   for (const WritePlan& plan : writes) {
     if (plan.ragged_id == layout::kNoEntry) continue;
-    // Bytes, not values: a row that holds a signalling NaN must keep it.
+    // Copies bytes, not values, because a row must keep a signalling NaN.
     std::memcpy(&t.state(plan.write_loc / kGroup, plan.write_loc % kGroup, 0), &t.input(plan.ragged_id, 0),
                 sizeof(float) * 4 * t.head_dim());
   }
 }
 
-/// The arguments of `prefill`, with f32[n_c, H] `bound` in the place of kv_output: receives how far each element of a
-/// correct output may be from this reference's, 0 in rows of sentinels. Changes nothing else.
+/// Takes the arguments of `prefill`, but f32[n_c, H] `bound` in the place of kv_output. It receives how far
+/// each element of a correct output may be from this reference's element. It is 0 in rows of sentinels. Nothing
+/// else is changed.
 void prefill_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_c,
                    TensorView plan_w) {
   const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);

@@ -6,8 +6,8 @@
 
 namespace dsv4::reference {
 
-/// u8[B, 16] of DecodePlan, one a request in order; every field of every row is filled, whether the new token completes
-/// an entry or not. Throws ValueError if a length is not in 1 ... 2^31 - 1.
+/// Returns u8[B, 16] of DecodePlan, one row per request, in order. Every field of every row is filled, even if the new
+/// token does not complete an entry. Throws ValueError if a length is not in 1 ... 2^31 - 1.
 template <class Address>
 Tensor decode_plan(const char* op, const Numbers& request_ids, const Numbers& seq_lens, std::int64_t ratio,
                    const Address& address) {

@@ -4,7 +4,7 @@
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
 ///   write    = { tokens with position >= ratio * floor(length / ratio) - (is_overlap ? ratio : 0) }
 ///
-/// Both in ragged order; a record is (ragged row, request, position, window entries before the batch).
+/// Both are in ragged order. A record is (ragged row, request, position, window entries before the batch).
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/batch.h"
@@ -26,10 +26,10 @@ std::int64_t write_plan_rows(const PlanBytes& plan, std::vector<TokenPlan> recor
   return static_cast<std::int64_t>(records.size());
 }
 
-/// extend_lens, seq_lens: i64[B]; compress_plan, write_plan: u8[num_q, 16], written. Returns the rows in use of both
-/// plans: exact counts (rows beyond are left alone), or num_q of each if `use_cuda_graph`, sentinels last. A plan made
-/// on a device always has the second form, and allows a batch that does not fill the rows.
-/// Throws ValueError naming the argument.
+/// extend_lens, seq_lens: i64[B]; compress_plan, write_plan: u8[num_q, 16], written. Returns the numbers of rows in use
+/// of both plans. Without `use_cuda_graph` they are exact, and the other rows are not written. With `use_cuda_graph`
+/// they are num_q, and sentinels are at the end. A plan made on a device always has the second form, and its batch need
+/// not fill the rows. Throws ValueError naming the argument.
 Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, TensorView compress_plan,
                              TensorView write_plan, std::int64_t compress_ratio, bool is_overlap, bool use_cuda_graph) {
   const Numbers extend = numbers(kOp, "extend_lens", extend_lens);

@@ -4,9 +4,9 @@
 ///   write    = { tokens with position >= min(first live row, length - pad),
 ///                or at ratio 4 in the last 4 of a cache page }
 ///
-/// with pad = min(ring_size - ratio, 4): a verify step of up to 4 draft tokens may be taken back, and what it takes
-/// back to must still be in the state.
-/// The plan is a property of the batch alone, so the pad is the same wherever the lengths lie.
+/// with pad = min(ring_size - ratio, 4). A verify step of up to 4 draft tokens may be taken back, and the rows that are
+/// then needed must still be in the state. A plan depends on the batch alone, so the pad is the same for lengths on the
+/// host and on a device.
 #include "interface/entry.h"
 #include "reference/compress/prefill_plan.h"
 #include "reference/compress/state_address.h"
@@ -17,12 +17,12 @@ namespace {
 constexpr const char* kOp = "plan_prefill";
 
 /// req_pool_indices, seq_lens, extend_lens: i64[B]; req_to_token: i32[requests, positions]; full_to_swa: i64[slots];
-/// pin_buffer: u8, at least 24 bytes a query token (scratch that this reference leaves alone).
+/// pin_buffer: u8, at least 24 bytes per query token (scratch that this reference does not use).
 ///
-/// Returns (u8[n_c, 16] of CompressPlan, u8[n_w, 8] of WritePlan), in ragged order: exact counts, or num_q_tokens rows
-/// each, sentinels last, if `use_cuda_graph`. An empty pin_buffer asks for the plan that a kernel makes from lengths on
-/// the device (which needs no scratch): always of the second form, and the batch need not fill the rows. Throws
-/// ValueError naming the argument.
+/// Returns (u8[n_c, 16] of CompressPlan, u8[n_w, 8] of WritePlan), in ragged order. The sizes are exact. With
+/// `use_cuda_graph`, both plans have num_q_tokens rows, and sentinels are at the end. An empty pin_buffer asks for the
+/// plan that a kernel makes from lengths on the device, which needs no scratch. That plan always has num_q_tokens rows,
+/// and the batch need not fill them. Throws ValueError naming the argument.
 tvm::ffi::Tuple<Tensor, Tensor> plan_prefill(TensorView req_pool_indices, TensorView req_to_token,
                                              TensorView full_to_swa, TensorView seq_lens, TensorView extend_lens,
                                              TensorView pin_buffer, std::int64_t num_q_tokens,

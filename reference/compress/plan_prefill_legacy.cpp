@@ -3,7 +3,7 @@
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
 ///   write    = { tokens with position >= first live row }
 ///
-/// No cache pages, so no page tails; no verify step runs on it, so no pad.
+/// There are no cache pages, so no page tails are kept. No verify step uses this plan, so there is no pad.
 #include "interface/entry.h"
 #include "reference/compress/prefill_plan.h"
 #include "reference/compress/state_address.h"
@@ -13,10 +13,10 @@ namespace {
 
 constexpr const char* kOp = "plan_prefill_legacy";
 
-/// req_pool_indices, seq_lens, extend_lens: i64[B]; pin_buffer: u8, at least 24 bytes a query token (scratch that this
-/// reference leaves alone). Returns (u8[n_c, 16] of CompressPlan, u8[n_w, 8] of WritePlan), in ragged order: exact
-/// counts, or num_q_tokens rows each, sentinels last, if `use_cuda_graph`. The batch must fill the rows in either form.
-/// Throws ValueError naming the argument.
+/// req_pool_indices, seq_lens, extend_lens: i64[B]; pin_buffer: u8, at least 24 bytes per query token (scratch that
+/// this reference does not use). Returns (u8[n_c, 16] of CompressPlan, u8[n_w, 8] of WritePlan), in ragged order. The
+/// sizes are exact. With `use_cuda_graph`, both plans have num_q_tokens rows, and sentinels are at the end. The batch
+/// must fill the rows in both forms. Throws ValueError naming the argument.
 tvm::ffi::Tuple<Tensor, Tensor> plan_prefill_legacy(TensorView req_pool_indices, TensorView seq_lens,
                                                     TensorView extend_lens, TensorView pin_buffer,
                                                     std::int64_t num_q_tokens, std::int64_t compress_ratio,

@@ -1,4 +1,4 @@
-/// Plans as vectors of records, and back.
+/// Converts plans to vectors of records, and back.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -14,14 +14,15 @@ namespace dsv4::reference {
 
 using ::tvm::ffi::Tensor;
 
-/// A dense vector argument of whole numbers: lengths, request ids.
+/// An argument that is a dense vector of integers, such as lengths or request ids.
 using Numbers = View<const std::int64_t, 1>;
 
 inline Numbers numbers(const char* op, const char* name, TensorView tensor) {
   return Numbers(op, name, tensor).expect_contiguous();
 }
 
-/// The bytes of a plan argument `u8[n, sizeof(Record)]`; throws unless the tensor is that, and dense.
+/// The bytes of a plan argument `u8[n, sizeof(Record)]`; throws unless the tensor has this dtype and shape
+/// and is dense.
 template <class Record, class Byte>
 View<Byte, 2> plan_bytes(const char* op, const char* name, TensorView tensor) {
   return View<Byte, 2>(op, name, tensor).expect_size(1, sizeof(Record)).expect_contiguous();

@@ -8,13 +8,13 @@
 
 namespace dsv4::reference {
 
-/// Rows in the batch are numbered by 16 bits in a CompressPlan.
+/// A CompressPlan stores the number of a batch's row in 16 bits.
 inline constexpr std::int64_t kMaxQueryTokens = 65535;
 
-/// Bytes of pinned memory a caller lends for each query token: one record of both plans.
+/// Bytes of pinned memory that a caller provides for each query token: one record of each plan.
 inline constexpr std::int64_t kPinBytesPerToken = sizeof(layout::CompressPlan) + sizeof(layout::WritePlan);
 
-/// What the two V2 prefill planners demand of their scalars; throws ValueError naming the argument.
+/// Checks the scalars of the two V2 prefill planners. Throws ValueError naming the argument.
 inline void check_plan_size(const char* op, std::int64_t requests, std::int64_t num_q_tokens, std::int64_t ratio) {
   if (ratio != 4 && ratio != 128) refuse(op, "compress_ratio", "expected 4 or 128, got " + std::to_string(ratio));
   if (num_q_tokens < requests || num_q_tokens > kMaxQueryTokens) {
@@ -24,7 +24,7 @@ inline void check_plan_size(const char* op, std::int64_t requests, std::int64_t 
   }
 }
 
-/// Throws ValueError unless the lent memory holds both plans of `num_q_tokens`. A reference does not touch it.
+/// Throws ValueError unless `pin_buffer` has room for both plans of `num_q_tokens`. A reference does not access it.
 inline void check_pin_buffer(const char* op, const View<const std::uint8_t, 1>& pin_buffer, std::int64_t num_q_tokens) {
   if (pin_buffer.expect_contiguous().size(0) < num_q_tokens * kPinBytesPerToken) {
     refuse(op, "pin_buffer",
@@ -33,11 +33,11 @@ inline void check_pin_buffer(const char* op, const View<const std::uint8_t, 1>& 
   }
 }
 
-/// What decides which rows a prefill keeps in the state.
+/// The rule that decides which rows a prefill keeps in the state.
 struct KeepRule {
   std::int64_t ratio;
-  std::int64_t pad;        ///< trailing tokens kept besides, because a verify step may take them back
-  std::int64_t tail_page;  ///< cache page size if page tails are kept for requests that reuse a prefix; 0: not kept
+  std::int64_t pad;        ///< trailing tokens that are also kept, because a verify step may take them back
+  std::int64_t tail_page;  ///< cache page size if page tails are kept for requests that reuse a prefix; else 0
 
   [[nodiscard]] bool keeps(std::int64_t position, std::int64_t seq_len) const {
     const bool live = position >= first_live(seq_len, ratio);
@@ -47,8 +47,8 @@ struct KeepRule {
   }
 };
 
-/// Both plans in ragged order: (CompressPlan rows, WritePlan rows); if `padded`, num_q_tokens rows each, sentinels
-/// last. The page fields are filled for every entry.
+/// Both plans in ragged order: (CompressPlan rows, WritePlan rows). If `padded`, each has num_q_tokens rows, and
+/// sentinels are at the end. The page fields are filled for every entry.
 template <class Address>
 tvm::ffi::Tuple<Tensor, Tensor> prefill_plan(const Numbers& request_ids, const Numbers& seq_lens,
                                              const Numbers& extend_lens, std::int64_t num_q_tokens,

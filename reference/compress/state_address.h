@@ -1,4 +1,4 @@
-/// Where the state row of a token lives. Two schemes; a state page is `ratio` consecutive rows.
+/// Computes which state row belongs to a token, in two schemes. A state page is `ratio` consecutive rows.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace dsv4::reference {
 
-/// Rows that follow the sliding-window cache: each of its pages of `swa_page_size` tokens owns a ring of `ring_size`
+/// Rows that follow the sliding-window cache. Each of its pages of `swa_page_size` tokens owns a ring of `ring_size`
 /// rows, so requests that share a cached prefix share its state.
 struct SwaAddress {
   View<const std::int32_t, 2> req_to_token;  ///< [requests, positions] -> slot of the full cache
@@ -23,7 +23,7 @@ struct SwaAddress {
   }
 };
 
-/// The three arguments of that scheme, checked.
+/// Checks the arguments of this scheme and makes the address.
 inline SwaAddress swa_address(const char* op, TensorView req_to_token, TensorView full_to_swa,
                               std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
   if (compress_ratio != 4 && compress_ratio != 128) {

@@ -1,7 +1,7 @@
 /// Reference of fused_rope: rotates pairs of elements by the angles of each token's position, in place.
 ///
-/// The op is specified to the last bit: the products are combined by one fused multiply-add each, in the form that nvcc
-/// makes of the kernels' expressions, and the result is rounded to bfloat16. So this is float arithmetic, on purpose.
+/// The op is specified to the bit. Each result is one product and one fused multiply-add, in the form that nvcc makes
+/// of the kernels' expressions, rounded to bfloat16. So the reference uses float arithmetic, not double.
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -23,7 +23,7 @@ struct Complex {
   float im;
 };
 
-/// x times (cos + i sin), or its conjugate. The product inside each fma is not rounded, the other one is.
+/// x times (cos + i sin), or its conjugate. The product inside each fma is not rounded; the other product is.
 Complex rotate(Complex x, Complex angle, bool inverse) {
   const float c = angle.re;
   const float s = angle.im;
@@ -31,14 +31,14 @@ Complex rotate(Complex x, Complex angle, bool inverse) {
   return {std::fma(c, x.re, -(s * x.im)), std::fma(s, x.re, c * x.im)};
 }
 
-/// The same by the three ways in which a compiler may contract a*b + c*d: the first product inside an fma, the second,
-/// or neither.
+/// The three results that a compiler may give for a*b + c*d: with the first product inside an fma, with the second,
+/// or with neither.
 std::array<float, 3> sums(float a, float b, float c, float d) {
   return {std::fma(a, b, c * d), std::fma(c, d, a * b), a * b + c * d};
 }
 
-/// Writes the least and the greatest of the results, by the order of their bfloat16 bits (-0 below +0). Where some are
-/// NaN and some are not, one of each stands for them.
+/// Writes the least and the greatest of the results, by the order of their bfloat16 bits (-0 below +0). If some results
+/// are NaN and some are not, one end is a NaN and the other is a number.
 void bracket(const std::array<float, 3>& results, Bf16& low, Bf16& high) {
   const auto order = [](Bf16 h) {
     return (h.bits & 0x8000) != 0 ? ~static_cast<int>(h.bits & 0x7fff) : static_cast<int>(h.bits);
@@ -83,8 +83,8 @@ void rotate_all(TensorView q, Optional<TensorView> k, TensorView freqs_cis, Tens
 
 /// forward: rotates every head of every token by row `positions[token]` of the table.
 ///
-/// Elements (2i, 2i+1) are the real and the imaginary part of pair i. A position outside the table is an error here;
-/// the kernels do not look.
+/// Elements (2i, 2i+1) are the real and the imaginary part of pair i. A position outside the table is an error here.
+/// Upstream's kernels do not check positions.
 ///
 /// @param q          bf16 [tokens, heads, 64], last stride 1, in place
 /// @param k          bf16 [tokens, heads of k, 64], last stride 1, in place, optional
@@ -96,11 +96,11 @@ void forward(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorV
   return rotate_all<std::int32_t>(q, k, freqs_cis, positions, inverse);
 }
 
-/// Admissible results: the kernels' source leaves it to the compiler whether a product is fused into the sum, and into
-/// which; nvcc for Hopper gives `forward`'s form, others need not. All three are right.
+/// Computes the interval of correct results. The kernels' source lets the compiler fuse either product into the sum, or
+/// none. nvcc for Hopper gives `forward`'s form; other compilers may give another. All three are correct.
 ///
 /// @param q, k           the inputs, as forward's; not changed
-/// @param q_lo, q_hi     bf16 of q's shape, out: least and greatest admissible result
+/// @param q_lo, q_hi     bf16 of q's shape, out: least and greatest correct result
 /// @param k_lo, k_hi     the same for k; absent if k is
 void interval(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorView positions, bool inverse,
               TensorView q_lo, TensorView q_hi, Optional<TensorView> k_lo, Optional<TensorView> k_hi) {

@@ -1,5 +1,5 @@
-/// Reference of hash_topk: experts looked up by token id, weighted by sqrt(softplus(logit)), normalised per token; and
-/// the error bound of the weights.
+/// Reference of hash_topk, and the error bound of its weights. It looks up experts by token id, weights them by
+/// sqrt(softplus(logit)), and normalises the weights of each token.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kOp = "hash_topk";
 constexpr double kHalfUlp = 0x1p-24;  ///< relative error of one correctly rounded float operation
 
-/// The arguments, checked.
+/// The arguments and their checks.
 struct Arguments {
   View<const float, 2> logits;          ///< [tokens, experts]
   View<const std::int64_t, 1> tokens;   ///< [tokens]: rows of `experts`
@@ -54,8 +54,8 @@ struct Arguments {
   [[nodiscard]] Row<const std::int32_t> experts_of(std::int64_t token) const { return row_of(experts, tokens(token)); }
 };
 
-/// exp(-|x|) as far as float can hold it. Below half of the smallest float there is nothing but zero: the op's results
-/// for very negative logits hang on that.
+/// exp(-|x|), or zero below half of the smallest float, because a float holds nothing smaller. The op's results for
+/// very negative logits depend on that.
 double decay(double x) {
   const double e = std::exp(-std::fabs(x));
   return e < 0x1p-150 ? 0.0 : e;
@@ -73,10 +73,10 @@ Eigen::ArrayXd weights_of(const Arguments& a, std::int64_t token) {
 
 /// hash_topk: the experts of each token and their weights, w_j / sum w with w = sqrt(softplus(logit)).
 ///
-/// Duplicate experts in a row of `tid2eid` are kept and count twice. Shared experts follow the routed ones: ids E, E+1,
-/// ..., weight 1 / routed_scaling_factor each (the routed weights are not scaled). If every logit of a token is below
-/// about -103.98 nothing is left to divide, and its weights are 0; a NaN logit makes all of them NaN; a single +inf
-/// makes its own NaN and the others 0.
+/// Duplicate experts in a row of `tid2eid` are kept and count twice. Shared experts follow the routed ones, with ids E,
+/// E+1, ... and weight 1 / routed_scaling_factor each. The routed weights are not scaled. If every logit of a token is
+/// below about -103.98, all w are 0, and the weights of the token are 0. A NaN logit makes all its weights NaN. A
+/// single +inf makes its own weight NaN and the others 0.
 ///
 /// @param router_logits  f32 [tokens, E], contiguous; only looked-up experts are read
 /// @param input_id       i64 [tokens], contiguous: rows of tid2eid
@@ -99,21 +99,21 @@ void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid
   }
 }
 
-/// Where a value computed in float may lie.
+/// The range in which a value computed in float may lie.
 struct Range {
   double low;
   double high;
 };
 
-/// Distance from float(|x|) to the next float: the unit of documented function errors; 2^-149 among subnormals.
+/// Distance from float(|x|) to the next float: the unit of documented function errors. It is 2^-149 for subnormals.
 double ulp(double x) {
   const int exponent = x == 0.0 ? -126 : std::max(std::ilogb(x), -126);
   return std::ldexp(1.0, exponent - 23);
 }
 
-/// Where the kernel's unnormalised weight of logit x may lie. CUDA documents expf to 2 ulp and log1pf to 1; the sum
-/// with max(x, 0) and the square root are correctly rounded. The subtraction of whole ulps, rather than a relative
-/// error, is what lets the range grow below x = -87.3, where exp(x) is a subnormal float of few bits.
+/// The range in which the kernel's unnormalised weight of logit x may lie. CUDA documents errors of 2 ulp for expf and
+/// 1 ulp for log1pf. The sum with max(x, 0) and the square root are correctly rounded. The range uses whole ulps, not
+/// relative errors. So it grows below x = -87.3, where exp(x) is a subnormal float of few bits.
 Range weight_range(float x) {
   if (std::isinf(x)) return {weight_of(x), weight_of(x)};
   const double e = decay(x);
@@ -131,10 +131,10 @@ Range weight_range(float x) {
           std::sqrt(softplus_high * (1.0 + rounding)) * (1.0 + kHalfUlp)};
 }
 
-/// Greatest distance between any weight that a kernel may give for expert j and `value`, the reference's.
+/// Greatest distance between `value`, the reference's weight of expert j, and a weight that a kernel may give.
 ///
-/// The kernel divides w_j by the sum of all w, added up as a balanced tree of ceil(log2 k) <= 5 levels of one rounding
-/// each. All terms are positive, so the quotient is least when w_j is least and the others are greatest.
+/// The kernel divides w_j by the sum of all w. It adds them as a balanced tree of ceil(log2 k) <= 5 levels, with one
+/// rounding in each. All terms are positive, so the quotient is least when w_j is least and the others are greatest.
 double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value) {
   double others_low = 0.0;
   double others_high = 0.0;
@@ -152,13 +152,13 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
   return std::max(most - value, value - least);
 }
 
-/// Bound on |kernel - reference| for every weight of hash_topk: same arguments; topk_weights receives the bounds,
-/// topk_ids the ids.
+/// Computes a bound on |kernel - reference| for every weight of hash_topk. The arguments are the same: topk_weights
+/// receives the bounds, and topk_ids the ids.
 ///
-/// - 0 where the weight is exact: shared experts, and tokens whose weights are NaN or infinite by specification (those
-///   must be met as such).
-/// - else the greatest distance that the accuracies of expf, log1pf, sqrt, the sum and the division allow, the rounding
-///   of the reference itself included.
+/// - The bound is 0 if the weight is exact: for shared experts, and for tokens whose weights are NaN or infinite by
+///   specification. A kernel must give those as well.
+/// - Otherwise it is the greatest distance that the errors of expf, log1pf, sqrt, the sum and the division allow. It
+///   includes the rounding of the reference itself.
 void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
            TensorView topk_ids, float routed_scaling_factor) {
   hash_topk(router_logits, input_id, tid2eid, topk_weights, topk_ids, routed_scaling_factor);
@@ -174,7 +174,7 @@ void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, Te
     for (std::int64_t j = 0; j < a.weights.size(1); ++j) {
       const bool exact = j >= a.k() || !finite;
       const double b = exact ? 0.0 : weight_bound(ranges, static_cast<std::size_t>(j), a.weights(token, j));
-      // Rounded up, so that the bound stays one.
+      // Rounded up, so that it is still a bound.
       a.weights(token, j) = static_cast<float>(b * (1.0 + 0x1p-23));
     }
   }

@@ -24,8 +24,8 @@ std::uint32_t first_padding_row(TensorView count) {
 
 /// run: writes -1 to every id of rows at and past `num_token_non_padded`, and nothing else.
 ///
-/// The count is unsigned: a negative one is beyond every row and masks nothing. Columns past k, of a row stride wider
-/// than k, stay as they are.
+/// The count is unsigned: a negative one is beyond every row and masks nothing. If the row stride is wider than k, the
+/// columns past k are not changed.
 ///
 /// @param topk_ids              i32 [tokens, k], k <= 32, rows dense, in place
 /// @param num_token_non_padded  i32 or i64, exactly one element

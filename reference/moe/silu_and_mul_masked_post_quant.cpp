@@ -1,9 +1,9 @@
-/// Reference of silu_and_mul_masked_post_quant: the gated activation of the experts' rows, quantised to E4M3 in groups
-/// of 128; and the interval oracle that judges it.
+/// Reference of silu_and_mul_masked_post_quant, and the intervals with which it is compared. The op computes the gated
+/// activation of the experts' rows, and quantises it to E4M3 in groups of 128.
 ///
-/// The kernels compute silu by approximate exponentials and reciprocals, so neither codes nor scales are reproducible
-/// to the bit. `run` computes in double precision.
-/// `interval` states which codes and scales the kernels' error bound allows.
+/// The kernels compute silu with approximate exponentials and reciprocals, so neither codes nor scales are
+/// reproducible to the bit. `run` computes in double precision. `interval` says which codes and scales the kernels'
+/// error bound allows.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -24,7 +24,7 @@ constexpr double kSmallestMaximum = 1e-10f;   ///< floor of a group's greatest m
 constexpr double kSmallestNormal = 0x1p-126;  ///< below it the kernels may flush a float to zero
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// What an entry is compiled for.
+/// The compile-time parameters of an entry.
 struct Variant {
   bool ue8m0;    ///< scales are powers of two
   bool swizzle;  ///< gate and up columns alternate in chunks of 8
@@ -34,14 +34,14 @@ struct Variant {
 // ---------------------------------------------------------------------------------------------------------------------
 // One element: silu(gate) * up
 
-/// What the kernels may compute for one element.
+/// The values that the kernels may compute for one element.
 struct Activation {
-  float value;  ///< the exact value, or, where silu saturates, that of float arithmetic; rounded once
-  double low;   ///< the least and the greatest value within the error bound; meaningless if `value` is NaN
+  float value;  ///< the exact value or, if silu saturates, that of float arithmetic; rounded once
+  double low;   ///< `low` to `high`: the values that the error bound allows; no meaning if `value` is NaN
   double high;
   bool maybe_infinite = false;  ///< `value` is NaN, but without flushing it would be infinite
 
-  /// Range of the magnitude as it enters the group's maximum; NaN does not enter.
+  /// Range of the magnitude in the group's maximum, which ignores NaN.
   [[nodiscard]] double least_magnitude() const {
     if (std::isnan(value)) return 0.0;
     return low <= 0.0 && high >= 0.0 ? 0.0 : std::min(std::fabs(low), std::fabs(high));
@@ -52,8 +52,8 @@ struct Activation {
   }
 };
 
-/// Clamps a pair as the kernels do, in bfloat16: the gate from above only, `up` from below, then from above (so a
-/// negative limit makes every `up` the limit). NaN loses every comparison.
+/// Clamps a pair as the kernels do, in bfloat16: the gate only from above, `up` from below and then from above. So a
+/// negative limit makes every `up` the limit. If one operand is NaN, a minimum or maximum gives the other one.
 void clamp(Bf16& gate, Bf16& up, float limit) {
   const float high = to_float(to_bf16(limit));
   const float low = to_float(to_bf16(-limit));
@@ -62,19 +62,19 @@ void clamp(Bf16& gate, Bf16& up, float limit) {
   up = to_bf16(min_number(max_number(to_float(up), low), high));
 }
 
-/// True where float arithmetic leaves no choice: 1 + exp(-g) rounds to 1, however the exponential is approximated, and
-/// the reciprocal of 1 is 1. Then silu(g) is g, and its product with `up` is exact as well, for two bfloat16 mantissas
-/// fit into one of float. Exactly there lie the values that tell one rounding from another: ties between codes, and
-/// maxima of 448 times a power of two.
+/// True if float arithmetic allows one result only: 1 + exp(-g) rounds to 1 for every approximation of the exponential,
+/// and the reciprocal of 1 is 1. Then silu(g) is g, and its product with `up` is exact as well, because the product of
+/// two bfloat16 mantissas fits into a float mantissa. Only there lie the values that distinguish two ways of rounding:
+/// ties between codes, and maxima of 448 times a power of two.
 bool saturates(double g) { return std::exp(-g) * (1.0 + 0x1p-16) < 0x1p-24; }
 
-/// Relative error of the kernels' silu(g) * u in float where silu does not saturate: an exponential and a reciprocal
-/// that are approximations, and roundings of the argument g * log2(e), which the exponential amplifies by |g| where it
-/// matters (negative g).
-/// The coefficients bound the errors measured over all bfloat16 gates on an H200, by a factor of 1.1 to 2.
+/// Relative error of the kernels' silu(g) * u in float, if silu does not saturate. The exponential and the reciprocal
+/// are approximations, and the argument g * log2(e) is rounded. The exponential amplifies that rounding by |g| where
+/// it matters (negative g). The coefficients are measured: the bound is 1.1 to 2 times the errors of all bfloat16
+/// gates on an H200.
 double relative_error(double g) { return 0x1p-22 * std::sqrt(2.0) + std::exp2(-23.5) * std::max(0.0, -g) + 0x1p-24; }
 
-/// Rounds the magnitude of a bound to infinity where the float product overflows.
+/// Rounds the magnitude of a bound to infinity if the float product overflows.
 double overflow(double x) {
   constexpr double kFirstInfinite = 0x1.ffffffp127;  // halfway between the greatest float and 2^128
   return std::fabs(x) >= kFirstInfinite ? std::copysign(kInfinity, x) : x;
@@ -83,11 +83,12 @@ double overflow(double x) {
 Activation activate(Bf16 gate, Bf16 up) {
   const double g = to_float(gate);
   const double u = to_float(up);
-  // exp(inf) = inf, and the kernels multiply by 1/inf = 0: -inf times 0.
+  // If g = -inf, exp(-g) is inf and its reciprocal is 0. The kernels multiply -inf by this 0, which gives NaN.
   if (std::isnan(g) || std::isnan(u) || g == -kInfinity) return {std::nanf(""), 0.0, 0.0};
   const double silu = saturates(g) ? g : g / (1.0 + std::exp(-g));
-  // 1 + exp(-g) beyond 2^126 has a subnormal reciprocal: fast-math arithmetic makes it zero, exact arithmetic keeps it.
-  // The same holds for a subnormal operand or silu. Both are right, so zero (of the same sign) is admitted besides.
+  // If 1 + exp(-g) is beyond 2^126, its reciprocal is subnormal. Fast-math arithmetic makes it zero, and exact
+  // arithmetic keeps it. The same holds for a subnormal operand or silu. Both are correct, so zero (of the same sign)
+  // is allowed too.
   const bool reciprocal_flushes = g < -87.33;
   const bool flushes =
       reciprocal_flushes || (std::fabs(silu) < kSmallestNormal * (1.0 + 0x1p-18)) || std::fabs(u) < kSmallestNormal;
@@ -116,11 +117,11 @@ std::uint8_t exponent_above(double a) {
   return static_cast<std::uint8_t>(b);
 }
 
-/// Code of v under scale s. The kernels multiply by the reciprocal of s, which is zero for infinity: finite values
-/// become zeros there, infinite ones NaN, which is stored as 448.
+/// Code of v under scale s. The kernels multiply by the reciprocal of s, which is zero if s is infinite. Then finite
+/// values become zero, and infinite values become NaN, which is stored as 448.
 E4m3 code_of(double v, double s) { return pack_e4m3(v * (std::isinf(s) ? 0.0 : 1.0 / s)); }
 
-/// Scales within the bound on a float scale: |s - a/448| <= 2^-22 a/448, for a product with the rounded 1/448.
+/// Least and greatest float scale within |s - a/448| <= 2^-22 a/448. The bound allows a product with the rounded 1/448.
 float least_scale(double a) {
   const double bound = a / kE4m3Max * (1.0 - 0x1p-22);
   const auto nearest = static_cast<float>(bound);
@@ -135,7 +136,7 @@ float greatest_scale(double a) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The tensors
 
-/// The arguments that both functions share, checked, and where everything lies.
+/// The arguments that both functions share, their checks, and their layout.
 class Problem {
  public:
   Problem(Variant variant, TensorView input, TensorView masked_m, std::uint32_t topk, bool transposed,
@@ -174,8 +175,8 @@ class Problem {
   [[nodiscard]] std::int64_t groups() const { return dim() / kGroup; }
   [[nodiscard]] bool transposed() const { return transposed_; }
 
-  /// Calls visit(expert, token, group, activations of the group) for every row that is processed: the first
-  /// tokens * topk (a 32-bit product) of the rows below the counts, expert by expert. Surplus rows are dropped.
+  /// Calls visit(expert, token, group, activations of the group) for every row that is processed. Rows below the counts
+  /// are taken expert by expert. After tokens * topk of them (a 32-bit product), the others are dropped.
   template <class Visit>
   void for_each_group(Visit visit) const {
     std::uint32_t left = budget_;
@@ -189,7 +190,7 @@ class Problem {
 
  private:
   [[nodiscard]] Group activations(std::int64_t e, std::int64_t t, std::int64_t g) const {
-    // The row as a matrix: each column is a chunk of gates above as many ups.
+    // The row as a matrix: each column is a chunk of gates, followed by a chunk of as many ups.
     const std::int64_t chunk = variant_.swizzle ? 8 : dim();
     const auto chunks = row_of(input_, e, t).reshaped(2 * chunk, dim() / chunk);
     const auto gates = chunks.topRows(chunk).reshaped().segment(g * kGroup, kGroup);
@@ -208,8 +209,8 @@ class Problem {
   std::uint32_t budget_ = 0;
 };
 
-/// Scales by (expert, token, group), in either layout: f32 [E, T, D/128], or, transposed, i32 [E, D/512, T] whose word
-/// [e, g/4, t] holds the exponent byte of group g in its byte g mod 4 (little endian).
+/// Scales by (expert, token, group), in either layout: f32 [E, T, D/128] or, transposed, i32 [E, D/512, T]. Transposed,
+/// byte g mod 4 (little endian) of word [e, g/4, t] is the exponent byte of group g.
 class Scales {
  public:
   Scales(const Problem& problem, const char* name, TensorView tensor) {
@@ -249,16 +250,17 @@ View<E4m3, 3> codes(const Problem& problem, const char* name, TensorView tensor)
   return view.expect_contiguous();
 }
 
-/// run: v = silu(gate) * up for the rows in use, quantised in groups of 128: scale s from the group's greatest |v|
-/// (at least 1e-10), codes E4M3(v / s). Rows not in use, and their scales, are left as they are.
+/// run: computes v = silu(gate) * up for the rows in use, and quantises it in groups of 128. The scale s follows
+/// from the group's greatest |v| (at least 1e-10), and the codes are E4M3(v / s). Rows not in use, and their scales,
+/// are not changed.
 ///
-/// Without clamping NaN reaches v; silu(-inf) is NaN too. NaN never enters the maximum and has code 448. A group that
-/// holds an infinity has scale infinity: finite elements become +-0, infinite ones 448.
+/// Without clamping, a NaN input makes v NaN; silu(-inf) is NaN too. The maximum ignores NaN, and NaN has code 448. A
+/// group that contains an infinity has scale infinity: finite elements become +-0, and infinite ones 448.
 ///
 /// @param input         bf16 [E, T, 2D], contiguous. Row: D gates then D ups; swizzled: chunks of 8 gates and 8 ups
 /// @param output        e4m3 [E, T, D], contiguous, out; D a multiple of 256, at most 8192, at least 8 E
 /// @param output_scale  f32 [E, T, D/128] or, transposed (ue8m0 only), i32 [E, D/512, T], contiguous, out
-/// @param masked_m      i32 [E], contiguous: rows in use per expert, in [0, T]; the kernels leave others undefined
+/// @param masked_m      i32 [E], contiguous: rows in use per expert, in [0, T]; other counts are undefined
 /// @param topk          at most T * topk rows (32-bit product) are processed
 /// @param swiglu_limit  clamp, rounded to float and then to bfloat16; ignored by entries without clamp
 void run(Variant variant, TensorView input, TensorView output, TensorView output_scale, TensorView masked_m,
@@ -282,17 +284,20 @@ void run(Variant variant, TensorView input, TensorView output, TensorView output
   });
 }
 
-/// Admissible outputs: which scales a kernel may give, and which codes it may give under the scales that it gave.
+/// Computes the correct outputs: which scales a kernel may give, and which codes it may give under its own scales.
 ///
-/// With an element's value v known to a relative error eps (activate), a group's maximum a lies in a known interval:
-/// an exponent byte must be that of one of its ends or between them (they differ only at powers of two), a float scale
-/// within 2^-22 of it over 448. A code must lie between those of v (1 -+ eps') / s, s the kernel's own scale and eps'
-/// = eps for powers of two, eps + 2^-22 for float scales (a reciprocal and a product). low = high almost everywhere.
+/// An element's value v is known to a relative error eps (activate), so a group's maximum a lies in a known interval.
+/// An exponent byte must be that of one of the interval's ends, or between them; they differ only at powers of two. A
+/// float scale must lie within 2^-22, relative, of the interval over 448.
 ///
-/// @param output_scale  the judged kernel's scales, in
+/// A code must lie between those of v (1 - eps') / s and v (1 + eps') / s, where s is the kernel's own scale. eps' is
+/// eps for powers of two, and eps + 2^-22 for float scales (a reciprocal and a product). low = high for nearly every
+/// element of an output.
+///
+/// @param output_scale  the scales of the kernel under test, in
 /// @param output_lo, output_hi              like run's output, out
 /// @param output_scale_lo, output_scale_hi  like output_scale, out
-/// Elements of rows not in use are left as they are in all four. The other arguments are run's; `output` is not used.
+/// In all four outputs, rows not in use are not changed. The other arguments are run's; `output` is not used.
 void interval(Variant variant, TensorView input, TensorView, TensorView output_scale, TensorView masked_m,
               std::uint32_t topk, bool transposed, double swiglu_limit, TensorView output_lo, TensorView output_hi,
               TensorView output_scale_lo, TensorView output_scale_hi) {
@@ -320,7 +325,7 @@ void interval(Variant variant, TensorView input, TensorView, TensorView output_s
       const Activation& v = group[i];
       E4m3 low = code_of(std::isnan(v.value) ? v.value : v.low * (1.0 + std::copysign(slack, -v.low)), scale);
       E4m3 high = code_of(std::isnan(v.value) ? v.value : v.high * (1.0 + std::copysign(slack, v.high)), scale);
-      // Only an infinity, whose code is 448 whatever its sign, can turn the order around.
+      // Only an infinity can reverse the order, because its code is 448 for both signs.
       if (to_double(high) < to_double(low)) std::swap(low, high);
       low_code(e, t, g * kGroup + i) = low;
       high_code(e, t, g * kGroup + i) = high;
@@ -328,7 +333,7 @@ void interval(Variant variant, TensorView input, TensorView, TensorView output_s
   });
 }
 
-/// Entries differ by their variant alone.
+/// Entries differ only in their variant.
 template <bool kUe8m0, bool kSwizzle, bool kClamp>
 void run_as(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
             bool transposed, double swiglu_limit) {

@@ -1,6 +1,6 @@
 /// Reference of topk_v1: the k best-scored positions of every row, mapped through the row's page table.
 ///
-/// The plainest selection there is: order all positions of the row, take the first k.
+/// This reference selects in the simplest way: it orders all positions of the row and takes the first k.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -20,24 +20,23 @@ using ::tvm::ffi::Optional;
 
 constexpr const char* kOp = "topk_v1";
 
-/// Place of a score in the op's order, greater is better. Every NaN, of either sign, ranks above all numbers; within
-/// each of the two classes, and so among NaNs as well, the order is the total order of the bits:
-/// -inf < ... < -0 < +0 < ... < +inf, and a NaN of greater payload above one of less, negative ones reversed and below
-/// the positive ones.
+/// Rank of a score in the op's order; greater is better. Every NaN, of either sign, ranks above all numbers. Numbers
+/// have the order -inf < ... < -0 < +0 < ... < +inf. Positive NaNs rank above negative ones. Among positive NaNs a
+/// greater payload ranks higher, among negative ones lower.
 std::tuple<bool, std::uint32_t> rank_of(float score) {
   const std::uint32_t bits = bits_of(score);
   const std::uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : (bits | 0x80000000u);
   return {std::isnan(score), key};
 }
 
-/// int32 arithmetic throughout: a negative page entry gives a negative slot, a great one wraps.
+/// All arithmetic is in int32: a negative page entry gives a negative slot, and a large one wraps.
 std::int32_t slot_of(std::int32_t page, std::int64_t position, int page_bits) {
   const auto within = static_cast<std::uint32_t>(position) & ((1u << page_bits) - 1u);
   return static_cast<std::int32_t>((static_cast<std::uint32_t>(page) << page_bits) | within);
 }
 
-/// Positions that row `row` selects, best first; of equal scores the lower position first. A row with no more than k
-/// positions selects all of them, in ascending order, and its scores are not read.
+/// Positions that row `row` selects, best first. Of equal scores, the lower position comes first. A row with no more
+/// than k positions selects all of them, in ascending order, and its scores are not read.
 std::vector<std::int64_t> select(const View<const float, 2>& scores, std::int64_t row, std::int64_t length,
                                  std::int64_t k) {
   std::vector<std::int64_t> positions(static_cast<std::size_t>(length));
@@ -53,11 +52,11 @@ std::vector<std::int64_t> select(const View<const float, 2>& scores, std::int64_
   return positions;
 }
 
-/// topk_transform: for every row, the slots of the k best of its first `seq_lens[row]` scores; -1 where there is none.
+/// topk_transform: for every row, the slots of the k best of its first `seq_lens[row]` scores. The other
+/// outputs are -1.
 ///
-/// Lengths outside [0, columns] are taken as the nearer end: the kernels leave them undefined.
-/// Slots are written in order of rank, raw positions in the same order; the op itself promises no order, except
-/// ascending positions where length <= k.
+/// A length outside [0, columns] is clamped here; upstream leaves it undefined. Slots and raw positions are written in
+/// order of rank. The op itself promises an order only if length <= k: then positions ascend.
 ///
 /// @param scores        f32 [rows, columns], rows dense; a row's columns at and past its length are never read
 /// @param seq_lens      i32 [rows], contiguous; in score columns
