@@ -60,7 +60,7 @@ void register_op(std::unique_ptr<Op> op) {
   try {
     check_declaration(*op);
   } catch (const std::exception& e) {
-    // Before main() nobody could catch it. The tool cannot be used with such a declaration.
+    // This runs before main(), where nobody could catch the exception. The tool cannot work with a wrong declaration.
     fmt::print(stderr, "dsv4diff: op '{}' is declared wrongly: {}\n", op->info().name, e.what());
     std::_Exit(2);
   }
@@ -74,7 +74,7 @@ std::vector<Scenario> all_scenarios(const Op& op) {
   for (Scenario& derived : derived_scenarios(op)) {
     if (find_scenario(list, derived.label()) == nullptr) list.push_back(std::move(derived));
   }
-  // Every op repeats its smoke points, besides the points of its own.
+  // Every op runs this relation on its smoke points, and on any points that the op itself gives.
   Scenario& repeat = *std::ranges::find(list, "relation:repeat", &Scenario::label);
   repeat.points = [&op, more = std::move(repeat.points)](Tier tier) {
     std::vector<Params> points = tier == Tier::kSmoke ? op.points(tier) : std::vector<Params>{};
