@@ -114,8 +114,8 @@ class Caller {
  public:
   virtual ~Caller() = default;
   /// Makes the call on new copies of the arguments, between guard bands. A refusal by the function is a result, not an
-  /// exception. Throws Unsupported if the set has no entry for the call, Unavailable if the machine lacks what it
-  /// needs, DeviceLost if the GPU context is dead, and Error if the set cannot be used at all.
+  /// exception. Throws Unsupported if the set has no entry for the call, and Unavailable if the machine lacks what it
+  /// needs. Throws DeviceLost if the GPU context is dead, and Error if the set cannot be used at all.
   virtual CallResult call(const Call& call, const CallOptions& options = {}) = 0;
   /// Name of the set, for messages.
   [[nodiscard]] virtual const std::string& name() const = 0;

@@ -10,9 +10,9 @@ namespace dsv4 {
 /// Folder of the running executable.
 std::string executable_folder();
 
-/// Path of a file or folder that comes with the tool. It is searched beside the executable, one level up (a build
-/// folder in the repository), in share/dsv4diff beside the executable's folder, and in the current folder, in this
-/// order. nullopt if it is in none of them.
+/// Path of a file or folder that comes with the tool. These places are searched in this order: beside the executable,
+/// one level up (a build folder in the repository), in share/dsv4diff beside the executable's folder, in the current
+/// folder. nullopt if it is in none of them.
 std::optional<std::string> find_data(const std::string& name);
 
 }  // namespace dsv4

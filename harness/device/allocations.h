@@ -14,7 +14,7 @@
 namespace dsv4 {
 
 /// While an object of this class exists, it provides the tensors that a module asks its TVM-FFI environment for
-/// (returned plans, workspaces). Each is a block with guard bands like an argument, and lives as long as this object,
+/// (returned plans, workspaces). Each is a block with guard bands, like an argument. It lives as long as this object,
 /// so that it can be checked after the call.
 class Allocations {
  public:

@@ -37,8 +37,8 @@ struct GoldenWriting {
 GoldenWriting write_golden(const std::string& path, Golden golden);
 
 /// Reads a golden. Throws Error if the file is missing, truncated, not an HDF5 file, or wrong in a single bit. It also
-/// throws if the schema is another one, if op or set do not fit the path, or if the index beside it does not fit. The
-/// message says which file, what is wrong and what to do. HDF5 only reads bytes whose checksum is right.
+/// throws if the schema is another one, or if the path or the index beside the file does not fit. The message says
+/// which file, what is wrong and what to do. HDF5 only reads bytes whose checksum is right.
 Golden read_golden(const std::string& path, const std::string& expected_op);
 
 }  // namespace dsv4

@@ -55,7 +55,7 @@ struct OpInfo {
   std::vector<std::string> bench = {};
   /// Derived checks that the op leaves out: the label ("relation:any_batch") and the reason.
   std::map<std::string, std::string> without = {};
-  std::string host_note = "everything is shown on a CPU";  ///< what running on a CPU cannot show of this op
+  std::string host_note = "everything is shown on a CPU";  ///< what a run on a CPU cannot show about this op
 };
 
 class ScenarioContext;
@@ -167,14 +167,14 @@ class ScenarioContext {
   virtual void expect_agree(const std::string& where, const Observation& got, const Observation& want,
                             const Tolerances& tolerances = {}) = 0;
   /// The call must be refused with an error, and nothing may have been written. If the set promises to name arguments
-  /// (in-tree sets), the error must name `argument`. It must then also contain one of the words in `why`
-  /// ("size|element"), if any are given, so that a refusal for another reason does not pass.
+  /// (in-tree sets), the error must name `argument`. If `why` is not empty, the error must then also contain one of its
+  /// words ("size|element"). So a refusal for another reason does not pass.
   virtual void expect_refused(const std::string& where, const Call& call, const std::string& argument,
                               const std::string& why = "") = 0;
-  /// The call must either be refused cleanly, or succeed without any finding and, where the reference takes it too,
-  /// with outputs that agree with the reference's.
+  /// The call may be refused or succeed, but without any finding. If the reference accepts it too, the outputs must
+  /// agree with the reference's.
   virtual void expect_clean(const std::string& where, const Call& call) = 0;
-  /// States a failed check directly.
+  /// Reports a failed check: adds a finding, which fails the case.
   virtual void fail(const std::string& check, const std::string& detail) = 0;
   /// Counts elements that the scenario compared by itself, so that the case is not `mistrusted` for comparing nothing.
   virtual void compared(std::int64_t elements) = 0;

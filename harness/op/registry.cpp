@@ -129,7 +129,8 @@ Case random_case(const Op& op, std::uint64_t seed) {
         params.set(spec.name, spec.interesting[static_cast<std::size_t>(
                                   random.below(static_cast<std::int64_t>(spec.interesting.size())))]);
       } else {
-        // Sizes matter by magnitude: draw the bit length first, so that small values are as frequent as large ones.
+        // Sizes matter by their magnitude. So draw a power of two as the limit first, which makes small
+        // values frequent.
         const std::int64_t span = spec.max - spec.min;
         std::int64_t width = 1;
         while (width < span && random.below(3) != 0) width *= 2;

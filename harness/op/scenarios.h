@@ -44,9 +44,9 @@ Scenario any_word_relation(std::string name, std::string meaning, Points points,
 Scenario call_relation(std::string name, std::string meaning, Points points,
                        std::function<void(Case&, Call&, Observation& want)> change);
 
-/// Makes "relation:any_batch": the output of a row depends on no other row. Rows are the first dimension of every
-/// output. The rows are shuffled and computed in two calls, one with a sixth of them and one with the rest. `keep`
-/// removes all other rows from a call.
+/// Makes "relation:any_batch": the output of a row does not depend on any other row. Rows are the first dimension of
+/// every output. The rows are shuffled and computed in two calls, one with a sixth of them and one with the rest.
+/// `keep` removes all other rows from a call.
 Scenario batch_relation(std::string meaning, Points points,
                         std::function<void(Call&, const std::vector<std::int64_t>& rows)> keep);
 

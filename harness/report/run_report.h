@@ -68,7 +68,7 @@ struct RunReport {
 
 /// 0: agrees. 1: differs. 2: failure, or no case could be run. 128 + signal: interrupted.
 int exit_status(const RunReport& report);
-/// One line: "agrees: 514 cases, 12 of them with known faults".
+/// One line: "agrees: 514 cases, 12 known (4.2 s)".
 std::string verdict_line(const RunReport& report);
 
 /// Version of the results file. Readers refuse every other version.

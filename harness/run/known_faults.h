@@ -58,8 +58,8 @@ struct Policy {
 };
 
 /// Names `fault` (may be null) in `result`, whose verdict is `error`. If the fault covers `check`, the verdict becomes
-/// `known`. Checks: "crash" for a worker that died or hung, "device_lost" for a dead GPU context, "refusal" for a valid
-/// call that was refused.
+/// `known`. Checks are "crash" for a worker that died or hung, "device_lost" for a dead GPU context, "refusal" for a
+/// valid call that was refused.
 void excuse_error(const Policy& policy, const KnownFault* fault, const std::string& check, CaseResult& result);
 
 }  // namespace dsv4

@@ -33,8 +33,8 @@ struct SweepOptions {
 struct SweepResult {
   std::vector<CaseResult> results;  ///< sorted by id
   PoolEnd end;
-  /// Why the results may say nothing about kernels: workers could not be started, or the harness could not go on in a
-  /// case, for example because a module was changed. Empty otherwise.
+  /// Why the results may say nothing about kernels; empty if they do. Either workers could not be started, or the
+  /// harness could not go on in a case, for example because a module was changed.
   std::string failure;
   double seconds = 0;
 };

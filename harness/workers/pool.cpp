@@ -29,7 +29,7 @@ struct Inquiry {
   std::optional<std::string> id;      ///< nullopt: the worker crashed after its last case, while it closed its sets
   std::string crash;                  ///< how the worker ended that ran all these cases
   std::vector<std::string> suspects;  ///< earlier cases of that worker, the latest first
-  std::size_t next = 0;               ///< index of the next suspect; used after the case itself was run alone
+  std::size_t next = 0;               ///< index in `suspects`; used after the case itself was run alone
   std::optional<Outcome> alone;       ///< the outcome of `id` when run alone
   bool closed = false;
 
@@ -295,7 +295,7 @@ class Pool {
     }
   }
 
-  /// Called when the process that ran a case of an inquiry alone has ended; `how` is empty if it did not crash.
+  /// Called when a process that ran one case alone has ended; `how` is empty if it did not crash.
   void tried_alone(Worker& w, const std::string& how) {
     Inquiry& q = *w.inquiry;
     if (!how.empty()) ++end_.replacements;

@@ -26,7 +26,7 @@ struct PoolOptions {
 struct Outcome {
   std::string id;
   nlohmann::json answer;  ///< null if there is no answer
-  std::string error;      ///< "was killed by SIGSEGV (segmentation fault)...", "no answer within 60 s", ...
+  std::string error;      ///< "the worker process was killed by SIGSEGV (segmentation fault)", ...; "" with an answer
   double seconds = 0;
 
   [[nodiscard]] bool answered() const { return error.empty(); }
