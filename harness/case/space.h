@@ -21,8 +21,8 @@
 
 namespace dsv4 {
 
-/// Values of an integer parameter: its value in a point that does not name it, and its values in each tier's covering,
-/// its column. A parameter without a column takes no part in the covering of that tier.
+/// Values of an integer parameter. `usual` is its value in a point that does not name it. Its column holds its values
+/// in a tier's covering. A parameter without a column takes no part in the covering of that tier.
 struct Columns {
   std::int64_t usual = 0;
   std::vector<std::int64_t> both = {};  ///< column of the quick and the full tier, if they are the same

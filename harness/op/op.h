@@ -178,7 +178,8 @@ class ScenarioContext {
   virtual void fail(const std::string& check, const std::string& detail) = 0;
   /// Counts elements that the scenario compared by itself, so that the case is not `mistrusted` for comparing nothing.
   virtual void compared(std::int64_t elements) = 0;
-  /// Calls the set under test. Findings of the call (guard bands, changed inputs) fail the case. A refusal ends it.
+  /// Calls the set under test. Findings of the call (guard bands, changed inputs) fail the case. If the call is
+  /// refused, the case ends as an `error`.
   virtual CallResult call(const std::string& where, const Call& call, const CallOptions& options = {}) = 0;
 
   /// Calls the set under test as call() does, and returns the op's canonical outputs.
