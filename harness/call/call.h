@@ -1,4 +1,4 @@
-/// One call of an op's function across the ABI, described without any device: what goes in, what came out.
+/// Describes one call of an op's function across the ABI, and its result, independently of any device.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ enum class Role {
   kWorkspace,  ///< contents do not matter; only its footprint may change; never compared
 };
 
-/// Where the ABI wants a tensor: on the set's device, or in host memory whatever the device is.
+/// Memory in which the ABI expects a tensor: that of the set's device, or host memory on every device.
 enum class Place { kDevice, kHost };
 
 struct None {
@@ -31,10 +31,10 @@ struct None {
 
 using Value = std::variant<None, std::int64_t, double, bool, HostTensor>;
 
-/// Where a tensor lies on the device when it is spread out there: far larger than what of it is on the host. The
-/// function sees a tensor of `shape` and `strides` (in elements). Of it the caller lays out what the call's tensor
-/// holds: place i of the tensor's first dimension becomes place `rows[i]` of the function's, the other dimensions begin
-/// at 0. The rest is memory that nothing may touch.
+/// Describes a tensor that the function sees as much larger than the data we hold. Only the listed rows exist; the gaps
+/// must not be touched. The function sees a tensor of `shape` and `strides` (in elements). Row i of the call's tensor
+/// lies at row `rows[i]` of the function's tensor; a row is one index of the first dimension. In the other dimensions
+/// both begin at index 0.
 struct Placement {
   Shape shape;
   Shape strides;
@@ -46,12 +46,12 @@ struct Arg {
   Value value;
   Role role = Role::kIn;
   Place place = Place::kDevice;
-  /// Which storage bytes the call may change (1 = may), for kOut, kInOut and kWorkspace.
-  /// Empty: every element of the view.
+  /// For kOut, kInOut and kWorkspace: one byte for each storage byte, 1 if the call may change it. Empty: the call may
+  /// change every element of the view.
   std::vector<std::uint8_t> footprint;
-  /// Bytes by which the data pointer is moved off its natural 256-byte alignment (contract cases).
+  /// Bytes by which the data pointer is moved away from its 256-byte alignment (contract cases).
   std::int64_t misalign = 0;
-  /// The function sees the tensor spread out like this. It is the tensor itself that comes back.
+  /// If set, the function sees the tensor spread out like this. The result holds the tensor as it lies on the host.
   std::optional<Placement> placement = std::nullopt;
 
   [[nodiscard]] bool is_tensor() const { return std::holds_alternative<HostTensor>(value); }
@@ -60,7 +60,7 @@ struct Arg {
 };
 
 Arg in(std::string name, HostTensor tensor, Place place = Place::kDevice);
-/// Output: the storage is poisoned before each call. `footprint` as in Arg.
+/// An output; its storage is poisoned before each call. `footprint` is as in Arg.
 Arg out(std::string name, HostTensor tensor, std::vector<std::uint8_t> footprint = {});
 Arg inout(std::string name, HostTensor tensor, std::vector<std::uint8_t> footprint = {}, Place place = Place::kDevice);
 Arg workspace(std::string name, HostTensor tensor, Place place = Place::kDevice);
@@ -80,7 +80,7 @@ struct Call {
   [[nodiscard]] const HostTensor& tensor(std::string_view name) const { return arg(name).tensor(); }
 };
 
-/// Something found wrong, apart from the comparison with another side.
+/// An error of a call that was found without comparing values with another side.
 struct Finding {
   std::string check;   ///< stable name: "guard", "input_changed", "outside_footprint", "duplicate_index", ...
   std::string detail;  ///< one sentence with coordinates and values
@@ -89,9 +89,9 @@ struct Finding {
 
 struct CallResult {
   std::vector<Arg> args;               ///< as in the call, with the storages as they were afterwards
-  std::vector<Value> returned;         ///< the returned values in order (a tuple is spread)
+  std::vector<Value> returned;         ///< the returned values in order; a tuple gives several
   std::vector<Finding> findings;       ///< guard bands, changed inputs, writes outside a footprint
-  std::optional<std::string> refusal;  ///< the error's text when the function refused the call
+  std::optional<std::string> refusal;  ///< the error's text if the function refused the call
 
   [[nodiscard]] const HostTensor& tensor(std::string_view name) const;
 };
@@ -99,12 +99,13 @@ struct CallResult {
 struct CallOptions {
   std::uint32_t poison = 0;    ///< variant of the poison in outputs, guard bands and fresh allocations
   std::uint64_t schedule = 0;  ///< seed of the host executor's scheduling; 0 is the natural order
-  /// Name of a tensor argument that the stream's previous kernel is still writing when the call comes ("": none), as a
-  /// programmatic dependent launch may find it; before, its storage held `earlier`.
-  /// Throws Unsupported on a set that cannot show it.
+  /// Name of a tensor argument that the stream's previous kernel is still writing when the call begins; "" for none.
+  /// This can happen with programmatic dependent launch. Before those writes the storage held `earlier`.
+  /// The call throws Unsupported on a set that cannot show this.
   std::string late_argument = {};
   std::vector<std::uint8_t> earlier = {};
-  /// The same of what the function allocates (zeros before): an allocator hands out memory that the stream still uses.
+  /// The same for memory that the function allocates, which held zeros before. An allocator may hand out memory that
+  /// the stream still uses.
   bool late_allocations = false;
 };
 
@@ -112,21 +113,21 @@ struct CallOptions {
 class Caller {
  public:
   virtual ~Caller() = default;
-  /// Makes the call on fresh guarded copies of the arguments. A refusal by the function is a result, not an exception.
-  /// Throws Unsupported if the set has no entry for the call, Unavailable if the machine lacks what it needs, Error if
-  /// the set cannot be used at all.
+  /// Makes the call on new copies of the arguments, between guard bands. A refusal by the function is a result, not an
+  /// exception. Throws Unsupported if the set has no entry for the call, and Unavailable if the machine lacks what it
+  /// needs. Throws DeviceLost if the GPU context is dead, and Error if the set cannot be used at all.
   virtual CallResult call(const Call& call, const CallOptions& options = {}) = 0;
   /// Name of the set, for messages.
   [[nodiscard]] virtual const std::string& name() const = 0;
-  /// True for the set that is the truth (references; bounds and certificates come from it).
+  /// True for the reference set, which also computes bounds and intervals.
   [[nodiscard]] virtual bool is_reference() const = 0;
-  /// True if this set's errors must name the argument at fault (in-tree sets promise it, upstream's do not).
+  /// True if this set's errors must name the wrong argument. In-tree sets promise this, upstream's sets do not.
   [[nodiscard]] virtual bool errors_name_arguments() const = 0;
-  /// True if device arguments can be told from host arguments (all sets but those of plain CPU functions).
+  /// True if the set can tell device arguments from host arguments: all sets except those of plain CPU functions.
   [[nodiscard]] virtual bool has_device() const { return true; }
-  /// True if calls may have a `late_argument`: sets of the host executor.
+  /// True if calls may use `late_argument` and `late_allocations`: sets of the host executor.
   [[nodiscard]] virtual bool shows_overlap() const { return false; }
-  /// False once the device's context is dead: the process must be replaced.
+  /// False if the device's context is dead. Then the process must be replaced.
   [[nodiscard]] virtual bool usable() const { return true; }
 };
 

@@ -1,4 +1,4 @@
-/// What an op lets the world see of a call, in a form that two implementations must agree on.
+/// The outputs of a call in canonical form, in which two implementations must agree.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,13 @@ namespace dsv4 {
 
 struct Output {
   std::string name;
-  /// Canonical: free order sorted away, rows joined by key, don't-care fields masked with a constant.
+  /// In canonical form. Elements in free order are sorted, rows are joined by key, and fields that do not matter are
+  /// set to a constant.
   HostTensor value;
 };
 
-/// Canonical outputs of one call, and what is wrong with them on their own (range, duplicates, sentinels, invariants).
+/// Canonical outputs of one call, and errors in them that need no other side (range, duplicates,
+/// sentinels, invariants).
 struct Observation {
   std::vector<Output> outputs;
   std::vector<Finding> findings;
@@ -33,13 +35,13 @@ struct Observation {
   [[nodiscard]] const HostTensor& output(const std::string& name) const;
 };
 
-/// How far one output may lie from the other side's. The kind and its reason are documented for every op.
+/// The allowed difference of one output from the other side's. The kind and its reason are documented for every op.
 struct Tolerance {
   enum class Kind {
     kExact,     ///< same bits
     kExactNan,  ///< same bits, any NaN equals any NaN
     kBound,     ///< |got - want| <= bound per element; NaN and infinity only where the other side has them
-    kInterval,  ///< low <= got <= high in the type's order; where low != high an alternative is certified and counted
+    kInterval,  ///< low <= got <= high in the type's order; counted as certified if its bits are not want's
   };
   Kind kind = Kind::kExact;
   HostTensor bound;  ///< kBound: f32 or f64, same shape as the output

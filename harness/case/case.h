@@ -1,7 +1,7 @@
 /// A case is one point of a sweep. Its id is all that is needed to make it again on any machine.
 ///
 ///   topk_v1/k=512,batch=4,len=8193,page=64,fill=ties/seed=7              the op itself
-///   topk_v1/contract:scores_dtype/k=512,.../seed=0                      what a bad call must answer
+///   topk_v1/contract:scores_dtype/k=512,.../seed=0                      the required answer to a bad call
 ///   plan_prefill/relation:host_equals_device/ratio=4,.../seed=1         a property that needs no reference
 ///   compress_c4_prefill/sequence:chunked_prefill/head_dim=128,.../seed=1   several calls
 #pragma once
@@ -18,7 +18,7 @@ namespace dsv4 {
 enum class Tier { kSmoke, kQuick, kFull };
 
 std::string_view name_of(Tier tier);
-/// Throws Error with a suggestion for an unknown name. "soak" is no tier of fixed cases and is refused here.
+/// Throws Error with a suggestion for an unknown name. "soak" is refused as well, because it does not have fixed cases.
 Tier tier_from_name(std::string_view name);
 
 struct Case {
@@ -31,16 +31,17 @@ struct Case {
   bool operator==(const Case&) const = default;
 };
 
-/// Splits an id into its parts without knowing any op. Throws Error that points at the part which is malformed.
+/// Splits an id into its parts without knowing any op. Throws an Error that names the malformed part.
 Case parse_case_id(std::string_view id);
 
-/// Shard of a case: K-th of N (1-based) by a stable hash of the id, the same on every machine.
+/// The K-th of N parts of all cases, with K from 1. A stable hash of the id says which part a case is in, so that every
+/// machine agrees.
 struct Shard {
   std::uint64_t index = 1;
   std::uint64_t count = 1;
   [[nodiscard]] bool contains(std::string_view case_id) const;
 };
-/// "2/8". Throws Error for anything else, and unless 1 <= K <= N.
+/// Parses "K/N", such as "2/8". Throws Error for any other text, and unless 1 <= K <= N.
 Shard parse_shard(std::string_view text);
 
 }  // namespace dsv4

@@ -10,12 +10,12 @@ namespace {
 
 using Row = std::vector<std::size_t>;  // index of a value on each axis
 
-/// Fixed: the rows are part of the tool's behaviour, and the sequence of mt19937 is standardised.
+/// The seed is fixed, because the rows are part of the tool's behaviour. The sequence of mt19937 is standardised.
 constexpr std::uint32_t kSeed = 12345;
 
-/// Pairs of values of two axes that no row contains yet. Values are numbered through all axes, so that a pair is a
-/// place in a square; the case table of every op is made from this at each start, and a set of tuples took most of that
-/// time.
+/// Pairs of values of two axes that no row contains yet. Values are numbered across all axes, so that a pair is a place
+/// in a square. Each start of the tool makes the case table of every op with this class; a set of tuples took most of
+/// that time.
 class OpenPairs {
  public:
   explicit OpenPairs(const std::vector<Axis>& axes) {
@@ -30,7 +30,7 @@ class OpenPairs {
     }
   }
 
-  /// The first open pair, as a row of which only two axes are meant: those in `i` and `j`. False if there is none.
+  /// Finds the first open pair: value `a` of axis `i` and value `b` of axis `j`. Returns false if there is none.
   bool first(std::size_t& i, std::size_t& a, std::size_t& j, std::size_t& b) {
     while (next_ < open_.size() && open_[next_] == 0) ++next_;
     if (next_ == open_.size()) return false;
@@ -41,7 +41,7 @@ class OpenPairs {
     return true;
   }
 
-  /// Gives up the first open pair.
+  /// Closes the first open pair, which no valid row was found for.
   void drop() { open_[next_] = 0; }
 
   [[nodiscard]] std::size_t gain(const Row& row) const {
@@ -53,7 +53,7 @@ class OpenPairs {
     return n;
   }
 
-  /// Closes the pairs of a row, but for those of an axis in `idle`.
+  /// Closes the pairs of a row, except those of an axis in `idle`.
   void cover(const Row& row, const std::vector<bool>& idle) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       for (std::size_t j = i + 1; j < row.size(); ++j) {
@@ -78,18 +78,18 @@ Params to_params(const std::vector<Axis>& axes, const Row& row) {
 
 constexpr std::size_t kMostRows = std::size_t{1} << 16;
 
-/// True if the product is so small that its rows can be walked in passing.
+/// True if the product is so small that visiting all its rows takes little time.
 bool can_be_walked(const std::vector<Axis>& axes) {
   std::size_t n = 1;
   for (const Axis& a : axes) n = n > kMostRows ? n : n * a.values.size();
   return n <= kMostRows;
 }
 
-/// Calls visit(row, params) for the rows of the product, the first axis slowest, until it returns true. `row` is the
-/// first one; an axis in `fixed` keeps its value.
+/// Calls visit(row, params) for the rows of the product, the first axis slowest, until it returns true. It starts at
+/// `row`; an axis in `fixed` keeps its value there.
 template <class Visit>
 void walk(const std::vector<Axis>& axes, Row row, const std::vector<std::size_t>& fixed, Visit visit) {
-  Params params = to_params(axes, row);  // kept in step with `row`: building it anew would take most of the time
+  Params params = to_params(axes, row);  // updated together with `row`; building it anew would take most of the time
   while (!visit(row, params)) {
     std::size_t i = axes.size();
     for (; i > 0; --i) {
@@ -103,7 +103,7 @@ void walk(const std::vector<Axis>& axes, Row row, const std::vector<std::size_t>
   }
 }
 
-/// Every valid row, or none if there are too many.
+/// All valid rows; empty if the product has too many rows.
 std::vector<Row> valid_rows(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid) {
   std::vector<Row> rows;
   if (!can_be_walked(axes)) return rows;
@@ -140,8 +140,8 @@ std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<
   if (axes.size() < 2) return product(axes, valid);
   OpenPairs open(axes);
   const std::vector<bool> none_idle(axes.size(), false);
-  // Greedy: around one open pair draw a few random completions, keep the valid one that closes most pairs. Where none
-  // of them is valid, look among all valid rows; a pair that is in none of those does not exist.
+  // Greedy: take an open pair, draw some random rows that contain it, and keep the valid one that closes the most
+  // pairs. If none of them is valid, search all valid rows. A pair that is in none of those is given up.
   std::mt19937 random(kSeed);
   std::vector<Params> rows;
   std::optional<std::vector<Row>> all;
@@ -203,7 +203,7 @@ std::vector<Params> pairs_without(const std::vector<Params>& there, const std::v
   std::vector<Params> rows;
   std::size_t i = 0, a = 0, j = 0, b = 0;
   while (open.first(i, a, j, b)) {
-    // The first row that shows the pair will do: such pairs are few.
+    // The first row that shows the pair is good enough, because such pairs are few.
     std::optional<Row> found;
     const auto try_row = [&](const Row& row, const Params& params) {
       if (valid && !valid(params)) return false;

@@ -1,4 +1,4 @@
-/// Parameters of a case: an ordered list of names and values, and the space they come from.
+/// Parameters of a case, an ordered list of names and values; and the allowed values of a parameter.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@ class Params {
   Params() = default;
   Params(std::initializer_list<std::pair<std::string, std::string>> pairs) : pairs_(pairs) {}
 
-  /// Sets or replaces; keeps the position of an existing name. Returns *this, so that calls chain.
+  /// Sets or replaces a value; an existing name keeps its position. Returns *this, so that calls can be chained.
   Params& set(std::string_view name, std::string_view value);
   Params& set(std::string_view name, std::int64_t value) { return set(name, std::to_string(value)); }
   Params& set(std::string_view name, const char* value) { return set(name, std::string_view(value)); }
 
   [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
-  /// The value's text; throws Error when absent.
+  /// The value's text. Throws Error if it is absent.
   [[nodiscard]] const std::string& text(std::string_view name) const;
-  /// The value as an integer; throws Error when absent or no integer.
+  /// The value as an integer. Throws Error if it is absent or not an integer.
   [[nodiscard]] std::int64_t integer(std::string_view name) const;
   /// True for "1", false for "0"; throws Error otherwise.
   [[nodiscard]] bool flag(std::string_view name) const;
@@ -44,19 +44,19 @@ class Params {
 struct ParamSpec {
   std::string name;
   std::string meaning;
-  std::vector<std::string> choices;  ///< non-empty: a word of this list
-  std::int64_t min = 0;              ///< else an integer in [min, max]
+  std::vector<std::string> choices;  ///< if not empty, the value is a word of this list
+  std::int64_t min = 0;              ///< otherwise it is an integer in [min, max]
   std::int64_t max = 0;
   std::vector<std::int64_t> interesting;  ///< integers that soak draws from, besides the whole range
-  std::string usual = {};                 ///< of a point that does not name the parameter; "": it must be named
-  std::vector<std::string> quick = {};    ///< values in the covering of the quick tier; none: it takes no part
-  std::vector<std::string> full = {};     ///< the same of the full tier
+  std::string usual = {};                 ///< value in a point that does not name the parameter; "": it must be named
+  std::vector<std::string> quick = {};    ///< values in the covering of the quick tier; if empty, it takes no part
+  std::vector<std::string> full = {};     ///< the same for the full tier
 
   static ParamSpec choice(std::string name, std::vector<std::string> choices, std::string meaning);
   static ParamSpec integer(std::string name, std::int64_t min, std::int64_t max, std::string meaning,
                            std::vector<std::int64_t> interesting = {});
 
-  /// nullopt if `value` is a member; else a sentence that says what is allowed.
+  /// nullopt if `value` is allowed; otherwise a sentence that says what is allowed.
   [[nodiscard]] std::optional<std::string> reject(std::string_view value) const;
 };
 

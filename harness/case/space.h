@@ -1,13 +1,13 @@
-/// The parameters of an op, each listed once, and points among them written in the grammar of the case id.
+/// The parameters of an op, each listed once, and points of them, whose values are written as in a case id.
 ///
-///   const Space space{number("rows", 1, 1 << 20, "tokens", {.usual = 5, .quick = {1, 4, 5, 128}, .full = {257,
-///   4097}}),
+///   const Space space{number("rows", 1, 1 << 20, "tokens",
+///                            {.usual = 5, .quick = {1, 4, 5, 128}, .full = {257, 4097}}),
 ///                     number("k", 1, 32, "expert ids of a token", {.usual = 6, .quick = {1, 6, 32}}),
 ///                     word("count", {"device_i32", "host_i32"}, "where and as what the count is given")};
 ///
 ///   space.at("rows=4 count=host_i32")                       one point; k takes its usual value, 6
 ///   space.points(Tier::kQuick, "cover")                     every pair of values of the quick columns
-///   space.points(Tier::kQuick, "cover k=1|32 at rows=4")    other values for k; rows is fixed and no axis
+///   space.points(Tier::kQuick, "cover k=1|32 at rows=4")    other values for k; rows is fixed and not an axis
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,11 @@
 
 namespace dsv4 {
 
-/// Values of an integer parameter: what a point has that does not name it, and its column in each tier's covering. A
-/// parameter without a column takes no part in the covering of that tier.
+/// Values of an integer parameter. `usual` is its value in a point that does not name it. Its column holds its values
+/// in a tier's covering. A parameter without a column takes no part in the covering of that tier.
 struct Columns {
   std::int64_t usual = 0;
-  std::vector<std::int64_t> both = {};  ///< of the quick and of the full tier, where they are the same
+  std::vector<std::int64_t> both = {};  ///< column of the quick and the full tier, if they are the same
   std::vector<std::int64_t> quick = {};
   std::vector<std::int64_t> full = {};
   std::vector<std::int64_t> soak = {};  ///< values that random cases prefer, besides both columns
@@ -33,23 +33,23 @@ struct Columns {
 
 /// An integer in [min, max].
 ParamSpec number(std::string name, std::int64_t min, std::int64_t max, std::string meaning, Columns columns);
-/// A word of either list. The first is the usual one, and `choices` are the column of both tiers: no covering takes a
-/// word of `more` unless its line names it.
+/// A word of either list; the first one is the usual value. `choices` is the column of both tiers. A covering uses a
+/// word of `more` only if its line names it.
 ParamSpec word(std::string name, std::vector<std::string> choices, std::string meaning,
                std::vector<std::string> more = {});
 /// "0" or "1".
 ParamSpec flag(std::string name, std::string meaning);
 
-/// Each line once for each value, which takes the place of the line's first "{}".
+/// Each line once for each value, which replaces the first "{}" in the line. Throws Error if there is none.
 std::vector<std::string> each(const std::vector<std::string>& lines, const std::vector<std::string>& values);
-/// Several lists of lines as one.
+/// The lines of all lists, as one list.
 std::vector<std::string> joined(std::initializer_list<std::vector<std::string>> lists);
 
 class Space {
  public:
-  /// Says why parameters (each in its own range) are together no case; nullopt if they are one.
+  /// Says why parameters together are not a case; nullopt if they are one. Each is in its own range.
   using Reject = std::function<std::optional<std::string>(const Params&)>;
-  /// Names the parameters whose value makes no difference beside the other values.
+  /// Names the parameters whose value makes no difference at a point.
   using Idle = std::function<std::vector<std::string>(const Params&)>;
 
   Space() = default;
@@ -60,28 +60,28 @@ class Space {
     specs_.push_back(std::move(spec));
     return *this;
   }
-  /// This space with more parameters behind its own.
+  /// This space with more parameters after its own.
   [[nodiscard]] Space with(std::vector<ParamSpec> more) const;
   [[nodiscard]] const std::vector<ParamSpec>& specs() const { return specs_; }
-  /// nullptr if there is none of that name.
+  /// The parameter of this name; nullptr if there is none.
   [[nodiscard]] const ParamSpec* find(std::string_view name) const;
 
   /// The point "name=value name=value"; the other parameters take their usual values. Parameters come in the space's
-  /// order. Throws Error that names the point and the part at fault: an unknown name, a value out of range.
+  /// order. Throws an Error that names the point and the wrong part, such as an unknown name or a value out of range.
   [[nodiscard]] Params at(std::string_view point) const;
 
-  /// The points of one line: "cover ..." or a point. Covered are all pairs of values of the axes, which are the tier's
-  /// columns; "name=a|b" gives an axis other values. What stands behind "at" is fixed, and not an axis. Rows that
-  /// `reject` refuses are left out.
+  /// The points of one line, which is "cover ..." or a point. A covering contains all pairs of values of its axes.
+  /// Every parameter with a column in this tier is an axis; "name=a|b" gives an axis other values. Parameters after
+  /// "at" are fixed and are not axes. Rows that `reject` refuses are left out.
   ///
-  /// A pair of values that occurs only in rows where one of them is idle gets a row more in which neither is.
+  /// If a pair of values occurs only in rows where one of them is idle, a row is added in which neither is idle.
   [[nodiscard]] std::vector<Params> points(Tier tier, std::string_view line, const Reject& reject = {},
                                            const Idle& idle = {}) const;
   /// The points of several lines.
   [[nodiscard]] std::vector<Params> points(Tier tier, const std::vector<std::string>& lines, const Reject& reject = {},
                                            const Idle& idle = {}) const;
 
-  /// Throws Error unless every line can be read and names points in range. Makes no covering.
+  /// Throws Error unless every line can be parsed and its values are in range. Computes no covering.
   void check(const std::vector<std::string>& lines) const;
 
  private:

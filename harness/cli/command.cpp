@@ -51,7 +51,7 @@ std::vector<std::string> visible_commands() {
   return names;
 }
 
-/// What a newcomer needs first comes first.
+/// Commands in the order of the help text: those that a newcomer needs first come first.
 std::vector<Command*> in_order_of_help() {
   const auto rank = [](const Command* c) {
     const std::vector<std::string> groups{"Commands", "Goldens", "Look around"};
@@ -62,7 +62,7 @@ std::vector<Command*> in_order_of_help() {
   return commands;
 }
 
-/// Options of a command, as they are typed.
+/// Names of a command's options, as they are typed.
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
@@ -71,7 +71,7 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-/// What CLI11 says about a wrong call, with what was probably meant.
+/// Explains a wrong command line with CLI11's message and a suggestion.
 std::string explain(const CLI::ParseError& error, const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   const CLI::App& where = chosen.empty() ? app : *chosen.front();
@@ -90,20 +90,20 @@ std::string explain(const CLI::ParseError& error, const CLI::App& app) {
   return fmt::format("{} ('{}' tells more)", text, help);
 }
 
-/// A descriptor that the caller has closed would be given to the next file or socket, and what is printed would end up
-/// there. Output to a closed standard output then fails as it should; standard error is silenced.
+/// Opens closed standard descriptors. Otherwise the next file or socket would get the number, and printed text would go
+/// into it. Printing to a closed standard output then fails as it should. Output to a closed standard error is lost.
 void occupy_standard_descriptors() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
-      (void)::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // takes the lowest free number: this one
+      (void)::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // gets the lowest free number: fd
     }
   }
 }
 
-/// Why standard output could not be written, at the first time that it could not; else 0.
+/// errno of the first failed write to standard output; 0 if none failed.
 int output_error = 0;
 
-/// Output that could not be written (a full disk) must not look like success.
+/// Returns `status`, or 2 with a message if output could not be written: a full disk must not look like success.
 int flushed(int status) {
   flush_output();
   if (output_error == 0) return status;

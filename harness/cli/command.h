@@ -1,4 +1,4 @@
-/// A command of dsv4diff. One command = one file in harness/cli/, which derives from Command and registers itself:
+/// A command of dsv4diff. Each command is one file in harness/cli/. It derives a class from Command and registers it:
 ///
 ///   class OpsCommand final : public Command { ... };
 ///   DSV4_REGISTER_COMMAND(OpsCommand);
@@ -21,7 +21,7 @@ class Command {
   [[nodiscard]] virtual std::string name() const = 0;
   /// One line for the list of commands.
   [[nodiscard]] virtual std::string summary() const = 0;
-  /// More for the command's own --help; "" for nothing more.
+  /// Text at the end of the command's --help; "" for none.
   [[nodiscard]] virtual std::string details() const { return ""; }
   /// Heading under which the list shows it: "Commands", "Goldens", "Look around" or a new one; "" hides it.
   [[nodiscard]] virtual std::string group() const { return "Commands"; }
@@ -38,14 +38,14 @@ void register_command(std::unique_ptr<Command> command);
 #define DSV4_REGISTER_COMMAND(TYPE) \
   [[maybe_unused]] const bool registered_##TYPE = (::dsv4::register_command(std::make_unique<TYPE>()), true)
 
-/// How this program was called: the first word of commands that are printed to be called again.
+/// The name by which this program was called. Printed commands for the user begin with it.
 const std::string& program_name();
 
-/// Writes to standard output. That it could not be written is noticed at the end, when everything else has been done.
+/// Writes to standard output. Write errors are reported at the end of the run.
 void print(const std::string& text);
-/// Hands on what was printed, before files are written: whatever befalls those, it has been said.
+/// Flushes standard output. Call this before files are written, so that the output is there even if writing them fails.
 void flush_output();
-/// A line on standard error. Where that is closed or full the line is lost, and nothing else.
+/// Writes a line to standard error. If that is closed or full, only the line is lost.
 void say(const std::string& line);
 
 }  // namespace dsv4

@@ -20,7 +20,7 @@ class FilterOptions {
 
   /// Throws Error for a bad tier or shard.
   [[nodiscard]] CaseFilter filter() const;
-  /// As a report keeps them.
+  /// The options by name, as a report stores them.
   [[nodiscard]] std::map<std::string, std::string> described() const;
 
  private:

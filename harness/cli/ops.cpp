@@ -34,7 +34,7 @@ class OpsCommand final : public Command {
       try {
         sets.push_back(find_set(set));
       } catch (const Error& e) {
-        say(fmt::format("dsv4diff ops: {}", one_line(e.what())));  // one bad set does not hide the others
+        say(fmt::format("dsv4diff ops: {}", one_line(e.what())));  // one bad set must not hide the others
       }
     }
     json_ ? print_json(ops, sets) : print_table(ops, sets);

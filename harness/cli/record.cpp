@@ -1,4 +1,4 @@
-/// dsv4diff record: keeps what a kernel set answers today, for later sets to be held against.
+/// dsv4diff record: records the outputs of a kernel set as goldens, with which later sets are compared.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,8 +20,8 @@
 namespace dsv4 {
 namespace {
 
-/// What says where the answers came from. The revision stays out: recording the same answers again after a commit must
-/// change nothing (git knows when a golden changed).
+/// Says where the outputs came from. The revision is left out: recording the same outputs again after a commit must
+/// change nothing. Git knows when a golden changed.
 std::map<std::string, std::string> provenance_of(const Manifest& manifest) {
   auto provenance = origin_of(manifest);
   provenance.erase("revision");
@@ -29,7 +29,7 @@ std::map<std::string, std::string> provenance_of(const Manifest& manifest) {
   return provenance;
 }
 
-/// "new", "unchanged", or what became of the cases that were there.
+/// Describes what happened to the old file: "new", "unchanged", or the numbers of added, changed and removed cases.
 std::string describe(const GoldenWriting& writing) {
   const GoldenDifference& d = writing.difference;
   if (writing.change == GoldenChange::kNew) return "new";
@@ -39,7 +39,7 @@ std::string describe(const GoldenWriting& writing) {
                      d.origin ? ", other provenance" : "");
 }
 
-/// Cases that the golden at `path` holds and that the set, asked for them, cannot run, as words; "" if there are none.
+/// Describes the cases of the golden at `path` that the set cannot run any more; "" if there are none.
 std::string unanswered(const std::string& path, const std::string& op, const SweepResult& swept) {
   std::map<std::string, std::string> lacking;  // id -> why
   for (const CaseResult& r : swept.results) {
@@ -54,7 +54,7 @@ std::string unanswered(const std::string& path, const std::string& op, const Swe
       if (it != lacking.end() && ++lost == 1) first = fmt::format("{}: {}", it->first, it->second);
     }
   } catch (const Error&) {
-    return "";  // there is none, or none that can be read: nothing is lost
+    return "";  // there is no readable golden, so nothing is lost
   }
   return lost == 0 ? "" : fmt::format("{} cases of its golden ({})", lost, first);
 }
@@ -98,7 +98,7 @@ class RecordCommand final : public Command {
         print(fmt::format("{}: not recorded, the set has no such op\n", op->info().name));
         continue;
       }
-      golden_path(root, op->info().name, set.manifest.name);  // a name that no golden can have is refused now
+      golden_path(root, op->info().name, set.manifest.name);  // refuses a name that no golden can have
       recording.push_back(op);
       std::ranges::move(recordable_cases(*op, filter.tier), std::back_inserter(cases));
     }
@@ -128,7 +128,7 @@ class RecordCommand final : public Command {
   }
 
  private:
-  /// Writes what there is to write: that one op's files cannot be replaced does not keep the others from it.
+  /// Writes the goldens of all ops. If the files of one op cannot be replaced, the others are still written.
   int write(const ChosenSet& set, const std::string& root, const SweepResult& swept,
             std::map<std::string, Golden>& goldens) const {
     std::map<std::string, Tally> tallies;

@@ -1,4 +1,4 @@
-/// dsv4diff run: sweeps cases through a kernel set and another one, and judges the difference.
+/// dsv4diff run: runs cases on a kernel set and on another set, and compares the outputs.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -94,12 +94,12 @@ class RunCommand final : public Command {
   }
 
  private:
-  /// Cases of the ops in turn, each with the next seed, until time is up.
+  /// Random cases of the ops in turn, each with the next seed, until the time is over.
   CaseSource random_cases(const std::vector<const Op*>& ops, const CaseFilter& filter) const {
     const auto start = Clock::now();
     return [this, start, ops, shard = filter.shard, first = filter.seed,
             n = std::uint64_t{0}]() mutable -> std::optional<std::string> {
-      // Nearly all may belong to other shards: an interrupt must be seen here as well.
+      // Nearly all cases may belong to other shards, so this loop must check for an interrupt as well.
       while (seconds_since(start) < soak_seconds_ && InterruptGuard::signal() == 0) {
         const std::string id = random_case(*ops[n % ops.size()], first + n).id();
         ++n;

@@ -1,4 +1,4 @@
-/// Which kernel sets a command puts under test.
+/// The kernel sets that a command tests.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -9,20 +9,21 @@
 
 namespace dsv4 {
 
-/// A set to be swept: as the user named it, and what that is.
+/// A set to be swept: the name that the user gave, and its manifest.
 struct ChosenSet {
   std::string label;
   Manifest manifest;
 };
 
-/// Finds a set and makes sure that it can run here. Throws Error.
+/// Finds a set. Throws Error if there is none, or if it cannot run here.
 ChosenSet choose_set(const std::string& name_or_path);
 
 /// --set, which may be repeated.
 class SetOptions {
  public:
   void add(CLI::App& app);
-  /// The sets that were named, each once; without any, `cuda` where a GPU is and else `host`. Throws Error.
+  /// The sets that were named, each once. If none was named: `cuda` if it is installed and there is a GPU, else `host`.
+  /// Throws Error as choose_set does.
   [[nodiscard]] std::vector<ChosenSet> chosen() const;
 
  private:

@@ -1,4 +1,4 @@
-/// dsv4diff sets: the kernel sets that are there, what they were made from and what they lack.
+/// dsv4diff sets: lists the installed kernel sets, what they were made from, and which ops they lack.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -47,7 +47,7 @@ class SetsCommand final : public Command {
   }
 
  private:
-  /// Ops that the set has not, with the reason that its manifest gives.
+  /// Ops that the set does not have, with the reason from its manifest.
   static std::vector<AbsentOp> lacking(const Manifest& m) {
     std::vector<AbsentOp> list = m.absent;
     for (const Op* op : all_ops()) {

@@ -22,7 +22,7 @@ namespace dsv4 {
 namespace {
 
 constexpr int kMostJobs = 1024;
-constexpr int kCudaJobs = 2;  // one fills the gaps that the other's reference leaves; more only compete for the device
+constexpr int kCudaJobs = 2;  // one uses the GPU while the other computes the reference; more would only compete for it
 
 int usable_cores() {
   cpu_set_t cores;
@@ -89,7 +89,7 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
   o.names = {set.label, set.manifest.name, against_label};
   o.pool.jobs = jobs(set);
   o.pool.timeout_seconds = timeout_seconds_;
-  // The process started is this very program, even if its file is replaced while it runs.
+  // This starts the running program itself, even if its file was replaced meanwhile.
   o.pool.command = {"/proc/self/exe", "worker", "--set", std::filesystem::absolute(set.manifest.folder).string(),
                     "--set-label",    set.label};
   o.pool.command.insert(o.pool.command.end(), mode.begin(), mode.end());
@@ -98,7 +98,7 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
     o.pool.command.push_back(value);
   };
   if (const auto known = known_faults()) {
-    // Read here before any worker reads it, so that a malformed list is one message and not one from every worker.
+    // Read it here before the workers do, so that a malformed list gives one message and not one from every worker.
     o.policy.known = KnownFaults::load(*known);
     more("--known", std::filesystem::absolute(*known).string());
   }
@@ -145,7 +145,7 @@ void ReportOptions::check(std::vector<std::pair<std::string, std::string>> other
 
 int ReportOptions::publish(const RunReport& report) const {
   int status = exit_status(report);
-  // First to the terminal: whatever befalls a file, the results have been said.
+  // Print to the terminal first, so that the results are there even if a file cannot be written.
   const std::string text = terminal_report(report, {.shown = shown_});
   print(text);
   flush_output();

@@ -1,4 +1,4 @@
-/// The options of commands that run cases in worker processes, and what those commands have in common.
+/// Options and helpers of the commands that run cases in worker processes.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -20,24 +20,24 @@ class WorkerOptions {
  public:
   void add(CLI::App& app);
 
-  /// Workers to be used for sets on these devices.
+  /// Number of workers for this set.
   [[nodiscard]] int jobs(const ChosenSet& set) const;
-  /// How a sweep of `set` against `against` is run. `mode` are the words that tell the worker what to do; `reproduce`
-  /// those that, with the options of this class, run one of the cases again: "run --set host". Throws Error if the list
-  /// of known faults is unreadable.
+  /// Options for a sweep of `set`; `against_label` names the other side. `mode` holds the words that tell the worker
+  /// what to do. `reproduce` holds the words that run one case again, such as "run --set host"; the options of this
+  /// class are added to it. Throws Error if the list of known faults cannot be read.
   [[nodiscard]] SweepOptions sweep_options(const ChosenSet& set, const std::string& against_label,
                                            const std::vector<std::string>& mode,
                                            const std::vector<std::string>& reproduce) const;
-  /// Opens the journal that the options ask for.
+  /// Opens the journal: the file of --journal, or a temporary file.
   [[nodiscard]] std::unique_ptr<Journal> journal() const;
   [[nodiscard]] bool keep_known() const { return !no_known_; }
-  /// File that was asked for with --journal; "" for none.
+  /// The file of --journal; "" if it was not given.
   [[nodiscard]] const std::string& journal_file() const { return journal_; }
 
  private:
-  /// The list of known faults that applies; nullopt for none.
+  /// Path of the list of known faults; nullopt if there is none.
   [[nodiscard]] std::optional<std::string> known_faults() const;
-  /// Options that were given another value than their default and that may change a verdict, as words.
+  /// The words of options that may change a verdict and do not have their default value.
   [[nodiscard]] std::vector<std::string> deviations() const;
 
   int jobs_ = 0;
@@ -55,8 +55,8 @@ class WorkerOptions {
 class ReportOptions {
  public:
   void add(CLI::App& app);
-  /// Throws Error if a file could not be written later, for a reason that can be seen now, or would take the place of
-  /// another one or of `others`: files that the command reads or writes, by the name of their option.
+  /// Throws Error if it is already clear that a report cannot be written, or if it would replace another report or one
+  /// of `others`. `others` are files that the command reads or writes, each with the name of its option.
   void check(std::vector<std::pair<std::string, std::string>> others = {}) const;
   /// Prints the report and writes the files. Returns the exit status: the report's, or 2 if a file could not be
   /// written.
@@ -69,13 +69,13 @@ class ReportOptions {
   std::size_t shown_ = 20;
 };
 
-/// The report's entry of a sweep, still without results.
+/// The report's entry for a sweep, without results yet.
 SetRun describe_run(const ChosenSet& set, const std::string& against_label);
 
-/// `status`, or 2 if a journal that was asked for could not be kept, which is then said.
+/// Returns `status`; or 2, with a message, if the requested journal could not be written.
 int with_journal(int status, const Journal& journal);
 
-/// Says on standard error what is about to be run.
+/// Writes to standard error what will be run.
 void announce(const ChosenSet& set, const std::string& against_label, std::optional<std::size_t> cases,
               const SweepOptions& options);
 

@@ -1,4 +1,4 @@
-/// Kinds of options, and checks of their values that CLI11 has not, or not strictly enough.
+/// Kinds of options, and checks of values that CLI11 does not have or that are not strict enough there.
 #pragma once
 
 #include <fmt/format.h>
@@ -14,7 +14,8 @@ namespace dsv4 {
 /// An option that may be given several times, each time with one value.
 inline CLI::Option* repeatable(CLI::Option* option) { return option->expected(1)->take_all()->allow_extra_args(false); }
 
-/// Digits only, and at most 64 bits: CLI11 would take -1 for a large number, and a number too large for another one.
+/// Accepts only digits, and at most 64 bits. CLI11 would read -1 as a large number, and a too large number as
+/// another one.
 inline CLI::Validator natural_number() {
   return {[](std::string& text) -> std::string {
             std::uint64_t value = 0;
@@ -26,7 +27,7 @@ inline CLI::Validator natural_number() {
           ""};
 }
 
-/// Seconds above zero; no NaN, no infinity.
+/// Accepts seconds above 0 and at most 1e9, but neither NaN nor infinity.
 inline CLI::Validator positive_seconds() {
   return {[](std::string& text) -> std::string {
             double value = 0;
@@ -37,8 +38,8 @@ inline CLI::Validator positive_seconds() {
           ""};
 }
 
-/// The memory of a worker in GiB, 0 for no limit. With less than a quarter it could not even load the modules. Written
-/// so that NaN, which is neither below nor above anything, is refused too.
+/// Accepts the memory of a worker in GiB; 0 means no limit. With less than 0.25 GiB a worker could not even load the
+/// modules. NaN is neither below nor above any number, so the condition is written such that NaN fails.
 inline CLI::Validator worker_memory() {
   return {[](std::string& text) -> std::string {
             double value = 0;
@@ -49,7 +50,7 @@ inline CLI::Validator worker_memory() {
           ""};
 }
 
-/// An empty name is a variable that a script forgot to set, never a wish for the default.
+/// Refuses an empty name. It comes from a variable that a script forgot to set and never means the default.
 inline CLI::Validator not_empty() {
   return {[](std::string& text) -> std::string { return text.empty() ? "the name is empty" : ""; }, ""};
 }

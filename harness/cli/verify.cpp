@@ -1,4 +1,4 @@
-/// dsv4diff verify: holds a kernel set against what was recorded.
+/// dsv4diff verify: compares a kernel set with recorded goldens.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -50,7 +50,7 @@ class VerifyCommand final : public Command {
     const auto sets = sets_.chosen();
     reports_.check({{"--journal", workers_.journal_file()}});
     require_recorded_ops(filter, goldens);
-    // All files are read before anything runs: a damaged one is found now and not by a worker in the middle.
+    // Read all files before anything runs, so that a damaged file is found now and not by a worker during the sweep.
     std::vector<std::vector<std::string>> ids;
     std::set<std::string> unmatched(filter.cases.begin(), filter.cases.end());
     for (const RecordedSet& r : goldens) ids.push_back(select(r, filter, unmatched));
@@ -95,7 +95,7 @@ class VerifyCommand final : public Command {
     }
   }
 
-  /// Recorded cases that pass the filters. Takes what --case was given and matches one out of `unmatched`.
+  /// Recorded cases that pass the filters. Removes each --case that matches one of them from `unmatched`.
   static std::vector<std::string> select(const RecordedSet& recorded, const CaseFilter& filter,
                                          std::set<std::string>& unmatched) {
     std::vector<std::string> ids;
@@ -111,7 +111,7 @@ class VerifyCommand final : public Command {
   }
 
   [[noreturn]] static void refuse_case(const std::string& wanted) {
-    if (!is_glob(wanted)) checked_case(wanted);  // if it is no case at all, that is the better answer
+    if (!is_glob(wanted)) checked_case(wanted);  // throws a better message if it is not a case at all
     throw Error(
         fmt::format("--case '{}': none of these goldens holds such a case; contracts, relations and sequences "
                     "have none, others 'dsv4diff record' makes",

@@ -1,4 +1,4 @@
-/// dsv4diff worker: the process that calls kernels. Started by the commands that sweep, never by hand.
+/// dsv4diff worker: the process that calls kernels. Other commands start it, never a user.
 #include "harness/workers/worker.h"
 
 #include <fmt/format.h>
@@ -22,10 +22,10 @@
 namespace dsv4 {
 namespace {
 
-/// The sets that a worker calls; the reference is opened once, whatever sides it is on.
+/// The sets that a worker calls. The reference is opened once, even if it is also the other side.
 struct OpenSets {
   std::unique_ptr<Caller> subject;
-  std::unique_ptr<Caller> other;  // of `against`, unless that is the reference
+  std::unique_ptr<Caller> other;  // owns `against`, unless that is the reference
   std::unique_ptr<Caller> reference;
   Caller* against = nullptr;
 
@@ -59,7 +59,8 @@ class WorkerCommand final : public Command {
       try {
         if (!known_path_.empty()) policy_.known = KnownFaults::load(known_path_);
         policy_.keep_known = !no_known_;
-        // Manifests before the limit: a JSON tree that is unwound without any memory left ends the process.
+        // Read the manifests before the limit applies. If memory runs out while JSON is parsed, freeing the tree ends
+        // the process.
         const Manifests manifests = find_manifests();
         apply_limits({.memory_gib = memory_gib_});
         sets = open(manifests);
@@ -140,7 +141,7 @@ class WorkerCommand final : public Command {
     return {c ? verify_case(*c, entry, sides, policy_) : lost};
   }
 
-  /// The golden entry of a case; an op's file is read when its first case comes.
+  /// The golden entry of a case. An op's file is read for its first case.
   const GoldenEntry& recorded(const std::string& id) {
     const std::string op = id.substr(0, id.find('/'));
     if (loaded_.insert(op).second) {

@@ -26,7 +26,7 @@ const char* name_of_kind(Tolerance::Kind kind) {
   return "?";
 }
 
-/// One element's outcome.
+/// The comparison of one element.
 struct Outcome {
   bool same_bits = false;
   bool violation = false;
@@ -35,7 +35,7 @@ struct Outcome {
   double bound = 0;
 };
 
-/// Distance between two values: 0 for equal ones (infinities included), NaN where none is defined.
+/// Distance between two values: 0 for equal ones (infinities included), NaN if either is NaN.
 double distance(double got, double want) {
   if (got == want) return 0;
   if (std::isnan(got) || std::isnan(want)) return kNan;
@@ -65,8 +65,8 @@ Outcome compare_bound(DType dtype, const std::uint8_t* got, const std::uint8_t* 
     o.violation = std::isnan(g) != std::isnan(w);
     return o;
   }
-  // Infinity must be where the other side has it, with the same sign, unless the bound itself is infinite: then the
-  // reference says that overflow may go either way.
+  // Infinity must be at the same place with the same sign on both sides, unless the bound itself is infinite. Then the
+  // reference says that the value may overflow or not.
   o.violation = !(o.error <= bound);
   return o;
 }
@@ -81,7 +81,7 @@ Outcome compare_interval(DType dtype, const std::uint8_t* got, const std::uint8_
   const auto h = order_key(dtype, high);
   const auto g = order_key(dtype, got);
   if (!l || !h) {
-    // The certificate itself is NaN: only those very bits will do.
+    // An end of the interval is NaN. Then only the bits of either end are allowed.
     o.violation = std::memcmp(got, low, bytes) != 0 && std::memcmp(got, high, bytes) != 0;
     o.certified = !o.violation && !o.same_bits;
     return o;
@@ -97,8 +97,8 @@ ElementDifference describe(const Output& got, const Output& want, std::int64_t i
           format_element(want.value.dtype, want.value.element(i)), o.error, o.bound};
 }
 
-/// Larger is worse; an undefined distance (NaN against a number) is the worst of all, and so is any distance under a
-/// bound of zero: measured in bounds it is infinite.
+/// How bad a violation is; larger is worse. An undefined distance (NaN against a number) is the worst. So is any
+/// distance with a bound of zero, because error/bound is infinite there.
 double badness(Tolerance::Kind kind, const Outcome& o) {
   if (kind != Tolerance::Kind::kBound && !std::isnan(o.error)) return o.error;
   return o.bound > 0 && !std::isnan(o.error) ? o.error / o.bound : std::numeric_limits<double>::infinity();

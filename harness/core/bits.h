@@ -1,4 +1,4 @@
-/// Conversions between small floating-point formats by integer arithmetic alone: the same bits on every machine.
+/// Converts to and from small floating-point formats. The results have the same bits on every machine.
 #pragma once
 
 #include <bit>
@@ -6,7 +6,7 @@
 
 namespace dsv4 {
 
-/// bfloat16 bits of the float nearest to `x`, ties to even; every NaN becomes 0x7fff, as on NVIDIA GPUs.
+/// Bits of the bfloat16 nearest to `x`, ties to even. Every NaN becomes 0x7fff, as on NVIDIA GPUs.
 constexpr std::uint16_t bf16_from_float(float x) {
   const auto u = std::bit_cast<std::uint32_t>(x);
   if ((u & 0x7fffffffu) > 0x7f800000u) return 0x7fff;

@@ -108,7 +108,7 @@ std::string format_element(DType dtype, const void* bits) {
 std::optional<std::int64_t> order_key(DType dtype, const void* bits) {
   if (!is_floating(dtype)) {
     if (dtype == DType::kI64) return load<std::int64_t>(bits);
-    // Half of them lie beyond any signed number: shifted down by 2^63, which keeps order and distances.
+    // Half of the values are too large for int64_t. Subtracting 2^63 keeps their order and distances.
     if (dtype == DType::kU64) return static_cast<std::int64_t>(load<std::uint64_t>(bits) ^ (std::uint64_t{1} << 63));
     return static_cast<std::int64_t>(value_of(dtype, bits));
   }

@@ -47,7 +47,7 @@ std::uint64_t bits_of(DType dtype, const void* bits);
 /// "0.3333 (0x3eaaaaab)": value and bits, as reports print an element.
 std::string format_element(DType dtype, const void* bits);
 
-/// Position of an element in its type's total order (negative zero just below positive zero), so that the difference of
+/// Position of an element in its type's total order; negative zero comes just before positive zero. The difference of
 /// two keys is a distance in units of the last place. NaN has no position: nullopt.
 std::optional<std::int64_t> order_key(DType dtype, const void* bits);
 

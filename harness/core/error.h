@@ -1,4 +1,4 @@
-/// The exceptions of the project, all of them.
+/// All exceptions of the project.
 #pragma once
 
 #include <stdexcept>
@@ -6,8 +6,8 @@
 
 namespace dsv4 {
 
-/// The call or the environment is at fault (exit status 2): the text says what is wrong, where, and what to do.
-/// A difference between kernels is never an Error: it is a verdict.
+/// The command or the environment is wrong (exit status 2). The text says what is wrong, where, and what to do. A
+/// difference between kernels is never an Error but a verdict.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -25,7 +25,7 @@ class Unavailable : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A function refused a call that a scenario holds to be valid: verdict `error` with this reason.
+/// A function refused a call that is valid according to a scenario: verdict `error` with this reason.
 class Refused : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -1,4 +1,4 @@
-/// The pattern that fills storage which nobody should read or write.
+/// Poison: a byte pattern in memory whose content no result may depend on.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace dsv4 {
 
-/// The pattern that fills storage which nobody should read or write: recognisable, and different for each `variant`.
-/// As float it is a large negative number (0xfb..) or a NaN for variant 1; as an index far out of range.
+/// The poison byte at `position`. `variant` chooses one of four patterns of four bytes. As a float, variant 0 is a
+/// large negative number and variant 1 is a NaN. As an index, every variant is far out of range.
 std::uint8_t poison_byte(std::uint32_t variant, std::size_t position);
 
 /// Fills `count` bytes at `bytes` with the poison of positions `origin`, `origin` + 1, ...

@@ -1,4 +1,4 @@
-/// Commands for people to paste.
+/// Shell commands that people can paste.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace dsv4 {
 
-/// One line that a POSIX shell reads as these words, whatever is in them. Words with control characters take a form
-/// ($'...') that bash, zsh, ksh and busybox know.
+/// One line that a POSIX shell splits into exactly these words, whatever characters they contain. Words with control
+/// characters are written as $'...', which bash, zsh, ksh and busybox understand.
 std::string shell_command(const std::vector<std::string>& words);
 
 }  // namespace dsv4

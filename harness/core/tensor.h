@@ -1,4 +1,4 @@
-/// A tensor in host memory: the common currency of generation, calls and comparison.
+/// A tensor in host memory. Generation, calls and comparison all use it.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ using Shape = std::vector<std::int64_t>;
 /// dtype, shape and strides over an owned byte storage.
 ///
 /// The storage may be larger than the view: gaps between rows, bytes before `offset` and after the last element belong
-/// to the tensor as well. They travel to the device and back, so a write into a gap is seen. Strides and offset count
-/// elements.
+/// to the tensor as well. They are copied to the device and back, so that a write into a gap is noticed. Strides and
+/// offset count elements.
 struct HostTensor {
   DType dtype = DType::kU8;
   Shape shape;
@@ -34,7 +34,7 @@ struct HostTensor {
   static HostTensor strided(DType dtype, Shape shape, Shape strides, std::int64_t offset = 0,
                             std::int64_t storage_elements = -1);
 
-  /// `gap` unused elements behind each place of the last dimension, the last one included; zero-filled.
+  /// `gap` unused elements after each row of the last dimension, also after the last row; zero-filled.
   static HostTensor with_gaps(DType dtype, Shape shape, std::int64_t gap);
 
   /// Contiguous one-dimensional tensor from values.
@@ -55,7 +55,7 @@ struct HostTensor {
   [[nodiscard]] const std::uint8_t* element(std::int64_t linear) const { return storage.data() + byte_of(linear); }
   [[nodiscard]] std::uint8_t* element(std::int64_t linear) { return storage.data() + byte_of(linear); }
 
-  /// Typed access by coordinates; T must have the element's size. No bounds check beyond debug builds.
+  /// Typed access by coordinates; T must have the element's size. Bounds are not checked.
   template <class T, class... I>
   [[nodiscard]] T& at(I... index) {
     return *reinterpret_cast<T*>(storage.data() + byte_at({static_cast<std::int64_t>(index)...}));
@@ -65,7 +65,7 @@ struct HostTensor {
     return *reinterpret_cast<const T*>(storage.data() + byte_at({static_cast<std::int64_t>(index)...}));
   }
 
-  /// Pointer to the first element of the view. Only meaningful as an array when contiguous.
+  /// Pointer to the first element of the view. Use it as an array only if the tensor is contiguous.
   template <class T>
   [[nodiscard]] T* data() {
     return reinterpret_cast<T*>(storage.data() + offset * size_of(dtype));

@@ -23,7 +23,7 @@ std::size_t sequence_length(std::string_view text) {
   if (lead == 0xc2 && byte(1) < 0xa0) return 0;                      // C1 control characters
   if (lead == 0xe0 && byte(1) < 0xa0) return 0;                      // overlong
   if (lead == 0xed && byte(1) >= 0xa0) return 0;                     // surrogates
-  if (lead == 0xef && byte(1) == 0xbf && byte(2) >= 0xbe) return 0;  // no characters
+  if (lead == 0xef && byte(1) == 0xbf && byte(2) >= 0xbe) return 0;  // not characters
   if (lead == 0xf0 && byte(1) < 0x90) return 0;                      // overlong
   if (lead == 0xf4 && byte(1) >= 0x90) return 0;                     // beyond Unicode
   // Direction overrides and isolates can make text read differently from what it says.

@@ -1,4 +1,4 @@
-/// What a module allocates during a call.
+/// Memory that a module allocates during a call.
 #pragma once
 
 #include <dlpack/dlpack.h>
@@ -13,21 +13,22 @@
 
 namespace dsv4 {
 
-/// While one of these lives, tensors that a module asks its TVM-FFI environment for (returned plans, workspaces) are
-/// blocks of it: guarded like the arguments, and alive until the call is checked.
+/// While an object of this class exists, it provides the tensors that a module asks its TVM-FFI environment for
+/// (returned plans, workspaces). Each is a block with guard bands, like an argument. It lives as long as this object,
+/// so that it can be checked after the call.
 class Allocations {
  public:
-  /// `on_device_block` is called for each block on the device as it is made.
+  /// `on_device_block` is called for each new block on the device, before it is armed.
   Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t poison,
               std::function<void(const GuardedBlock&)> on_device_block = {});
   ~Allocations();
   Allocations(const Allocations&) = delete;
   Allocations& operator=(const Allocations&) = delete;
 
-  /// To be called before anything of the blocks is looked at: until then they are armed (Block::arm).
+  /// Call this before reading any block. Until then the blocks are armed (Block::arm).
   void disarm();
   [[nodiscard]] const std::vector<std::unique_ptr<GuardedBlock>>& blocks() const { return blocks_; }
-  /// The block that `address` lies in; nullptr if there is none.
+  /// The block whose payload contains `address`; nullptr if there is none.
   [[nodiscard]] const GuardedBlock* find(const std::uint8_t* address) const;
 
  private:

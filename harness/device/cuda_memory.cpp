@@ -1,7 +1,7 @@
 /// Device memory and streams through LibTorch: the plug-in libdsv4_cuda.so.
 ///
-/// LibTorch's device-generic interface is used throughout, so nothing here links the CUDA runtime or libtorch_cuda:
-/// that library registers itself when it is loaded, and a machine without it gets a sentence instead of a loader error.
+/// Only LibTorch's device-generic interface is used, so nothing here links the CUDA runtime or libtorch_cuda. That
+/// library registers itself when it is loaded. A machine without it gets a sentence instead of a loader error.
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -37,11 +37,12 @@ class TorchCudaMemory final : public DeviceMemory {
     if (reserved_.erase(block) == 0) return;
     try {
       at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
-    } catch (const c10::Error&) {  // NOLINT(bugprone-empty-catch): a dead context says so at its next use
+    } catch (const c10::Error&) {  // NOLINT(bugprone-empty-catch): a dead context is reported at its next use
     }
   }
 
-  /// Gigabytes, so that the allocator must not keep them for later: other workers need them too.
+  /// Such a block has gigabytes. release() returns it to the device at once, because other workers need that
+  /// memory too.
   void* reserve(std::size_t bytes) override {
     void* const block = allocate(bytes);
     reserved_.insert(block);
@@ -74,7 +75,7 @@ class TorchCudaMemory final : public DeviceMemory {
   }
 
   std::string take_error() override {
-    // libtorch_cuda brought the runtime along; the kernels' modules share it.
+    // libtorch_cuda loaded the CUDA runtime, and the kernels' modules share it.
     static const auto last = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "cudaGetLastError"));
     static const auto text = reinterpret_cast<const char* (*)(int)>(dlsym(RTLD_DEFAULT, "cudaGetErrorString"));
     if (last == nullptr || text == nullptr) return "";
@@ -87,13 +88,15 @@ class TorchCudaMemory final : public DeviceMemory {
  private:
   static at::TensorOptions options() { return at::TensorOptions().dtype(at::kByte).device(at::kCUDA, 0); }
 
-  /// A stream of its own: kernels that launch on another stream by mistake then run unordered, and show.
+  /// Uses a stream of its own. A kernel that launches on another stream by mistake then runs unordered, so that the
+  /// mistake shows in its outputs.
   c10::Stream start() {
     at::globalContext().lazyInitDevice(at::kCUDA);
     return guard_.getStreamFromGlobalPool(c10::Device(c10::DeviceType::CUDA, 0));
   }
 
-  /// Every failure of the runtime at this level is sticky: the context is dead.
+  /// Runs `body`. Throws std::bad_alloc if the GPU has too little memory. Every other failure of the runtime here means
+  /// that the context is dead, so it becomes DeviceLost.
   template <class Body>
   static auto checked(Body body) -> decltype(body()) {
     try {

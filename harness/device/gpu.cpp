@@ -7,14 +7,14 @@ namespace {
 
 constexpr int kLongestText = 256;
 
-/// A shared library that stays loaded; null functions where it or they are missing.
+/// A shared library that stays loaded. The library or its functions may be missing.
 class Library {
  public:
   explicit Library(const std::string& name) : handle_(dlopen(name.c_str(), RTLD_LAZY | RTLD_LOCAL)) {}
 
   [[nodiscard]] bool loaded() const { return handle_ != nullptr; }
 
-  /// Calls a function that returns 0 if all went well. False if there is no such function, or it did not.
+  /// Calls a function that returns 0 on success. Returns true on success; false if it failed or does not exist.
   template <typename... Arguments>
   [[nodiscard]] bool call(const char* function, Arguments... arguments) const {
     const auto f = handle_ == nullptr ? nullptr : reinterpret_cast<int (*)(Arguments...)>(dlsym(handle_, function));

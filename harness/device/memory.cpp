@@ -21,14 +21,14 @@
 namespace dsv4 {
 namespace {
 
-/// Address space that is kept free on both sides of a reserved block: an offset that wrapped to a negative number of 32
-/// bits, in elements of eight bytes at most, ends there and nowhere else.
+/// Bytes of address space that are kept free on both sides of a reserved block. An offset that wrapped to a negative
+/// 32-bit number, in elements of at most eight bytes, leads into this margin. So it cannot reach other memory.
 constexpr std::size_t kReservedMargin = std::size_t{8} << 31;
 
 class HostMemory final : public DeviceMemory {
  public:
   void* allocate(std::size_t bytes) override {
-    // Rounded up to whole units of the alignment, as aligned_alloc asks.
+    // aligned_alloc needs a multiple of the alignment.
     void* block = std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
     if (block == nullptr) throw std::bad_alloc();
     return block;
@@ -69,10 +69,11 @@ class HostMemory final : public DeviceMemory {
   void* stream() override { return nullptr; }
 
  private:
-  std::unordered_map<void*, std::size_t> reserved_;  ///< bytes of the mapping
+  std::unordered_map<void*, std::size_t> reserved_;  ///< size of each mapping in bytes, by block
 };
 
-/// libdsv4_cuda.so beside the executable, in ../lib of an installation, or on the loader's path.
+/// Loads libdsv4_cuda.so from the build's lib folder or beside the executable, from ../lib of an installation, or from
+/// the loader's path. If it fails, `tried` says why.
 void* open_plugin(std::string& tried) {
   const std::filesystem::path exe = executable_folder();
   for (const std::string& path : {(exe / "lib/libdsv4_cuda.so").string(), (exe / "libdsv4_cuda.so").string(),
@@ -113,7 +114,8 @@ GuardedBlock::GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_
     : memory_(memory), bytes_(bytes), before_(kGuard + misalign), after_(kGuard), poison_(poison) {
   base_ = static_cast<std::uint8_t*>(memory_.allocate(before_ + bytes_ + after_));
   payload_ = base_ + before_;
-  // The payload is poisoned as well: a module's own allocations (a workspace, a returned plan) start as garbage.
+  // The payload is poisoned as well, because a module's own allocations (a workspace, a returned plan) must not start
+  // as zeros.
   std::vector<std::uint8_t> image(before_ + bytes_ + after_);
   poison_bytes(image.data(), image.size(), poison_);
   memory_.upload(base_, image.data(), image.size());
@@ -150,7 +152,7 @@ void GuardedBlock::check(const std::string& name, std::vector<Finding>& findings
     poison_bytes(intact.data(), n, poison_, origin);
     if (band == intact) return;
     for (std::size_t k = 0; k < n; ++k) {
-      const std::size_t i = sign > 0 ? k : n - 1 - k;  // report the byte nearest to the payload
+      const std::size_t i = sign > 0 ? k : n - 1 - k;  // start with the byte nearest to the payload
       if (band[i] != poison_byte(poison_, origin + i)) {
         const std::size_t distance = sign > 0 ? i : n - 1 - i;
         findings.push_back({"guard", fmt::format("'{}': byte {} {} its memory was overwritten (0x{:02x} -> 0x{:02x})",

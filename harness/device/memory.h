@@ -13,40 +13,40 @@
 
 namespace dsv4 {
 
-/// A device's memory and stream. Host implementation in memory.cpp; the CUDA one (LibTorch) is a plug-in,
-/// cuda_memory.cpp.
+/// A device's memory and stream. The host implementation is in memory.cpp. The CUDA implementation (LibTorch) is a
+/// plug-in, cuda_memory.cpp.
 class DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* block) = 0;
-  /// A block of `bytes`, many times what is ever touched of it: of what is opened. `release` as any other. Throws
-  /// std::bad_alloc.
+  /// Reserves a block of `bytes`, most of which is never used. Only parts passed to open() may be accessed. Released
+  /// with `release`, like any block. Throws std::bad_alloc.
   virtual void* reserve(std::size_t bytes) = 0;
-  /// Makes part of a reserved block usable, in whole pages of kPage bytes. A host keeps the others out of reach; memory
-  /// of a GPU is all within it.
+  /// Makes part of a reserved block accessible, in whole pages of kPage bytes. On a host, an access to another page is
+  /// a segmentation fault. On a GPU the whole block is accessible.
   virtual void open(void* /*part*/, std::size_t /*bytes*/) {}
   static constexpr std::size_t kPage = 4096;
-  /// Under AddressSanitizer, makes any access to this part a report at the very instruction, until it is permitted
-  /// again (host memory only).
+  /// Under AddressSanitizer, each access to this part is reported at the instruction that makes it, until the part is
+  /// permitted again. Host memory only.
   virtual void forbid(const void* /*part*/, std::size_t /*bytes*/) {}
   virtual void permit(const void* /*part*/, std::size_t /*bytes*/) {}
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
-  /// Waits for everything launched. Throws DeviceLost if a launch left the context dead.
+  /// Waits for all launches. Throws DeviceLost if a launch left the context dead.
   virtual void synchronize() = 0;
-  /// Takes the error that a launch left behind ("" if there is none). Such an error is no sign of a dead context, but
-  /// the next user of the runtime would be blamed for it.
+  /// Returns and clears the error that a launch left behind; "" if there is none. Such an error does not mean that the
+  /// context is dead. But if it stays, the next user of the runtime gets it.
   virtual std::string take_error() { return ""; }
   /// The stream on which the set's functions launch (TVM-FFI's environment stream); null on a host.
   [[nodiscard]] virtual void* stream() = 0;
 };
 
 std::unique_ptr<DeviceMemory> make_host_memory();
-/// Loads the CUDA plug-in. Throws Error that says what is missing (no driver, no LibTorch with CUDA) and what to do.
+/// Loads the CUDA plug-in. Throws an Error that says what is missing (no driver, no LibTorch with CUDA) and what to do.
 std::unique_ptr<DeviceMemory> make_cuda_memory();
 
-/// A tensor's memory on a device, with guard bands about it.
+/// A tensor's memory on a device, with guard bands around it.
 class Block {
  public:
   static constexpr std::size_t kGuard = 4096;  ///< bytes of a band: more than a row of any op's widest vector access
@@ -58,13 +58,14 @@ class Block {
 
   /// Where the tensor's storage begins.
   [[nodiscard]] virtual void* payload() const = 0;
-  /// Of the tensor's whole storage.
+  /// Writes the tensor's whole storage; read() returns it.
   virtual void write(const std::vector<std::uint8_t>& image) = 0;
   [[nodiscard]] virtual std::vector<std::uint8_t> read() const = 0;
-  /// Under AddressSanitizer, makes any access to the guard bands a report at the very instruction (host memory only).
+  /// Under AddressSanitizer, each access to the guard bands is reported at the instruction that makes it. Host
+  /// memory only.
   virtual void arm() = 0;
   virtual void disarm() = 0;
-  /// Appends a finding "guard" if a guard band was changed; `name` is the argument.
+  /// Appends a finding "guard" if a guard band was changed; `name` is the argument's name.
   virtual void check(const std::string& name, std::vector<Finding>& findings) const = 0;
 };
 

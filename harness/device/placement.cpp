@@ -33,7 +33,7 @@ void require_fit(const HostTensor& t, const Placement& p) {
   }
 }
 
-/// Bytes from the first element to behind the last one that the function may think is there.
+/// Bytes from the first element to the end of the last one that the function sees.
 std::size_t extent(DType dtype, const Placement& p) {
   std::int64_t last = 0;
   for (std::size_t d = 0; d < p.shape.size(); ++d) last += std::max<std::int64_t>(p.shape[d] - 1, 0) * p.strides[d];
@@ -44,7 +44,7 @@ std::size_t extent(DType dtype, const Placement& p) {
 
 std::vector<PlacedBlock::Run> PlacedBlock::runs_of(const HostTensor& t, const Placement& p, std::size_t before) {
   const auto element = static_cast<std::size_t>(size_of(t.dtype));
-  // Where elements of the last dimension are neighbours on both sides, they are taken together.
+  // If elements of the last dimension are adjacent on both sides, one run holds all of them.
   const bool dense = t.rank() > 1 && t.strides.back() == 1 && p.strides.back() == 1;
   const std::int64_t step = dense ? std::max<std::int64_t>(t.shape.back(), 1) : 1;
   std::vector<Run> runs;
@@ -128,7 +128,7 @@ std::vector<std::uint8_t> PlacedBlock::download(const Island& island) const {
   return bytes;
 }
 
-/// What of the storage is no element of the tensor was never on the device: it comes back as it was written.
+/// Storage bytes that belong to no element were never on the device, so they come back as they were written.
 std::vector<std::uint8_t> PlacedBlock::read() const {
   std::vector<std::uint8_t> image = written_;
   for (const Island& island : islands_) {

@@ -1,4 +1,4 @@
-/// Tensors that are spread out in a device's memory: Arg::placement, laid out.
+/// Memory of tensors that are spread out on a device as Arg::placement says.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,13 @@
 
 namespace dsv4 {
 
-/// The memory of a tensor that is spread out. A block is reserved for all of it; only the places where something of the
-/// tensor lies, and guard bands about them, are opened and filled. So a stray access near them is found as in any
-/// block, and one elsewhere is beyond reach on a host. Nothing is filled before the first write().
+/// The memory of a tensor that is spread out. A block is reserved for the whole placement. Only the places of the
+/// tensor's elements, with guard bands around them, are opened and filled. A stray access near them is found as in any
+/// block. Elsewhere, on a host, it is a segmentation fault. Nothing is filled before the first write().
 class PlacedBlock final : public Block {
  public:
-  /// Throws Error if the tensor does not fit its placement, Unavailable if there is no memory for it; `name` is the
-  /// argument.
+  /// Throws Error if the tensor does not fit its placement, Unavailable if there is too little memory; `name` is the
+  /// argument's name.
   PlacedBlock(DeviceMemory& memory, const std::string& name, const HostTensor& tensor, const Placement& placement,
               std::uint32_t poison, std::size_t misalign = 0);
   ~PlacedBlock() override;
@@ -32,13 +32,13 @@ class PlacedBlock final : public Block {
   void check(const std::string& name, std::vector<Finding>& findings) const override;
 
  private:
-  /// Bytes that lie side by side in the tensor's storage and in the block.
+  /// A range of bytes that is contiguous both in the tensor's storage and in the block.
   struct Run {
-    std::size_t from;  ///< in the storage
-    std::size_t to;    ///< in the block
+    std::size_t from;  ///< offset in the storage
+    std::size_t to;    ///< offset in the block
     std::size_t bytes;
   };
-  /// Whole pages of the block that are open: runs, and guard bands before, between and behind them.
+  /// Adjacent open pages of the block. They hold runs, and guard bands before, between and after them.
   struct Island {
     std::size_t begin;
     std::size_t end;
@@ -52,7 +52,7 @@ class PlacedBlock final : public Block {
   static std::vector<Run> runs_of(const HostTensor& tensor, const Placement& placement, std::size_t before);
   void add(const Run& run, std::size_t all);
   [[nodiscard]] std::vector<std::uint8_t> download(const Island& island) const;
-  /// Calls visit(begin, end) for each part of the island in which no run lies.
+  /// Calls visit(begin, end) for each part of the island that belongs to no run; both are offsets in the block.
   template <class Visit>
   static void for_each_gap(const Island& island, Visit visit);
 

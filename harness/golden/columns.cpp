@@ -16,13 +16,13 @@
 namespace dsv4 {
 namespace {
 
-constexpr std::int64_t kMostElements = std::int64_t{1} << 40;  // no tensor of ours is near it; products stay in 64 bits
+constexpr std::int64_t kMostElements = std::int64_t{1} << 40;  // far above any tensor here; products stay in 64 bits
 constexpr std::size_t kMostDimensions = 16;
 constexpr std::size_t kDigestBytes = 16;
 constexpr std::size_t kRangeColumns = 4;
 constexpr std::size_t kCountColumns = 4;
 
-/// Sizes of the variable parts of an output follow from its shape and dtype.
+/// Number of bytes that are kept of an output. It follows from the output's shape and dtype.
 std::size_t kept_bytes(const GoldenOutput& o) {
   if (o.full()) return o.bytes();
   return static_cast<std::size_t>(std::min(o.numel(), kSampleElements)) * static_cast<std::size_t>(size_of(o.dtype));
@@ -64,7 +64,7 @@ bool has_control(std::string_view text) {
   return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-/// NaN has many bit patterns; a file has one.
+/// NaN has many bit patterns; a file contains only one of them.
 double one_nan(double x) { return std::isnan(x) ? std::numeric_limits<double>::quiet_NaN() : x; }
 
 bool same_bits(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
@@ -90,7 +90,7 @@ std::vector<std::string> column(const std::vector<GoldenOutput>& outputs, std::s
   return values;
 }
 
-/// Takes consecutive parts of a flat data set and complains when they do not fit it exactly.
+/// Takes consecutive parts of a flat data set. Throws Error if the parts do not use it up exactly.
 template <class T>
 class Slices {
  public:

@@ -1,7 +1,7 @@
 /// The content of a golden file, and its form in HDF5: schema 1.
 ///
-/// All cases are packed into columns (one data set each), not into a group a case: a group costs half a kilobyte before
-/// it holds anything. Cases are sorted by id; the outputs of case i follow those of case i-1.
+/// All cases are packed into columns; each column is one data set. A group for each case would take half a kilobyte
+/// before it holds anything. Cases are sorted by id; the outputs of case i follow those of case i-1.
 ///
 ///   attributes of the root    schema, op, set, provenance (JSON object of strings, keys sorted)
 ///   case_id                   string[n]
@@ -26,43 +26,45 @@
 
 namespace dsv4 {
 
-/// Raised whenever a reader of the old form would misread the new one, formulas of digest.h included.
+/// Must be raised when a reader of the old form would misread the new one. This includes the formulas of digest.h.
 constexpr std::int64_t kGoldenSchema = 1;
 
 struct Golden {
   std::string op;
   std::string set;  ///< set it was recorded from
-  /// Package, version, compiler, arch, device, driver, ...: never a time.
+  /// Package, version, compiler, arch, device, driver, ...; never a time, because files must be deterministic.
   std::map<std::string, std::string> provenance;
   std::vector<GoldenEntry> entries;  ///< sorted by id
 };
 
-/// Throws Error unless `e` is consistent in itself: known shapes, sizes that follow from them, digest of kept bytes.
+/// Throws Error unless `e` is consistent: its shapes are possible, its sizes follow from them, and kept bytes have the
+/// recorded digest.
 void check_entry(const GoldenEntry& e);
 
-/// Puts entries in order and NaN into one form, and throws Error for what no file may hold: inconsistent or duplicate
-/// entries, entries of another op or set, control characters in provenance.
+/// Sorts the entries and gives every NaN the same bits. Throws Error for what a file may not hold: inconsistent or
+/// duplicate entries, entries of another op or set, control characters in provenance.
 void normalize(Golden& golden);
 
 /// How a recording differs from the one before it.
 struct GoldenDifference {
   std::size_t added = 0;    ///< cases that only the new one has
-  std::size_t changed = 0;  ///< cases of which both have, but not to the bit the same
+  std::size_t changed = 0;  ///< cases that both have, with at least one different bit
   std::size_t removed = 0;  ///< cases that only the old one has
-  bool origin = false;      ///< op, set or provenance
+  bool origin = false;      ///< op, set or provenance differs
   bool operator==(const GoldenDifference&) const = default;
 };
 
-/// Of two normalized goldens.
+/// How `after` differs from `before`. Both must be normalized.
 GoldenDifference difference(const Golden& before, const Golden& after);
 
-/// True if two normalized goldens say the same, to the bit.
+/// True if two normalized goldens have the same content, bit for bit.
 bool same_content(const Golden& a, const Golden& b);
 
 /// The HDF5 image of a normalized golden. `schema` differs from kGoldenSchema only in tests.
 Bytes encode_golden(const Golden& golden, std::int64_t schema = kGoldenSchema);
 
-/// The inverse. `where` (the file's path) begins every message. Throws Error for anything but schema 1.
+/// The inverse of encode_golden. Throws Error if the image is not a valid golden of schema 1. Messages begin with
+/// `where`, the file's path.
 Golden decode_golden(std::span<const std::uint8_t> image, const std::string& where);
 
 /// The sentence that says how to make a golden again.

@@ -21,8 +21,8 @@ Digest canonical(XXH128_hash_t hash) {
   return out;
 }
 
-/// Feeds fields into one digest. Every field of variable length goes in behind its length, so that no two lists of
-/// fields give the same stream.
+/// Feeds fields into one digest. The length of a field of variable length comes before it, so that different lists of
+/// fields give different streams.
 class FieldDigest {
  public:
   FieldDigest() : state_(XXH3_createState(), &XXH3_freeState) {

@@ -1,4 +1,4 @@
-/// One case of a golden: what a kernel set answered when it was recorded, and how that answer was judged.
+/// One case of a golden: the outputs of a kernel set as recorded, and how they compared with the reference.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,9 @@
 
 namespace dsv4 {
 
-/// One canonical output. Small outputs are kept in full, so that they can be judged again under any tolerance; large
-/// ones as digests (which say whether and roughly where something changed) and a sample (which says by how much).
+/// One canonical output. A small output is kept in full, so that it can be compared again under any tolerance. A large
+/// one is kept as digests and a sample. The digests show whether and roughly where something changed; the sample shows
+/// by how much.
 struct GoldenOutput {
   std::string name;
   DType dtype = DType::kU8;
@@ -24,7 +25,7 @@ struct GoldenOutput {
   std::vector<std::uint64_t> blocks;  ///< block_digests(); empty when kept in full
   Bytes kept;                         ///< all packed bytes, or the bits of the elements at sample_positions()
   Statistics statistics;
-  std::string tolerance;       ///< kind of the tolerance it was judged by, "" when it was not judged
+  std::string tolerance;       ///< kind of the tolerance it was compared with; "" if it was not compared
   double tightness = 0;        ///< largest error over bound against the reference
   std::int64_t certified = 0;  ///< elements where a certified alternative was taken
 
@@ -33,13 +34,13 @@ struct GoldenOutput {
   [[nodiscard]] std::size_t bytes() const;
   /// True if `kept` holds the whole output.
   [[nodiscard]] bool full() const { return bytes() <= kFullBytes; }
-  /// The output again. Only when full().
+  /// The output as it was. Throws Error unless full().
   [[nodiscard]] Output output() const;
 };
 
 struct GoldenEntry {
   std::string id;
-  std::string set;  ///< name of the set it was recorded from; in a file it is said once
+  std::string set;  ///< name of the set it was recorded from; a file stores it once
   Digest inputs{};
   Verdict verdict = Verdict::kPassed;  ///< against the reference, at recording
   std::string known_fault;             ///< id of the known fault that showed; only with kKnown
@@ -49,15 +50,15 @@ struct GoldenEntry {
   [[nodiscard]] std::int64_t certified() const;
 };
 
-/// What is kept of one output; `judged` may be null.
+/// What a golden keeps of one output. `judged` is the report of its comparison; it may be null.
 GoldenOutput make_output(const Output& output, const OutputReport* judged);
 
-/// The entry of a case from its call, the response of the set that is recorded, and the result of the trial against the
-/// reference. Throws Error for what cannot be a golden: a scenario, a refused call, a verdict without outputs (error,
-/// unsupported, skipped).
+/// Makes the entry of a case from its call, the response of the recorded set, and the result of the trial against the
+/// reference. Throws Error if the case cannot have a golden: a scenario, a refused call, or a verdict without outputs
+/// (error, unsupported, skipped).
 GoldenEntry make_entry(const Case& c, const Call& call, const Response& response, const CaseResult& result);
 
-/// Entries travel from worker processes as JSON: bytes and digests in hex, NaN and infinities as words.
+/// Worker processes send entries as JSON, with bytes and digests in hex, and NaN and infinities as words.
 void to_json(nlohmann::json& j, const GoldenEntry& e);
 /// Throws Error or nlohmann::json::exception for anything malformed or inconsistent.
 void from_json(const nlohmann::json& j, GoldenEntry& e);

@@ -31,8 +31,8 @@ void require_name(const std::string& name, std::string_view what) {
   if (!good) throw Error(fmt::format("'{}' is no name for {} of a golden", name, what));
 }
 
-/// The index that belongs to an HDF5 file of these bytes. A recording that was cut off between its two renames leaves
-/// the new index complete under its temporary name: then that one is it.
+/// True if the index at `path` belongs to an HDF5 file of this size and digest. A recording that stopped between its
+/// two renames leaves the new index under its temporary name, so that one is tried as well.
 bool index_belongs(const std::string& path, std::size_t bytes, const Digest& digest) {
   const auto belongs = [&](const IndexHeader& h) { return h.bytes == bytes && h.digest == digest; };
   const Bytes index = read_whole_file(path, kMostFileBytes);
@@ -42,7 +42,7 @@ bool index_belongs(const std::string& path, std::size_t bytes, const Digest& dig
   return belongs(parse_index(text_of(read_whole_file(prepared, kMostFileBytes)), prepared));
 }
 
-/// Op -> sets under `root`. One file of a pair is enough: that the other is gone has to be noticed when it is read.
+/// The sets of each op under `root`. One file of a pair is enough, so that a reader then reports the missing one.
 std::map<std::string, std::set<std::string>> recorded(const std::string& root) {
   std::map<std::string, std::set<std::string>> sets;
   std::error_code code;
@@ -122,7 +122,7 @@ GoldenWriting write_golden(const std::string& path, Golden golden) {
         return writing;
       }
     } catch (const Error& e) {
-      writing.damage = e.what();  // it is replaced
+      writing.damage = e.what();  // the damaged file is replaced
     }
   }
   const Bytes image = encode_golden(golden);

@@ -41,7 +41,7 @@ class Descriptor {
   int fd_;
 };
 
-/// A file under its temporary name, locked against a second writer; removed unless it is renamed to its own name.
+/// A file under its temporary name, locked against a second writer. It is removed unless it is renamed to its own name.
 class Prepared {
  public:
   explicit Prepared(const std::string& path) : path_(path), temporary_(temporary_name(path)), file_(open_locked()) {}
@@ -76,14 +76,14 @@ class Prepared {
     for (;;) {
       Descriptor file(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
       if (file.get() < 0) {
-        renamed_ = true;  // nothing of ours to remove
+        renamed_ = true;  // there is nothing to remove
         refuse(path_, "cannot be written here", errno);
       }
       if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
         refuse(path_, "another process is writing it", errno);
       }
-      // Another writer may have renamed this very file to its final name between our open and our lock: then it is no
-      // temporary file any more, and we take a new one.
+      // Another writer may have renamed this file to its final name between our open and our lock. Then it is not a
+      // temporary file any more, and we open a new one.
       struct stat locked {};
       struct stat named {};
       if (::fstat(file.get(), &locked) == 0 && ::stat(temporary_.c_str(), &named) == 0 &&
@@ -99,7 +99,7 @@ class Prepared {
   Descriptor file_;
 };
 
-/// A rename is on disk when its folder is.
+/// A rename is on disk only after its folder was synced.
 void sync_folder(const fs::path& folder) {
   const Descriptor d(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (d.get() >= 0) ::fsync(d.get());

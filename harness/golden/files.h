@@ -1,4 +1,4 @@
-/// Files read and replaced as a whole.
+/// Reads and replaces whole files.
 #pragma once
 
 #include <span>
@@ -9,15 +9,16 @@
 
 namespace dsv4 {
 
-/// The file's bytes. Throws Error that names the file: absent, unreadable, no regular file, or above `most_bytes`.
+/// The file's bytes. Throws an Error that names the file if it is absent, unreadable, not a regular file, or larger
+/// than `most_bytes`.
 Bytes read_whole_file(const std::string& path, std::size_t most_bytes);
 
-/// Replaces (or makes) `first` and `second`, making their folder where needed. Both are written and synced under
-/// temporary names in that folder (temporary_name) before the first is renamed, so that at every moment, whatever
-/// happens to the process, each name holds either the old or the new content, whole. Only between the two renames is
-/// `first` new and `second` old, and then the new `second` is complete under its temporary name.
-/// Throws Error (folder not writable, disk full, another process is at it, ...), after which both are as they were,
-/// except when the second rename itself fails.
+/// Replaces (or makes) `first` and `second`, and makes their folder if needed. Both are written and synced under
+/// temporary names in that folder (temporary_name) before `first` is renamed. So at every moment each name holds the
+/// complete old or new content, even if the process dies. Between the two renames `first` is new and `second` is old;
+/// the new `second` is then complete under its temporary name.
+/// Throws Error if the folder is not writable, the disk is full, another process is writing the files, or the like.
+/// Both are then unchanged, except if the second rename fails.
 void replace_pair(const std::string& first, std::span<const std::uint8_t> first_bytes, const std::string& second,
                   std::string_view second_text);
 

@@ -15,13 +15,14 @@ namespace {
 
 static_assert(std::is_same_v<hid_t, std::int64_t>, "handles are kept as 64-bit integers");
 
-/// A golden is a few hundred KiB; more than this in one data set is no golden of ours.
+/// Largest data set in bytes. A golden has a few hundred KiB, so a larger data set cannot belong to one.
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 28;
 
-/// Files in memory need a name too, and one that cannot exist on disk: HDF5 refuses an image where there is a file.
+/// Files in memory need a name too. It must be one that cannot exist on disk, because HDF5 refuses an image if there is
+/// a file of that name.
 constexpr const char* kMemoryName = "/dev/null/golden";
 
-/// What HDF5 says about its last failure: the innermost entry of its error stack names the cause.
+/// HDF5's message about its last failure. The innermost entry of its error stack names the cause.
 std::string last_message() {
   std::string text;
   H5Ewalk2(
@@ -51,13 +52,15 @@ Hdf5Handle property_list(hid_t kind) { return {checked(H5Pcreate(kind), "make a 
 Hdf5Handle fixed_access() {
   Hdf5Handle list = property_list(H5P_FILE_ACCESS);
   checked(H5Pset_libver_bounds(list.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "fix the format version");
-  // HDF5 sets aside blocks for small things to come; the files are written once, so the rest of a block is waste.
+  // HDF5 reserves blocks for small objects that may follow. The files are written once, so the rest of a block
+  // is waste.
   checked(H5Pset_meta_block_size(list.get(), 0), "set the block size");
   checked(H5Pset_small_data_block_size(list.get(), 0), "set the block size");
   return list;
 }
 
-/// nullptr when there is no memory: an exception may not cross HDF5's C frames.
+/// Resizes the buffer and returns its bytes. Returns nullptr if there is too little memory, because an exception may
+/// not cross HDF5's C frames.
 void* resized(Bytes& buffer, std::size_t size) {
   try {
     buffer.resize(size);
@@ -67,9 +70,9 @@ void* resized(Bytes& buffer, std::size_t size) {
   }
 }
 
-/// Lets HDF5 keep a file's bytes in `buffer`, which holds the finished file once it is closed. HDF5's own way to take
-/// the image of an open file (H5Fget_file_image) will not do: in 1.10 it clears a flag of the superblock and leaves the
-/// superblock's checksum as it was, so that nobody can open the image.
+/// Lets HDF5 keep a file's bytes in `buffer`, which holds the finished file once it is closed. HDF5's own function for
+/// the image of an open file, H5Fget_file_image, cannot be used. In 1.10 it clears a flag of the superblock but does
+/// not update the superblock's checksum, so that nobody can open the image.
 H5FD_file_image_callbacks_t buffer_callbacks(Bytes& buffer) {
   H5FD_file_image_callbacks_t c{};
   c.image_malloc = [](std::size_t size, H5FD_file_image_op_t, void* data) -> void* {
@@ -138,10 +141,10 @@ Hdf5Handle::~Hdf5Handle() {
 Hdf5Writer::Hdf5Writer() {
   quiet();
   const Hdf5Handle creation = property_list(H5P_FILE_CREATE);
-  // The root group keeps times too, unless told not to: without this two recordings of the same content differ.
+  // By default the root group stores times as well. Then two recordings of the same content would differ.
   checked(H5Pset_obj_track_times(creation.get(), false), "switch time stamps off");
   const Hdf5Handle access = fixed_access();
-  // The buffer grows to just what is needed, so that its size is the file's.
+  // The buffer grows only as needed, so that its size is the file's size.
   checked(H5Pset_fapl_core(access.get(), 1, false), "keep a file in memory");
   H5FD_file_image_callbacks_t callbacks = buffer_callbacks(image_);
   checked(H5Pset_file_image_callbacks(access.get(), &callbacks), "keep a file in memory");
@@ -177,7 +180,7 @@ void Hdf5Writer::write(const std::string& name, std::int64_t type, std::int64_t 
   const Hdf5Handle creation = property_list(H5P_DATASET_CREATE);
   checked(H5Pset_obj_track_times(creation.get(), false), "switch time stamps off");
   if (packing == Hdf5Packing::kDeflate && !empty) {
-    // One chunk: goldens are small and read whole.
+    // One chunk is enough, because goldens are small and are read whole.
     checked(H5Pset_chunk(creation.get(), static_cast<int>(dims.size()), dims.data()), "set the chunk of " + name);
     checked(H5Pset_shuffle(creation.get()), "shuffle " + name);
     checked(H5Pset_deflate(creation.get(), 6), "deflate " + name);
@@ -219,7 +222,7 @@ Hdf5Reader::Hdf5Reader(std::span<const std::uint8_t> image, std::string where) :
   quiet();
   const Hdf5Handle access = fixed_access();
   if (H5Pset_fapl_core(access.get(), std::size_t{1} << 16, false) < 0) refuse(last_message());
-  // HDF5 copies the image; the const_cast only meets its C signature.
+  // HDF5 copies the image; only its C signature needs the const_cast.
   if (H5Pset_file_image(access.get(), const_cast<std::uint8_t*>(image.data()), image.size()) < 0)
     refuse(last_message());
   const hid_t id = H5Fopen(kMemoryName, H5F_ACC_RDONLY, access.get());

@@ -1,6 +1,6 @@
-/// The part of HDF5 that goldens use: flat data sets of numbers and fixed-length strings, and attributes of the root,
-/// written to and read from a file image in memory. HDF5 never touches the disk: what is read was checked against its
-/// checksum before, and what is written goes out in one piece (files.h).
+/// The part of HDF5 that goldens use: flat data sets of numbers and fixed-length strings, and attributes of the root.
+/// They are written to and read from a file image in memory, so HDF5 never accesses the disk. The checksum is verified
+/// before an image is read, and a new image is written to disk in one piece (files.h).
 ///
 /// Images are deterministic to the byte: no time stamps, one fixed format version, data sets in the order of the calls.
 #pragma once
@@ -31,7 +31,8 @@ class Hdf5Handle {
   Close close_ = nullptr;
 };
 
-/// How a data set is stored: as it is, or shuffled and deflated (where values repeat; digests and floats do not).
+/// How a data set is stored: as it is, or shuffled and deflated. Deflating helps where values repeat; digests and
+/// floats do not.
 enum class Hdf5Packing { kPlain, kDeflate };
 
 class Hdf5Writer {
@@ -42,25 +43,27 @@ class Hdf5Writer {
 
   void attribute(const std::string& name, std::int64_t value);
   void attribute(const std::string& name, std::string_view value);
-  /// Rows of `columns` numbers each; one-dimensional when `columns` is 0. T: uint8_t, int64_t, uint64_t or double.
+  /// Writes a data set with rows of `columns` numbers; one-dimensional if `columns` is 0. T: uint8_t, int64_t, uint64_t
+  /// or double.
   template <class T>
   void numbers(const std::string& name, std::span<const T> values, Hdf5Packing packing, std::size_t columns = 0);
-  /// One fixed-length, zero-padded string a row. Throws Error for a string that holds a zero byte.
+  /// Writes a data set with one fixed-length, zero-padded string in each row. Throws Error for a string that holds a
+  /// zero byte.
   void strings(const std::string& name, const std::vector<std::string>& values);
-  /// The finished file. The writer is of no use afterwards.
+  /// Returns the finished file. The writer cannot be used afterwards.
   Bytes finish();
 
  private:
   void write(const std::string& name, std::int64_t type, std::int64_t memory_type, const void* data,
              const std::vector<std::uint64_t>& extent, Hdf5Packing packing);
-  Bytes image_;  ///< the file's bytes while it is open; declared before the file, which is closed first
+  Bytes image_;  ///< the file's bytes while it is open; declared first, because the file is closed first
   Hdf5Handle file_;
 };
 
 class Hdf5Reader {
  public:
-  /// Opens an image. `where` (the file's path) begins every message. All readers throw Error for anything but exactly
-  /// the form that is asked for.
+  /// Opens an image. All readers throw Error if the data do not have exactly the form that is asked for. Messages begin
+  /// with `where`, the file's path.
   Hdf5Reader(std::span<const std::uint8_t> image, std::string where);
 
   [[nodiscard]] std::int64_t integer(const std::string& attribute) const;

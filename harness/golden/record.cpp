@@ -7,7 +7,7 @@
 namespace dsv4 {
 namespace {
 
-/// A trial that keeps the response.
+/// A trial that makes an entry from the response.
 class Recording final : public Trial {
  public:
   using Trial::Trial;

@@ -1,4 +1,4 @@
-/// One case, recorded: what becomes an entry of a golden.
+/// Records one case as an entry of a golden.
 #pragma once
 
 #include <optional>
@@ -9,12 +9,12 @@ namespace dsv4 {
 
 struct RecordedCase {
   CaseResult result;                 ///< the set against the reference, as in a run
-  std::optional<GoldenEntry> entry;  ///< absent when there is nothing to keep: error, unsupported, skipped
+  std::optional<GoldenEntry> entry;  ///< absent if there is nothing to keep: error, unsupported, skipped
 };
 
-/// Tries the case against the other side, which must be the reference, and makes its entry. An answer that fails is
-/// kept as well, under its verdict: verifying never takes such an entry as the truth (verify.h). Throws Error for a
-/// scenario, and as a trial does.
+/// Runs the trial of the case against the other side, which must be the reference, and makes its entry. Failed outputs
+/// are kept as well, under their verdict; verify_case never uses them (verify.h). Throws Error for a scenario, and
+/// whatever a trial throws.
 RecordedCase record_case(const CheckedCase& c, const Sides& sides, const Policy& policy = {});
 
 }  // namespace dsv4

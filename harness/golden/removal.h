@@ -1,4 +1,4 @@
-/// What recording a tier would remove from a golden without having been asked to.
+/// Finds cases that recording a tier would remove from a golden although nobody asked for it.
 #pragma once
 
 #include <string>
@@ -9,20 +9,21 @@
 
 namespace dsv4 {
 
-/// The cases of a tier that have goldens: the op's own.
+/// The cases of a tier that can have goldens: the op's own calls, not its scenarios.
 std::vector<Case> recordable_cases(const Op& op, Tier tier);
 
-/// Cases of a golden that a recording of some tier leaves out, though the op has them in higher ones.
+/// Cases of a golden that a recording of a tier leaves out although higher tiers of the op have them.
 struct HigherTiers {
   std::size_t cases = 0;
-  Tier enough = Tier::kSmoke;  ///< the lowest tier that has them all
+  Tier enough = Tier::kSmoke;  ///< the lowest tier that has all of them
 };
 
-/// Cases that the op has in no tier any more do not count: its points changed, and recording is how a golden follows.
+/// Finds such cases for a recording of `tier`. A case that is in no tier any more does not count: the op's points
+/// changed, and recording brings the golden up to date.
 HigherTiers beyond(const Golden& golden, const Op& op, Tier tier);
 
 /// Throws Error if recording `tier` of these ops would remove cases of higher tiers from goldens of `set` under `root`.
-/// Goldens that cannot be read do not count: recording is how they are repaired.
+/// Goldens that cannot be read do not count, because recording repairs them.
 void require_no_higher_tiers(const std::string& root, const std::string& set, const std::vector<const Op*>& ops,
                              Tier tier);
 

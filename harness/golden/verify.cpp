@@ -14,7 +14,7 @@
 namespace dsv4 {
 namespace {
 
-/// Two kernels, each allowed its own error against the reference.
+/// Factor on bounds: two kernels are compared, and each may have its own error against the reference.
 constexpr double kBothSides = 2.0;
 
 bool same_form(const GoldenOutput& golden, const HostTensor& got) {
@@ -33,7 +33,7 @@ bool all_equal(const GoldenEntry& entry, const Observation& got) {
          });
 }
 
-/// The report of an output that is bit-equal to the recorded one, judged right at that time.
+/// The report of an output with the same bits as the recorded one, which passed at that time.
 OutputReport equal_report(const GoldenOutput& golden) {
   OutputReport r;
   r.name = golden.name;
@@ -43,8 +43,8 @@ OutputReport equal_report(const GoldenOutput& golden) {
   return r;
 }
 
-/// One-dimensional tensor of the elements at `positions`; an empty tensor (a part of the tolerance that its kind does
-/// not use) stays empty.
+/// A one-dimensional tensor of the elements at `positions`. An empty tensor stays empty; it is a part of the tolerance
+/// that its kind does not use.
 HostTensor gather(const HostTensor& t, const std::vector<std::int64_t>& positions) {
   if (t.storage.empty()) return t;
   HostTensor out = HostTensor::make(t.dtype, {static_cast<std::int64_t>(positions.size())});
@@ -54,7 +54,8 @@ HostTensor gather(const HostTensor& t, const std::vector<std::int64_t>& position
   return out;
 }
 
-/// Tolerances are made for whole outputs; one of another shape would be read out of place.
+/// True if the tolerance has the output's shape. Otherwise an element would be compared with another
+/// element's tolerance.
 bool tolerance_fits(const Tolerance& t, const HostTensor& got) {
   if (t.kind == Tolerance::Kind::kBound) return t.bound.shape == got.shape;
   if (t.kind == Tolerance::Kind::kInterval) return t.low.shape == got.shape && t.high.shape == got.shape;
@@ -86,7 +87,7 @@ bool same_statistics(const Statistics& a, const Statistics& b) {
          a.zero == b.zero;
 }
 
-/// An output of which the golden has only digests and a sample.
+/// Compares an output of which the golden keeps only digests and a sample.
 OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packed, const Tolerance& tolerance) {
   const std::vector<std::int64_t> positions = sample_positions(packed.numel());
   const Output got{golden.name, gather(packed, positions)};
@@ -115,7 +116,7 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
   return r;
 }
 
-/// One output of this call against the recorded one.
+/// Compares one output of this call with the recorded one.
 OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, const Tolerance& tolerance) {
   const HostTensor packed = got.value.packed();
   if (!same_form(golden, packed)) {
@@ -148,7 +149,7 @@ std::vector<OutputReport> compare_all_to_golden(const GoldenEntry& entry, const 
   return reports;
 }
 
-/// A trial that also holds the response against a golden entry.
+/// A trial that also compares the response with a golden entry.
 class Verification final : public Trial {
  public:
   Verification(CheckedCase c, const Sides& sides, const Policy& policy, const GoldenEntry& entry)
@@ -167,7 +168,7 @@ class Verification final : public Trial {
     const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
     if (clean && all_equal(entry_, got.observation)) return pass();
     judge();
-    // Without a usable answer of both sides there is nothing more to compare.
+    // Without usable outputs of both sides, there is nothing more to compare.
     if (result().verdict == Verdict::kError || got.result.refusal || !got.readable) return;
     join(compare_all_to_golden(entry_, got.observation, tolerances()));
   }
@@ -179,7 +180,7 @@ class Verification final : public Trial {
     end(Verdict::kPassed, "");
   }
 
-  /// The recorded answer was not right: the reference alone decides.
+  /// Used if the recorded verdict is not `passed`: only the reference decides.
   void judge_without_golden() {
     judge();
     const std::string was = entry_.verdict == Verdict::kKnown
@@ -191,8 +192,8 @@ class Verification final : public Trial {
                           reason.empty() ? "" : "; ", was, same ? "has the same bits" : "differs from it");
   }
 
-  /// What the golden says joins what the reference said: its reports take the place of the reference's, except where
-  /// only the reference objects; and the verdict becomes the worse of the two.
+  /// Adds the comparison with the golden to the one with the reference. The golden's reports replace the reference's,
+  /// except where only the reference shows a violation. The verdict becomes the worse of the two.
   void join(std::vector<OutputReport> reports) {
     std::vector<std::string> bad;
     for (OutputReport& r : reports) {
@@ -211,7 +212,7 @@ class Verification final : public Trial {
     const bool excused =
         std::ranges::all_of(bad, [&](const std::string& name) { return policy().excuses(fault(), name); });
     const bool right = result().verdict == Verdict::kPassed || result().verdict == Verdict::kMistrusted;
-    if (!right && (excused || result().verdict != Verdict::kKnown)) return;  // already as bad, and with its reason
+    if (!right && (excused || result().verdict != Verdict::kKnown)) return;  // the verdict is as bad already
     const OutputReport& first = *std::ranges::find(result().outputs, bad.front(), &OutputReport::name);
     std::string reason = fmt::format("{}differs from the golden in {}: {}", excused ? fault()->summary + ": " : "",
                                      fmt::join(bad, ", "), first.reason);

@@ -1,4 +1,4 @@
-/// Holds a kernel set against a golden.
+/// Compares a kernel set with a golden.
 #pragma once
 
 #include <optional>
@@ -7,26 +7,26 @@
 
 namespace dsv4 {
 
-/// Makes the case's call on the subject and holds the answer against `entry`. The other side must be the reference;
-/// `sides.names` should say "golden:<set>" of it.
+/// Makes the case's call on the set under test and compares its outputs with `entry`. The other side must be the
+/// reference; `sides.names` should call it "golden:<set>".
 ///
-/// In this order:
-///   1. The digest of the inputs differs: verdict `error`, "inputs drifted". The generator or the op's definition
-///      changed, nothing can be said about the kernel, and the golden has to be recorded again.
-///   2. The call was refused, or broke a guard band or an invariant: as in any run.
-///   3. Every output has the recorded digest and the recorded answer was right: `passed`, to the bit.
-///   4. Else the answer is judged by a fresh answer of `reference`, in full; and, if the recorded answer was right,
-///      also held against what the golden keeps: outputs kept in full and samples within the op's tolerance (twice a
-///      bound, as both sides are kernels), exact outputs by their digests, where the first differing block is named.
-///      Either disagreement fails.
-/// A golden whose answer was not right when it was recorded (`known`, `failed`, `mistrusted`) accuses nobody: then the
-/// reference alone decides, and the reason says so.
+/// The steps, in this order:
+///   1. If the digest of the inputs differs, the verdict is `error`, "inputs drifted". The generator or the op's
+///      definition changed, so the case says nothing about the kernel. The golden must be recorded again.
+///   2. A refused call, a changed guard band or a broken invariant counts as in any run.
+///   3. If every output has the recorded digest and the recorded verdict is `passed`, the case is `passed`, to the bit.
+///   4. Otherwise the outputs are compared with those of the reference. If the recorded verdict is `passed`, they are
+///      also compared with the golden; either disagreement fails. Outputs kept in full and samples must be within the
+///      op's tolerance; a bound is doubled, as both sides are kernels. Exact outputs must have the recorded digest; if
+///      not, the reason names the first block that differs.
+/// If the recorded verdict is not `passed` (`known`, `failed`, `mistrusted`), the golden is not used. Then only the
+/// reference decides, and the reason says so.
 ///
-/// Throws Error if the entry is of another case, or the case is a scenario; else as a trial does.
+/// Throws Error if the entry belongs to another case or the case is a scenario, and whatever a trial throws.
 CaseResult verify_case(const CheckedCase& c, const GoldenEntry& entry, const Sides& sides, const Policy& policy = {});
 
-/// The case of an entry; or, if the op has no such case any more (renamed, removed, a parameter changed), nullopt, and
-/// `lost` receives the result that reports it: verdict `error` with the reason.
+/// The case of an entry. Returns nullopt if the op does not have the case any more: it was renamed or removed, or a
+/// parameter changed. Then `lost` becomes the result that reports this, with verdict `error` and the reason.
 std::optional<CheckedCase> case_of_entry(const GoldenEntry& entry, const SideNames& names, CaseResult& lost);
 
 }  // namespace dsv4

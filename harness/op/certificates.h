@@ -1,4 +1,4 @@
-/// Tolerances that the reference computes beside the values, by its auxiliary functions.
+/// Tolerances that the auxiliary functions of the reference compute.
 #pragma once
 
 #include <string>
@@ -9,16 +9,17 @@
 
 namespace dsv4 {
 
-/// Calls the reference's auxiliary function `aux` with the arguments of `call` and these `more`. Throws Error if it
-/// refuses.
+/// Calls the reference's auxiliary function `aux` with the arguments of `call`, followed by `more`. Throws Error if the
+/// function refuses the call.
 CallResult auxiliary(const Call& call, const std::string& aux, Caller& reference, std::vector<Arg> more = {});
 
-/// An interval for each of the named arguments that is there: the auxiliary "interval" is called with outputs
-/// "<name>_lo" and "<name>_hi" of the argument's dtype and shape.
+/// Computes an interval for each named argument that is present. Calls the auxiliary function "interval" with two more
+/// outputs for each argument, "<name>_lo" and "<name>_hi". They have the argument's dtype and shape.
 Tolerances certified(const Call& call, Caller& reference, const std::vector<std::string>& names,
                      const std::string& reason);
 
-/// A bound for what the argument `name` holds, as the auxiliary "bound" leaves it there.
+/// Computes a bound for each element of argument `name`. The auxiliary function "bound" takes the arguments of `call`
+/// and writes the bound into `name`.
 Tolerance bounded(const Call& call, Caller& reference, const std::string& name, std::string reason);
 
 }  // namespace dsv4

@@ -49,7 +49,7 @@ Scenario& Contracts::remade(std::string name, std::string meaning, std::string a
   return refused(std::move(name), std::move(meaning), argument, [argument, other = std::move(other)](Call& call) {
     Arg& a = call.arg(argument);
     a.value = other(a.tensor());
-    a.footprint.clear();  // that of the tensor that was
+    a.footprint.clear();  // it belongs to the old tensor
   });
 }
 

@@ -1,4 +1,4 @@
-/// How ops write their contracts: what must be refused by name, and what is legal at the edge.
+/// How ops declare their contracts: calls that must be refused, and extreme calls that are legal.
 #pragma once
 
 #include <cstdint>
@@ -11,44 +11,45 @@
 
 namespace dsv4 {
 
-/// What a contract changes in a valid call.
+/// The change that a contract makes to a valid call.
 using Change = std::function<void(Call&)>;
 
-/// Adds contracts to an op's scenarios, all on the same points. Each call is that of a valid case with something
-/// changed in it; all but edge() must be refused because of `argument`. A function returns the scenario that it added,
-/// so that one for sets that tell device arguments from host arguments can be marked: `.needs_device = true`.
+/// Adds contracts to an op's scenarios, all on the same points. Each contract takes the call of a valid case and
+/// changes something in it. The function must refuse the changed call because of `argument`; edge() is the exception.
+/// Each member except wrong_form() returns the scenario that it added. A contract for sets that can tell device
+/// arguments from host arguments is marked there: `.needs_device = true`.
 class Contracts {
  public:
   explicit Contracts(std::vector<Scenario>& list, Points points = kFirstSmokePoint);
 
   Scenario& refused(std::string name, std::string meaning, std::string argument, Change break_it);
-  /// Each of the changes alone must be refused, and the error contain one of the words in `why` ("size|element"), where
-  /// the set's errors name arguments.
+  /// Each change alone must be refused. Where the set's errors name arguments, the error must also contain one of the
+  /// words in `why`, which '|' separates ("size|element").
   Scenario& refused_each(std::string name, std::string meaning, std::string argument, std::string why,
                          std::vector<Change> changes);
-  /// A call that is legal at the edge: it must succeed as the reference does, or be refused cleanly.
+  /// An extreme call that is legal. It must agree with the reference, or be refused without writing anything.
   Scenario& edge(std::string name, std::string meaning, Change change);
 
-  /// Another tensor in the place of `argument`.
+  /// Passes `tensor` instead of tensor `argument`.
   Scenario& replaced(std::string name, std::string meaning, std::string argument, HostTensor tensor);
-  /// Tensor `argument` of the shape that `change` makes of its own.
+  /// Passes a zeroed tensor instead of tensor `argument`; `change` turns the shape of `argument` into its shape.
   Scenario& reshaped(std::string name, std::string meaning, std::string argument, std::function<void(Shape&)> change);
-  /// Tensor `argument` in the wrong memory.
+  /// Passes tensor `argument` in memory `place`, which is the wrong one.
   Scenario& misplaced(std::string name, std::string meaning, std::string argument, Place place);
-  /// Integer `argument` of another value.
+  /// Passes `value` as integer `argument`.
   Scenario& integer(std::string name, std::string meaning, std::string argument, std::int64_t value);
 
-  // The same for any tensor: named after it, and with a meaning that fits all.
+  // Contracts that fit any tensor argument. Their names begin with the argument's name.
 
-  /// Of another dtype, and of one dimension more: two contracts.
+  /// Adds two contracts: `argument` with dtype `other`, and `argument` with one more dimension.
   void wrong_form(const std::string& argument, DType other);
-  /// With a gap after each element.
+  /// Passes `argument` with a gap after each element.
   Scenario& strided(const std::string& argument);
   Scenario& misplaced(const std::string& argument, Place place);
 
  private:
   Scenario& add(std::string name, std::string meaning, std::function<void(ScenarioContext&)> run);
-  /// Tensor `argument` replaced by what `other` makes of it.
+  /// Passes the result of `other` instead of tensor `argument`; `other` gets that tensor.
   Scenario& remade(std::string name, std::string meaning, std::string argument,
                    std::function<HostTensor(const HostTensor&)> other);
 

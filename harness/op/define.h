@@ -1,4 +1,4 @@
-/// Everything that the definition of an op is written with.
+/// Includes everything that the definition of an op needs.
 #pragma once
 
 #include "harness/core/bits.h"
@@ -16,6 +16,6 @@
 
 namespace dsv4 {
 
-using enum DType;  // kI32, kBF16, ...: declarations list dtypes
+using enum DType;  // declarations can write kI32, kBF16, ...
 
 }  // namespace dsv4

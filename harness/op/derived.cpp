@@ -16,7 +16,7 @@
 namespace dsv4 {
 namespace {
 
-/// Dtypes that the argument does not take: an integer and a floating-point one.
+/// Returns one integer dtype and one floating-point dtype that the argument does not take.
 std::vector<DType> strangers_to(const Argument& a) {
   std::vector<DType> strangers;
   for (const bool floating : {false, true}) {
@@ -30,16 +30,16 @@ std::vector<DType> strangers_to(const Argument& a) {
   return strangers;
 }
 
-/// Another tensor in the place of `argument`.
+/// A change that passes the result of `other` instead of tensor `argument`.
 Change replaced(std::string argument, std::function<HostTensor(const HostTensor&)> other) {
   return [argument = std::move(argument), other = std::move(other)](Call& call) {
     Arg& arg = call.arg(argument);
     arg.value = other(arg.tensor());
-    arg.footprint.clear();  // that of the tensor that was there
+    arg.footprint.clear();  // it belongs to the old tensor
   };
 }
 
-/// The tensor with `by` added to the size of dimension `dim`; unchanged where that would be negative.
+/// A change that adds `by` to the size of dimension `dim`. A size that would become negative is 0 instead.
 Change resized(const std::string& argument, std::size_t dim, std::int64_t by) {
   return replaced(argument, [dim, by](const HostTensor& t) {
     Shape shape = t.shape;
@@ -48,14 +48,14 @@ Change resized(const std::string& argument, std::size_t dim, std::int64_t by) {
   });
 }
 
-/// One dimension less: the first two as one.
+/// A zeroed tensor with one dimension fewer: the first two dimensions are merged.
 HostTensor flattened(const HostTensor& t) {
   Shape shape(t.shape.begin() + 1, t.shape.end());
   shape[0] *= t.shape[0];
   return HostTensor::make(t.dtype, shape);
 }
 
-/// Gaps between the elements of the last dimension; the others follow.
+/// A zeroed tensor of the same shape with a gap after each element. Only the last dimension adds gaps.
 HostTensor spread_elements(const HostTensor& t) {
   Shape strides(t.rank());
   std::int64_t step = 2;
@@ -63,7 +63,7 @@ HostTensor spread_elements(const HostTensor& t) {
   return HostTensor::strided(t.dtype, t.shape, strides);
 }
 
-/// Gaps behind the rows alone, whose elements are adjacent.
+/// A zeroed tensor of the same shape with a gap after each row. The elements of a row are adjacent.
 HostTensor spread_rows(const HostTensor& t) { return HostTensor::with_gaps(t.dtype, t.shape, t.shape.back()); }
 
 void add_contracts_of(const Argument& a, const Signature& signature, Contracts& contracts) {
@@ -106,7 +106,7 @@ void add_contracts_of(const Argument& a, const Signature& signature, Contracts& 
   }
 }
 
-/// The tensors that the op's smoke points pass on the device, each with the points that do.
+/// The tensor arguments that the op's smoke points pass on the device, each with the points that pass it.
 using DeviceTensors = std::map<std::string, std::vector<Params>>;
 
 DeviceTensors find_device_tensors(const Op& op) {
@@ -120,7 +120,7 @@ DeviceTensors find_device_tensors(const Op& op) {
   return found;
 }
 
-/// Those of a registered op are found once: every scenario case asks for them.
+/// Cached per registered op, because every scenario case needs them.
 DeviceTensors device_tensors(const Op& op) {
   if (find_op(op.info().name) != &op) return find_device_tensors(op);
   static std::map<const Op*, DeviceTensors> known;
@@ -129,7 +129,7 @@ DeviceTensors device_tensors(const Op& op) {
   return it->second;
 }
 
-/// "relation:index_types" for the parameter that names the dtype of an integer argument.
+/// Adds "relation:index_types" for the first parameter that names the dtype of an integer argument.
 void add_index_types(const Op& op, std::vector<Scenario>& list) {
   for (const Argument& a : op.info().signature.arguments()) {
     if (a.traits.dtype_of.empty() || a.dtypes.size() < 2 || is_floating(a.dtypes.front())) continue;

@@ -1,21 +1,25 @@
-/// The checks that follow from an op's declaration. No op writes them; one that has no use for a check leaves it out by
-/// name, with a reason (OpInfo::without). An op's own scenario of the same name takes the place of a derived one.
+/// The checks that follow from an op's declaration; no op writes them by hand. If a check makes no sense for an op, the
+/// op names it in OpInfo::without with a reason. If an op has a scenario of the same name, that scenario replaces the
+/// derived one.
 ///
-/// Of each tensor argument x, called c, on the op's first smoke point:
+/// Checks of each tensor argument x. Their names call it c (Traits::called). The contracts run on
+/// OpInfo::contract_point, which is the first smoke point by default. late_x runs on each smoke point that passes x on
+/// the device, and far_x on the point Traits::far.
 ///
 ///   contract:c_dtype       elements of a dtype that the function does not take
-///   contract:c_rank        a dimension more, and one fewer
+///   contract:c_rank        one dimension more, and one fewer
 ///   contract:c_<label>     a size that is fixed, or shared with another argument: one more, and one fewer
-///   contract:c_strided     gaps between elements; gaps between rows, unless Argument::gaps allows those
-///   contract:c_on_host     the other memory (or c_on_device)
+///   contract:c_strided     gaps between elements, and gaps between rows. If x may have gaps between rows, the check
+///                          is c_columns_strided and has only gaps between elements
+///   contract:c_on_host     the wrong memory; c_on_device for an argument that belongs in host memory
 ///   relation:late_x        x is not touched before the stream's previous kernel has ended
-///   relation:far_x         its rows lie 2^31 elements apart (Argument::far)
+///   relation:far_x         x gives the same results when its rows lie 2^31 elements apart
 ///
-/// Of the op:
+/// Checks of the op. repeat runs on every smoke point, the others on the first; no_<batch> is a contract as above.
 ///
 ///   contract:no_<batch>    a batch without rows
 ///   relation:any_batch     a row's result does not depend on the other rows
-///   relation:index_types   each integer dtype of the indices gives the same
+///   relation:index_types   the first two dtypes of an index argument give the same outputs
 ///   relation:repeat        the same call gives the same bits
 #pragma once
 
@@ -26,14 +30,15 @@
 
 namespace dsv4 {
 
-/// All of them, without those in OpInfo::without.
+/// All derived checks of the op, except those in OpInfo::without.
 std::vector<Scenario> derived_scenarios(const Op& op);
 
-/// Leaves the arguments that have the batch's size only these rows of it, and makes the rest fit (Op::fit).
+/// Keeps only these rows of the batch in each argument that has the batch's dimension. Then Op::fit adjusts the rest of
+/// the call. Throws Error if the batch is not the first dimension of such an argument.
 void keep_batch(const Op& op, Call& call, const std::vector<std::int64_t>& rows);
 
-/// Throws Error unless the points of the op's declaration and of its scenarios are cases of it, and OpInfo::without
-/// names derived checks.
+/// Checks the declaration of an op. Throws Error if a declared point is not valid, or if OpInfo::without names a check
+/// that is not derived or gives no reason.
 void check_declaration(const Op& op);
 
 }  // namespace dsv4

@@ -16,7 +16,7 @@ Scenario far_relation(const std::string& argument, const std::string& what, Poin
     const Call near = x.op.make(x.c);
     Call far = near;
     move(far);
-    // First: a machine that has not the memory tries nothing of the case.
+    // Do this first, so that a machine with too little memory skips the case before any work is done.
     const Observation got = x.op.observe(x.c, near, x.call("far", far));
     const CallResult result = x.call("near", near);
     const Observation want = x.op.observe(x.c, near, result);
@@ -42,7 +42,7 @@ std::vector<std::int64_t> far_rows(std::int64_t count, std::int64_t row_elements
       continue;
     }
     const std::int64_t edge = edges[static_cast<std::size_t>((i - 1) % std::ssize(edges))];
-    const std::int64_t on = (edge + row_elements - 1) / row_elements;  // the first row that begins there or behind
+    const std::int64_t on = (edge + row_elements - 1) / row_elements;  // the first row that begins at or after it
     const std::int64_t round = (i - 1) / std::ssize(edges);            // 0, -1, +1, -2, +2, ...
     rows.push_back(on + (round % 2 == 0 ? round / 2 : -(round + 1) / 2));
   }
@@ -57,7 +57,8 @@ Placement far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows) {
 }
 
 Placement far_apart(const HostTensor& tensor, std::size_t dim) {
-  // A multiple of every vector access, and short enough for a wrapped offset to meet a row of two.
+  // The stride is a multiple of every vector access. It exceeds 2^31 by so little that a wrapped offset lies inside the
+  // first row, even if that has only two vectors.
   constexpr std::int64_t kStride = (std::int64_t{1} << 31) + 8;
   Placement p{tensor.shape, tensor.strides, {}};
   p.strides.at(dim) = kStride;

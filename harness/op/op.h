@@ -1,14 +1,14 @@
-/// What an op is to the harness. One op = one file in harness/ops/<family>/, which derives from Op and registers
-/// itself:
+/// The interface between an op and the harness. Each op is one file in harness/ops/<family>/. It derives a class from
+/// Op and registers it:
 ///
 ///   namespace dsv4 { namespace {
 ///   class MaskTopkIds final : public Op { ... };
 ///   DSV4_REGISTER_OP(MaskTopkIds);
 ///   } }
 ///
-/// The runner asks an op for its cases, lets it make the call of a case, makes the call on two sets, lets the op turn
-/// each result into canonical outputs, and compares those under the op's tolerances. The op never sees a device or a
-/// file.
+/// The runner asks the op for its cases and for the call of each case. It makes the call on two sets, and the op turns
+/// each result into canonical outputs. The runner then compares those within the op's tolerances. An op never uses a
+/// device or a file.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,12 @@
 
 namespace dsv4 {
 
-/// Numbers about a case's inputs that known faults are conditioned on, such as the population of a threshold bin.
+/// Numbers about a case's inputs, such as the population of a threshold bin. A known fault can apply only where they
+/// have given values.
 using Facts = std::map<std::string, std::int64_t>;
 
-/// Bytes that must move and operations that must be done, whatever the implementation: for throughput and roofline.
+/// The least work that any implementation must do: bytes moved and floating-point operations. Throughput and the
+/// roofline are computed from it.
 struct Cost {
   double bytes = 0;
   double flops = 0;
@@ -40,20 +42,20 @@ struct OpInfo {
   std::string name;
   std::string family;
   std::string summary;   ///< one line
-  std::string upstream;  ///< upstream's Python name(s), so that its users find their way
-  /// Signature variants that make() can produce; the first is the preferred one. None: "<name>/1".
+  std::string upstream;  ///< upstream's Python name(s), which its users know
+  /// Signature variants that make() can produce; the first is the preferred one. If empty: "<name>/1".
   std::vector<std::string> abis = {};
   Space space = {};          ///< the parameters, in the order of the case id
   Signature signature = {};  ///< the arguments, in the order of the call
-  /// Points of each tier: lines of Space::points.
+  /// Points of each tier, as lines for Space::points.
   std::vector<std::string> smoke = {}, quick = {}, full = {};
-  /// Point of the derived contracts; "": the first smoke point.
+  /// Point of the derived contracts; "" means the first smoke point.
   std::string contract_point = {};
   /// Points that production uses, for the benchmark. They may be larger than a sweep allows.
   std::vector<std::string> bench = {};
-  /// Derived checks that the op does not have, by label ("relation:any_batch"), and why not.
+  /// Derived checks that the op leaves out: the label ("relation:any_batch") and the reason.
   std::map<std::string, std::string> without = {};
-  std::string host_note = "everything is shown on a CPU";  ///< what running on a CPU cannot show of this op
+  std::string host_note = "everything is shown on a CPU";  ///< what a run on a CPU cannot show about this op
 };
 
 class ScenarioContext;
@@ -61,17 +63,17 @@ class ScenarioContext;
 /// Parameter points of a tier.
 using Points = std::function<std::vector<Params>(Tier)>;
 
-/// A case that is more than one call against the reference: a contract, a relation or a sequence.
+/// A check that is more than one call compared with the reference: a contract, a relation or a sequence.
 /// harness/op/contracts.h and harness/op/scenarios.h make them.
 struct Scenario {
   enum class Kind { kContract, kRelation, kSequence };
   Kind kind;
   std::string name;
   std::string meaning;  ///< one line: the property or the promise
-  Points points;        ///< empty function: the op's first smoke point
+  Points points;        ///< if empty: the op's first smoke point
   std::function<void(ScenarioContext&)> run;
-  bool needs_device = false;   ///< skipped, with this reason, on sets that cannot tell device from host arguments
-  bool needs_overlap = false;  ///< skipped, with this reason, on sets that cannot show a late argument
+  bool needs_device = false;   ///< skipped, with a reason, on sets that cannot tell device from host arguments
+  bool needs_overlap = false;  ///< skipped, with a reason, on sets that cannot show a late argument
 
   [[nodiscard]] std::string label() const;  ///< "relation:repeat"
 };
@@ -87,30 +89,32 @@ class Op {
 
   [[nodiscard]] const OpInfo& info() const { return info_; }
 
-  /// Parameter points of a tier: those of info()'s lines. A higher tier contains the lower one's points (the runner
-  /// takes the union).
+  /// Parameter points of a tier, from the lines in info(). They need not contain the points of lower tiers, because the
+  /// runner takes the union.
   [[nodiscard]] virtual std::vector<Params> points(Tier tier) const;
 
-  /// A sentence that says why these parameters (each in its own range) are together not a case of the op; nullopt if
-  /// they are one.
+  /// Says in one sentence why these parameters together are not a case of the op; nullopt if they are one. Each
+  /// parameter is in its own range.
   [[nodiscard]] virtual std::optional<std::string> reject(const Params&) const { return std::nullopt; }
-  /// A sentence that says why a sweep would take too long over this case; nullopt if it would not. A benchmark ignores
-  /// it.
+  /// Says in one sentence why a sweep would take too long over this case; nullopt if it would not. A benchmark
+  /// ignores it.
   [[nodiscard]] virtual std::optional<std::string> too_large(const Params&) const { return std::nullopt; }
-  /// Names of the parameters whose value makes no difference beside the others: the fill, where no row is processed. A
-  /// covering shows each pair of values where neither is idle.
+  /// Names of the parameters whose value makes no difference at this point. For example, the fill does not matter if no
+  /// row is processed. A covering shows each pair of values at a point where neither parameter is idle.
   [[nodiscard]] virtual std::vector<std::string> idle(const Params&) const { return {}; }
 
-  /// Inputs of a case. Must depend on nothing but the case. Poisoning of outputs is the caller's business.
+  /// Makes the call of a case, with its inputs. The call must depend on nothing but the case. The caller poisons
+  /// the outputs.
   [[nodiscard]] virtual Call make(const Case& c) const = 0;
-  /// Makes what follows from the rows of a call fit after some were dropped: footprints, counts.
+  /// Adjusts what depends on the rows of a call, such as footprints and counts, after rows were dropped.
   virtual void fit(Call&) const {}
 
-  /// Canonical outputs of a result of `call`. Called for each side on its own. The default gives every argument that
-  /// the call writes, packed, under its output name.
+  /// Turns a result of `call` into canonical outputs. It is called for each side separately. The default returns every
+  /// argument that the call writes, packed, under its output name.
   [[nodiscard]] virtual Observation observe(const Case& c, const Call& call, const CallResult& result) const;
 
-  /// Tolerances for the outputs of `got`. `reference` computes bounds and certificates (auxiliary functions).
+  /// Tolerances for the outputs of `got`; an output without an entry must be exact. The auxiliary functions of
+  /// `reference` compute bounds and intervals.
   [[nodiscard]] virtual Tolerances tolerances(const Case&, const Call&, const CallResult& /*got*/,
                                               const Observation& /*got*/, Caller& /*reference*/) const {
     return {};
@@ -121,19 +125,21 @@ class Op {
 
   [[nodiscard]] virtual std::vector<Scenario> scenarios() const { return {}; }
 
-  /// True if a correct result of this case may be all zeros, all padding or empty: then it is not `mistrusted`.
+  /// True if a correct result of this case may be all zeros, all padding or empty. Such a case is not `mistrusted`.
   [[nodiscard]] virtual bool trivial_by_design(const Case&) const { return false; }
 
-  /// The default: each argument is read or written once, and one that is written in place both.
+  /// The work of a call. By default each element is read or written once, and in-place arguments count twice.
+  /// Workspaces do not count, and the number of operations is 0.
   [[nodiscard]] virtual Cost cost(const Case&, const Call& call) const;
 
-  // What declarations are written with.
+  // Helpers for declarations.
 
-  /// A point in the grammar of the case id: "rows=4 k=8". Throws Error for one that is not a case of the op.
+  /// Parses a point, written as in a case id: "rows=4 k=8". Throws Error if it is not a case of the op.
   [[nodiscard]] Params params_at(std::string_view point) const;
   /// Points of a scenario: these in every tier, and `more` from the quick tier on.
   [[nodiscard]] Points at(std::vector<std::string> points, std::vector<std::string> more = {}) const;
-  /// A call with a zeroed tensor for every argument (Signature::allocate). Sizes are the case's integers and `more`.
+  /// A call with a zeroed tensor for each tensor argument (Signature::allocate). Symbols of shapes take their sizes
+  /// from `more`, or else from the integer parameters of the case.
   [[nodiscard]] Call allocate(const Case& c, const Sizes& more = {}, Params compile = {}) const;
   /// A call with these values, in the order of the signature.
   [[nodiscard]] Call call(std::vector<Value> values, Params compile = {}) const;
@@ -142,10 +148,11 @@ class Op {
   OpInfo info_;
 };
 
-/// Why parameters (each in its own range) are not a case that a sweep tries: Op::reject, or Op::too_large.
+/// Says why a sweep does not run these parameters, each of which is in its own range: the answer of Op::reject, or else
+/// of Op::too_large. nullopt if a sweep runs them.
 std::optional<std::string> why_not(const Op& op, const Params& params);
 
-/// What a scenario works with: callers for both sides, and the ways to state what must hold.
+/// What a scenario gets: callers for both sides, and functions that state what must hold.
 class ScenarioContext {
  public:
   virtual ~ScenarioContext() = default;
@@ -155,32 +162,32 @@ class ScenarioContext {
   Caller& subject;    ///< the set under test
   Caller& reference;  ///< the reference set
 
-  /// The outputs and findings of `got` must satisfy the op's tolerances against `want`; `where` says which step this
-  /// is. Findings of `got` fail the case too.
+  /// The outputs of `got` must agree with those of `want` within `tolerances`; an output without an entry must be
+  /// exact. Findings of `got` fail the case too. `where` names the step in reports.
   virtual void expect_agree(const std::string& where, const Observation& got, const Observation& want,
                             const Tolerances& tolerances = {}) = 0;
-  /// The call must be refused with an error and nothing may have been written. `argument` must be named by the error
-  /// where the set promises that (in-tree sets).
-  /// There the error must also contain one of the words in `why` ("size|element"), if any are given: the call must be
-  /// refused for its own reason.
+  /// The call must be refused with an error, and nothing may have been written. If the set promises to name arguments
+  /// (in-tree sets), the error must name `argument`. If `why` is not empty, the error must then also contain one of its
+  /// words ("size|element"). So a refusal for another reason does not pass.
   virtual void expect_refused(const std::string& where, const Call& call, const std::string& argument,
                               const std::string& why = "") = 0;
-  /// The call must either be refused cleanly, or succeed without any finding and, where the reference takes it too,
-  /// with outputs that agree with the reference's.
+  /// The call may be refused or succeed, but without any finding. If the reference accepts it too, the outputs must
+  /// agree with the reference's.
   virtual void expect_clean(const std::string& where, const Call& call) = 0;
-  /// States a failed check directly.
+  /// Reports a failed check: adds a finding, which fails the case.
   virtual void fail(const std::string& check, const std::string& detail) = 0;
-  /// Counts elements that a check of its own compared, so that the case is not `mistrusted` for comparing nothing.
+  /// Counts elements that the scenario compared by itself, so that the case is not `mistrusted` for comparing nothing.
   virtual void compared(std::int64_t elements) = 0;
-  /// Calls the subject; findings of the call (guard bands, changed inputs) fail the case. A refusal fails it as well.
+  /// Calls the set under test. Findings of the call (guard bands, changed inputs) fail the case. If the call is
+  /// refused, the case ends as an `error`.
   virtual CallResult call(const std::string& where, const Call& call, const CallOptions& options = {}) = 0;
 
-  /// What the op observes of a call by the set under test, made as call() makes it.
+  /// Calls the set under test as call() does, and returns the op's canonical outputs.
   Observation observed(const std::string& where, const Call& call, const CallOptions& options = {});
-  /// The same, for a call that belongs to another case than this one: parameters were changed before make().
+  /// The same for a call of another case, whose parameters were changed before make().
   Observation observed(const Case& changed, const std::string& where, const Call& call,
                        const CallOptions& options = {});
-  /// What the op observes of a call by the reference. Throws Error if the reference refuses the call.
+  /// Calls the reference and returns the op's canonical outputs. Throws Error if the reference refuses the call.
   Observation expected(const Call& call);
   Observation expected(const Case& changed, const Call& call);
 
@@ -190,33 +197,35 @@ class ScenarioContext {
 
 /// All ops, sorted by name. Registration happens before main().
 const std::vector<const Op*>& all_ops();
-/// nullptr if there is none.
+/// The op of this name; nullptr if there is none.
 const Op* find_op(const std::string& name);
 void register_op(std::unique_ptr<Op> op);
-/// A call of the op of this name with these values, in the order of its signature. Throws Error for an unknown op.
+/// A call of the named op with these values, in the order of its signature. Throws Error for an unknown op.
 Call call_of(const std::string& op, std::vector<Value> values, Params compile = {});
-/// The signature variants that each op can call, by its name: for open_set().
+/// The signature variants that each op can call, by the op's name. open_set() needs them.
 std::map<std::string, std::vector<std::string>> known_abis();
 
 #define DSV4_REGISTER_OP(TYPE) \
   [[maybe_unused]] const bool registered_##TYPE = (::dsv4::register_op(std::make_unique<TYPE>()), true)
 
-/// Scenarios of an op: its own, and those that are derived (harness/op/derived.h).
+/// All scenarios of an op: its own and the derived ones (harness/op/derived.h).
 std::vector<Scenario> all_scenarios(const Op& op);
 const Scenario* find_scenario(const std::vector<Scenario>& scenarios, const std::string& label);
 
-/// The cases of a tier: the op's points and its scenarios' points, each once, in a stable order, all with `seed`.
+/// The cases of a tier and of the tiers below it: the op's points and the points of its scenarios. Each case occurs
+/// once, in a stable order, and all have `seed`.
 std::vector<Case> cases_of(const Op& op, Tier tier, std::uint64_t seed = 1);
-/// One random case for soak.
+/// One random case for soak. Throws Error if 1000 attempts find no valid one.
 Case random_case(const Op& op, std::uint64_t seed);
 
-/// A case, with the op and the scenario that it names: looked up once, and then at hand.
+/// A case with the op and the scenario that it names, so that they are looked up only once.
 struct CheckedCase : Case {
-  const Op* definition = nullptr;                 ///< of the op; never null
-  std::optional<Scenario> scenario_definition{};  ///< of the scenario, where the case has one
+  const Op* definition = nullptr;                 ///< the op; never null
+  std::optional<Scenario> scenario_definition{};  ///< the scenario, if the case has one
 };
-/// Checks an id against its op: known op, scenario, exactly the op's parameters in range, and a valid combination.
-/// Parameters are put into canonical order. Throws Error that says what is wrong and what is allowed.
+/// Parses and checks a case id. Its op and scenario must exist. It must have exactly the op's parameters, in range, and
+/// in a valid combination. Puts the parameters into canonical order. Throws an Error that says what is wrong and what
+/// is allowed.
 CheckedCase checked_case(const std::string& id);
 /// Looks up the op and the scenario of a case whose parameters are known to be valid. Throws Error if there is no such
 /// op or scenario.

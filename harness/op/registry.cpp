@@ -60,7 +60,7 @@ void register_op(std::unique_ptr<Op> op) {
   try {
     check_declaration(*op);
   } catch (const std::exception& e) {
-    // Before main() nobody could catch it. The tool cannot be used with such a declaration.
+    // This runs before main(), where nobody could catch the exception. The tool cannot work with a wrong declaration.
     fmt::print(stderr, "dsv4diff: op '{}' is declared wrongly: {}\n", op->info().name, e.what());
     std::_Exit(2);
   }
@@ -74,7 +74,7 @@ std::vector<Scenario> all_scenarios(const Op& op) {
   for (Scenario& derived : derived_scenarios(op)) {
     if (find_scenario(list, derived.label()) == nullptr) list.push_back(std::move(derived));
   }
-  // Every op repeats its smoke points, besides the points of its own.
+  // Every op runs this relation on its smoke points, and on any points that the op itself gives.
   Scenario& repeat = *std::ranges::find(list, "relation:repeat", &Scenario::label);
   repeat.points = [&op, more = std::move(repeat.points)](Tier tier) {
     std::vector<Params> points = tier == Tier::kSmoke ? op.points(tier) : std::vector<Params>{};
@@ -129,7 +129,8 @@ Case random_case(const Op& op, std::uint64_t seed) {
         params.set(spec.name, spec.interesting[static_cast<std::size_t>(
                                   random.below(static_cast<std::int64_t>(spec.interesting.size())))]);
       } else {
-        // Sizes matter by magnitude: draw the bit length first, so that small values are as frequent as large ones.
+        // Sizes matter by their magnitude. So draw a power of two as the limit first, which makes small
+        // values frequent.
         const std::int64_t span = spec.max - spec.min;
         std::int64_t width = 1;
         while (width < span && random.below(3) != 0) width *= 2;

@@ -1,4 +1,4 @@
-/// Rows of tensors, for scenarios that take a batch apart. A row is one place of the first dimension.
+/// Rows of tensors, for scenarios that split a batch. A row is one index of the first dimension.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 namespace dsv4 {
 
-/// These rows, in this order, packed. Throws Error for a row that the tensor has not.
+/// A packed copy of these rows, in this order. Throws Error if the tensor does not have one of the rows.
 HostTensor rows_of(const HostTensor& t, const std::vector<std::int64_t>& rows);
 
-/// All rows in the order of the permutation `rows`, laid out in memory as they were.
+/// A copy with the rows permuted: its row i is row `rows[i]` of `t`. Strides and gaps stay the same.
 HostTensor reordered(const HostTensor& t, const std::vector<std::int64_t>& rows);
 
-/// Leaves the tensors of these names only these rows; one that is absent stays absent. Where a call may write to them,
-/// it may write to all of what is left.
+/// Keeps only these rows of the named tensors; an absent argument stays absent. Clears their footprints, so that the
+/// call may write to every remaining element of an output.
 void keep_rows(Call& call, std::initializer_list<const char*> names, const std::vector<std::int64_t>& rows);
 
 }  // namespace dsv4

@@ -55,8 +55,8 @@ Scenario late_relation(const std::string& argument, Points points) {
   const auto run = [argument](ScenarioContext& x) {
     const Call call = x.op.make(x.c);
     const Observation want = x.observed("alone", call);
-    // Zeros, and the values in other places, as the step before may have left them: what reads them too early goes on
-    // to a wrong answer, where other values, taken for an index, would end the process.
+    // The earlier contents are zeros, or the same values at other places, as a previous step may have left them. A
+    // kernel that reads them too early gives a wrong answer. Other values, used as an index, would end the process.
     const auto& now = call.tensor(argument).storage;
     const auto half = static_cast<std::ptrdiff_t>(now.size() / 16 * 8);  // whole elements of every dtype
     std::vector<std::uint8_t> moved = now;

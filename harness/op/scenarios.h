@@ -1,4 +1,4 @@
-/// How ops write their relations and sequences, and the points of any scenario. Contracts: harness/op/contracts.h.
+/// How ops declare relations and sequences, and the points of any scenario. Contracts are in harness/op/contracts.h.
 #pragma once
 
 #include <cstddef>
@@ -13,38 +13,40 @@ namespace dsv4 {
 
 /// Points for a scenario that runs on the op's first smoke point.
 inline constexpr std::nullptr_t kFirstSmokePoint = nullptr;
-/// Points for a scenario that runs on these in every tier, and from the quick tier on on these `more` as well.
+/// Points for a scenario that runs on `points` in every tier, and also on `more` from the quick tier on.
 Points only(std::vector<Params> points, std::vector<Params> more = {});
 
-/// A property of calls that needs no reference.
+/// A relation: a property of calls that is checked without comparing them with a reference.
 Scenario relation(std::string name, std::string meaning, Points points, std::function<void(ScenarioContext&)> run);
 
-/// Calls that follow each other.
+/// A sequence: several calls in order.
 Scenario sequence(std::string name, std::string meaning, Points points, std::function<void(ScenarioContext&)> run);
 
-/// "relation:repeat", which every op has, on these points besides the op's smoke points: for an op none of which takes
-/// the path that could vary.
+/// Makes "relation:repeat", which every op has. It runs on the op's smoke points and on `points`. An op adds points if
+/// its smoke points do not reach the code path whose results could vary.
 Scenario repeat_relation(Points points = {});
 
-/// "relation:late_<argument>", which every op has for each tensor that it passes on the device: programmatic dependent
-/// launch with a predecessor that is as slow as it can be.
+/// Makes "relation:late_<argument>", which every op has for each tensor that it passes on the device. The call uses
+/// programmatic dependent launch, and the previous kernel ends as late as possible.
 Scenario late_relation(const std::string& argument, Points points);
-/// "relation:late_allocated": the same of what the function allocates, on points where it allocates something.
+/// Makes "relation:late_allocated": the same check for memory that the function allocates. At the points the function
+/// must allocate something.
 Scenario late_allocation_relation(Points points);
 
-/// A relation: with parameters changed by `change`, what is observed stays the same.
+/// A relation: the outputs stay the same when `change` changes the parameters.
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change);
 
-/// A relation: every value of this parameter, a word, gives the same outputs.
+/// A relation: every value of parameter `param`, which must be a word, gives the same outputs.
 Scenario any_word_relation(std::string name, std::string meaning, Points points, std::string param);
 
-/// A relation: what is observed of a changed call is what is observed of the original, changed accordingly. `change`
-/// makes the one case, call and observation of the other.
+/// A relation: a changed call gives the original outputs with a matching change. `change` gets the original case, call
+/// and outputs. It turns them into the changed case and call and the outputs that are wanted.
 Scenario call_relation(std::string name, std::string meaning, Points points,
                        std::function<void(Case&, Call&, Observation& want)> change);
 
-/// "relation:any_batch": what is observed of a row, the first dimension of every output, depends on no other row. The
-/// rows are shuffled and computed in two calls, a sixth of them and the rest; `keep` leaves a call only some of them.
+/// Makes "relation:any_batch": the output of a row does not depend on any other row. Rows are the first dimension of
+/// every output. The rows are shuffled and computed in two calls, one with a sixth of them and one with the rest.
+/// `keep` removes all other rows from a call.
 Scenario batch_relation(std::string meaning, Points points,
                         std::function<void(Call&, const std::vector<std::int64_t>& rows)> keep);
 

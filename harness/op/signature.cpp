@@ -92,7 +92,7 @@ Call Signature::call(std::string op, Params compile, std::vector<Value> values) 
   Call call{std::move(op), "", std::move(compile), {}};
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Argument& a = arguments_[i];
-    // None, integer, real, flag, tensor: the order of Value.
+    // For each kind, its index in Value, whose order is: None, integer, real, flag, tensor.
     static constexpr std::size_t kIndex[] = {4, 1, 2, 3};
     const std::size_t index = values[i].index();
     if (index != kIndex[static_cast<std::size_t>(a.kind)] && !(index == 0 && a.traits.optional)) {

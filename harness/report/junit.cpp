@@ -44,7 +44,7 @@ std::string counts(const Tally& t) {
                      t.of(Verdict::kFailed) + t.of(Verdict::kMistrusted), t.of(Verdict::kError), t.seconds);
 }
 
-/// Of a suite only: the schema that Jenkins validates by knows no such attribute of the whole.
+/// Only a suite has this attribute. The schema that Jenkins validates with does not allow it for the whole report.
 std::string skipped(const Tally& t) {
   return fmt::format(R"(skipped="{}")", t.of(Verdict::kKnown) + t.of(Verdict::kUnsupported) + t.of(Verdict::kSkipped));
 }
@@ -68,7 +68,7 @@ std::string xml_escape(std::string_view text) {
         out += "&quot;";
         break;
       case '\n':
-        out += "&#10;";  // as it is, an attribute would lose it
+        out += "&#10;";  // an attribute would lose a plain line end
         break;
       case '\t':
         out += "&#9;";
@@ -92,7 +92,7 @@ std::string junit_report(const RunReport& report) {
     }
   }
   if (!report.failure.empty() || report.signal != 0) {
-    // Else a run that was cut short would look like a complete one.
+    // Otherwise a run that ended early would look like a complete one.
     suites += fmt::format(
         "  <testsuite name=\"dsv4diff\" tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\">\n"
         "    <testcase classname=\"dsv4diff\" name=\"run completed\">\n"

@@ -7,8 +7,8 @@
 
 namespace dsv4 {
 
-/// One test suite per set and op, one test case per case. failed and mistrusted are failures, error is an error; known,
-/// unsupported and skipped are skipped, with the reason.
+/// One test suite per set and op, one test case per case. The verdicts failed and mistrusted are failures, and error is
+/// an error. known, unsupported and skipped are skipped, with the reason.
 std::string junit_report(const RunReport& report);
 
 /// Text for XML content and attributes. Characters that XML 1.0 cannot hold are written as \xNN.

@@ -7,10 +7,11 @@
 
 namespace dsv4 {
 
-/// Verdict first, a table per set, and the differing cases folded away. Long lists are cut (job pages take a megabyte).
+/// The verdict, a table for each set, and the differing cases in a folded section. Long lists are cut, because job
+/// pages take at most a megabyte.
 std::string markdown_report(const RunReport& report);
 
-/// Text that Markdown and HTML show as it is.
+/// Escapes text so that Markdown and HTML show it unchanged.
 std::string markdown_escape(std::string_view text);
 
 }  // namespace dsv4

@@ -11,7 +11,7 @@
 namespace dsv4 {
 namespace {
 
-/// One sweep, with the shards of it that have been seen.
+/// One sweep and its shards that were found so far.
 struct Sweep {
   std::string first_file;
   const RunReport* first = nullptr;
@@ -112,7 +112,7 @@ RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial) {
     std::ranges::sort(sweep.run.results, {}, &CaseResult::id);
     merged.runs.push_back(std::move(sweep.run));
   }
-  // All parts of a merge agree in what both have; what only some have (sweeps of different sets) is not repeated.
+  // Only parts of one sweep must have equal options. The merged report keeps the options of the first file.
   if (!reports.empty()) merged.options = reports.front().second.options;
   merged.shards = {Shard{}};
   return merged;

@@ -1,4 +1,4 @@
-/// The results file: everything of a run as JSON, for shards to be merged and for other tools.
+/// The results file: a whole run as JSON, for merging shards and for other tools.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -84,7 +84,7 @@ void to_json(json& j, const RunReport& report) {
 }
 
 void from_json(const json& j, RunReport& report) {
-  // Compared as it is: a conversion to int could make the expected number of another one.
+  // Compare it without conversion, because a conversion to int could turn another number into the expected one.
   if (j.at("schema") != json(kResultsSchema)) {
     throw Error(
         fmt::format("its schema is {}, this version of dsv4diff reads {}", j.at("schema").dump(), kResultsSchema));
@@ -103,7 +103,7 @@ void from_json(const json& j, RunReport& report) {
 }
 
 std::string results_json(const RunReport& report) {
-  // Bytes that are no UTF-8 (a kernel's message may hold anything) become replacement characters.
+  // Bytes that are not UTF-8 become replacement characters, because a kernel's message may hold any bytes.
   return json(report).dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

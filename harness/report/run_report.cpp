@@ -10,7 +10,7 @@ namespace dsv4 {
 
 void Tally::add(const CaseResult& result) {
   ++verdicts[static_cast<std::size_t>(result.verdict)];
-  // The error of a case that is wrong anyway says nothing about how tight the tolerance is.
+  // The error of a case that did not pass says nothing about how tight the tolerance is.
   if (result.verdict == Verdict::kPassed) tightness = std::max(tightness, result.tightness());
   seconds += result.seconds;
 }

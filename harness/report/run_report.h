@@ -1,4 +1,5 @@
-/// What one call of `run` or `verify` found out: the input of every report, and itself the JSON results file.
+/// The results of one call of `run`, `verify` or `merge`. Every report is made from them, and the JSON results file
+/// holds them.
 #pragma once
 
 #include <array>
@@ -12,32 +13,32 @@
 
 namespace dsv4 {
 
-/// Results of one op or of all ops, counted.
+/// Counts of the results of one op or of all ops.
 struct Tally {
-  std::array<std::size_t, 7> verdicts{};  ///< by Verdict
-  double tightness = 0;                   ///< largest error over bound
-  double seconds = 0;                     ///< spent in cases, over all workers
+  std::array<std::size_t, 7> verdicts{};  ///< number of cases, by Verdict
+  double tightness = 0;                   ///< largest error over bound in passed cases
+  double seconds = 0;                     ///< time of all cases, summed over all workers
 
   void add(const CaseResult& result);
   [[nodiscard]] std::size_t of(Verdict v) const { return verdicts[static_cast<std::size_t>(v)]; }
   [[nodiscard]] std::size_t cases() const;
-  /// Cases that make a run differ: failed, error, mistrusted.
+  /// Number of cases that make a run differ: failed, error, mistrusted.
   [[nodiscard]] std::size_t differing() const;
-  /// Cases that were really run: all but unsupported and skipped.
+  /// Number of cases that were really run: all except unsupported and skipped.
   [[nodiscard]] std::size_t ran() const;
 };
 
-/// What became of a known fault in a run.
+/// How often a known fault showed in a run.
 struct KnownFaultUse {
-  std::size_t cases = 0;  ///< for which its conditions hold
-  std::size_t shown = 0;  ///< in which it showed
+  std::size_t cases = 0;  ///< cases for which its conditions hold
+  std::size_t shown = 0;  ///< cases in which it showed
 };
 
-/// One set, swept.
+/// The sweep of one set.
 struct SetRun {
-  std::string set_label;  ///< as the user named it, and results and reproduction commands do; "set" in JSON
-  std::string set_name;   ///< in its manifest; "name" in JSON
-  std::string against;    ///< set, or "golden:<set>"
+  std::string set_label;  ///< the name that the user gave; also in results and reproduction commands; "set" in JSON
+  std::string set_name;   ///< its name in the manifest; "name" in JSON
+  std::string against;    ///< the other side: a set, or "golden:<set>"
   std::string device;
   std::map<std::string, std::string> provenance;
   std::vector<CaseResult> results;  ///< sorted by id
@@ -52,25 +53,25 @@ struct SetRun {
 
 struct RunReport {
   std::string command;                         ///< "run", "verify", "merge"
-  std::string version;                         ///< of the tool
-  std::map<std::string, std::string> options;  ///< what selects and judges cases: equal in all shards of a run
+  std::string version;                         ///< version of the tool
+  std::map<std::string, std::string> options;  ///< options for cases and verdicts; equal in all shards of a run
   std::vector<Shard> shards;                   ///< the parts that this report holds
   std::vector<SetRun> runs;
   double wall_seconds = 0;
   int jobs = 0;
-  int signal = 0;           ///< that ended it early
-  bool open_ended = false;  ///< a soak: being stopped is how it ends
-  std::string failure;      ///< why it could not be finished, e.g. workers cannot be started
+  int signal = 0;           ///< signal that ended the run early; 0 if none
+  bool open_ended = false;  ///< true for a soak, which may be ended by a signal
+  std::string failure;      ///< why the run could not be finished, e.g. workers cannot be started
 
   [[nodiscard]] Tally total() const;
 };
 
-/// 0 agrees, 1 differs, 2 could not be done (failure, or no case could be run), 128 + signal when interrupted.
+/// 0: agrees. 1: differs. 2: failure, or no case could be run. 128 + signal: interrupted.
 int exit_status(const RunReport& report);
-/// One line: "agrees: 514 cases, 12 of them with known faults".
+/// One line: "agrees: 514 cases, 12 known (4.2 s)".
 std::string verdict_line(const RunReport& report);
 
-/// The version of the results file that is written; readers refuse newer ones.
+/// Version of the results file. Readers refuse every other version.
 constexpr int kResultsSchema = 1;
 
 void to_json(nlohmann::json& j, const RunReport& report);
@@ -79,7 +80,7 @@ void from_json(const nlohmann::json& j, RunReport& report);
 
 /// The text of a results file.
 std::string results_json(const RunReport& report);
-/// Reads a results file. Throws Error that names the file and says what is wrong.
+/// Reads a results file. Throws an Error that names the file and says what is wrong.
 RunReport read_results(const std::string& path);
 
 }  // namespace dsv4

@@ -42,7 +42,7 @@ std::string output(const OutputReport& o) {
   return text;
 }
 
-/// An error whose reason was told with another case.
+/// Describes an error whose reason was printed with an earlier case.
 std::string describe_repeated(const CaseResult& r) {
   return fmt::format("{} {}\n  the same reason as an error above\n  reproduce: {}\n", name_of(r.verdict), r.id,
                      one_line(r.reproduce));
@@ -106,7 +106,7 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("{} {}\n", n, one_line(reason));
     for (const std::string& line : describe_known_faults(run)) text += one_line(line) + "\n";
     std::size_t told = 0;
-    std::set<std::string> errors;  // reasons: that of an altered module, say, is the same for every case that needs it
+    std::set<std::string> errors;  // reasons that were printed; many cases may share one, for example a changed module
     for (const CaseResult& r : run.results) {
       const bool differs =
           r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;

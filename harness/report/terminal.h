@@ -8,20 +8,21 @@
 namespace dsv4 {
 
 struct TerminalOptions {
-  std::size_t shown = 20;  ///< differing cases told in full, per set
+  std::size_t shown = 20;  ///< differing cases that are printed in full, for each set
 };
 
-/// Table per op, why cases did not run, known faults, the differing cases, and the verdict as last line.
+/// For each set: a table of the ops, why cases did not run, known faults, and the differing cases. The verdict is the
+/// last line.
 std::string terminal_report(const RunReport& report, const TerminalOptions& options = {});
 
-/// Everything that there is to say about one case, several lines: verdict and id, reason, outputs, findings, and the
-/// command that reproduces it.
+/// Describes one case in several lines: verdict and id, reason, outputs outside their tolerance, findings, known fault,
+/// and the command that reproduces it.
 std::string describe_case(const CaseResult& result);
 
-/// "in-tree, g++ 12.2.0, x86_64; runs simulated on the CPU": what a set was made from.
+/// Says what a set was made from and where it runs: "in-tree, g++ 12.2.0, x86_64, CUDA code run by the host executor".
 std::string describe_origin(const std::string& device, const std::map<std::string, std::string>& provenance);
 
-/// Known faults in one line each: how often they showed, or that one did not.
+/// One line for each known fault: how often it showed, or that it did not show.
 std::vector<std::string> describe_known_faults(const SetRun& run);
 
 }  // namespace dsv4

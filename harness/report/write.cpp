@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
   throw Error(fmt::format("{}: cannot be written: {}", path, std::strerror(error)));
 }
 
-/// Writes all of `text` and closes. Returns 0 or the error.
+/// Writes all of `text` and closes the file. Returns 0 or errno.
 int fill(int file, const std::string& text, bool sync) {
   std::size_t at = 0;
   int error = 0;
@@ -37,7 +37,7 @@ int fill(int file, const std::string& text, bool sync) {
   return error;
 }
 
-/// A name for something that this process has open already, whatever that is.
+/// True if the path names a descriptor that this process has already opened.
 bool is_open_already(const std::string& path) {
   return path == "/dev/stdout" || path == "/dev/stderr" || path.starts_with("/dev/fd/") ||
          path.starts_with("/proc/self/fd/");

@@ -1,4 +1,4 @@
-/// What a worker process answers for a case, as it travels to the parent: one JSON object.
+/// The answer of a worker process for a case. It is sent to the parent as one JSON object.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,9 +9,9 @@ namespace dsv4 {
 
 struct CaseAnswer {
   CaseResult result;
-  nlohmann::json entry = nullptr;  ///< of `record`: the golden entry; null if there is none
-  /// The result is not about kernels: the harness could not go on, for the reason that the result gives (a module was
-  /// altered, say).
+  nlohmann::json entry = nullptr;  ///< for `record`: the golden entry; null if there is none
+  /// True if the harness could not go on, for example because a module was changed. The result gives the reason, and
+  /// says nothing about kernels.
   bool cannot_go_on = false;
 };
 

@@ -1,5 +1,5 @@
-/// The journal of a run: each case is written down before it is handed to a worker, so that even the death of the whole
-/// run leaves behind which cases were under way.
+/// The journal of a run. Each case is written to it before a worker gets it. So even if the whole run dies, the journal
+/// shows which cases were running.
 ///
 ///   start <case id> <tab> <reproduction command>
 ///   passed <case id>
@@ -13,23 +13,23 @@ namespace dsv4 {
 
 class Journal {
  public:
-  /// A journal nobody asked for: in the temporary folder, removed when the run ends in order. Without one, quietly, if
-  /// it cannot be made.
+  /// The default journal: a file in the temporary folder, which is removed when the run ends normally. If it cannot be
+  /// made, there is no journal and no message.
   Journal();
-  /// At `path`, kept. Throws Error if it cannot be written.
+  /// A journal at `path`, which is kept. Throws Error if it cannot be written.
   explicit Journal(const std::string& path);
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// "" if there is none.
+  /// Path of the file; "" if there is none.
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  /// A case is about to run, which `reproduce` makes again.
+  /// Writes that a case is about to run. `reproduce` is the command that runs it again.
   void start(const std::string& id, const std::string& reproduce);
   void end(const CaseResult& result);
 
-  /// Why lines are missing at its end, if they are: it could not be written. Empty for a journal nobody asked for.
+  /// Why lines are missing at the end: the write error, or "" if there was none. Always "" for the default journal.
   [[nodiscard]] const std::string& broken() const { return broken_; }
 
  private:

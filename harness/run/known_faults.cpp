@@ -18,7 +18,8 @@ namespace {
 using nlohmann::json;
 
 KnownFault parse(const json& j) {
-  // A misspelt condition would make the entry excuse more than it says: no unknown key passes.
+  // Unknown keys are refused. If a condition were misspelt and ignored, the entry would apply to more cases than
+  // it says.
   static const std::set<std::string> kKeys{"id",    "op",     "scenarios", "sets",     "params",
                                            "facts", "covers", "summary",   "evidence", "fix"};
   for (const auto& [key, value] : j.items()) {
@@ -53,7 +54,7 @@ KnownFault parse(const json& j) {
 KnownFaults KnownFaults::load(const std::string& path) {
   std::error_code none;
   std::ifstream file;
-  // A pipe could be read once only, and every worker reads the list.
+  // Only a regular file is accepted. A pipe could be read only once, and every worker reads the list.
   if (std::filesystem::is_regular_file(path, none)) file.open(path);
   if (!file.is_open())
     throw Error(fmt::format(

@@ -1,4 +1,4 @@
-/// Known faults of upstream kernels: listed in one file, reported as `known`, never as passed.
+/// Known faults of upstream kernels. One file lists them. They are reported as `known`, never as passed.
 #pragma once
 
 #include <functional>
@@ -21,24 +21,24 @@ struct KnownFault {
   std::vector<std::string> sets;                           ///< globs of set names
   std::map<std::string, std::vector<std::string>> params;  ///< parameter -> values for which it shows (globs)
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> facts;  ///< fact -> inclusive range in which it shows
-  std::vector<std::string> covers;  ///< globs of output and check names that may differ; nothing else is excused
+  std::vector<std::string> covers;  ///< globs of output and check names that may differ; nothing else may
   std::string summary;              ///< what is wrong
-  std::string evidence;             ///< smallest case, how it was seen, where upstream mended it
+  std::string evidence;             ///< smallest case, how it was seen, where upstream fixed it
   std::string fix;                  ///< what a fix would be
 };
 
 class KnownFaults {
  public:
   KnownFaults() = default;
-  /// Reads a file; throws Error with the entry and field at fault.
+  /// Reads a file. Throws an Error that names the entry and what is wrong with it.
   static KnownFaults load(const std::string& path);
   explicit KnownFaults(std::vector<KnownFault> faults) : faults_(std::move(faults)) {}
 
   /// The first fault whose conditions all hold for this case on this set (its name in the manifest); null if there is
-  /// none. `facts` is asked only if all other conditions of a fault hold.
+  /// none. `facts` is called only if all other conditions of a fault hold.
   [[nodiscard]] const KnownFault* match(const Case& c, const std::string& set,
                                         const std::function<Facts()>& facts) const;
-  /// True if `fault` excuses a difference in the output or check called `name`.
+  /// True if `fault` says that the output or check called `name` may differ.
   static bool covers(const KnownFault& fault, const std::string& name);
   [[nodiscard]] const std::vector<KnownFault>& all() const { return faults_; }
 
@@ -51,15 +51,15 @@ struct Policy {
   KnownFaults known;
   bool keep_known = true;  ///< false (--no-known): known faults fail like any other difference
 
-  /// True if `fault` (may be null) excuses a difference in the output or check called `name`.
+  /// True if a difference in the output or check called `name` is `known` because of `fault`, which may be null.
   [[nodiscard]] bool excuses(const KnownFault* fault, const std::string& name) const {
     return fault != nullptr && keep_known && KnownFaults::covers(*fault, name);
   }
 };
 
 /// Names `fault` (may be null) in `result`, whose verdict is `error`. If the fault covers `check`, the verdict becomes
-/// `known`. Checks: "crash" for a worker that died or hung, "device_lost" for a dead GPU context, "refusal" for a valid
-/// call that was refused.
+/// `known`. Checks are "crash" for a worker that died or hung, "device_lost" for a dead GPU context, "refusal" for a
+/// valid call that was refused.
 void excuse_error(const Policy& policy, const KnownFault* fault, const std::string& check, CaseResult& result);
 
 }  // namespace dsv4

@@ -1,4 +1,4 @@
-/// How a run tells how far it is: one line that is overwritten on a terminal, a plain line every few seconds elsewhere.
+/// Shows the progress of a run: on a terminal one line that is overwritten, elsewhere a new line every few seconds.
 #pragma once
 
 #include <array>
@@ -15,10 +15,10 @@ class Progress {
  public:
   struct Options {
     std::FILE* out = stderr;
-    bool terminal = false;             ///< `out` is one
+    bool terminal = false;             ///< `out` is a terminal
     std::string label;                 ///< the set
-    std::optional<std::size_t> total;  ///< cases, where their number is known
-    std::optional<double> seconds;     ///< of a run that is limited by time
+    std::optional<std::size_t> total;  ///< number of cases, if it is known
+    std::optional<double> seconds;     ///< duration of a run that is limited by time
     double plain_interval_seconds = 5;
     double terminal_interval_seconds = 0.2;
   };
@@ -31,7 +31,7 @@ class Progress {
   void add(Verdict verdict);
   /// A case has got another verdict than it was added with.
   void change(Verdict from, Verdict to);
-  /// Prints if it is time to.
+  /// Prints the line if the interval since the last one is over.
   void tick();
 
   /// "host: 120/514 (23 %), 95 cases/s, 0:04 left, 1 failed".

@@ -11,7 +11,7 @@
 namespace dsv4 {
 namespace {
 
-constexpr std::size_t kMostFindings = 20;  // one broken step repeats itself; the first findings are enough
+constexpr std::size_t kMostFindings = 20;  // one broken step gives many findings; the first ones are enough
 
 /// True if the text contains one of the words "a|b|c", or if there are none.
 bool says_one_of(std::string_view text, std::string_view words) {
@@ -43,8 +43,8 @@ void TrialContext::expect_refused(const std::string& where, const Call& call, co
     return;
   }
   if (!subject.errors_name_arguments()) return;
-  // A reference reports the first size that does not fit, which may be another argument's. Its messages are for us, a
-  // kernel's are for its callers.
+  // A reference reports the first size that does not fit, which may be another argument's. That is good enough: the
+  // reference's messages are for us, a kernel's messages are for its callers.
   const bool any_argument = subject.is_reference() && why.starts_with("size");
   if (!any_argument && answer.refusal->find("'" + argument + "'") == std::string::npos) {
     fail("refusal_names_argument",
@@ -61,7 +61,7 @@ void TrialContext::expect_clean(const std::string& where, const Call& call) {
   if (answer.refusal) return;
   const Observation got = op.observe(c, call, answer);
   const CallResult other = reference.call(call);
-  if (other.refusal) {  // then nothing says what the outputs should be, only what they must not be
+  if (other.refusal) {  // no outputs to compare with, so only findings can fail the case
     add_findings(where, got.findings);
   } else {
     expect_agree(where, got, op.observe(c, call, other), op.tolerances(c, call, answer, got, reference));
@@ -83,7 +83,7 @@ void TrialContext::add_findings(const std::string& where, const std::vector<Find
   for (const Finding& f : findings) fail(f.check, fmt::format("{}: {}", where, f.detail));
 }
 
-/// The reports of one output over all steps become one, which keeps the first violation and the worst.
+/// Joins the reports on one output over all steps. `first` and `worst` are those of the first step with a violation.
 void TrialContext::add_report(const std::string& where, OutputReport report) {
   if (report.violations != 0) report.reason = fmt::format("{} (at {})", report.reason, where);
   const auto joined = std::ranges::find(result_.outputs, report.name, &OutputReport::name);

@@ -1,4 +1,4 @@
-/// What a scenario works with in a trial: it calls the set under test and collects what is found.
+/// The context of a scenario in a trial. It calls the set under test, and collects reports and findings.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace dsv4 {
 
-/// Writes reports of outputs and findings into a result. Several steps may have an output of the same name: their
-/// reports are joined. Gives no verdict.
+/// Writes reports on outputs and findings into a result, but no verdict. If several steps have an output of the same
+/// name, their reports are joined.
 class TrialContext final : public ScenarioContext {
  public:
   TrialContext(const Op& op, const Case& c, Caller& subject, Caller& reference, CaseResult& result)
@@ -27,7 +27,7 @@ class TrialContext final : public ScenarioContext {
   /// Throws Refused if the call is refused.
   CallResult call(const std::string& where, const Call& call, const CallOptions& options) override;
 
-  /// Elements that the scenario's own checks compared.
+  /// Number of elements that the scenario's own checks compared.
   [[nodiscard]] std::int64_t own_compared() const { return compared_; }
 
  private:

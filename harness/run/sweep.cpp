@@ -20,7 +20,7 @@ std::string reproduction(const SweepOptions& options, const std::string& id) {
   return shell_command(words);
 }
 
-/// The result of a case whose worker gave no answer: an error, unless a known fault excuses it.
+/// The result of a case whose worker gave no answer: an error, or `known` if a known fault covers it.
 CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
   CaseResult result = CaseResult::error(outcome.id, options.names, outcome.error);
   result.seconds = outcome.seconds;
@@ -30,7 +30,7 @@ CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
     const auto facts = [&] { return op.facts(c, op.make(c)); };
     excuse_error(options.policy, options.policy.known.match(c, result.set_name, facts), "crash", result);
   } catch (const std::exception&) {
-    // A golden may hold a case that the op no longer has: then no known fault is about it.
+    // A golden may hold a case that the op does not have any more. Then no known fault applies.
   }
   return {result};
 }

@@ -1,4 +1,4 @@
-/// One set swept: cases through the pool, with journal and progress, into results.
+/// Sweeps one set: runs its cases in the pool, with journal and progress, and collects the results.
 #pragma once
 
 #include <functional>
@@ -17,34 +17,34 @@ namespace dsv4 {
 
 struct SweepOptions {
   SideNames names;
-  /// The words of a command that runs one of these cases again, up to its --case ID.
+  /// The words of a command that runs one of these cases again, without --case ID at the end.
   std::vector<std::string> reproduce;
   PoolOptions pool;
   Progress::Options progress;
   Journal* journal = nullptr;
-  /// Reads a worker's answer. May throw: the case becomes an error.
+  /// Reads a worker's answer. If it throws, the case becomes an error.
   std::function<CaseAnswer(const nlohmann::json& answer)> read = [](const nlohmann::json& answer) {
     return answer.get<CaseAnswer>();
   };
-  /// Known faults may excuse a case whose worker died ("crash"); a worker that answers has applied them itself.
+  /// Applies known faults to cases whose worker died (check "crash"). A worker that answers has applied them itself.
   Policy policy;
 };
 
 struct SweepResult {
   std::vector<CaseResult> results;  ///< sorted by id
   PoolEnd end;
-  /// Why results cannot be trusted to be about kernels: workers could not be started, or the harness could not go on in
-  /// a case (a module was altered, say). Empty if all is well.
+  /// Why the results may say nothing about kernels; empty if they do. Either workers could not be started, or the
+  /// harness could not go on in a case, for example because a module was changed.
   std::string failure;
   double seconds = 0;
 };
 
-/// Cases one by one; nullopt when there are no more.
+/// Returns the ids of cases one by one; nullopt when there are no more.
 using CaseSource = std::function<std::optional<std::string>()>;
 
 SweepResult sweep(const SweepOptions& options, const CaseSource& next);
 
-/// Hands out these ids in order.
+/// A source that returns these ids in order.
 CaseSource source_of(std::vector<std::string> ids);
 
 }  // namespace dsv4

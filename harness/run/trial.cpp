@@ -27,7 +27,7 @@ std::string first_reason(const CaseResult& result) {
   return "";
 }
 
-/// Names of everything that disagrees: outputs and checks.
+/// Names of all outputs and checks that disagree.
 std::set<std::string> disagreeing(const CaseResult& result) {
   std::set<std::string> names;
   for (const OutputReport& output : result.outputs) {
@@ -37,7 +37,7 @@ std::set<std::string> disagreeing(const CaseResult& result) {
   return names;
 }
 
-/// Why a case in which nothing disagrees shows nothing either; "" if it does show something.
+/// Why a case in which nothing disagrees tested nothing; "" if it did test something.
 std::string why_mistrusted(const CaseResult& result, std::int64_t own_compared) {
   std::int64_t compared = own_compared;
   bool trivial = own_compared == 0;
@@ -49,7 +49,7 @@ std::string why_mistrusted(const CaseResult& result, std::int64_t own_compared) 
   return trivial ? "every compared element has the same bits: nothing was really tested" : "";
 }
 
-/// What the scenario needs and the set lacks; "" if there is nothing.
+/// Says what the scenario needs and the set lacks; "" if it lacks nothing.
 std::string why_skipped(const Scenario& scenario, const Caller& subject) {
   if (scenario.needs_device && !subject.has_device())
     return "a set of CPU functions cannot tell device arguments from host arguments";
@@ -83,9 +83,9 @@ CaseResult Trial::run() {
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {
-    throw;  // this process may be of no more use
+    throw;  // this process must perhaps be replaced
   } catch (const std::exception& e) {
-    // An op reads outputs as it promises them; what throws there is a kernel that returned something else.
+    // An op reads outputs in the form that it promises. That throws if a kernel returned something else.
     end(Verdict::kError, fmt::format("the outputs are not in the form that the op promises: {}", e.what()));
   }
   result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -113,8 +113,8 @@ const Response& Trial::response() {
     try {
       got.observation = op_.observe(case_, call(), got.result);
     } catch (const std::exception& e) {
-      // For instance a returned tensor that is missing, or has another shape than the op reads. The checks of the call
-      // come first: they tell why.
+      // For instance, a returned tensor is missing or has another shape than the op reads. The findings of the call are
+      // reported first, because they say why.
       got.readable = false;
       got.observation.find("unreadable",
                            fmt::format("the outputs are not in the form that the op promises: {}", e.what()));
@@ -154,7 +154,7 @@ void Trial::judge() {
     return excuse("refusal");
   }
   result_.findings.insert(result_.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
-  // Against another kernel each side is allowed its own error.
+  // If the other side is a kernel too, each side may have its own error.
   const double scale = sides_.against.is_reference() ? 1.0 : 2.0;
   result_.outputs = compare_outputs(got.observation, want, got.readable ? tolerances() : Tolerances{}, scale);
   conclude(0);

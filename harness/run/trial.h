@@ -12,23 +12,23 @@
 
 namespace dsv4 {
 
-/// The sets that take part in a trial, and what results call them.
+/// The sets of a trial, and their names in results.
 struct Sides {
   Caller& subject;    ///< the set under test
   Caller& against;    ///< the other side; may be the reference
-  Caller& reference;  ///< computes bounds and certificates
+  Caller& reference;  ///< computes bounds and intervals
   SideNames names{subject.name(), subject.name(), against.name()};
 };
 
-/// What the set under test made of the op's own call.
+/// The response of the set under test to the op's own call.
 struct Response {
   CallResult result;
   Observation observation;  ///< empty if the call was refused
   bool readable = true;     ///< false if the op cannot read the result; `observation` then says why
 };
 
-/// Tries one case. Everything that this takes is looked up or made once, when it is first needed: the call, the
-/// subject's response, the known fault, the tolerances. Recording and verifying goldens are trials with other steps.
+/// Runs the trial of one case. The call, the subject's response, the known fault and the tolerances are made once, when
+/// they are first needed. Recording and verifying goldens are trials with other steps.
 class Trial {
  public:
   /// `sides` and `policy` must outlive the trial.
@@ -37,13 +37,13 @@ class Trial {
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
 
-  /// Tries the case; to be called once. Whatever the kernels do becomes a verdict: also that the set lacks the op, that
-  /// the machine lacks the memory, and that the GPU context is dead. Throws Error if the harness cannot go on, and
-  /// std::bad_alloc.
+  /// Runs the trial; call it only once. Whatever the kernels do becomes a verdict. So do a missing op, too little
+  /// memory for the call, and a dead GPU context. Throws Error if the harness cannot go on, and std::bad_alloc.
   CaseResult run();
 
  protected:
-  /// What is done for the case; fills `result_`. Here: the op's own call against the other side, or the scenario.
+  /// The steps of the trial, which fill `result_`. Here: compares the op's own call with the other side, or runs
+  /// the scenario.
   virtual void steps();
 
   [[nodiscard]] const Case& tried_case() const { return case_; }
@@ -52,23 +52,23 @@ class Trial {
 
   /// The op's own call.
   const Call& call();
-  /// The subject's response to it.
+  /// The subject's response to the op's own call.
   const Response& response();
   /// The known fault that applies to the case; null if there is none.
   const KnownFault* fault();
-  /// Tolerances for the response's outputs. Only for a readable one.
+  /// Tolerances for the response's outputs. Call this only if the response is readable.
   const Tolerances& tolerances();
 
-  /// Judges the response by the answer of the other side: outputs, findings, verdict. A reference that refuses the call
-  /// or breaks its own checks is an error of the case.
+  /// Compares the response with the other side's, and sets outputs, findings and verdict. If the other side refuses the
+  /// call, or the reference breaks its own checks, the verdict is `error`.
   void judge();
-  /// The case ends with this verdict.
+  /// Sets the verdict of the case and its reason.
   void end(Verdict verdict, const std::string& reason);
 
  private:
   void run_scenario();
-  /// Gives the verdict from what was compared and found. `own_compared`: elements that a scenario's own checks
-  /// compared.
+  /// Sets the verdict from the comparisons and findings. `own_compared`: elements that a scenario's own
+  /// checks compared.
   void conclude(std::int64_t own_compared);
   void excuse(const std::string& check);
 
@@ -83,7 +83,7 @@ class Trial {
   std::optional<Tolerances> tolerances_;
 };
 
-/// Tries a case against the other side.
+/// Runs the trial of a case against the other side.
 CaseResult try_case(const CheckedCase& c, const Sides& sides, const Policy& policy = {});
 
 }  // namespace dsv4

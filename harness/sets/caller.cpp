@@ -1,4 +1,5 @@
-/// The call across the ABI: guarded copies in, one TVM-FFI call, everything back and checked.
+/// The call across the ABI. Copies the arguments between guard bands, makes one TVM-FFI call, copies everything back
+/// and checks it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <tvm/ffi/container/array.h>
@@ -25,7 +26,7 @@ namespace {
 
 namespace ffi = tvm::ffi;
 
-/// A tensor argument on its way: the DLTensor that the function sees, over a block.
+/// A tensor argument during a call: its block, the DLTensor that the function sees, and the bytes before the call.
 struct Lent {
   std::unique_ptr<Block> block;
   DLTensor view{};
@@ -34,7 +35,7 @@ struct Lent {
 
 struct Module {
   ffi::Module module;
-  // Of host modules; simt/configure.cpp says what they do.
+  // Only host modules have these functions; simt/configure.cpp says what they do.
   std::optional<ffi::Function> configure;
   std::optional<ffi::Function> predecessor;
   std::optional<ffi::Function> no_predecessor;
@@ -129,7 +130,7 @@ class SetCaller final : public Caller {
     TVMFFIStreamHandle previous_ = nullptr;
   };
 
-  /// The kernel ahead of a call, which is still writing.
+  /// The stream's previous kernel, which is still writing when the call begins.
   class Predecessor {
    public:
     explicit Predecessor(Module& module) : module_(module) {}
@@ -139,13 +140,14 @@ class SetCaller final : public Caller {
     Predecessor(const Predecessor&) = delete;
     Predecessor& operator=(const Predecessor&) = delete;
 
-    /// Throws Unsupported if the module knows of no predecessors.
+    /// Throws Unsupported if the module cannot show a previous kernel.
     void require() const {
       if (module_.predecessor && module_.no_predecessor) return;
       throw Unsupported("the module cannot show a kernel that overlaps its predecessor; build the set again");
     }
 
-    /// `memory` held `earlier`, of which the executor keeps a copy.
+    /// Says that the previous kernel writes `memory`, which held `earlier` before. The executor keeps a copy
+    /// of `earlier`.
     void writes(void* memory, const std::vector<std::uint8_t>& earlier) {
       writes_ = true;
       (*module_.predecessor)(reinterpret_cast<std::int64_t>(memory), static_cast<std::int64_t>(earlier.size()),
@@ -171,11 +173,11 @@ class SetCaller final : public Caller {
 
   DeviceMemory& device() { return device_ ? *device_ : *host_; }
 
-  /// After a refusal the device must still be usable; a sticky error is the kernel's fault and ends this process'
-  /// usefulness.
+  /// Checks the device after a refusal, after which it must still be usable. Throws DeviceLost if the kernel left the
+  /// context dead; then this process cannot make calls any more.
   void settle() {
     try {
-      (void)device().take_error();  // the refusal has reported it
+      (void)device().take_error();  // the refusal reports it already
       device().synchronize();
     } catch (const DeviceLost&) {
       usable_ = false;
@@ -221,7 +223,7 @@ class SetCaller final : public Caller {
     return &lent.view;
   }
 
-  /// Brings the arguments back and checks guards, inputs and footprints.
+  /// Copies the arguments back and checks guard bands, inputs and footprints.
   static void collect(const Call& call, std::vector<Lent>& lent, CallResult& result) {
     for (std::size_t i = 0; i < lent.size(); ++i) {
       if (!lent[i].block) continue;
@@ -230,7 +232,7 @@ class SetCaller final : public Caller {
       after.storage = lent[i].block->read();
       lent[i].block->check(arg.name, result.findings);
       if (after.storage == lent[i].before) continue;
-      // Scratch memory holds nothing to lose: a refusal may leave it half used.
+      // The contents of a workspace do not matter, so a refused call may have changed it.
       const bool must_not_change =
           arg.role == Role::kIn || (result.refusal.has_value() && arg.role != Role::kWorkspace);
       std::vector<std::uint8_t> may;
@@ -255,7 +257,7 @@ class SetCaller final : public Caller {
                        arg.tensor().describe(), byte, before, after);
   }
 
-  /// The returned values. What no op could read is a finding "returned" and counts as absent.
+  /// Collects the returned values. A value that no op can read is a finding "returned" and counts as absent.
   void spread(const ffi::Any& returned, const Allocations& allocations, CallResult& result) {
     if (const auto list = returned.as<ffi::Array<ffi::Any>>()) {
       for (const ffi::Any& item : *list) result.returned.push_back(value_of_any(item, allocations, result.findings));
@@ -278,8 +280,8 @@ class SetCaller final : public Caller {
     return None{};
   }
 
-  /// Copies a returned tensor, packed. Its memory must be what the function allocated during this call, all of it: a
-  /// tensor over anything else would not be guarded, and reading it could crash.
+  /// Copies a returned tensor, packed. All of it must lie in memory that the function allocated during this call. Other
+  /// memory has no guard bands, and reading it could crash.
   Value value_of_tensor(const DLTensor& view, const Allocations& allocations, std::vector<Finding>& findings) {
     const Shape shape(view.shape, view.shape + view.ndim);
     HostTensor t;

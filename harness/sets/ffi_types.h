@@ -1,4 +1,4 @@
-/// DLPack's names for this tool's element types.
+/// Converts this tool's element types to DLPack's and back.
 #pragma once
 
 #include <dlpack/dlpack.h>
@@ -8,7 +8,7 @@
 namespace dsv4 {
 
 DLDataType to_dlpack(DType dtype);
-/// Throws Error for a type that no op knows.
+/// Throws Error for a type that no op uses.
 DType from_dlpack(DLDataType dtype);
 
 }  // namespace dsv4

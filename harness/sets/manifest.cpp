@@ -75,7 +75,7 @@ DeviceKind device_from_name(const Reader& reader, const std::string& name) {
   reader.bad(fmt::format("device '{}' is none of cpu, simt, cuda", name));
 }
 
-/// A module file must lie in the set's own folder: a manifest is no way to load any library of the system.
+/// A module file must lie in the set's own folder, so that a manifest cannot load another library of the system.
 bool plain_file_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
 }
@@ -106,7 +106,7 @@ Manifest Manifest::load(const std::string& folder) {
   }
   const json& schema = reader.field(root, "schema", "the manifest");
   if (!schema.is_number_integer()) reader.bad("field 'schema' is not an integer");
-  // Compared at full width: a conversion to int could wrap to the number that is expected.
+  // Compare at full width, because a conversion to int could wrap to the expected number.
   const bool newer = schema.is_number_unsigned() && schema.get<std::uint64_t>() > kSchema;
   if (newer) {
     throw Error(fmt::format("{}: schema {} is newer than this tool, which reads schema {}. Update dsv4diff",
@@ -232,7 +232,7 @@ std::vector<std::string> installed_sets() {
 }
 
 Manifest find_set(const std::string& name_or_path) {
-  // What cannot be a path at all (too long, for instance) is no folder with a manifest.
+  // A text that cannot be a path (too long, for instance) is not a folder with a manifest.
   const auto is_set = [](const fs::path& folder) {
     std::error_code code;
     return fs::exists(folder / "manifest.json", code);
@@ -268,7 +268,7 @@ bool device_available(DeviceKind kind, std::string* why) {
 std::map<std::string, std::string> origin_of(const Manifest& manifest) {
   auto origin = manifest.provenance;
   if (manifest.device == DeviceKind::kCuda) {
-    static const auto facts = gpu_facts();  // a sweep of several sets or goldens asks again and again
+    static const auto facts = gpu_facts();  // a sweep of several sets or goldens asks many times
     origin.insert(facts.begin(), facts.end());
   }
   return origin;

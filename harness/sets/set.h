@@ -45,35 +45,37 @@ struct Manifest {
   std::vector<ManifestEntry> entries;
   std::vector<AbsentOp> absent;
 
-  /// Reads `<folder>/manifest.json` (schema 1). Throws Error that names the file and the field at fault; a newer
-  /// schema, a module path that leaves the folder and an oversized file are refused.
+  /// Reads `<folder>/manifest.json` (schema 1). Throws an Error that names the file and the wrong field. Refuses a
+  /// newer schema, a module path outside the folder, and an oversized file.
   static Manifest load(const std::string& folder);
 
-  /// The entry that serves a call, nullptr if none; `why` receives the reason for humans.
+  /// The entry that serves a call. Returns nullptr if there is none; then `why` receives the reason.
   [[nodiscard]] const ManifestEntry* find(const Call& call, std::string* why = nullptr) const;
   [[nodiscard]] bool has_op(const std::string& op) const;
 };
 
-/// Folders searched for sets by name: $DSV4DIFF_SETS (colon-separated), then `sets/` beside the executable, then
-/// build/sets.
+/// Folders in which sets are searched by name: those in $DSV4DIFF_SETS (colon-separated), then `sets/` beside the
+/// executable, `lib/dsv4diff/sets` of an installation, and `build/sets`.
 std::vector<std::string> set_roots();
 /// Names of the sets found in the roots, sorted.
 std::vector<std::string> installed_sets();
-/// A name, or a path to any folder with a manifest. Throws Error with a suggestion.
+/// Loads a set by its name, or by the path of a folder with a manifest. Throws an Error with a suggestion if there
+/// is none.
 Manifest find_set(const std::string& name_or_path);
 
-/// The signature variants of each op that its callers can call.
+/// For each op, the signature variants that this tool can call.
 using KnownAbis = std::map<std::string, std::vector<std::string>>;
 
-/// Opens a set for calling. Verifies each module's SHA-256 when it is first used. Throws Error if the device is absent
-/// (no CUDA driver or no LibTorch) or a module is missing or altered, naming set, op and function.
-/// An entry of an op in `abis` is Unsupported unless its signature variant is listed there.
+/// Opens a set for calling. Throws Error if the device is absent (no CUDA driver or no LibTorch). Each module's SHA-256
+/// is verified when it is first used. If the module is missing or was changed, the call throws an Error that names set,
+/// op and function. A call of an op in `abis` throws Unsupported unless its signature variant is listed there.
 std::unique_ptr<Caller> open_set(const Manifest& manifest, KnownAbis abis = {});
 
-/// True if sets of this kind can run here; `why` says why not.
+/// True if sets of this kind can run here; otherwise `why` receives the reason.
 bool device_available(DeviceKind kind, std::string* why = nullptr);
 
-/// The manifest's provenance and, for a set that runs on a GPU, what GPU and driver this machine has.
+/// The manifest's provenance and, for a set that runs on a GPU, the name of this machine's GPU and the version of
+/// its driver.
 std::map<std::string, std::string> origin_of(const Manifest& manifest);
 
 /// SHA-256 of a file as lower-case hex. Throws Error if it cannot be read.

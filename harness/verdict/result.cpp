@@ -14,7 +14,7 @@ namespace {
 constexpr std::array<std::string_view, 7> kNames{"passed",      "failed",  "known",     "error",
                                                  "unsupported", "skipped", "mistrusted"};
 
-// JSON has no infinities or NaN; they travel as words.
+// JSON has no infinities or NaN, so they are written as words.
 nlohmann::json number(double x) {
   if (std::isnan(x)) return "nan";
   if (std::isinf(x)) return x > 0 ? "inf" : "-inf";

@@ -1,4 +1,4 @@
-/// What came of one case: the closed set of verdicts, and the evidence.
+/// The result of one case: its verdict, the reports on its outputs, and findings.
 #pragma once
 
 #include <cstdint>
@@ -52,10 +52,10 @@ struct OutputReport {
   bool operator==(const OutputReport&) const = default;
 };
 
-/// What results call the two sides of a comparison.
+/// The names of the two sides of a comparison in results.
 struct SideNames {
   std::string set_label;  ///< set under test, as the user named it: a name or a folder
-  std::string set_name;   ///< the same in its manifest; known faults and goldens go by this name
+  std::string set_name;   ///< its name in the manifest; known faults and goldens use this name
   std::string against;    ///< the other side, as the user named it; "golden:<set>" for a golden
 };
 
@@ -66,14 +66,14 @@ struct CaseResult {
   std::string against;
   Verdict verdict = Verdict::kError;
   std::string reason;       ///< one line; empty when passed
-  std::string known_fault;  ///< id of the known fault that applies to the case, shown or not
+  std::string known_fault;  ///< id of the known fault whose conditions hold, even if it did not show
   std::vector<OutputReport> outputs;
   std::vector<Finding> findings;
   double seconds = 0;
-  std::string reproduce;  ///< the one command that makes this result again; the sweep knows it
+  std::string reproduce;  ///< the command that makes this result again; the sweep fills it in
   bool operator==(const CaseResult&) const = default;
 
-  /// A case that has come to nothing yet: verdict `error` for `reason`.
+  /// A result with verdict `error` and this reason, without outputs or findings.
   static CaseResult error(const std::string& id, const SideNames& names, const std::string& reason = "");
 
   [[nodiscard]] std::string op() const { return id.substr(0, id.find('/')); }

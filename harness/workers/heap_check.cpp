@@ -12,24 +12,24 @@
 namespace dsv4 {
 
 #ifdef DSV4_SANITIZED
-// A sanitizer brings its own allocator, and sees such a write when it happens.
+// A sanitizer has its own allocator, and reports such a write when it happens.
 void check_heap() {}
 #else
 
 namespace {
 
-// The form of a chunk in glibc's malloc, the same since 2.0 on 64-bit machines: 8 bytes that belong to the chunk
-// before, then the size with flags in its low three bits. Chunks of the main heap lie back to back up to the program
-// break.
+// A chunk of glibc's malloc, which has had this form since 2.0 on 64-bit machines. It has 8 bytes that belong to the
+// chunk before, then its size with flags in the low three bits. Chunks of the main heap are adjacent up to the
+// program break.
 constexpr std::uintptr_t kFlags = 7;
-constexpr std::uintptr_t kForeignFlags = 6;  // mapped on its own, or of another arena: none such lies in the main heap
+constexpr std::uintptr_t kForeignFlags = 6;  // set if mapped separately or of another arena; never in the main heap
 constexpr std::uintptr_t kAlignment = 16;
 constexpr std::uintptr_t kFence =
-    16;  // written at the end of a stretch that could not grow: the heap goes on elsewhere
+    16;  // the size that is written at the end of a part that could not grow; the heap continues elsewhere
 
 enum class Walk { kSound, kBroken, kUnknown };
 
-/// Where the heap begins, as the system says; 0 if there is none.
+/// Address at which the heap begins, from /proc/self/maps; 0 if there is no heap.
 std::uintptr_t heap_start() {
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
   if (maps == nullptr) return 0;
@@ -43,7 +43,7 @@ std::uintptr_t heap_start() {
   return start;
 }
 
-/// `at` receives the place where the chain is broken.
+/// Walks the heap from `start`. If a size is impossible, `at` receives the address of that chunk.
 Walk walk(std::uintptr_t start, std::uintptr_t* at) {
   const auto end = reinterpret_cast<std::uintptr_t>(::sbrk(0));
   if (start == 0 || end <= start) return Walk::kUnknown;
@@ -51,7 +51,7 @@ Walk walk(std::uintptr_t start, std::uintptr_t* at) {
   while (chunk < end) {
     *at = chunk;
     std::uintptr_t field = 0;
-    // Chunks are found by arithmetic on addresses, which is all that the heap's layout offers.
+    // Only arithmetic on addresses finds a chunk, because the heap has no other index.
     std::memcpy(&field, reinterpret_cast<const void*>(chunk + 8), sizeof field);  // NOLINT(performance-no-int-to-ptr)
     const std::uintptr_t size = field & ~kFlags;
     if (size == kFence) return Walk::kUnknown;
@@ -70,7 +70,7 @@ void check_heap() {
   static const std::uintptr_t start = heap_start();
   static const bool trusted = walk(start, &at) == Walk::kSound;
   if (!trusted) return;
-  // Another thread may be at work in the heap; what it leaves half done is done a moment later.
+  // Another thread may be changing the heap, so a broken chain counts only if it stays broken for some milliseconds.
   for (int attempt = 0; attempt < 5; ++attempt) {
     if (walk(start, &at) != Walk::kBroken) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

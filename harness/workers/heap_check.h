@@ -1,4 +1,4 @@
-/// Looks for damage that a case did to the heap, so that it shows in that case and not in a later one.
+/// Checks the heap for damage after each case, so that the case that did it is reported and not a later one.
 #pragma once
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -11,9 +11,9 @@
 
 namespace dsv4 {
 
-/// Walks the chunks of the C library's main heap by their size fields, which a write beyond a block destroys. Ends the
-/// process with SIGABRT and a message if the chain is broken. Some ten microseconds. Does nothing where the walk did
-/// not succeed at the process' first call: another allocator, a sanitizer, valgrind.
+/// Walks the chunks of the C library's main heap by their size fields, which a write beyond a block overwrites. If a
+/// size field is impossible, prints a message and ends the process with SIGABRT. Takes some ten microseconds. Does
+/// nothing if the walk did not succeed at the process' first call: with another allocator, a sanitizer or valgrind.
 void check_heap();
 
 }  // namespace dsv4

@@ -1,11 +1,11 @@
-/// Ctrl-C and polite requests to end: noted, so that what was done can be kept and printed.
+/// Handles Ctrl-C and other requests to end, so that finished results can be kept and printed.
 #pragma once
 
 namespace dsv4 {
 
-/// While it lives, the first SIGINT, SIGTERM or SIGHUP is noted instead of ending the process; a second one ends it at
-/// once. One that the caller had ignored (nohup) stays ignored. SIGPIPE is ignored, so that a closed terminal or pipe
-/// does not take the report files with it.
+/// While an object of this class exists, the first SIGINT, SIGTERM or SIGHUP is stored instead of ending the process. A
+/// second one ends it at once. A signal that the caller had ignored (nohup) stays ignored. SIGPIPE is ignored, so that
+/// the report files are still written if the terminal or pipe is closed.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -13,7 +13,7 @@ class InterruptGuard {
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
-  /// The signal that came, 0 if none.
+  /// The signal that was received; 0 if none.
   static int signal();
 };
 

@@ -18,19 +18,19 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kTickMilliseconds = 100;
-constexpr int kMostFailedStarts = 3;    // in a row: then it is not chance
+constexpr int kMostFailedStarts = 3;    // in a row, so that it is not chance
 constexpr double kClosingSeconds = 10;  // for a worker to close its sets
 constexpr double kDyingSeconds = 1;     // between the end of the connection and the end of the process
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// A crash that is looked into: first the case that ran is tried alone, then those that ran before it.
+/// The search for the case that caused a crash. First the case that ran is run alone, then the cases before it.
 struct Inquiry {
   std::optional<std::string> id;      ///< nullopt: the worker crashed after its last case, while it closed its sets
-  std::string crash;                  ///< how the shared worker ended
+  std::string crash;                  ///< how the worker ended that ran all these cases
   std::vector<std::string> suspects;  ///< earlier cases of that worker, the latest first
-  std::size_t next = 0;               ///< the suspect to be tried, once the case itself has been
-  std::optional<Outcome> alone;       ///< the outcome of `id` alone
+  std::size_t next = 0;               ///< index in `suspects`; used after the case itself was run alone
+  std::optional<Outcome> alone;       ///< the outcome of `id` when run alone
   bool closed = false;
 
   [[nodiscard]] bool tries_suspects() const { return alone || !id; }
@@ -41,21 +41,21 @@ struct Worker {
   enum class State {
     kStarting,  ///< has not said hello
     kReady,
-    kClosing,  ///< gets no more cases and closes its sets; "bye" is expected
-    kDone,     ///< nothing more is expected of it
+    kClosing,  ///< gets no more cases and closes its sets; it must then send "bye"
+    kDone,     ///< nothing more is read from it
   };
 
   explicit Worker(const std::vector<std::string>& command) : process(command), since(Clock::now()) {}
 
   ChildProcess process;
   State state = State::kStarting;
-  bool hung_up = false;  ///< its socket is at its end
+  bool hung_up = false;  ///< the other end of its socket is closed
   LineBuffer lines;
   std::deque<std::string> sent;      ///< the first one runs
   std::vector<std::string> history;  ///< the last answered cases
-  Clock::time_point since;           ///< when it was started, its present case began, or it was told to close
-  Inquiry* inquiry = nullptr;        ///< a process for one case alone
-  Outcome outcome;                   ///< of an inquiry's case, until the process is found sound
+  Clock::time_point since;           ///< time when it or its current case was started, or it was told to close
+  Inquiry* inquiry = nullptr;        ///< if set, the process runs one case of this crash alone
+  Outcome outcome;                   ///< outcome of that case, until the process ended without a crash
 
   [[nodiscard]] bool live() const { return state != State::kDone; }
   [[nodiscard]] bool busy() const { return live() && (state != State::kClosing || inquiry != nullptr); }
@@ -98,7 +98,7 @@ class Pool {
     return static_cast<std::size_t>(std::ranges::count_if(workers_, [&](const auto& w) { return what(*w); }));
   }
 
-  /// Starts workers as long as there is work for one more, and sends cases to those that have room.
+  /// Starts workers while there is work for one more, and sends cases to workers that can take one.
   void staff() {
     std::erase_if(workers_, [](const auto& w) { return !w->live(); });
     std::erase_if(inquiries_, [](const auto& i) { return i->closed; });
@@ -125,7 +125,8 @@ class Pool {
       return;
     }
     if (w.sent.empty() && have(1)) send_next(w);
-    // One case ahead keeps the worker busy while its answer travels; towards the end others would wait for it instead.
+    // One case is sent ahead, so that the worker stays busy while its answer is read. Near the end, cases are not sent
+    // ahead, because other workers would be idle.
     if (w.sent.size() == 1 && have(static_cast<std::size_t>(options_.jobs))) send_next(w);
     if (w.sent.empty()) close(w);
   }
@@ -137,7 +138,7 @@ class Pool {
     send(w, std::move(id));
   }
 
-  /// That a worker takes nothing more means that it has ended, which is noticed at its socket.
+  /// A failed write means that the worker has ended. That is noticed when its socket is read.
   void send(Worker& w, std::string id) {
     if (w.sent.empty()) {
       w.since = Clock::now();
@@ -154,7 +155,7 @@ class Pool {
     w.since = Clock::now();
   }
 
-  /// Cases that were sent ahead and never ran.
+  /// Puts back the cases that were sent ahead and never ran.
   void give_back(Worker& w) {
     while (!w.sent.empty()) {
       queue_.push_front(std::move(w.sent.back()));
@@ -162,12 +163,12 @@ class Pool {
     }
   }
 
-  // --- what workers say ----------------------------------------------------------------------------------------------
+  // --- messages of workers -------------------------------------------------------------------------------------------
 
   void wait() {
     std::vector<pollfd> fds;
     for (const auto& w : workers_) {
-      // Descriptors whose other side is gone report that without end: poll passes over negative ones.
+      // poll reports a descriptor again and again after its other end was closed. It skips negative descriptors.
       fds.push_back({w->hung_up ? -1 : w->process.socket(), POLLIN, 0});
       fds.push_back({w->hung_up ? -1 : w->process.output(), POLLIN, 0});
     }
@@ -180,7 +181,7 @@ class Pool {
     }
   }
 
-  /// Takes in what the worker has sent. Returns false if there was nothing.
+  /// Reads and handles what the worker has sent. Returns false if there was nothing.
   bool listen(Worker& w) {
     std::string bytes;
     w.hung_up = read_available(w.process.socket(), bytes) == ReadState::kClosed;
@@ -241,10 +242,10 @@ class Pool {
     }
   }
 
-  /// Looks at the clock and at the process itself.
+  /// Checks the time limit of the worker, and whether its process has ended.
   void watch(Worker& w) {
     if (w.hung_up || w.process.ended()) {
-      // What it said before it ended is heard first.
+      // First handle what it sent before it ended.
       while (!w.hung_up && w.live() && listen(w)) {
       }
       if (!w.live()) return;
@@ -267,9 +268,9 @@ class Pool {
     crashed(w, fmt::format("broke the protocol: '{}'", line.substr(0, 80)), true);
   }
 
-  // --- workers that end before their time ----------------------------------------------------------------------------
+  // --- workers that end too early ------------------------------------------------------------------------------------
 
-  /// `perhaps_another`: the case that ran need not be the one at fault.
+  /// `perhaps_another` says that an earlier case may have caused the crash.
   void crashed(Worker& w, std::string how, bool perhaps_another) {
     const auto printed = w.process.output_tail();
     if (!printed.empty()) how += "; it printed: " + printed;
@@ -277,7 +278,7 @@ class Pool {
     w.state = Worker::State::kDone;
     if (state == Worker::State::kStarting) return failed_start(how);
     if (w.inquiry) return tried_alone(w, how);
-    if (state == Worker::State::kClosing && !perhaps_another) return;  // it closed too slowly, which costs no case
+    if (state == Worker::State::kClosing && !perhaps_another) return;  // closed too slowly; its cases have outcomes
     ++end_.replacements;
     const bool shared = perhaps_another && !w.history.empty() && options_.suspects > 0;
     std::optional<std::string> id;
@@ -294,7 +295,7 @@ class Pool {
     }
   }
 
-  /// The process of an inquiry has ended, soundly if `how` is empty.
+  /// Called when a process that ran one case alone has ended; `how` is empty if it did not crash.
   void tried_alone(Worker& w, const std::string& how) {
     Inquiry& q = *w.inquiry;
     if (!how.empty()) ++end_.replacements;
@@ -314,7 +315,7 @@ class Pool {
       if (q.alone) events_.on_outcome(*q.alone);
       q.closed = true;
     } else if (++q.next == q.suspects.size()) {
-      // Nobody can be convicted; the crash is reported where it happened.
+      // No case crashes alone, so the crash is reported in the case where it happened.
       const auto& id = q.id ? *q.id : q.suspects.front();
       events_.on_outcome(
           {id, nullptr,

@@ -23,19 +23,19 @@ constexpr std::size_t kTailBytes = 4096;
 constexpr std::size_t kTailLines = 4;
 constexpr std::size_t kTailShown = 600;
 
-/// Runs in the child between fork and exec: nothing here may allocate or lock.
+/// Runs in the child between fork and exec, so nothing here may allocate or lock.
 [[noreturn]] void become(char* const* argv, int socket, int output, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);  // the parent died before the line above
   ::setpgid(0, 0);
-  // The parent's handlers and blocked signals are its own business.
+  // The child must not inherit the parent's signal handlers and blocked signals.
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  // The order matters: the pipe's end might be descriptor kWorkerSocket.
+  // The order matters, because the end of the pipe may be descriptor kWorkerSocket.
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (::dup2(output, STDERR_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 || ::dup2(nothing, STDIN_FILENO) < 0) {
     ::_exit(127);
@@ -118,7 +118,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv) {
     ::close(output_);
     throw Error(fmt::format("no worker can be started: fork: {}", why));
   }
-  // The parent never blocks. At most two short lines are under way to a worker, so that its socket is never full.
+  // The parent never blocks. At most two short lines are in a worker's socket, so that it is never full.
   ::fcntl(socket_, F_SETFL, O_NONBLOCK);
   ::fcntl(output_, F_SETFL, O_NONBLOCK);
 }
@@ -152,8 +152,8 @@ void ChildProcess::close_sending() { ::shutdown(socket_, SHUT_WR); }
 
 std::optional<int> ChildProcess::ended() {
   if (status_) return status_;
-  // Left unreaped for a moment: its process group's number is taken as long, so that the kill below meets only what the
-  // kernel itself may have forked.
+  // WNOWAIT leaves the child unreaped, so that its process group's number is not reused. Then the kill below can only
+  // reach processes that the child may have forked.
   siginfo_t info{};
   if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_) kill();
   return status_;

@@ -1,4 +1,4 @@
-/// One child process of the pool: a socket to talk over, a pipe that catches whatever it prints, and how it ended.
+/// One child process of the pool: a socket for messages, a pipe for everything that it prints, and its exit status.
 #pragma once
 
 #include <sys/types.h>
@@ -9,12 +9,12 @@
 
 namespace dsv4 {
 
-/// Owns the child: it is killed with its process group and reaped when this object goes.
+/// Owns the child. The destructor kills it with its process group and reaps it.
 class ChildProcess {
  public:
-  /// Starts argv[0] with `argv`. The child finds its socket at descriptor kWorkerSocket, prints into a pipe, reads
-  /// nothing, is its own process group (so that Ctrl-C reaches the parent alone), and dies with this process.
-  /// Throws Error if no process can be started.
+  /// Starts argv[0] with `argv`. The child's socket is descriptor kWorkerSocket, its output goes into a pipe, and its
+  /// input is empty. It has its own process group, so that Ctrl-C reaches only the parent. If this process dies, the
+  /// child is killed. Throws Error if no process can be started.
   explicit ChildProcess(const std::vector<std::string>& argv);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
@@ -23,17 +23,18 @@ class ChildProcess {
   [[nodiscard]] int socket() const { return socket_; }
   [[nodiscard]] int output() const { return output_; }
 
-  /// Takes what the child printed into the tail that is kept.
+  /// Reads what the child printed and keeps its tail.
   void drain_output();
-  /// The last lines that the child printed since forget_output(), control characters made visible; "" if none.
+  /// The last lines that the child printed since forget_output(), with control characters made visible; "" if there
+  /// are none.
   [[nodiscard]] std::string output_tail() const;
   void forget_output() { tail_.clear(); }
 
-  /// Tells the child that nothing more will be sent.
+  /// Closes the sending direction, which tells the child that nothing more will be sent.
   void close_sending();
-  /// How the child ended, if it has: the status of waitpid.
+  /// The status of waitpid if the child has ended; nullopt otherwise.
   std::optional<int> ended();
-  /// Waits up to `seconds` for the child to end by itself.
+  /// Waits up to `seconds` for the child to end by itself. Returns as ended().
   std::optional<int> wait_for(double seconds);
   /// Kills the child and everything in its process group, and waits for it.
   void kill();

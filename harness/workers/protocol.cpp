@@ -33,7 +33,7 @@ ReadState read_available(int descriptor, std::string& into) {
     }
     if (n == 0) return ReadState::kClosed;
     if (errno == EINTR) continue;
-    // A peer that died with unread data resets the connection: that is an end as well.
+    // A peer that died with unread data resets the connection. That counts as closed too.
     return errno == EAGAIN || errno == EWOULDBLOCK ? ReadState::kOpen : ReadState::kClosed;
   }
   return ReadState::kOpen;

@@ -1,12 +1,11 @@
-/// How the parent and its worker processes talk: one line of text per message over a socket, nothing else.
+/// The protocol between the parent and its worker processes. Each message is one line of text over a socket.
 ///
 ///   worker -> parent   {"hello": 1}                                 ready for cases
-///                      {"fatal": "..."}                             cannot work at all (a set cannot be opened)
+///                      {"fatal": "..."}                             cannot run any case (a set cannot be opened)
 ///                      {"case": ID, "result": {...}}                the answer to a case
 ///                      {"case": ID, "result": {...}, "leaving": 1}  the same, and this process must be replaced
-///                      {"bye": 1}                                   sets closed after the last case, memory still
-///                      sound
-///   parent -> worker   ID                                           the next case; may come one ahead
+///                      {"bye": 1}                                   sets are closed, and the heap is undamaged
+///   parent -> worker   ID                                           the next case; one may be sent ahead
 ///                      end of file                                  no more cases
 #pragma once
 
@@ -18,38 +17,39 @@
 
 namespace dsv4 {
 
-/// The descriptor at which a worker finds its end of the socket when it starts.
+/// Descriptor of a worker's end of the socket when it starts.
 constexpr int kWorkerSocket = 3;
-/// No message is longer; a stream without a line end for that long is garbage.
+/// Longest message in bytes. A longer line breaks the protocol.
 constexpr std::size_t kLongestMessage = std::size_t{64} << 20;
 
 /// Splits a byte stream into lines.
 class LineBuffer {
  public:
   void append(std::string_view bytes) { buffer_.append(bytes); }
-  /// The next whole line without its line end; nullopt if there is none yet.
+  /// The next complete line without its line end; nullopt if there is none yet.
   std::optional<std::string> next();
   [[nodiscard]] bool overlong() const { return buffer_.size() - start_ > kLongestMessage; }
 
  private:
   std::string buffer_;
-  std::size_t start_ = 0;    // everything before it has been handed out
+  std::size_t start_ = 0;    // everything before it was returned by next()
   std::size_t scanned_ = 0;  // no line end lies between start_ and here
 };
 
-/// What a read brought.
+/// State of a descriptor after a read.
 enum class ReadState {
-  kOpen,    ///< maybe something, and more may come
-  kClosed,  ///< the other side has closed
+  kOpen,    ///< more data may follow
+  kClosed,  ///< the other side has closed it
 };
 
-/// Reads what is there now from a non-blocking descriptor, at most a few hundred kilobytes a call.
+/// Appends what can be read now from a non-blocking descriptor, at most 512 KiB in one call.
 ReadState read_available(int descriptor, std::string& into);
 
-/// Writes all of it; false if the other side is gone or takes no more. Never raises SIGPIPE.
+/// Writes all of `text`. Returns false if the other side is closed or its buffer is full. Never raises SIGPIPE.
 bool write_all(int socket, std::string_view text);
 
-/// One line of JSON. Bytes that are no UTF-8 (a kernel's message may hold anything) become replacement characters.
+/// The message as one line of JSON. Bytes that are not UTF-8 become replacement characters, because a kernel's message
+/// may hold any bytes.
 std::string dump_line(const nlohmann::json& message);
 
 }  // namespace dsv4

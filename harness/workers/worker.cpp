@@ -36,15 +36,15 @@ WorkerConnection::WorkerConnection() {
 WorkerConnection::~WorkerConnection() { ::close(socket_); }
 
 void WorkerConnection::send(const nlohmann::json& message) {
-  // Without a parent there is nobody left to work for; destructors of whatever a kernel left behind are not worth a
-  // crash.
+  // If the parent is gone, nobody needs the answers. _Exit skips destructors, which could crash on objects that a
+  // kernel damaged.
   if (!write_all(socket_, dump_line(message))) std::_Exit(1);
 }
 
 void WorkerConnection::fatal(const std::string& why) { send({{"fatal", why}}); }
 
 void WorkerConnection::serve(const CaseHandler& handler) {
-  check_heap();  // the first look, while nothing can have been damaged
+  check_heap();  // first check, before any case can damage the heap
   send({{"hello", 1}});
   LineBuffer lines;
   char chunk[4096];
@@ -74,13 +74,13 @@ void apply_limits([[maybe_unused]] const WorkerLimits& limits) {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
 #ifndef DSV4_SANITIZED
-  // Libraries print stack traces from handlers of their own. In a process whose heap is damaged that may hang, and it
-  // hides what the kernel said last.
+  // Some libraries install signal handlers that print stack traces. In a process whose heap is damaged, this may hang,
+  // and it hides the kernel's last output.
   for (const int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(s, SIG_DFL);
   if (limits.memory_gib > 0) {
     const auto bytes = static_cast<rlim_t>(limits.memory_gib * (1u << 30));
-    // Memory that can be written to. Not RLIMIT_AS: address space that is reserved, and that nothing may touch, takes
-    // none.
+    // RLIMIT_DATA limits memory that can be written to. RLIMIT_AS would also count address space that is only reserved
+    // and takes no memory.
     rlimit memory{};
     ::getrlimit(RLIMIT_DATA, &memory);
     memory.rlim_cur = std::min(bytes, memory.rlim_max);

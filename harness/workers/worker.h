@@ -9,20 +9,20 @@ namespace dsv4 {
 
 struct Answer {
   nlohmann::json result;
-  bool leaving = false;  ///< this process is of no more use (dead GPU context, out of memory): replace it
+  bool leaving = false;  ///< this process must be replaced (dead GPU context, out of memory)
 };
 
-/// Answers one case. Exceptions end the process with the message, which costs the case that ran.
+/// Answers one case. An exception ends the process with its message, and the case becomes an error.
 using CaseHandler = std::function<Answer(const std::string& id)>;
 
 /// Limits of a worker process.
 struct WorkerLimits {
-  double memory_gib = 0;  ///< private memory that can be written to; 0 = no limit. Ignored under sanitizers, which
+  double memory_gib = 0;  ///< writable private memory in GiB; 0 means no limit. Ignored under sanitizers, which
                           ///< map terabytes
 };
 
-/// The connection to the parent. Make it before anything else is opened: it takes the socket from kWorkerSocket to a
-/// descriptor out of the way of code that closes or writes to low ones.
+/// The connection to the parent. Create it before any other file is opened. It moves the socket from kWorkerSocket to a
+/// high descriptor, which is safe from code that closes low descriptors or writes to them.
 class WorkerConnection {
  public:
   /// Throws Error if this process was not started by a pool.
@@ -33,10 +33,10 @@ class WorkerConnection {
 
   /// Tells the parent that this process cannot work, and why.
   void fatal(const std::string& why);
-  /// Says hello and answers cases until the parent sends no more, or one answer says `leaving`.
+  /// Sends "hello" and answers cases until the parent sends no more, or until an answer is `leaving`.
   void serve(const CaseHandler& handler);
-  /// To be called after everything that the cases used is closed: touches the heap, so that damage done to it shows
-  /// here, and reports that it did not.
+  /// Call this after everything that the cases used is closed. Checks the heap, so that damage is reported here, and
+  /// tells the parent that there is none.
   void bye();
 
  private:
@@ -44,10 +44,11 @@ class WorkerConnection {
   int socket_ = -1;
 };
 
-/// Applies limits to this process: memory, and no core files (a crash of a kernel is an ordinary event here).
+/// Limits the memory of this process, and switches core files off, because a kernel's crash is an ordinary event here.
+/// Throws Error if the limit cannot be set.
 void apply_limits(const WorkerLimits& limits);
 
-/// After memory has run out: what is left to do, to say so, must not run out of it again.
+/// Call this when memory has run out. Reporting that must not run out of memory again.
 void lift_memory_limit();
 
 }  // namespace dsv4
