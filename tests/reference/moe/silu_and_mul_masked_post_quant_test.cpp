@@ -311,8 +311,8 @@ TEST(SiluInterval, AdmitsZeroWhereFastMathFlushes) {
   EXPECT_EQ(low.at<std::uint8_t>(0, 0, 2), high.at<std::uint8_t>(0, 0, 2));
 }
 
-// Where float arithmetic is exact, no interval is open: a tie between codes goes to the even one, and a maximum of 448
-// * 2^k has the scale 2^k. A kernel that rounds half away from zero, or rounds a logarithm up, differs only here.
+// Where float arithmetic is exact, no interval is open. A tie between codes goes to the even one, and a maximum of
+// 448 * 2^k has the scale 2^k. A kernel that rounds half away from zero, or rounds a logarithm up, differs only here.
 TEST(SiluInterval, LeavesNoChoiceWhereFloatArithmeticIsExact) {
   Silu s("ue8m0", 1, 1, 512);
   s.set(0, 64.0f, 7.0f);        // 448: scale 1
