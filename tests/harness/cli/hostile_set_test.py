@@ -59,27 +59,27 @@ class HostileSet(CommandLineTest):
         return status, {r["id"]: r for r in results}, output, error
 
     def test_each_fault_costs_its_own_case(self):
-        misdeeds = {101: "SIGSEGV", 102: "SIGABRT", 103: "time-out", 104: "exited with status 0",
-                    105: "thrown by the kernel", 106: "SIGABRT|SIGSEGV", 107: "out of memory|refused.*alloc",
-                    110: "SIGKILL"}
+        faults = {101: "SIGSEGV", 102: "SIGABRT", 103: "time-out", 104: "exited with status 0",
+                  105: "thrown by the kernel", 106: "SIGABRT|SIGSEGV", 107: "out of memory|refused.*alloc",
+                  110: "SIGKILL"}
         if "address" in cache("DSV4_SANITIZE"):
             for rows in (101, 106, 107):  # the sanitizer has its own messages, and no memory limit
-                misdeeds.pop(rows)
+                faults.pop(rows)
         good = [*range(10, 40), 109]
         for jobs in ("1", "2"):
-            status, results, output, _ = self.sweep([*good, *misdeeds, 108], "--timeout", "5", "--memory", "0.5",
+            status, results, output, _ = self.sweep([*good, *faults, 108], "--timeout", "5", "--memory", "0.5",
                                                     "--jobs", jobs)
             self.assertEqual(status, 1)
             for rows in good:
                 self.assertEqual(results[case(rows)]["verdict"], "passed", results[case(rows)])
-            for rows, reason in misdeeds.items():
+            for rows, reason in faults.items():
                 self.assertEqual(results[case(rows)]["verdict"], "error", results[case(rows)])
                 self.assertRegex(results[case(rows)]["reason"], reason)
                 self.assertIn(f"error {case(rows)}", output)
             self.assertEqual(results[case(108)]["verdict"], "failed")
             first = results[case(108)]["outputs"][0]["first"]
             self.assertEqual(first["at"], [0, 0])
-            if 101 in misdeeds:
+            if 101 in faults:
                 self.assertIn("last words", results[case(101)]["reason"])
 
     def test_reproduction_command_gives_the_same_result(self):
