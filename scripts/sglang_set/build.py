@@ -84,7 +84,7 @@ class SetBuilder:
             raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{self.op}'.")
         keys_file = self.output / KEYS
         # The key file is written first and kept up with every module, so that an interrupted build goes on where it was.
-        # A folder without it, such as a set that something else built, is not ours to fill and to clear of old modules.
+        # A folder without it, such as a set that something else built, must not be filled or cleared of old modules.
         if self.output.is_dir() and any(self.output.iterdir()) and not keys_file.is_file():
             raise Mistake(f"{self.output} holds something that this script did not build: name another set with -o.")
         self.output.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ class SetBuilder:
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
 
             def start(module):
-                """Hands a module to the pool; returns what to note of it once it is built, None if it cannot be."""
+                """Gives a module to the pool, or records why it cannot be built."""
                 closure = self.source.closure(module.source)
                 try:
                     sentences = self.module_edits(closure)
@@ -186,7 +186,7 @@ class SetBuilder:
 
 
 def read_keys(path: Path) -> dict:
-    """What the modules there were built from. An unreadable file means that nothing is known: all is built again."""
+    """Returns what the modules of a set were built from. If the file cannot be read, everything is built again."""
     try:
         keys = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -210,7 +210,7 @@ def arch_name(arch: str) -> str:
 
 
 def revision_of(source: Source) -> str:
-    """Git's name of a checkout, with "-dirty" if it was edited; empty if it is none."""
+    """Git's name of a checkout, with "-dirty" if it was edited. Empty if the folder is not a checkout."""
     try:
         done = subprocess.run(["git", "-C", str(source.root), "describe", "--always", "--dirty"], capture_output=True, text=True)
     except OSError:

@@ -61,7 +61,7 @@ class NvccCompiler:
         return digest(self.version, self.toolkit.key())
 
     def flags(self, module) -> list:
-        # Upstream's own, in its order.
+        # Upstream's own flags, in its order.
         flags = [f"-gencode=arch=compute_{self.arch},code=sm_{self.arch}", self.macro]
         flags += ["-std=c++20", "-O3", "--expt-relaxed-constexpr"]
         return flags + module.defines + (["-use_fast_math"] if module.fast_math else [])

@@ -1,7 +1,7 @@
-"""What has to differ from upstream's text for the host compiler, done on the build's own copy.
+"""Edits of upstream's text for the host compiler. They are made in the build's own copy.
 
-An edit has a trigger: text that the host compiler cannot take. Every place that the trigger finds must be replaced; one
-that is left means that upstream now writes it in a way this table does not know, which is an error, never a guess.
+An edit has a trigger: text that the host compiler cannot take. Every place that the trigger finds must be replaced. A
+place that is left is an error: upstream has changed its form, and this table does not know the new one.
 """
 
 import re

@@ -19,7 +19,7 @@ LAYOUTS = (
 
 
 class Mistake(Exception):
-    """The call or the environment is at fault; the text says what to do."""
+    """The call or the environment is wrong. The text says what to do."""
 
 
 class Source:

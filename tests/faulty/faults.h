@@ -1,7 +1,7 @@
-/// What can be wrong with a kernel: the faults that the module faulty.cpp commits when it is told to.
+/// The faults that the test module faulty.cpp can commit. Each is an example of what can be wrong with a kernel.
 ///
-/// The test ops (test_ops.h) pass the fault as a scalar argument, so a fault is a parameter of a case and its id makes
-/// the fault again.
+/// The test ops (test_ops.h) pass the fault as a scalar argument. So the fault is a parameter of the case, and the case
+/// id is enough to reproduce it.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@ enum class Fault : std::int64_t {
   kAllZeros,
   kShifted,
   kLastUnwritten,
-  // wrong places
+  // wrong addresses
   kByteBefore,
   kByteAfter,
   kGap,
@@ -30,7 +30,7 @@ enum class Fault : std::int64_t {
   kPadding,
   kUnnamedSlot,
   kWraps32,
-  // answers that change
+  // results that change from call to call
   kCounts,
   kReadsPastEnd,
   kReadsOutput,
@@ -48,7 +48,7 @@ enum class Fault : std::int64_t {
   kForeignMemory,
   kClaimsMore,
   kOverrunsReturned,
-  // the process
+  // faults that end or damage the process
   kSegfault,
   kWraps31,
   kAbort,
@@ -63,7 +63,7 @@ enum class Fault : std::int64_t {
   kCount_
 };
 
-/// Their names in case ids, in the order of the enumeration.
+/// Names of the faults in case ids, in the order of the enumeration.
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Fault::kCount_)> kFaultNames{
     "none",
     "one_wrong",

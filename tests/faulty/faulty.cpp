@@ -1,6 +1,7 @@
-/// A module that is wrong on request: the proof that each check of the harness can fail, and fails for its own reason.
+/// A module that commits faults on request. With it, tests show that each check of the harness can fail, and fails for
+/// the right reason.
 ///
-/// It computes what right.cpp computes, by loops of its own, and commits the fault that its last argument names
+/// It computes the same as right.cpp, with separate loops, and commits the fault that its last argument names
 /// (faults.h). It checks its arguments as an in-tree kernel does, so that contracts hold while the fault is `none`.
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ T* data(const TensorView& t) {
   return reinterpret_cast<T*>(static_cast<char*>(t.data_ptr()) + t.byte_offset());
 }
 
-// Volatile, so that no optimiser sees through a crash that is meant.
+// Volatile, so that the compiler cannot optimise a deliberate crash away.
 int* volatile nowhere = nullptr;
 volatile int zero = 0, seven = 7;
 volatile bool forever = true;
@@ -40,7 +41,7 @@ int recurse(int depth) {
   return recurse(depth + 1) + frame[0];
 }
 
-/// Frees nothing: what lies behind the block is the allocator's record of the next one.
+/// Overwrites the bytes behind a block, where the allocator keeps its record of the next block. It frees nothing.
 void smash_heap() {
   static char* volatile first = static_cast<char*>(std::malloc(100));
   static char* volatile second = static_cast<char*>(std::malloc(3000));
@@ -49,7 +50,7 @@ void smash_heap() {
   (void)second;
 }
 
-/// The faults that end or ruin the process.
+/// Commits the faults that end or damage the process.
 void misbehave(Fault fault) {
   switch (fault) {
     case Fault::kSegfault:
@@ -147,7 +148,7 @@ void copy(TensorView input, TensorView output, std::int64_t code) {
       middle = -middle;
       break;
     case Fault::kNegativeZero:
-      out[0] = -0.0f;  // the ops put +0 there
+      out[0] = -0.0f;  // the input has +0 there
       break;
     case Fault::kOneUlp:
       middle = std::nextafter(middle, 1e30f);
@@ -174,7 +175,7 @@ void copy(TensorView input, TensorView output, std::int64_t code) {
       middle = static_cast<float>(++calls);
       break;
     case Fault::kReadsPastEnd: {
-      // The maximum of the last element and one too many.
+      // The maximum of the last element and of the first element behind the input's memory.
       const float beyond = in[(rows - 1) * from + columns + (from - columns)];
       last = beyond > last ? beyond : last;
       break;
@@ -199,17 +200,17 @@ void store(TensorView values, TensorView cache, TensorView indices, std::int64_t
   for (std::int64_t i = 0; i < n; ++i) std::memcpy(bytes + slots[i] * 8, data<std::uint8_t>(values) + i * 6, 6);
   if (fault == Fault::kOneWrong) bytes[slots[n / 2] * 8 + 5] ^= 1;
   if (fault == Fault::kPadding) bytes[slots[n / 2] * 8 + 6] = 0;
-  if (fault == Fault::kUnnamedSlot) bytes[(cache.size(0) - 1) * 8] = 0;  // the ops name every slot but the last
+  if (fault == Fault::kUnnamedSlot) bytes[(cache.size(0) - 1) * 8] = 0;  // test_store names every slot but the last
   if (fault == Fault::kLastUnwritten) bytes[slots[n - 1] * 8 + 5] = last_before;
 }
 
-/// Memory that the environment of the call knows nothing of.
+/// Memory that was not allocated through the environment of the call.
 struct OwnMemory {
   void AllocData(DLTensor* tensor) { tensor->data = std::calloc(1, 4096); }
   void FreeData(DLTensor* tensor) { std::free(tensor->data); }
 };
 
-/// A tensor over another one's memory which says that it has more rows than there is memory for.
+/// A tensor that uses the memory of `owner` and claims more rows than fit into it.
 struct Borrowed {
   ffi::Tensor owner;
   void AllocData(DLTensor* tensor) { tensor->data = owner.data_ptr(); }

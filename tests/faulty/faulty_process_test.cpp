@@ -1,4 +1,5 @@
-/// Faults that end or ruin the process: each costs its own case, with the reason, and no other.
+/// Faults that end or damage the worker process. Each must make its own case an error, with the reason. The results of
+/// the other cases must not change.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,7 +42,7 @@ std::string case_id(const std::string& fault, std::int64_t columns = 5) {
   return testing::test_case_id("copy", fault, "", {{"columns", std::to_string(columns)}});
 }
 
-/// The faulty case stands between good ones; it alone has no answer, and `why` says what happened.
+/// Runs the faulty case between good cases. Only the faulty case has no answer, and its error matches `why`.
 void expect_costs_one(const std::string& fault, const Matcher<const std::string&>& why, double timeout = 30,
                       const std::string& scenario = "") {
   const std::string bad = testing::test_case_id("copy", fault, scenario);
@@ -59,7 +60,7 @@ void expect_costs_one(const std::string& fault, const Matcher<const std::string&
   }
 }
 
-// Rows gigabytes apart, in a worker that may have one gigabyte: what nothing may touch takes no memory.
+// The rows lie gigabytes apart, and the worker may use 1 GiB. So the memory between the rows must not be allocated.
 TEST(FaultyProcess, RowsFarApartNeedNoMemory) {
   for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
     const std::string id = testing::test_case_id("copy", "none", scenario);
@@ -69,33 +70,33 @@ TEST(FaultyProcess, RowsFarApartNeedNoMemory) {
   }
 }
 
-// The second of the rows lies beyond 31 bits; as a negative offset, before the tensor.
-TEST(FaultyProcess, OffsetsOf31Bits) {
+// The offset of the second row does not fit into 31 bits. It wraps to a negative offset, before the tensor's memory.
+TEST(FaultyProcess, OffsetsWrappedTo31BitsCostOneCase) {
   for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
     expect_costs_one("wraps_31", AnyOf(HasSubstr("exited with status"), HasSubstr("SIGSEGV")), 30, scenario);
   }
 }
 
 #if defined(__SANITIZE_ADDRESS__)
-TEST(FaultyProcess, Crashes) {
-  // The sanitizer reports and ends the process itself.
+TEST(FaultyProcess, CrashesUnderAddressSanitizerCostOneCase) {
+  // AddressSanitizer reports the fault and ends the process itself.
   for (const char* fault : {"segfault", "heap", "stack", "divide"}) {
     expect_costs_one(fault, AnyOf(HasSubstr("exited with status"), HasSubstr("SIG")));
   }
 }
 #else
-TEST(FaultyProcess, Segfault) { expect_costs_one("segfault", HasSubstr("SIGSEGV")); }
-TEST(FaultyProcess, StackOverflow) { expect_costs_one("stack", HasSubstr("SIGSEGV")); }
-TEST(FaultyProcess, DivisionByZero) { expect_costs_one("divide", HasSubstr("SIGFPE")); }
-// The worker's own look at the heap finds it, or the C library's before that.
-TEST(FaultyProcess, DamagedHeap) {
+TEST(FaultyProcess, SegfaultCostsOneCase) { expect_costs_one("segfault", HasSubstr("SIGSEGV")); }
+TEST(FaultyProcess, StackOverflowCostsOneCase) { expect_costs_one("stack", HasSubstr("SIGSEGV")); }
+TEST(FaultyProcess, DivisionByZeroCostsOneCase) { expect_costs_one("divide", HasSubstr("SIGFPE")); }
+// The C library finds the damage of the heap, or else the worker's own check of the heap does.
+TEST(FaultyProcess, DamagedHeapCostsOneCase) {
   expect_costs_one("heap",
                    AllOf(HasSubstr("was killed by SIG"), AnyOf(HasSubstr("the heap is damaged"), HasSubstr("malloc"),
                                                                HasSubstr("free()"), HasSubstr("corrupted"))));
 }
 
-TEST(FaultyProcess, AllocationWithoutEnd) {
-  // The module's exception comes back as a refusal, and the process goes on.
+TEST(FaultyProcess, EndlessAllocationIsAnErrorAndTheWorkerGoesOn) {
+  // Allocation fails with bad_alloc. The module's exception arrives as a refusal, and the process goes on.
   const auto outcomes = sweep({case_id("none"), case_id("eats"), case_id("none", 6)}, 60);
   ASSERT_EQ(outcomes.size(), 3u);
   const Outcome& eats = outcomes.at(case_id("eats"));
@@ -105,13 +106,13 @@ TEST(FaultyProcess, AllocationWithoutEnd) {
   EXPECT_EQ(outcomes.at(case_id("none", 6)).answer.at("verdict"), "passed");
 }
 #endif
-TEST(FaultyProcess, Abort) { expect_costs_one("abort", HasSubstr("SIGABRT")); }
-TEST(FaultyProcess, ExitWithSuccess) { expect_costs_one("exit", HasSubstr("exited with status 0")); }
-TEST(FaultyProcess, Hang) { expect_costs_one("hang", HasSubstr("no answer within 3 s"), 3); }
-TEST(FaultyProcess, ExceptionThatIsNone) { expect_costs_one("throws_int", HasSubstr("SIGABRT")); }
-TEST(FaultyProcess, ClosedDescriptors) { expect_costs_one("closes", HasSubstr("closed its connection")); }
+TEST(FaultyProcess, AbortCostsOneCase) { expect_costs_one("abort", HasSubstr("SIGABRT")); }
+TEST(FaultyProcess, ExitWithStatus0CostsOneCase) { expect_costs_one("exit", HasSubstr("exited with status 0")); }
+TEST(FaultyProcess, HangCostsOneCase) { expect_costs_one("hang", HasSubstr("no answer within 3 s"), 3); }
+TEST(FaultyProcess, ThrownIntCostsOneCase) { expect_costs_one("throws_int", HasSubstr("SIGABRT")); }
+TEST(FaultyProcess, ClosedDescriptorsCostOneCase) { expect_costs_one("closes", HasSubstr("closed its connection")); }
 
-TEST(FaultyProcess, ResultsCrossTheProcessBoundaryWhole) {
+TEST(FaultyProcess, ResultsOfAWorkerEqualThoseOfThisProcess) {
   const auto outcomes = sweep({case_id("one_wrong"), case_id("gap"), case_id("nan")}, 30);
   for (const char* fault : {"one_wrong", "gap", "nan"}) {
     const Outcome& o = outcomes.at(case_id(fault));
@@ -119,13 +120,13 @@ TEST(FaultyProcess, ResultsCrossTheProcessBoundaryWhole) {
     CaseResult there = o.answer.get<CaseResult>();
     CaseResult here = testing::try_faulty(case_id(fault));
     there.seconds = here.seconds = 0;
-    // NaN, the distance of a NaN, equals nothing: compare what is printed.
+    // The error of a NaN element is NaN, which does not equal itself. So the printed results are compared.
     EXPECT_EQ(nlohmann::json(there).dump(), nlohmann::json(here).dump()) << fault;
     EXPECT_EQ(there.verdict, Verdict::kFailed);
   }
 }
 
-TEST(FaultyProcess, AKnownFaultExcusesACrashOnlyIfItSaysSo) {
+TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItListsCrash) {
   KnownFault fault;
   fault.id = "copy-aborts";
   fault.op = "test_copy";
@@ -152,8 +153,9 @@ TEST(FaultyProcess, AKnownFaultExcusesACrashOnlyIfItSaysSo) {
   EXPECT_EQ(aborted("output").verdict, Verdict::kError);
 }
 
-/// Every fault of the process is in one of the tests above.
-TEST(FaultyProcess, NoFaultIsForgotten) {
+/// Every fault that ends or damages the process has a test above. Whoever adds one must add a test and raise
+/// this number.
+TEST(FaultyProcess, EveryProcessFaultHasATest) {
   EXPECT_EQ(static_cast<int>(testing::Fault::kCount_) - static_cast<int>(testing::Fault::kSegfault), 11);
 }
 

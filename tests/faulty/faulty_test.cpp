@@ -1,4 +1,5 @@
-/// Each fault must be caught, and for its own reason: the verdict, and the name of the check or output that says so.
+/// Each fault must be caught, and for the right reason. The tests expect a verdict and the name of the check or output
+/// that found the fault.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,7 +35,7 @@ void expect_caught(const std::string& id, Verdict verdict, const std::string& ch
   EXPECT_EQ(r.id, id);
 }
 
-/// A fault of the op itself, under its default parameters.
+/// Expects that the fault fails the op's case without a scenario, at the default parameters.
 void expect_failed(const std::string& op, const std::string& fault, const std::string& check,
                    const std::string& reason = "") {
   expect_caught(test_case_id(op, fault), Verdict::kFailed, check, reason);
@@ -53,7 +54,7 @@ TEST(Faulty, WithoutAFaultEverythingPasses) {
   }
 }
 
-TEST(Faulty, WrongValues) {
+TEST(Faulty, WrongValuesFailUnderEveryTolerance) {
   for (const char* fault : {"one_wrong", "nan", "infinity", "sign", "all_zeros", "shifted"}) {
     for (const char* judge : {"exact", "bound", "interval"}) {
       expect_caught(test_case_id("copy", fault, "", {{"judge", judge}}), Verdict::kFailed, "output:output",
@@ -64,7 +65,7 @@ TEST(Faulty, WrongValues) {
   expect_failed("plan", "one_wrong", "output:plan", "1 of 10 elements");
 }
 
-TEST(Faulty, OneWrongElementIsNamedWithCoordinatesAndValues) {
+TEST(Faulty, OneWrongElementIsReportedWithCoordinatesAndValues) {
   const CaseResult r = try_faulty(test_case_id("copy", "one_wrong"));
   ASSERT_EQ(r.outputs.size(), 1u);
   const OutputReport& o = r.outputs.front();
@@ -76,10 +77,10 @@ TEST(Faulty, OneWrongElementIsNamedWithCoordinatesAndValues) {
   EXPECT_THAT(o.first->got, HasSubstr("(0x"));
 }
 
-TEST(Faulty, AUnitOfTheLastPlaceFailsWhereTheOpPromisesBits) {
+TEST(Faulty, AnErrorOfOneUlpFailsWhereTheOpIsExact) {
   expect_failed("copy", "one_ulp", "output:output", "1 of 15 elements outside the exact tolerance");
   expect_caught(test_case_id("copy", "one_ulp", "", {{"judge", "interval"}}), Verdict::kFailed, "output:output");
-  // Where the op allows two such units it is right, and counted as different.
+  // The bound allows an error of two units of the last place. The element passes and counts as different.
   const CaseResult r = try_faulty(test_case_id("copy", "one_ulp", "", {{"judge", "bound"}}));
   EXPECT_EQ(r.verdict, Verdict::kPassed) << story(r);
   EXPECT_EQ(r.outputs.at(0).different, 1);
@@ -87,12 +88,12 @@ TEST(Faulty, AUnitOfTheLastPlaceFailsWhereTheOpPromisesBits) {
   EXPECT_LE(r.tightness(), 0.5);
 }
 
-TEST(Faulty, TheSignOfZeroFailsWhereTheOpPromisesBits) {
+TEST(Faulty, AWrongSignOfZeroFailsWhereTheOpIsExact) {
   expect_failed("copy", "negative_zero", "output:output", "1 of 15");
   expect_caught(test_case_id("copy", "negative_zero", "", {{"judge", "interval"}}), Verdict::kFailed, "output:output");
 }
 
-TEST(Faulty, UnwrittenElementsShow) {
+TEST(Faulty, UnwrittenElementsFail) {
   for (const char* op : {"copy", "store", "plan"}) {
     const CaseResult r = try_faulty(test_case_id(op, "last_unwritten"));
     EXPECT_EQ(r.verdict, Verdict::kFailed) << op << ": " << story(r);
@@ -100,20 +101,20 @@ TEST(Faulty, UnwrittenElementsShow) {
   }
 }
 
-TEST(Faulty, AnOutputThatIsRightButTrivialIsMistrusted) {
+TEST(Faulty, ATrivialOutputIsMistrusted) {
   const CaseResult r = try_faulty(test_case_id("copy", "none", "", {{"fill", "zeros"}}));
   EXPECT_EQ(r.verdict, Verdict::kMistrusted) << story(r);
   EXPECT_THAT(r.reason, HasSubstr("every compared element has the same bits"));
-  // A kernel that writes zeros always would pass there: that is why it is not trusted.
+  // A kernel that always writes zeros would pass this case too. That is why the case is mistrusted.
   EXPECT_EQ(try_faulty(test_case_id("copy", "all_zeros", "", {{"fill", "zeros"}})).verdict, Verdict::kMistrusted);
   const CaseResult empty = try_faulty(test_case_id("copy", "none", "", {{"rows", "0"}}));
   EXPECT_EQ(empty.verdict, Verdict::kMistrusted) << story(empty);
   EXPECT_EQ(empty.reason, "no element was compared");
 }
 
-// AddressSanitizer reports the wrong access itself, at the instruction: the guard bands are poisoned for it.
+// The guard bands are poisoned for AddressSanitizer. So it reports the wrong access itself, at the instruction.
 #ifdef __SANITIZE_ADDRESS__
-TEST(FaultyDeathTest, AccessesOutsideATensor) {
+TEST(FaultyDeathTest, AddressSanitizerReportsAccessesOutsideATensor) {
   for (const char* fault : {"byte_before", "byte_after", "reads_past_end"}) {
     EXPECT_DEATH(try_faulty(test_case_id("copy", fault)), "use-after-poison") << fault;
   }
@@ -123,21 +124,21 @@ TEST(FaultyDeathTest, AccessesOutsideATensor) {
   EXPECT_DEATH(try_faulty(test_case_id("plan", "overruns_returned")), "overflow|poison");
 }
 #else
-TEST(Faulty, WritesOutsideATensor) {
+TEST(Faulty, WritesOutsideATensorFail) {
   expect_failed("copy", "byte_before", "guard", "'output': byte 1 before its memory");
   expect_failed("copy", "byte_after", "guard", "'output': byte 1 after its memory");
   expect_failed("plan", "overruns_returned", "guard", "allocated by the function': byte 1 after its memory");
 }
 
-TEST(Faulty, AReadBehindAnInputChangesTheAnswerWithThePoison) {
-  // The case itself passes: what lies behind happens to be harmless there.
+TEST(Faulty, AReadBehindAnInputFailsInTheRepeatRelation) {
+  // The case without the relation passes, because the poison behind the input happens not to change the maximum.
   EXPECT_EQ(try_faulty(test_case_id("copy", "reads_past_end")).verdict, Verdict::kPassed);
   expect_caught(test_case_id("copy", "reads_past_end", "relation:repeat"), Verdict::kFailed, "output:output");
 }
 #endif
 
-TEST(Faulty, OffsetsOf32BitsShowWhereRowsLieFarApart) {
-  // Of three rows the third lies beyond 32 bits, and its offset wraps to behind the first row.
+TEST(Faulty, OffsetsWrappedTo32BitsFailWhereRowsLieFarApart) {
+  // The offset of the third of three rows does not fit into 32 bits. It wraps to an offset behind the first row.
   EXPECT_EQ(try_faulty(test_case_id("copy", "wraps_32")).verdict, Verdict::kPassed) << "near, the fault does nothing";
   for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
     const CaseResult right = try_faulty(test_case_id("copy", "none", scenario));
@@ -151,18 +152,18 @@ TEST(Faulty, OffsetsOf32BitsShowWhereRowsLieFarApart) {
 #endif
 }
 
-TEST(Faulty, WritesToMemoryOfATensorThatIsNotItsOwn) {
+TEST(Faulty, WritesOutsideTheFootprintFail) {
   expect_failed("copy", "gap", "outside_footprint", "'output' (f32[3, 5] strides (7, 1)): byte 20 of its memory");
   expect_failed("copy", "input", "input_changed", "'input'");
   expect_failed("store", "padding", "outside_footprint", "'cache'");
   expect_failed("store", "unnamed_slot", "outside_footprint", "'cache' (u8[9, 8]): byte 64 of its memory");
 }
 
-TEST(Faulty, AnswersThatChangeFromCallToCall) {
+TEST(Faulty, ResultsThatChangeFromCallToCallFail) {
   for (const char* fault : {"counts", "reads_output", "schedule"}) {
     expect_caught(test_case_id("copy", fault, "relation:repeat"), Verdict::kFailed, "output:output", "of 45 elements");
   }
-  // A wrong order of threads shows in no single call.
+  // One call alone does not show that the result depends on the order of threads.
   EXPECT_EQ(try_faulty(test_case_id("copy", "schedule")).verdict, Verdict::kPassed);
 }
 
@@ -175,7 +176,7 @@ TEST(Faulty, RefusalOfAValidCallIsAnError) {
                 "a valid call was refused");
 }
 
-TEST(Faulty, RefusalsOfBadCallsAreHeldToTheirContract) {
+TEST(Faulty, BadCallsMustBeRefusedByNameAndWithoutWrites) {
   const char* contract = "contract:output_dtype";
   expect_caught(test_case_id("copy", "accepts_all", contract), Verdict::kFailed, "not_refused",
                 "bad call: the call must be refused because of 'output'");
@@ -185,11 +186,11 @@ TEST(Faulty, RefusalsOfBadCallsAreHeldToTheirContract) {
                 "'output'");
 }
 
-TEST(Faulty, ACallThatIsLegalAtTheEdgeMayBeRefusedButMayDoNoDamage) {
+TEST(Faulty, AnExtremeLegalCallMayBeRefusedButMustNotWriteOutside) {
   const char* contract = "contract:no_rows";
   const CaseResult refused = try_faulty(test_case_id("copy", "throws", contract));
   EXPECT_EQ(refused.verdict, Verdict::kPassed) << story(refused);
-  // The output has no memory: what is written before the refusal lands beside it.
+  // The output has no elements, so a write before the refusal lands in its guard band.
 #ifndef __SANITIZE_ADDRESS__
   expect_caught(test_case_id("copy", "throws_after_writing", contract), Verdict::kFailed, "guard",
                 "edge call: 'output': byte 1 after its memory");
@@ -211,7 +212,7 @@ TEST(Faulty, ReturnedValuesAreChecked) {
   expect_failed("plan", "claims_more", "returned", "takes 32808 bytes, its memory has 40");
   expect_failed("plan", "returns_text", "returned", "a value that no op knows");
   expect_failed("plan", "returns_nothing", "unreadable", "not in the form that the op promises");
-  // A scenario, which reads outputs by itself, ends with a verdict as well.
+  // A scenario reads the outputs in its own code. It must end with a verdict too.
   for (const char* fault : {"returns_nothing", "returns_text", "foreign_memory"}) {
     const CaseResult r = try_faulty(test_case_id("plan", fault, "relation:repeat"));
     EXPECT_EQ(r.verdict, Verdict::kError) << story(r);
@@ -219,13 +220,13 @@ TEST(Faulty, ReturnedValuesAreChecked) {
   }
 }
 
-TEST(Faulty, AReferenceThatBreaksTheRulesIsNotTheTruth) {
+TEST(Faulty, AFindingOfTheReferenceIsAnError) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
-  // As `against`, the faulty set is just another kernel: each side is judged by its own.
+  // As `against`, the faulty set is an ordinary kernel set. Its findings do not fail the set under test.
   const CheckedCase c = checked_case(test_case_id("copy", "gap"));
   EXPECT_EQ(try_case(c, {*right, *faulty, *right}).verdict, Verdict::kPassed);
-  // As the reference it is not believed.
+  // As the reference, the same set makes the case an error.
   const CaseResult r = testing::try_with_faulty_reference(c.id());
   EXPECT_EQ(r.verdict, Verdict::kError);
   EXPECT_THAT(r.reason, StartsWith("the reference itself breaks 'outside_footprint'"));
@@ -238,7 +239,7 @@ TEST(Faulty, TwoFaultyKernelsThatLeaveTheSameElementUnwrittenDoNotAgree) {
   EXPECT_EQ(r.verdict, Verdict::kFailed) << story(r);
 }
 
-TEST(Faulty, KnownFaultsExcuseWhatTheyNameAndNothingElse) {
+TEST(Faulty, AKnownFaultCoversTheChecksItListsAndNoOthers) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
   KnownFault fault;
@@ -256,16 +257,16 @@ TEST(Faulty, KnownFaultsExcuseWhatTheyNameAndNothingElse) {
   EXPECT_EQ(excused.known_fault, "copy-middle");
   EXPECT_THAT(excused.reason, AllOf(StartsWith("the middle is wrong"), HasSubstr("1 of 15 elements")));
   EXPECT_EQ(verdict("one_wrong", false).verdict, Verdict::kFailed);
-  // Also writing where it must not is not what is known.
+  // The known fault lists the output alone. It covers neither a write in a wrong place nor a refusal.
   EXPECT_EQ(verdict("gap").verdict, Verdict::kFailed);
   EXPECT_EQ(verdict("throws").verdict, Verdict::kError);
-  // A known fault that does not show is said with the pass.
+  // A passed case names the known fault that did not occur.
   const CaseResult gone = verdict("none");
   EXPECT_EQ(gone.verdict, Verdict::kPassed);
   EXPECT_EQ(gone.known_fault, "copy-middle");
 }
 
-TEST(Faulty, AKnownFaultOfAScenarioExcusesThatScenarioAlone) {
+TEST(Faulty, AKnownFaultOfAScenarioCoversThatScenarioAlone) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
   KnownFault fault;
@@ -284,7 +285,7 @@ TEST(Faulty, AKnownFaultOfAScenarioExcusesThatScenarioAlone) {
   EXPECT_EQ(tried("refuses_unnamed", "contract:output_dtype").verdict, Verdict::kFailed);
   EXPECT_EQ(tried("counts", "relation:repeat").verdict, Verdict::kFailed);
   EXPECT_EQ(tried("one_wrong", "").verdict, Verdict::kFailed);
-  // Mended: the pass names the fault, so that the report can say that it no longer shows.
+  // Here the fault is mended. The passed case names it, so that the report can say that it no longer occurs.
   const CaseResult mended = tried("none", "contract:output_dtype");
   EXPECT_EQ(mended.verdict, Verdict::kPassed) << story(mended);
   EXPECT_EQ(mended.known_fault, "accepts-wide-outputs");
@@ -296,11 +297,11 @@ TEST(Faulty, DeviceContractsAreSkippedOnPlainCpuSets) {
       try_case(checked_case(test_case_id("copy", "none", "contract:host_output")), {*right, *right, *right});
   EXPECT_EQ(r.verdict, Verdict::kSkipped);
   EXPECT_THAT(r.reason, HasSubstr("cannot tell device arguments"));
-  // The faulty module has the fault that it accepts one: on a set with devices the contract is tried.
+  // The faulty set has a device, so the contract is tried there. It fails, because the module accepts a host output.
   expect_caught(test_case_id("copy", "none", "contract:host_output"), Verdict::kFailed, "not_refused");
 }
 
-TEST(Faulty, OverlapIsSkippedWhereItCannotBeSeen) {
+TEST(Faulty, LateArgumentsNeedTheHostExecutor) {
   const auto right = testing::open_right();
   const CaseResult r =
       try_case(checked_case(test_case_id("copy", "none", "relation:late_input")), {*right, *right, *right});
@@ -311,9 +312,9 @@ TEST(Faulty, OverlapIsSkippedWhereItCannotBeSeen) {
   EXPECT_EQ(bare.verdict, Verdict::kUnsupported) << story(bare);
 }
 
-/// Whoever adds a fault must say what catches it: every fault but `none` and those of the process
-/// (faulty_process_test.cpp) changes the verdict of some case of its op.
-TEST(Faulty, NoFaultGoesUnseen) {
+/// Every fault changes the verdict of some case of its op. So a new fault needs a check that catches it. The exceptions
+/// are `none` and the faults of the process (faulty_process_test.cpp).
+TEST(Faulty, EveryFaultChangesAVerdict) {
   for (std::size_t i = 1; i < static_cast<std::size_t>(testing::Fault::kSegfault); ++i) {
     const std::string fault(testing::kFaultNames.at(i));
 #ifdef __SANITIZE_ADDRESS__

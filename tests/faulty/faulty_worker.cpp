@@ -29,7 +29,7 @@ int serve() {
   return 0;
 }
 
-/// Runs before main(): googletest's own main knows nothing of workers.
+/// Runs before main(), because googletest's own main() does not know the worker's flag.
 __attribute__((constructor)) void become_worker(int argc, char** argv) {
   if (argc != 2 || std::strcmp(argv[1], kFlag) != 0) return;
   try {

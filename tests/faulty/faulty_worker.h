@@ -1,4 +1,4 @@
-/// A worker process that tries cases of the test ops on the faulty module. The test program itself becomes it.
+/// A worker process that tries cases of the test ops on the faulty module. It is the test program, started with a flag.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace dsv4::testing {
 
-/// Command line of the worker.
+/// The command line that starts the worker.
 std::vector<std::string> faulty_worker();
 
 }  // namespace dsv4::testing

@@ -1,4 +1,4 @@
-/// The reference of the test ops: what faulty.cpp computes when it commits no fault. The last argument is ignored.
+/// The reference of the test ops. It computes the same as faulty.cpp without a fault, and ignores the last argument.
 #include <tvm/ffi/extra/c_env_api.h>
 
 #include "interface/entry.h"

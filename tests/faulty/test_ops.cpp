@@ -188,7 +188,7 @@ std::unique_ptr<Caller> open_faulty() { return open_set(manifest_of("faulty")); 
 
 std::unique_ptr<Caller> open_right() {
   Manifest m = manifest_of("right");
-  m.name = "reference";  // only a set of that name is the truth
+  m.name = "reference";  // only a set of that name is a reference
   return open_set(m);
 }
 

@@ -1,9 +1,9 @@
-/// Three small ops of the test program, whose last parameter is the fault that the module under test commits, and the
-/// two sets that serve them: `faulty` (tests/faulty/faulty.cpp) and the truth (tests/faulty/right.cpp).
+/// Three small ops for tests. Their last parameter is the fault that the module under test commits. Two sets implement
+/// them: `faulty` (tests/faulty/faulty.cpp) and the reference (tests/faulty/right.cpp).
 ///
-///   test_copy    out = in, f32, rows strided; an output in memory of its own
+///   test_copy    out = in, f32, rows strided; the output is a separate argument
 ///   test_store   six bytes into each named slot of eight; an argument that is changed in place
-///   test_plan    (rows, count) from lengths; values that the function returns
+///   test_plan    (rows, count) from lengths; the function returns both
 #pragma once
 
 #include <memory>
@@ -14,7 +14,8 @@
 
 namespace dsv4::testing {
 
-/// Registers the test ops; safe to call more than once. Done before main(), but a worker is one before that.
+/// Registers the test ops. It may be called more than once. The test program calls it before main(). A worker starts
+/// even earlier (faulty_worker.cpp), so it calls this function itself.
 void register_test_ops();
 
 /// The module under test, and the reference of the test ops. Each throws Error if the build did not make them.
@@ -26,9 +27,9 @@ std::unique_ptr<Caller> open_right();
 std::string test_case_id(const std::string& op, const std::string& fault, const std::string& scenario = "",
                          const Params& changes = {});
 
-/// Tries the case on the faulty module against the truth.
+/// Tries the case on the faulty module against the reference.
 CaseResult try_faulty(const std::string& id);
-/// Tries the case on the truth against the faulty module in the truth's place.
+/// Tries the case on the right module, with the faulty module as the reference.
 CaseResult try_with_faulty_reference(const std::string& id);
 
 }  // namespace dsv4::testing

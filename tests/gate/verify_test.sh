@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The recorded goldens, those that a GPU recorded included, hold on a machine without one: for the references, the in-tree
-# kernels and upstream's on the host executor. And recording the host set twice gives the same files to the byte.
+# The recorded goldens, including those recorded on a GPU, hold on a machine without a GPU. They are verified for the
+# references, and for the in-tree kernels and upstream's on the host executor. Recording the host set twice must give
+# identical files.
 set -euo pipefail
 tool=$DSV4_BUILD_DIR/dsv4diff
 status=0
@@ -9,7 +10,8 @@ for set in reference host sglang-0.5.12-host sglang-0.5.13-host; do
   "$tool" verify --set "$set" --golden "$DSV4_SOURCE_DIR/golden" || status=1
 done
 
-# Between machines only the math library may differ (verify judges that); on one machine the files are identical.
+# Goldens of two machines may differ where their math libraries do, which `verify` allows. On one machine the files must
+# be identical.
 once=$(mktemp -d) twice=$(mktemp -d)
 trap 'rm -rf "$once" "$twice"' EXIT
 for folder in "$once" "$twice"; do

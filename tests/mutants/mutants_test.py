@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Every mutant of mutants.json must be caught by the smoke tier of its op, and for the reason that it states.
+"""Every mutant of mutants.json must be caught by the smoke tier of its op, and for the reason that is stated there.
 
     tests/mutants/mutants_test.py [NAME...]
 
-Also: every op with an in-tree kernel has a mutant.
+Every op with an in-tree kernel must have a mutant.
 """
 import concurrent.futures
 import json
@@ -19,7 +19,7 @@ import build_mutant  # noqa: E402
 
 
 def try_mutant(mutant):
-    """None if the mutant is caught as it says; else what went wrong."""
+    """Returns None if the mutant is caught for the stated reason, else a text that says what went wrong."""
     try:
         folder = build_mutant.build_mutant(mutant)
     except build_mutant.BuildError as error:
@@ -40,15 +40,15 @@ def try_mutant(mutant):
 
 
 def missing(expect, results, where=""):
-    """None if a reason of the results matches; else what there is instead."""
+    """Returns None if the reason of a result matches `expect`, else a text that lists the reasons."""
     reasons = [f"{r['verdict']}: {r['reason']}" for r in results]
     if any(re.search(expect, reason) for reason in reasons):
         return None
-    return f"no reason{where} matches '{expect}'; there were\n  " + "\n  ".join(reasons[:20])
+    return f"no reason{where} matches '{expect}'; the reasons are\n  " + "\n  ".join(reasons[:20])
 
 
 def results_of(report):
-    """All case results of a report, wherever its layout keeps them."""
+    """All case results in a report, at any depth of its JSON."""
     if isinstance(report, list):
         return [r for part in report for r in results_of(part)]
     if isinstance(report, dict):

@@ -1,4 +1,4 @@
-"""Tests of scripts/build_sglang_set.py: where sources are found, what is mapped, what is edited, how it says no."""
+"""Tests of scripts/build_sglang_set.py: it finds and edits sources, maps ops, builds sets and refuses wrong calls."""
 
 import contextlib
 import io
@@ -67,12 +67,12 @@ class Edits(unittest.TestCase):
     def test_alignment_moves_before_shared(self):
         self.assertEqual(edit("k.cuh", "__shared__ alignas(128) int x;")[0], "alignas(128) __shared__ int x;")
 
-    def test_a_place_that_is_written_differently_is_an_error(self):
+    def test_code_in_an_unknown_form_is_an_error(self):
         for text in ("extern __shared__ decltype(f()) s[];", 'asm volatile("griddepcontrol.wait; nop;" ::: "memory");'):
             with self.assertRaises(EditFailed):
                 edit("k.cuh", text)
 
-    def test_text_that_needs_nothing_stays(self):
+    def test_text_that_needs_no_edit_stays(self):
         text = "// extern __shared__ is explained here\nalignas(8) __shared__ int x;\n"
         self.assertEqual(edit("k.cuh", text), (text, []))
 
@@ -100,7 +100,7 @@ class Mapping(unittest.TestCase):
         self.assertEqual([m.entries[0].target for m in modules],
                          ["TopK512Kernel<true>::transform", "TopK1024Kernel<true>::transform"])  # fmt: skip
 
-    def test_another_signature_is_not_called_by_guess(self):
+    def test_an_unknown_signature_is_not_mapped(self):
         changed = TOPK_13.replace("const uint32_t page_size,", "const uint32_t page_size, const bool fresh,")
         modules, absent = self.map({**PACKAGE_13, "csrc/deepseek_v4/topk_v1.cuh": changed})
         self.assertEqual(modules, [])
@@ -141,7 +141,7 @@ class Sources(unittest.TestCase):
         pack("second")
         self.assertEqual(from_wheel("1.2.3", [self.root], self.root / "unpacked").text("csrc/deepseek_v4/topk_v1.cuh"), "second")
 
-    def test_a_version_that_is_not_there_says_which_are(self):
+    def test_the_error_of_a_missing_version_lists_the_others(self):
         (self.root / "sglang-0.5.13-py3-none-any.whl").touch()
         for version in ("0.5.*", "../x", "-", "0.5.13/.."):
             with self.assertRaisesRegex(Mistake, "is not a release"):
@@ -149,7 +149,7 @@ class Sources(unittest.TestCase):
         with self.assertRaisesRegex(Mistake, r"No wheel of sglang 9\.9\.9(.|\n)*There: 0\.5\.13"):
             from_wheel("9.9.9", [self.root], self.root / "unpacked")
 
-    def test_a_broken_wheel_and_a_wrong_folder(self):
+    def test_a_broken_wheel_and_a_wrong_folder_are_refused(self):
         (self.root / "sglang-1.0-py3-none-any.whl").write_text("no zip")
         with self.assertRaisesRegex(Mistake, "not a readable wheel"):
             from_wheel("1.0", [self.root], self.root / "unpacked")
@@ -180,13 +180,13 @@ class Joining(unittest.TestCase):
                                            variant("d", defines=["-DK=1"]), variant("h", host_flags=["@fma"])])]  # fmt: skip
         self.assertEqual(names, ["x", "y", "z", "d", "h"])
 
-    def test_a_module_takes_only_so_many(self):
+    def test_a_module_has_at_most_so_many_variants(self):
         modules = together([variant(f"x{i}") for i in range(MOST_VARIANTS + 1)])
         self.assertEqual([len(m.entries) for m in modules], [MOST_VARIANTS, 1])
 
 
 class Output(unittest.TestCase):
-    """Where a set is written to."""
+    """What is built, and what is written into the folder of a set."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -224,11 +224,11 @@ class Output(unittest.TestCase):
         self.assertEqual(self.build(output), [])
         write(self.root / "package", {"include/sgl_kernel/utils.cuh": "#include <cstddef>\n"})
         self.source = from_folder(self.root / "package")
-        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "what is included counts")
+        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "a changed header must be noticed")
         (output / "topk_v1_k512.so").unlink()
         self.assertEqual(self.build(output), ["topk_v1_k512"])
         (output / ".build-keys.json").write_text("{")
-        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "nothing is known of what is there")
+        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "without keys, all must be built")
 
     def test_a_variant_that_does_not_compile_is_the_only_one_missing(self):
         text = TOPK_13.replace("SGL_TOPK", "kTopK")  # one source for both, without a define
@@ -241,7 +241,7 @@ class Output(unittest.TestCase):
         self.assertIn({"op": "topk_v1", "params": {"k": "1024"}, "reason": "does not build: it is broken"},
                       manifest["absent"])
 
-    def test_a_set_of_somebody_else_is_left_alone(self):
+    def test_a_set_that_was_not_built_by_the_script_is_left_alone(self):
         write(self.root / "host", {"manifest.json": "{}", "topk_v1.so": "theirs"})
         with self.assertRaisesRegex(Mistake, "did not build"):
             self.build(self.root / "host")

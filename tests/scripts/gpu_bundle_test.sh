@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A bundle of a build runs where it is unpacked, on the CPU sets even where there is no LibTorch; so do its tests.
+# A bundle of a build runs where it is unpacked, and so do its tests. Its CPU sets run even without LibTorch.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -7,7 +7,7 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/another machine"
 tar -C "$scratch/another machine" -xJf "$scratch/bundle.tar.xz"
 
-# in_bundle WORD...: gpu_run with nothing of this shell's environment but the path to programs.
+# in_bundle WORD...: runs the command from /, without this shell's environment except for PATH.
 in_bundle() { (cd / && env -i PATH="$PATH" "$@"); }
 run="$scratch/another machine/gpu_run"
 
@@ -19,7 +19,8 @@ in_bundle DSV4_PROGRAM=dsv4_tests "$run" --gtest_filter='Caller.*:Faulty.*:Known
   { cat "$scratch/tests"; exit 1; }
 grep 'PASSED' "$scratch/tests"
 
-# The C and C++ libraries of this machine stay here: older ones would hide those of the other.
+# The bundle must not hold the C and C++ libraries of this machine. If they are older, they would hide those of the
+# other machine.
 if find "$scratch/another machine/build/lib" -name '*.so*' -printf '%f\n' |
   grep -E '^(ld-linux.*|lib(c|m|dl|rt|util|pthread|resolv|anl|nsl|stdc\+\+|gcc_s))\.so'; then
   echo "a library of the system is in the bundle"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# `cmake --install` gives a dsv4diff that runs, with the kernel sets, goldens and known faults that came with it, from
-# where it was installed and from wherever that folder is moved to.
+# `cmake --install` gives a dsv4diff that runs with the kernel sets, goldens and known faults that came with it. It also
+# runs after the folder was moved.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# check PROGRAM: called from a folder that has nothing to do with it.
+# check PROGRAM: calls it from /, a folder that has nothing to do with it.
 check() {
   local home
   home=$(dirname "$(realpath "$1")")
@@ -18,22 +18,22 @@ check() {
   grep '^agrees: ' "$scratch/verify"
   grep -q 'golden:cuda' "$scratch/verify" || { echo "the goldens that a GPU recorded are missing"; exit 1; }
   [ -e "$home/known_faults.json" ] || { echo "no list of known faults"; exit 1; }
-  # Nothing of the build folder is looked at: neither by the program nor by a kernel's module.
+  # Neither the program nor a kernel's module may load a library from the build folder.
   if ldd "$home/dsv4diff" "$home"/sets/*/*.so | grep -F "$DSV4_BUILD_DIR"; then
-    echo "the installation leans on the build folder"
+    echo "the installation needs the build folder"
     exit 1
   fi
 }
 
 cmake --install "$DSV4_BUILD_DIR" --prefix "$scratch/first place" > "$scratch/log" || { cat "$scratch/log"; exit 1; }
 check "$scratch/first place/bin/dsv4diff"
-# Again over the same place, as an update does.
+# Installs into the same folder again, as an update does.
 cmake --install "$DSV4_BUILD_DIR" --prefix "$scratch/first place" > "$scratch/log" || { cat "$scratch/log"; exit 1; }
 mv "$scratch/first place" "$scratch/second place"
 ln -s "$scratch/second place/bin/dsv4diff" "$scratch/dsv4diff"
 check "$scratch/dsv4diff"
 
-# A package is made in a folder that stands for the root of another machine.
+# A package is installed into a folder that will be the root of another machine.
 DESTDIR="$scratch/root" cmake --install "$DSV4_BUILD_DIR" --prefix /opt/dsv4diff > "$scratch/log" ||
   { cat "$scratch/log"; exit 1; }
 check "$scratch/root/opt/dsv4diff/bin/dsv4diff"

@@ -1,6 +1,6 @@
-"""The map in docs/architecture.md is true: no file includes what the row of its room does not allow, and no rooms form a circle.
+"""docs/architecture.md agrees with the sources: no file includes what its room may not, and no rooms form a circle.
 
-The table under "## Rooms" is the only list: this test reads it. Standard and system headers are allowed everywhere.
+This test reads the table under "## Rooms", which is the only list. Standard and system headers are allowed everywhere.
 """
 
 import pathlib
@@ -11,7 +11,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = (".cpp", ".cc", ".h", ".cu", ".cuh")
 
-# How a library's headers begin, and its name in the table.
+# The beginning of a library's header names, and the library's name in the table.
 LIBRARIES = {
     "ATen/": "LibTorch", "c10/": "LibTorch", "torch/": "LibTorch",
     "CLI/": "CLI11", "Eigen/": "Eigen", "Random123/": "Random123", "boost/": "Boost.Context",
@@ -26,7 +26,7 @@ SYSTEM = re.compile(r"(sys|sanitizer|linux)/[a-z_]+\.h|(cxxabi|dlfcn|elf|fcntl|f
 
 
 def rooms_of_the_map() -> dict:
-    """Room -> what it may include, in the order of the table."""
+    """Returns what each room may include, in the order of the table."""
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     table = text[text.index("\n## Rooms\n"):]
     rooms = {}

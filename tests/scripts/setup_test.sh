@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/setup and scripts/sweep build what was asked for and nothing else, in the right order. They say early what
-# cannot work. Programs that would install, download or compile are replaced by ones that note how they were called.
+# scripts/setup and scripts/sweep build what was asked for and nothing else, in the right order. They refuse early what
+# cannot work. Programs that would install, download or compile are replaced by stubs that record their calls.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -9,7 +9,7 @@ mkdir -p "$repository" "$scratch/bin" "$scratch/gpu"
 cp -r scripts simt "$repository/"
 calls=$scratch/calls
 
-# stub FOLDER NAME: reads the program's text.
+# stub FOLDER NAME: makes a program of the text on standard input.
 stub() { { echo '#!/bin/bash'; cat; } > "$scratch/$1/$2"; chmod +x "$scratch/$1/$2"; }
 stub bin uname <<< 'echo "${MACHINE:-x86_64}"'
 stub bin dpkg-query <<< 'shift 3; for p; do echo "$p ii "; done'
@@ -33,7 +33,8 @@ stub gpu nvidia-smi <<< 'case $1 in -L) echo "GPU 0" ;; *) echo 9.0 ;; esac'
 stub gpu nvcc <<< 'echo "Cuda compilation tools, release 13.0, V13.0.88"'
 echo 'ID=debian VERSION_ID=12' > "$scratch/os"
 
-# called EXPECTED-STATUS COMMAND...: runs a script in a fresh folder; what it called is in $calls, what it said in said.
+# called EXPECTED-STATUS COMMAND...: runs a script in a fresh folder. Its calls are in $calls, its output
+# in $scratch/said.
 called() {
   local expected=$1 status=0
   shift
@@ -44,7 +45,7 @@ called() {
   env CALLS="$calls" CUDA_HOME= CXX= DSV4_OS_RELEASE="$scratch/os" PATH="$path" "$@" > "$scratch/said" 2>&1 || status=$?
   [ "$status" = "$expected" ] || { echo "status $status, not $expected: $*"; cat "$scratch/said"; exit 1; }
 }
-# saw REGEX... / not_saw REGEX...: lines of calls, in this order.
+# saw REGEX...: lines of $calls match, in this order. not_saw REGEX...: no line matches.
 saw() {
   local from=1 at
   for pattern; do
@@ -69,14 +70,14 @@ if PATH=$cpu command -v nvidia-smi > /dev/null; then
 fi
 setup=$repository/scripts/setup sweep=$repository/scripts/sweep
 
-# A sweep on a CPU: the in-tree set's verdicts come before upstream's set is built; no tests, LibTorch, nvcc.
+# A sweep on a CPU. The in-tree set is swept before upstream's set is built. Tests, LibTorch and nvcc are not needed.
 called 0 "$sweep" --tier smoke
 saw '^fetch *$' 'preset release .*DSV4_TESTS=OFF.*DSV4_TORCH=OFF' 'dsv4diff dsv4_set_reference dsv4_set_host$' \
   'dsv4diff run --set host --tier smoke' 'sglang .*0.5.13 --host' 'dsv4diff run --set sglang-0.5.13-host --tier smoke'
 not_saw torch nvcc older 0.5.12 DSV4_CUDA
 said '^==> setup: packages [0-9]+ s, wheels [0-9]+ s, configure build [0-9]+ s, compile build [0-9]+ s$'
 
-# The sets that the call names, each of them.
+# Each set that the call names is built.
 called 0 "$sweep" --set host --set=sglang-0.5.12-host --against sglang-0.5.13-host
 saw '^fetch --older' 'dsv4_set_host$' '0.5.12 --host' '0.5.13 --host' 'run --set host --set=sglang-0.5.12-host'
 called 0 "$sweep" --set elsewhere/mine
@@ -85,7 +86,7 @@ called 0 "$sweep" --case topk_v1/x
 saw 'dsv4_set_host$' 'run --case topk_v1/x'
 not_saw sglang
 
-# A difference counts; a call that is wrong is not tried with the next set.
+# After a difference, the next set is swept and the status is 1. After a wrong call, the next set is not tried.
 called 1 env DIFFERS=1 "$sweep"
 saw 'run --set host' 'run --set sglang-0.5.13-host'
 called 2 env DIFFERS=2 "$sweep" --tier none
@@ -104,13 +105,13 @@ path=$cpu
 called 2 "$sweep" --set cuda
 said "set 'cuda' needs a GPU"
 
-# Everything.
+# Without options, setup builds everything.
 called 0 "$setup"
 saw '^fetch --torch --older' 'DSV4_TESTS=ON.*DSV4_TORCH=ON' 'cmake --build [^ ]*build$' '0.5.12 --host' '0.5.13 --host'
 called 0 env SETUP="$setup" bash -c '"$SETUP" --for sweep && "$SETUP" && "$SETUP"'
 [ "$(grep -c preset "$calls")" = 2 ] || { echo "configured again without need:"; cat "$calls"; exit 1; }
 
-# What cannot work is said before anything is fetched.
+# A call that cannot work is refused before anything is fetched.
 called 2 "$setup" --for nothing
 called 2 "$setup" --set host
 called 2 "$setup" --for sweep --set sglang-9.9.9
@@ -122,7 +123,7 @@ said 'needs g\+\+ 12, and the one in PATH is 11'
 called 2 env CMAKE=3.22.1 "$setup"
 said 'needs cmake 3.25, and the one in PATH is 3.22.1'
 [ ! -s "$calls" ]
-# A release whose tools are too old, before they are installed.
+# A system whose tools are too old is refused before they are installed.
 mkdir "$scratch/bare"
 for tool in "$scratch"/bin/*; do case $tool in */cmake | */g++) ;; *) ln -s "$tool" "$scratch/bare/" ;; esac; done
 for tool in bash env cat cp cut dirname grep head id mkdir mv nproc rm sed seq sha256sum sort tail tr; do

@@ -1,4 +1,4 @@
-// What CUDA specifies to the bit: atomics, integer functions, rounding, conversions, minima and NaN.
+// Operations that CUDA specifies to the bit: atomics, integer functions, rounding, conversions, minima and NaN.
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -26,14 +26,14 @@ __global__ void atomics(int* i, unsigned* u, unsigned long long* l, float* f, do
   atomicAdd(&f[0], 0.5f);
   atomicAdd(&d[0], 0.25);
   int seen = i[4], assumed;
-  do {  // a count of its own by compare-and-swap
+  do {  // counts by compare-and-swap
     assumed = seen;
     seen = atomicCAS(&i[4], assumed, assumed + 1);
   } while (seen != assumed);
   if (t == 7) i[5] = atomicExch(&i[6], 77);
 }
 
-TEST_F(Arithmetic, AtomicsLoseNothing) {
+TEST_F(Arithmetic, AtomicsLoseNoUpdate) {
   for (const auto seed : seeds()) {
     simt::configure(seed);
     std::vector<int> i{0, 1000, 0, 0, 0, 0, 5};
@@ -51,7 +51,7 @@ TEST_F(Arithmetic, AtomicsLoseNothing) {
   }
 }
 
-TEST_F(Arithmetic, IntegerFunctions) {
+TEST_F(Arithmetic, IntegerFunctionsHaveKnownResults) {
   EXPECT_EQ(__popc(0xF0F0u), 8);
   EXPECT_EQ(__clz(1), 31);
   EXPECT_EQ(__clz(0), 32);
@@ -114,7 +114,7 @@ TEST_F(Arithmetic, ConversionsSaturate) {
   EXPECT_EQ(__float2int_rn(3e9f), std::numeric_limits<int>::max());
   EXPECT_EQ(__float2int_rn(-3e9f), std::numeric_limits<int>::min());
   EXPECT_EQ(__float2int_rn(std::nanf("")), 0);
-  // PTX: 0 for NaN, but the top bit alone where either side has 64 bits.
+  // PTX converts NaN to 0. If either side has 64 bits, the result is the top bit alone.
   EXPECT_EQ(__double2int_rn(std::nan("")), std::numeric_limits<int>::min());
   EXPECT_EQ(__double2uint_rn(std::nan("")), 0x80000000u);
   EXPECT_EQ(__float2ll_rn(std::nanf("")), std::numeric_limits<long long>::min());
@@ -122,8 +122,9 @@ TEST_F(Arithmetic, ConversionsSaturate) {
   EXPECT_EQ(__float2uint_rn(5e9f), 0xFFFFFFFFu);
 }
 
-TEST_F(Arithmetic, NarrowFormatsAsOnTheGpu) {
-  // binary16: any NaN is 0x7FFF, 65520 is the first infinity, 2^-25 the last zero.
+TEST_F(Arithmetic, NarrowFormatsRoundAsOnTheGpu) {
+  // In binary16, any NaN is 0x7FFF. 65520 is the least value that becomes infinity, and 2^-25 the greatest that
+  // becomes zero.
   for (const unsigned nan : {0x7FC00000u, 0xFFC00000u, 0x7F800001u, 0xFFFFFFFFu}) {
     EXPECT_EQ(__half_as_ushort(__float2half_rn(__uint_as_float(nan))), 0x7FFF);
     EXPECT_EQ(__bfloat16_as_ushort(__float2bfloat16_rn(__uint_as_float(nan))), 0x7FFF);
@@ -136,7 +137,7 @@ TEST_F(Arithmetic, NarrowFormatsAsOnTheGpu) {
   EXPECT_EQ(__bfloat16_as_ushort(__float2bfloat16_rn(__uint_as_float(0x3F818000u))), 0x3F82);
 }
 
-TEST_F(Arithmetic, E4m3CodesOfTheFormat) {
+TEST_F(Arithmetic, E4m3RoundsToNearestEvenAndSaturates) {
   const auto code = [](float x) { return static_cast<int>(__nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3)); };
   const struct {
     float value;

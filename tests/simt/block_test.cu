@@ -1,4 +1,4 @@
-// Indices, barriers, shared memory, scheduling.
+// Tests of indices, barriers, shared memory and scheduling.
 #include <algorithm>
 #include <numeric>
 #include <set>
@@ -29,7 +29,7 @@ TEST_F(Block, EveryThreadOfEveryBlockRunsOnceWithItsIndices) {
   }
 }
 
-/// Each thread hands its value to the next; right only if nobody runs ahead.
+/// Each thread reads the value of the next one. That is right only if all threads have written their values before.
 template <bool kWithBarrier>
 __global__ void rotate(int* out) {
   __shared__ int slot[256];
@@ -47,7 +47,7 @@ TEST_F(Block, BarrierMakesTheOthersWritesVisible) {
   }
 }
 
-TEST_F(Block, MissingBarrierShowsAsAWrongAnswerUnderEverySeed) {
+TEST_F(Block, MissingBarrierGivesAWrongResultUnderEverySeed) {
   for (const auto seed : seeds()) {
     simt::configure(seed);
     std::vector<int> out(256, -1);
@@ -58,7 +58,7 @@ TEST_F(Block, MissingBarrierShowsAsAWrongAnswerUnderEverySeed) {
   }
 }
 
-/// The second half of a warp pair race: warp 0 clears what warp 1 may have published already.
+/// A race between two warps: warp 0 clears a value that warp 1 may have published already.
 __global__ void clear_after_publish(int* out) {
   __shared__ int published[2];
   if (threadIdx.x < 2) published[threadIdx.x] = 0;
@@ -67,7 +67,7 @@ __global__ void clear_after_publish(int* out) {
   if (threadIdx.x == 0) *out = published[1];
 }
 
-TEST_F(Block, RaceBetweenWarpsNeedsASeedToShow) {
+TEST_F(Block, RaceBetweenWarpsShowsUnderSomeSeedsOnly) {
   int lost = 0;
   for (const auto seed : seeds(40)) {
     simt::configure(seed);
@@ -99,7 +99,7 @@ TEST_F(Block, CountingBarriersAgreeInAllThreads) {
 }
 
 __global__ void leave_early(int* out) {
-  if (threadIdx.x >= 40) return;  // counts as arrived
+  if (threadIdx.x >= 40) return;  // a thread that ended counts as arrived
   __shared__ int sum;
   if (threadIdx.x == 0) sum = 0;
   __syncthreads();
@@ -128,7 +128,7 @@ __global__ void many_barriers(int* out) {
   out[threadIdx.x] = turn;
 }
 
-TEST_F(Block, ThousandThreadsThroughAHundredBarriers) {
+TEST_F(Block, AThousandThreadsPassAHundredBarriers) {
   std::vector<int> out(1024, -1);
   for (const auto seed : {0, 1, 2, 3}) {
     simt::configure(static_cast<std::uint64_t>(seed));
@@ -146,7 +146,7 @@ __global__ void read_dynamic(unsigned* out) {
   out[threadIdx.x] = never_written[threadIdx.x];
 }
 
-TEST_F(Block, SharedMemoryStartsWithAPatternThatFollowsTheSeed) {
+TEST_F(Block, SharedMemoryStartsWithAPatternThatDependsOnTheSeed) {
   std::set<unsigned> patterns;
   for (const auto seed : seeds(8)) {
     simt::configure(seed);
@@ -166,7 +166,7 @@ __global__ void leave_trace(unsigned* out) {
   trace = 1;
 }
 
-TEST_F(Block, ABlockSeesNothingOfTheOneBefore) {
+TEST_F(Block, SharedMemoryDoesNotKeepValuesOfTheBlockBefore) {
   std::vector<unsigned> out(5, 0);
   ASSERT_EQ(launch(5, 1, leave_trace, out.data()), cudaSuccess);
   EXPECT_EQ(out, std::vector<unsigned>(5, simt::undefined_word()));
@@ -184,7 +184,7 @@ std::vector<unsigned> order_of(std::uint64_t seed, unsigned blocks) {
   return order;
 }
 
-TEST_F(Block, NaturalOrderWithoutASeedAnotherPermutationWithEach) {
+TEST_F(Block, NaturalOrderWithoutASeedAndAnotherPermutationForEachSeed) {
   std::vector<unsigned> natural(7 * 64);
   std::iota(natural.begin(), natural.end(), 0u);
   EXPECT_EQ(order_of(0, 7), natural);

@@ -1,5 +1,5 @@
-// What a launch must refuse, and what must end it with an error instead of a hang or a wrong answer.
-#undef NDEBUG  // asserts are what one of the tests is about
+// Launches that must be refused, and launches that must end with an error instead of a hang or a wrong result.
+#undef NDEBUG  // one of the tests is about assert()
 #include <cassert>
 
 #include "simt/dynamic_shared.h"
@@ -16,7 +16,7 @@ void expect_contains(const std::string& text, const std::string& part) {
 
 __global__ void count_threads(int* out) { atomicAdd(out, 1); }
 
-TEST_F(Failure, ConfigurationsThatTheRuntimeRefuses) {
+TEST_F(Failure, InvalidConfigurationsAreRefused) {
   int ran = 0;
   for (const dim3& grid : {dim3(0), dim3(1, 0), dim3(1, 1, 0), dim3(1, 65536), dim3(1, 1, 65536), dim3(0x80000000u)}) {
     EXPECT_EQ(launch(grid, 32, count_threads, &ran), cudaErrorInvalidConfiguration);
@@ -46,7 +46,7 @@ TEST_F(Failure, DynamicSharedMemoryNeedsTheAttributeAbove48KiB) {
 
 __global__ void cluster_kernel() {}
 
-TEST_F(Failure, ClustersAreRefusedInWords) {
+TEST_F(Failure, ClustersAreRefusedWithTheReason) {
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeClusterDimension;
   attribute.val.clusterDim = {2, 1, 1};
@@ -64,7 +64,7 @@ __global__ void divergent_barrier() {
   __syncthreads();
 }
 
-TEST_F(Failure, BarrierAndShuffleThatBlockEachOther) {
+TEST_F(Failure, ABarrierAndAShuffleThatBlockEachOtherAreReported) {
   for (const auto seed : seeds(6)) {
     simt::configure(seed);
     ASSERT_EQ(launch(dim3(3, 2), 64, divergent_barrier), cudaErrorLaunchFailure);
@@ -155,7 +155,7 @@ __global__ void write_past(int at) {
   bytes[at] = 1;
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // which ends the program there, see its own test
+#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer ends the program there: see the test below
 TEST_F(Failure, WritesOutsideDynamicSharedMemoryAreFound) {
   EXPECT_EQ(launch_with_shared(100, 1, 1, write_past, 99), cudaSuccess);
   ASSERT_EQ(launch_with_shared(100, 3, 1, write_past, 100), cudaErrorIllegalAddress);
@@ -166,7 +166,7 @@ TEST_F(Failure, WritesOutsideDynamicSharedMemoryAreFound) {
   ASSERT_EQ(launch(1, 1, write_past, 0), cudaErrorIllegalAddress) << "a launch without dynamic shared memory";
 }
 #else
-TEST_F(Failure, AddressSanitizerSeesReadsPastDynamicSharedMemory) {
+TEST_F(Failure, AddressSanitizerReportsWritesPastDynamicSharedMemory) {
   EXPECT_EQ(launch_with_shared(104, 1, 1, write_past, 103), cudaSuccess);
   EXPECT_DEATH(launch_with_shared(104, 1, 1, write_past, 104), "use-after-poison|AddressSanitizer");
 }
@@ -189,7 +189,7 @@ __global__ void wait_for_another_warp(int* flag) {
   }
 }
 
-TEST_F(Failure, SpinningOnAnotherWarpWorksOnAnotherBlockFails) {
+TEST_F(Failure, SpinningOnAnotherWarpWorksAndOnAnotherBlockFails) {
   for (const auto seed : seeds(4)) {
     simt::configure(seed);
     int flag = 0;
@@ -201,7 +201,7 @@ TEST_F(Failure, SpinningOnAnotherWarpWorksOnAnotherBlockFails) {
   expect_contains(failure(), "cannot wait for another block");
 }
 
-TEST_F(Failure, TheNextLaunchIsAsGoodAsNew) {
+TEST_F(Failure, ALaunchAfterAFailedOneWorks) {
   for (int round = 0; round < 5; ++round) {
     ASSERT_EQ(launch(1, 1024, divergent_barrier), cudaErrorLaunchFailure);
     int ran = 0;

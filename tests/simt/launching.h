@@ -1,5 +1,5 @@
-/// Helpers for tests of the host executor. A test file is a .cu: kernels and TESTs side by side, compiled like a host
-/// module.
+/// Helpers for the tests of the host executor. A test file is a .cu file with kernels and TESTs. It is compiled like a
+/// module of the host set.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// Programmatic dependent launch: what a kernel sees of the one before it, and what it may write, until it has waited.
+// Programmatic dependent launch: what a kernel reads before and after it has waited for the previous one, and what
+// becomes of its writes.
 #include <algorithm>
 
 #include "tests/simt/launching.h"
@@ -13,7 +14,7 @@ class Overlap : public SimtTest {
     SimtTest::TearDown();
   }
 
-  /// `data` holds what a predecessor is about to write over `earlier`.
+  /// Adds a predecessor that has yet to write the present values of `data`. Until then the memory holds `earlier`.
   static void late(std::vector<int>& data, const std::vector<int>& earlier) {
     ASSERT_EQ(data.size(), earlier.size());
     simt::add_predecessor(data.data(), data.size() * sizeof(int), earlier.data());
@@ -46,7 +47,7 @@ __global__ void copy_around_the_wait(const int* in, int* early, int* late) {
   late[i] = in[i];
 }
 
-TEST_F(Overlap, OnlyTheWaitShowsWhatThePredecessorWrites) {
+TEST_F(Overlap, WritesOfThePredecessorAreVisibleOnlyAfterTheWait) {
   for (const auto seed : seeds()) {
     simt::configure(seed);
     std::vector<int> in(kAll, 7), early(kAll, -1), after(kAll, -1);
@@ -60,7 +61,7 @@ TEST_F(Overlap, OnlyTheWaitShowsWhatThePredecessorWrites) {
   }
 }
 
-TEST_F(Overlap, ALaunchWithoutTheAttributeBeginsWhenAllIsWritten) {
+TEST_F(Overlap, ALaunchWithoutTheAttributeBeginsAfterAllWrites) {
   std::vector<int> in(kAll, 7), early(kAll, -1), after(kAll, -1);
   late(in, std::vector<int>(kAll, 3));
   ASSERT_EQ(launch(kBlocks, kThreads, copy_around_the_wait, in.data(), early.data(), after.data()), cudaSuccess);
@@ -77,7 +78,7 @@ TEST_F(Overlap, WithoutAPredecessorTheAttributeChangesNothing) {
   EXPECT_EQ(early, in);
 }
 
-/// The first thread waits for all, as some kernels do.
+/// The first thread waits for the whole block, as in some kernels.
 __global__ void wait_in_one_thread(const int* in, int* out) {
   if (threadIdx.x == 0) simt::grid_dependency_wait();
   __syncthreads();
@@ -102,7 +103,7 @@ __global__ void write_around_the_wait(int* out) {
   if (i % 4 == 1) out[i] = 200;
 }
 
-TEST_F(Overlap, WhatIsWrittenBeforeTheWaitIsOverwritten) {
+TEST_F(Overlap, ThePredecessorOverwritesWritesBeforeTheWait) {
   for (const auto seed : seeds()) {
     simt::configure(seed);
     std::vector<int> out(kAll, 7);
@@ -135,7 +136,7 @@ TEST_F(Overlap, ALaunchIsThePredecessorOfTheNext) {
   ASSERT_EQ(launch_dependent(kBlocks, kThreads, touch_before_waiting, data.data(), seen.data()), cudaSuccess);
   EXPECT_EQ(seen, std::vector<int>(kAll, 7));  // before the first launch had increased anything
   for (int i = 0; i < kAll; ++i) {
-    // The first launch is known to write its half, and only there it overwrites what came too early.
+    // The first launch writes the first half. Only there it overwrites what the second launch wrote too early.
     ASSERT_EQ(data[static_cast<std::size_t>(i)], i < kAll / 2 ? 8 : 50) << i;
   }
 }
@@ -145,7 +146,7 @@ __global__ void never_wait(const int* in, int* out) {
   if (i % 2 == 0) out[i] = in[i];
 }
 
-TEST_F(Overlap, AKernelThatNeverWaitsNeverSeesIt) {
+TEST_F(Overlap, AKernelThatNeverWaitsReadsEarlierValuesAndLosesItsWrites) {
   std::vector<int> in(kAll, 7), out(kAll, -1), late_out(kAll, -1);
   late(in, std::vector<int>(kAll, 3));
   ASSERT_EQ(launch_dependent(kBlocks, kThreads, never_wait, in.data(), out.data()), cudaSuccess);
@@ -169,7 +170,7 @@ __global__ void spin_for_the_waiter(int* flag, const int* in, int* out) {
   out[threadIdx.x] = in[threadIdx.x];
 }
 
-TEST_F(Overlap, WhoSpinsForAWaitingThreadIsNotStuck) {
+TEST_F(Overlap, ThreadsMaySpinUntilAnotherThreadHasWaited) {
   int flag = 0;
   std::vector<int> in(kThreads, 7), out(kThreads, -1);
   late(in, std::vector<int>(kThreads, 3));
@@ -183,7 +184,7 @@ __global__ void fail_before_waiting(int* data) {
   simt::grid_dependency_wait();
 }
 
-TEST_F(Overlap, AFailedLaunchLeavesThePredecessorsWork) {
+TEST_F(Overlap, AFailedLaunchKeepsTheWritesOfThePredecessor) {
   std::vector<int> data(kThreads, 7);
   late(data, std::vector<int>(kThreads, 3));
   ASSERT_EQ(launch_dependent(1, kThreads, fail_before_waiting, data.data()), cudaErrorLaunchFailure);
@@ -203,7 +204,7 @@ __global__ void wait_and_diverge(int) {
   if (threadIdx.x == 40) __trap();
 }
 
-TEST_F(Overlap, FailuresAfterTheWaitAreToldAsEver) {
+TEST_F(Overlap, FailuresAfterTheWaitAreReported) {
   std::vector<int> data(4, 7);
   late(data, std::vector<int>(4, 3));
   ASSERT_EQ(launch_dependent(1, 64, wait_and_diverge, 0), cudaErrorLaunchFailure);

@@ -1,4 +1,4 @@
-// Warp collectives against what the CUDA programming guide says of each lane.
+// Warp collectives compared with what the CUDA programming guide says about each lane.
 #include <algorithm>
 #include <bit>
 
@@ -23,7 +23,7 @@ __global__ void shuffle(T* out, int argument, int width) {
   out[threadIdx.x] = got;
 }
 
-/// As PTX defines shfl.sync, whose operand has 5 bits.
+/// The source lane as PTX defines it for shfl.sync, whose operand has 5 bits.
 int expected_source(Form form, int lane, int operand, int width) {
   const int base = lane / width * width, within = lane % width, argument = operand % 32;
   switch (form) {
@@ -87,7 +87,7 @@ __global__ void collectives(unsigned* out) {
   __syncwarp();
 }
 
-TEST_F(Warp, VotesMatchesAndReductions) {
+TEST_F(Warp, VotesMatchesAndReductionsHaveKnownResults) {
   for (const auto seed : seeds()) {
     simt::configure(seed);
     std::vector<unsigned> out(32 * 16);
@@ -110,7 +110,7 @@ TEST_F(Warp, VotesMatchesAndReductions) {
   }
 }
 
-/// Halves and quarters of a warp at work on their own, at a different pace, and together again.
+/// The halves of a warp shuffle on their own, in a different number of steps, and then together.
 __global__ void sub_groups(int* out) {
   const int lane = static_cast<int>(threadIdx.x);
   int sum = lane;
@@ -150,7 +150,7 @@ TEST_F(Warp, LanesThatEndedTakeNoPartAndTheirValuesAreUndefined) {
   }
 }
 
-/// Warp-aggregated counting, right only if lanes that share a branch are named by no mask that others must answer.
+/// Warp-aggregated counting. It is right only if the active mask names no lane outside the branch.
 __global__ void count_odd(unsigned* count, unsigned* slots) {
   const unsigned lane = threadIdx.x % 32;
   if (threadIdx.x % 2 == 1) {
@@ -164,7 +164,7 @@ __global__ void count_odd(unsigned* count, unsigned* slots) {
   __syncthreads();
 }
 
-TEST_F(Warp, TheActiveMaskNamesNobodyWhoMayNotCome) {
+TEST_F(Warp, TheActiveMaskNamesNoLaneOutsideTheBranch) {
   for (const auto seed : seeds()) {
     simt::configure(seed);
     unsigned count = 0;

@@ -49,7 +49,7 @@ TEST(CaseId, OpWithoutParametersHasAnEmptyPart) {
   EXPECT_EQ(parse_case_id(scenario.id()), scenario);
 }
 
-TEST(CaseId, RoundTripOfEveryOpsCases) {
+TEST(CaseId, CasesOfEveryOpSurviveARoundTrip) {
   ASSERT_FALSE(all_ops().empty());
   for (const Op* op : all_ops()) {
     for (const Tier tier : {Tier::kSmoke, Tier::kQuick}) {
@@ -61,7 +61,7 @@ TEST(CaseId, RoundTripOfEveryOpsCases) {
   }
 }
 
-TEST(CaseId, RoundTripOfRandomCasesOfEveryOp) {
+TEST(CaseId, RandomCasesOfEveryOpSurviveARoundTrip) {
   for (const Op* op : all_ops()) {
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
       const Case c = random_case(*op, seed);
@@ -71,7 +71,7 @@ TEST(CaseId, RoundTripOfRandomCasesOfEveryOp) {
   }
 }
 
-TEST(CaseId, MalformedIdsSayWhere) {
+TEST(CaseId, MalformedIdsAreRefusedWithTheReason) {
   const std::map<std::string, const char*> wrong{
       {"", "1 parts, 3 or 4 are expected"},
       {"topk_v1", "1 parts"},
@@ -114,7 +114,7 @@ TEST(CaseId, ExtremelyLongIdsAreRefusedInAShortMessage) {
   EXPECT_THAT(parse_error(std::string(4000, 'x')), SizeIs(::testing::Lt(500u)));
 }
 
-TEST(CaseId, EveryCutOfAnIdIsAnErrorOrACase) {
+TEST(CaseId, EveryPrefixOfAnIdIsAnErrorOrACase) {
   const std::string id = "topk_v1/relation:repeat/k=512,batch=4,fill=ties/seed=12";
   for (std::size_t n = 0; n <= id.size(); ++n) {
     try {
@@ -141,11 +141,11 @@ TEST(Glob, StarsAndQuestionMarks) {
            {"", "x"}, {"?", ""}, {"topk", "topk_v1"}, {"opk_v1", "topk_v1"}, {"a*b", "ab "}, {"*_v?", "topk_v12"}}) {
     EXPECT_FALSE(glob_match(glob, text)) << glob << " " << text;
   }
-  // A pattern that would take exponential time by plain recursion.
+  // Plain recursion would take exponential time for this pattern.
   EXPECT_FALSE(glob_match("*a*a*a*a*a*a*a*a*a*b", std::string(2000, 'a')));
 }
 
-TEST(Shard, ShardsArePartOfEveryCaseExactlyOnce) {
+TEST(Shard, EveryCaseIsInExactlyOneShard) {
   for (const std::uint64_t count : {1u, 2u, 3u, 7u, 64u}) {
     std::map<std::uint64_t, int> sizes;
     for (int i = 0; i < 2000; ++i) {
@@ -159,11 +159,11 @@ TEST(Shard, ShardsArePartOfEveryCaseExactlyOnce) {
     EXPECT_EQ(sizes.size(), count);
     for (const auto& [k, n] : sizes) EXPECT_GT(n, 2000 / static_cast<int>(count) / 3);
   }
-  // The same on every machine, for ever: shards of one sweep may run on many.
+  // This must be the same on every machine and in every version: shards of one sweep may run on several machines.
   EXPECT_TRUE((Shard{3, 8}).contains("topk_v1/k=512/seed=1"));
 }
 
-TEST(Shard, Parsing) {
+TEST(Shard, ParsesShardsAndRefusesMalformedOnes) {
   EXPECT_EQ(parse_shard("2/8").index, 2u);
   EXPECT_EQ(parse_shard("2/8").count, 8u);
   for (const char* bad : {"", "2", "/8", "2/", "0/8", "9/8", "2/8x", "-1/8", "2 /8", "a/b", "1/0", "2//8"}) {
@@ -171,7 +171,7 @@ TEST(Shard, Parsing) {
   }
 }
 
-TEST(Suggestion, NearWordsOnly) {
+TEST(Suggestion, OnlyNearWordsAreSuggested) {
   const std::vector<std::string> names{"topk_v1", "hash_topk", "mask_topk_ids"};
   EXPECT_EQ(nearest("topk_v2", names), "topk_v1");
   EXPECT_EQ(nearest("mask_topkids", names), "mask_topk_ids");
@@ -182,7 +182,7 @@ TEST(Suggestion, NearWordsOnly) {
   EXPECT_EQ(did_you_mean("entirely_else", names), "");
 }
 
-TEST(Tier, Names) {
+TEST(Tier, NamesAreParsedAndOthersAreRefused) {
   for (const Tier t : {Tier::kSmoke, Tier::kQuick, Tier::kFull}) EXPECT_EQ(tier_from_name(name_of(t)), t);
   EXPECT_THAT(error_of([] { (void)tier_from_name("quik"); }), HasSubstr("unknown tier 'quik', did you mean 'quick'?"));
   EXPECT_THAT(error_of([] { (void)tier_from_name("soak"); }), HasSubstr("tiers are smoke, quick and full"));

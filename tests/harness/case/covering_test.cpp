@@ -43,14 +43,14 @@ void expect_covered(const std::vector<Axis>& list, const Valid& valid) {
   }
 }
 
-TEST(Covering, EveryPairInFarFewerRowsThanTheProduct) {
+TEST(Covering, CoversEveryPairWithFarFewerRowsThanTheProduct) {
   expect_covered(axes(4, 3), {});
   expect_covered(axes(6, 5), {});
   EXPECT_LE(pairwise(axes(6, 5)).size(), 60u);  // of 15625
   EXPECT_GE(pairwise(axes(6, 5)).size(), 25u);
 }
 
-TEST(Covering, AxesOfDifferentLength) {
+TEST(Covering, CoversAxesOfDifferentLengths) {
   expect_covered({axis("k", {512, 1024}), axis("fill", {std::string("x"), "y", "z"}), axis("page", {std::string("1")}),
                   axis("len", {1, 2, 3, 4, 5, 6, 7})},
                  {});
@@ -61,8 +61,8 @@ TEST(Covering, ConstraintsAreKeptAndEveryPossiblePairIsFound) {
   expect_covered(axes(4, 5), [](const Params& p) { return p.integer("a") <= p.integer("d"); });
 }
 
-TEST(Covering, PairsWhoseRowsAreRareAreFound) {
-  // One completion in a hundred is valid: random draws alone miss many of these pairs.
+TEST(Covering, FindsPairsThatFewValidRowsContain) {
+  // Of the rows that contain a pair, about one in a hundred is valid. Random draws alone miss many of these pairs.
   expect_covered(axes(4, 10), [](const Params& p) {
     return p.integer("a") == p.integer("b") && p.integer("b") == p.integer("c") && p.integer("c") == p.integer("d");
   });
@@ -71,20 +71,20 @@ TEST(Covering, PairsWhoseRowsAreRareAreFound) {
   });
 }
 
-TEST(Covering, NothingIsValid) {
+TEST(Covering, IsEmptyIfNoRowIsValid) {
   EXPECT_TRUE(pairwise(axes(3, 3), [](const Params&) { return false; }).empty());
   EXPECT_TRUE(product(axes(3, 3), [](const Params&) { return false; }).empty());
 }
 
-TEST(Covering, FewAxes) {
+TEST(Covering, CoversOneAxisAndNoAxis) {
   EXPECT_EQ(pairwise(axes(1, 4)).size(), 4u);
   EXPECT_EQ(pairwise(axes(1, 4), [](const Params& p) { return p.integer("a") > 1; }).size(), 2u);
   ASSERT_EQ(pairwise({}).size(), 1u);  // an op without parameters has one point
   EXPECT_TRUE(pairwise({}).front().pairs().empty());
 }
 
-TEST(Covering, RowsAreTheSameEachTime) {
-  // The rows decide which cases exist: a change of the algorithm must be seen here before it is seen in goldens.
+TEST(Covering, RowsNeverChange) {
+  // The rows decide which cases exist. A change of the algorithm must fail here before it changes the goldens.
   const auto rows = pairwise(axes(3, 3));
   std::string text;
   for (const Params& row : rows) text += row.str() + ";";
@@ -94,7 +94,7 @@ TEST(Covering, RowsAreTheSameEachTime) {
   EXPECT_EQ(pairwise(axes(3, 3)), rows);
 }
 
-TEST(Covering, ProductRunsTheLastAxisFastest) {
+TEST(Covering, ProductChangesTheLastAxisFastest) {
   const auto rows = product(axes(2, 2));
   ASSERT_EQ(rows.size(), 4u);
   EXPECT_EQ(rows[0].str(), "a=0,b=0");

@@ -35,12 +35,12 @@ std::string error_of(const std::function<void()>& run) {
   return "no error";
 }
 
-TEST(Space, APointTakesUsualValuesForWhatItDoesNotName) {
+TEST(Space, UnnamedParametersTakeTheirUsualValues) {
   EXPECT_EQ(kSpace.at("").str(), "rows=5,k=6,real=2,count=device");
   EXPECT_EQ(kSpace.at("count=host rows=4").str(), "rows=4,k=6,real=2,count=host");  // in the space's order
 }
 
-TEST(Space, ABadPointNamesThePartAtFault) {
+TEST(Space, ErrorsNameTheWrongPartOfAPoint) {
   EXPECT_THAT(error_of([] { (void)kSpace.at("row=4"); }),
               HasSubstr("point 'row=4': there is no parameter 'row', did you mean 'rows'?"));
   EXPECT_THAT(error_of([] { (void)kSpace.at("rows=0"); }), HasSubstr("rows=0 is out of range [1, 1000]"));
@@ -60,7 +60,7 @@ TEST(Space, AParameterWithoutAUsualValueMustBeNamed) {
   EXPECT_EQ(space.at("n=3").str(), "n=3");
 }
 
-TEST(Space, ACoveringIsThatOfTheTiersColumns) {
+TEST(Space, CoverCombinesTheValuesOfTheTier) {
   const auto quick = kSpace.points(Tier::kQuick, "cover");
   const auto same =
       pairwise({axis("rows", {1, 4, 5}), axis("k", {1, 6}), axis("count", {std::string("device"), "host"})});
@@ -72,14 +72,14 @@ TEST(Space, ACoveringIsThatOfTheTiersColumns) {
   for (const Params& p : kSpace.points(Tier::kFull, "cover")) EXPECT_EQ(p.text("rows"), "257");
 }
 
-TEST(Space, ALineChangesColumnsAndFixesParameters) {
+TEST(Space, CoverMayChangeValuesAndFixParameters) {
   const auto points = kSpace.points(Tier::kQuick, "cover real=-1|0 at rows=9 k=3");
   EXPECT_THAT(texts(points),
               ::testing::UnorderedElementsAre("rows=9,k=3,real=-1,count=device", "rows=9,k=3,real=-1,count=host",
                                               "rows=9,k=3,real=0,count=device", "rows=9,k=3,real=0,count=host"));
 }
 
-TEST(Space, AWordBesideTheColumnIsTakenOnlyByName) {
+TEST(Space, ExtraWordsAreUsedOnlyWhenNamed) {
   const Space space{word("lens", {"full", "mixed"}, "lengths", {"short"}), flag("raw", "raw output")};
   EXPECT_EQ(space.at("lens=short").str(), "lens=short,raw=0");
   for (const Tier tier : {Tier::kQuick, Tier::kFull}) {
@@ -100,7 +100,7 @@ std::vector<std::string> idle(const Params& p) {
   return p.integer("real") == 0 ? std::vector<std::string>{"k", "count"} : std::vector<std::string>{};
 }
 
-TEST(Space, EachPairIsShownWhereNeitherValueIsIdle) {
+TEST(Space, EveryPairOccursInARowWhereNeitherValueIsIdle) {
   const std::string line = "cover real=0|1|2 at rows=5";
   const auto plain = kSpace.points(Tier::kQuick, line);
   const auto shown = kSpace.points(Tier::kQuick, line, {}, idle);
@@ -113,12 +113,12 @@ TEST(Space, EachPairIsShownWhereNeitherValueIsIdle) {
   EXPECT_EQ(pairs.size(), 4u);
 }
 
-TEST(Space, NothingIsAddedWhereEveryPairIsShown) {
+TEST(Space, NoRowIsAddedIfNoValueIsIdle) {
   const auto never = [](const Params&) { return std::vector<std::string>{}; };
   EXPECT_EQ(texts(kSpace.points(Tier::kQuick, "cover", {}, never)), texts(kSpace.points(Tier::kQuick, "cover")));
 }
 
-TEST(Space, LinesAreMadeOfListsAndValues) {
+TEST(Space, LinesAreBuiltFromListsAndValues) {
   using Lines = std::vector<std::string>;
   EXPECT_EQ(each({"k={} rows={}"}, {"1", "2"}), (Lines{"k=1 rows={}", "k=2 rows={}"}));
   EXPECT_EQ(each(each({"k={} rows={}"}, {"1", "2"}), {"3"}), (Lines{"k=1 rows=3", "k=2 rows=3"}));
@@ -132,7 +132,7 @@ TEST(Space, CheckReadsEveryLine) {
   EXPECT_THAT(error_of([] { kSpace.check({"", "cover k=1|99"}); }), HasSubstr("k=99 is out of range"));
 }
 
-TEST(Space, RandomCasesPreferTheColumns) {
+TEST(Space, InterestingValuesAreThoseOfTheTiers) {
   EXPECT_THAT(kSpace.find("rows")->interesting, ::testing::ElementsAre(1, 4, 5, 257));
   EXPECT_THAT(kSpace.find("real")->interesting, IsEmpty());
   EXPECT_EQ(kSpace.find("nothing"), nullptr);

@@ -1,4 +1,4 @@
-"""The command line from outside: what it lists, and the calls that it refuses."""
+"""Tests of the command line as a user calls it: the lists that it prints, and the calls that it refuses."""
 
 import json
 import os
@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from support import CASE, CommandLineTest  # noqa: E402
 
 
-class LookAround(CommandLineTest):
+class Lists(CommandLineTest):
     def test_help_and_version(self):
         status, output, _ = self.call("--help")
         self.assertEqual(status, 0)
@@ -60,7 +60,7 @@ class LookAround(CommandLineTest):
 class Refusals(CommandLineTest):
     """Every wrong call ends with status 2 and one message that says what is wrong and what was probably meant."""
 
-    def test_calls(self):
+    def test_wrong_calls(self):
         run = ["run", "--set", "host"]
         for words, says in [
             (["rnu"], "unknown command 'rnu', did you mean 'run'?"),
@@ -164,21 +164,21 @@ class Refusals(CommandLineTest):
             with self.subTest(call=" ".join(words)[:80]):
                 self.expect_refusal(*words, says=says)
 
-    def test_nothing_to_do(self):
+    def test_call_without_a_command(self):
         status, _, error = self.call()
         self.assertEqual(status, 2)
         self.assertIn("Usage", error)
 
     def test_set_of_an_absent_device(self):
         if os.path.exists("/dev/nvidia0"):
-            self.skipTest("a GPU is there")
+            self.skipTest("this machine has a GPU")
         os.mkdir(self.path("gpu"))
         with open(self.path("gpu/manifest.json"), "w", encoding="utf-8") as file:
             json.dump({"schema": 1, "name": "gpu", "device": "cuda", "errors_name_arguments": False, "provenance": {},
                        "modules": {}, "ops": [], "absent": []}, file)
         self.expect_refusal("run", "--set", self.path("gpu"), says="needs a GPU")
 
-    def test_garbage_files(self):
+    def test_malformed_files(self):
         for name, content in [("empty", b""), ("text", b"hello"), ("list", b"[]"), ("bytes", bytes(range(256))),
                               ("deep", b"[" * 100000)]:
             with open(self.path(name), "wb") as file:

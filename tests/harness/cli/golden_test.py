@@ -1,4 +1,4 @@
-"""Goldens from outside: recording and verifying, damage, recorders that meet."""
+"""Tests of record and verify as a user calls them, also with damaged goldens and with two recorders at once."""
 
 import fcntl
 import json
@@ -26,7 +26,7 @@ class Goldens(CommandLineTest):
         with open(self.path("golden/mask_topk_ids/host.h5"), "rb") as file:
             self.assertEqual(file.read(), first)
         self.assertEqual(self.call("verify", "--set", "host", "--golden", "golden")[0], 0)
-        # Without --golden it is the goldens that come with the tool.
+        # Without --golden, the goldens that come with the tool are verified.
         status, output, error = self.call(
             "verify", "--set", "host", "--recorded", "host", "--op", "mask_topk_ids", "--json", "r.json"
         )
@@ -49,7 +49,7 @@ class Goldens(CommandLineTest):
                 files.append(file.read())
         return files
 
-    def test_recording_a_lower_tier_removes_nothing_unasked(self):
+    def test_recording_a_lower_tier_removes_cases_only_with_prune(self):
         record = ["record", "--set", "host", "--op", "mask_topk_ids", "--golden", "golden", "--tier"]
         status, output, error = self.call(*record, "smoke")
         self.assertEqual(status, 0, output + error)
@@ -66,7 +66,7 @@ class Goldens(CommandLineTest):
                             "golden/mask_topk_ids/host.h5; record with --tier quick, or give --prune to remove them; "
                             "nothing is written")
         self.assertEqual(self.recorded(), quick)
-        # One op that would lose cases keeps the others from being written as well.
+        # If one op would lose cases, no other op is written either.
         self.expect_refusal("record", "--set", "host", "--op", "*topk*", "--golden", "golden", "--tier", "smoke",
                             says=f"would remove {more} cases")
         self.assertEqual(os.listdir(self.path("golden")), ["mask_topk_ids"])
@@ -87,8 +87,8 @@ class Goldens(CommandLineTest):
                                  r"damaged, truncated")
         self.assertEqual(self.recorded(), good)
 
-    def test_cases_that_the_set_lacks_now_stay_unless_pruned(self):
-        # A set of the same name that has lost one width.
+    def test_cases_that_the_set_now_lacks_are_removed_only_with_prune(self):
+        # Makes a set of the same name that now implements k=512 only.
         record = ["record", "--op", "topk_v1", "--golden", "golden", "--tier", "smoke", "--set"]
         shutil.copytree(os.path.join(BUILD, "sets", "host"), self.path("host"), symlinks=True)
         status, output, error = self.call(*record, "./host")
@@ -148,12 +148,12 @@ class Goldens(CommandLineTest):
                 _, _, error = self.call("verify", "--set", "host", "--golden", "golden")
                 self.assertIn("record it again with 'dsv4diff record --op mask_topk_ids --set host'", error)
 
-    def test_recording_that_cannot_be_written_loses_nothing(self):
+    def test_golden_that_cannot_be_written_stays_as_it_is(self):
         ops = ["--op", "mask_topk_ids", "--op", "hash_topk", "--tier", "smoke", "--golden", "golden"]
         self.assertEqual(self.call("record", "--set", "host", *ops)[0], 0)
         with open(self.path("golden/hash_topk/host.h5"), "rb") as file:
             before = file.read()
-        # Another recorder is at work on one op: the others are written, and that one is left as it is.
+        # Another process is writing the golden of one op. The other ops are written, and that golden stays as it is.
         shutil.rmtree(self.path("golden/mask_topk_ids"))
         os.remove(self.path("golden/hash_topk/host.txt"))
         with open(self.path("golden/hash_topk/.host.h5.new"), "wb") as file:

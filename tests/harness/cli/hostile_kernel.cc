@@ -1,4 +1,5 @@
-/// A kernel that misbehaves: mask_topk_ids, right for every number of rows but those below. Built by hostile_set_test.py.
+/// A faulty kernel of mask_topk_ids. It is right for every number of rows but those below. hostile_set_test.py
+/// builds it.
 #include <csignal>
 #include <cstdint>
 #include <cstdio>

@@ -1,4 +1,4 @@
-"""Somebody else's kernel set, whose kernel does its worst: each misdeed costs its own case and nothing else."""
+"""Tests of a kernel set that crashes, hangs or gives wrong results. Each fault costs its own case and nothing else."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from support import BUILD, SOURCE, CommandLineTest  # noqa: E402
 
 
 def cache(name):
-    """A variable of the build's configuration."""
+    """Returns a variable of the build's CMake cache, or "" if there is none."""
     with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as file:
         for line in file:
             if line.startswith(name + ":"):
@@ -58,31 +58,31 @@ class HostileSet(CommandLineTest):
         self.assertEqual({r["id"] for r in results}, {case(r) for r in rows})
         return status, {r["id"]: r for r in results}, output, error
 
-    def test_each_misdeed_costs_its_own_case(self):
-        misdeeds = {101: "SIGSEGV", 102: "SIGABRT", 103: "time-out", 104: "exited with status 0",
-                    105: "thrown by the kernel", 106: "SIGABRT|SIGSEGV", 107: "out of memory|refused.*alloc",
-                    110: "SIGKILL"}
+    def test_each_fault_costs_its_own_case(self):
+        faults = {101: "SIGSEGV", 102: "SIGABRT", 103: "time-out", 104: "exited with status 0",
+                  105: "thrown by the kernel", 106: "SIGABRT|SIGSEGV", 107: "out of memory|refused.*alloc",
+                  110: "SIGKILL"}
         if "address" in cache("DSV4_SANITIZE"):
-            for rows in (101, 106, 107):  # the sanitizer has its own words, and no memory limit
-                misdeeds.pop(rows)
+            for rows in (101, 106, 107):  # the sanitizer has its own messages, and no memory limit
+                faults.pop(rows)
         good = [*range(10, 40), 109]
         for jobs in ("1", "2"):
-            status, results, output, _ = self.sweep([*good, *misdeeds, 108], "--timeout", "5", "--memory", "0.5",
+            status, results, output, _ = self.sweep([*good, *faults, 108], "--timeout", "5", "--memory", "0.5",
                                                     "--jobs", jobs)
             self.assertEqual(status, 1)
             for rows in good:
                 self.assertEqual(results[case(rows)]["verdict"], "passed", results[case(rows)])
-            for rows, reason in misdeeds.items():
+            for rows, reason in faults.items():
                 self.assertEqual(results[case(rows)]["verdict"], "error", results[case(rows)])
                 self.assertRegex(results[case(rows)]["reason"], reason)
                 self.assertIn(f"error {case(rows)}", output)
             self.assertEqual(results[case(108)]["verdict"], "failed")
             first = results[case(108)]["outputs"][0]["first"]
             self.assertEqual(first["at"], [0, 0])
-            if 101 in misdeeds:
+            if 101 in faults:
                 self.assertIn("last words", results[case(101)]["reason"])
 
-    def test_reproduction_command_gives_the_same(self):
+    def test_reproduction_command_gives_the_same_result(self):
         _, results, _, _ = self.sweep([108])
         command = results[case(108)]["reproduce"]
         self.assertIn(f"--set '{self.set}'", command)
@@ -91,7 +91,7 @@ class HostileSet(CommandLineTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"failed {case(108)}".encode(), done.stdout)
 
-    def test_altered_module_is_the_environments_fault(self):
+    def test_altered_module_gives_status_2(self):
         with open(os.path.join(self.set, "mask_topk_ids.so"), "ab") as file:
             file.write(b"x")
         status, results, output, _ = self.sweep([10])
@@ -107,7 +107,7 @@ class HostileSet(CommandLineTest):
         with open(path, "w", encoding="utf-8") as file:
             json.dump(manifest, file)
 
-    def test_manifest_that_is_wrong_is_refused(self):
+    def test_wrong_manifest_is_refused(self):
         with open(os.path.join(self.set, "manifest.json"), encoding="utf-8") as file:
             good = file.read()
         for damage, says in [
@@ -133,7 +133,7 @@ class HostileSet(CommandLineTest):
         os.remove(os.path.join(self.set, "manifest.json"))
         self.expect_refusal("run", "--set", self.set, "--case", case(10), says="there is no manifest.json")
 
-    def test_entry_that_does_not_fit_its_module_is_the_environments_fault(self):
+    def test_entry_that_does_not_fit_its_module_gives_status_2(self):
         manifest = os.path.join(self.set, "manifest.json")
         shutil.copy(manifest, self.path("good.json"))
 
@@ -150,7 +150,7 @@ class HostileSet(CommandLineTest):
             self.assertEqual(status, 2)
             self.assertRegex(output, r"set 'hostile', op 'mask_topk_ids', function '\w+'")
             self.assertIn(says, output)
-            self.assertEqual(output.count("the same reason as an error above"), 2, "one reason is told once")
+            self.assertEqual(output.count("the same reason as an error above"), 2, "a repeated reason is printed once")
             restore()
         self.change_manifest(lambda m: m["ops"][0].update(abi="mask_topk_ids/9"))
         status, results, output, _ = self.sweep([10])

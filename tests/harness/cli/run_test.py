@@ -1,4 +1,4 @@
-"""Runs from outside: results, reports, exit statuses, full disks, Ctrl-C."""
+"""Tests of run as a user calls it: results, reports, exit statuses, full disks, Ctrl-C."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from support import CASE, PROGRAM, QUICK_RUN, CommandLineTest  # noqa: E402
 
 class Run(CommandLineTest):
     def expect_junit_schema(self, root):
-        """What Jenkins' schema (junit-10.xsd) demands and allows."""
+        """Checks that the XML has what Jenkins' schema (junit-10.xsd) requires, and nothing that it does not allow."""
         allowed = {"testsuites": ({"name", "time", "tests", "failures", "errors"}, set(), {"testsuite"}),
                    "testsuite": ({"name", "tests", "failures", "errors", "time", "skipped"},
                                  {"name", "tests", "failures", "errors"}, {"testcase"}),
@@ -31,7 +31,7 @@ class Run(CommandLineTest):
             self.assertLessEqual(required, set(element.attrib), element.tag)
             self.assertLessEqual({child.tag for child in element}, children, element.tag)
 
-    def test_agreement(self):
+    def test_sets_that_agree_pass_and_all_reports_are_written(self):
         status, output, error = self.call(*QUICK_RUN, "--json", "r.json", "--junit", "r.xml", "--markdown", "r.md")
         self.assertEqual(status, 0, output + error)
         self.assertRegex(output, r"(?m)^agrees: \d+ cases")
@@ -95,7 +95,7 @@ class Run(CommandLineTest):
         self.expect_refusal("merge", "1.json", "1.json", "2.json", "3.json", says="shard 1/3 is in")
         self.assertEqual(self.call("merge", "--partial", "1.json", "2.json")[0], 0)
 
-    def test_journal_is_kept_where_it_was_asked_for(self):
+    def test_journal_is_written_to_the_given_path(self):
         self.assertEqual(self.call("run", "--set", "host", "--case", CASE, "--journal", "j")[0], 0)
         with open(self.path("j"), encoding="utf-8") as file:
             self.assertEqual(file.read(), f"start {CASE}\t{PROGRAM} run --set host --case {CASE}\npassed {CASE}\n")
@@ -105,11 +105,11 @@ class Run(CommandLineTest):
         self.assertEqual(self.call("run", "--set", "host", "--case", CASE, env={"TMPDIR": self.path("tmp")})[0], 0)
         self.assertEqual(os.listdir(self.path("tmp")), [])
 
-    def test_full_disk_loses_nothing(self):
+    def test_full_disk_is_an_error_and_the_results_are_printed(self):
         for option in ("--json", "--junit", "--markdown"):
             status, output, error = self.call(*QUICK_RUN, option, "/dev/full")
             self.assertEqual(status, 2)
-            self.assertIn("agrees:", output, "the results are printed all the same")
+            self.assertIn("agrees:", output, "the results must be printed even so")
             self.assertIn("/dev/full: cannot be written: No space left", error)
         with open("/dev/full", "w", encoding="utf-8") as full:
             status, _, error = self.call(*QUICK_RUN, stdout=full)
@@ -136,7 +136,7 @@ class Run(CommandLineTest):
             self.assertEqual(self.results("r.json")["exit_status"], 0, redirections)
             os.remove(self.path("r.json"))
         self.assertEqual(shell("| head -n 1", *QUICK_RUN, "--json", "r.json"), 0)
-        self.assertEqual(self.results("r.json")["exit_status"], 0, "a reader that leaves does not take the report with it")
+        self.assertEqual(self.results("r.json")["exit_status"], 0, "the report must be written even so")
 
     def test_reports_may_go_to_standard_output(self):
         with open(self.path("out"), "w", encoding="utf-8") as out:
@@ -146,7 +146,7 @@ class Run(CommandLineTest):
         self.assertRegex(text, r"(?m)^agrees: ")
         self.assertEqual(json.loads(text[text.index("\n{") :])["exit_status"], 0)
 
-    def test_the_least_memory_is_enough_to_start(self):
+    def test_the_smallest_memory_limit_is_enough_to_start(self):
         status, output, _ = self.call(*QUICK_RUN, "--memory", "0.25")
         self.assertEqual(status, 0, output)
 
@@ -163,9 +163,9 @@ class Interrupts(CommandLineTest):
                     if len(re.findall(r"(?m)^passed ", file.read())) >= number:
                         return
             time.sleep(0.05)
-        self.fail("the run does not get going")
+        self.fail(f"the run has not passed {number} cases in 30 s")
 
-    def test_ctrl_c_keeps_and_prints_what_was_done(self):
+    def test_ctrl_c_prints_and_writes_the_results_so_far(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             run = self.start("run", "--set", "host", "--op", "*topk*", "--tier", "full", "--jobs", "1", "--journal", "j",
                              "--json", "r.json")
@@ -191,7 +191,7 @@ class Interrupts(CommandLineTest):
         self.assertEqual(run.returncode, 2)
         self.assertIn(b"nothing was tested", output)
 
-    def test_soak_ends_with_its_verdict(self):
+    def test_interrupted_soak_ends_with_its_verdict(self):
         run = self.start("run", "--set", "host", "--op", "mask_topk_ids", "--soak", "1000", "--journal", "j")
         self.wait_for_cases(5)
         run.send_signal(signal.SIGINT)
@@ -200,7 +200,7 @@ class Interrupts(CommandLineTest):
         self.assertIn(b"agrees:", output)
 
     def running(self):
-        """Processes that were started in this test's folder for temporary files."""
+        """Returns the ids of the processes whose folder for temporary files is that of this test."""
         mark = f"TMPDIR={self.path('tmp')}".encode()
         found = []
         for process in filter(str.isdigit, os.listdir("/proc")):
@@ -209,7 +209,7 @@ class Interrupts(CommandLineTest):
                     if mark in file.read().split(b"\0"):
                         found.append(process)
             except OSError:
-                pass  # it ended meanwhile, or is none of ours
+                pass  # it ended meanwhile, or belongs to another user
         return found
 
     def test_killed_run_leaves_its_journal_and_no_worker(self):
@@ -229,7 +229,7 @@ class Interrupts(CommandLineTest):
             if not self.running():
                 break
             time.sleep(0.05)
-        self.assertEqual(self.running(), [], "workers die with their parent")
+        self.assertEqual(self.running(), [], "a worker must end when its parent is killed")
         with open(journal, encoding="utf-8") as file:
             self.assertRegex(file.readline(), r"^start \S+\t\S+dsv4diff run --set host --case \S+\n$")
 

@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""Helpers for the tests of the command line."""
 
 import json
 import os
@@ -10,7 +10,7 @@ BUILD = os.environ["DSV4_BUILD_DIR"]
 SOURCE = os.environ["DSV4_SOURCE_DIR"]
 PROGRAM = os.path.join(BUILD, "dsv4diff")
 
-CASE = "mask_topk_ids/rows=5,k=6,gap=0,real=3,count=device_i32/seed=1"  # one of QUICK_RUN
+CASE = "mask_topk_ids/rows=5,k=6,gap=0,real=3,count=device_i32/seed=1"  # a case of QUICK_RUN
 QUICK_RUN = ["run", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke"]
 
 
@@ -41,5 +41,5 @@ class CommandLineTest(unittest.TestCase):
         status, output, error = self.call(*words)
         self.assertEqual(status, 2, f"{words}: {output}{error}")
         self.assertEqual(output, "", words)
-        self.assertEqual(len(error.strip().splitlines()), 1, f"{words}: one message, not\n{error}")
+        self.assertEqual(len(error.strip().splitlines()), 1, f"{words}: one message is expected, not\n{error}")
         self.assertIn(says, error, words)

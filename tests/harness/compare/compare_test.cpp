@@ -27,7 +27,7 @@ Tolerance between(const std::vector<float>& low, const std::vector<float>& high)
   return Tolerance::between(f32(low), f32(high), "test");
 }
 
-/// One pair of values under one tolerance.
+/// A pair of values, and whether it passes under each tolerance.
 struct Row {
   const char* what;
   float got, want;
@@ -62,9 +62,9 @@ const Row kRows[] = {
     {"largest against inf", 3.4028235e38f, kInf, false, false, false, false, true, false},
 };
 
-TEST(Compare, EveryKindOnEveryPairOfSpecialValues) {
+TEST(Compare, EveryToleranceOnPairsOfSpecialValues) {
   for (const Row& row : kRows) {
-    // In the middle of right elements: neither the first nor the last element is special to the loop.
+    // The tested element lies between two right ones, so that it is neither the first nor the last of the loop.
     const auto passes = [&](const Tolerance& t) {
       const OutputReport r = compare({1, row.got, 2}, {1, row.want, 2}, t);
       EXPECT_EQ(r.compared, 3);
@@ -92,11 +92,11 @@ TEST(Compare, BoundIsInclusiveAndScaled) {
   EXPECT_EQ(compare({std::nextafter(1.5f, 2.0f)}, {1.0f}, t, 2.0).violations, 1);
   EXPECT_DOUBLE_EQ(compare({1.125f}, {1.0f}, t).tightness, 0.5);
   EXPECT_DOUBLE_EQ(compare({1.125f}, {1.0f}, t, 2.0).tightness, 0.25);
-  // Scaling is for bounds alone.
+  // The scale applies to bounds alone.
   EXPECT_EQ(compare({1.5f}, {1.0f}, Tolerance::exact(""), 2.0).violations, 1);
 }
 
-TEST(Compare, TightnessLooksAtFiniteBoundsOnly) {
+TEST(Compare, TightnessUsesFiniteBoundsOnly) {
   const OutputReport r = compare({1.5f, 5.0f, 2.0f, kInf}, {1.0f, 1.0f, 2.0f, kInf}, within({1.0, kInf, 0.0, 1.0}));
   EXPECT_EQ(r.violations, 0);
   EXPECT_DOUBLE_EQ(r.tightness, 0.5);
@@ -110,12 +110,12 @@ TEST(Compare, IntervalCountsCertifiedAlternatives) {
   EXPECT_EQ(r.different, 2);
   EXPECT_EQ(compare({1, std::nextafter(2.0f, 3.0f), 0, 3}, {1, 1, 0, 3}, t).violations, 1);
   EXPECT_EQ(compare({1, std::nextafter(1.0f, 0.0f), 0, 3}, {1, 1, 0, 3}, t).violations, 1);
-  // What the other side has is no excuse for leaving the interval, and an interval without a value allows nothing.
+  // A value outside the interval fails even if the other side has the same value. An empty interval allows no value.
   EXPECT_EQ(compare({9, 1, 0, 3}, {9, 1, 0, 3}, t).violations, 1);
   EXPECT_EQ(compare({1}, {1}, between({2}, {1})).violations, 1);
 }
 
-TEST(Compare, IntervalWithNanEndsTakesTheEndsThemselves) {
+TEST(Compare, IntervalWithANanEndAllowsItsTwoEndsOnly) {
   EXPECT_EQ(compare({kNan}, {kNan}, between({kNan}, {kNan})).violations, 0);
   EXPECT_EQ(compare({1.0f}, {1.0f}, between({kNan}, {kNan})).violations, 1);
   EXPECT_EQ(compare({-kNan}, {kNan}, between({kNan}, {kNan})).violations, 1);
@@ -127,7 +127,7 @@ TEST(Compare, IntervalWithNanEndsTakesTheEndsThemselves) {
   EXPECT_EQ(compare({kNan}, {1.0f}, between({-kInf}, {kInf})).violations, 1);
 }
 
-TEST(Compare, FirstAndWorstViolation) {
+TEST(Compare, ReportsFirstAndWorstViolation) {
   HostTensor got = HostTensor::strided(DType::kF32, {2, 3}, {5, 1}, 1);
   HostTensor want = HostTensor::make(DType::kF32, {2, 3});
   got.at<float>(0, 2) = 0.25f;
@@ -146,19 +146,19 @@ TEST(Compare, FirstAndWorstViolation) {
   EXPECT_EQ(compare_output({"out", got}, {"out", want}, Tolerance::exact("")).worst->at, (Shape{1, 2}));
 }
 
-TEST(Compare, WorstIsMeasuredInBounds) {
+TEST(Compare, WorstIsTheGreatestRatioOfErrorToBound) {
   const OutputReport r = compare({2, 103, 0}, {1, 100, 0}, within({0.25, 2, 0}));
   EXPECT_EQ(r.violations, 2);
   EXPECT_EQ(r.worst->at, (Shape{0}));
 }
 
-TEST(Compare, AViolationWhereNothingIsAllowedIsWorseThanAnyOther) {
+TEST(Compare, AViolationOfAZeroBoundIsTheWorst) {
   const OutputReport r = compare({1.5f, 1e-9f}, {1, 0}, within({0.25, 0}));
   EXPECT_EQ(r.violations, 2);
   EXPECT_EQ(r.worst->at, (Shape{1}));
 }
 
-TEST(Compare, EmptyAndSingle) {
+TEST(Compare, EmptyOutputsAndSingleElements) {
   const OutputReport empty = compare({}, {}, Tolerance::exact(""));
   EXPECT_EQ(empty.compared, 0);
   EXPECT_EQ(empty.violations, 0);
@@ -171,7 +171,7 @@ TEST(Compare, EmptyAndSingle) {
   EXPECT_TRUE(compare({3, 3}, {3, 4}, Tolerance::exact("")).trivial);
 }
 
-TEST(Compare, FormsThatDifferAreAViolationWithNothingCompared) {
+TEST(Compare, DifferentDtypesOrShapesAreOneViolation) {
   const auto expect_mismatch = [](const HostTensor& got, const HostTensor& want, const Tolerance& t, const char* text) {
     const OutputReport r = compare_output({"out", got}, {"out", want}, t);
     EXPECT_EQ(r.compared, 0);
@@ -201,7 +201,7 @@ TEST(Compare, StridesDoNotMatter) {
 }
 
 TEST(Compare, IntegersAreExactAtAnySize) {
-  // 2^53 + 1 has no double: a comparison by value would pass.
+  // No double equals 2^53 + 1, so a comparison of the values as doubles would pass.
   const auto big = HostTensor::of(DType::kI64, std::vector<std::int64_t>{(1LL << 53) + 1});
   const auto near = HostTensor::of(DType::kI64, std::vector<std::int64_t>{1LL << 53});
   EXPECT_EQ(compare_output({"out", big}, {"out", near}, Tolerance::exact("")).violations, 1);
@@ -209,7 +209,7 @@ TEST(Compare, IntegersAreExactAtAnySize) {
   EXPECT_EQ(compare_output({"out", big}, {"out", near}, Tolerance::between(near, near, "")).violations, 1);
 }
 
-TEST(Compare, SmallFloatFormats) {
+TEST(Compare, ComparesE4m3Codes) {
   const auto e4m3 = [](std::uint8_t code) { return HostTensor::of(DType::kE4M3, std::vector<std::uint8_t>{code}); };
   const auto violations = [&](std::uint8_t got, std::uint8_t want, const Tolerance& t) {
     return compare_output({"out", e4m3(got)}, {"out", e4m3(want)}, t).violations;
@@ -217,7 +217,7 @@ TEST(Compare, SmallFloatFormats) {
   EXPECT_EQ(violations(0x7f, 0xff, Tolerance::exact("")), 1);
   EXPECT_EQ(violations(0x7f, 0xff, Tolerance::exact_nan("")), 0);
   EXPECT_EQ(violations(0x7f, 0x7e, Tolerance::exact_nan("")), 1);
-  // 0x81 and 0x01 are the denormals on both sides of zero.
+  // 0x81 and 0x01 are the smallest denormals on both sides of zero.
   const Tolerance about_zero = Tolerance::between(e4m3(0x81), e4m3(0x01), "");
   for (const int code : {0x81, 0x80, 0x00, 0x01}) EXPECT_EQ(violations(code, 0x00, about_zero), 0) << code;
   for (const int code : {0x82, 0x02, 0x7f, 0xff}) EXPECT_EQ(violations(code, 0x00, about_zero), 1) << code;

@@ -1,4 +1,4 @@
-/// Every code of the small formats against formulations that share nothing with bits.cpp.
+/// Every code of the small formats is compared with formulations that share no code with bits.cpp.
 #include "harness/core/bits.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace dsv4 {
 namespace {
 
-/// A small float by repeated doubling and halving, from its text-book definition.
+/// The value of a small float, computed from its text-book definition by repeated doubling and halving.
 double spelled_out(unsigned code, int exponent_bits, int mantissa_bits, bool has_infinity) {
   const unsigned sign = code >> (exponent_bits + mantissa_bits);
   const unsigned exponent = (code >> mantissa_bits) % (1u << exponent_bits);
@@ -43,22 +43,22 @@ void expect_same(double got, double want, unsigned code) {
   }
 }
 
-TEST(Bits, EveryE4M3Code) {
+TEST(Bits, DecodesEveryE4M3Code) {
   for (unsigned c = 0; c < 256; ++c) expect_same(double_from_e4m3(c), spelled_out(c, 4, 3, false), c);
   EXPECT_EQ(double_from_e4m3(0x7e), 448.0);
   EXPECT_EQ(double_from_e4m3(0x01), 0x1p-9);
 }
 
-TEST(Bits, EveryE5M2Code) {
+TEST(Bits, DecodesEveryE5M2Code) {
   for (unsigned c = 0; c < 256; ++c) expect_same(double_from_e5m2(c), spelled_out(c, 5, 2, true), c);
   EXPECT_EQ(double_from_e5m2(0x7b), 57344.0);
 }
 
-TEST(Bits, EveryF16Code) {
+TEST(Bits, DecodesEveryF16Code) {
   for (unsigned c = 0; c < 65536; ++c) expect_same(double_from_f16(c), spelled_out(c, 5, 10, true), c);
 }
 
-TEST(Bits, EveryBf16CodeWidensExactlyAndComesBack) {
+TEST(Bits, EveryBf16CodeSurvivesWideningAndRounding) {
   for (unsigned c = 0; c < 65536; ++c) {
     const auto code = static_cast<std::uint16_t>(c);
     const float wide = float_from_bf16(code);
@@ -67,11 +67,11 @@ TEST(Bits, EveryBf16CodeWidensExactlyAndComesBack) {
   }
 }
 
-/// Nearest of two neighbours by distance, an even code at equal distance.
+/// The nearer of the two neighbours, or the one with an even code if both are equally near.
 std::uint16_t nearest_bf16(float x) {
   const auto down = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16);  // toward zero
   const auto up = static_cast<std::uint16_t>(down + 1);
-  // The neighbour of the largest number counts as 2^128, where rounding to infinity begins.
+  // The neighbour of the largest number counts as 2^128. Rounding to infinity begins half way to it.
   const auto value = [](std::uint16_t code) {
     const double v = float_from_bf16(code);
     return std::isinf(v) ? std::copysign(0x1p128, v) : v;
@@ -97,7 +97,7 @@ TEST(Bits, Bf16RoundsToNearestEven) {
   EXPECT_EQ(bf16_from_float(-0.0f), 0x8000);
 }
 
-/// The nearest of all 127 finite magnitudes, found by looking at each.
+/// The nearest of all 127 finite magnitudes. Each of them is compared.
 std::uint8_t nearest_e4m3(double x) {
   if (std::isnan(x)) return 0x7f;
   unsigned best = 0;

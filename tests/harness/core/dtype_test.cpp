@@ -98,7 +98,7 @@ TEST(DType, OrderKeysOfWideFormats) {
 }
 
 TEST(DType, OrderKeysOfUnsigned64KeepTheOrder) {
-  // Beyond 2^53, where doubles have gaps, and beyond 2^63, where a signed number has no value.
+  // Doubles have gaps beyond 2^53, and signed 64-bit integers end before 2^63.
   const std::uint64_t rising[] = {0, 1, (1ull << 53), (1ull << 53) + 1, (1ull << 63) - 1, 1ull << 63, ~0ull};
   for (std::size_t i = 1; i < std::size(rising); ++i) {
     EXPECT_LT(*key(DType::kU64, rising[i - 1]), *key(DType::kU64, rising[i])) << rising[i];

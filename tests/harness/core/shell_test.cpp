@@ -7,11 +7,11 @@
 namespace dsv4 {
 namespace {
 
-/// What a shell makes of the words, each in angle brackets.
+/// Passes the words through a shell and returns what it reads, each word in angle brackets.
 std::string through_a_shell(const std::vector<std::string>& words) {
   std::vector<std::string> command{"printf", "<%s>"};
   command.insert(command.end(), words.begin(), words.end());
-  // popen's own shell may be one that knows no $'...'.
+  // The shell of popen() may not know $'...', so the command is run by bash.
   std::FILE* pipe = ::popen(shell_command({"bash", "-c", shell_command(command)}).c_str(), "r");
   std::string text;
   for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) text += static_cast<char>(c);

@@ -13,7 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-/// A tensor whose storage bytes count up, so that any misplaced access shows.
+/// A tensor whose storage bytes count up, so that a wrong offset gives a wrong value.
 HostTensor counting(HostTensor t) {
   std::iota(t.storage.begin(), t.storage.end(), std::uint8_t{0});
   return t;
@@ -57,7 +57,7 @@ TEST(Tensor, StridedRowsKeepTheirGaps) {
   EXPECT_EQ(t.describe(), "u8[2, 3] strides (5, 1)");
 }
 
-TEST(Tensor, TransposedViewsReadByColumns) {
+TEST(Tensor, TransposedViewsAreReadByColumns) {
   const HostTensor t = counting(HostTensor::strided(DType::kU8, {2, 3}, {1, 2}));
   EXPECT_THAT(t.packed().storage, ElementsAre(0, 2, 4, 1, 3, 5));
   EXPECT_EQ(t.view_mask(), std::vector<std::uint8_t>(6, 1));
@@ -80,7 +80,7 @@ TEST(Tensor, StorageThatIsTooSmallIsRefused) {
   EXPECT_THAT(error_of([] { (void)HostTensor::make(DType::kF32, {2, -3}); }), HasSubstr("[2, -3] is negative"));
 }
 
-TEST(Tensor, NoElements) {
+TEST(Tensor, TensorsWithoutElementsHaveNoStorage) {
   for (const Shape& shape : {Shape{0}, Shape{0, 6}, Shape{6, 0}, Shape{3, 0, 2}}) {
     const HostTensor t = HostTensor::make(DType::kF32, shape);
     EXPECT_EQ(t.numel(), 0);
@@ -90,7 +90,7 @@ TEST(Tensor, NoElements) {
     EXPECT_TRUE(t.view_mask().empty());
     for (const auto s : t.strides) EXPECT_GE(s, 1);
   }
-  // A view without elements into memory that has some: none of it may be written.
+  // A view without elements can lie in memory that is not empty. None of it may be written.
   const HostTensor t = counting(HostTensor::strided(DType::kU8, {0, 2}, {2, 1}, 3, 8));
   EXPECT_THAT(t.view_mask(), ElementsAre(0, 0, 0, 0, 0, 0, 0, 0));
   EXPECT_TRUE(t.packed().storage.empty());
@@ -102,14 +102,14 @@ TEST(Tensor, SizeOneDimensionsMayHaveAnyStride) {
   EXPECT_THAT(t.packed().storage, ElementsAre(0, 1, 2, 3, 4, 5));
 }
 
-TEST(Tensor, OverlappingRowsAreOneMask) {
+TEST(Tensor, OverlappingRowsShareTheirBytesInTheMask) {
   const HostTensor t = counting(HostTensor::strided(DType::kU8, {3, 2}, {1, 1}));
   EXPECT_EQ(t.storage.size(), 4u);
   EXPECT_THAT(t.packed().storage, ElementsAre(0, 1, 1, 2, 2, 3));
   EXPECT_THAT(t.view_mask(), ElementsAre(1, 1, 1, 1));
 }
 
-TEST(Tensor, PackedKeepsValuesWhateverTheOffset) {
+TEST(Tensor, PackedKeepsValuesAtAnyOffset) {
   HostTensor t = HostTensor::strided(DType::kI64, {2, 2}, {2, 1}, 5, 12);
   for (std::int64_t i = 0; i < 4; ++i) t.at<std::int64_t>(i / 2, i % 2) = 100 + i;
   EXPECT_TRUE(t.contiguous());
@@ -119,7 +119,7 @@ TEST(Tensor, PackedKeepsValuesWhateverTheOffset) {
   EXPECT_EQ(std::accumulate(mask.begin(), mask.end(), 0), 32);
 }
 
-TEST(Tensor, FromValues) {
+TEST(Tensor, OfMakesATensorOfValues) {
   EXPECT_EQ(HostTensor::of(DType::kI32, std::vector<std::int32_t>{1, -2}).at<std::int32_t>(1), -2);
   EXPECT_EQ(HostTensor::of(DType::kI32, std::vector<std::int32_t>{}).numel(), 0);
 }

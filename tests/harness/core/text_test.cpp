@@ -5,7 +5,7 @@
 namespace dsv4 {
 namespace {
 
-TEST(Text, ControlCharactersAreShownNotSent) {
+TEST(Text, ControlCharactersArePrintedAsEscapes) {
   EXPECT_EQ(printable("a\x1b[2Jb\x7f\n"), "a\\x1b[2Jb\\x7f\n");
   EXPECT_EQ(one_line("a\nb\tc\r"), "a b c\\x0d");
   EXPECT_EQ(printable("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"), "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");

@@ -1,5 +1,4 @@
-/// The GPU side of the harness: that it says what is missing where there is no GPU, and that device memory is guarded
-/// as host memory is where there is one.
+/// Memory of a GPU. Without a GPU, the error says what is missing. With a GPU, its memory is guarded like host memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,7 +14,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-TEST(CudaMemory, WithoutAGpuItSaysWhatIsMissingAndWhatToDo) {
+TEST(CudaMemory, WithoutAGpuTheErrorSaysWhatToDo) {
   if (device_available(DeviceKind::kCuda)) GTEST_SKIP() << "this machine has a GPU";
   try {
     (void)make_cuda_memory();
@@ -61,7 +60,7 @@ TEST_F(CudaMemoryOnAGpu, AChangedByteBesideABlockIsFound) {
   }
 }
 
-TEST_F(CudaMemoryOnAGpu, ATensorThatIsSpreadOutIsFilledAndWatchedWhereItLies) {
+TEST_F(CudaMemoryOnAGpu, AFarTensorIsWrittenReadBackAndGuarded) {
   HostTensor t = HostTensor::make(DType::kBF16, {2, 50});
   for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(i * 7);
   const std::int64_t stride = std::int64_t{1} << 31;
@@ -78,7 +77,7 @@ TEST_F(CudaMemoryOnAGpu, ATensorThatIsSpreadOutIsFilledAndWatchedWhereItLies) {
   EXPECT_THAT(findings[0].detail, HasSubstr("byte 4294967295 from its first element"));
 }
 
-TEST_F(CudaMemoryOnAGpu, MoreThanThereIsIsUnavailableAndDoesNoHarm) {
+TEST_F(CudaMemoryOnAGpu, TooMuchMemoryIsUnavailableAndLeavesNoError) {
   const HostTensor t = HostTensor::make(DType::kF32, {2, 4});
   const Placement petabyte{{2, 4}, {std::int64_t{1} << 48, 1}, {0, 1}};
   EXPECT_THROW(PlacedBlock(*memory_, "x", t, petabyte, 0), Unavailable);
@@ -86,7 +85,7 @@ TEST_F(CudaMemoryOnAGpu, MoreThanThereIsIsUnavailableAndDoesNoHarm) {
   EXPECT_EQ(memory_->take_error(), "");
 }
 
-TEST_F(CudaMemoryOnAGpu, NothingIsLeftBehindAndWorkHasAStreamOfItsOwn) {
+TEST_F(CudaMemoryOnAGpu, ItHasItsOwnStreamAndNoPendingError) {
   memory_->synchronize();
   EXPECT_EQ(memory_->take_error(), "");
   EXPECT_NE(memory_->stream(), nullptr);

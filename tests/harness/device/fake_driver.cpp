@@ -1,4 +1,4 @@
-/// Stands in for the NVIDIA driver's two libraries in tests: one GPU called "Imaginary 9000", driver release 1.2.3.
+/// Replaces the two libraries of the NVIDIA driver in tests. It has one GPU called "Imaginary 9000" and release 1.2.3.
 
 #include <cstring>
 

@@ -15,30 +15,30 @@ using ::testing::UnorderedElementsAre;
 
 std::string fake_driver() { return testing::build_folder() + "/sets-test/libfake_driver.so"; }
 
-TEST(Gpu, TheDriverIsAskedForNameAndRelease) {
+TEST(Gpu, NameAndReleaseComeFromTheDriver) {
   const DriverLibraries fake{fake_driver(), fake_driver()};
   EXPECT_EQ(gpu_missing(fake), "");
   EXPECT_THAT(gpu_facts(fake), UnorderedElementsAre(Pair("gpu", "Imaginary 9000"), Pair("driver", "1.2.3")));
 }
 
-TEST(Gpu, WithoutADriverThereIsNoGpuAndNothingIsTold) {
+TEST(Gpu, WithoutADriverThereIsNoGpuAndThereAreNoFacts) {
   const DriverLibraries none{"libof_nobody.so.1", "libof_nobody.so.1"};
   EXPECT_THAT(gpu_missing(none), HasSubstr("no CUDA driver"));
   EXPECT_THAT(gpu_facts(none), IsEmpty());
 }
 
-TEST(Gpu, ALibraryWithoutTheFunctionsIsNoDriver) {
+TEST(Gpu, ALibraryWithoutTheFunctionsIsNotADriver) {
   const DriverLibraries other{"libdl.so.2", "libdl.so.2"};
   EXPECT_THAT(gpu_missing(other), HasSubstr("finds no device"));
   EXPECT_THAT(gpu_facts(other), IsEmpty());
 }
 
-TEST(Gpu, EachLibraryIsAskedOnItsOwn) {
+TEST(Gpu, EachLibraryIsUsedWithoutTheOther) {
   EXPECT_THAT(gpu_facts({fake_driver(), "libof_nobody.so.1"}), UnorderedElementsAre(Pair("gpu", "Imaginary 9000")));
   EXPECT_THAT(gpu_facts({"libof_nobody.so.1", fake_driver()}), UnorderedElementsAre(Pair("driver", "1.2.3")));
 }
 
-TEST(Gpu, OnlySetsThatRunOnItNameIt) {
+TEST(Gpu, OnlyCudaSetsNameTheGpuInTheirOrigin) {
   Manifest manifest;
   manifest.provenance = {{"package", "sglang"}};
   manifest.device = DeviceKind::kSimt;

@@ -1,4 +1,4 @@
-/// Tensors that are spread out: they lie where they should, come back, and nothing else may be touched.
+/// Far tensors: their elements lie where the placement says, they can be read back, and other memory is guarded.
 #include "harness/device/placement.h"
 
 #include <gmock/gmock.h>
@@ -18,7 +18,7 @@ using ::testing::IsEmpty;
 
 constexpr std::int64_t kTwo31 = std::int64_t{1} << 31;
 
-/// Every storage byte another than its neighbours.
+/// Fills the storage so that each byte differs from its neighbours.
 HostTensor numbered(HostTensor t) {
   for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(7 * i + 1);
   return t;
@@ -34,7 +34,7 @@ struct Placed {
       : tensor(numbered(std::move(t))), placement(std::move(p)), block(*memory, "x", tensor, placement, 3, misalign) {
     block.write(tensor.storage);
   }
-  /// Byte `byte` of element `index` of what the function sees.
+  /// The address of byte `byte` of element `index` in the tensor that the function sees.
   [[nodiscard]] std::uint8_t* at(const Shape& index, std::ptrdiff_t byte = 0) const {
     std::int64_t element = 0;
     for (std::size_t d = 0; d < index.size(); ++d) element += index[d] * placement.strides[d];
@@ -47,12 +47,12 @@ struct Placed {
   }
 };
 
-/// f32 [3, 5] with gaps of two, its rows 2^31 elements apart.
+/// f32 [3, 5]. On the host it has gaps of two elements; in the block its rows lie 2^31 elements apart.
 Placed rows_apart(std::size_t misalign = 0) {
   return {HostTensor::strided(DType::kF32, {3, 5}, {7, 1}, 0, 21), {{3, 5}, {kTwo31, 1}, {0, 1, 2}}, misalign};
 }
 
-/// The tensor's elements lie where the placement says.
+/// Expects the tensor's elements where the placement says.
 void expect_in_place(const Placed& p) {
   for (std::int64_t i = 0; i < p.tensor.numel(); ++i) {
     Shape index = p.tensor.coordinates(i);
@@ -63,38 +63,38 @@ void expect_in_place(const Placed& p) {
   EXPECT_THAT(p.findings(), IsEmpty());
 }
 
-TEST(PlacedBlock, RowsFarApart) {
+TEST(PlacedBlock, PlacesRowsFarApart) {
   expect_in_place(rows_apart());
   const Placed moved = rows_apart(4);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(moved.block.payload()) % 256, 4u);
   expect_in_place(moved);
 }
 
-TEST(PlacedBlock, FewPagesOfAVeryLargePool) {
-  // Pages around 2^32 bytes: neighbours, in another order, and one alone.
+TEST(PlacedBlock, PlacesAFewPagesOfAVeryLargePool) {
+  // The pages lie on both sides of 2^32 bytes. Two are neighbours, in reverse order, and two lie alone.
   const std::int64_t page = 132;
   const std::int64_t edge = 2 * kTwo31 / page;
   expect_in_place(
       {HostTensor::make(DType::kU8, {4, page}), {{edge + 2, page}, {page, 1}, {edge + 1, 0, edge, edge - 70}}});
 }
 
-TEST(PlacedBlock, ElementsOfALongRow) {
+TEST(PlacedBlock, PlacesElementsOfALongRow) {
   expect_in_place({HostTensor::make(DType::kI64, {4}), {{kTwo31 - 1}, {1}, {kTwo31 - 2, 5, 6, 1 << 29}}});
 }
 
-TEST(PlacedBlock, InnerDimensionsThatAreLargerThanWhatIsLive) {
-  // [experts, words, tokens]: of 2^20 tokens two are live.
+TEST(PlacedBlock, PlacesAPartOfALargeInnerDimension) {
+  // The shape is [experts, words, tokens]. Two of 2^20 tokens have data.
   const std::int64_t tokens = 1 << 20;
   expect_in_place({HostTensor::make(DType::kI32, {2, 3, 2}), {{1000, 3, tokens}, {3 * tokens, tokens, 1}, {0, 999}}});
 }
 
-TEST(PlacedBlock, ATensorOfNothing) {
+TEST(PlacedBlock, ATensorWithoutElementsHasNoBytes) {
   const Placed p{HostTensor::make(DType::kF32, {0, 5}), {{10, 5}, {5, 1}, {}}};
   EXPECT_THAT(p.block.read(), IsEmpty());
   EXPECT_THAT(p.findings(), IsEmpty());
 }
 
-TEST(PlacedBlock, WhatIsWrittenInPlaceComesBackAndGapsOfTheStorageStay) {
+TEST(PlacedBlock, ReadsBackWhatWasWrittenAndKeepsTheGapsOfTheStorage) {
   const Placed p = rows_apart();
   for (std::int64_t row = 0; row < 3; ++row) *p.at({row, 4}, 3) ^= 0xff;
   HostTensor want = p.tensor;
@@ -103,7 +103,7 @@ TEST(PlacedBlock, WhatIsWrittenInPlaceComesBackAndGapsOfTheStorageStay) {
   EXPECT_THAT(p.findings(), IsEmpty());
 }
 
-TEST(PlacedBlock, EveryByteBesideARowIsWatched) {
+TEST(PlacedBlock, WritesBesideARowAreFound) {
   const std::ptrdiff_t row_bytes = 5 * sizeof(float);
   for (const std::int64_t row : {0, 1, 2}) {
     for (const std::ptrdiff_t byte : {std::ptrdiff_t{-1}, -static_cast<std::ptrdiff_t>(Block::kGuard), row_bytes,
@@ -120,7 +120,7 @@ TEST(PlacedBlock, EveryByteBesideARowIsWatched) {
   }
 }
 
-TEST(PlacedBlock, TheGapBetweenRowsThatLieCloseIsWatched) {
+TEST(PlacedBlock, WritesBetweenCloseRowsAreFound) {
   const Placed p{HostTensor::make(DType::kU8, {2, 8}), {{200, 16}, {16, 1}, {150, 151}}};
   for (const std::ptrdiff_t byte : {8, 15}) {
     *p.at({150, 0}, byte) ^= 1;
@@ -130,13 +130,13 @@ TEST(PlacedBlock, TheGapBetweenRowsThatLieCloseIsWatched) {
   }
 }
 
-TEST(PlacedBlockDeathTest, WhatLiesBetweenIsBeyondReach) {
+TEST(PlacedBlockDeathTest, MemoryBetweenFarRowsCannotBeAccessed) {
   const Placed p = rows_apart();
   const auto touch = [](const std::uint8_t* byte) { return *static_cast<const volatile std::uint8_t*>(byte); };
   EXPECT_EQ(touch(p.at({1, 0})), p.tensor.storage[28]);
   EXPECT_DEATH(touch(p.at({1, 0}, 1 << 20)), "");
   EXPECT_DEATH(touch(p.at({2, 0}, -(1 << 20))), "");
-  // The offset of the second row in an int, which is negative; and of a row whose bytes were counted in one.
+  // In an int, the offset of the second row is -2^31 elements, and an offset of 2^31 bytes is -2^31 bytes.
   EXPECT_DEATH(touch(p.at({0, 0}, -kTwo31 * 4)), "");
   EXPECT_DEATH(touch(p.at({0, 0}, -kTwo31)), "");
 }
@@ -152,7 +152,7 @@ TEST(PlacedBlock, APlacementThatDoesNotFitIsAnError) {
   }
 }
 
-/// Counts blocks, and lacks what it is told to lack.
+/// Counts reserved blocks, and fails to reserve or to open memory on request.
 struct ScarceMemory final : DeviceMemory {
   std::unique_ptr<DeviceMemory> host = make_host_memory();
   bool can_reserve = true, can_open = true;
@@ -178,7 +178,7 @@ struct ScarceMemory final : DeviceMemory {
   void* stream() override { return nullptr; }
 };
 
-TEST(PlacedBlock, WithoutMemoryItSaysHowMuchIsNeeded) {
+TEST(PlacedBlock, TheErrorSaysHowMuchMemoryIsNeeded) {
   ScarceMemory memory;
   memory.can_reserve = false;
   try {
@@ -190,7 +190,7 @@ TEST(PlacedBlock, WithoutMemoryItSaysHowMuchIsNeeded) {
   }
 }
 
-TEST(PlacedBlock, MemoryIsReleasedAtOnce) {
+TEST(PlacedBlock, MemoryIsReleasedAlsoAfterAFailure) {
   ScarceMemory memory;
   const HostTensor t = HostTensor::make(DType::kF32, {3, 5});
   const Placement p{{3, 5}, {kTwo31, 1}, {0, 1, 2}};

@@ -19,8 +19,8 @@ using ::testing::ElementsAre;
 
 std::uint32_t bits(float x) { return std::bit_cast<std::uint32_t>(x); }
 
-/// Every golden and every case id hangs on these numbers: they may never change.
-TEST(Random, FirstValuesAreFixedForEver) {
+/// Every golden and every case id depends on these numbers, so they must never change.
+TEST(Random, FirstValuesNeverChange) {
   Random r(1, "scores");
   std::vector<std::uint32_t> words;
   for (int i = 0; i < 8; ++i) words.push_back(r.u32());
@@ -38,7 +38,7 @@ TEST(Random, FirstValuesAreFixedForEver) {
 
 /// The generator is Philox 4x32-10 as its authors publish it, so another implementation can make the same inputs.
 TEST(Random, IsPhiloxOfRandom123) {
-  // First line of Random123's known answers: all of counter and key zero.
+  // The first line of Random123's known answers, for which counter and key are zero.
   const r123::Philox4x32::ctr_type zero{};
   const auto block = r123::Philox4x32()(zero, r123::Philox4x32::key_type{});
   EXPECT_THAT((std::vector<std::uint32_t>{block[0], block[1], block[2], block[3]}),
@@ -86,7 +86,7 @@ TEST(Random, FloatsStayInRange) {
   EXPECT_NEAR(squares / 100000, 1, 0.03);
 }
 
-TEST(Random, WideMantissasAreFull) {
+TEST(Random, WideValuesUseEveryBitOfTheMantissa) {
   Random r(5, "wide");
   std::uint32_t ones = 0, zeros = 0;
   std::set<int> exponents;
@@ -109,7 +109,7 @@ TEST(Random, PermutationsHoldEachIndexOnce) {
     ASSERT_EQ(std::ssize(p), n);
     for (std::int64_t i = 0; i < n; ++i) ASSERT_EQ(p[static_cast<std::size_t>(i)], i);
   }
-  // Each of the 6 orders of three things, equally often.
+  // Each of the 6 orders of three elements occurs equally often.
   std::map<std::vector<std::int64_t>, int> orders;
   Random r(7, "orders");
   for (int i = 0; i < 6000; ++i) ++orders[r.permutation(3)];
@@ -133,7 +133,7 @@ TEST(Fill, WritesTheViewAndNothingElse) {
   EXPECT_ANY_THROW(set_float(integers, 0, 1.0));
 }
 
-TEST(Poison, WordsAreRecognisable) {
+TEST(Poison, WordsOfEachVariantAreFixed) {
   const auto word = [](std::uint32_t variant) {
     HostTensor t = HostTensor::make(DType::kU32, {1});
     poison(t, variant);
@@ -148,7 +148,7 @@ TEST(Poison, WordsAreRecognisable) {
   EXPECT_LT(std::bit_cast<float>(word(0)), -1e36f);
 }
 
-TEST(Poison, BlocksFollowTheirPosition) {
+TEST(Poison, BlocksHoldTheBytesOfTheirPositions) {
   for (const std::size_t count : {0u, 1u, 3u, 4u, 5u, 63u, 4096u, 5001u}) {
     for (const std::size_t origin : {0u, 1u, 2u, 3u, 7u}) {
       std::vector<std::uint8_t> bytes(count + 1, 0x11);
@@ -159,7 +159,7 @@ TEST(Poison, BlocksFollowTheirPosition) {
   }
 }
 
-/// No variant agrees with another at any byte, so what a poison left in one repeat is seen in the next.
+/// Two variants differ at every byte. So a result that depends on poison differs between two calls with other poison.
 TEST(Poison, VariantsDifferAtEveryByte) {
   for (std::uint32_t a = 0; a < 4; ++a) {
     for (std::uint32_t b = a + 1; b < 4; ++b) {

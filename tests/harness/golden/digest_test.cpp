@@ -23,12 +23,12 @@ Call sample_call() {
            scalar("f", 0.5), scalar("b", true), absent("none")}};
 }
 
-TEST(Digest, MatchesXxhsumText) {
+TEST(Digest, MatchesXxhsum) {
   // xxhsum -H2 of an empty file.
   EXPECT_EQ(hex(digest_of({})), "99aa06d3014798d86001c324468d497f");
 }
 
-TEST(Digest, InputDigestSeesEveryField) {
+TEST(Digest, InputDigestDependsOnEveryField) {
   const Digest base = input_digest(sample_call());
   EXPECT_EQ(base, input_digest(sample_call()));
   std::set<Digest> seen{base};
@@ -75,7 +75,7 @@ TEST(Digest, SamplePositionsAreAscendingSpreadAndCoverBothEnds) {
     EXPECT_EQ(p.front(), 0);
     EXPECT_EQ(p.back(), n - 1);
   }
-  // A row length that divides the stratum must not pin the sample to few columns.
+  // A row length that divides the length of a stratum must not limit the sample to a few columns.
   std::set<std::int64_t> columns;
   for (const std::int64_t i : sample_positions(4096 * 32)) columns.insert(i % 4096);
   EXPECT_GT(columns.size(), 28U);
@@ -99,7 +99,7 @@ TEST(Digest, BlocksStayFewAndOneChangedByteChangesOneBlock) {
   }
 }
 
-TEST(Digest, StatisticsCountSpecialsApart) {
+TEST(Digest, StatisticsCountSpecialValuesSeparately) {
   const float inf = std::numeric_limits<float>::infinity();
   const Statistics s = statistics_of(HostTensor::of<float>(DType::kF32, {NAN, 1.5F, -0.0F, inf, -2.0F, -inf, 0.0F}));
   EXPECT_EQ(s.min, -2.0);

@@ -11,7 +11,7 @@ namespace {
 
 using namespace golden_test;
 
-TEST(GoldenEntry, KeepsSmallOutputsInFullAndLargeOnesAsSample) {
+TEST(GoldenEntry, KeepsSmallOutputsInFullAndASampleOfLargeOnes) {
   probe_op();
   FakeCaller set = honest();
   FakeCaller reference = honest("reference", true);
@@ -30,7 +30,7 @@ TEST(GoldenEntry, KeepsSmallOutputsInFullAndLargeOnesAsSample) {
   EXPECT_EQ(large.outputs[0].tolerance, "exact");
 }
 
-TEST(GoldenEntry, KeepsTheJudgesSummary) {
+TEST(GoldenEntry, KeepsToleranceAndTightness) {
   probe_op();
   FakeCaller set = off_by(3, 0.0005F);
   FakeCaller reference = honest("reference", true);
@@ -49,7 +49,7 @@ TEST(GoldenEntry, JsonRoundTripIsExact) {
   }
 }
 
-TEST(GoldenEntry, JsonRefusesWhatIsInconsistent) {
+TEST(GoldenEntry, JsonRefusesInconsistentEntries) {
   const nlohmann::json good = sample_golden().entries[2];
   const auto refused = [&](const char* what, auto change) {
     nlohmann::json j = good;
@@ -69,7 +69,7 @@ TEST(GoldenEntry, JsonRefusesWhatIsInconsistent) {
   refused("no digest", [](auto& j) { j["outputs"][0].erase("digest"); });
 }
 
-TEST(GoldenEntry, RefusesWhatIsNoAnswer) {
+TEST(GoldenEntry, RefusesScenariosErrorsAndRefusals) {
   probe_op();
   FakeCaller set = honest();
   CaseResult judged;
@@ -91,7 +91,7 @@ TEST(GoldenEntry, RefusesWhatIsNoAnswer) {
   EXPECT_THROW(make_entry(c, call, response, judged), Error);
 }
 
-TEST(RecordCase, GivesNoEntryWithoutAnAnswer) {
+TEST(RecordCase, GivesNoEntryWithoutAResult) {
   probe_op();
   FakeCaller reference = honest("reference", true);
   FakeCaller refuses = honest();
@@ -106,7 +106,7 @@ TEST(RecordCase, GivesNoEntryWithoutAnAnswer) {
   EXPECT_FALSE(unsupported.entry.has_value());
 }
 
-TEST(RecordCase, KeepsAWrongAnswerUnderItsVerdict) {
+TEST(RecordCase, KeepsAWrongResultWithItsVerdict) {
   probe_op();
   FakeCaller reference = honest("reference", true);
   FakeCaller wrong = off_by(2, 1);

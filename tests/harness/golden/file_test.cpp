@@ -42,7 +42,7 @@ struct GoldenFileTest : testing::Test {
   [[nodiscard]] std::string refusal(const std::string& op = kOp) const {
     return error_of([&] { read_golden(path, op); });
   }
-  /// A pair of files whose checksums are right, whatever the HDF5 file holds.
+  /// Writes a pair of files with right checksums, whatever the HDF5 file holds.
   void spill_pair(const Bytes& image, std::int64_t schema = kGoldenSchema) const {
     Golden g = sample_golden();
     normalize(g);
@@ -71,10 +71,10 @@ TEST_F(GoldenFileTest, RoundTripWithoutCasesAndWithoutOutputs) {
   EXPECT_EQ(json_of(read_golden(path, kOp)), json_of(g));
 }
 
-TEST_F(GoldenFileTest, TwoRecordingsHaveTheSameBytesWhateverMemoryHeldBefore) {
+TEST_F(GoldenFileTest, FilesDoNotDependOnUninitialisedMemory) {
   record();
   const std::string other = golden_path(folder / "other", kOp, "good");
-  mallopt(M_PERTURB, 0x5a);  // fresh memory is filled with it: bytes that nobody writes would show
+  mallopt(M_PERTURB, 0x5a);  // malloc() fills its memory with this byte: unwritten bytes would differ
   write_golden(other, sample_golden());
   mallopt(M_PERTURB, 0);
   EXPECT_EQ(slurp(path), slurp(other));
@@ -92,7 +92,7 @@ TEST_F(GoldenFileTest, OrderOfRecordingDoesNotMatter) {
   EXPECT_EQ(slurp(index), slurp(index_path(other)));
 }
 
-TEST_F(GoldenFileTest, AnUnchangedRecordingLeavesTheFilesAlone) {
+TEST_F(GoldenFileTest, AnUnchangedRecordingDoesNotWriteTheFiles) {
   record();
   const auto before = std::filesystem::last_write_time(path);
   std::filesystem::last_write_time(path, before - std::chrono::hours(1));
@@ -106,7 +106,7 @@ TEST_F(GoldenFileTest, AnUnchangedRecordingLeavesTheFilesAlone) {
   EXPECT_EQ(json_of(read_golden(path, kOp)).find("580") != std::string::npos, true);
 }
 
-TEST_F(GoldenFileTest, WritingSaysWhatBecameOfTheCases) {
+TEST_F(GoldenFileTest, WritingCountsAddedChangedAndRemovedCases) {
   record();
   Golden g = sample_golden();
   g.entries.erase(g.entries.begin(), g.entries.begin() + 3);
@@ -136,7 +136,7 @@ TEST(GoldenDifferences, AreCountedCaseByCase) {
   EXPECT_EQ(difference(some, more), (GoldenDifference{.added = 7}));
   EXPECT_EQ(difference(more, some), (GoldenDifference{.removed = 7}));
   Golden other = more;
-  other.entries.front().id += "0";  // still sorted before the next: one case goes, one comes
+  other.entries.front().id += "0";  // it is still sorted before the next: one case is removed, one is added
   other.entries.back().inputs[0] ^= 1;
   EXPECT_EQ(difference(more, other), (GoldenDifference{.added = 1, .changed = 1, .removed = 1}));
   other = more;
@@ -144,7 +144,7 @@ TEST(GoldenDifferences, AreCountedCaseByCase) {
   EXPECT_EQ(difference(more, other), (GoldenDifference{.origin = true}));
 }
 
-TEST_F(GoldenFileTest, RefusesWhatNoFileMayHold) {
+TEST_F(GoldenFileTest, RefusesToWriteInvalidGoldens) {
   Golden twice = sample_golden();
   twice.entries.push_back(twice.entries[0]);
   EXPECT_THAT(error_of([&] { write_golden(path, twice); }), HasSubstr("there twice"));
@@ -162,7 +162,7 @@ TEST_F(GoldenFileTest, RefusesWhatNoFileMayHold) {
   EXPECT_THROW(golden_path("golden", "op", "a/b"), Error);
 }
 
-TEST_F(GoldenFileTest, MissingFilesSayHowToRecord) {
+TEST_F(GoldenFileTest, ErrorsOfMissingFilesSayHowToRecord) {
   EXPECT_THAT(refusal(), AllOf(HasSubstr(path), HasSubstr("no such golden"),
                                HasSubstr("dsv4diff record --op golden_probe --set good")));
   record();
@@ -170,7 +170,7 @@ TEST_F(GoldenFileTest, MissingFilesSayHowToRecord) {
   EXPECT_THAT(refusal(), AllOf(HasSubstr(index), HasSubstr("missing")));
 }
 
-TEST_F(GoldenFileTest, WhatIsNoGoldenIsRefused) {
+TEST_F(GoldenFileTest, FilesThatAreNotGoldensAreRefused) {
   record();
   const std::string good = slurp(path);
   spill(path, "these are not the bytes you are looking for\n");
@@ -271,7 +271,7 @@ TEST_F(GoldenFileTest, TheTwoFilesMustBelongTogether) {
   EXPECT_THAT(refusal(), HasSubstr("checksum"));
 }
 
-TEST_F(GoldenFileTest, ARecordingCutOffBetweenItsRenamesIsWhole) {
+TEST_F(GoldenFileTest, ARecordingStoppedBetweenItsRenamesCanBeRead) {
   record();
   const std::string old_text = slurp(index);
   record(sample_golden(6));
@@ -283,7 +283,7 @@ TEST_F(GoldenFileTest, ARecordingCutOffBetweenItsRenamesIsWhole) {
   EXPECT_EQ(read_golden(path, kOp).entries.size(), 6U);
 }
 
-TEST_F(GoldenFileTest, AFullDiskLeavesTheOldGolden) {
+TEST_F(GoldenFileTest, AFullDiskKeepsTheOldGolden) {
   record();
   const std::string before = slurp(path) + slurp(index);
   // A limit on file sizes makes write() fail half way, as a full disk does.
@@ -313,7 +313,7 @@ TEST_F(GoldenFileTest, AFolderThatCannotBeWrittenIsAnError) {
   spill(folder / "file", "x");
   EXPECT_THAT(error_of([&] { write_golden(golden_path(folder / "file", kOp, "good"), sample_golden()); }),
               HasSubstr("cannot be made"));
-  // A folder where the file should be.
+  // A folder has the name of the file.
   std::filesystem::create_directories(path + "/inside");
   EXPECT_THAT(error_of([&] { record(); }), HasSubstr("cannot be replaced"));
 }
@@ -333,20 +333,21 @@ TEST_F(GoldenFileTest, ASecondWriterIsRefused) {
   EXPECT_EQ(write_golden(path, g).change, GoldenChange::kChanged);
 }
 
-TEST_F(GoldenFileTest, ListsWhatIsRecorded) {
+TEST_F(GoldenFileTest, ListsRecordedOpsAndSets) {
   EXPECT_TRUE(recorded_ops(folder.str(), "good").empty());
   EXPECT_TRUE(recorded_ops(folder / "nothing", "good").empty());
   record();
   EXPECT_EQ(recorded_ops(folder.str(), "good"), std::vector<std::string>{kOp});
   EXPECT_TRUE(recorded_ops(folder.str(), "cuda").empty());
   EXPECT_EQ(recorded_sets(folder.str()), std::vector<std::string>{"good"});
-  std::filesystem::remove(path);  // the index alone still says that there was one, so that the loss is noticed
+  std::filesystem::remove(path);  // the index still lists the op, so that the loss is noticed
   EXPECT_EQ(recorded_ops(folder.str(), "good"), std::vector<std::string>{kOp});
   EXPECT_THAT(refusal(), HasSubstr("there is no such golden"));
 }
 
-TEST_F(GoldenFileTest, ACaseCostsLittle) {
-  // Two outputs a case, one of them large, and an id as long as real ones: the repository holds thousands of these.
+TEST_F(GoldenFileTest, ACaseTakesFewBytes) {
+  // Each case has two outputs, one of them large, and an id as long as real ones. The repository holds thousands of
+  // such cases.
   Golden g = sample_golden(12);
   Golden many{g.op, g.set, g.provenance, {}};
   for (int i = 0; i < 240; ++i) {
@@ -374,7 +375,7 @@ TEST_F(GoldenFileTest, ACaseCostsLittle) {
   EXPECT_LE(text, 320);
 }
 
-TEST(GoldenIndex, ALineSaysWhatAReviewerNeeds) {
+TEST(GoldenIndex, ALineShowsVerdictDigestsAndStatistics) {
   const Golden g = sample_golden(6);
   EXPECT_EQ(index_line(g.entries[1]),
             "golden_probe/n=8,judge=exact/seed=1 in=" + hex(g.entries[1].inputs).substr(0, 12) +

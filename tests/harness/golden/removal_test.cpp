@@ -14,7 +14,7 @@ using golden_test::TempFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-/// Two smoke cases, two more in quick, one more in full.
+/// An op with two cases in the smoke tier, two more in quick, and one more in full.
 class TieredOp final : public testing::PlusOp {
  public:
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
@@ -46,7 +46,7 @@ Golden golden_of(const std::vector<std::int64_t>& rows) {
   return g;
 }
 
-TEST(GoldenRemoval, OnlyAnOpsOwnCasesAreRecorded) {
+TEST(GoldenRemoval, ScenariosAreNotRecorded) {
   const TieredOp op;
   EXPECT_EQ(recordable_cases(op, Tier::kSmoke).size(), 2U);
   EXPECT_EQ(recordable_cases(op, Tier::kFull).size(), 5U);
@@ -65,11 +65,11 @@ TEST(GoldenRemoval, CasesOfHigherTiersAreCounted) {
   EXPECT_EQ(counted({1, 2, 3, 4, 5}, Tier::kFull).first, 0U);
   EXPECT_EQ(counted({1, 2}, Tier::kSmoke).first, 0U);
   EXPECT_EQ(counted({1}, Tier::kFull).first, 0U);
-  // 77 rows are a case no more: the op's points changed.
+  // No tier of the op has a case with 77 rows any more, so that case does not count.
   EXPECT_EQ(counted({1, 77}, Tier::kSmoke).first, 0U);
 }
 
-TEST(GoldenRemoval, TheRefusalSaysHowManyWhereAndWhatToDo) {
+TEST(GoldenRemoval, TheRefusalSaysWhichFilesLoseCasesAndWhatToDo) {
   const TieredOp op;
   const TempFolder folder;
   const auto refusal = [&](Tier tier) {

@@ -1,4 +1,4 @@
-/// A small op, callers made of functions, and temporary folders: what the tests of goldens stand on.
+/// Helpers for the tests of goldens: a small op, kernel sets made of functions, and temporary folders.
 #pragma once
 
 #include <filesystem>
@@ -13,12 +13,13 @@
 
 namespace dsv4::golden_test {
 
-/// y = 2 x, in two outputs: "y" with n elements and "first" with the first one. Parameter `judge` says how y is judged:
-/// exact, exact_nan, bound (1e-3) or interval (one step of the reference either way).
+/// The op y = 2 x. It has two outputs: "y" with n elements, and "first" with the first of them, rounded.
+/// Parameter `judge` is the tolerance of y: exact, exact_nan, bound (1e-3) or interval (one float on either side
+/// of the reference).
 const Op& probe_op();
 CheckedCase probe(std::int64_t n, const std::string& judge, std::uint64_t seed = 1);
 
-/// A set made of one function y(x).
+/// A kernel set made of one function y(x).
 class FakeCaller final : public Caller {
  public:
   using Body = std::function<void(const float* x, float* y, std::int64_t n)>;
@@ -33,7 +34,7 @@ class FakeCaller final : public Caller {
   int calls = 0;
   std::string refusal;            ///< non-empty: every call is refused with it
   bool unsupported = false;       ///< every call throws Unsupported
-  std::vector<Finding> findings;  ///< of every call
+  std::vector<Finding> findings;  ///< every call reports them
 
  private:
   std::string name_;
@@ -42,10 +43,10 @@ class FakeCaller final : public Caller {
 };
 
 FakeCaller honest(const std::string& name = "good", bool reference = false);
-/// As honest, but y[at] += by.
+/// Like honest(), but with y[at] += by.
 FakeCaller off_by(std::int64_t at, float by, const std::string& name = "bad", bool reference = false);
 
-/// A folder that goes away.
+/// A temporary folder. The destructor removes it.
 class TempFolder {
  public:
   TempFolder();

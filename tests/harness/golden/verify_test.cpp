@@ -46,7 +46,7 @@ Policy fault_of(const std::string& set, bool keep_known = true) {
   return {.known = KnownFaults({f}), .keep_known = keep_known};
 }
 
-TEST_F(VerifyTest, SampleLeavesTheChosenElementOut) {
+TEST_F(VerifyTest, TheSampleLacksTheElementOfTheseTests) {
   const auto p = sample_positions(kLarge);
   EXPECT_EQ(std::count(p.begin(), p.end(), kUnsampled), 0);
 }
@@ -68,7 +68,7 @@ TEST_F(VerifyTest, EqualBitsPassWithoutTheReference) {
   }
 }
 
-TEST_F(VerifyTest, DriftedInputsAreNotTheKernelsFault) {
+TEST_F(VerifyTest, DriftedInputsAreAnError) {
   const CheckedCase c = probe(8, "exact");
   GoldenEntry e = recorded(c);
   e.inputs[3] ^= 1;
@@ -80,7 +80,7 @@ TEST_F(VerifyTest, DriftedInputsAreNotTheKernelsFault) {
   }
 }
 
-TEST_F(VerifyTest, AWrongElementOfASmallOutputFailsWithItsPlace) {
+TEST_F(VerifyTest, AWrongElementOfASmallOutputFailsWithItsCoordinates) {
   const CheckedCase c = probe(32, "exact");
   const CaseResult r = verified(c, recorded(c), off_by(17, 1));
   EXPECT_EQ(r.verdict, Verdict::kFailed);
@@ -88,7 +88,7 @@ TEST_F(VerifyTest, AWrongElementOfASmallOutputFailsWithItsPlace) {
   EXPECT_EQ(r.outputs[0].first->at, (Shape{1, 1}));
 }
 
-TEST_F(VerifyTest, AnAnswerTheGoldenContradictsFailsThoughTodaysReferenceAgrees) {
+TEST_F(VerifyTest, AResultUnlikeTheGoldenFailsThoughTheReferenceAgrees) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
     const CheckedCase c = probe(n, "exact");
     const GoldenEntry e = recorded(c);
@@ -105,7 +105,7 @@ TEST_F(VerifyTest, WithinTheBoundPassesAndBeyondItFails) {
     const CheckedCase c = probe(n, "bound");
     const GoldenEntry e = recorded(c, off_by(0, -0.0009F));
     EXPECT_EQ(e.verdict, Verdict::kPassed);
-    // 0.0018 from the golden, each within 0.001 of the reference.
+    // The result is 0.0018 from the golden, but both are within 0.001 of the reference.
     const CaseResult near = verified(c, e, off_by(0, 0.0009F));
     EXPECT_EQ(near.verdict, Verdict::kPassed) << near.reason;
     EXPECT_EQ(verified(c, e, off_by(0, 0.0011F)).verdict, Verdict::kFailed) << "beyond the reference's bound";
@@ -122,7 +122,7 @@ TEST_F(VerifyTest, ADifferenceOutsideTheSampleIsFoundByTheReference) {
   EXPECT_THAT(r.outputs[0].reason, HasSubstr("against the reference"));
 }
 
-TEST_F(VerifyTest, ASampledElementIsHeldAgainstTheGoldenItself) {
+TEST_F(VerifyTest, ASampledElementIsComparedWithTheGolden) {
   const CheckedCase c = probe(kLarge, "bound");
   const GoldenEntry e = recorded(c);
   reference = off_by(kLarge - 1, 0.1F, "reference", true);
@@ -140,7 +140,7 @@ TEST_F(VerifyTest, AnExactLargeOutputNamesItsFirstDifferingBlock) {
       HasSubstr("1 of 3 blocks differ, the first is block 1: elements 16384 to 32767, from [1024, 0] to [2047, 15]"));
 }
 
-TEST_F(VerifyTest, AnyNanWillDoWhereTheOpSaysSo) {
+TEST_F(VerifyTest, AnyNanPassesUnderExactNan) {
   const auto payload = [](std::uint32_t bits) {
     return FakeCaller("good", false, [bits](const float* x, float* y, std::int64_t n) {
       for (std::int64_t i = 0; i < n; ++i) y[i] = 2 * x[i];
@@ -162,7 +162,7 @@ TEST_F(VerifyTest, AnyNanWillDoWhereTheOpSaysSo) {
   }
 }
 
-TEST_F(VerifyTest, ExactNanSeesANumberThatChangedOutsideTheSample) {
+TEST_F(VerifyTest, ExactNanFindsAChangedNumberOutsideTheSample) {
   const CheckedCase c = probe(kLarge, "exact_nan");
   const GoldenEntry e = recorded(c);
   reference = off_by(kUnsampled, 1, "reference", true);
@@ -190,7 +190,7 @@ TEST_F(VerifyTest, CertifiedAlternativesPassAndAreCounted) {
   }
 }
 
-TEST_F(VerifyTest, AGoldenWithAKnownFaultAccusesNobody) {
+TEST_F(VerifyTest, TheReferenceReplacesAGoldenWithAKnownFault) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
     const CheckedCase c = probe(n, "exact");
     const Policy known = fault_of("good");
@@ -210,7 +210,7 @@ TEST_F(VerifyTest, AGoldenWithAKnownFaultAccusesNobody) {
   }
 }
 
-TEST_F(VerifyTest, AWrongRecordingIsNeverTheTruth) {
+TEST_F(VerifyTest, TheReferenceReplacesAGoldenThatFailed) {
   const CheckedCase c = probe(32, "exact");
   const GoldenEntry e = recorded(c, off_by(5, 1));
   EXPECT_EQ(e.verdict, Verdict::kFailed);
@@ -218,7 +218,7 @@ TEST_F(VerifyTest, AWrongRecordingIsNeverTheTruth) {
   EXPECT_EQ(verified(c, e, honest()).verdict, Verdict::kPassed);
 }
 
-TEST_F(VerifyTest, AKnownFaultOfTheSubjectIsKnown) {
+TEST_F(VerifyTest, AKnownFaultOfTheSetUnderTestIsKnown) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
     const CheckedCase c = probe(n, "exact");
     const GoldenEntry e = recorded(c);
@@ -226,7 +226,7 @@ TEST_F(VerifyTest, AKnownFaultOfTheSubjectIsKnown) {
     EXPECT_EQ(r.verdict, Verdict::kKnown) << r.reason;
     EXPECT_EQ(r.known_fault, "probe-fault");
     EXPECT_EQ(verified(c, e, off_by(5, 1, "faulty"), fault_of("faulty", false)).verdict, Verdict::kFailed);
-    // "first" is not covered by the fault.
+    // The known fault does not cover the output "first".
     EXPECT_EQ(verified(c, e, off_by(0, 1, "faulty"), fault_of("faulty")).verdict, Verdict::kFailed);
     const CaseResult gone = verified(c, e, honest("faulty"), fault_of("faulty"));
     EXPECT_EQ(gone.verdict, Verdict::kPassed);
@@ -256,7 +256,7 @@ TEST_F(VerifyTest, RefusalsAndAbsentOpsKeepTheirVerdicts) {
   EXPECT_EQ(verified(c, e, lacks).verdict, Verdict::kUnsupported);
 }
 
-TEST_F(VerifyTest, OutputsThatCameWentOrChangedShapeFail) {
+TEST_F(VerifyTest, AddedRemovedAndReshapedOutputsFail) {
   const CheckedCase c = probe(32, "exact");
   const GoldenEntry e = recorded(c);
   GoldenEntry more = e;
@@ -273,7 +273,7 @@ TEST_F(VerifyTest, OutputsThatCameWentOrChangedShapeFail) {
   EXPECT_THAT(r.reason, HasSubstr("got f32[2, 16], the golden has f32[32]"));
 }
 
-TEST_F(VerifyTest, CasesTheOpLostAreReported) {
+TEST_F(VerifyTest, CasesThatTheOpNoLongerHasAreErrors) {
   CaseResult lost;
   const CheckedCase c = probe(8, "exact");
   GoldenEntry e = recorded(c);

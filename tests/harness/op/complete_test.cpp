@@ -1,4 +1,4 @@
-/// Every op is whole: what no compiler asks for is there as well, and its declaration says what its calls are.
+/// Every op is complete: it also has the parts that no compiler asks for, and its calls match its signature.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -97,7 +97,7 @@ TEST(Complete, EveryOpHasShapesForTheBenchmark) {
   }
 }
 
-TEST(Complete, EveryCallIsAsItsSignatureSays) {
+TEST(Complete, EveryCallMatchesItsSignature) {
   for (const Op* op : real_ops()) {
     ASSERT_FALSE(op->info().signature.empty()) << op->info().name << " has no signature";
     for (const Params& p : op->points(Tier::kSmoke)) {
@@ -108,14 +108,14 @@ TEST(Complete, EveryCallIsAsItsSignatureSays) {
   }
 }
 
-/// True if the name promises NaN or infinities.
+/// True if the name of the fill promises NaN or infinities.
 bool promises_specials(const std::string& fill) {
   return fill.find("nan") != std::string::npos || fill.find("inf") != std::string::npos || fill == "special";
 }
 
 bool is_special(const HostTensor& t, std::int64_t i) { return !std::isfinite(value_of(t.dtype, t.element(i))); }
 
-/// The case's call with every NaN and infinity of its inputs as 1; false if there was none.
+/// Replaces every NaN and infinity in the inputs of the call by 1. Returns false if there was none.
 bool make_ordinary(Call& call) {
   bool changed = false;
   for (Arg& arg : call.args) {
@@ -139,17 +139,18 @@ std::vector<std::vector<std::uint8_t>> answer_to(const Case& c, const Op& op, co
   return bytes;
 }
 
-/// Parameters that say what an op's inputs hold.
+/// True for a parameter that chooses the values of the inputs.
 bool is_fill(const ParamSpec& spec) { return spec.name == "fill" || spec.name == "angles" || spec.name == "table"; }
 
-TEST(Complete, EveryFillReachesAnOutputInAQuickCase) {
+TEST(Complete, EveryFillChangesAnOutputOfAQuickCase) {
   for (const Op* op : real_ops()) {
     std::vector<Params> points = op->points(Tier::kSmoke);
     for (Params& p : op->points(Tier::kQuick)) points.push_back(std::move(p));
     for (const ParamSpec& spec : op->info().space.specs()) {
       if (!is_fill(spec) || spec.choices.empty()) continue;
       for (const std::string& fill : spec.choices) {
-        // An answer must differ from that to another fill; and with NaN or infinities, from that to ones.
+        // The result must differ from that of another fill. If the fill has NaN or infinities, the result must also
+        // differ from that of ones in their places.
         const std::string other = spec.choices.front() == fill ? spec.choices.back() : spec.choices.front();
         bool seen = false;
         for (const Params& p : points) {

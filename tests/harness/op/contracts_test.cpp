@@ -7,7 +7,7 @@
 namespace dsv4::testing {
 namespace {
 
-/// What the scenario asks for, on the op's first point.
+/// The refusal that the scenario asks for, on the op's first point.
 Recorder::Refusal refusal_of(const Scenario& scenario) {
   const PlusOp op;
   const Case c{"plus", scenario.label(), op.points(Tier::kSmoke).front(), 1};
@@ -36,7 +36,7 @@ TEST(Contracts, AreAddedInOrderOnTheSamePoints) {
   EXPECT_TRUE(list[5].needs_device);
 }
 
-TEST(Contracts, BreakWhatTheyNameAndNothingElse) {
+TEST(Contracts, ChangeTheNamedArgumentAndNothingElse) {
   std::vector<Scenario> list;
   Contracts contracts(list);
   const HostTensor whole = PlusOp().make({"plus", "", PlusOp().points(Tier::kSmoke).front(), 1}).tensor("y");
@@ -87,7 +87,7 @@ TEST(Contracts, EachChangeIsTriedAlone) {
   EXPECT_EQ(recorder.refusals[1].why, "size|element");
 }
 
-TEST(Contracts, AtTheEdgeNeedNotBeRefused) {
+TEST(Contracts, ExtremeCallsNeedNotBeRefused) {
   std::vector<Scenario> list;
   Contracts(list).edge("none", "m", [](Call& call) { call.arg("plus").value = std::int64_t{0}; });
   const PlusOp op;

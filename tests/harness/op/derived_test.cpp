@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using enum DType;
 
-/// y = x by slots, in rows of a table with gaps; a host count besides.
+/// The op y = x by slots. The rows of x have gaps, and a count is in host memory.
 class Gather : public Op {
  public:
   using Without = std::map<std::string, std::string>;
@@ -45,7 +45,7 @@ std::vector<std::string> labels_of(const std::vector<Scenario>& list) {
   return labels;
 }
 
-/// What a derived scenario asks for, on the op's first point.
+/// Runs a derived scenario on the op's first point. Returns what the scenario asked for.
 Recorder asked(const Op& op, const std::string& label) {
   static FunctionCaller caller([](Call&) {});
   const auto list = all_scenarios(op);
@@ -87,10 +87,10 @@ TEST(Derived, EveryArgumentHasItsContracts) {
     EXPECT_THAT(labels, Contains(label));
   }
   EXPECT_THAT(labels, Not(Contains("contract:count_strided")));  // one element has no stride
-  EXPECT_THAT(labels, Not(Contains("relation:late_count")));     // a host argument is there when the call comes
+  EXPECT_THAT(labels, Not(Contains("relation:late_count")));     // a host argument is never late
 }
 
-TEST(Derived, ContractsBreakTheCallOfThePointAndSayWhy) {
+TEST(Derived, ContractsChangeTheCallOfThePointAndGiveTheReason) {
   const Gather op;
   const auto dtype = asked(op, "contract:s_dtype");
   ASSERT_EQ(dtype.refusals.size(), 2u);  // an integer and a floating-point type that it does not take
@@ -112,7 +112,7 @@ TEST(Derived, ContractsBreakTheCallOfThePointAndSayWhy) {
   const auto strided = asked(op, "contract:x_columns_strided");
   ASSERT_EQ(strided.refusals.size(), 1u);
   EXPECT_EQ(strided.refusals[0].call.tensor("x").strides, (Shape{6, 2}));
-  const auto rows_strided = asked(op, "contract:y_strided");  // y must be contiguous: neither kind of gap will do
+  const auto rows_strided = asked(op, "contract:y_strided");  // y must be contiguous: both kinds of gap are refused
   ASSERT_EQ(rows_strided.refusals.size(), 2u);
   EXPECT_EQ(rows_strided.refusals[0].call.tensor("y").strides, (Shape{6, 2}));
   EXPECT_EQ(rows_strided.refusals[1].call.tensor("y").strides, (Shape{6, 1}));
@@ -122,7 +122,7 @@ TEST(Derived, ContractsBreakTheCallOfThePointAndSayWhy) {
   EXPECT_EQ(memory.refusals[0].call.arg("count").place, Place::kDevice);
 }
 
-TEST(Derived, TheEmptyBatchFitsTogether) {
+TEST(Derived, TheSizesOfTheEmptyBatchFitTogether) {
   const Gather op;
   const auto empty = asked(op, "contract:no_rows");
   ASSERT_EQ(empty.edges.size(), 1u);

@@ -1,8 +1,8 @@
-/// Every op can accuse: each of its outputs, contracts, relations and sequences is given a set that is right but for
-/// one thing, and must find that thing.
+/// Every check of every op can fail. Each output, contract, relation and sequence is tried on a set with one fault, and
+/// must find that fault.
 ///
-/// The set is the reference itself, whose answers are tampered with on their way back. So an op that is added is held
-/// to this at once, and a check that cannot fail is found out.
+/// The set is the reference, whose results are changed before they are returned. So the checks of a new op are tested
+/// at once, and a check that cannot fail is found.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -20,12 +20,12 @@ using ::testing::HasSubstr;
 /// The reference set under another name, as a set of the host executor whose errors name arguments.
 class Tampered final : public Caller {
  public:
-  /// What is done to the result of the n-th call.
+  /// Changes the result of the n-th call.
   using Change = std::function<void(int n, CallResult&)>;
   explicit Tampered(Change change) : change_(std::move(change)) {}
 
   CallResult call(const Call& call, const CallOptions& options) override {
-    CallOptions plain = options;  // the reference is no kernel that could overlap another
+    CallOptions plain = options;  // the reference is not a kernel that could overlap another
     plain.late_argument.clear();
     plain.late_allocations = false;
     CallResult result = reference_set().call(call, plain);
@@ -44,7 +44,7 @@ class Tampered final : public Caller {
   int calls_ = 0;
 };
 
-/// A set that answers every call without looking at it.
+/// A set that returns the same result for every call.
 class Canned final : public Caller {
  public:
   explicit Canned(CallResult answer) : answer_(std::move(answer)) {}
@@ -74,7 +74,7 @@ std::vector<const Op*> real_ops() {
   return ops;
 }
 
-/// The smoke cases of an op whose scenario begins with `prefix`; "" for the op itself.
+/// The smoke cases of an op whose scenario begins with `prefix`. "" means the cases without a scenario.
 std::vector<Case> smoke_cases(const Op& op, const std::string& prefix) {
   std::vector<Case> cases;
   for (Case& c : cases_of(op, Tier::kSmoke)) {
@@ -85,7 +85,7 @@ std::vector<Case> smoke_cases(const Op& op, const std::string& prefix) {
 
 // --- outputs --------------------------------------------------------------------------------------------------------
 
-/// A tensor that a call gives back, and which of its bytes are the call's.
+/// A tensor that a call changed or returned, and which of its bytes the call may write.
 struct Given {
   std::string name;
   HostTensor* tensor;
@@ -105,7 +105,7 @@ std::vector<Given> given_back(CallResult& result) {
   return all;
 }
 
-/// Elements that the call may write, as places in storage.
+/// The elements that the call may write, as offsets in storage.
 std::vector<std::size_t> elements_of(const Given& given) {
   std::vector<std::size_t> places;
   const auto size = static_cast<std::size_t>(size_of(given.tensor->dtype));
@@ -115,7 +115,7 @@ std::vector<std::size_t> elements_of(const Given& given) {
   return places;
 }
 
-/// Another value than the one there, and not far from it: a float of about twice or half, the next integer but one.
+/// Changes one element by little: a float is about doubled or halved, an integer changes by one.
 void spoil(HostTensor& tensor, std::size_t at) {
   std::uint8_t* const byte = tensor.storage.data() + at;
   switch (tensor.dtype) {
@@ -133,7 +133,7 @@ void spoil(HostTensor& tensor, std::size_t at) {
   }
 }
 
-TEST(EveryOp, EachOutputIsJudgedAtItsBeginningMiddleAndEnd) {
+TEST(EveryOp, EachOutputIsComparedAtItsBeginningMiddleAndEnd) {
   for (const Op* op : real_ops()) {
     for (const Case& c : smoke_cases(*op, "")) {
       Tampered honest([](int, CallResult&) {});
@@ -168,7 +168,7 @@ Traffic traffic_of(const Call& call, CallResult& result) {
     if (arg.is_tensor()) t.all += static_cast<double>(arg.tensor().storage.size());
   }
   for (const Given& given : given_back(result)) {
-    t.all += static_cast<double>(given.tensor->storage.size());  // in place: read and written; else the returned values
+    t.all += static_cast<double>(given.tensor->storage.size());  // written as well as read, or returned
     const auto arg = std::ranges::find(call.args, given.name, &Arg::name);
     for (std::size_t i = 0; i < given.may.size(); ++i) {
       const bool in_place = arg != call.args.end() && arg->role == Role::kInOut;
@@ -179,7 +179,7 @@ Traffic traffic_of(const Call& call, CallResult& result) {
   return t;
 }
 
-TEST(EveryOp, TheCostOfACallIsAtLeastWhatItWritesAndAtMostAllThatThereIs) {
+TEST(EveryOp, TheCostOfACallLiesBetweenItsWritesAndAllItsBytes) {
   for (const Op* op : real_ops()) {
     for (const Case& c : smoke_cases(*op, "")) {
       const Call call = op->make(c);
@@ -207,7 +207,7 @@ CallResult finding_of(const std::string& check) {
   return r;
 }
 
-TEST(EveryOp, EachContractAccusesWhoeverBreaksIt) {
+TEST(EveryOp, EachContractFailsASetThatBreaksIt) {
   for (const Op* op : real_ops()) {
     int refusals = 0;
     for (const Case& c : smoke_cases(*op, "contract:")) {
@@ -216,7 +216,7 @@ TEST(EveryOp, EachContractAccusesWhoeverBreaksIt) {
         return tried(c, canned);
       };
       const CaseResult unnamed = verdict_on(refusal_with("ValueError: 'nonsense': refused"));
-      // A call that is legal at the edge passes here: it may be refused cleanly. It may not do damage.
+      // An extreme call that is legal passes here: it may be refused. It must not write outside its memory.
       if (unnamed.verdict != Verdict::kPassed) {
         ++refusals;
         EXPECT_EQ(unnamed.verdict, Verdict::kFailed) << c.id();
@@ -234,13 +234,12 @@ TEST(EveryOp, EachContractAccusesWhoeverBreaksIt) {
   }
 }
 
-// --- relations and sequences
-// -------------------------------------------------------------------------------------------
+// --- relations and sequences ----------------------------------------------------------------------------------------
 
-/// Places of one tensor that are tried: its ends, and some between them.
+/// The elements of a tensor that are tried lie this many steps apart from end to end: both ends, and some between them.
 constexpr std::size_t kTries = 8;
 
-/// Spoils one element of one tensor of the n-th call at a time, until the scenario accuses.
+/// Changes one element of one tensor that call `call` returns. Tries several elements until the scenario fails.
 bool is_noticed(const Case& c, int call) {
   for (std::size_t i = 0, outputs = 1; i < outputs; ++i) {
     for (std::size_t k = 0; k <= kTries; ++k) {
@@ -253,7 +252,7 @@ bool is_noticed(const Case& c, int call) {
       });
       const CaseResult r = tried(c, tampered);
       if (r.verdict == Verdict::kFailed) return true;
-      // A wrong plan may also be one that the next kernel of a sequence refuses.
+      // The next kernel of a sequence may also refuse a wrong plan.
       if (r.verdict == Verdict::kError && r.reason.find("a valid call was refused") != std::string::npos) return true;
       EXPECT_EQ(r.verdict, Verdict::kPassed) << c.id() << ": " << r.reason;
     }
@@ -261,7 +260,7 @@ bool is_noticed(const Case& c, int call) {
   return false;
 }
 
-/// One point of each scenario of a kind, with the number of calls that it makes of a set that is right.
+/// One case of each scenario of a kind, with the number of calls that it makes on a set without a fault.
 std::vector<std::pair<Case, int>> scenarios_of(const Op& op, const std::string& kind) {
   std::vector<std::pair<Case, int>> list;
   for (const Case& c : smoke_cases(op, kind)) {
@@ -275,7 +274,7 @@ std::vector<std::pair<Case, int>> scenarios_of(const Op& op, const std::string& 
   return list;
 }
 
-TEST(EveryOp, EachRelationSeesAWrongAnswerOfAnyOfItsCalls) {
+TEST(EveryOp, EachRelationFindsAWrongResultOfAnyOfItsCalls) {
   for (const Op* op : real_ops()) {
     const auto relations = scenarios_of(*op, "relation:");
     EXPECT_FALSE(relations.empty()) << op->info().name;
@@ -287,9 +286,9 @@ TEST(EveryOp, EachRelationSeesAWrongAnswerOfAnyOfItsCalls) {
   }
 }
 
-/// A sequence looks at what comes out at its end. That may be right after a wrong step: a state row that nobody reads
-/// before it is written again, a plan of a request that completes nothing. Most steps are not like that.
-TEST(EveryOp, EachSequenceSeesAWrongAnswerOfMostOfItsCalls) {
+/// A sequence compares what comes out at its end. That may be right after a wrong step: a state row may be written
+/// again before it is read, and the plan may be of a request that completes no group. Most steps are not like that.
+TEST(EveryOp, EachSequenceFindsAWrongResultOfMostOfItsCalls) {
   constexpr int kSteps = 7;
   int sequences = 0;
   for (const Op* op : real_ops()) {

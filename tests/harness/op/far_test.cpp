@@ -19,12 +19,12 @@ TEST(Far, EdgesAreWhereOffsetsOf32BitsEnd) {
   EXPECT_EQ(far_edges(DType::kU8), (std::vector<std::int64_t>{2 * kTwo31, kTwo31}));  // a byte is an element
 }
 
-TEST(Far, RowsLieAboutEveryEdge) {
-  // Rows of 64 divide 2^31: the first behind an edge begins on it.
+TEST(Far, RowsLieOnBothSidesOfEveryEdge) {
+  // Rows of 64 elements divide 2^31, so a row begins on each edge.
   const std::int64_t low = kTwo31 / 64, high = kTwo31 / 32;
   EXPECT_EQ(far_rows(8, 64, {2 * kTwo31, kTwo31}),
             (std::vector<std::int64_t>{0, high, low, high - 1, low - 1, high + 1, low + 1, high - 2}));
-  // Rows of 100 do not: the row before the edge has it inside.
+  // Rows of 100 elements do not, so the edge lies inside a row.
   const auto rows = far_rows(3, 100, {kTwo31});
   EXPECT_GE(rows[1] * 100, kTwo31);
   EXPECT_LT(rows[2] * 100, kTwo31);
@@ -42,7 +42,7 @@ TEST(Far, APoolEndsWithItsLastRow) {
   EXPECT_THROW((void)far_pool(HostTensor::strided(DType::kF32, {3, 5}, {7, 1}), {0, 1, 2}), Error);
 }
 
-TEST(Far, ApartRowsPassEveryEdgeAndWrapIntoTheFirst) {
+TEST(Far, RowsFarApartPassEveryEdgeAndWrapIntoTheFirst) {
   const Placement p = far_apart(HostTensor::make(DType::kF32, {3, 50}));
   EXPECT_EQ(p.shape, (Shape{3, 50}));
   EXPECT_GT(p.strides[0], kTwo31);
@@ -53,7 +53,7 @@ TEST(Far, ApartRowsPassEveryEdgeAndWrapIntoTheFirst) {
   EXPECT_EQ(heads.strides, (Shape{4 * 64, p.strides[0], 1}));
 }
 
-/// What the scenario stated of an op of which the function `plus` takes the place.
+/// The calls that the scenario made on the set under test, and the pairs of observations that it compared.
 struct Stated {
   std::vector<Call> calls;
   std::vector<std::pair<Observation, Observation>> pairs;
@@ -91,7 +91,7 @@ bool agrees(const std::pair<Observation, Observation>& pair) {
   return pair.first.output("y").storage == pair.second.output("y").storage;
 }
 
-TEST(Far, TheNearCallIsHeldAgainstTheReferenceAndTheFarOneAgainstIt) {
+TEST(Far, TheNearCallIsComparedWithTheReferenceAndTheFarCallWithTheNearOne) {
   const Stated right = run([](const Call&, HostTensor&) {});
   ASSERT_EQ(right.calls.size(), 2u);
   EXPECT_TRUE(right.calls[0].arg("x").placement) << "the far call comes first: without memory nothing else is tried";

@@ -8,7 +8,7 @@
 namespace dsv4::testing {
 namespace {
 
-/// Writes the same number everywhere, or refuses, and keeps the options of the last call.
+/// A set that writes the same number everywhere, or refuses. It keeps the options of the last call.
 class Writer final : public Caller {
  public:
   Writer(std::string name, std::int32_t number) : name_(std::move(name)), number_(number) {}
@@ -32,7 +32,7 @@ class Writer final : public Caller {
   std::int32_t number_;
 };
 
-/// Observes the first element and, as the case has it, the number of rows.
+/// Observes the first element of the result, and the number of rows of the case.
 class FirstAndRows final : public PlusOp {
  public:
   [[nodiscard]] Observation observe(const Case& c, const Call&, const CallResult& result) const override {
@@ -60,7 +60,7 @@ class ContextOfAScenario : public ::testing::Test {
   Recorder x_;
 };
 
-TEST_F(ContextOfAScenario, WhatIsObservedIsTheSubjectsAndWhatIsExpectedTheReferences) {
+TEST_F(ContextOfAScenario, ObservesTheSetUnderTestAndExpectsTheReference) {
   const Call call = op_.make(case_);
   EXPECT_EQ(seen(x_.observed("step", call)), (Seen{7, 12}));
   EXPECT_EQ(seen(x_.expected(call)), (Seen{8, 12}));
@@ -72,7 +72,7 @@ TEST_F(ContextOfAScenario, ACallOfAnotherCaseIsObservedAsThatCase) {
   EXPECT_EQ(seen(x_.expected(changed_, call)), (Seen{8, 5}));
 }
 
-TEST_F(ContextOfAScenario, OptionsReachTheSubject) {
+TEST_F(ContextOfAScenario, OptionsReachTheSetUnderTest) {
   const Call call = op_.make(case_);
   x_.observed("step", call, {.poison = 3, .schedule = 4});
   EXPECT_EQ(subject_.options.poison, 3U);
@@ -82,7 +82,7 @@ TEST_F(ContextOfAScenario, OptionsReachTheSubject) {
   EXPECT_EQ(subject_.options.schedule, 6U);
 }
 
-TEST_F(ContextOfAScenario, AReferenceThatRefusesExpectsNothing) {
+TEST_F(ContextOfAScenario, ARefusalByTheReferenceIsAnError) {
   reference_.refusal = "'x' must be contiguous";
   try {
     x_.expected(op_.make(case_));

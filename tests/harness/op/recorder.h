@@ -1,4 +1,4 @@
-/// An op of few lines and a context that writes down what a scenario asks for, for tests of how scenarios are written.
+/// Helpers for the tests of scenarios: a small op, and a context that records what a scenario asks for.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace dsv4::testing {
 
-/// y = x + plus, in rows of two.
+/// The op y = x + plus, in rows of two elements.
 class PlusOp : public Op {
  public:
   PlusOp()
@@ -38,7 +38,7 @@ class PlusOp : public Op {
   }
 };
 
-/// Calls a function in the place of a kernel set, and keeps the options of the calls where it is told to.
+/// A kernel set that calls a function. It appends the options of each call to `options`, unless that is null.
 class FunctionCaller final : public Caller {
  public:
   explicit FunctionCaller(std::function<void(Call&)> function, std::vector<CallOptions>* options = nullptr)
@@ -61,7 +61,7 @@ class FunctionCaller final : public Caller {
   std::vector<CallOptions>* options_;
 };
 
-/// Runs a scenario of PlusOp and keeps what it stated.
+/// Records what a scenario asks for: refusals, extreme calls, and pairs that must agree.
 class Recorder final : public ScenarioContext {
  public:
   struct Refusal {

@@ -74,7 +74,7 @@ TEST(Registry, TiersGrowAndHoldNoCaseTwice) {
   }
 }
 
-TEST(Registry, EveryOpIsTriedAsItselfInSmoke) {
+TEST(Registry, TheSmokeTierOfEveryOpHasPlainCasesAndContracts) {
   for (const Op* op : all_ops()) {
     const auto cases = cases_of(*op, Tier::kSmoke);
     EXPECT_TRUE(std::ranges::any_of(cases, [](const Case& c) { return c.scenario.empty(); })) << op->info().name;
@@ -117,7 +117,7 @@ TEST(CheckedCase, PutsParametersIntoOrder) {
   EXPECT_EQ(checked_case("test_store/fault=none,slots=9/seed=1").id(), "test_store/slots=9,fault=none/seed=1");
 }
 
-TEST(CheckedCase, SaysWhatIsWrongAndWhatIsAllowed) {
+TEST(CheckedCase, ErrorsSayWhatIsWrongAndWhatIsAllowed) {
   EXPECT_EQ(error_of(kCopy), "no error");
   EXPECT_THAT(error_of("test_coppy/x=1/seed=1"),
               AllOf(HasSubstr("unknown op 'test_coppy', did you mean 'test_copy'?"), HasSubstr("'dsv4diff ops'")));
@@ -132,7 +132,7 @@ TEST(CheckedCase, SaysWhatIsWrongAndWhatIsAllowed) {
   EXPECT_THAT(error_of("test_store/slots=9,fault=none/seed=x"), HasSubstr("'x' is not a seed"));
 }
 
-/// An op whose parameters exclude each other, and one whose space holds next to nothing valid.
+/// An op that accepts one value of its parameter, or none if `nothing` is set.
 class Sparse : public Op {
  public:
   explicit Sparse(bool nothing)

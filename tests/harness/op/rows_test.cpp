@@ -7,7 +7,7 @@
 namespace dsv4 {
 namespace {
 
-TEST(Rows, InAnotherOrderArePacked) {
+TEST(Rows, ChosenRowsArePackedInTheChosenOrder) {
   HostTensor t = HostTensor::strided(DType::kU8, {3, 2}, {4, 1}, 1, 12);
   for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(i);
   const HostTensor rows = rows_of(t, {2, 0, 2});
@@ -23,7 +23,7 @@ TEST(Rows, InAnotherOrderArePacked) {
   EXPECT_THROW((void)rows_of(t, {-1}), Error);
 }
 
-TEST(Rows, ReorderedStayWhereRowsAre) {
+TEST(Rows, ReorderedRowsKeepTheStrides) {
   HostTensor t = HostTensor::strided(DType::kU8, {3, 2}, {4, 1}, 1, 12);
   for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(i);
   const HostTensor moved = reordered(t, {2, 0, 1});
@@ -31,7 +31,7 @@ TEST(Rows, ReorderedStayWhereRowsAre) {
   EXPECT_EQ(moved.storage, (std::vector<std::uint8_t>{0, 9, 10, 3, 4, 1, 2, 7, 8, 5, 6, 11}));
 }
 
-TEST(Rows, OfACallAreKeptWhereThereIsATensor) {
+TEST(Rows, KeepRowsChangesTheNamedTensorsOnly) {
   Call call{"op",
             "",
             {},

@@ -11,7 +11,7 @@
 namespace dsv4::testing {
 namespace {
 
-/// Right but for `fault`, which is done to y.
+/// The function of PlusOp. It is right except for `fault`, which may change y.
 std::function<void(Call&)> plus(std::function<void(const Call&, HostTensor& y)> fault = {}) {
   return [fault = std::move(fault)](Call& call) {
     HostTensor y = call.tensor("x");
@@ -61,14 +61,14 @@ TEST(Scenarios, PointsBelongToATier) {
   EXPECT_FALSE(relation("r", "m", kFirstSmokePoint, [](ScenarioContext&) {}).points);
 }
 
-TEST(Scenarios, RepetitionsDiffer) {
+TEST(Scenarios, RepeatFindsAResultThatChanges) {
   EXPECT_EQ(outcome_of(repeat_relation(), plus()), (Outcome{3, true}));
   std::int32_t calls = 0;
   const auto counts = plus([&calls](const Call&, HostTensor& y) { y.data<std::int32_t>()[0] += calls++; });
   EXPECT_EQ(outcome_of(repeat_relation(), counts), (Outcome{3, false}));
 }
 
-TEST(Scenarios, ALateArgumentHeldOtherThingsBefore) {
+TEST(Scenarios, ALateArgumentHeldOtherValuesBefore) {
   std::vector<CallOptions> options;
   const Scenario late = late_relation("x", kFirstSmokePoint);
   EXPECT_EQ(late.label(), "relation:late_x");
@@ -84,7 +84,7 @@ TEST(Scenarios, ALateArgumentHeldOtherThingsBefore) {
     EXPECT_FALSE(o.late_allocations);
   }
   EXPECT_NE(options[1].earlier, options[2].earlier);
-  // Before, it held numbers of the same kind: each of them is one of now.
+  // The values before are of the same kind: each of them is also one of the values now.
   const auto first = [](const std::vector<std::uint8_t>& bytes) {
     std::int32_t n = 0;
     std::memcpy(&n, bytes.data(), sizeof n);
@@ -96,7 +96,7 @@ TEST(Scenarios, ALateArgumentHeldOtherThingsBefore) {
   EXPECT_EQ(outcome_of(late, plus(differs)), (Outcome{2, false}));
 }
 
-TEST(Scenarios, WhatTheFunctionAllocatesMayBeLate) {
+TEST(Scenarios, MemoryThatTheFunctionAllocatesMayBeLate) {
   std::vector<CallOptions> options;
   const Scenario late = late_allocation_relation(kFirstSmokePoint);
   EXPECT_EQ(late.label(), "relation:late_allocated");
@@ -107,7 +107,7 @@ TEST(Scenarios, WhatTheFunctionAllocatesMayBeLate) {
   EXPECT_TRUE(options[1].late_allocations);
 }
 
-TEST(Scenarios, OtherParamsMakeAnotherCall) {
+TEST(Scenarios, ParamsRelationComparesWithTheCallOfOtherParameters) {
   const auto with_plus = [](std::int64_t n) {
     return params_relation("plus", "m", kFirstSmokePoint, [n](Params& p) { p.set("plus", n); });
   };
@@ -115,7 +115,7 @@ TEST(Scenarios, OtherParamsMakeAnotherCall) {
   EXPECT_EQ(outcome_of(with_plus(4), plus()), (Outcome{1, false}));
 }
 
-TEST(Scenarios, AChangedCallIsHeldAgainstTheChangedObservation) {
+TEST(Scenarios, AChangedCallIsComparedWithTheChangedObservation) {
   const auto moved = [](std::int32_t by) {
     return call_relation("moved", "m", kFirstSmokePoint, [by](Case&, Call& call, Observation& want) {
       for (std::int64_t i = 0; i < 24; ++i) {
@@ -128,7 +128,7 @@ TEST(Scenarios, AChangedCallIsHeldAgainstTheChangedObservation) {
   EXPECT_EQ(outcome_of(moved(6), plus()), (Outcome{1, false}));
 }
 
-TEST(Scenarios, ABatchInTwoCallsShowsRowsThatDependOnOthers) {
+TEST(Scenarios, ABatchInTwoCallsFindsRowsThatDependOnOthers) {
   std::vector<std::int64_t> sizes;
   const Scenario batch =
       batch_relation("m", kFirstSmokePoint, [&sizes](Call& call, const std::vector<std::int64_t>& rows) {

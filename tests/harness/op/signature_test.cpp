@@ -35,7 +35,7 @@ std::string error_of(const std::function<void()>& run) {
   return "no error";
 }
 
-TEST(Signature, AllocatesWhatTheSymbolsStandFor) {
+TEST(Signature, AllocatesTensorsOfTheGivenSizes) {
   const Call call = sample();
   ASSERT_EQ(call.args.size(), 8u);
   EXPECT_EQ(call.tensor("ids").shape, (Shape{3, 5}));
@@ -49,7 +49,7 @@ TEST(Signature, AllocatesWhatTheSymbolsStandFor) {
   EXPECT_EQ(std::get<double>(call.arg("factor").value), 0.0);
 }
 
-TEST(Signature, ATensorOfUnknownSizeIsAbsent) {
+TEST(Signature, AnOptionalTensorOfUnknownSizeIsAbsent) {
   const Call call =
       kSignature.allocate("op", {}, {{"index", "i32"}, {"gap", "0"}}, {{"rows", 3}, {"entries", 9}, {"k", 1}});
   EXPECT_TRUE(call.arg("extra").is_tensor());
@@ -59,7 +59,7 @@ TEST(Signature, ATensorOfUnknownSizeIsAbsent) {
   EXPECT_THAT(error_of([&] { (void)needed.allocate("op", {}, {}, {}); }), HasSubstr("argument 'a' is of another kind"));
 }
 
-TEST(Signature, HoldsCallsToTheDeclaration) {
+TEST(Signature, FindsCallsThatDoNotMatchTheDeclaration) {
   EXPECT_EQ(kSignature.sizes_of(sample()), (Sizes{{"rows", 3}, {"k", 5}, {"entries", 9}}));
   const auto wrong = [](const std::function<void(Call&)>& change) {
     Call call = sample();
@@ -96,10 +96,10 @@ TEST(Signature, ASizeIsTiedByANumberOrByASecondUse) {
   const auto tied = [](const char* name, std::size_t dim) {
     return kSignature.is_tied(kSignature.argument(name), dim);
   };
-  EXPECT_TRUE(tied("ids", 0));     // rows: slots has them too
-  EXPECT_FALSE(tied("ids", 1));    // k: only an argument that may be left out has it too
-  EXPECT_TRUE(tied("extra", 0));   // which must have the k of 'ids'
-  EXPECT_FALSE(tied("table", 0));  // entries
+  EXPECT_TRUE(tied("ids", 0));     // rows: 'slots' has them too
+  EXPECT_FALSE(tied("ids", 1));    // k: only an optional argument has it too
+  EXPECT_TRUE(tied("extra", 0));   // k: it must be that of 'ids'
+  EXPECT_FALSE(tied("table", 0));  // entries: no other argument has them
   EXPECT_TRUE(tied("table", 1));   // 64
   const Signature free{{in("x", {kF32}, "64? n"), in("y", {kF32}, "n")}};
   EXPECT_FALSE(free.is_tied(free.argument("x"), 0));

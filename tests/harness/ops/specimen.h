@@ -1,5 +1,5 @@
-/// What an op definition is worth: a result of the reference is changed as a wrong kernel would have it, and must be
-/// accused.
+/// Helpers for the tests of op declarations. A test changes the result of the reference like a wrong kernel, and the op
+/// must find the change.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ inline Caller& reference_set() {
   return *kSet;
 }
 
-/// A case of the op and the reference's result of it.
+/// A case of an op, and the result of the reference for it.
 struct Specimen {
   Case c;
   const Op& op;
@@ -40,7 +40,8 @@ struct Specimen {
     throw std::out_of_range(name);
   }
 
-  /// The first disagreement of `got` with the reference, "" if there is none: a finding's check, or an output's name.
+  /// The first difference of `got` from the reference, "" if there is none: the check of a finding, or the name of
+  /// an output.
   [[nodiscard]] std::string accusation(const CallResult& got) const {
     const Observation observed = op.observe(c, call, got);
     if (!observed.findings.empty()) return observed.findings.front().check;
@@ -55,7 +56,7 @@ struct Specimen {
     return "";
   }
 
-  /// The same after `change`. The specimen itself stays as it is.
+  /// The first difference after `change`. The specimen itself does not change.
   [[nodiscard]] std::string accusation_after(const std::function<void(Specimen&)>& change) const {
     Specimen changed = *this;
     change(changed);
@@ -63,7 +64,8 @@ struct Specimen {
   }
 };
 
-/// Ids of a tier parse back to themselves, their calls can be made, and the reference takes them.
+/// Expects that every id of a tier parses to the same case, that its call can be made, and that the reference accepts
+/// the call without a finding.
 inline void expect_tier_is_callable(const std::string& op_name, Tier tier) {
   const Op* op = find_op(op_name);
   ASSERT_NE(op, nullptr);

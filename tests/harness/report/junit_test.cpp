@@ -16,7 +16,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-/// A strict check of the part of XML that the reports use: tags nest, attributes are quoted, only known entities.
+/// Checks the part of XML that the reports use: tags are nested, attributes are quoted, and only known entities occur.
 void expect_well_formed(const std::string& xml) {
   std::vector<std::string> open;
   std::size_t i = 0;
@@ -34,7 +34,7 @@ void expect_well_formed(const std::string& xml) {
     const std::size_t tag = xml.find('<', i);
     check_text(xml.substr(i, tag == std::string::npos ? std::string::npos : tag - i));
     if (tag == std::string::npos) break;
-    // A '>' within quotes does not end the tag; the reports escape it anyway.
+    // A '>' within quotes would not end the tag, but the reports escape it.
     const std::size_t end = xml.find('>', tag);
     ASSERT_NE(end, std::string::npos);
     std::string inside = xml.substr(tag + 1, end - tag - 1);
@@ -60,7 +60,7 @@ void expect_well_formed(const std::string& xml) {
   EXPECT_TRUE(open.empty());
 }
 
-TEST(JUnit, CountsAndKinds) {
+TEST(JUnit, CountsAndKindsOfResults) {
   CaseResult known = result("a/x=3/seed=1", Verdict::kKnown, "upstream is wrong");
   known.known_fault = "fault-one";
   const std::string xml = junit_report(report(
@@ -79,7 +79,7 @@ TEST(JUnit, CountsAndKinds) {
           HasSubstr(R"(<failure type="mistrusted" message="all zero">)")));
 }
 
-TEST(JUnit, WellFormedWhateverTheStrings) {
+TEST(JUnit, AnyStringGivesWellFormedXml) {
   CaseResult bad = failed();
   bad.reason = bad.findings[0].detail = bad.set_label = bad.outputs[0].reason = kHostile;
   RunReport r = report({bad});
@@ -94,7 +94,7 @@ TEST(JUnit, WellFormedWhateverTheStrings) {
   }
 }
 
-TEST(JUnit, AnIncompleteRunIsNoCleanRun) {
+TEST(JUnit, AnIncompleteRunIsAnError) {
   RunReport r = report({result("a/x=1/seed=1", Verdict::kPassed)});
   EXPECT_THAT(junit_report(r), Not(HasSubstr("incomplete")));
   r.signal = 15;

@@ -34,13 +34,13 @@ std::string merge_refusal(const std::vector<NamedReport>& reports) {
   return "";
 }
 
-TEST(Merge, ShardsGiveTheWholeAgain) {
+TEST(Merge, MergedShardsEqualTheWholeRun) {
   std::vector<CaseResult> all;
   for (int i = 100; i < 150; ++i) all.push_back(result("a/x=" + std::to_string(i) + "/seed=1", Verdict::kPassed));
   all[7].verdict = Verdict::kFailed;
   std::vector<NamedReport> parts;
   for (const int k : {3, 1, 2}) {
-    // Through the file's text, as shards really travel.
+    // Each part is written as text and read again, like real shards.
     const auto part = nlohmann::json::parse(results_json(shard_of(all, k, 3))).get<RunReport>();
     parts.emplace_back("part" + std::to_string(k), part);
   }
@@ -57,7 +57,7 @@ TEST(Merge, ShardsGiveTheWholeAgain) {
   EXPECT_THAT(merge_refusal(parts), HasSubstr("shard 3/3 is in part3 and in part3"));
 }
 
-TEST(Merge, PartsMustFit) {
+TEST(Merge, PartsOfDifferentRunsAreRefused) {
   const std::vector<CaseResult> all{result("a/x=1/seed=1", Verdict::kPassed), result("a/x=2/seed=1", Verdict::kPassed),
                                     result("a/x=3/seed=1", Verdict::kPassed)};
   const RunReport one = shard_of(all, 1, 2);
@@ -77,7 +77,7 @@ TEST(Merge, PartsMustFit) {
   EXPECT_THAT(merge_refusal({{"a", one}, {"b", two}}), HasSubstr("does not belong to its shard"));
 }
 
-TEST(Merge, AnInterruptedShardIsNotForgotten) {
+TEST(Merge, AnInterruptedShardDecidesTheExitStatus) {
   const std::vector<CaseResult> all{result("a/x=1/seed=1", Verdict::kPassed), result("a/x=2/seed=1", Verdict::kPassed)};
   RunReport one = shard_of(all, 1, 2);
   one.signal = 2;
@@ -87,7 +87,7 @@ TEST(Merge, AnInterruptedShardIsNotForgotten) {
   EXPECT_EQ(exit_status(merge_reports({{"a", one}, {"b", shard_of(all, 2, 2)}}, false)), 2);
 }
 
-TEST(Merge, SweepsOfDifferentSetsJoin) {
+TEST(Merge, SweepsOfDifferentSetsAreMerged) {
   RunReport a = report({result("a/x=1/seed=1", Verdict::kPassed)});
   RunReport b = report({result("a/x=1/seed=1", Verdict::kFailed)});
   b.runs[0].set_label = "cuda";

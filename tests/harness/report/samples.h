@@ -1,4 +1,4 @@
-/// Reports for the tests of harness/report to write.
+/// Sample reports for the tests of harness/report.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace dsv4::report_test {
 
-/// Everything that could leave its place: markup, control characters, bytes that are no UTF-8, a direction override.
+/// Text that could break a report: markup, control characters, bytes that are not UTF-8, a direction override.
 extern const std::string kHostile;
 
 CaseResult result(const std::string& id, Verdict verdict, const std::string& reason = "");

@@ -13,7 +13,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-TEST(Terminal, TellsAFailureInFull) {
+TEST(Terminal, PrintsEverythingAboutAFailure) {
   const std::string text = terminal_report(report({failed(), result("a/x=1/seed=1", Verdict::kPassed)}));
   EXPECT_THAT(text, AllOf(HasSubstr("failed topk_v1/k=512/seed=1"), HasSubstr("selected: 2 of 512"),
                           HasSubstr("first at [0, 3]: got 1 (0x3f800000), want 2 (0x40000000), error 1, bound 0.5"),
@@ -22,7 +22,7 @@ TEST(Terminal, TellsAFailureInFull) {
                           HasSubstr("differs: 2 cases, 1 failed")));
 }
 
-TEST(Terminal, KnownFaultsThatDoNotShowAreSaid) {
+TEST(Terminal, KnownFaultsThatDidNotShowAreReported) {
   CaseResult shown = result("a/x=1/seed=1", Verdict::kKnown);
   CaseResult hidden = result("a/x=2/seed=1", Verdict::kPassed);
   shown.known_fault = "fault-one";
@@ -33,7 +33,7 @@ TEST(Terminal, KnownFaultsThatDoNotShowAreSaid) {
                           HasSubstr("agrees: 2 cases, 1 known")));
 }
 
-TEST(Terminal, OneReasonForManyErrorsIsToldOnceAndEachCaseIsNamed) {
+TEST(Terminal, AReasonOfManyErrorsIsPrintedOnceAndEachCaseIsNamed) {
   const std::string text = terminal_report(
       report({result("a/x=1/seed=1", Verdict::kError, "altered"), result("a/x=2/seed=1", Verdict::kError, "altered"),
               result("a/x=3/seed=1", Verdict::kError, "altered"), result("a/x=4/seed=1", Verdict::kError, "killed")}));
@@ -42,7 +42,7 @@ TEST(Terminal, OneReasonForManyErrorsIsToldOnceAndEachCaseIsNamed) {
                           HasSubstr("error a/x=4/seed=1\n  killed\n")));
 }
 
-TEST(Terminal, LongListsAreCutAndSaySo) {
+TEST(Terminal, LongListsAreCutAndTheRestIsCounted) {
   std::vector<CaseResult> many;
   for (int i = 0; i < 30; ++i) many.push_back(result("a/x=" + std::to_string(i) + "/seed=1", Verdict::kFailed, "boom"));
   const std::string text = terminal_report(report(many), {.shown = 3});

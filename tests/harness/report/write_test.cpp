@@ -23,7 +23,7 @@ class Write : public ::testing::Test {
   std::filesystem::path folder_;
 };
 
-TEST_F(Write, WriteReplacesAsAWhole) {
+TEST_F(Write, WritingReplacesTheWholeFile) {
   write_report(path("a.json"), "one");
   write_report(path("a.json"), "two");
   std::ifstream file(path("a.json"));
@@ -33,7 +33,7 @@ TEST_F(Write, WriteReplacesAsAWhole) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1) << "no temporary file is left";
 }
 
-TEST_F(Write, UnwritableIsAnError) {
+TEST_F(Write, PathsThatCannotBeWrittenAreErrors) {
   EXPECT_THROW(write_report("/dev/full", "text"), Error);
   EXPECT_THROW(write_report(path("no/such/folder.json"), "text"), Error);
   EXPECT_THROW(check_report_path("--json", path("no/such/folder.json")), Error);
@@ -43,7 +43,7 @@ TEST_F(Write, UnwritableIsAnError) {
   check_report_path("--json", "/dev/full");
 }
 
-TEST_F(Write, OneFileUnderTwoNames) {
+TEST_F(Write, TwoNamesOfOneFileAreRecognised) {
   EXPECT_TRUE(same_file(path("new"), path("./new")));
   EXPECT_TRUE(same_file(path("new"), path("no/../new")));
   EXPECT_FALSE(same_file(path("new"), path("other")));

@@ -18,7 +18,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-/// A file that lives as long as the test.
+/// A temporary file. The destructor removes it.
 class File {
  public:
   explicit File(const std::string& text)
@@ -76,7 +76,7 @@ TEST(KnownFaults, EveryConditionMustHold) {
   EXPECT_EQ(changed([](Case& o) { o.params.set("fill", "nearer"); }), "none");
   EXPECT_EQ(changed([](Case& o) { o.params = Params{{"k", "512"}}; }), "none");
   EXPECT_EQ(changed([](Case& o) { o.op = "hash_topk"; }), "none");
-  // A fault of the op excuses none of its scenarios, and the other way round.
+  // A fault without scenarios covers none of the op's scenarios. A fault of a scenario covers only that scenario.
   EXPECT_EQ(changed([](Case& o) { o.scenario = "relation:repeat"; }), "repeat");
   EXPECT_EQ(changed([](Case& o) { o.scenario = "contract:scores_dtype"; }), "none");
 
@@ -97,7 +97,7 @@ TEST(KnownFaults, CoversNamesAndGlobs) {
   EXPECT_FALSE(KnownFaults::covers(KnownFault{}, "scores"));
 }
 
-TEST(KnownFaults, MalformedFilesSayWhere) {
+TEST(KnownFaults, MalformedFilesAreRefusedWithTheEntry) {
   EXPECT_THAT(load_error("{"), HasSubstr("the file is malformed"));
   EXPECT_THAT(load_error(""), HasSubstr("the file is malformed"));
   EXPECT_THAT(load_error("{}"), AllOf(HasSubstr("the file is malformed"), HasSubstr("known_faults")));
@@ -122,7 +122,7 @@ TEST(KnownFaults, MalformedFilesSayWhere) {
   EXPECT_THAT(replaced("[8193, null]", R"(["8193", null])"), HasSubstr("entry 1"));
 }
 
-TEST(KnownFaults, AMissingFileSaysWhatToDo) {
+TEST(KnownFaults, TheErrorOfAMissingFileSaysWhatToDo) {
   try {
     (void)KnownFaults::load("/nowhere/known_faults.json");
     FAIL();
@@ -131,7 +131,7 @@ TEST(KnownFaults, AMissingFileSaysWhatToDo) {
   }
 }
 
-TEST(KnownFaults, TheProjectsOwnListIsReadAndNamesOpsThatExist) {
+TEST(KnownFaults, TheListOfThisRepositoryNamesOpsAndParametersThatExist) {
   const KnownFaults known = KnownFaults::load(testing::source_folder() + "/known_faults.json");
   EXPECT_FALSE(known.all().empty());
   std::set<std::string> ids;

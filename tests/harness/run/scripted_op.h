@@ -1,4 +1,4 @@
-/// The probe op of tests/harness/golden/support.h, any hook of which a test may replace.
+/// The op of tests/harness/golden/support.h, with functions that a test may replace.
 #pragma once
 
 #include <functional>
@@ -35,7 +35,7 @@ class ScriptedOp final : public Op {
     c.definition = this;
     return c;
   }
-  /// A case of a scenario that `run` is.
+  /// A case of a scenario that calls `run`.
   [[nodiscard]] CheckedCase scenario_case(std::function<void(ScenarioContext&)> run) const {
     CheckedCase c = own_case();
     c.scenario = "relation:scripted";

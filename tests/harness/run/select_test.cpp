@@ -32,7 +32,7 @@ std::string refusal(const CaseFilter& filter) {
   return "";
 }
 
-TEST(Select, TierAndOp) {
+TEST(Select, SelectsByTierAndOp) {
   CaseFilter f{.ops = {kOp}, .tier = Tier::kSmoke};
   const auto smoke = ids(f);
   EXPECT_TRUE(std::ranges::is_sorted(smoke));
@@ -55,7 +55,7 @@ TEST(Select, ExactIdNeedsNoTier) {
   EXPECT_EQ(ids({.cases = {rare, rare}, .tier = Tier::kSmoke}), std::vector{rare});
 }
 
-TEST(Select, GlobOfIds) {
+TEST(Select, SelectsByGlobOfIds) {
   for (const std::string& id : ids({.cases = {"mask_topk_ids/contract:*"}})) {
     EXPECT_THAT(id, StartsWith("mask_topk_ids/contract:"));
   }
@@ -87,7 +87,7 @@ TEST(Select, RunningOrderIsAPermutation) {
   EXPECT_EQ(order, ids({.ops = {kOp}}));
 }
 
-TEST(Select, RefusalsSayWhatWasMeant) {
+TEST(Select, ErrorsSayWhatWasProbablyMeant) {
   EXPECT_THAT(refusal({.ops = {"mask_topk_id"}}), HasSubstr("did you mean 'mask_topk_ids'?"));
   EXPECT_THAT(refusal({.ops = {"zzz*"}}), HasSubstr("no op is called 'zzz*'"));
   EXPECT_THAT(refusal({.cases = {"mask_topk_ids/no_such*"}}), HasSubstr("no case of tier 'quick' matches"));

@@ -74,7 +74,7 @@ TEST(Sweep, MalformedAnswerIsAnErrorOfThatCase) {
   EXPECT_THAT(swept.results[0].reason, HasSubstr("malformed"));
 }
 
-TEST(Sweep, WorkersThatCannotStartAreTheEnvironmentsFault) {
+TEST(Sweep, WorkersThatCannotStartFailTheSweep) {
   SweepOptions o = options();
   o.pool.command = testing::misbehaving_worker("fatal");
   const SweepResult swept = sweep(o, source_of({"ok/1"}));
@@ -98,7 +98,7 @@ TEST(Sweep, JournalHoldsEveryCaseBeforeItRuns) {
   std::filesystem::remove(path);
 }
 
-TEST(Journal, TemporaryOneIsRemoved) {
+TEST(Journal, ATemporaryJournalIsRemoved) {
   std::string path;
   {
     Journal journal;
@@ -109,7 +109,7 @@ TEST(Journal, TemporaryOneIsRemoved) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-TEST(Journal, ANamedOneMustBeWritable) { EXPECT_THROW(Journal("/nowhere/journal"), Error); }
+TEST(Journal, ANamedJournalMustBeWritable) { EXPECT_THROW(Journal("/nowhere/journal"), Error); }
 
 TEST(Journal, FullDiskEndsTheJournalOnly) {
   Journal journal("/dev/full");
@@ -118,7 +118,7 @@ TEST(Journal, FullDiskEndsTheJournalOnly) {
   EXPECT_THAT(journal.broken(), HasSubstr("--journal /dev/full: cannot be written: No space left"));
 }
 
-TEST(Interrupt, WhatTheCallerIgnoresStaysIgnored) {
+TEST(Interrupt, SignalsThatTheCallerIgnoresStayIgnored) {
   ::signal(SIGHUP, SIG_IGN);  // nohup
   {
     const InterruptGuard guard;
@@ -148,7 +148,7 @@ TEST(Interrupt, SecondSignalEndsTheProcess) {
   EXPECT_EXIT(twice(), ::testing::KilledBySignal(SIGTERM), "");
 }
 
-TEST(Interrupt, SweepKeepsWhatWasDone) {
+TEST(Interrupt, SweepKeepsTheResultsSoFar) {
   const InterruptGuard guard;
   SweepOptions o = options();
   o.pool.jobs = 1;
@@ -167,7 +167,7 @@ TEST(Interrupt, SweepKeepsWhatWasDone) {
   EXPECT_EQ(swept.results.size(), 2u);
 }
 
-TEST(Workers, DieWithTheirParent) {
+TEST(Workers, EndWhenTheirParentIsKilled) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   const pid_t parent = ::fork();
@@ -192,7 +192,7 @@ TEST(Workers, DieWithTheirParent) {
     std::ifstream status("/proc/" + std::to_string(worker) + "/stat");
     std::string text;
     std::getline(status, text);
-    // Dead: no such process, or one that nobody has reaped.
+    // The worker has ended if there is no such process, or if it is a zombie.
     gone = text.empty() || text.find(") Z") != std::string::npos;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
@@ -221,7 +221,7 @@ TEST(Progress, SoakCountsDown) {
   EXPECT_EQ(p.line(1), "host: 1 cases, 1.0 cases/s, 59:59 left");
 }
 
-TEST(Progress, OneLineOnATerminalManyElsewhere) {
+TEST(Progress, OneLineOnATerminalAndManyElsewhere) {
   for (const bool terminal : {true, false}) {
     std::FILE* out = std::tmpfile();
     {

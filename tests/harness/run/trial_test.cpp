@@ -1,5 +1,5 @@
-/// What a trial makes of sets that fail in ways that no module on a CPU can: a dead device, memory that runs out, a set
-/// that cannot be used. What modules do wrong is in tests/faulty.
+/// Trials of sets that fail in ways that a module on a CPU cannot: a dead device, memory that runs out, a set that
+/// cannot be used. tests/faulty has the faults of modules.
 #include "harness/run/trial.h"
 
 #include <gmock/gmock.h>
@@ -27,7 +27,7 @@ Policy fault_covering(const std::string& what, bool keep_known = true) {
   return {.known = KnownFaults({f}), .keep_known = keep_known};
 }
 
-/// A set whose every call ends in an exception.
+/// A set that throws an exception in every call.
 template <class Exception>
 FakeCaller throwing(Exception e) {
   return {"bad", false, [e](const float*, float*, std::int64_t) { throw e; }};
@@ -49,13 +49,13 @@ TEST_F(TrialTest, ADeadDeviceIsAnErrorOfItsCase) {
   EXPECT_EQ(r.reason, "the GPU context is dead: an illegal memory access was encountered");
 }
 
-TEST_F(TrialTest, ACallThatTheMachineHasNoMemoryForIsSkipped) {
+TEST_F(TrialTest, ACallThatNeedsTooMuchMemoryIsSkipped) {
   const CaseResult r = tried(throwing(Unavailable("no 16.0 GiB of memory in one piece")));
   EXPECT_EQ(r.verdict, Verdict::kSkipped);
   EXPECT_EQ(r.reason, "no 16.0 GiB of memory in one piece");
 }
 
-TEST_F(TrialTest, AKnownFaultExcusesADeadDeviceOnlyIfItSaysSo) {
+TEST_F(TrialTest, AKnownFaultCoversADeadDeviceOnlyIfItListsDeviceLost) {
   const FakeCaller lost = throwing(DeviceLost("trap"));
   const CaseResult excused = tried(lost, "exact", fault_covering("device_lost"));
   EXPECT_EQ(excused.verdict, Verdict::kKnown);
@@ -67,7 +67,7 @@ TEST_F(TrialTest, AKnownFaultExcusesADeadDeviceOnlyIfItSaysSo) {
   EXPECT_EQ(tried(lost, "exact", fault_covering("device_lost", false)).verdict, Verdict::kError);
 }
 
-TEST_F(TrialTest, AKnownFaultExcusesARefusalOnlyIfItSaysSo) {
+TEST_F(TrialTest, AKnownFaultCoversARefusalOnlyIfItListsRefusal) {
   FakeCaller refuses = off_by(-1, 0, "bad");
   refuses.refusal = "I do not like it";
   EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal")).verdict, Verdict::kKnown);
@@ -76,12 +76,12 @@ TEST_F(TrialTest, AKnownFaultExcusesARefusalOnlyIfItSaysSo) {
   EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal", false)).verdict, Verdict::kError);
 }
 
-TEST_F(TrialTest, WhatTheProcessCannotGoOnAfterPassesThrough) {
+TEST_F(TrialTest, ErrorsThatEndTheProcessAreThrown) {
   EXPECT_THROW((void)tried(throwing(std::bad_alloc())), std::bad_alloc);
   EXPECT_THROW((void)tried(throwing(Error("the set was altered"))), Error);
 }
 
-TEST_F(TrialTest, ARefusalByTheOtherSideAccusesNobody) {
+TEST_F(TrialTest, ARefusalByTheOtherSideIsAnError) {
   FakeCaller subject = honest();
   FakeCaller other = off_by(-1, 0, "other");
   other.refusal = "not I";
@@ -90,7 +90,7 @@ TEST_F(TrialTest, ARefusalByTheOtherSideAccusesNobody) {
   EXPECT_EQ(r.reason, "'other' refused the call: not I");
 }
 
-TEST_F(TrialTest, AgainstAnotherKernelEachSideMayErrByItsBound) {
+TEST_F(TrialTest, AgainstAnotherKernelEachSideMayDifferByTheBound) {
   FakeCaller above = off_by(3, 0.0009F, "above"), below = off_by(3, -0.0009F, "below");
   FakeCaller far = off_by(3, -0.0012F, "far");
   const CheckedCase c = probe(8, "bound");
@@ -121,7 +121,7 @@ TEST_F(TrialTest, EachSideMustHaveTheOthersOutputs) {
   EXPECT_THAT(more.reason, HasSubstr("second: this side has no such output"));
 }
 
-TEST_F(TrialTest, EverythingIsMadeOnce) {
+TEST_F(TrialTest, InputsFactsAndCallsAreMadeOnce) {
   ScriptedOp op;
   int made = 0, asked = 0;
   op.on_make = [&](const Case& c) {
@@ -144,7 +144,7 @@ TEST_F(TrialTest, EverythingIsMadeOnce) {
   EXPECT_EQ(reference.calls, 1);
 }
 
-TEST_F(TrialTest, AResultSaysHowItsSidesAreCalled) {
+TEST_F(TrialTest, AResultHasTheNamesOfItsSides) {
   FakeCaller subject = honest("good");
   const CaseResult plain = try_case(probe(8, "exact"), {subject, reference, reference});
   EXPECT_EQ(plain.set_label, "good");

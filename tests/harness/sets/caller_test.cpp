@@ -1,5 +1,5 @@
-/// The guarded call across the ABI, on modules of the build: the references, the host set, and the faulty module. What
-/// a fault looks like from here is in tests/faulty; here is what a call itself promises.
+/// The guarded call across the ABI, on modules of the build: the references, the host set and the faulty module. These
+/// tests are about the call itself. tests/faulty has the faults of modules.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -32,7 +32,7 @@ std::unique_ptr<Caller> built(const std::string& set) {
   return open_set(Manifest::load(testing::build_folder() + "/sets/" + set), known_abis());
 }
 
-TEST(Caller, ArgumentsComeBackAndTheCallersOwnStayAsTheyWere) {
+TEST(Caller, ResultsHoldTheArgumentsAndTheCallDoesNotChange) {
   const auto set = testing::open_faulty();
   const Call call = call_of("copy");
   const auto output_before = call.tensor("output").storage;
@@ -67,7 +67,7 @@ TEST(Caller, ASetThatDoesNothingLeavesPoison) {
   EXPECT_EQ(r.tensor("output").storage, poisoned.storage);
 }
 
-TEST(Caller, MisalignedArguments) {
+TEST(Caller, MisalignedArgumentsArePassed) {
   const auto set = testing::open_faulty();
   for (const std::int64_t shift : {4, 8, 252, 256, 260}) {
     Call call = call_of("copy");
@@ -79,11 +79,11 @@ TEST(Caller, MisalignedArguments) {
   }
 }
 
-TEST(Caller, FootprintsAreBytes) {
+TEST(Caller, FootprintsAreCheckedByteByByte) {
   const auto set = testing::open_faulty();
   Call call = call_of("store");
   EXPECT_THAT(set->call(call).findings, IsEmpty());
-  // The same call when slot 0 is said to be none of its business.
+  // The same call, but slot 0 is not in its footprint.
   auto& footprint = call.arg("cache").footprint;
   std::fill_n(footprint.begin(), 8, 0);
   const CallResult r = set->call(call);
@@ -105,7 +105,7 @@ TEST(Caller, RolesDecideWhatMayChange) {
   EXPECT_THAT(set->call(call).findings, IsEmpty());
 }
 
-TEST(Caller, EmptyTensors) {
+TEST(Caller, EmptyTensorsCanBePassed) {
   const auto set = testing::open_faulty();
   Call call = call_of("copy");
   call.arg("input").tensor() = HostTensor::make(DType::kF32, {0, 5});
@@ -116,7 +116,7 @@ TEST(Caller, EmptyTensors) {
   EXPECT_EQ(r.tensor("output").numel(), 0);
 }
 
-TEST(Caller, ReturnedTuplesAreSpread) {
+TEST(Caller, ReturnedTuplesBecomeSeparateValues) {
   for (const auto& set : {testing::open_faulty(), testing::open_right()}) {
     const Call call = call_of("plan");
     const CallResult r = set->call(call);
@@ -128,7 +128,7 @@ TEST(Caller, ReturnedTuplesAreSpread) {
   EXPECT_THAT(testing::open_faulty()->call(call_of("copy")).returned, IsEmpty());
 }
 
-TEST(Caller, EmptyReturnedTensors) {
+TEST(Caller, EmptyTensorsCanBeReturned) {
   const auto set = testing::open_faulty();
   Call call = call_of("plan");
   call.arg("lens").tensor() = HostTensor::make(DType::kI32, {4});
@@ -150,12 +150,12 @@ TEST(Caller, RefusalsAreResults) {
   const CallResult typed = set->call(call);
   ASSERT_TRUE(typed.refusal);
   EXPECT_THAT(*typed.refusal, HasSubstr("TypeError"));
-  // And the set is as usable as before.
+  // The set can still be used.
   EXPECT_FALSE(set->call(call_of("copy")).refusal);
   EXPECT_TRUE(set->usable());
 }
 
-TEST(Caller, SetsSayWhatTheyAre) {
+TEST(Caller, SetsHaveThePropertiesOfTheirManifest) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
   EXPECT_TRUE(faulty->has_device());
@@ -167,7 +167,7 @@ TEST(Caller, SetsSayWhatTheyAre) {
   EXPECT_TRUE(right->is_reference());
 }
 
-TEST(Caller, ALateArgumentIsThereAfterTheCall) {
+TEST(Caller, ALateArgumentHasItsResultAfterTheCall) {
   const Op* op = find_op("mask_topk_ids");
   ASSERT_NE(op, nullptr);
   const Case c = cases_of(*op, Tier::kSmoke).front();
@@ -192,7 +192,7 @@ TEST(Caller, AModuleWithoutTheExecutorCannotShowALateArgument) {
   EXPECT_THROW((void)faulty->call(call, {.late_allocations = true}), Unsupported);
 }
 
-TEST(Caller, OptionalArgumentsOfRealModules) {
+TEST(Caller, OptionalArgumentsMayBeAbsent) {
   const Op* op = find_op("topk_v1");
   ASSERT_NE(op, nullptr);
   for (const std::string name : {"reference", "host"}) {
@@ -212,14 +212,14 @@ TEST(Caller, OptionalArgumentsOfRealModules) {
   }
 }
 
-/// test_copy with rows 2^31 elements apart.
+/// A call of test_copy in which the rows of `argument` lie 2^31 elements apart.
 Call far_copy(const char* argument) {
   Call call = call_of("copy");
   call.arg(argument).placement = Placement{{3, 5}, {std::int64_t{1} << 31, 1}, {0, 1, 2}};
   return call;
 }
 
-TEST(Caller, ATensorThatIsSpreadOutComesBackAsItIsOnTheHost) {
+TEST(Caller, AFarArgumentIsReturnedAsItIsOnTheHost) {
   const auto set = testing::open_faulty();
   for (const char* argument : {"input", "output"}) {
     const Call call = far_copy(argument);
@@ -230,11 +230,11 @@ TEST(Caller, ATensorThatIsSpreadOutComesBackAsItIsOnTheHost) {
   }
 }
 
-TEST(Caller, WhatACallMayChangeOfATensorThatIsSpreadOutIsStillChecked) {
+TEST(Caller, TheFootprintOfAFarArgumentIsChecked) {
   const auto set = testing::open_faulty();
   Call call = far_copy("output");
   call.arg("output").footprint.assign(call.tensor("output").storage.size(), 1);
-  call.arg("output").footprint[call.tensor("output").byte_of(10)] = 0;  // of the last row
+  call.arg("output").footprint[call.tensor("output").byte_of(10)] = 0;  // in the last row
   const CallResult r = set->call(call);
   ASSERT_EQ(r.findings.size(), 1u);
   EXPECT_EQ(r.findings[0].check, "outside_footprint");
@@ -248,7 +248,7 @@ TEST(Caller, WhatACallMayChangeOfATensorThatIsSpreadOutIsStillChecked) {
   EXPECT_EQ(changed.findings[0].check, "input_changed");
 }
 
-TEST(Caller, ATensorThatIsSpreadOutCannotBeLate) {
+TEST(Caller, AFarArgumentCannotBeLate) {
   const auto set = built("host");
   const Call call = [] {
     const Op& op = *find_op("mask_topk_ids");
@@ -261,7 +261,7 @@ TEST(Caller, ATensorThatIsSpreadOutCannotBeLate) {
   EXPECT_THROW((void)set->call(call, {.late_argument = "topk_ids", .earlier = storage}), Error);
 }
 
-TEST(GuardedBlock, PayloadsAreAlignedUnlessAskedOtherwise) {
+TEST(GuardedBlock, PayloadsHaveTheRequestedAlignment) {
   const auto memory = make_host_memory();
   for (const std::size_t shift : {0u, 4u, 100u, 256u}) {
     const GuardedBlock block(*memory, 10, 0, shift);
@@ -269,7 +269,7 @@ TEST(GuardedBlock, PayloadsAreAlignedUnlessAskedOtherwise) {
   }
 }
 
-TEST(GuardedBlock, EveryGuardByteIsWatched) {
+TEST(GuardedBlock, ChangedGuardBytesAreFound) {
   const auto memory = make_host_memory();
   for (const std::size_t bytes : {0u, 1u, 5u, 4096u}) {
     for (const std::ptrdiff_t offset :
@@ -307,7 +307,7 @@ TEST(Sha256, KnownAnswers) {
     std::ofstream(path, std::ios::binary) << text;
     return sha256_of_file(path);
   };
-  // FIPS 180-4's examples, and a million times 'a'.
+  // The examples of FIPS 180-4, and a million times 'a'.
   EXPECT_EQ(digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(digest("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),

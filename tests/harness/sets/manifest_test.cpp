@@ -32,7 +32,7 @@ std::string load_error(const SetFolder& folder) {
   return error_of([&] { (void)folder.load(); });
 }
 
-/// What a case on this set ends with: a verdict, or the error that ends the run.
+/// The outcome of a case on this set: its verdict and reason, or the error that ends the run.
 std::string outcome(const SetFolder& folder, const std::string& op = "copy") {
   return error_of([&] {
     const auto set = open_set(folder.load(), known_abis());
@@ -42,7 +42,7 @@ std::string outcome(const SetFolder& folder, const std::string& op = "copy") {
   });
 }
 
-TEST(Manifest, GoodOneIsRead) {
+TEST(Manifest, AGoodManifestIsRead) {
   const SetFolder folder;
   const Manifest m = folder.load();
   EXPECT_EQ(m.name, "faulty");
@@ -55,7 +55,7 @@ TEST(Manifest, GoodOneIsRead) {
   EXPECT_EQ(outcome(folder), "passed: ");
 }
 
-TEST(Manifest, MissingAndUnreadableFiles) {
+TEST(Manifest, MissingAndUnreadableFilesAreRefused) {
   const SetFolder folder;
   EXPECT_THAT(error_of([&] { (void)Manifest::load(folder.path().string()); }),
               AllOf(HasSubstr("no manifest there"), HasSubstr("manifest.json")));
@@ -74,7 +74,7 @@ TEST(Manifest, MissingAndUnreadableFiles) {
   EXPECT_THAT(error_of([&] { (void)Manifest::load(folder.path().string()); }), HasSubstr("more than any manifest has"));
 }
 
-TEST(Manifest, Schemas) {
+TEST(Manifest, OtherSchemasAreRefused) {
   SetFolder folder;
   for (const json& newer : {json(2), json(4294967297), json(18446744073709551615ull)}) {
     folder.manifest["schema"] = newer;
@@ -90,8 +90,8 @@ TEST(Manifest, Schemas) {
   }
 }
 
-/// Each field with something else in it, and the message.
-TEST(Manifest, FieldsOfTheWrongType) {
+/// Each row: a field, a wrong value for it, and the message.
+TEST(Manifest, FieldsOfTheWrongTypeAreRefused) {
   const json good = SetFolder().manifest;
   const std::vector<std::tuple<std::string, json, const char*>> wrong{
       {"/name", 7, "field 'name' of the manifest is not a string"},
@@ -129,7 +129,7 @@ TEST(Manifest, FieldsOfTheWrongType) {
   }
 }
 
-TEST(Manifest, FieldsThatAreMissing) {
+TEST(Manifest, MissingFieldsAreRefused) {
   const json good = SetFolder().manifest;
   for (const auto& [path, field] : std::vector<std::pair<std::string, std::string>>{{"", "name"},
                                                                                     {"", "device"},
@@ -148,7 +148,7 @@ TEST(Manifest, FieldsThatAreMissing) {
   }
 }
 
-TEST(Manifest, ModulesLieInTheFolder) {
+TEST(Manifest, ModulesOutsideTheFolderAreRefused) {
   for (const char* name : {"../faulty.so", "/lib/x86_64-linux-gnu/libc.so.6", "sub/faulty.so", "..", ".", ""}) {
     SetFolder folder;
     folder.manifest["modules"][name] = folder.manifest["modules"]["faulty.so"];
@@ -163,28 +163,28 @@ TEST(SetErrors, AlteredModuleIsNotLoaded) {
                                      HasSubstr("SHA-256"), HasSubstr("build it again")));
 }
 
-TEST(SetErrors, MissingModuleFile) {
+TEST(SetErrors, AMissingModuleFileIsAnError) {
   const SetFolder folder;
   std::filesystem::remove(folder.path() / "faulty.so");
   EXPECT_THAT(outcome(folder), AllOf(HasSubstr("set 'faulty', op 'test_copy', function 'copy' of faulty.so"),
                                      HasSubstr("the module file is missing"), HasSubstr("Build the set again")));
 }
 
-TEST(SetErrors, ModuleThatIsNoLibrary) {
+TEST(SetErrors, AModuleThatIsNotALibraryIsAnError) {
   SetFolder folder;
   std::ofstream(folder.path() / "faulty.so") << "no library";
   folder.manifest["modules"]["faulty.so"]["sha256"] = sha256_of_file((folder.path() / "faulty.so").string());
   EXPECT_THAT(outcome(folder), AllOf(HasSubstr("op 'test_copy'"), HasSubstr("cannot be loaded")));
 }
 
-TEST(SetErrors, MissingFunction) {
+TEST(SetErrors, AMissingFunctionIsAnError) {
   SetFolder folder;
   for (json& entry : folder.manifest["ops"]) entry["function"] = "copy_that";
   EXPECT_THAT(outcome(folder), AllOf(HasSubstr("set 'faulty', op 'test_copy', function 'copy_that' of faulty.so"),
                                      HasSubstr("exports no such function"), HasSubstr("Build the set again")));
 }
 
-TEST(SetErrors, WrongArity) {
+TEST(SetErrors, AWrongArityIsAnError) {
   SetFolder folder;
   for (json& entry : folder.manifest["ops"]) entry["arity"] = 5;
   EXPECT_THAT(outcome(folder),
@@ -211,7 +211,7 @@ TEST(SetErrors, AbsentOpsAndVariantsAreUnsupported) {
   EXPECT_THAT(outcome(other), HasSubstr("it has k=512"));
 }
 
-TEST(SetErrors, CudaSetWithoutAGpu) {
+TEST(SetErrors, ACudaSetNeedsAGpu) {
   if (device_available(DeviceKind::kCuda)) GTEST_SKIP() << "this machine has a GPU";
   SetFolder folder;
   folder.manifest["device"] = "cuda";
@@ -221,7 +221,7 @@ TEST(SetErrors, CudaSetWithoutAGpu) {
   EXPECT_THAT(why, HasSubstr("CUDA driver"));
 }
 
-TEST(FindSet, ByNameByPathAndWithASuggestion) {
+TEST(FindSet, SetsAreFoundByNameAndByPathOrSuggested) {
   const SetFolder folder;
   folder.write(folder.manifest.dump());
   EXPECT_EQ(find_set(folder.path().string()).name, "faulty");

@@ -1,4 +1,4 @@
-/// A kernel set in a folder of its own, made for one test: the faulty module and a manifest that the test may spoil.
+/// A kernel set in a temporary folder: the faulty module, and a manifest that the test may change.
 #pragma once
 
 #include <filesystem>

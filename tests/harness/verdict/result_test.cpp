@@ -45,7 +45,7 @@ TEST(Result, JsonRoundTrip) {
   EXPECT_EQ(nlohmann::json(bare).get<CaseResult>(), bare);
 }
 
-TEST(Result, NumbersThatJsonLacksTravelAsWords) {
+TEST(Result, InfinityAndNanSurviveJson) {
   CaseResult r = sample();
   const double inf = std::numeric_limits<double>::infinity();
   r.outputs[0].first->error = inf;

@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kFlag = "--misbehaving-worker";
 bool damaged = false;  // set by "damage": the next case in this process crashes
-bool bomb = false;     // set by "bomb": so does the next case, and the end of the process too
+bool bomb = false;     // set by "bomb": the next case crashes, or the end of the process if there is none
 bool grudge = false;   // set by "grudge" if other cases ran before it: the end of the process crashes
 int served = 0;        // cases before this one
 
@@ -77,7 +77,7 @@ Answer misbehave(const std::string& id) {
   return {{{"echo", id}, {"pid", ::getpid()}}, kind == "leaving"};
 }
 
-/// Runs before main(): googletest's own main knows nothing of workers.
+/// Runs before main(), because googletest's own main() does not know the worker's flag.
 __attribute__((constructor)) void become_worker(int argc, char** argv) {
   if (argc != 3 || std::strcmp(argv[1], kFlag) != 0) return;
   const std::string mode = argv[2];

@@ -1,5 +1,5 @@
-/// A worker whose cases misbehave as their names say. The test program itself becomes it when it is started with
-/// `misbehaving_worker()`.
+/// A worker whose cases fail as their names say. It is the test program, started with the command line
+/// of `misbehaving_worker()`.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace dsv4::testing {
 
-/// Command line of a worker. `mode`: "cases", or how the worker fails to start ("fatal", "dies", "mute").
+/// The command line of a worker. `mode`: "cases", or how the worker fails to start ("fatal", "dies", "mute").
 std::vector<std::string> misbehaving_worker(const std::string& mode = "cases");
 
 }  // namespace dsv4::testing

@@ -53,7 +53,7 @@ std::vector<std::string> good(int n) {
   return ids;
 }
 
-/// `bad` in the middle of good cases: it alone must be lost, and its reason must say `why`.
+/// Runs `bad` among good cases. Only `bad` must be without an answer, and its error must contain `why`.
 void expect_costs_one(const std::string& bad, const std::string& why, double timeout = 20) {
   for (const int jobs : {1, 2}) {
     auto ids = good(40);
@@ -85,30 +85,30 @@ TEST(Pool, EveryCaseIsAnsweredOnce) {
   }
 }
 
-TEST(Pool, NoCaseNoWorker) {
+TEST(Pool, WithoutCasesTheRunFinishes) {
   const Swept swept = sweep({}, options(2));
   EXPECT_EQ(swept.end.how, PoolEnd::How::kFinished);
   EXPECT_TRUE(swept.outcomes.empty());
 }
 
 TEST(Pool, CrashCostsOneCase) { expect_costs_one("segv/x", "SIGSEGV (segmentation fault)"); }
-TEST(Pool, CrashKeepsWhatWasPrinted) { expect_costs_one("segv/y", "it printed: about to crash in segv/y"); }
+TEST(Pool, ErrorOfACrashHasThePrintedText) { expect_costs_one("segv/y", "it printed: about to crash in segv/y"); }
 TEST(Pool, AbortCostsOneCase) { expect_costs_one("abort/x", "SIGABRT"); }
 TEST(Pool, KillCostsOneCase) { expect_costs_one("kill/x", "SIGKILL"); }
 TEST(Pool, ExitCostsOneCase) { expect_costs_one("exit0/x", "exited with status 0"); }
-TEST(Pool, ExitStatusIsSaid) { expect_costs_one("exit3/x", "exited with status 3"); }
+TEST(Pool, ErrorOfAnExitHasTheStatus) { expect_costs_one("exit3/x", "exited with status 3"); }
 TEST(Pool, ExceptionCostsOneCase) { expect_costs_one("throw/x", "thrown on purpose"); }
-// Long enough for the good cases on a machine that is busy with other things.
+// 2 s are long enough for the good cases on a machine that is busy with other things.
 TEST(Pool, HangCostsOneCase) { expect_costs_one("hang/x", "no answer within 2 s", 2); }
 TEST(Pool, GarbageCostsOneCase) { expect_costs_one("garbage/x", "broke the protocol"); }
-TEST(Pool, AnswerForAnotherCaseIsGarbage) { expect_costs_one("liar/x", "broke the protocol"); }
+TEST(Pool, AnswerForAnotherCaseCostsOneCase) { expect_costs_one("liar/x", "broke the protocol"); }
 TEST(Pool, ClosedDescriptorsCostOneCase) { expect_costs_one("closes/x", "closed its connection"); }
 #ifndef __SANITIZE_ADDRESS__
 TEST(Pool, EndlessAllocationCostsOneCase) { expect_costs_one("eats/x", "bad_alloc"); }
 TEST(Pool, SmashedHeapCostsOneCase) { expect_costs_one("smash/x", "SIG"); }
 #endif
 
-TEST(Pool, ProcessesThatACaseLeftBehindHarmNobody) {
+TEST(Pool, ProcessesThatACaseLeftBehindDoNotDisturbOthers) {
   auto ids = good(10);
   ids.insert(ids.begin() + 3, "forks/1");
   ids.insert(ids.begin() + 5, "segv/1");
@@ -118,13 +118,13 @@ TEST(Pool, ProcessesThatACaseLeftBehindHarmNobody) {
   EXPECT_FALSE(swept.outcomes.at("segv/1").answered());
 }
 
-TEST(Pool, PrintingIsNoProtocol) {
+TEST(Pool, PrintedTextIsNotReadAsAnAnswer) {
   const Swept swept = sweep({"ok/1", "chatter/1", "ok/2"}, options(1));
   ASSERT_EQ(swept.outcomes.size(), 3u);
   for (const auto& [id, outcome] : swept.outcomes) EXPECT_EQ(outcome.answer.value("echo", ""), id) << outcome.error;
 }
 
-/// Good cases with others among them, in one process until something crashes. Returns the cases without an answer.
+/// Runs the cases in one process, until something crashes. Returns the cases without an answer, with their errors.
 std::map<std::string, std::string> unanswered(const std::vector<std::string>& ids) {
   const Swept swept = sweep(ids, options(1));
   EXPECT_EQ(swept.end.how, PoolEnd::How::kFinished) << swept.end.message;
@@ -149,11 +149,11 @@ TEST(Pool, LateCrashIsTracedToTheCaseThatCausedIt) {
   EXPECT_EQ(errors.begin()->first, "bomb/1");
 }
 
-TEST(Pool, LateCrashThatNobodyCausesAloneIsReportedWhereItHappened) {
+TEST(Pool, LateCrashThatNoCaseCausesAloneIsReportedWhereItHappened) {
   auto ids = good(20);
   ids.insert(ids.begin() + 8, "damage/1");
   const auto errors = unanswered(ids);
-  // Alone, "damage" is sound, and so is the case that crashed.
+  // Neither "damage" nor the case that crashed crashes alone.
   ASSERT_EQ(errors.size(), 1u);
   EXPECT_EQ(errors.begin()->first, "ok/8");
   EXPECT_THAT(errors.begin()->second,
@@ -175,7 +175,7 @@ TEST(Pool, ACrashWhileSetsAreClosedIsTracedToo) {
   EXPECT_THAT(reported.begin()->second, HasSubstr("neither it nor those before it crash alone"));
 }
 
-TEST(Pool, DamageAtTheVeryEndIsSeen) {
+TEST(Pool, DamageByTheLastCaseIsFound) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizer reports the write itself";
 #endif
@@ -184,7 +184,7 @@ TEST(Pool, DamageAtTheVeryEndIsSeen) {
   EXPECT_FALSE(swept.outcomes.at("smash/1").answered());
 }
 
-TEST(Pool, OnlyBadCases) {
+TEST(Pool, ARunOfBadCasesOnlyFinishes) {
   std::vector<std::string> ids;
   for (int i = 0; i < 12; ++i) ids.push_back((i % 2 ? "segv/" : "exit3/") + std::to_string(i));
   const Swept swept = sweep(ids, options(2));
@@ -219,7 +219,7 @@ TEST(Pool, WorkerThatCannotStartEndsTheRun) {
   EXPECT_EQ(sweep(good(5), o).end.how, PoolEnd::How::kFailed);
 }
 
-TEST(Pool, StopAbandonsWhatRuns) {
+TEST(Pool, StopAbandonsRunningCases) {
   Swept swept;
   PoolEvents events;
   int at = 0;

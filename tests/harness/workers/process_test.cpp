@@ -16,7 +16,7 @@ std::unique_ptr<ChildProcess> shell(const std::string& script) {
   return std::make_unique<ChildProcess>(std::vector<std::string>{"/bin/sh", "-c", script});
 }
 
-/// How a shell script ends, and what is kept of what it printed.
+/// How a shell script ends, and the part of its output that is kept.
 std::pair<std::string, std::string> run(const std::string& script) {
   const auto child = shell(script);
   const auto status = child->wait_for(60);
@@ -25,7 +25,7 @@ std::pair<std::string, std::string> run(const std::string& script) {
   return {describe_status(*status), child->output_tail()};
 }
 
-TEST(ChildProcess, ItsEndIsSaidInWords) {
+TEST(ChildProcess, ItsEndIsDescribedInWords) {
   EXPECT_EQ(run("exit 0").first, "exited with status 0");
   EXPECT_EQ(run("exit 77").first, "exited with status 77");
   EXPECT_EQ(run("kill -SEGV $$").first, "was killed by SIGSEGV (segmentation fault)");
@@ -35,7 +35,7 @@ TEST(ChildProcess, ItsEndIsSaidInWords) {
   EXPECT_EQ(run("kill -40 $$").first, "was killed by signal 40");
 }
 
-TEST(ChildProcess, AProgramThatIsNotThere) {
+TEST(ChildProcess, AMissingProgramEndsWithStatus127) {
   ChildProcess child({"/nowhere/program"});
   EXPECT_EQ(describe_status(child.wait_for(60).value()), "exited with status 127");
   child.drain_output();
@@ -52,13 +52,13 @@ TEST(ChildProcess, TheLastLinesOfBothStreamsAreKept) {
   EXPECT_LE(run("head -c 5000 /dev/zero | tr '\\0' x").second.size(), 600u);
 }
 
-TEST(ChildProcess, ControlCharactersAreShownNotSent) {
+TEST(ChildProcess, ControlCharactersArePrintedAsEscapes) {
   EXPECT_EQ(run("printf 'a\\033[2Jb\\tc\\177'").second, "a\\x1b[2Jb c\\x7f");
 }
 
-TEST(ChildProcess, WhatWasPrintedBeforeACaseCanBeForgotten) {
+TEST(ChildProcess, OutputBeforeACaseCanBeForgotten) {
   const auto child = shell("echo before; read line; echo after");
-  // Nothing to read: the child's standard input is empty, so it goes on at once.
+  // The child's standard input is empty, so `read` returns at once.
   ASSERT_TRUE(child->wait_for(60));
   child->drain_output();
   EXPECT_EQ(child->output_tail(), "before | after");
@@ -66,7 +66,7 @@ TEST(ChildProcess, WhatWasPrintedBeforeACaseCanBeForgotten) {
   EXPECT_EQ(child->output_tail(), "");
 }
 
-TEST(ChildProcess, OneThatRunsOnIsKilledWithItsOwnChildren) {
+TEST(ChildProcess, KillEndsAChildAndItsOwnChildren) {
   const auto child = shell("sleep 1000 & echo $!; wait");
   EXPECT_FALSE(child->ended());
   while (child->output_tail().empty()) {
@@ -77,7 +77,7 @@ TEST(ChildProcess, OneThatRunsOnIsKilledWithItsOwnChildren) {
   EXPECT_FALSE(child->wait_for(0.01));
   child->kill();
   EXPECT_THAT(describe_status(child->ended().value()), HasSubstr("SIGKILL"));
-  // Gone, or about to be: the kill has been sent, and nobody but init is left to reap it.
+  // The kill has been sent, so the grandchild ends soon. It may stay a zombie until init reaps it.
   bool gone = false;
   for (int i = 0; i < 5000 && !gone; ++i) {
     gone = ::kill(grandchild, 0) != 0;

@@ -17,7 +17,7 @@ std::vector<std::string> lines_in(LineBuffer& buffer) {
   return lines;
 }
 
-TEST(LineBuffer, LinesAreWholeHoweverTheBytesCome) {
+TEST(LineBuffer, LinesAreWholeHoweverTheBytesArrive) {
   const std::string stream = "first\n\nthird line\nno end";
   for (std::size_t step = 1; step <= stream.size(); ++step) {
     LineBuffer buffer;
@@ -32,7 +32,7 @@ TEST(LineBuffer, LinesAreWholeHoweverTheBytesCome) {
   }
 }
 
-TEST(LineBuffer, NothingIsNoLine) {
+TEST(LineBuffer, AnEmptyBufferHasNoLine) {
   LineBuffer buffer;
   EXPECT_FALSE(buffer.next());
   buffer.append("");
@@ -47,7 +47,7 @@ TEST(LineBuffer, AStreamWithoutALineEndIsOverlongAndLinesAreNot) {
   EXPECT_FALSE(endless.overlong());
   endless.append("x");
   EXPECT_TRUE(endless.overlong());
-  // As many bytes in lines that were taken out are none.
+  // Lines that were taken out do not count, even if they have more bytes together.
   LineBuffer lines;
   for (int i = 0; i < 3; ++i) {
     lines.append(std::string(kLongestMessage / 2, 'x') + "\n");
@@ -56,7 +56,7 @@ TEST(LineBuffer, AStreamWithoutALineEndIsOverlongAndLinesAreNot) {
   EXPECT_FALSE(lines.overlong());
 }
 
-/// Two connected sockets, the first non-blocking as the parent's is.
+/// Two connected sockets. The first is non-blocking, like that of the parent process.
 struct Sockets {
   int ends[2] = {-1, -1};
   Sockets() {
@@ -73,7 +73,7 @@ struct Sockets {
   }
 };
 
-TEST(Sockets, WhatWasSaidBeforeTheEndIsHeard) {
+TEST(Sockets, BytesSentBeforeTheCloseAreRead) {
   Sockets s;
   std::string heard;
   EXPECT_EQ(read_available(s.ends[0], heard), ReadState::kOpen);
@@ -84,13 +84,13 @@ TEST(Sockets, WhatWasSaidBeforeTheEndIsHeard) {
   EXPECT_EQ(heard, "last words\n");
 }
 
-TEST(Sockets, WritingToNobodyIsNoSignal) {
+TEST(Sockets, WritingToAClosedSocketRaisesNoSignal) {
   Sockets s;
   s.hang_up();
   EXPECT_FALSE(write_all(s.ends[0], "is anybody there?\n"));
 }
 
-TEST(Sockets, APeerThatTakesNothingDoesNotBlock) {
+TEST(Sockets, APeerThatReadsNothingDoesNotBlockTheWriter) {
   Sockets s;
   EXPECT_FALSE(write_all(s.ends[0], std::string(std::size_t{64} << 20, 'x')));
 }

@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr std::uint8_t kUntouched = 0xa5;
 
-/// One row stored in slot 1 of a cache of pages of 2.
+/// Stores one row into slot `slot` of a cache of two pages with two slots each.
 struct Stored {
   HostTensor cache;
   std::int64_t dim;
@@ -29,7 +29,7 @@ struct Stored {
     call_reference("fused_store_cache", std::string("run_") + layout + "_2", {&rows, &cache, &indices});
   }
 
-  // Slot 1 of 2: FlashMLA data at 576, scales at 2 * 576 + 8; indexer data at 128, scale at 256 + 4.
+  // Offsets of slot 1 of 2: FlashMLA data at 576, scales at 2 * 576 + 8; indexer data at 128, scale at 256 + 4.
   [[nodiscard]] int code(std::int64_t d) const { return cache.storage[(dim == 512 ? 576 : 128) + d]; }
   [[nodiscard]] int exponent(std::int64_t g) const { return cache.storage[1152 + 8 + g]; }
   [[nodiscard]] int tail(std::int64_t d) const {
@@ -49,7 +49,7 @@ HostTensor row(std::int64_t dim, const std::vector<float>& first, DType dtype = 
   return t;
 }
 
-TEST(FusedStoreCacheReference, ZeroRows) {
+TEST(FusedStoreCacheReference, ZeroRowsHaveZeroCodesAndTheSmallestScale) {
   const Stored flash("flashmla", row(512, {0.0f, -0.0f}));
   EXPECT_EQ(flash.code(0), 0x00);
   EXPECT_EQ(flash.code(1), 0x80);
@@ -61,7 +61,7 @@ TEST(FusedStoreCacheReference, ZeroRows) {
   EXPECT_EQ(bytes, (std::vector<std::uint8_t>{0xad, 0xac, 0x6f, 0x34}));
 }
 
-TEST(FusedStoreCacheReference, GoldenGroup) {
+TEST(FusedStoreCacheReference, KnownCodesOfAGroup) {
   std::vector<float> x;
   for (int i = 0; i < 32; ++i) x.push_back(static_cast<float>(i - 8) * 0.5f);
   x[6] = -0.0f;
@@ -88,7 +88,7 @@ TEST(FusedStoreCacheReference, ScaleAtPowersOfTwo) {
   }
 }
 
-TEST(FusedStoreCacheReference, NanTakesCode448AndNoPartInTheScale) {
+TEST(FusedStoreCacheReference, NanGetsCode448AndDoesNotChangeTheScale) {
   for (const std::uint32_t nan : {0x7fc00000u, 0xffc00000u, 0x7f810000u, 0xff810000u}) {  // signalling ones too
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       HostTensor x = row(512, {0.0f, 448.0f}, dtype);
@@ -107,12 +107,12 @@ TEST(FusedStoreCacheReference, NanTakesCode448AndNoPartInTheScale) {
   EXPECT_EQ(Stored("flashmla", all).tail(511), 0x7fff);
 }
 
-TEST(FusedStoreCacheReference, InfinityTurnsSignsAround) {
+TEST(FusedStoreCacheReference, InfinityReversesTheSigns) {
   const Stored s("flashmla", row(512, {kInf, -kInf, 1.0f, -1.0f, 0.0f, -0.0f}));
   EXPECT_EQ(s.exponent(0), 255);
   const std::vector<int> expected{0xfe, 0x7e, 0xfe, 0x7e, 0x7e, 0x7e};
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(s.code(static_cast<std::int64_t>(i)), expected[i]) << i;
-  EXPECT_EQ(s.exponent(1), 105);  // the other groups do not see it
+  EXPECT_EQ(s.exponent(1), 105);  // the other groups are not affected
   const Stored indexer("indexer", row(128, {kInf, -kInf, 1.0f, -1.0f}));
   EXPECT_EQ(indexer.scale(), kInf);
   const std::vector<int> codes{0x7e, 0x7e, 0x00, 0x80};
@@ -126,7 +126,7 @@ TEST(FusedStoreCacheReference, TheTailIsCopiedOrRounded) {
   const Stored copied("flashmla", bf16);
   for (int d = 448; d < 512; ++d) EXPECT_EQ(copied.tail(d), 0x7f81 + d);
   HostTensor f32 = HostTensor::make(DType::kF32, {1, 512});
-  f32.at<float>(0, 448) = std::bit_cast<float>(0x3f808000u);  // halfway, to even
+  f32.at<float>(0, 448) = std::bit_cast<float>(0x3f808000u);  // a tie, rounded to even
   f32.at<float>(0, 449) = std::bit_cast<float>(0x3f818000u);
   const Stored rounded("flashmla", f32);
   EXPECT_EQ(rounded.tail(448), 0x3f80);
@@ -147,7 +147,7 @@ TEST(FusedStoreCacheReference, WritesTheSlotsBytesOnly) {
   EXPECT_EQ(flash.front(), 1728u);
   EXPECT_EQ(flash[575], 1728u + 575u);
   EXPECT_EQ(flash[576], 1728u + 1152u);
-  EXPECT_EQ(flash.back(), 1728u + 1152u + 6u);  // byte 7 stays
+  EXPECT_EQ(flash.back(), 1728u + 1152u + 6u);  // byte 7 of the scales is not written
   const auto indexer = changed(Stored("indexer", row(128, std::vector<float>(128, 1.0f)), 2).cache);
   ASSERT_EQ(indexer.size(), 128u + 4u);
   EXPECT_EQ(indexer.front(), 264u);
@@ -158,7 +158,7 @@ TEST(FusedStoreCacheReference, WritesTheSlotsBytesOnly) {
   }
 }
 
-TEST(FusedStoreCacheReference, EveryPageSizeAndIndexTypeHasItsPlace) {
+TEST(FusedStoreCacheReference, EveryPageSizeHasItsOffsets) {
   for (const std::int64_t page : {1, 2, 4, 8, 16, 32, 64, 128, 256}) {
     const std::int64_t bytes = (584 * page + 575) / 576 * 576;
     HostTensor cache = HostTensor::make(DType::kU8, {2, bytes});
@@ -170,8 +170,8 @@ TEST(FusedStoreCacheReference, EveryPageSizeAndIndexTypeHasItsPlace) {
   }
 }
 
-TEST(FusedStoreCacheReference, IndexerCodesAreOfTheProductWithTheRoundedReciprocal) {
-  // Found by search in rational arithmetic: a quotient by the scale has the code above or below.
+TEST(FusedStoreCacheReference, IndexerCodesUseTheRoundedReciprocalOfTheScale) {
+  // Found by a search in rational arithmetic. A division by the scale would give the code above or below.
   const struct {
     float greatest, value;
     int code;
@@ -201,7 +201,7 @@ TEST(FusedStoreCacheReference, DequantisesToWithinHalfAStep) {
   }
 }
 
-TEST(FusedStoreCacheReference, RefusesWhatItCannotRead) {
+TEST(FusedStoreCacheReference, RefusesWrongArguments) {
   HostTensor x = HostTensor::make(DType::kBF16, {2, 512}), index = HostTensor::make(DType::kI32, {2});
   HostTensor cache = HostTensor::make(DType::kU8, {2, 1728}), bad = HostTensor::make(DType::kU8, {2, 1700});
   HostTensor half = HostTensor::make(DType::kF16, {2, 512}), three = HostTensor::make(DType::kI32, {3});

@@ -1,5 +1,5 @@
-/// Calls a reference as anybody else would: its module is loaded from the build's reference set, and its functions are
-/// called across the ABI with tensors.
+/// Calls a reference like any kernel: its module is loaded from the build's reference set, and its functions are called
+/// across the ABI with tensors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -46,7 +46,7 @@ inline DLDataType dl_dtype(DType dtype) {
   }
 }
 
-/// A tensor as an argument of a call: refers to `tensor`'s storage, which must outlive it.
+/// A tensor as an argument of a call. It refers to the storage of `tensor`, which must outlive it.
 class TensorArgument {
  public:
   TensorArgument(HostTensor& tensor, DLDeviceType device = kDLCPU) : shape_(tensor.shape), strides_(tensor.strides) {

@@ -120,7 +120,7 @@ TEST(Ue8m0Format, InverseIsExactAndWrapsForInfinity) {
   EXPECT_EQ(ue8m0_scale(255), kInf);
 }
 
-TEST(MaxNumber, NanLosesSignallingOrNot) {
+TEST(MaxNumber, NumbersAreTakenInPlaceOfAnyNan) {
   const float signalling = float_of(0x7f800001u);
   for (const float nan : {std::nanf(""), signalling, -signalling}) {
     EXPECT_EQ(max_number(nan, 1.0f), 1.0f);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-/// A float tensor [2, 3] of which rows lie 8 and columns 2 elements apart; element (i, j) is 10 i + j.
+/// A float tensor [2, 3]. Its rows lie 8 elements apart and its columns 2. Element (i, j) is 10 i + j.
 struct Spread {
   std::vector<float> memory = std::vector<float>(16, -1.0f);
   std::array<std::int64_t, 2> shape{2, 3};
@@ -44,7 +44,7 @@ TEST(Rows, AreReadAndWrittenThroughTheirStrides) {
   EXPECT_EQ(x.memory, (std::vector<float>{0, -1, 1, -1, 2, -1, -1, -1, 5, -1, 5, -1, 5, -1, -1, -1}));
 }
 
-TEST(Rows, OfOneElementOrNoneHaveNoStride) {
+TEST(Rows, RowsOfOneElementOrNoneIgnoreTheStride) {
   Spread x;
   x.shape[1] = 1;
   x.strides[1] = -7;
@@ -53,7 +53,7 @@ TEST(Rows, OfOneElementOrNoneHaveNoStride) {
   EXPECT_EQ(row_of(x.view(), 1).size(), 0);
 }
 
-TEST(Rows, RefuseWhatLiesOutside) {
+TEST(Rows, IndicesOutOfRangeAreRefused) {
   const Spread x;
   EXPECT_THROW((void)row_of(x.view(), 2), ::tvm::ffi::Error);
   EXPECT_THROW((void)row_of(x.view(), 0)(3), std::out_of_range);
@@ -69,9 +69,9 @@ TEST(Rows, SumsAddOneTermAfterTheOther) {
   EXPECT_EQ(sum_in_order(terms.head(0)), 0.0);
 }
 
-TEST(Rows, NoNanIsTheGreatestMagnitude) {
+TEST(Rows, TheGreatestMagnitudeIgnoresNan) {
   const auto signalling = std::bit_cast<float>(0x7f800001u);
-  // At every place of an array that is long enough for vector instructions and a rest.
+  // NaN is tried at every place of the array, which is long enough for vector instructions and a remainder.
   for (const float nan : {std::nanf(""), -std::nanf(""), signalling}) {
     for (int place = 0; place < 11; ++place) {
       Eigen::ArrayXf values = Eigen::ArrayXf::Constant(11, -0.5f);

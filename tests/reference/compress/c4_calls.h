@@ -1,4 +1,4 @@
-/// Small C4 calls for tests of its references: two columns an entry, kv that can be added up by hand.
+/// Small calls for the tests of the C4 references. An entry has two columns, and its kv can be added up by hand.
 #pragma once
 
 #include <cmath>
@@ -15,7 +15,7 @@ using layout::CompressPlan;
 using layout::DecodePlan;
 using layout::WritePlan;
 
-inline constexpr std::int64_t kHeadDim = 2;  // a reference knows no limit
+inline constexpr std::int64_t kHeadDim = 2;  // a reference accepts any number
 inline constexpr std::int64_t kWidth = 4 * kHeadDim;
 inline constexpr float kInf = std::numeric_limits<float>::infinity();
 inline const float kNan = std::nanf("");
@@ -34,7 +34,8 @@ inline Call prefill_of(std::int64_t tokens, const std::vector<CompressPlan>& pla
            in("plan_w", plan_tensor(plan_w))}};
 }
 
-/// kv of token t: 10 t in the overlap block, 10 t + 1 in its own, plus the column times 1000. Scores 0.
+/// Sets kv of token t to 10 t in the overlap block and to 10 t + 1 in its own block, plus 1000 times the column. The
+/// scores are 0.
 inline void fill_kv(HostTensor& rows) {
   for (std::int64_t t = 0; t < rows.size(0); ++t) {
     for (std::int64_t d = 0; d < kHeadDim; ++d) {

@@ -18,7 +18,8 @@ TEST(CompressC4DecodeReference, KeepsTheTokenAndThenReadsItsGroup) {
     rows.at<float>(1, k) = all.at<float>(7, k);
     rows.at<float>(0, k) = k < 2 * kHeadDim ? -1.0f : 0.0f;
   }
-  // Request 0 has no complete group: its row is kept in the first page, whose overlap half no other reads at row 3.
+  // Request 0 completes no group. Its row, with a kv of -1, is kept in row 3 of the first page. Request 1 then reads it
+  // as a part of its overlap.
   const std::vector<DecodePlan> plan{{9, 3, 1, 0}, {8, 7, 0, 1}};
   Call call{
       "compress_c4_decode",

@@ -15,7 +15,8 @@ TEST(CompressC4PrefillReference, EqualScoresGiveTheMeanOfBothHalves) {
   Call call = prefill_of(8, {{8, 7, 0, -1, -1}}, {});
   fill_kv(call.arg("kv_input").tensor());
   const CallResult r = accepted(call);
-  // Overlap of tokens 0 ... 3: 0, 10, 20, 30. Own of 4 ... 7: 41, 51, 61, 71. Sum 284.
+  // The overlap blocks of tokens 0 ... 3 are 0, 10, 20, 30. The own blocks of 4 ... 7 are 41, 51, 61, 71. The sum
+  // is 284.
   EXPECT_EQ(r.tensor("kv_output").at<float>(0, 0), 284.0f / 8);
   EXPECT_EQ(r.tensor("kv_output").at<float>(0, 1), 284.0f / 8 + 1000);
 }
@@ -33,15 +34,15 @@ TEST(CompressC4PrefillReference, WeightsAreTheSoftmaxOfScorePlusBias) {
   fill_kv(rows);
   rows.at<float>(2, 2 * kHeadDim) = std::log(3.0f);           // overlap score of token 2, column 0: weight 3
   call.arg("ape").tensor().at<float>(5, 0) = std::log(4.0f);  // place 5 is token 5's own entry: weight 4
-  // Weights 1 1 3 1 | 1 4 1 1 of kv 0 10 20 30 | 41 51 61 71.
+  // The weights are 1 1 3 1 | 1 4 1 1, and kv is 0 10 20 30 | 41 51 61 71.
   const double want = (0 + 10 + 60 + 30 + 41 + 204 + 61 + 71) / 13.0;
   const CallResult r = accepted(call);
   EXPECT_NEAR(r.tensor("kv_output").at<float>(0, 0), want, 1e-5);
   EXPECT_EQ(r.tensor("kv_output").at<float>(0, 1), 284.0f / 8 + 1000);  // column 1 has weights of its own
 }
 
-TEST(CompressC4PrefillReference, LeadingEntriesComeFromTheStateAsItWasBefore) {
-  // The batch brings tokens 6 and 7; 0 ... 3 lie in page 1, 4 and 5 in page 0, and row 3 of page 1 is overwritten.
+TEST(CompressC4PrefillReference, LeadingEntriesAreReadFromTheStateBeforeItIsWritten) {
+  // The batch has tokens 6 and 7. Tokens 0 ... 3 are in page 1, and 4 and 5 in page 0. Row 3 of page 1 is overwritten.
   Call call = prefill_of(2, {{8, 1, 6, 1, 0}}, {{1, 7}});
   HostTensor all = HostTensor::make(DType::kF32, {8, kWidth});
   fill_kv(all);
@@ -66,7 +67,7 @@ TEST(CompressC4PrefillReference, SentinelsAreSkipped) {
   EXPECT_EQ(accepted(call).tensor("kv_output").at<float>(1, 0), 284.0f / 8);
 }
 
-TEST(CompressC4PrefillReference, ScoresThatAreNotFinite) {
+TEST(CompressC4PrefillReference, HandlesScoresThatAreNotFinite) {
   const auto value = [](const std::vector<float>& scores, std::uint32_t seq_len) {
     Call call = prefill_of(8, {{seq_len, 7, static_cast<std::uint16_t>(seq_len == 4 ? 4 : 0), -1, -1}}, {});
     HostTensor& rows = call.arg("kv_input").tensor();
@@ -82,7 +83,8 @@ TEST(CompressC4PrefillReference, ScoresThatAreNotFinite) {
   EXPECT_EQ(value({kNan, kNan, kNan, kNan, 0, 0, 0, 0}, 4), (41.0f + 51 + 61 + 71) / 4);
 }
 
-/// What a kernel may compute: everything in float, with an exponential that is off by 2 + 1.173 |x| ulp, all one way.
+/// Computes like a kernel: in float, with an exponential that is off by 2 + 1.173 |x| ulp. The signs of the
+/// errors alternate.
 double float_softmax(const HostTensor& rows, const HostTensor& ape, double exp_ulps) {
   float largest = -kInf;
   float z[8];
@@ -102,7 +104,7 @@ double float_softmax(const HostTensor& rows, const HostTensor& ape, double exp_u
 }
 
 TEST(CompressC4PrefillReference, TheBoundHoldsAndIsTight) {
-  // Errors grow with the scores; the bound must cover each and stay within fifty times of the largest.
+  // Errors grow with the scores. The bound must cover each error, and be at most fifty times the largest.
   Random random(1, "bound");
   for (const double scale : {0.1, 1.0, 10.0, 50.0, 3000.0}) {
     double worst = 0;

@@ -19,7 +19,7 @@ Call call_of(const Batch& batch, std::int64_t ratio, bool graph, std::int64_t ro
            scalar("is_overlap", ratio == 4), scalar("use_cuda_graph", graph)}};
 }
 
-/// The rows that are said to be in use.
+/// The rows that are in use, according to the returned counts.
 std::vector<Row> used(const CallResult& r, std::size_t which) {
   auto rows = rows_of<TokenPlan>(r.tensor(which == 0 ? "compress_plan" : "write_plan"));
   rows.resize(static_cast<std::size_t>(std::get<std::int64_t>(r.returned.at(which))));
@@ -28,10 +28,10 @@ std::vector<Row> used(const CallResult& r, std::size_t which) {
 
 const Batch kBatch{{}, {7, 261}, {4, 6}};
 
-TEST(PlanCompressPrefillReference, TwoRequests) {
+TEST(PlanCompressPrefillReference, KnownPlansOfTwoRequests) {
   const CallResult r = accepted(call_of(kBatch, 4, false, 10));
   EXPECT_EQ(used(r, 0), (std::vector<Row>{{0, 0, 3, 7}, {4, 1, 255, 7}, {8, 1, 259, 3}}));
-  // No page tails: position 255 is not kept.
+  // This op keeps no page tails, so position 255 is not kept.
   EXPECT_EQ(used(r, 1), (std::vector<Row>{{0, 0, 3, 7},
                                           {1, 0, 4, 6},
                                           {2, 0, 5, 5},

@@ -10,7 +10,7 @@ namespace {
 using layout::DecodePlan;
 using ::testing::HasSubstr;
 
-TEST(PlanDecodeLegacyReference, RingOfTheRequest) {
+TEST(PlanDecodeLegacyReference, RowsLieInTheRingOfTheRequest) {
   const auto legacy = [](std::int64_t ratio, std::int64_t id, std::int64_t length) {
     return rows_of<DecodePlan>(returned(accepted(legacy_decode_plan_call(ratio, {{id}, {length}, {1}})), 0)).at(0);
   };

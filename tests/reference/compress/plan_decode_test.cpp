@@ -15,17 +15,18 @@ std::vector<Row> plan(std::int64_t ratio, const Batch& batch, const CacheMaps& m
   return rows_of<DecodePlan>(returned(accepted(decode_plan_call(ratio, batch, maps)), 0));
 }
 
-TEST(PlanDecodeReference, RatioFour) {
+TEST(PlanDecodeReference, KnownPlanOfRatioFour) {
   EXPECT_THAT(plan(4, {{2}, {12}, {1}}, identity_maps(256, 8)), ElementsAre(Row{12, 35, 9, 8}));
 }
 
 TEST(PlanDecodeReference, FillsEveryRowAndStopsAtTheFirstPosition) {
-  // Requests 0, 1, 2 own cache pages 0, 2, 4: rows 8 a page. The group before the first is the first itself.
+  // Requests 0, 1 and 2 own cache pages 0, 2 and 4, with 8 rows a page. As the group before the first one, the plan
+  // names the first one itself.
   EXPECT_THAT(plan(4, {{0, 1, 2}, {1, 4, 257}, {1, 1, 1}}, identity_maps(256, 8)),
               ElementsAre(Row{1, 0, 0, 0}, Row{4, 19, 4, 4}, Row{257, 40, 9, 10}));
 }
 
-TEST(PlanDecodeReference, RatioOneHundredAndTwentyEight) {
+TEST(PlanDecodeReference, KnownPlanOfRatioOneHundredAndTwentyEight) {
   EXPECT_THAT(plan(128, {{3, 3}, {130, 128}, {1, 1}}, identity_maps(256, 256)),
               ElementsAre(Row{130, 1665, 12, 13}, Row{128, 1663, 12, 12}));
 }

@@ -28,7 +28,7 @@ TEST(PlanPrefillLegacyReference, RatioOneHundredAndTwentyEightOwnsOnePage) {
 
 TEST(PlanPrefillLegacyReference, KeepsNoPageTails) {
   const CallResult r = accepted(legacy_prefill_plan_call(4, false, {{0}, {264}, {16}}));
-  // Length 264: live from 260 on. Position 252 ... 255, the end of a cache page, are not kept.
+  // At length 264, positions from 260 on are live. Positions 252 ... 255 end a cache page, but are not kept.
   EXPECT_THAT(rows_of<WritePlan>(returned(r, 1)), ElementsAre(Row{12, 4}, Row{13, 5}, Row{14, 6}, Row{15, 7}));
 }
 

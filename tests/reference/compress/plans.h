@@ -1,4 +1,4 @@
-/// Calls of the compression references in tests: short to write, records to compare.
+/// Helpers for the tests of the compression references: calls, and plan records that can be compared.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -35,7 +35,7 @@ inline std::string refusal_of(const Call& call) {
   return result.refusal.value_or("");
 }
 
-/// Records as tuples of numbers, which print and compare.
+/// A record as a list of numbers, which can be printed and compared.
 using Row = std::vector<std::int64_t>;
 inline Row row_of(const layout::TokenPlan& p) { return {p.ragged_id, p.batch_id, p.position, p.window_len}; }
 inline Row row_of(const layout::CompressPlan& p) {

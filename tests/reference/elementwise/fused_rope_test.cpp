@@ -48,8 +48,8 @@ TEST(FusedRopeReference, MultipliesByTheAngleOrItsConjugate) {
 }
 
 TEST(FusedRopeReference, RoundsOneProductOnly) {
-  // 1.0078125^2 is 1 + 2^-6 + 2^-14: exact in the fma, and in float too. A sine of 2^-25 below one makes the other
-  // product round: c*re - s*im with both near one leaves what rounding the second product alone leaves.
+  // c equals s, so c * x - s * x would be zero in exact arithmetic. Only the second product is rounded before the fma.
+  // So the result is the rounding error of s * x.
   Rope rope;
   const float c = 0x1.000002p0f;
   const float s = 0x1.000002p0f;
@@ -59,7 +59,7 @@ TEST(FusedRopeReference, RoundsOneProductOnly) {
   EXPECT_EQ(rope.pair(x, x, c, s).first, bf16_from_float(expected));
 }
 
-TEST(FusedRopeReference, SpecialValues) {
+TEST(FusedRopeReference, HandlesSpecialValues) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   Rope rope;
   EXPECT_EQ(rope.pair(-std::nanf(""), 1.0f, 1.0f, 0.0f).first, 0x7fff);
@@ -87,7 +87,7 @@ TEST(FusedRopeReference, RotatesKeysAndStridedQueriesByTheirOwnPositions) {
   HostTensor before = q;
   HostTensor freqs = HostTensor::make(DType::kF32, {4, 64});
   for (int p = 0; p < 4; ++p) {
-    for (int i = 0; i < 64; i += 2) freqs.at<float>(p, i) = static_cast<float>(p);  // real: a factor p
+    for (int i = 0; i < 64; i += 2) freqs.at<float>(p, i) = static_cast<float>(p);  // no rotation: a factor of p
   }
   for (int t = 0; t < 3; ++t) {
     for (int d = 0; d < 64; ++d) {
@@ -112,7 +112,7 @@ TEST(FusedRopeReference, RotatesKeysAndStridedQueriesByTheirOwnPositions) {
   EXPECT_EQ(q.storage, before.storage);  // nothing outside the heads has changed
 }
 
-TEST(FusedRopeInterval, HoldsTheReferenceAndIsOneValueNearlyEverywhere) {
+TEST(FusedRopeInterval, ContainsTheReferenceAndIsOneValueNearlyEverywhere) {
   constexpr std::int64_t kTokens = 400;
   HostTensor q = HostTensor::make(DType::kBF16, {kTokens, 2, 64});
   HostTensor low = q, high = q;
@@ -138,7 +138,7 @@ TEST(FusedRopeInterval, HoldsTheReferenceAndIsOneValueNearlyEverywhere) {
   }
 }
 
-TEST(FusedRopeReference, RefusesWhatItCannotRead) {
+TEST(FusedRopeReference, RefusesWrongArguments) {
   Rope r;
   const auto message = [&](HostTensor q, HostTensor positions) {
     return refusal("fused_rope", "forward", {&q, nullptr, &r.freqs, &positions, false});
@@ -150,7 +150,7 @@ TEST(FusedRopeReference, RefusesWhatItCannotRead) {
   EXPECT_THAT(message(r.q, HostTensor::of<std::int32_t>(DType::kI32, {2})), HasSubstr("'freqs_cis': index 2"));
 }
 
-TEST(FusedRopeInterval, NamesTheArgumentThatItCannotRead) {
+TEST(FusedRopeInterval, RefusalsNameTheArgument) {
   Rope r;
   const std::vector<std::string> names{"q", "k", "q_lo", "q_hi", "k_lo", "k_hi"};
   for (const std::string& wrong : names) {

@@ -45,19 +45,19 @@ struct Token {
 
 std::vector<float> weights_of(const std::vector<float>& x) { return Token(x).call(); }
 
-TEST(HashTopKReference, EqualLogitsShareEqually) {
+TEST(HashTopKReference, EqualLogitsHaveEqualWeights) {
   EXPECT_EQ(weights_of({0.5f, 0.5f}), (std::vector<float>{0.5f, 0.5f}));
   EXPECT_EQ(weights_of({-3.0f}), (std::vector<float>{1.0f}));
 }
 
-TEST(HashTopKReference, KnownAnswer) {
-  // softplus(0) = ln 2, softplus(ln(e^4 - 1)) = 4: square roots 0.832554611, 2.
+TEST(HashTopKReference, KnownWeights) {
+  // softplus(0) = ln 2, and softplus(ln(e^4 - 1)) = 4. Their square roots are 0.832554611 and 2.
   const auto w = weights_of({0.0f, static_cast<float>(std::log(std::exp(4.0) - 1.0))});
   EXPECT_NEAR(w[0], 0.29392359, 1e-7);
   EXPECT_NEAR(w[1], 0.70607641, 1e-7);
 }
 
-TEST(HashTopKReference, SharedExpertsFollow) {
+TEST(HashTopKReference, SharedExpertsFollowTheRoutedOnes) {
   Token t({1.0f, 2.0f}, 2);
   const auto w = t.call();
   EXPECT_EQ(w[2], 1.0f / 2.5f);
@@ -80,7 +80,7 @@ TEST(HashTopKReference, DuplicatesCountTwice) {
   EXPECT_EQ(t.ids.at<std::int32_t>(0, 2), 10);
 }
 
-TEST(HashTopKReference, SpecialLogits) {
+TEST(HashTopKReference, HandlesSpecialLogits) {
   EXPECT_EQ(weights_of({-kInf, 1.0f}), (std::vector<float>{0.0f, 1.0f}));
   EXPECT_EQ(weights_of({-200.0f, 1.0f}), (std::vector<float>{0.0f, 1.0f}));
   const auto infinite = weights_of({kInf, 1.0f});
@@ -90,9 +90,9 @@ TEST(HashTopKReference, SpecialLogits) {
   for (const float w : weights_of({-104.0f, -200.0f})) EXPECT_EQ(w, 0.0f);  // not 0/0
 }
 
-TEST(HashTopKReference, ReadsOnlyTheLastRowsOfTheTableThatTokensName) {
+TEST(HashTopKReference, ReadsOnlyTheRowsOfTheTableThatTokensName) {
   Token t({1.0f, 1.0f});
-  t.table.at<std::int32_t>(0, 0) = -5;  // row 0 is nobody's
+  t.table.at<std::int32_t>(0, 0) = -5;  // no token names row 0
   EXPECT_EQ(t.call(), (std::vector<float>{0.5f, 0.5f}));
   t.table.at<std::int32_t>(1, 0) = 64;
   EXPECT_THAT(refusal("hash_topk", "hash_topk", {&t.logits, &t.id, &t.table, &t.weights, &t.ids, 1.0}),
@@ -133,11 +133,11 @@ TEST(HashTopKBound, HoldsForFloatArithmeticAndIsTight) {
       relative = std::max(relative, static_cast<double>(bound[j]) / want[j]);
     }
   }
-  EXPECT_GE(most, 0.2);       // a bound much wider than what happens would let faults pass
-  EXPECT_LE(relative, 1e-6);  // and it is never loose in itself
+  EXPECT_GE(most, 0.2);       // a bound much wider than the errors would let faults pass
+  EXPECT_LE(relative, 1e-6);  // the bound is small beside the weight
 }
 
-TEST(HashTopKBound, HoldsAmongSubnormalExponentials) {
+TEST(HashTopKBound, HoldsForSubnormalExponentials) {
   Random random(4, "logits");
   for (int i = 0; i < 4000; ++i) {
     std::vector<float> x(6);
@@ -152,13 +152,13 @@ TEST(HashTopKBound, HoldsAmongSubnormalExponentials) {
   }
 }
 
-TEST(HashTopKBound, IsZeroWhereTheOutcomeIsCertainAndWideWhereItIsOpen) {
+TEST(HashTopKBound, IsZeroWhereTheWeightIsCertainAndWideWhereItIsNot) {
   Token shared({1.0f, 2.0f}, 1);
   EXPECT_EQ(shared.call("hash_topk_bound")[2], 0.0f);
   EXPECT_EQ(Token({-kInf, 1.0f}).call("hash_topk_bound")[0], 0.0f);
   EXPECT_EQ(Token({kInf, 1.0f}).call("hash_topk_bound")[1], 0.0f);
   for (const float b : Token({-200.0f, -300.0f}).call("hash_topk_bound")) EXPECT_EQ(b, 0.0f);
-  // Each of the two may underflow: any share is right, NaN is not.
+  // Each of the two exponentials may underflow. So any weight up to one is right, but NaN is not.
   for (const float b : Token({-103.5f, -103.0f}).call("hash_topk_bound")) {
     EXPECT_GE(b, 0.5f);
     EXPECT_LE(b, 1.0f + 1e-6f);

@@ -10,7 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// 4 rows of 3 ids, 5 columns apart, after masking: all storage, gaps included.
+/// Masks 4 rows of 3 ids, which lie 5 elements apart. Returns the whole storage, gaps included.
 std::vector<std::int32_t> masked(HostTensor count) {
   HostTensor ids = HostTensor::strided(DType::kI32, {4, 3}, {5, 1}, 0, 20);
   for (int i = 0; i < 20; ++i) *reinterpret_cast<std::int32_t*>(ids.storage.data() + 4 * i) = i;
@@ -36,14 +36,14 @@ TEST(MaskTopkIdsReference, MasksRowsAtAndPastTheCountAndNothingElse) {
   }
 }
 
-TEST(MaskTopkIdsReference, ANegativeCountIsAHugeUnsignedOne) {
+TEST(MaskTopkIdsReference, ANegativeCountIsReadAsALargeUnsignedOne) {
   EXPECT_EQ(masked(i32(-1)), expected(4));
   EXPECT_EQ(masked(i64(-1)), expected(4));
 }
 
 TEST(MaskTopkIdsReference, A64BitCountIsCutToItsLow32Bits) { EXPECT_EQ(masked(i64((1LL << 32) + 2)), expected(2)); }
 
-TEST(MaskTopkIdsReference, RefusesWhatItCannotRead) {
+TEST(MaskTopkIdsReference, RefusesWrongArguments) {
   HostTensor ids = HostTensor::make(DType::kI32, {2, 3});
   HostTensor wide = HostTensor::make(DType::kI32, {2, 33});
   HostTensor one = i32(1), two = HostTensor::make(DType::kI32, {2}), real = HostTensor::make(DType::kF32, {1});

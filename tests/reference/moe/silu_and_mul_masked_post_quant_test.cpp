@@ -17,7 +17,8 @@ using ::testing::HasSubstr;
 constexpr const char* kOp = "silu_and_mul_masked_post_quant";
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-/// The arguments of a call, plain columns (gates, then ups), everything poisoned that a call may leave alone.
+/// The arguments of a call. The columns are not swizzled: gates first, then ups. Outputs are poisoned, because a call
+/// may leave parts of them unwritten.
 struct Silu {
   HostTensor input, output, scale, counts;
   std::string variant;
@@ -48,7 +49,7 @@ struct Silu {
   [[nodiscard]] float scale_of(std::int64_t g) const { return scale.at<float>(0, 0, g); }
 };
 
-TEST(SiluReference, ZeroGroupsHaveTheFloorsScale) {
+TEST(SiluReference, ZeroGroupsHaveTheSmallestScale) {
   Silu bytes("ue8m0", 1, 1, 256);
   bytes.call();
   EXPECT_EQ(bytes.scale_of(0), std::ldexp(1.0f, 85 - 127));
@@ -75,7 +76,7 @@ TEST(SiluReference, KnownAnswers) {
   EXPECT_EQ(s.scale_of(1), std::ldexp(1.0f, -42));  // the second group is zero
 }
 
-TEST(SiluReference, FloatScalesMapTheGreatestTo448) {
+TEST(SiluReference, FloatScalesMapTheGreatestMagnitudeTo448) {
   Silu s("float", 1, 1, 256);
   s.set(0, 20.0f, 5.0f);
   s.set(1, 20.0f, -2.5f);
@@ -85,13 +86,13 @@ TEST(SiluReference, FloatScalesMapTheGreatestTo448) {
   EXPECT_EQ(s.code(1), 0xf6);
 }
 
-TEST(SiluReference, ClampsInBfloat16GateFromAboveOnly) {
+TEST(SiluReference, ClampsInBfloat16AndTheGateFromAboveOnly) {
   for (const double limit : {10.0, 7.03}) {
     Silu s("float_clamp", 1, 1, 256);
     s.limit = limit;
     const float rounded = float_from_bf16(bf16_from_float(static_cast<float>(limit)));
     const double silu = rounded / (1.0 + std::exp(-static_cast<double>(rounded)));
-    s.set(0, 100.0f, 100.0f);  // the greatest: both at the limit
+    s.set(0, 100.0f, 100.0f);  // the greatest value: both are at the limit
     s.set(1, -100.0f, 100.0f);
     s.set(2, std::nanf(""), std::nanf(""));  // gate = limit, up = -limit
     s.set(3, 5.0f, -100.0f);
@@ -112,12 +113,12 @@ TEST(SiluReference, ANegativeLimitMakesEveryUpTheLimit) {
   for (int j = 0; j < 128; ++j) EXPECT_EQ(s.code(j), 0x7e);  // -0.269 * -1
 }
 
-TEST(SiluReference, SpecialValuesWithoutClamp) {
+TEST(SiluReference, HandlesSpecialValuesWithoutClamp) {
   Silu s("ue8m0", 1, 1, 256);
   s.set(0, std::nanf(""), 1.0f);
   s.set(1, 1.0f, std::nanf(""));
   s.set(2, -kInf, 1.0f);   // silu(-inf) = NaN
-  s.set(3, 64.0f, 7.0f);   // the scale comes from the others
+  s.set(3, 64.0f, 7.0f);   // the scale comes from this one
   s.set(4, -88.0f, 1.0f);  // silu underflows to -0
   s.call();
   for (int j = 0; j < 4; ++j) EXPECT_EQ(s.code(j), 0x7e);
@@ -171,7 +172,7 @@ TEST(SiluReference, TransposedScalesHaveTokensInnermost) {
   }
 }
 
-/// Rows of [experts][tokens] that a call wrote.
+/// The rows that a call wrote, as (expert, token).
 std::set<std::pair<int, int>> written(Silu& s) {
   const auto before = s.output.storage;
   fill_floats(s.input, [] { return 1.0f; });
@@ -203,13 +204,14 @@ TEST(SiluReference, ProcessesRowsBelowTheCountsUpToTheBudget) {
   EXPECT_TRUE(written(none).empty());
 }
 
-/// The kernels' arithmetic as plain float code: `exponential` stands for whatever the hardware's is.
+/// The kernels' arithmetic in plain float code. `exponential` replaces the exponential of the hardware.
 template <class Exponential>
 float fast_silu_and_mul(float g, float u, Exponential exponential) {
   return g * (1.0f / (1.0f + exponential(-g))) * u;
 }
 
-/// How many codes and scales of a float implementation lie outside the certified intervals, and how many are open.
+/// How many codes and scales of a float implementation lie outside their intervals, and how many intervals are open,
+/// that is, hold more than one value.
 struct Judged {
   int outside = 0;
   int open = 0;
@@ -257,13 +259,14 @@ Judged judge(bool powers, std::uint64_t seed, Compute compute) {
   if (!powers) {
     const Judged codes_only = judged;
     count(s.scale, scale_low, scale_high);
-    judged.open = codes_only.open;  // a float scale is always open by a few units in the last place
+    judged.open = codes_only.open;  // the interval of a float scale is always a few units of the last place wide
   }
   return judged;
 }
 
 TEST(SiluInterval, AdmitsFloatArithmeticOfTheStatedAccuracy) {
-  // Errors of 2 units in the last place of the exponential, either way, stand for the hardware's approximation.
+  // The exponential of the hardware is approximate. It is imitated by errors of 2 units of the last place in
+  // both directions.
   for (const float error : {-0x1p-22f, 0.0f, 0x1p-22f}) {
     for (const bool powers : {false, true}) {
       const Judged judged = judge(powers, 5, [&](float g, float u) {
@@ -279,7 +282,8 @@ TEST(SiluInterval, RejectsTheUsualMistakes) {
   const auto exact = [](float x) { return std::exp(x); };
   const auto to_bf16 = [](float x) { return float_from_bf16(bf16_from_float(x)); };
   for (const bool powers : {false, true}) {
-    // silu rounded to bfloat16 before the product; the product rounded to bfloat16; sigmoid off by 2^-12.
+    // In order: silu rounded to bfloat16 before the product, the product rounded to bfloat16, a sigmoid that is off by
+    // 2^-12, and max(g, 0) in place of silu.
     EXPECT_GE(
         judge(powers, 6, [&](float g, float u) { return to_bf16(fast_silu_and_mul(g, 1.0f, exact)) * u; }).outside,
         100);
@@ -293,7 +297,7 @@ TEST(SiluInterval, RejectsTheUsualMistakes) {
 
 TEST(SiluInterval, AdmitsZeroWhereFastMathFlushes) {
   Silu s("ue8m0", 1, 1, 256);
-  s.set(0, -88.0f, std::ldexp(1.0f, 120));  // silu is -5e-37: times 2^120 it is no small number
+  s.set(0, -88.0f, std::ldexp(1.0f, 120));  // silu is -5e-37, but its product with 2^120 is not small
   s.set(1, 0x1p-130f, std::ldexp(1.0f, 126));
   s.set(2, 64.0f, 7.0f);
   s.call();
@@ -307,8 +311,8 @@ TEST(SiluInterval, AdmitsZeroWhereFastMathFlushes) {
   EXPECT_EQ(low.at<std::uint8_t>(0, 0, 2), high.at<std::uint8_t>(0, 0, 2));
 }
 
-// Where float arithmetic is exact nothing is open: a tie between codes goes to the even one, and a maximum of 448 * 2^k
-// has the scale 2^k. Rounding half away from zero, or a logarithm rounded up, differs only here.
+// Where float arithmetic is exact, no interval is open. A tie between codes goes to the even one, and a maximum of
+// 448 * 2^k has the scale 2^k. A kernel that rounds half away from zero, or rounds a logarithm up, differs only here.
 TEST(SiluInterval, LeavesNoChoiceWhereFloatArithmeticIsExact) {
   Silu s("ue8m0", 1, 1, 512);
   s.set(0, 64.0f, 7.0f);        // 448: scale 1
@@ -334,9 +338,9 @@ TEST(SiluInterval, LeavesNoChoiceWhereFloatArithmeticIsExact) {
   for (std::size_t g = 0; g < scales.size(); ++g) EXPECT_EQ(s.scale_of(static_cast<std::int64_t>(g)), scales[g]) << g;
 }
 
-// The least gate at which 1 + exp(-g) rounds to 1 for certain, and the one before it: what is left is 2^-22 either way
-// for the scale's own arithmetic.
-TEST(SiluInterval, IsExactFromTheGateOnAtWhichSiluSaturates) {
+// 16.75 is the least gate at which 1 + exp(-g) is certain to round to 1, and 16.625 is the gate before it. From 16.75
+// on, only the scale's own arithmetic may differ, by 2^-22 in both directions.
+TEST(SiluInterval, IsNarrowFromTheGateOnAtWhichSiluSaturates) {
   const auto width = [](float gate) {
     Silu s("float", 1, 1, 256);
     s.set(0, gate, 1.0f);
@@ -351,7 +355,7 @@ TEST(SiluInterval, IsExactFromTheGateOnAtWhichSiluSaturates) {
   EXPECT_LE(width(16.75f), 0x1p-21f);
 }
 
-TEST(SiluReference, RefusesWhatItCannotRead) {
+TEST(SiluReference, RefusesWrongArguments) {
   const auto message = [](auto change) {
     Silu s("ue8m0", 3, 4, 512, true);
     change(s);

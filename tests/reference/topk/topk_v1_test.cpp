@@ -65,7 +65,7 @@ TEST(TopKV1Reference, ShortRowsTakeEverythingInAscendingOrder) {
   }
 }
 
-TEST(TopKV1Reference, LengthsOutsideTheRowAreTakenAsItsEnds) {
+TEST(TopKV1Reference, LengthsOutsideTheRowAreClamped) {
   TopK t(2, 100, 512);
   t.lengths.at<std::int32_t>(0) = -1;
   t.lengths.at<std::int32_t>(1) = 101;
@@ -75,11 +75,11 @@ TEST(TopKV1Reference, LengthsOutsideTheRowAreTakenAsItsEnds) {
   EXPECT_EQ(t.raw.at<std::int32_t>(1, 100), -1);
 }
 
-TEST(TopKV1Reference, TakesTheGreatestBestFirstAndTheLowerPositionOfEqualOnes) {
+TEST(TopKV1Reference, SelectsInDescendingOrderAndTheLowerPositionOfEqualScores) {
   TopK t(1, 1000, 512);
   for (int i = 0; i < 1000; ++i) t.scores.at<float>(0, i) = static_cast<float>(i % 500);
   t.call();
-  // Two of each value 499 ... 244: position i and i + 500.
+  // Each value from 499 to 244 is selected twice, at positions i and i + 500.
   for (int j = 0; j < 512; ++j) EXPECT_EQ(t.raw.at<std::int32_t>(0, j), 499 - j / 2 + 500 * (j % 2)) << j;
 }
 
@@ -92,7 +92,7 @@ TEST(TopKV1Reference, ScoresPastTheLengthDoNotMatter) {
   EXPECT_EQ(t.raw.at<std::int32_t>(0, 511), 88);
 }
 
-// Order of special values: every NaN, positive ones first; +inf; numbers; +0 above -0; -inf last.
+// The order is: every NaN, positive ones first; then +inf; then numbers, +0 above -0; -inf last.
 TEST(TopKV1Reference, OrdersSpecialValues) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   TopK t(1, 516, 512);
@@ -100,7 +100,7 @@ TEST(TopKV1Reference, OrdersSpecialValues) {
   const std::vector<std::uint32_t> bits{0xffc00000u,  // 0: -NaN
                                         0x7fc00000u,  // 1: +NaN
                                         0x7fc00001u,  // 2: +NaN of greater payload
-                                        0xff800001u,  // 3: -NaN of less payload: above 0
+                                        0xff800001u,  // 3: -NaN of smaller payload, which comes before item 0
                                         std::bit_cast<std::uint32_t>(kInf),
                                         0x7f7fffffu,
                                         0x00000001u,
@@ -115,7 +115,7 @@ TEST(TopKV1Reference, OrdersSpecialValues) {
   for (int i = 512; i < 516; ++i) EXPECT_FALSE(t.chosen(0).contains(i));
 }
 
-TEST(TopKV1Reference, CutsSignedZerosByTheirSign) {
+TEST(TopKV1Reference, SelectsPlusZeroBeforeMinusZero) {
   TopK t(1, 1024, 512);
   for (int i = 0; i < 1024; ++i) t.scores.at<float>(0, i) = i % 2 == 0 ? -0.0f : 0.0f;
   t.call();
@@ -183,7 +183,7 @@ TEST(TopKV1Reference, AgreesWithAnIndependentSelection) {
   }
 }
 
-TEST(TopKV1Reference, RefusesWhatItCannotRead) {
+TEST(TopKV1Reference, RefusesWrongArguments) {
   const auto message = [](auto change) {
     TopK t(2, 600, 512);
     change(t);

@@ -1,5 +1,5 @@
-/// References against LibTorch on the CPU: somebody else's truth. In one file, because its headers take a minute to
-/// compile.
+/// References compared with LibTorch on the CPU, an independent implementation. All tests are in one file, because
+/// LibTorch's headers take a minute to compile.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ at::ScalarType scalar_type(DType dtype) {
   }
 }
 
-/// A tensor over `tensor`'s memory.
+/// A LibTorch tensor that uses the memory of `tensor`.
 at::Tensor as_torch(HostTensor& tensor) {
   return at::from_blob(tensor.storage.data(), tensor.shape, at::TensorOptions().dtype(scalar_type(tensor.dtype)));
 }
@@ -44,7 +44,7 @@ TEST(AgainstTorch, Bfloat16RoundsTheSame) {
   const at::Tensor rounded = as_torch(x).to(at::kBFloat16);
   const auto* bits = reinterpret_cast<const std::uint16_t*>(rounded.const_data_ptr());
   for (std::int64_t i = 0; i < x.numel(); ++i) {
-    if (std::isnan(x.at<float>(i))) continue;  // the payload is nobody's promise
+    if (std::isnan(x.at<float>(i))) continue;  // the payload of a NaN is not specified
     EXPECT_EQ(reference::to_bf16(x.at<float>(i)).bits, bits[i]) << std::hexfloat << x.at<float>(i);
   }
 }
@@ -80,7 +80,7 @@ TEST(AgainstTorch, TopKSelectsTheSameScores) {
     call_reference("topk_v1", "topk_transform", {&scores, &lengths, &table, &slots, std::int64_t{64}, &raw});
     const at::Tensor want = std::get<0>(at::topk(as_torch(scores), k, 1, /*largest=*/true, /*sorted=*/true));
     const at::Tensor got = at::gather(as_torch(scores), 1, as_torch(raw).to(at::kLong));
-    EXPECT_TRUE(at::equal(got, want));  // the reference writes best first
+    EXPECT_TRUE(at::equal(got, want));  // the reference writes them in descending order
     EXPECT_EQ(std::get<0>(at::_unique(as_torch(raw)[0])).numel(), k);
   }
 }
@@ -100,7 +100,7 @@ TEST(AgainstTorch, HashTopKWeightsAreNormalisedRootsOfSoftplus) {
   const at::Tensor experts = at::index_select(as_torch(table), 0, as_torch(ids));
   EXPECT_TRUE(at::equal(experts, as_torch(chosen)));
   const at::Tensor x = at::gather(as_torch(logits).to(at::kDouble), 1, experts.to(at::kLong));
-  // softplus without LibTorch's switch to the identity above its threshold
+  // With a threshold of 1000, LibTorch's softplus does not switch to the identity.
   const at::Tensor root = at::sqrt(at::softplus(x, 1, 1000));
   const at::Tensor want = root / root.sum(1, /*keepdim=*/true);
   EXPECT_TRUE(at::allclose(as_torch(weights).to(at::kDouble), want, 1e-7, 0.0));
@@ -123,13 +123,13 @@ TEST(AgainstTorch, RopeIsAComplexProduct) {
     const at::Tensor want = at::view_as_real((x * angles).resolve_conj()).reshape({kTokens, kHeads, 64});
     HostTensor rotated = q;
     call_reference("fused_rope", "forward", {&rotated, nullptr, &freqs, &positions, inverse});
-    // Half a bfloat16 step of the result, and what float loses where the products cancel.
+    // The tolerance is half a bfloat16 step of the result, plus the error of float where the products cancel.
     const at::Tensor got = as_torch(rotated).to(at::kDouble);
     EXPECT_TRUE(at::allclose(got, want, 0x1.01p-8, 0x1p-20));
   }
 }
 
-TEST(AgainstTorch, StoredRowsAreTorchsCodes) {
+TEST(AgainstTorch, StoredRowsHaveTheCodesOfTorch) {
   constexpr std::int64_t kRows = 20;
   HostTensor input = HostTensor::make(DType::kF32, {kRows, 512});
   Random random(6, "input");
@@ -152,7 +152,7 @@ TEST(AgainstTorch, StoredRowsAreTorchsCodes) {
   }
 }
 
-TEST(AgainstTorch, SiluAndMulGivesTorchsCodes) {
+TEST(AgainstTorch, SiluAndMulHasTheCodesOfTorch) {
   constexpr std::int64_t kExperts = 2, kTokens = 8, kDim = 256;
   HostTensor input = HostTensor::make(DType::kBF16, {kExperts, kTokens, 2 * kDim});
   Random random(7, "input");

@@ -13,7 +13,7 @@ constexpr const char* kFlash =
 constexpr const char* kIndexer =
     "fused_store_cache/layout=indexer,input=f32,index=i64,page=64,tokens=5,spare=1,order=ascending,fill=gauss/seed=1";
 
-/// Byte of the cache at which slot `slot` (in page 0) begins, in pages of 64.
+/// The byte of the cache at which the data of slot `slot` begin. The slot is in page 0, and pages have 64 slots.
 std::size_t data_at(std::int64_t slot, std::int64_t row_bytes) { return static_cast<std::size_t>(slot * row_bytes); }
 
 std::int64_t first_slot(const Specimen& s) {
@@ -44,7 +44,7 @@ TEST(FusedStoreCacheOp, EveryStoredByteIsCompared) {
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(indexer.accusation_after(flip(8192 + data_at(other, 4) + i)), "scales");
 }
 
-TEST(FusedStoreCacheOp, TheFootprintIsTheSlotsBytesAndNothingElse) {
+TEST(FusedStoreCacheOp, TheFootprintIsTheBytesOfTheSlotsAndNothingElse) {
   for (const auto& [id, bytes] : {std::pair{kFlash, 576 + 7}, std::pair{kIndexer, 128 + 4}}) {
     const Specimen s(id);
     const auto& footprint = s.call.arg("cache").footprint;
@@ -52,8 +52,8 @@ TEST(FusedStoreCacheOp, TheFootprintIsTheSlotsBytesAndNothingElse) {
     EXPECT_EQ(std::count(footprint.begin(), footprint.end(), 1), 5 * bytes);
   }
   const Specimen flash(kFlash);
-  EXPECT_EQ(flash.call.arg("cache").footprint[36864 + data_at(first_slot(flash), 8) + 7], 0);  // byte 7
-  EXPECT_EQ(flash.call.arg("cache").footprint[37440 - 1], 0);                                  // page padding
+  EXPECT_EQ(flash.call.arg("cache").footprint[36864 + data_at(first_slot(flash), 8) + 7], 0);  // byte 7 of the scales
+  EXPECT_EQ(flash.call.arg("cache").footprint[37440 - 1], 0);                                  // padding of the page
 }
 
 TEST(FusedStoreCacheOp, SlotsAreDistinctAndInTheCache) {

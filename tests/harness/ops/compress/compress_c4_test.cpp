@@ -14,7 +14,7 @@ const std::string kPrefill =
     "slack=2/seed=1";
 const std::string kDecode = "compress_c4_decode/head_dim=128,ring=8,fill=gauss,batch=9,len=1,spread=stagger/seed=1";
 
-/// First element that the call may change, as an index of floats.
+/// The first element that the call may change, as an index of floats.
 std::int64_t first_written(const Call& call, const std::string& name) {
   const auto& footprint = call.arg(name).footprint;
   return (std::ranges::find(footprint, std::uint8_t{1}) - footprint.begin()) / 4;
@@ -27,14 +27,14 @@ TEST(CompressOps, SmokeCasesAreCallable) {
   }
 }
 
-TEST(CompressOps, AcceptTheReferenceItself) {
+TEST(CompressOps, AcceptTheResultOfTheReference) {
   for (const std::string& id : {kPrefill, kDecode}) {
     const Specimen s(id);
     EXPECT_EQ(s.accusation(s.result), "") << id;
   }
 }
 
-TEST(CompressOps, AccuseAnEntryThatIsALittleOff) {
+TEST(CompressOps, FindAnEntryThatIsALittleOff) {
   for (const std::string& id : {kPrefill, kDecode}) {
     const Specimen s(id);
     EXPECT_EQ(s.accusation_after([](Specimen& m) {
@@ -46,7 +46,7 @@ TEST(CompressOps, AccuseAnEntryThatIsALittleOff) {
   }
 }
 
-TEST(CompressOps, AccuseAnEntryThatIsNotANumber) {
+TEST(CompressOps, FindAnEntryThatIsNan) {
   const Specimen s(kPrefill);
   EXPECT_EQ(s.accusation_after([](Specimen& m) {
     m.tensor("kv_output").data<float>()[first_written(m.call, "kv_output")] = std::nanf("");
@@ -54,7 +54,7 @@ TEST(CompressOps, AccuseAnEntryThatIsNotANumber) {
             "kv_output");
 }
 
-TEST(CompressOps, AccuseAKeptRowOfWhichOneBitDiffers) {
+TEST(CompressOps, FindAKeptRowWithOneWrongBit) {
   for (const std::string& id : {kPrefill, kDecode}) {
     const Specimen s(id);
     EXPECT_EQ(s.accusation_after([](Specimen& m) {
@@ -65,19 +65,19 @@ TEST(CompressOps, AccuseAKeptRowOfWhichOneBitDiffers) {
   }
 }
 
-TEST(CompressOps, AccuseAPlanWithAnotherPage) {
+TEST(CompressOps, FindAPlanWithAWrongPageOrALostEntry) {
   const Specimen s(
       "plan_prefill/ratio=4,ring=8,page=256,pages=shuffled,lens=device,graph=1,batch=5,len=21,spread=stagger,extend=6,"
       "mix=mixed,slack=3/seed=1");
   EXPECT_EQ(s.accusation(s.result), "");
   EXPECT_EQ(s.accusation_after([](Specimen& m) {
     auto& plan = std::get<HostTensor>(m.result.returned.at(1));
-    plan.storage[4] ^= 4;  // another page of the same place: only the comparison sees it
+    plan.storage[4] ^= 4;  // the same row of another page: only the comparison finds it
   }),
             "write_plan");
   EXPECT_THAT(s.accusation_after([](Specimen& m) {
     auto& plan = std::get<HostTensor>(m.result.returned.at(0));
-    std::fill_n(plan.storage.begin(), 16, std::uint8_t{0xff});  // an entry lost, and a sentinel in its place
+    std::fill_n(plan.storage.begin(), 16, std::uint8_t{0xff});  // an entry is lost, and a sentinel has its place
   }),
               AnyOf("sentinel", "count"));
 }

@@ -14,7 +14,7 @@ using ::testing::IsEmpty;
 
 std::int64_t ring_row(std::int64_t id, std::int64_t position) { return 8 * id + position % 8; }
 
-TEST(SlotMap, FollowsPrefillDecodeAndFindsNothingWrong) {
+TEST(SlotMap, RightPrefillAndDecodePlansHaveNoFindings) {
   SlotMap slots(4);
   Observation o;
   const Batch first{{1}, {6}, {6}}, second{{1}, {9}, {3}};
@@ -57,19 +57,19 @@ TEST(SlotMap, FindsAPageTailThatWasNotKept) {
     slots.check_page_tails(1, 38, 16, row, "prefill", o);
     EXPECT_EQ(o.findings.size(), tail_page == 0 ? 8u : 0u);  // two pages end below position 38
     o.findings.clear();
-    slots.check_page_tails(1, 14, 16, row, "prefill", o);  // of the first page, 12 and 13 alone
+    slots.check_page_tails(1, 14, 16, row, "prefill", o);  // of the first page, only positions 12 and 13
     EXPECT_EQ(o.findings.size(), tail_page == 0 ? 2u : 0u);
   }
 }
 
-TEST(SlotMap, FindsAForeignRowAndATakenBackOne) {
+TEST(SlotMap, FindsRowsOfAnotherRequestAndRowsTakenBack) {
   SlotMap slots(4);
   const Batch first{{1, 2}, {6, 6}, {6, 6}};
   Observation o;
   slots.write(first, model_write_plan(first, 4, 0, 0, ring_row), "first", o);
   const Batch next{{1}, {8}, {2}};
   auto entries = model_compress_plan(next, 4, ring_row);
-  entries[0].read_page_0 = 4;  // request 2's
+  entries[0].read_page_0 = 4;  // a page of request 2
   slots.read(next, entries, "next", o);
   EXPECT_EQ(o.findings.size(), 4u);
   o.findings.clear();
@@ -78,7 +78,7 @@ TEST(SlotMap, FindsAForeignRowAndATakenBackOne) {
   EXPECT_EQ(o.findings.size(), 1u);  // position 5
 }
 
-TEST(SlotMap, SeesTheDraftsThatAPlanWithoutPadLoses) {
+TEST(SlotMap, FindsTheDraftsThatAPlanWithoutPadLoses) {
   const auto row = [](std::int64_t id, std::int64_t position) { return 256 * id + position % 256; };
   for (const std::int64_t pad : {0, 4}) {
     SlotMap slots(128);
@@ -103,13 +103,13 @@ TEST(Keep, NamesEveryReason) {
 
 TEST(CacheMaps, KeepPlacesInPagesAndShareNoRow) {
   const CacheMaps maps = make_maps({4, 0, 2}, {300, 257, 1}, 6, 300, 256, 256, true, 7);
-  EXPECT_EQ(maps.swa_pages, 6);  // two, two, one, and the padding page
+  EXPECT_EQ(maps.swa_pages, 6);  // two, two and one page, and the padding page
   std::set<std::int64_t> rows;
   for (const auto& [id, length] : {std::pair{4, 300}, std::pair{0, 257}, std::pair{2, 1}}) {
     for (std::int64_t p = 0; p < length; ++p) {
       const std::int64_t row = maps.row(id, p);
       EXPECT_EQ(row % 128, p % 128);
-      EXPECT_GE(row, 256);  // page 0 is nobody's
+      EXPECT_GE(row, 256);  // page 0 belongs to no request
       EXPECT_LT(row, maps.rows());
       EXPECT_TRUE(rows.insert(row).second);
     }

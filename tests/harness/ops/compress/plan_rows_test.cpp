@@ -43,7 +43,7 @@ TEST_F(PlanRows, ARightPlanHasNoFindings) {
   EXPECT_EQ(compress_.size(), 2u);  // positions 3 and 7
 }
 
-TEST_F(PlanRows, OrderIsPromisedOnTheHostAndNotCompared) {
+TEST_F(PlanRows, OrderIsCheckedOnTheHostAndNotCompared) {
   const HostTensor sorted = observe().output("compress_plan");
   std::swap(compress_[0], compress_[1]);
   EXPECT_THAT(checks(), Contains("order"));
@@ -76,7 +76,7 @@ TEST_F(PlanRows, WrongContentIsFound) {
   EXPECT_THAT(checks(), Contains("content"));
 }
 
-TEST_F(PlanRows, TokensRowsAndPagesOutsideAreFound) {
+TEST_F(PlanRows, TokensRowsAndPagesOutOfRangeAreFound) {
   auto good = write_;
   write_[0].ragged_id = 8;
   EXPECT_THAT(checks(), Contains("range"));
@@ -90,9 +90,9 @@ TEST_F(PlanRows, TokensRowsAndPagesOutsideAreFound) {
   EXPECT_THAT(checks(), Contains("range"));
 }
 
-TEST_F(PlanRows, PagesThatNobodyReadsDoNotMatter) {
+TEST_F(PlanRows, PagesThatAreNotReadDoNotMatter) {
   const HostTensor want = observe().output("compress_plan");
-  compress_[0].read_page_0 = 12345;  // position 3: the first group, no group before
+  compress_[0].read_page_0 = 12345;  // position 3: the first group has no group before it
   EXPECT_THAT(checks(), IsEmpty());
   EXPECT_EQ(observe().output("compress_plan").storage, want.storage);
   compress_[1].read_page_0 ^= 1;  // position 7 of request 2 reads positions 0 ... 4 from the state
@@ -113,13 +113,13 @@ TEST_F(PlanRows, SentinelsComeLastAndAreExact) {
   EXPECT_THAT(checks(), Contains("count"));
 }
 
-TEST_F(PlanRows, APlanOfAnotherFormIsRefused) {
+TEST_F(PlanRows, APlanOfAnotherShapeIsAFinding) {
   const Observation o = observe_prefill_plan({.batch = batch_, .ratio = 4, .state_rows = 64},
                                              HostTensor::make(DType::kU8, {2, 8}), plan_tensor(write_));
   EXPECT_EQ(o.findings.front().check, "form");
 }
 
-TEST(DecodePlanRows, FindsRowsThatAreSharedOutsideOrMisplaced) {
+TEST(DecodePlanRows, FindsRowsThatAreSharedMisplacedOrOutOfRange) {
   const Batch batch{{5, 2}, {7, 9}, {1, 1}};
   const auto row = [](std::int64_t id, std::int64_t position) { return 8 * id + position % 8; };
   auto plan = model_decode_plan(batch, 4, row);

@@ -21,13 +21,13 @@ TEST(FusedRopeOp, TiersAreCallable) {
   expect_tier_is_callable("fused_rope", Tier::kQuick);
 }
 
-TEST(FusedRopeOp, OneBitIsAccused) {
+TEST(FusedRopeOp, FindsOneWrongBit) {
   const Specimen s(kId);
   EXPECT_EQ(s.accusation_after([](Specimen& m) { m.tensor("q").at<std::uint16_t>(4, 7, 63) ^= 1; }), "q");
   EXPECT_EQ(s.accusation_after([](Specimen& m) { m.tensor("k").at<std::uint16_t>(0, 0, 0) ^= 1; }), "k");
 }
 
-TEST(FusedRopeOp, AnUnrotatedHeadAndASwappedPairAreAccused) {
+TEST(FusedRopeOp, FindsAnUnrotatedHeadAndASwappedPair) {
   const Specimen s(kId);
   EXPECT_EQ(s.accusation_after([](Specimen& m) {
     for (int d = 0; d < 64; ++d)
@@ -40,7 +40,7 @@ TEST(FusedRopeOp, AnUnrotatedHeadAndASwappedPairAreAccused) {
             "q");
 }
 
-TEST(FusedRopeOp, AnyNanIsTheSameAndANumberInItsPlaceIsNot) {
+TEST(FusedRopeOp, AcceptsAnyNanForANanButNoNumber) {
   const Specimen s(
       "fused_rope/tokens=9,q_heads=8,k_heads=0,layout=packed,index=i64,inverse=1,table=300,angles=circle,at=random,"
       "fill=special/seed=1");

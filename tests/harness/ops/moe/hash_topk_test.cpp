@@ -19,17 +19,18 @@ TEST(HashTopKOp, TiersAreCallable) {
   expect_tier_is_callable("hash_topk", Tier::kQuick);
 }
 
-TEST(HashTopKOp, AFewUnitsInTheLastPlaceAreRightAndMoreAreWrong) {
+TEST(HashTopKOp, AcceptsAnErrorOfAFewUlpsAndFindsALargerOne) {
   const Specimen s(id("gauss"));
   EXPECT_EQ(s.accusation_after([](Specimen& m) { weight(m, 2, 3) *= 1.0f + 0x1p-23f; }), "");
   EXPECT_EQ(s.accusation_after([](Specimen& m) { weight(m, 2, 3) *= 1.0f + 0x1p-20f; }), "weights");
 }
 
-TEST(HashTopKOp, WrongIdsOrderAndNormalisationAreAccused) {
+TEST(HashTopKOp, FindsWrongIdsOrderAndNormalisation) {
   const Specimen s(id("gauss"));
   EXPECT_EQ(s.accusation_after([](Specimen& m) { m.tensor("topk_ids").at<std::int32_t>(4, 6) = 0; }), "ids");
   EXPECT_EQ(s.accusation_after([](Specimen& m) { std::swap(weight(m, 0, 0), weight(m, 0, 1)); }), "weights");
-  // Routed weights multiplied by the scaling factor; an epsilon of 1e-6 in the sum; shared weight not inverted.
+  // In order: routed weights multiplied by the scaling factor, an epsilon of 1e-6 in the sum, a shared weight that is
+  // not inverted.
   EXPECT_EQ(s.accusation_after([](Specimen& m) {
     for (int j = 0; j < 6; ++j) weight(m, 1, j) *= 1.5f;
   }),
@@ -44,7 +45,7 @@ TEST(HashTopKOp, WrongIdsOrderAndNormalisationAreAccused) {
             "weights");
 }
 
-TEST(HashTopKOp, NanAndZeroMustBeWhereTheOpPutsThem) {
+TEST(HashTopKOp, FindsANanWhereTheReferenceHasNone) {
   EXPECT_EQ(Specimen(id("underflow")).accusation_after([](Specimen& m) { weight(m, 0, 0) = std::nanf(""); }),
             "weights");
   EXPECT_EQ(Specimen(id("one_inf")).accusation_after([](Specimen& m) { weight(m, 0, 1) = std::nanf(""); }), "weights");

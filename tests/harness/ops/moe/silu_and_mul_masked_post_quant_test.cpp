@@ -22,7 +22,7 @@ TEST(SiluOp, TiersAreCallable) {
   expect_tier_is_callable("silu_and_mul_masked_post_quant", Tier::kQuick);
 }
 
-TEST(SiluOp, OneCodeOneStepAsideIsAccused) {
+TEST(SiluOp, FindsACodeThatIsOneStepOff) {
   for (const char* scales : {kFloats, kPowers, kBytes}) {
     const Specimen s(id(scales, "full"));
     int caught = 0;
@@ -33,12 +33,12 @@ TEST(SiluOp, OneCodeOneStepAsideIsAccused) {
       };
       caught += s.accusation_after(up) == "codes" ? 1 : 0;
     }
-    EXPECT_GE(caught, 102) << scales;  // a code whose value lies on a boundary may go either way
+    EXPECT_GE(caught, 102) << scales;  // where a value lies on a boundary, both codes are right
   }
 }
 
-TEST(SiluOp, AScaleAsideIsAccusedEvenWithCodesThatFitIt) {
-  // Twice the scale and halved values dequantise to nearly the same: still another scale.
+TEST(SiluOp, FindsAWrongScaleEvenWithCodesThatFitIt) {
+  // Twice the scale and half the values dequantise to nearly the same. Even so, the scale is wrong.
   const Specimen powers(id(kPowers, "full"));
   EXPECT_EQ(powers
                 .accusation_after([](Specimen& m) {
@@ -68,8 +68,8 @@ Specimen exact(const char* fill) {
       "limit=none,counts=full,fill=" + fill + "/seed=1");
 }
 
-// Products of integers under power-of-two scales meet the middle between two codes: one of the two is right.
-TEST(SiluOp, ATieRoundedTheOtherWayIsAccused) {
+// With integers and power-of-two scales, some products lie half way between two codes. Only one of the two is right.
+TEST(SiluOp, FindsATieRoundedTheOtherWay) {
   const Specimen s = exact("integers");
   const auto input = [&](std::int64_t column) {
     return float_from_bf16(s.call.tensor("input").at<std::uint16_t>(0, 0, column));
@@ -90,8 +90,9 @@ TEST(SiluOp, ATieRoundedTheOtherWayIsAccused) {
   EXPECT_EQ(ties, 20);
 }
 
-// What a logarithm rounded up, or an exponent always raised by one, makes of a maximum of 448 times a power of two.
-TEST(SiluOp, TheNextScaleForAMaximumThatFitsExactlyIsAccused) {
+// A kernel that rounds a logarithm up, or always raises the exponent by one, takes the next scale if the maximum is 448
+// times a power of two.
+TEST(SiluOp, FindsTheNextScaleForAMaximumThatFitsExactly) {
   const Specimen s = exact("scale_edges");
   int edges = 0;
   for (int t = 0; t < 4; ++t) {
@@ -111,7 +112,7 @@ TEST(SiluOp, TheNextScaleForAMaximumThatFitsExactlyIsAccused) {
   EXPECT_GE(edges, 3);
 }
 
-TEST(SiluOp, AMissingClampIsAccused) {
+TEST(SiluOp, FindsAMissingClamp) {
   const Specimen s(id(kPowers, "full", "at_limit"));
   Specimen unclamped = s;
   unclamped.call.compile.set("clamp", "0");
@@ -125,7 +126,7 @@ TEST(SiluOp, TheFootprintIsTheProcessedRowsAndTheirScales) {
     const auto& footprint = s.call.arg(argument).footprint;
     return std::count(footprint.begin(), footprint.end(), 1);
   };
-  // 3 experts of 4 rows, at most 4 * 2 of them.
+  // There are 3 experts of 4 rows. At most 4 * 2 rows are processed.
   EXPECT_EQ(share(id(kFloats, "full"), "output"), 8 * 512);
   EXPECT_EQ(share(id(kFloats, "full"), "output_scale"), 8 * 4 * 4);
   EXPECT_EQ(share(id(kBytes, "full"), "output_scale"), 8 * 4);
@@ -137,7 +138,7 @@ TEST(SiluOp, TheFootprintIsTheProcessedRowsAndTheirScales) {
 TEST(SiluOp, RowsThatAreNotProcessedAreNotCompared) {
   const Specimen s(id(kBytes, "one"));
   EXPECT_EQ(s.accusation_after([](Specimen& m) {
-    m.tensor("output").at<std::uint8_t>(0, 0, 0) ^= 1;  // the footprint check is what finds this one
+    m.tensor("output").at<std::uint8_t>(0, 0, 0) ^= 1;  // only the footprint check finds this change
     m.tensor("output_scale").storage[0] ^= 1;
   }),
             "");

@@ -18,7 +18,7 @@ constexpr const char* kNoRaw = "topk_v1/k=512,batch=2,len=2000,page=64,raw=0,tai
 constexpr const char* kShort = "topk_v1/k=512,batch=2,len=100,page=64,raw=1,tail=3,lens=full,fill=gauss/seed=1";
 constexpr const char* kTies = "topk_v1/k=512,batch=1,len=2000,page=64,raw=1,tail=0,lens=full,fill=ties/seed=1";
 
-/// Exchanges what two places of row 1 hold.
+/// Exchanges two entries of the last row.
 void exchange(Specimen& s, std::int64_t a, std::int64_t b) {
   for (const char* name : {"page_indices", "raw_indices"}) {
     std::swap(s.tensor(name).at<std::int32_t>(s.call.tensor("seq_lens").size(0) - 1, a),
@@ -26,7 +26,7 @@ void exchange(Specimen& s, std::int64_t a, std::int64_t b) {
   }
 }
 
-/// Makes place j of row 1 hold another position, rightly mapped.
+/// Puts another position into entry j of the last row, with the right page index.
 void select(Specimen& s, std::int64_t j, std::int32_t position) {
   const std::int64_t row = s.call.tensor("seq_lens").size(0) - 1;
   if (s.call.arg("raw_indices").is_tensor()) s.tensor("raw_indices").at<std::int32_t>(row, j) = position;
@@ -34,7 +34,7 @@ void select(Specimen& s, std::int64_t j, std::int32_t position) {
       s.call.tensor("page_table").at<std::int32_t>(row, position / 64) * 64 + position % 64;
 }
 
-/// A position that row 1 has not selected.
+/// A position that the last row has not selected.
 std::int32_t unselected(const Specimen& s) {
   const std::int64_t row = s.call.tensor("seq_lens").size(0) - 1;
   std::vector<bool> taken(2000);
@@ -56,7 +56,7 @@ TEST(TopKV1Op, TheOrderOfALongRowIsFreeAndOfAShortRowIsNot) {
   EXPECT_EQ(Specimen(kShort).accusation_after([](Specimen& s) { exchange(s, 0, 50); }), "positions");
 }
 
-TEST(TopKV1Op, AWorsePositionIsAccused) {
+TEST(TopKV1Op, FindsAPositionWithALowerScore) {
   for (const char* id : {kLong, kNoRaw}) {
     const std::string check = Specimen(id).accusation_after([](Specimen& s) { select(s, 511, unselected(s)); });
     EXPECT_TRUE(check == "positions" || check == "coarse_bin") << check;
@@ -71,7 +71,7 @@ TEST(TopKV1Op, TiesAtTheCutAreInterchangeableAndOthersAreNot) {
   std::int32_t other = 1999;  // the reference prefers low positions
   while (score(other) != cut) --other;
   EXPECT_EQ(s.accusation_after([&](Specimen& m) { select(m, 511, other); }), "");
-  EXPECT_NE(s.accusation_after([&](Specimen& m) { select(m, 0, other); }), "");  // displaces a better one
+  EXPECT_NE(s.accusation_after([&](Specimen& m) { select(m, 0, other); }), "");  // replaces a better one
 }
 
 TEST(TopKV1Op, BrokenSelectionsAreFound) {
@@ -94,7 +94,7 @@ TEST(TopKV1Op, RowsDependOnTheSeedAloneNotOnTheirNeighbours) {
   EXPECT_TRUE(std::isnan(b.tensor("scores").at<float>(0, 900)));  // past the length lies garbage
 }
 
-TEST(TopKV1Op, ThresholdBinIsTheCutsPopulation) {
+TEST(TopKV1Op, ThresholdBinCountsTheScoresInTheBinOfTheCut) {
   const auto population = [](const char* fill, int len) {
     const Case c = checked_case("topk_v1/k=512,batch=1,len=" + std::to_string(len) +
                                 ",page=64,raw=0,tail=0,lens=full,fill=" + fill + "/seed=1");
@@ -107,7 +107,7 @@ TEST(TopKV1Op, ThresholdBinIsTheCutsPopulation) {
 }
 
 TEST(ScoreOrder, HalfPrecisionBitsRoundToNearestEven) {
-  // Against the exact values of the format: the nearest of all 2^15 magnitudes, ties to the even one.
+  // Compares with the nearest of all 2^15 magnitudes of the format. Of two equally near ones, the even one is right.
   const auto nearest = [](double x) {
     std::uint16_t best = 0;
     for (std::uint32_t h = 0; h <= 0x7c00; ++h) {
@@ -132,7 +132,7 @@ TEST(ScoreOrder, HalfPrecisionBitsRoundToNearestEven) {
   EXPECT_EQ(f16_bits(std::numeric_limits<float>::infinity()), 0x7c00);
 }
 
-TEST(ScoreOrder, CoarseBinsOfTheSpecialClasses) {
+TEST(ScoreOrder, CoarseBinsOfSpecialValues) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   EXPECT_EQ(coarse_bin(-std::nanf("")), 0xffu);
   EXPECT_EQ(coarse_bin(kInf), 0xfcu);
