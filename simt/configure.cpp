@@ -14,7 +14,10 @@ namespace {
 void configure(std::int64_t seed) { simt::configure(static_cast<std::uint64_t>(seed)); }
 
 void add_predecessor(std::int64_t address, std::int64_t bytes, std::int64_t earlier) {
+  // Addresses come as integers, because a TVM-FFI function takes no raw pointers.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   simt::add_predecessor(reinterpret_cast<void*>(address), static_cast<std::size_t>(bytes),
+                        // NOLINTNEXTLINE(performance-no-int-to-ptr)
                         reinterpret_cast<const void*>(earlier));
 }
 }  // namespace

@@ -334,6 +334,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 // --- assert ---------------------------------------------------------------------------------------------------------
 
 /// A failed `assert` in a kernel fails the launch, as on a GPU. Elsewhere it ends the program, as usual.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): the C library gives the name
 void __assert_fail(const char* expression, const char* file, unsigned line, const char* function) noexcept {
   std::string text = "assertion `" + std::string(expression) + "` failed at " + file + ":" + std::to_string(line) +
                      (function == nullptr ? "" : std::string(", ") + function);

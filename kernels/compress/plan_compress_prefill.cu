@@ -116,7 +116,7 @@ Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, Tensor
   const PlanBatch batch{seq, extend, static_cast<std::int32_t>(requests.value()),
                         static_cast<std::uint32_t>(rows.value()), rule};
   const TokenPlanWriter writer{compress, write, batch.query_tokens, batch.query_tokens};
-  const std::int64_t blocks = ceil_div<std::int64_t>(rows.value(), kThreads);
+  const auto blocks = ceil_div<std::int64_t>(rows.value(), kThreads);
   Launch{.name = "plan_compress_prefill",
          .device = check.device(),
          .grid = grid_of(blocks, "plan_compress_prefill"),

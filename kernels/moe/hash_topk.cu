@@ -111,7 +111,7 @@ void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid
   };
   const int lanes = params.columns <= 8 ? 8 : params.columns <= 16 ? 16 : 32;
   const auto kernel = lanes == 8 ? hash_topk_kernel<8> : lanes == 16 ? hash_topk_kernel<16> : hash_topk_kernel<32>;
-  const std::int64_t blocks = ceil_div<std::int64_t>(params.tokens, kThreads / lanes);
+  const auto blocks = ceil_div<std::int64_t>(params.tokens, kThreads / lanes);
   Launch{.name = "hash_topk", .device = check.device(), .grid = grid_of(blocks, "hash_topk"), .block = dim3(kThreads)}(
       kernel, params);
 }

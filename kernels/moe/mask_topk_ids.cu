@@ -74,7 +74,7 @@ void run(TensorView topk_ids, TensorView num_token_non_padded) {
   params.row_stride = stride_of(topk_ids, 0);
   params.columns = static_cast<int>(columns.value());
   while ((1 << params.lane_bits) < params.columns) ++params.lane_bits;
-  const std::int64_t blocks = ceil_div<std::int64_t>(params.rows << params.lane_bits, kThreads);
+  const auto blocks = ceil_div<std::int64_t>(params.rows << params.lane_bits, kThreads);
   Launch{.name = "mask_topk_ids",
          .device = check.device(),
          .grid = grid_of(blocks, "mask_topk_ids"),

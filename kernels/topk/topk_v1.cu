@@ -85,7 +85,7 @@ DSV4_DEVICE Row row_of(const TopkParams& p, std::int64_t row) {
 /// Writes slot `slot` of a row's output.
 template <int K>
 DSV4_DEVICE void write_slot(const TopkParams& p, std::int64_t row, std::uint32_t slot, std::uint32_t position) {
-  const std::uint32_t page = static_cast<std::uint32_t>(p.page_table[row * p.table_stride + (position >> p.page_bits)]);
+  const auto page = static_cast<std::uint32_t>(p.page_table[row * p.table_stride + (position >> p.page_bits)]);
   const std::uint32_t in_page = position & ((1u << p.page_bits) - 1);
   p.page_indices[row * K + slot] = static_cast<std::int32_t>(page << p.page_bits | in_page);
   if (p.raw_indices != nullptr) p.raw_indices[row * K + slot] = static_cast<std::int32_t>(position);

@@ -204,6 +204,7 @@ void store(TensorView values, TensorView cache, TensorView indices, std::int64_t
   if (fault == Fault::kLastUnwritten) bytes[slots[n - 1] * 8 + 5] = last_before;
 }
 
+// NOLINTBEGIN(readability-identifier-naming): TVM-FFI gives the names of the methods
 /// Memory that was not allocated through the environment of the call.
 struct OwnMemory {
   void AllocData(DLTensor* tensor) { tensor->data = std::calloc(1, 4096); }
@@ -216,6 +217,7 @@ struct Borrowed {
   void AllocData(DLTensor* tensor) { tensor->data = owner.data_ptr(); }
   void FreeData(DLTensor*) {}
 };
+// NOLINTEND(readability-identifier-naming)
 
 ffi::Any plan(TensorView lens, std::int64_t code) {
   const auto fault = static_cast<Fault>(code);

@@ -87,7 +87,7 @@ TEST(Bits, Bf16RoundsToNearestEven) {
     std::uint32_t bits = random.u32();
     if (i % 4 == 0) bits = (bits & 0xffff0000u) | 0x8000u;  // exactly between two neighbours
     if (i % 4 == 1) bits = (bits & 0xffff0000u) | (0x7fffu + static_cast<std::uint32_t>(random.below(3)));
-    const float x = std::bit_cast<float>(bits);
+    const auto x = std::bit_cast<float>(bits);
     if (std::isnan(x) || std::isinf(x)) continue;
     ASSERT_EQ(bf16_from_float(x), nearest_bf16(x)) << std::hex << bits;
   }

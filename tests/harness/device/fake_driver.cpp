@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+// NOLINTBEGIN(readability-identifier-naming): NVIDIA gives these names
 extern "C" {
 
 int cuInit(unsigned) { return 0; }
@@ -25,3 +26,4 @@ int nvmlSystemGetDriverVersion(char* version, unsigned size) {
 }
 int nvmlShutdown() { return 0; }
 }
+// NOLINTEND(readability-identifier-naming)

@@ -144,7 +144,8 @@ TEST(KnownFaults, TheListOfThisRepositoryNamesOpsAndParametersThatExist) {
     }
     for (const auto& [param, values] : f.params) {
       const auto& specs = find_op(f.op)->info().space.specs();
-      EXPECT_TRUE(std::ranges::any_of(specs, [&](const ParamSpec& s) { return s.name == param; })) << f.id << param;
+      EXPECT_TRUE(std::ranges::any_of(specs, [&, name = param](const ParamSpec& s) { return s.name == name; }))
+          << f.id << param;
     }
   }
 }
