@@ -85,10 +85,11 @@ ParamSpec ParamSpec::integer(std::string name, std::int64_t min, std::int64_t ma
 std::optional<std::string> ParamSpec::reject(std::string_view value) const {
   if (!choices.empty()) {
     if (std::ranges::find(choices, value) != choices.end()) return std::nullopt;
-    return fmt::format("'{}' is no value of '{}': one of {}", value, name, fmt::join(choices, ", "));
+    return fmt::format("'{}' is not a value of '{}', which is one of {}", value, name, fmt::join(choices, ", "));
   }
   const auto number = parse_integer(value);
-  if (!number) return fmt::format("'{}' is no value of '{}': an integer in [{}, {}]", value, name, min, max);
+  if (!number)
+    return fmt::format("'{}' is not a value of '{}', which is an integer in [{}, {}]", value, name, min, max);
   if (*number < min || *number > max) return fmt::format("{}={} is out of range [{}, {}]", name, value, min, max);
   return std::nullopt;
 }

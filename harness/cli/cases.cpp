@@ -12,8 +12,8 @@ namespace {
 class CasesCommand final : public Command {
  public:
   std::string name() const override { return "cases"; }
-  std::string summary() const override { return "List the cases that filters select"; }
-  std::string group() const override { return "Look around"; }
+  std::string summary() const override { return "List the cases that the filters select"; }
+  std::string group() const override { return "Lists"; }
 
   void add_options(CLI::App& app) override {
     filter_.add(app);

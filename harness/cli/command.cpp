@@ -54,7 +54,7 @@ std::vector<std::string> visible_commands() {
 /// Commands in the order of the help text: those that a newcomer needs first come first.
 std::vector<Command*> in_order_of_help() {
   const auto rank = [](const Command* c) {
-    const std::vector<std::string> groups{"Commands", "Goldens", "Look around"};
+    const std::vector<std::string> groups{"Commands", "Goldens", "Lists"};
     return std::ranges::find(groups, c->group()) - groups.begin();
   };
   auto commands = all_commands();
@@ -87,7 +87,7 @@ std::string explain(const CLI::ParseError& error, const CLI::App& app) {
   } else {
     text = shown(error.what());
   }
-  return fmt::format("{} ('{}' tells more)", text, help);
+  return fmt::format("{} (see '{}')", text, help);
 }
 
 /// Opens closed standard descriptors. Otherwise the next file or socket would get the number, and printed text would go
@@ -137,7 +137,7 @@ int run_command_line(int argc, const char* const* argv) {
   if (argc > 0) called() = argv[0];
   CLI::App app{
       "dsv4diff decides whether a DeepSeek-V4 CUDA kernel still computes what it should.\n"
-      "Exit status: 0 agrees, 1 differs, 2 the call or the environment is at fault, 128+N interrupted by signal N.",
+      "Exit status: 0 agrees, 1 differs, 2 the command or the environment is wrong, 128+N interrupted by signal N.",
       "dsv4diff"};
   app.set_version_flag("--version", "dsv4diff " DSV4_VERSION);
   app.require_subcommand(1);
@@ -157,8 +157,8 @@ int run_command_line(int argc, const char* const* argv) {
   const std::string first = argv[1];
   const bool is_command = std::ranges::any_of(all_commands(), [&](const Command* c) { return c->name() == first; });
   if (!first.starts_with("-") && !is_command) {
-    return complain("dsv4diff", fmt::format("unknown command '{}'{} ('dsv4diff --help' lists them)", shown(first),
-                                            did_you_mean(first, visible_commands())));
+    return complain("dsv4diff", fmt::format("unknown command '{}'{} ('dsv4diff --help' lists the commands)",
+                                            shown(first), did_you_mean(first, visible_commands())));
   }
   std::string who = "dsv4diff";
   if (is_command) who += " " + first;

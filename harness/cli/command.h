@@ -23,7 +23,7 @@ class Command {
   [[nodiscard]] virtual std::string summary() const = 0;
   /// Text at the end of the command's --help; "" for none.
   [[nodiscard]] virtual std::string details() const { return ""; }
-  /// Heading under which the list shows it: "Commands", "Goldens", "Look around" or a new one; "" hides it.
+  /// Heading under which the list shows it: "Commands", "Goldens", "Lists" or a new one; "" hides it.
   [[nodiscard]] virtual std::string group() const { return "Commands"; }
   /// Declares the options, bound to members of this object.
   virtual void add_options(CLI::App& app) = 0;

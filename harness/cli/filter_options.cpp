@@ -8,7 +8,7 @@
 namespace dsv4 {
 
 void FilterOptions::add_op(CLI::App& app) {
-  repeatable(app.add_option("--op", ops_, "Only ops whose name matches; * and ? are wildcards. May be repeated"))
+  repeatable(app.add_option("--op", ops_, "Only ops whose name matches; *, ? and [abc] are wildcards. May be repeated"))
       ->type_name("GLOB");
 }
 
@@ -20,16 +20,17 @@ void FilterOptions::add_tier(CLI::App& app) {
 
 void FilterOptions::add_basic(CLI::App& app) {
   add_op(app);
-  repeatable(app.add_option("--case", cases_, "Only this case, by its id, or all whose id matches. May be repeated"))
+  repeatable(
+      app.add_option("--case", cases_, "Only the case with this id, or all cases whose id matches. May be repeated"))
       ->type_name("ID|GLOB");
-  app.add_option("--shard", shard_, "Only the K-th of N parts, split by a stable hash of the case id")
+  app.add_option("--shard", shard_, "Only the K-th of N parts; a stable hash of the case id splits them")
       ->type_name("K/N");
 }
 
 void FilterOptions::add(CLI::App& app) {
   add_basic(app);
   add_tier(app);
-  app.add_option("--seed", seed_, "Seed of the tier's cases: other data, same shapes")
+  app.add_option("--seed", seed_, "Seed of the tier's cases. Another seed gives other data with the same shapes")
       ->type_name("N")
       ->check(natural_number())
       ->capture_default_str();

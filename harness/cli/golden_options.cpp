@@ -29,7 +29,8 @@ std::string golden_root_to_write(const std::string& given) {
   fs::path there = fs::absolute(root).lexically_normal();
   std::error_code error;
   while (!fs::exists(there, error) && there.has_relative_path()) there = there.parent_path();
-  if (!fs::is_directory(there, error)) throw Error(fmt::format("--golden {}: {} is no folder", root, there.string()));
+  if (!fs::is_directory(there, error))
+    throw Error(fmt::format("--golden {}: {} is not a folder", root, there.string()));
   if (::access(there.c_str(), W_OK | X_OK) != 0) {
     throw Error(fmt::format("--golden {}: folder {}: {}", root, there.string(), std::strerror(errno)));
   }
@@ -43,7 +44,7 @@ std::vector<RecordedSet> find_goldens(const std::string& golden, const std::vect
     // <root>/<op>/<set>.h5: the folder's name is the op.
     const fs::path path = fs::absolute(root);
     if (!recorded.empty() && recorded != std::vector{path.stem().string()}) {
-      throw Error(fmt::format("--recorded chooses among the goldens of a folder, and --golden {} is one file", root));
+      throw Error(fmt::format("--recorded chooses among the goldens of a folder, but --golden {} is one file", root));
     }
     return {{"", "golden:" + root, {{path.parent_path().filename().string(), path.string()}}}};
   }
@@ -52,15 +53,15 @@ std::vector<RecordedSet> find_goldens(const std::string& golden, const std::vect
   }
   const auto there = recorded_sets(root);
   if (there.empty()) {
-    throw Error(
-        fmt::format("{}: no golden is there; 'dsv4diff record --set SET' makes one, --golden names another place",
-                    fs::absolute(root).lexically_normal().string()));
+    throw Error(fmt::format(
+        "{}: there are no goldens; make some with 'dsv4diff record --set SET', or name another folder with --golden",
+        fs::absolute(root).lexically_normal().string()));
   }
   std::vector<RecordedSet> found;
   for (const std::string& set : recorded.empty() ? there : recorded) {
     if (std::ranges::find(there, set) == there.end()) {
-      throw Error(fmt::format("--recorded {}: no golden of that set{}; there are {}", set, did_you_mean(set, there),
-                              fmt::join(there, ", ")));
+      throw Error(fmt::format("--recorded {}: there is no golden of this set{}; there are goldens of {}", set,
+                              did_you_mean(set, there), fmt::join(there, ", ")));
     }
     RecordedSet r{set, "golden:" + set, {}};
     for (const std::string& op : recorded_ops(root, set))

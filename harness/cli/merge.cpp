@@ -13,19 +13,22 @@ class MergeCommand final : public Command {
   std::string name() const override { return "merge"; }
   std::string summary() const override { return "Join the --json results of shards into one verdict"; }
   std::string details() const override {
-    return "Parts of one sweep must be complete and fit each other: same version, options, set and build.\n"
-           "Exit status: as of 'dsv4diff run' over all cases; 2 if a shard is missing.";
+    return "Parts of one sweep must be complete, and have the same version, options, set and build.\n"
+           "Exit status: that of 'dsv4diff run' over all cases, or 2 if a shard is missing.";
   }
 
   void add_options(CLI::App& app) override {
-    app.add_option("files", files_, "Results written by --json")->type_name("FILE")->required()->check(not_empty());
-    app.add_flag("--partial", partial_, "Shards may be missing");
+    app.add_option("files", files_, "Results files that --json wrote")
+        ->type_name("FILE")
+        ->required()
+        ->check(not_empty());
+    app.add_flag("--partial", partial_, "Allow missing shards");
     reports_.add(app);
   }
 
   int run() override {
     std::vector<std::pair<std::string, std::string>> parts;
-    for (const std::string& file : files_) parts.emplace_back("a part to be merged", file);
+    for (const std::string& file : files_) parts.emplace_back("a file to merge", file);
     reports_.check(parts);
     std::vector<NamedReport> reports;
     for (const std::string& file : files_) reports.emplace_back(file, read_results(file));

@@ -19,8 +19,8 @@ using Json = nlohmann::ordered_json;
 class OpsCommand final : public Command {
  public:
   std::string name() const override { return "ops"; }
-  std::string summary() const override { return "List the ops: what they are, who has them, how they are tested"; }
-  std::string group() const override { return "Look around"; }
+  std::string summary() const override { return "List the ops, the sets that have them, and their checks"; }
+  std::string group() const override { return "Lists"; }
 
   void add_options(CLI::App& app) override {
     app.add_option("op", globs_, "Only ops whose name matches")->type_name("GLOB");
@@ -93,7 +93,7 @@ class OpsCommand final : public Command {
     j["dtypes"] = dtypes;
     j["shape"] = shape;
     j["batch"] = signature.batch().empty() ? -1 : a.dim_of(signature.batch());
-    j["strides"] = a.has_gaps() ? "free but for the last" : "contiguous";
+    j["strides"] = a.has_gaps() ? "free except the last" : "contiguous";
     j["memory"] = !a.traits.place ? "either" : *a.traits.place == Place::kHost ? "host" : "device";
     j["optional"] = a.traits.optional;
     return j;

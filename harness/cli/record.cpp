@@ -34,7 +34,7 @@ std::string describe(const GoldenWriting& writing) {
   const GoldenDifference& d = writing.difference;
   if (writing.change == GoldenChange::kNew) return "new";
   if (writing.change == GoldenChange::kUnchanged) return "unchanged";
-  if (!writing.damage.empty()) return fmt::format("in the place of one that could not be read ({})", writing.damage);
+  if (!writing.damage.empty()) return fmt::format("replaced one that could not be read ({})", writing.damage);
   return fmt::format("{} added, {} changed, {} removed{}", d.added, d.changed, d.removed,
                      d.origin ? ", other provenance" : "");
 }
@@ -62,16 +62,17 @@ std::string unanswered(const std::string& path, const std::string& op, const Swe
 class RecordCommand final : public Command {
  public:
   std::string name() const override { return "record"; }
-  std::string summary() const override { return "Keep what a kernel set answers, as golden files"; }
+  std::string summary() const override { return "Record the outputs of a kernel set as golden files"; }
   std::string group() const override { return "Goldens"; }
   std::string details() const override {
-    return "Writes <golden>/<op>/<set>.h5 and .txt for every op that is selected and that the set has. An op of which "
-           "a\n"
-           "case has no answer (error) is not written. Recording again with nothing changed changes no file.\n"
-           "Cases that an op no longer has are removed; cases that --tier or the set leaves out only with --prune.\n"
-           "Exit status: 0 all written, 1 an op was not written or an answer differs from the reference (it is "
+    return "Writes <golden>/<op>/<set>.h5 and .txt for every selected op that the set has. An op is not written if\n"
+           "one of its cases is an error. Recording again changes no file if nothing changed.\n"
+           "Cases that an op does not have any more are removed. Cases that --tier or the set leaves out are removed "
+           "only\n"
+           "with --prune.\n"
+           "Exit status: 0 all written, 1 an op was not written or outputs differ from the reference (they are "
            "recorded\n"
-           "with that verdict), 2 the call or the environment is at fault, 130 interrupted (nothing is written).";
+           "with that verdict), 2 the command or the environment is wrong, 130 interrupted (nothing is written).";
   }
 
   void add_options(CLI::App& app) override {
@@ -82,7 +83,7 @@ class RecordCommand final : public Command {
         ->type_name("FOLDER")
         ->check(not_empty());
     app.add_flag("--prune", prune_,
-                 "Remove from the goldens also the cases of higher tiers, and those that the set lacks");
+                 "Also remove cases of higher tiers, and cases that the set cannot run, from the goldens");
     workers_.add(app);
   }
 
@@ -102,7 +103,8 @@ class RecordCommand final : public Command {
       recording.push_back(op);
       std::ranges::move(recordable_cases(*op, filter.tier), std::back_inserter(cases));
     }
-    if (cases.empty()) throw Error(fmt::format("no case is selected: set '{}' has none of these ops", set.label));
+    if (cases.empty())
+      throw Error(fmt::format("no case is selected, because set '{}' has none of these ops", set.label));
     if (!prune_) require_no_higher_tiers(root, set.manifest.name, recording, filter.tier);
 
     const InterruptGuard interrupts;
@@ -140,13 +142,13 @@ class RecordCommand final : public Command {
     for (const auto& [op, tally] : tallies) {
       if (tally.differing() != 0) status = std::max(status, 1);
       if (tally.of(Verdict::kError) != 0) {
-        print(fmt::format("{}: not recorded, {} of {} cases have no answer\n", op, tally.of(Verdict::kError),
-                          tally.cases()));
+        print(
+            fmt::format("{}: not recorded, {} of {} cases are errors\n", op, tally.of(Verdict::kError), tally.cases()));
         continue;
       }
       Golden& golden = goldens[op];
       if (golden.entries.empty()) {
-        print(fmt::format("{}: not recorded, no case can be run by this set\n", op));
+        print(fmt::format("{}: not recorded, this set can run none of its cases\n", op));
         continue;
       }
       golden.op = op;
@@ -154,7 +156,8 @@ class RecordCommand final : public Command {
       golden.provenance = provenance_of(set.manifest);
       const std::string path = golden_path(root, op, golden.set);
       if (const std::string lost = prune_ ? "" : unanswered(path, op, swept); !lost.empty()) {
-        print(fmt::format("{}: not recorded, the set lacks {}; --prune removes them\n", op, one_line(lost)));
+        print(
+            fmt::format("{}: not recorded, because the set cannot run {}; --prune removes them\n", op, one_line(lost)));
         status = std::max(status, 1);
         continue;
       }

@@ -24,19 +24,19 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 class RunCommand final : public Command {
  public:
   std::string name() const override { return "run"; }
-  std::string summary() const override { return "Sweep kernel sets against the reference: does anything differ?"; }
+  std::string summary() const override { return "Compare kernel sets with the reference"; }
   std::string details() const override {
-    return "Exit status: 0 everything agrees (known faults are counted and excused), 1 something differs (failed, "
+    return "Exit status: 0 everything agrees (known faults are only counted), 1 something differs (failed, "
            "error\n"
-           "or mistrusted cases), 2 the call or the environment is at fault, 130 interrupted (what was done is "
+           "or mistrusted cases), 2 the command or the environment is wrong, 130 interrupted (the results so far are "
            "printed).";
   }
 
   void add_options(CLI::App& app) override {
     sets_.add(app);
-    app.add_option("--against", against_, "The other side")->type_name("SET")->capture_default_str();
+    app.add_option("--against", against_, "Set to compare with")->type_name("SET")->capture_default_str();
     filter_.add(app);
-    app.add_option("--soak", soak_seconds_, "Instead of a tier: random cases for so long, or until Ctrl-C")
+    app.add_option("--soak", soak_seconds_, "Instead of a tier, run random cases for this time, or until Ctrl-C")
         ->type_name("SECONDS")
         ->check(positive_seconds())
         ->excludes("--tier");
@@ -48,7 +48,7 @@ class RunCommand final : public Command {
     const auto start = Clock::now();
     const CaseFilter filter = filter_.filter();
     const bool soak = soak_seconds_ > 0;
-    if (soak && !filter.cases.empty()) throw Error("--soak makes its own cases: it cannot be combined with --case");
+    if (soak && !filter.cases.empty()) throw Error("--soak makes its own cases, so it cannot be combined with --case");
     const auto cases = soak ? std::vector<Case>{} : select_cases(filter);
     const auto ops = select_ops(filter.ops);
     const auto sets = sets_.chosen();

@@ -13,16 +13,16 @@ ChosenSet choose_set(const std::string& name_or_path) {
   ChosenSet set{name_or_path, find_set(name_or_path)};
   std::string why;
   if (!device_available(set.manifest.device, &why)) {
-    throw Error(
-        fmt::format("set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run where a GPU is",
-                    name_or_path, why));
+    throw Error(fmt::format(
+        "set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run on a machine with a GPU",
+        name_or_path, why));
   }
   return set;
 }
 
 void SetOptions::add(CLI::App& app) {
   repeatable(app.add_option("--set", names_,
-                            "Kernel set under test, by name or folder (default: cuda where there is a GPU, else host). "
+                            "Kernel set under test, by name or folder (default: cuda if there is a GPU, else host). "
                             "May be repeated"))
       ->type_name("SET");
 }

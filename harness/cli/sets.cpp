@@ -19,8 +19,10 @@ using Json = nlohmann::ordered_json;
 class SetsCommand final : public Command {
  public:
   std::string name() const override { return "sets"; }
-  std::string summary() const override { return "List the kernel sets: what from, for which device, what they lack"; }
-  std::string group() const override { return "Look around"; }
+  std::string summary() const override {
+    return "List the kernel sets: their source, their device, and the ops that they lack";
+  }
+  std::string group() const override { return "Lists"; }
 
   void add_options(CLI::App& app) override {
     app.add_option("set", names_, "Only these sets, by name or folder")->type_name("SET");
@@ -40,7 +42,8 @@ class SetsCommand final : public Command {
     if (sets.empty()) {
       std::string places;
       for (const std::string& root : set_roots()) places += " " + root;
-      throw Error("there is no kernel set; build the project, or name folders in DSV4DIFF_SETS. Looked in:" + places);
+      throw Error("there are no kernel sets; build the project, or name folders in DSV4DIFF_SETS. Searched folders:" +
+                  places);
     }
     json_ ? print_json(sets) : print_table(sets);
     return 0;
@@ -53,7 +56,7 @@ class SetsCommand final : public Command {
     for (const Op* op : all_ops()) {
       const std::string& name = op->info().name;
       if (m.has_op(name) || std::ranges::find(list, name, &AbsentOp::op) != list.end()) continue;
-      list.push_back({name, "its manifest does not mention it"});
+      list.push_back({name, "its manifest does not list this op"});
     }
     std::ranges::sort(list, {}, &AbsentOp::op);
     return list;

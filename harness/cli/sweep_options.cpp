@@ -38,17 +38,17 @@ void WorkerOptions::add(CLI::App& app) {
          fmt::format("Worker processes (default: one per core, {}; at most {} on a GPU)", usable_cores(), kCudaJobs))
       ->type_name("N")
       ->check(CLI::Range(1, kMostJobs).description(""));
-  app.add_option("--timeout", timeout_seconds_, "Time for one case; then it is an error")
+  app.add_option("--timeout", timeout_seconds_, "Time limit for one case; a case that takes longer is an error")
       ->type_name("SECONDS")
       ->check(positive_seconds())
       ->capture_default_str();
-  app.add_option("--memory", memory_gib_, "Memory of a worker on a CPU, 0.25 at least; 0 for no limit")
+  app.add_option("--memory", memory_gib_, "Memory limit of a worker on a CPU, at least 0.25; 0 means no limit")
       ->type_name("GIB")
       ->check(worker_memory())
       ->capture_default_str();
   app.add_option(
          "--journal", journal_,
-         "Write each case down here before it runs, and keep it (default: a temporary file, removed at the end)")
+         "File that lists each case before it runs, and is kept (default: a temporary file, removed at the end)")
       ->type_name("FILE")
       ->check(not_empty());
   app.add_option("--known", known_, "List of known faults (default: known_faults.json that comes with the tool)")
@@ -122,7 +122,7 @@ void ReportOptions::add(CLI::App& app) {
   file("--json", json_, "Write all results as JSON");
   file("--junit", junit_, "Write a JUnit report");
   file("--markdown", markdown_, "Write a summary for a pull request's page");
-  app.add_option("--show", shown_, "Differing cases of a set that are printed in full")
+  app.add_option("--show", shown_, "Number of differing cases that are printed in full for each set")
       ->type_name("N")
       ->check(natural_number())
       ->capture_default_str();
@@ -135,8 +135,8 @@ void ReportOptions::check(std::vector<std::pair<std::string, std::string>> other
     check_report_path(option, path);
     for (const auto& [other, name] : others) {
       if (!name.empty() && same_file(path, name)) {
-        throw Error(
-            fmt::format("{} {}: {} names the same file, which it would replace; name another", option, path, other));
+        throw Error(fmt::format("{} {}: {} names the same file, which would be replaced; choose another name", option,
+                                path, other));
       }
     }
     others.emplace_back(option, path);
@@ -182,7 +182,7 @@ int with_journal(int status, const Journal& journal) {
 
 void announce(const ChosenSet& set, const std::string& against_label, std::optional<std::size_t> cases,
               const SweepOptions& options) {
-  std::string text = fmt::format("{}: {} against {}, {} worker{}", one_line(set.label),
+  std::string text = fmt::format("{}: {}, compared with {}, {} worker{}", one_line(set.label),
                                  cases ? fmt::format("{} case{}", *cases, *cases == 1 ? "" : "s") : "random cases",
                                  one_line(against_label), options.pool.jobs, options.pool.jobs == 1 ? "" : "s");
   if (options.journal != nullptr && !options.journal->path().empty()) {

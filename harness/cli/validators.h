@@ -22,7 +22,7 @@ inline CLI::Validator natural_number() {
             const char* const end = text.data() + text.size();
             const auto [at, code] = std::from_chars(text.data(), end, value);
             const bool good = !text.empty() && code == std::errc{} && at == end;
-            return good ? "" : fmt::format("'{}' is no number from 0 to 2^64-1", text.substr(0, 50));
+            return good ? "" : fmt::format("'{}' is not a number from 0 to 2^64-1", text.substr(0, 50));
           },
           ""};
 }
@@ -33,7 +33,7 @@ inline CLI::Validator positive_seconds() {
             double value = 0;
             const bool good =
                 CLI::detail::lexical_cast(text, value) && std::isfinite(value) && value > 0 && value <= 1e9;
-            return good ? "" : fmt::format("'{}' is no number above 0", text.substr(0, 50));
+            return good ? "" : fmt::format("'{}' is not a number above 0", text.substr(0, 50));
           },
           ""};
 }

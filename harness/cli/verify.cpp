@@ -22,11 +22,11 @@ namespace {
 class VerifyCommand final : public Command {
  public:
   std::string name() const override { return "verify"; }
-  std::string summary() const override { return "Hold a kernel set against golden files: did anything change?"; }
+  std::string summary() const override { return "Compare a kernel set with golden files"; }
   std::string group() const override { return "Goldens"; }
   std::string details() const override {
-    return "The cases are those of the golden files. Nothing is ever written but reports.\n"
-           "Exit status: as of 'dsv4diff run'.";
+    return "The cases are those of the golden files. The command writes only reports.\n"
+           "Exit status: that of 'dsv4diff run'.";
   }
 
   void add_options(CLI::App& app) override {
@@ -35,8 +35,8 @@ class VerifyCommand final : public Command {
                    "Folder of goldens, or one file (default: the one that comes with the tool, or ./golden)")
         ->type_name("PATH")
         ->check(not_empty());
-    repeatable(
-        app.add_option("--recorded", recorded_, "Only what was recorded from this set (default: all). May be repeated"))
+    repeatable(app.add_option("--recorded", recorded_,
+                              "Only goldens that were recorded from this set (default: all). May be repeated"))
         ->type_name("SET");
     filter_.add_basic(app);
     workers_.add(app);
@@ -56,7 +56,7 @@ class VerifyCommand final : public Command {
     for (const RecordedSet& r : goldens) ids.push_back(select(r, filter, unmatched));
     if (!unmatched.empty()) refuse_case(*unmatched.begin());
     if (std::ranges::all_of(ids, [](const auto& list) { return list.empty(); })) {
-      throw Error(fmt::format("no case is selected: no golden has one that passes the filters and is in shard {}/{}",
+      throw Error(fmt::format("no case is selected: no golden has a case that passes the filters and is in shard {}/{}",
                               filter.shard.index, filter.shard.count));
     }
 
@@ -90,7 +90,7 @@ class VerifyCommand final : public Command {
     const std::vector<std::string> names(ops.begin(), ops.end());
     for (const std::string& glob : filter.ops) {
       if (std::ranges::any_of(names, [&](const std::string& op) { return glob_match(glob, op); })) continue;
-      throw Error(fmt::format("--op {}: there is no golden of an op that is called that{}; there are {}", glob,
+      throw Error(fmt::format("--op {}: no op of this name has a golden{}; there are goldens of {}", glob,
                               did_you_mean(glob, names), fmt::join(names, ", ")));
     }
   }
@@ -113,8 +113,8 @@ class VerifyCommand final : public Command {
   [[noreturn]] static void refuse_case(const std::string& wanted) {
     if (!is_glob(wanted)) checked_case(wanted);  // throws a better message if it is not a case at all
     throw Error(
-        fmt::format("--case '{}': none of these goldens holds such a case; contracts, relations and sequences "
-                    "have none, others 'dsv4diff record' makes",
+        fmt::format("--case '{}': these goldens have no such case; contracts, relations and sequences "
+                    "have no goldens; 'dsv4diff record' records other cases",
                     wanted.substr(0, 200)));
   }
 

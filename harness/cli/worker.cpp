@@ -66,7 +66,8 @@ class WorkerCommand final : public Command {
         sets = open(manifests);
       } catch (const std::bad_alloc&) {
         lift_memory_limit();
-        connection.fatal("out of memory before the first case: --memory is too small, or the machine's is used up");
+        connection.fatal(
+            "out of memory before the first case: --memory is too small, or the machine has no free memory");
         return 2;
       } catch (const std::exception& e) {
         connection.fatal(e.what());
@@ -117,7 +118,8 @@ class WorkerCommand final : public Command {
       answer = tried(id, sides);
     } catch (const std::bad_alloc&) {
       lift_memory_limit();
-      answer.result = error("out of memory: the worker's limit (--memory) or the machine's is reached");
+      answer.result =
+          error("out of memory: the worker reached its limit (--memory), or the machine has no free memory");
       leaving = true;
     } catch (const Error& e) {
       answer = {.result = error(e.what()), .cannot_go_on = true};

@@ -37,14 +37,15 @@ HostTensor HostTensor::strided(DType dtype, Shape shape, Shape strides, std::int
   if (t.shape.size() != t.strides.size()) throw Error("tensor: shape and strides differ in rank");
   std::int64_t first = offset, last = offset;
   for (std::size_t i = 0; i < t.shape.size(); ++i) {
-    if (t.shape[i] < 0) throw Error(fmt::format("tensor: a size of {} is negative", format_shape(t.shape)));
+    if (t.shape[i] < 0) throw Error(fmt::format("tensor: shape {} has a negative size", format_shape(t.shape)));
     const std::int64_t reach = (std::max<std::int64_t>(t.shape[i], 1) - 1) * t.strides[i];
     (reach < 0 ? first : last) += reach;
   }
   if (first < 0) throw Error(fmt::format("tensor: {} starts before its storage", t.describe()));
   const std::int64_t needed = t.numel() == 0 ? offset : last + 1;
   const std::int64_t elements = storage_elements < 0 ? needed : storage_elements;
-  if (elements < needed) throw Error(fmt::format("tensor: {} elements of storage for {}", elements, t.describe()));
+  if (elements < needed)
+    throw Error(fmt::format("tensor: {} elements of storage are too few for {}", elements, t.describe()));
   t.storage.resize(static_cast<std::size_t>(elements) * size_of(dtype));
   return t;
 }

@@ -100,12 +100,14 @@ std::unique_ptr<DeviceMemory> make_cuda_memory() {
   }
   const auto open = reinterpret_cast<Open>(dlsym(plugin, "dsv4_open_cuda_memory"));
   if (open == nullptr)
-    throw Error("libdsv4_cuda.so is not this tool's: it lacks dsv4_open_cuda_memory. Build it again");
+    throw Error(
+        "libdsv4_cuda.so does not belong to this tool, because it has no dsv4_open_cuda_memory. Build it again");
   char why[1024] = "";
   DeviceMemory* memory = open(why, sizeof why);
   if (memory == nullptr) {
     throw Error(fmt::format(
-        "no usable CUDA device: {}. Choose a CPU set (--set host), or run where a GPU and its driver are", why));
+        "no usable CUDA device: {}. Choose a CPU set (--set host), or run on a machine with a GPU and its driver",
+        why));
   }
   return std::unique_ptr<DeviceMemory>(memory);
 }

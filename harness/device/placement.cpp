@@ -23,13 +23,13 @@ void require_fit(const HostTensor& t, const Placement& p) {
                             format_shape(p.strides), why));
   };
   if (t.rank() == 0 || p.shape.size() != t.rank() || p.strides.size() != t.rank()) refuse("the ranks differ");
-  if (std::ssize(p.rows) != t.size(0)) refuse("not one place for each of its rows");
+  if (std::ssize(p.rows) != t.size(0)) refuse("the number of places is not the number of its rows");
   for (std::size_t d = 0; d < t.rank(); ++d) {
     if (p.strides[d] < 0) refuse("a stride is negative");
     if (d > 0 && t.size(d) > p.shape[d]) refuse("a dimension is smaller than the tensor's");
   }
   for (const std::int64_t row : p.rows) {
-    if (row < 0 || row >= p.shape[0]) refuse("a row lies outside of it");
+    if (row < 0 || row >= p.shape[0]) refuse("a row lies outside the shape");
   }
 }
 
@@ -61,7 +61,7 @@ std::vector<PlacedBlock::Run> PlacedBlock::runs_of(const HostTensor& t, const Pl
   for (const Run& run : runs) {
     Run* const last = merged.empty() ? nullptr : &merged.back();
     if (last != nullptr && last->to + last->bytes > run.to)
-      throw Error(fmt::format("placement: two parts of {} lie on each other", t.describe()));
+      throw Error(fmt::format("placement: two parts of {} overlap", t.describe()));
     if (last != nullptr && last->to + last->bytes == run.to && last->from + last->bytes == run.from) {
       last->bytes += run.bytes;
     } else {
@@ -80,8 +80,9 @@ PlacedBlock::PlacedBlock(DeviceMemory& memory, const std::string& name, const Ho
   try {
     base_.reset(static_cast<std::uint8_t*>(memory.reserve(all)));
   } catch (const std::bad_alloc&) {
-    throw Unavailable(fmt::format("no {:.1f} GiB of memory in one piece, over which '{}' is spread out",
-                                  static_cast<double>(all) / (1u << 30), name));
+    throw Unavailable(
+        fmt::format("'{}' is spread out over {:.1f} GiB, and the machine has no block of memory of that size", name,
+                    static_cast<double>(all) / (1u << 30)));
   }
   for (const Island& island : islands_) memory_.open(base_.get() + island.begin, island.end - island.begin);
 }
@@ -160,7 +161,7 @@ void PlacedBlock::check(const std::string& name, std::vector<Finding>& findings)
         intact = false;
         findings.push_back(
             {"guard",
-             fmt::format("'{}': byte {} from its first element, where nothing of it lies, was "
+             fmt::format("'{}': byte {} after its first element, which belongs to no element, was "
                          "overwritten (0x{:02x} -> 0x{:02x})",
                          name, static_cast<std::int64_t>(i) - static_cast<std::int64_t>(before_), before, now)});
       }

@@ -53,7 +53,7 @@ Shape shape_from_text(std::string_view text) {
     const auto used = static_cast<std::size_t>(end - text.data());
     const bool more = used < text.size();
     if (code != std::errc{} || (more && (text[used] != 'x' || used + 1 == text.size())))
-      throw Error(fmt::format("'{}' is no shape", text));
+      throw Error(fmt::format("'{}' is not a shape", text));
     shape.push_back(s);
     text.remove_prefix(more ? used + 1 : used);
   }
@@ -220,7 +220,7 @@ Golden decode(const Hdf5Reader& file) {
 
 void check_entry(const GoldenEntry& e) {
   const auto refuse = [&](const std::string& why) { throw Error(fmt::format("golden of {}: {}", e.id, why)); };
-  if (e.id.empty() || has_control(e.id)) refuse("the case id is empty or holds control characters");
+  if (e.id.empty() || has_control(e.id)) refuse("the case id is empty or contains control characters");
   if (has_control(e.known_fault)) refuse("the id of its known fault holds control characters");
   for (const GoldenOutput& o : e.outputs) {
     if (o.name.empty() || has_control(o.name) || has_control(o.tolerance)) {
@@ -250,9 +250,10 @@ void normalize(Golden& golden) {
   const std::string* previous = nullptr;
   for (GoldenEntry& e : golden.entries) {
     check_entry(e);
-    if (!e.id.starts_with(golden.op + "/")) throw Error(fmt::format("case {} is none of op '{}'", e.id, golden.op));
+    if (!e.id.starts_with(golden.op + "/"))
+      throw Error(fmt::format("case {} does not belong to op '{}'", e.id, golden.op));
     if (e.set != golden.set) throw Error(fmt::format("{} was recorded from '{}', not '{}'", e.id, e.set, golden.set));
-    if (previous != nullptr && *previous == e.id) throw Error(fmt::format("case {} is there twice", e.id));
+    if (previous != nullptr && *previous == e.id) throw Error(fmt::format("case {} occurs twice", e.id));
     previous = &e.id;
     for (GoldenOutput& o : e.outputs) {
       for (double* x : {&o.statistics.min, &o.statistics.max, &o.statistics.sum, &o.tightness}) *x = one_nan(*x);

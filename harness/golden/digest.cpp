@@ -77,7 +77,7 @@ std::uint64_t mixed(std::uint64_t x) {
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  throw Error(fmt::format("'{}' is no hex digit", c));
+  throw Error(fmt::format("'{}' is not a hex digit", c));
 }
 
 }  // namespace
@@ -187,7 +187,7 @@ std::string hex(std::span<const std::uint8_t> bytes) {
 }
 
 Bytes bytes_from_hex(std::string_view text) {
-  if (text.size() % 2 != 0) throw Error(fmt::format("{} hex digits are no whole bytes", text.size()));
+  if (text.size() % 2 != 0) throw Error(fmt::format("{} hex digits are not whole bytes", text.size()));
   Bytes out(text.size() / 2);
   for (std::size_t i = 0; i < out.size(); ++i)
     out[i] = static_cast<std::uint8_t>(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));

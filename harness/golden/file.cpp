@@ -28,7 +28,7 @@ void require_name(const std::string& name, std::string_view what) {
   const bool good = !name.empty() && name.front() != '.' && std::ranges::all_of(name, [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' || c == '+';
   });
-  if (!good) throw Error(fmt::format("'{}' is no name for {} of a golden", name, what));
+  if (!good) throw Error(fmt::format("'{}' cannot be the name of {} of a golden", name, what));
 }
 
 /// True if the index at `path` belongs to an HDF5 file of this size and digest. A recording that stopped between its
@@ -69,7 +69,7 @@ Golden read_checked(const std::string& path, const std::string& expected_op) {
   const Digest digest = digest_of(image);
   if (!index_belongs(beside, image.size(), digest)) {
     throw Error(
-        fmt::format("{}: its {} bytes do not have the size and checksum that {} names: one of the two is damaged, "
+        fmt::format("{}: its {} bytes do not have the size and checksum in {}; one of the two files is damaged, "
                     "truncated, or was taken from another recording",
                     path, image.size(), beside));
   }
@@ -135,7 +135,7 @@ Golden read_golden(const std::string& path, const std::string& expected_op) {
     return read_checked(path, expected_op);
   } catch (const Error& e) {
     const std::string set = fs::path(path).stem().string();
-    throw Error(fmt::format("{}; take it from git again, or {}", e.what(), record_again(expected_op, set)));
+    throw Error(fmt::format("{}; restore it from git, or {}", e.what(), record_again(expected_op, set)));
   }
 }
 

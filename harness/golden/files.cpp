@@ -57,12 +57,12 @@ class Prepared {
     while (size != 0) {
       const ssize_t n = ::write(file_.get(), at, size);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) refuse(temporary_, fmt::format("cannot be written, so {} is left as it was", path_), errno);
+      if (n < 0) refuse(temporary_, fmt::format("cannot be written, so {} is unchanged", path_), errno);
       at += n;
       size -= static_cast<std::size_t>(n);
     }
     if (::fsync(file_.get()) != 0) {
-      refuse(temporary_, fmt::format("cannot be written, so {} is left as it was", path_), errno);
+      refuse(temporary_, fmt::format("cannot be written, so {} is unchanged", path_), errno);
     }
   }
 
@@ -112,7 +112,7 @@ Bytes read_whole_file(const std::string& path, std::size_t most_bytes) {
   if (file.get() < 0) refuse(path, "cannot be opened", errno);
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) refuse(path, "cannot be read", errno);
-  if (!S_ISREG(info.st_mode)) throw Error(fmt::format("{}: is no regular file", path));
+  if (!S_ISREG(info.st_mode)) throw Error(fmt::format("{}: is not a regular file", path));
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > most_bytes) throw Error(fmt::format("{}: has {} bytes, at most {} are read", path, size, most_bytes));
   Bytes bytes(size);

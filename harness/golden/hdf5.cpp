@@ -290,7 +290,7 @@ std::vector<T> Hdf5Reader::numbers(const std::string& name, std::size_t columns)
   const Hdf5Handle set = open(name);
   const Hdf5Handle type(H5Dget_type(set.get()), &H5Tclose);
   if (H5Tequal(type.get(), file_type<T>()) <= 0) {
-    refuse(fmt::format("data set '{}' has another element type than this schema's", name));
+    refuse(fmt::format("data set '{}' does not have the element type of this schema", name));
   }
   const auto extent = extent_of(set, name, columns == 0 ? 1 : 2, sizeof(T));
   if (columns != 0 && extent[1] != columns) {

@@ -50,7 +50,7 @@ void require_no_higher_tiers(const std::string& root, const std::string& set, co
   }
   if (files == 0) return;
   throw Error(fmt::format(
-      "--tier {} would remove {} cases of higher tiers from {}{}; record with --tier {}, or give "
+      "--tier {} would remove {} cases of higher tiers from {}{}; record with --tier {}, or use "
       "--prune to remove them; nothing is written",
       name_of(tier), all.cases, first,
       files == 1 ? "" : fmt::format(" and {} other golden{}", files - 1, files == 2 ? "" : "s"), name_of(all.enough)));

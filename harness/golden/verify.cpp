@@ -72,7 +72,7 @@ std::string block_text(const GoldenOutput& golden, const HostTensor& packed) {
     ++differing;
     first = std::min(first, i);
   }
-  if (differing == 0) return "its digest differs although no block does: the golden contradicts itself";
+  if (differing == 0) return "its digest differs although no block differs, so the golden is wrong";
   const auto elements = static_cast<std::int64_t>(block_size(packed.storage.size())) / size_of(packed.dtype);
   const std::int64_t from = static_cast<std::int64_t>(first) * elements;
   const std::int64_t to = std::min(from + elements, packed.numel()) - 1;
@@ -160,8 +160,8 @@ class Verification final : public Trial {
     const Response& got = response();
     if (const Digest now = input_digest(call()); now != entry_.inputs) {
       return end(Verdict::kError,
-                 fmt::format("inputs drifted: the case now has other inputs (digest {}) than when it was recorded "
-                             "({}), which says nothing about the kernel; {}",
+                 fmt::format("inputs drifted: the inputs of the case (digest {}) are not those that were recorded "
+                             "({}), so the case says nothing about the kernel; {}",
                              hex(now), hex(entry_.inputs), record_again(tried_case().op, entry_.set)));
     }
     if (entry_.verdict != Verdict::kPassed) return judge_without_golden();
@@ -188,8 +188,8 @@ class Verification final : public Trial {
                                 : fmt::format("recorded with verdict '{}'", name_of(entry_.verdict));
     const bool same = all_equal(entry_, response().observation);
     std::string& reason = result().reason;
-    reason += fmt::format("{}the golden was {}; this answer {}, and was held against the reference instead",
-                          reason.empty() ? "" : "; ", was, same ? "has the same bits" : "differs from it");
+    reason += fmt::format("{}the golden was {}, so only the reference decides; the outputs {} the golden's",
+                          reason.empty() ? "" : "; ", was, same ? "have the same bits as" : "differ from");
   }
 
   /// Adds the comparison with the golden to the one with the reference. The golden's reports replace the reference's,
@@ -221,7 +221,7 @@ class Verification final : public Trial {
                             first.first->want);
     }
     if (right && !excused) {
-      reason += "; today's reference agrees with this answer, so the golden is out of date or the reference changed";
+      reason += "; today's reference agrees with these outputs, so the golden is out of date or the reference changed";
     }
     end(excused ? Verdict::kKnown : Verdict::kFailed, reason);
   }
@@ -247,9 +247,9 @@ std::optional<CheckedCase> case_of_entry(const GoldenEntry& entry, const SideNam
     why = e.what();
   }
   const std::string op = entry.id.substr(0, entry.id.find('/'));
-  lost = CaseResult::error(
-      entry.id, names,
-      fmt::format("the golden holds a case that the op no longer has: {}; {}", why, record_again(op, entry.set)));
+  lost = CaseResult::error(entry.id, names,
+                           fmt::format("the golden has a case that the op does not have any more: {}; {}", why,
+                                       record_again(op, entry.set)));
   return std::nullopt;
 }
 

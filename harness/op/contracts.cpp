@@ -83,11 +83,11 @@ Scenario& Contracts::integer(std::string name, std::string meaning, std::string 
 void Contracts::wrong_form(const std::string& argument, DType other) {
   remade(argument + "_dtype", "elements of another type are refused, not reinterpreted", argument,
          [other](const HostTensor& t) { return HostTensor::make(other, t.shape); });
-  reshaped(argument + "_rank", "a dimension too many is refused", argument, [](Shape& s) { s.push_back(1); });
+  reshaped(argument + "_rank", "one dimension too many is refused", argument, [](Shape& s) { s.push_back(1); });
 }
 
 Scenario& Contracts::strided(const std::string& argument) {
-  return remade(argument + "_strided", "elements with gaps between them are refused, not read as if there were none",
+  return remade(argument + "_strided", "elements with gaps between them are refused, not read as adjacent elements",
                 argument, [](const HostTensor& t) {
                   Shape strides(t.rank());
                   std::int64_t step = 2;

@@ -79,12 +79,12 @@ void add_contracts_of(const Argument& a, const Signature& signature, Contracts& 
     return HostTensor::make(t.dtype, shape);
   })};
   if (a.dims.size() > 1) ranks.push_back(replaced(name, flattened));
-  contracts.refused_each(a.contract("rank"), "a dimension more is refused, and so is one fewer", name, "dimension",
+  contracts.refused_each(a.contract("rank"), "one dimension more is refused, and so is one fewer", name, "dimension",
                          std::move(ranks));
   for (std::size_t d = 0; d < a.dims.size(); ++d) {
     if (!signature.is_tied(a, d)) continue;
     contracts.refused_each(a.contract(a.dims[d].label),
-                           fmt::format("another size than '{}' is refused: one more, and one fewer", a.dims[d].symbol),
+                           fmt::format("a size other than '{}' is refused: one more, and one fewer", a.dims[d].symbol),
                            name, "size|element|stride", {resized(name, d, 1), resized(name, d, -1)});
   }
   const bool single = std::ranges::all_of(a.dims, [](const Dim& dim) { return dim.symbol == "1"; });
@@ -92,7 +92,7 @@ void add_contracts_of(const Argument& a, const Signature& signature, Contracts& 
     std::vector<Change> gaps{replaced(name, spread_elements)};
     if (!a.has_gaps() && a.dims.size() > 1) gaps.push_back(replaced(name, spread_rows));
     contracts.refused_each(a.contract(a.has_gaps() ? "columns_strided" : "strided"),
-                           a.has_gaps() ? "elements of a row with gaps between them are refused"
+                           a.has_gaps() ? "gaps between the elements of a row are refused"
                                         : "elements with gaps between them are refused, not read as if there were none",
                            name, "stride|contiguous", std::move(gaps));
   }
@@ -135,7 +135,8 @@ void add_index_types(const Op& op, std::vector<Scenario>& list) {
     if (a.traits.dtype_of.empty() || a.dtypes.size() < 2 || is_floating(a.dtypes.front())) continue;
     const std::string first(name_of(a.dtypes[0])), second(name_of(a.dtypes[1]));
     list.push_back(params_relation(
-        "index_types", fmt::format("'{}' as {} and as {} give the same", a.name, first, second), kFirstSmokePoint,
+        "index_types", fmt::format("'{}' as {} and as {} gives the same outputs", a.name, first, second),
+        kFirstSmokePoint,
         [param = a.traits.dtype_of, first, second](Params& p) { p.set(param, p.is(param, first) ? second : first); }));
     return;
   }
@@ -151,16 +152,16 @@ std::vector<Scenario> every_derived(const Op& op) {
   }
   const std::string& batch = signature.batch();
   if (!batch.empty()) {
-    contracts.edge("no_" + batch, "a batch of nothing: nothing is written, or the call is refused",
+    contracts.edge("no_" + batch, "with an empty batch nothing is written, or the call is refused",
                    [&op](Call& call) { keep_batch(op, call, {}); });
     list.push_back(
-        batch_relation("the result of a row does not depend on the rows beside it", kFirstSmokePoint,
+        batch_relation("the result of a row does not depend on the other rows", kFirstSmokePoint,
                        [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_batch(op, call, rows); }));
   }
   add_index_types(op, list);
   for (const Argument& a : signature.arguments()) {
     if (!a.traits.far.empty()) {
-      list.push_back(far_relation(a.name, fmt::format("places of '{}' that lie 2^31 elements apart", a.name),
+      list.push_back(far_relation(a.name, fmt::format("rows of '{}' that lie 2^31 elements apart", a.name),
                                   op.at({a.traits.far}), move_apart(a.name)));
     }
   }
@@ -209,8 +210,8 @@ void check_declaration(const Op& op) {
   for (const Scenario& s : every_derived(op)) labels.insert(s.label());
   for (const Argument& a : info.signature.arguments()) labels.insert("relation:late_" + a.name);
   for (const auto& [label, reason] : info.without) {
-    if (!labels.contains(label)) throw Error(fmt::format("it leaves out '{}', which is not a derived check", label));
-    if (reason.empty()) throw Error(fmt::format("it leaves out '{}' without a reason", label));
+    if (!labels.contains(label)) throw Error(fmt::format("'without' names '{}', which is not a derived check", label));
+    if (reason.empty()) throw Error(fmt::format("'without' gives no reason for '{}'", label));
   }
 }
 

@@ -23,7 +23,8 @@ Scenario far_relation(const std::string& argument, const std::string& what, Poin
     x.expect_agree("near", want, x.expected(near), x.op.tolerances(x.c, near, result, want, x.reference));
     x.expect_agree("far", got, want);
   };
-  return relation("far_" + argument, fmt::format("{} give what near ones give", what), std::move(points), run);
+  return relation("far_" + argument, fmt::format("{} give the same outputs as adjacent ones", what), std::move(points),
+                  run);
 }
 
 std::vector<std::int64_t> far_edges(DType dtype) {
@@ -50,7 +51,7 @@ std::vector<std::int64_t> far_rows(std::int64_t count, std::int64_t row_elements
 }
 
 Placement far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows) {
-  if (!tensor.contiguous() || rows.empty()) throw Error("far_pool: not the rows of a contiguous tensor");
+  if (!tensor.contiguous() || rows.empty()) throw Error("far_pool: the tensor is not contiguous, or there are no rows");
   Shape shape = tensor.shape;
   shape[0] = *std::ranges::max_element(rows) + 1;
   return {std::move(shape), tensor.strides, std::move(rows)};

@@ -55,7 +55,7 @@ struct OpInfo {
   std::vector<std::string> bench = {};
   /// Derived checks that the op leaves out: the label ("relation:any_batch") and the reason.
   std::map<std::string, std::string> without = {};
-  std::string host_note = "everything is shown on a CPU";  ///< what a run on a CPU cannot show about this op
+  std::string host_note = "a CPU shows everything";  ///< what a run on a CPU cannot show about this op
 };
 
 class ScenarioContext;

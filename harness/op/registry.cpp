@@ -61,7 +61,7 @@ void register_op(std::unique_ptr<Op> op) {
     check_declaration(*op);
   } catch (const std::exception& e) {
     // This runs before main(), where nobody could catch the exception. The tool cannot work with a wrong declaration.
-    fmt::print(stderr, "dsv4diff: op '{}' is declared wrongly: {}\n", op->info().name, e.what());
+    fmt::print(stderr, "dsv4diff: the declaration of op '{}' is wrong: {}\n", op->info().name, e.what());
     std::_Exit(2);
   }
   index().push_back(op.get());
@@ -147,7 +147,7 @@ CheckedCase with_definitions(Case c) {
   const std::string id = c.id();
   const Op* op = find_op(c.op);
   if (op == nullptr) {
-    throw Error(fmt::format("case id '{}': unknown op '{}'{} ('dsv4diff ops' lists them)", id, c.op,
+    throw Error(fmt::format("case id '{}': unknown op '{}'{} ('dsv4diff ops' lists the ops)", id, c.op,
                             did_you_mean(c.op, op_names())));
   }
   if (c.scenario.empty()) return {std::move(c), op};
@@ -183,7 +183,7 @@ CheckedCase checked_case(const std::string& id) {
   }
   c.params = canonical;
   if (const auto why = why_not(*op, c.params))
-    throw Error(fmt::format("case id '{}' is no case of '{}': {}", id, c.op, *why));
+    throw Error(fmt::format("case id '{}' is not a case of '{}': {}", id, c.op, *why));
   return c;
 }
 

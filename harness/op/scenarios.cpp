@@ -36,7 +36,7 @@ Scenario repeat_relation(Points points) {
       x.expect_agree(fmt::format("repeat {}", i), again, first);
     }
   };
-  return relation("repeat", "the same call with other poison and another schedule gives the same outputs to the bit",
+  return relation("repeat", "the same call with another poison and schedule gives the same outputs, bit for bit",
                   std::move(points), run);
 }
 
@@ -62,14 +62,15 @@ Scenario late_relation(const std::string& argument, Points points) {
     std::vector<std::uint8_t> moved = now;
     std::rotate(moved.begin(), moved.begin() + half, moved.end());
     for (const auto& [what, earlier] :
-         {std::pair{"zeros", std::vector<std::uint8_t>(now.size())}, std::pair{"its values, moved", moved}}) {
+         {std::pair{"zeros", std::vector<std::uint8_t>(now.size())}, std::pair{"its values at other places", moved}}) {
       const std::string where = fmt::format("'{}' was {}", argument, what);
       x.expect_agree(where, x.observed(where, call, {.late_argument = argument, .earlier = earlier}), want);
     }
   };
   return overlap_relation("late_" + argument,
-                          fmt::format("'{}', which the stream's previous kernel may still write when the launch "
-                                      "begins, is not touched before that kernel has ended",
+                          fmt::format("the stream's previous kernel may still write '{}' when the launch begins; the "
+                                      "kernel does not touch it before "
+                                      "that kernel has ended",
                                       argument),
                           std::move(points), run);
 }
@@ -80,10 +81,11 @@ Scenario late_allocation_relation(Points points) {
     const Observation want = x.observed("alone", call);
     x.expect_agree("late", x.observed("late", call, {.late_allocations = true}), want);
   };
-  return overlap_relation("late_allocated",
-                          "memory that the function allocates, which the stream's previous kernel may still use, is "
-                          "not touched before that kernel has ended, nor before the call's own previous kernel has",
-                          std::move(points), run);
+  return overlap_relation(
+      "late_allocated",
+      "the stream's previous kernel may still use memory that the function allocates; it is not touched "
+      "before that kernel, or the call's own previous kernel, has ended",
+      std::move(points), run);
 }
 
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change) {

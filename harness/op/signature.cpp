@@ -158,7 +158,7 @@ Call Signature::allocate(std::string op, Params compile, const Params& params, c
 Sizes Signature::sizes_of(const Call& call) const {
   Sizes sizes;
   const auto wrong = [&](const Argument& a, const std::string& what) {
-    return Error(fmt::format("op '{}': argument '{}' is not as its signature says: {}", call.op, a.name, what));
+    return Error(fmt::format("op '{}': argument '{}' does not match its signature: {}", call.op, a.name, what));
   };
   for (const Argument& a : arguments_) {
     const Arg& arg = call.arg(a.name);
@@ -168,16 +168,17 @@ Sizes Signature::sizes_of(const Call& call) const {
       continue;
     }
     const HostTensor& t = arg.tensor();
-    if (std::ranges::find(a.dtypes, t.dtype) == a.dtypes.end()) throw wrong(a, "its dtype is " + t.describe());
-    if (t.rank() != a.dims.size()) throw wrong(a, "its rank is that of " + t.describe());
-    if (arg.role != a.role) throw wrong(a, "its role is another");
-    if (a.traits.place && arg.place != *a.traits.place) throw wrong(a, "it lies in the other memory");
+    if (std::ranges::find(a.dtypes, t.dtype) == a.dtypes.end())
+      throw wrong(a, "its dtype is wrong, as in " + t.describe());
+    if (t.rank() != a.dims.size()) throw wrong(a, "its rank is wrong, as in " + t.describe());
+    if (arg.role != a.role) throw wrong(a, "its role is wrong");
+    if (a.traits.place && arg.place != *a.traits.place) throw wrong(a, "it is in the wrong memory");
     for (std::size_t d = 0; d < t.rank(); ++d) {
       const Dim& dim = a.dims[d];
       const std::int64_t size = t.shape[d];
       const std::int64_t expected =
           dim.is_number() ? number_of(dim.symbol) : sizes.emplace(dim.symbol, size).first->second;
-      if (size != expected) throw wrong(a, fmt::format("'{}' is {}, elsewhere {}", dim.symbol, size, expected));
+      if (size != expected) throw wrong(a, fmt::format("'{}' is {} here but {} elsewhere", dim.symbol, size, expected));
     }
   }
   return sizes;

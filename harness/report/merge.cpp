@@ -31,15 +31,16 @@ void require_same(const std::map<std::string, std::string>& a, const std::string
       return it == map.end() ? std::string("nothing") : "'" + it->second + "'";
     };
     if (value(a) == value(b)) continue;
-    throw Error(fmt::format("{} and {} are no parts of one sweep: {} '{}' is {} in the one and {} in the other", file_a,
-                            file_b, what, name, value(a), value(b)));
+    throw Error(
+        fmt::format("{} and {} are not parts of one sweep: {} '{}' is {} in the first file and {} in the second",
+                    file_a, file_b, what, name, value(a), value(b)));
   }
 }
 
 void add_shards(Sweep& sweep, const std::string& file, const RunReport& report) {
   for (const Shard& shard : report.shards) {
     if (shard.count != sweep.count) {
-      throw Error(fmt::format("{} is a part of {}, {} a part of {}: they cannot be joined", sweep.first_file,
+      throw Error(fmt::format("{} is one of {} shards, but {} is one of {}, so they cannot be joined", sweep.first_file,
                               sweep.count, file, shard.count));
     }
     const auto [at, fresh] = sweep.shards.emplace(shard.index, file);
@@ -64,7 +65,7 @@ void require_complete(const Sweep& sweep) {
     missing += fmt::format("{}{}/{}", number++ == 0 ? "" : ", ", i, sweep.count);
   }
   if (number == 0) return;
-  throw Error(fmt::format("set '{}' against '{}': shard {} is missing; give the files of all shards, or --partial",
+  throw Error(fmt::format("set '{}' against '{}': shard {} is missing; name the files of all shards, or use --partial",
                           sweep.run.set_label, sweep.run.against, missing));
 }
 
@@ -78,8 +79,8 @@ RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial) {
   for (const auto& [file, report] : reports) {
     if (merged.version.empty()) merged.version = report.version;
     if (merged.version != report.version) {
-      throw Error(fmt::format("{} was written by version {}, {} by {}", reports.front().first, merged.version, file,
-                              report.version));
+      throw Error(fmt::format("{} was written by version {}, but {} by version {}", reports.front().first,
+                              merged.version, file, report.version));
     }
     merged.wall_seconds = std::max(merged.wall_seconds, report.wall_seconds);
     merged.jobs += report.jobs;

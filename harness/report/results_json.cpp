@@ -54,7 +54,7 @@ SetRun run_from(const json& j) {
   run.wall_seconds = j.at("wall_seconds").get<double>();
   for (const json& result : j.at("results")) {
     const auto verdict = result.at("verdict").get<std::string>();
-    if (!verdict_from_name(verdict)) throw Error(fmt::format("'{}' is no verdict", verdict));
+    if (!verdict_from_name(verdict)) throw Error(fmt::format("'{}' is not a verdict", verdict));
     run.results.push_back(result.get<CaseResult>());
   }
   return run;
@@ -111,18 +111,18 @@ RunReport read_results(const std::string& path) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
   if (error) throw Error(fmt::format("{}: cannot be read: {}", path, error.message()));
-  if (size > kLargestFile) throw Error(fmt::format("{}: {} bytes are too many for a results file", path, size));
+  if (size > kLargestFile) throw Error(fmt::format("{}: {} bytes are too large for a results file", path, size));
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   if (!file) throw Error(fmt::format("{}: cannot be read", path));
   const json root = json::parse(text, nullptr, false);
   if (root.is_discarded()) {
-    throw Error(fmt::format("{}: no JSON, or cut off; it must be written by --json of 'dsv4diff run'", path));
+    throw Error(fmt::format("{}: is not complete JSON; it must be a file that 'dsv4diff run --json' wrote", path));
   }
   try {
     return root.get<RunReport>();
   } catch (const json::exception& e) {
-    throw Error(fmt::format("{}: no results file of dsv4diff: {}", path, e.what()));
+    throw Error(fmt::format("{}: is not a results file of dsv4diff: {}", path, e.what()));
   } catch (const Error& e) {
     throw Error(fmt::format("{}: {}", path, e.what()));
   }

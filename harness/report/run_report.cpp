@@ -82,7 +82,7 @@ std::string verdict_line(const RunReport& report) {
   }
   counts += fmt::format(" ({})", format_seconds(report.wall_seconds));
   if (!report.failure.empty())
-    return fmt::format("the call or the environment is at fault: {}; so far {}", one_line(report.failure), counts);
+    return fmt::format("the command or the environment is wrong: {}; so far {}", one_line(report.failure), counts);
   if (report.signal != 0 && !report.open_ended) return fmt::format("interrupted: so far {}", counts);
   if (total.differing() != 0) return "differs: " + counts;
   if (total.ran() == 0) return "nothing was tested: " + counts;

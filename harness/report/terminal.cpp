@@ -82,10 +82,11 @@ std::string describe_origin(const std::string& device, const std::map<std::strin
 std::vector<std::string> describe_known_faults(const SetRun& run) {
   std::vector<std::string> lines;
   for (const auto& [id, use] : run.known_faults()) {
-    lines.push_back(use.shown == 0 ? fmt::format("known fault {} did not show in any of the {} cases that it can show "
-                                                 "in: mended, or not seen on this device or this time",
-                                                 id, use.cases)
-                                   : fmt::format("known fault {} showed in {} of {} cases", id, use.shown, use.cases));
+    lines.push_back(
+        use.shown == 0 ? fmt::format("known fault {} did not show in any of the {} cases in which its conditions hold: "
+                                     "it is fixed, or does not show on this device or in this run",
+                                     id, use.cases)
+                       : fmt::format("known fault {} showed in {} of {} cases", id, use.shown, use.cases));
   }
   return lines;
 }
@@ -115,7 +116,7 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
       text += "\n" + (repeated ? describe_repeated(r) : describe_case(r));
     }
     if (told > options.shown) {
-      text += fmt::format("\n... and {} more differing cases: --show N shows more here, --json FILE keeps all\n",
+      text += fmt::format("\n... and {} more differing cases: --show N prints more of them, --json FILE contains all\n",
                           told - options.shown);
     }
     if (text.size() != table_end) text += "\n";

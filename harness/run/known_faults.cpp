@@ -23,7 +23,7 @@ KnownFault parse(const json& j) {
   static const std::set<std::string> kKeys{"id",    "op",     "scenarios", "sets",     "params",
                                            "facts", "covers", "summary",   "evidence", "fix"};
   for (const auto& [key, value] : j.items()) {
-    if (!kKeys.contains(key)) throw Error(fmt::format("it has a key '{}', which is none of an entry's", key));
+    if (!kKeys.contains(key)) throw Error(fmt::format("it has an unknown key '{}'", key));
   }
   KnownFault f;
   f.id = j.at("id").get<std::string>();
@@ -58,7 +58,7 @@ KnownFaults KnownFaults::load(const std::string& path) {
   if (std::filesystem::is_regular_file(path, none)) file.open(path);
   if (!file.is_open())
     throw Error(fmt::format(
-        "{}: the list of known faults is no file that can be read; give --known FILE, or --no-known to do without",
+        "{}: the list of known faults is not a readable file; name another with --known FILE, or use --no-known",
         path));
   json root;
   std::size_t entry = 0;

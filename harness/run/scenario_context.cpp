@@ -38,8 +38,7 @@ void TrialContext::expect_refused(const std::string& where, const Call& call, co
   add_findings(where, answer.findings);
   compared(1);
   if (!answer.refusal) {
-    fail("not_refused", fmt::format("{}: the call must be refused because of '{}', but it returned as if all were well",
-                                    where, argument));
+    fail("not_refused", fmt::format("{}: the call must be refused because of '{}', but it succeeded", where, argument));
     return;
   }
   if (!subject.errors_name_arguments()) return;
@@ -50,7 +49,8 @@ void TrialContext::expect_refused(const std::string& where, const Call& call, co
     fail("refusal_names_argument",
          fmt::format("{}: the error does not name '{}': {}", where, argument, *answer.refusal));
   } else if (!subject.is_reference() && !says_one_of(*answer.refusal, why)) {
-    fail("refusal_reason", fmt::format("{}: the error must say why (one of {}): {}", where, why, *answer.refusal));
+    fail("refusal_reason",
+         fmt::format("{}: the error must contain one of the words {}: {}", where, why, *answer.refusal));
   }
 }
 

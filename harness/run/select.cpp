@@ -71,7 +71,7 @@ std::vector<Case> select_cases(const CaseFilter& filter) {
     }
     for (std::size_t i = 0; i < globs.size(); ++i) {
       if (!matched[i]) {
-        throw Error(fmt::format("--case '{}': no case of tier '{}' matches; 'dsv4diff cases' lists them",
+        throw Error(fmt::format("--case '{}': no case of tier '{}' matches; 'dsv4diff cases' lists the cases",
                                 shown(globs[i]), name_of(filter.tier)));
       }
     }
@@ -81,7 +81,7 @@ std::vector<Case> select_cases(const CaseFilter& filter) {
     if (filter.shard.contains(id)) cases.push_back(std::move(c));
   }
   if (cases.empty()) {
-    throw Error(fmt::format("no case is selected: the filters leave {} cases, and shard {}/{} none of them",
+    throw Error(fmt::format("no case is selected: {} cases pass the filters, but none of them is in shard {}/{}",
                             selected.size(), filter.shard.index, filter.shard.count));
   }
   return cases;

@@ -46,7 +46,7 @@ std::string why_mistrusted(const CaseResult& result, std::int64_t own_compared) 
     trivial = trivial && (output.trivial || output.compared == 0);
   }
   if (compared == 0) return "no element was compared";
-  return trivial ? "every compared element has the same bits: nothing was really tested" : "";
+  return trivial ? "every compared element has the same bits, so nothing was really tested" : "";
 }
 
 /// Says what the scenario needs and the set lacks; "" if it lacks nothing.
@@ -54,7 +54,7 @@ std::string why_skipped(const Scenario& scenario, const Caller& subject) {
   if (scenario.needs_device && !subject.has_device())
     return "a set of CPU functions cannot tell device arguments from host arguments";
   if (scenario.needs_overlap && !subject.shows_overlap())
-    return "only the host executor shows what a kernel does before its predecessor has ended";
+    return "only the host executor shows what a kernel does before the previous kernel has ended";
   return "";
 }
 
@@ -146,7 +146,8 @@ void Trial::judge() {
   want.findings.insert(want.findings.begin(), other.findings.begin(), other.findings.end());
   if (sides_.against.is_reference() && !want.findings.empty()) {
     const Finding& broken = want.findings.front();
-    return end(Verdict::kError, fmt::format("the reference itself breaks '{}': {}", broken.check, broken.detail));
+    return end(Verdict::kError,
+               fmt::format("the reference itself fails the check '{}': {}", broken.check, broken.detail));
   }
   result_.findings = got.result.findings;
   if (got.result.refusal) {

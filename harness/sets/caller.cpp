@@ -95,7 +95,7 @@ class SetCaller final : public Caller {
       if (!left_behind.empty()) {
         result.findings.push_back(
             {"unreported_error",
-             fmt::format("the function returned as if all were well, but a launch failed: {}", left_behind)});
+             fmt::format("the function returned without an error, but a launch failed: {}", left_behind)});
       }
     } catch (const ffi::Error& e) {
       arm(lent, false);
@@ -143,7 +143,7 @@ class SetCaller final : public Caller {
     /// Throws Unsupported if the module cannot show a previous kernel.
     void require() const {
       if (module_.predecessor && module_.no_predecessor) return;
-      throw Unsupported("the module cannot show a kernel that overlaps its predecessor; build the set again");
+      throw Unsupported("the module cannot show a kernel that overlaps the previous kernel; build the set again");
     }
 
     /// Says that the previous kernel writes `memory`, which held `earlier` before. The executor keeps a copy
@@ -163,10 +163,11 @@ class SetCaller final : public Caller {
                         Predecessor& predecessor) {
     const auto arg = std::ranges::find(call.args, options.late_argument, &Arg::name);
     if (arg == call.args.end() || !arg->is_tensor() || arg->placement) {
-      throw Error(fmt::format("op '{}' passes no tensor '{}' that could be late", call.op, options.late_argument));
+      throw Error(fmt::format("op '{}' has no tensor argument '{}' that can be late", call.op, options.late_argument));
     }
     if (options.earlier.size() != arg->tensor().storage.size()) {
-      throw Error(fmt::format("op '{}': what '{}' held earlier is not of its size", call.op, options.late_argument));
+      throw Error(
+          fmt::format("op '{}': the earlier content of '{}' does not have its size", call.op, options.late_argument));
     }
     predecessor.writes(lent.at(static_cast<std::size_t>(arg - call.args.begin())).block->payload(), options.earlier);
   }
@@ -275,7 +276,7 @@ class SetCaller final : public Caller {
     if (const auto b = any.as<bool>()) return *b;
     if (const auto i = any.as<std::int64_t>()) return *i;
     if (const auto d = any.as<double>()) return *d;
-    findings.push_back({"returned", fmt::format("the function returned a value that no op knows, a {}",
+    findings.push_back({"returned", fmt::format("the function returned a value of type {}, which no op can read",
                                                 std::string(any.GetTypeKey()))});
     return None{};
   }
@@ -290,7 +291,7 @@ class SetCaller final : public Caller {
       t = view.strides == nullptr ? HostTensor::make(dtype, shape)
                                   : HostTensor::strided(dtype, shape, Shape(view.strides, view.strides + view.ndim));
     } catch (const Error& e) {
-      findings.push_back({"returned", fmt::format("a returned tensor is none that an op knows: {}", e.what())});
+      findings.push_back({"returned", fmt::format("no op can read a returned tensor: {}", e.what())});
       return None{};
     }
     if (t.storage.empty()) return t;

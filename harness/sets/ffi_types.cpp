@@ -45,8 +45,8 @@ DType from_dlpack(DLDataType dtype) {
     const DLDataType d = to_dlpack(candidate);
     if (d.code == dtype.code && d.bits == dtype.bits && dtype.lanes == 1) return candidate;
   }
-  throw Error(fmt::format("DLPack type code {} with {} bits and {} lanes is none that an op uses", dtype.code,
-                          dtype.bits, dtype.lanes));
+  throw Error(
+      fmt::format("no op uses DLPack type code {} with {} bits and {} lanes", dtype.code, dtype.bits, dtype.lanes));
 }
 
 }  // namespace dsv4

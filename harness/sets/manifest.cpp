@@ -33,7 +33,7 @@ class Reader {
 
   [[noreturn]] void bad(const std::string& what) const {
     throw Error(
-        fmt::format("{}: {}. Build the set again, or mend the manifest (docs/sets.md has its schema)", path_, what));
+        fmt::format("{}: {}. Build the set again, or correct the manifest (docs/sets.md describes it)", path_, what));
   }
   const json& field(const json& object, const char* name, const std::string& where) const {
     if (!object.is_object() || !object.contains(name)) bad(fmt::format("{} has no field '{}'", where, name));
@@ -49,7 +49,7 @@ class Reader {
     if (!object.contains(name)) return out;
     if (!object.at(name).is_array()) bad(fmt::format("field '{}' of {} is not a list", name, where));
     for (const json& v : object.at(name)) {
-      if (!v.is_string()) bad(fmt::format("field '{}' of {} holds something that is no string", name, where));
+      if (!v.is_string()) bad(fmt::format("field '{}' of {} contains something that is not a string", name, where));
       out.push_back(v.get<std::string>());
     }
     return out;
@@ -72,7 +72,7 @@ DeviceKind device_from_name(const Reader& reader, const std::string& name) {
   if (name == "cpu") return DeviceKind::kCpu;
   if (name == "simt") return DeviceKind::kSimt;
   if (name == "cuda") return DeviceKind::kCuda;
-  reader.bad(fmt::format("device '{}' is none of cpu, simt, cuda", name));
+  reader.bad(fmt::format("device '{}' is not cpu, simt or cuda", name));
 }
 
 /// A module file must lie in the set's own folder, so that a manifest cannot load another library of the system.
@@ -93,9 +93,9 @@ Manifest Manifest::load(const std::string& folder) {
   std::error_code code;
   const auto size = fs::file_size(path, code);
   if (code)
-    throw Error(fmt::format("{}: no manifest there ({}). A kernel set is a folder with a manifest.json", path.string(),
-                            code.message()));
-  if (size > kLargestManifest) reader.bad(fmt::format("{} bytes, more than any manifest has", size));
+    throw Error(fmt::format("{}: there is no manifest ({}). A kernel set is a folder with a manifest.json",
+                            path.string(), code.message()));
+  if (size > kLargestManifest) reader.bad(fmt::format("{} bytes are too large for a manifest", size));
   std::ifstream file(path);
   if (!file) throw Error(fmt::format("{}: cannot be read", path.string()));
   json root;
@@ -154,7 +154,7 @@ Manifest Manifest::load(const std::string& folder) {
     }
     e.arity = arity.get<int>();
     if (!m.modules.contains(e.module))
-      reader.bad(fmt::format("{} names module '{}', which 'modules' lacks", where, e.module));
+      reader.bad(fmt::format("{} names module '{}', which is missing from 'modules'", where, e.module));
     m.entries.push_back(std::move(e));
   }
   if (root.contains("absent")) {
@@ -247,8 +247,8 @@ Manifest find_set(const std::string& name_or_path) {
   std::error_code none;
   if (!name_or_path.empty() && fs::is_directory(name_or_path, none) &&
       (name_or_path.find('/') != std::string::npos || name_or_path == "." || name_or_path == "..")) {
-    throw Error(fmt::format(
-        "set '{}': there is no manifest.json in this folder, so it is no kernel set. Build it again", name_or_path));
+    throw Error(fmt::format("set '{}': this folder has no manifest.json, so it is not a kernel set. Build it again",
+                            name_or_path));
   }
   const auto names = installed_sets();
   throw Error(fmt::format(

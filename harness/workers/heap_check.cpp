@@ -76,9 +76,9 @@ void check_heap() {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   char message[160];
-  const int length = std::snprintf(message, sizeof message,
-                                   "the heap is damaged: something wrote beyond its block, over the one at %#lx\n",
-                                   static_cast<unsigned long>(at));
+  const int length = std::snprintf(
+      message, sizeof message, "the heap is damaged: something wrote beyond its own block and over the block at %#lx\n",
+      static_cast<unsigned long>(at));
   (void)!::write(STDERR_FILENO, message, static_cast<std::size_t>(length));
   std::abort();
 }

@@ -191,7 +191,7 @@ class Pool {
       if (!line) break;
       hear(w, *line);
     }
-    if (w.live() && w.lines.overlong()) garbage(w, "a message without an end");
+    if (w.live() && w.lines.overlong()) garbage(w, "a message without a line end");
     return !bytes.empty();
   }
 
@@ -308,10 +308,11 @@ class Pool {
       }
     } else if (!how.empty()) {
       const auto after = q.id ? fmt::format("in a later case ('{}')", *q.id) : "at the end";
-      events_.on_outcome(
-          {q.current(), nullptr,
-           fmt::format("the worker process {}. Run with others, it damaged the process, which crashed {}", how, after),
-           seconds_since(w.since)});
+      events_.on_outcome({q.current(), nullptr,
+                          fmt::format("the worker process {}. When this case ran together with others, it damaged the "
+                                      "process, which then crashed {}",
+                                      how, after),
+                          seconds_since(w.since)});
       if (q.alone) events_.on_outcome(*q.alone);
       q.closed = true;
     } else if (++q.next == q.suspects.size()) {
@@ -319,8 +320,8 @@ class Pool {
       const auto& id = q.id ? *q.id : q.suspects.front();
       events_.on_outcome(
           {id, nullptr,
-           fmt::format("the worker process {}. It was the last of several cases in one process; neither it "
-                       "nor those before it crash alone",
+           fmt::format("the worker process {}. This was the last of several cases in one process; none of them crashes "
+                       "alone",
                        q.crash),
            q.alone ? q.alone->seconds : 0});
       q.closed = true;
@@ -329,7 +330,8 @@ class Pool {
 
   void failed_start(const std::string& how) {
     if (++failed_starts_ >= kMostFailedStarts) {
-      fail(fmt::format("worker processes cannot be started: {} times in a row a new one {}", failed_starts_, how));
+      fail(fmt::format("worker processes cannot be started: {} in a row failed, and the last one {}", failed_starts_,
+                       how));
     }
   }
 

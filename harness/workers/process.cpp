@@ -80,7 +80,7 @@ const char* meaning_of(int signal) {
     case SIGILL:
       return "illegal instruction";
     case SIGKILL:
-      return "killed from outside, by the system for lack of memory perhaps";
+      return "killed from outside, perhaps by the system for lack of memory";
     case SIGXCPU:
       return "CPU time limit";
     default:

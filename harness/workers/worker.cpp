@@ -25,11 +25,11 @@ constexpr int kOutOfTheWay = 200;  // a descriptor number that stray code is unl
 WorkerConnection::WorkerConnection() {
   struct stat info {};
   if (::fstat(kWorkerSocket, &info) != 0 || !S_ISSOCK(info.st_mode)) {
-    throw Error("'worker' is started by the other commands, not by hand");
+    throw Error("'worker' is started only by the other commands");
   }
   socket_ = ::fcntl(kWorkerSocket, F_DUPFD_CLOEXEC, kOutOfTheWay);
   if (socket_ < 0) socket_ = ::fcntl(kWorkerSocket, F_DUPFD_CLOEXEC, kWorkerSocket + 1);
-  if (socket_ < 0) throw Error("worker: the connection to the parent cannot be kept");
+  if (socket_ < 0) throw Error("worker: the connection to the parent cannot be moved to another descriptor");
   ::close(kWorkerSocket);
 }
 

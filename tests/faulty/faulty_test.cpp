@@ -148,7 +148,7 @@ TEST(Faulty, OffsetsWrappedTo32BitsFailWhereRowsLieFarApart) {
   expect_caught(test_case_id("copy", "wraps_32", "relation:far_input"), Verdict::kFailed, "output:output",
                 "5 of 30 elements");
   expect_caught(test_case_id("copy", "wraps_32", "relation:far_output"), Verdict::kFailed, "guard",
-                "far: 'output': byte 64 from its first element, where nothing of it lies, was overwritten");
+                "far: 'output': byte 64 after its first element, which belongs to no element, was overwritten");
 #endif
 }
 
@@ -210,7 +210,7 @@ TEST(Faulty, ReturnedValuesAreChecked) {
   expect_failed("plan", "wrong_dtype", "output:plan", "got f32[5, 2], want i32[5, 2]");
   expect_failed("plan", "foreign_memory", "returned", "did not allocate through its environment");
   expect_failed("plan", "claims_more", "returned", "takes 32808 bytes, its memory has 40");
-  expect_failed("plan", "returns_text", "returned", "a value that no op knows");
+  expect_failed("plan", "returns_text", "returned", "a value of type");
   expect_failed("plan", "returns_nothing", "unreadable", "not in the form that the op promises");
   // A scenario reads the outputs in its own code. It must end with a verdict too.
   for (const char* fault : {"returns_nothing", "returns_text", "foreign_memory"}) {
@@ -229,7 +229,7 @@ TEST(Faulty, AFindingOfTheReferenceIsAnError) {
   // As the reference, the same set makes the case an error.
   const CaseResult r = testing::try_with_faulty_reference(c.id());
   EXPECT_EQ(r.verdict, Verdict::kError);
-  EXPECT_THAT(r.reason, StartsWith("the reference itself breaks 'outside_footprint'"));
+  EXPECT_THAT(r.reason, StartsWith("the reference itself fails the check 'outside_footprint'"));
 }
 
 TEST(Faulty, TwoFaultyKernelsThatLeaveTheSameElementUnwrittenDoNotAgree) {

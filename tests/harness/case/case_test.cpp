@@ -99,7 +99,7 @@ TEST(CaseId, MalformedIdsAreRefusedWithTheReason) {
       {"a/relations:b/x=1/seed=1", "'relations:b' is not"},
   };
   for (const auto& [id, text] : wrong) {
-    EXPECT_THAT(parse_error(id), AllOf(HasSubstr(text), HasSubstr("'dsv4diff cases' lists them"))) << id;
+    EXPECT_THAT(parse_error(id), AllOf(HasSubstr(text), HasSubstr("'dsv4diff cases' lists"))) << id;
   }
 }
 

@@ -52,7 +52,7 @@ TEST(Params, IntegersHaveOneSpelling) {
 TEST(ParamSpec, ChoicesAreAClosedList) {
   const ParamSpec spec = ParamSpec::choice("fill", {"ties", "gauss"}, "the scores");
   EXPECT_FALSE(spec.reject("ties"));
-  EXPECT_EQ(spec.reject("tie").value(), "'tie' is no value of 'fill': one of ties, gauss");
+  EXPECT_EQ(spec.reject("tie").value(), "'tie' is not a value of 'fill', which is one of ties, gauss");
   EXPECT_TRUE(spec.reject(""));
   EXPECT_TRUE(spec.reject("Ties"));
 }
@@ -63,7 +63,8 @@ TEST(ParamSpec, RangesAreInclusive) {
   EXPECT_EQ(spec.reject("5").value(), "rows=5 is out of range [-1, 4]");
   EXPECT_EQ(spec.reject("-2").value(), "rows=-2 is out of range [-1, 4]");
   for (const char* bad : {"", "x", "04", "1.5", "99999999999999999999"}) {
-    EXPECT_THAT(spec.reject(bad).value_or("accepted"), HasSubstr("is no value of 'rows': an integer in [-1, 4]"))
+    EXPECT_THAT(spec.reject(bad).value_or("accepted"),
+                HasSubstr("is not a value of 'rows', which is an integer in [-1, 4]"))
         << bad;
   }
 }

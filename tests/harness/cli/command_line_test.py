@@ -129,7 +129,7 @@ class Refusals(CommandLineTest):
             (run + ["--markdown", ""], "--markdown: the name is empty"),
             (run + ["--journal", ""], "--journal: the name is empty"),
             (run + ["--known", ""], "--known: the name is empty"),
-            (run + ["--known", "."], "no file that can be read"),
+            (run + ["--known", "."], "is not a readable file"),
             (run + ["--json", "r", "--junit", "r"], "--json names the same file"),
             (run + ["--json", "r", "--markdown", "./r"], "--json names the same file"),
             (run + ["--journal", "r", "--json", "r"], "--journal names the same file"),
@@ -144,11 +144,11 @@ class Refusals(CommandLineTest):
             (["verify", "--set", "host", "--recorded", ""], "--recorded"),
             (["verify", "--set", "host", "--op", "topk_v2"], "did you mean 'topk_v1'?"),
             (["verify", "--set", "host", "--case", "nonsense"], "case id 'nonsense'"),
-            (["verify", "--set", "host", "--case", CASE, "--case", CASE.replace("=1", "=77")], "holds such a case"),
-            (["verify", "--set", "host", "--case", "topk_v1/zzz*"], "holds such a case"),
+            (["verify", "--set", "host", "--case", CASE, "--case", CASE.replace("=1", "=77")], "have no such case"),
+            (["verify", "--set", "host", "--case", "topk_v1/zzz*"], "have no such case"),
             (["verify", "--set", "host", "--shard", "5/4"], "--shard '5/4'"),
             (["record", "--set", "host", "--golden", ""], "--golden: the name is empty"),
-            (["record", "--set", "host", "--golden", "/dev/null"], "/dev/null is no folder"),
+            (["record", "--set", "host", "--golden", "/dev/null"], "/dev/null is not a folder"),
             (["record", "--set", "host", "--op", "topk_v2"], "did you mean 'topk_v1'?"),
             (["ops", "no_such_op"], "no op is called 'no_such_op'"),
             (["sets", "no_such_set"], "no_such_set"),
@@ -159,7 +159,7 @@ class Refusals(CommandLineTest):
             (["merge", "no_such_file.json"], "cannot be read"),
             (["merge", ""], "the name is empty"),
             (["merge", "."], "cannot be read"),
-            (["worker", "--set", "host", "--set-label", "host"], "not by hand"),
+            (["worker", "--set", "host", "--set-label", "host"], "only by the other commands"),
         ]:
             with self.subTest(call=" ".join(words)[:80]):
                 self.expect_refusal(*words, says=says)

@@ -83,7 +83,7 @@ class Goldens(CommandLineTest):
             file.write(good[0][:-1])
         status, output, error = self.call(*record)
         self.assertEqual(status, 0, output + error)
-        self.assertRegex(output, r"cases, in the place of one that could not be read \(golden/mask_topk_ids/host.h5: .*"
+        self.assertRegex(output, r"cases, replaced one that could not be read \(golden/mask_topk_ids/host.h5: .*"
                                  r"damaged, truncated")
         self.assertEqual(self.recorded(), good)
 
@@ -103,7 +103,7 @@ class Goldens(CommandLineTest):
             json.dump(manifest, file)
         status, output, error = self.call(*record, "./host")
         self.assertEqual(status, 1, output + error)
-        self.assertRegex(output, r"(?m)^topk_v1: not recorded, the set lacks \d+ cases of its golden "
+        self.assertRegex(output, r"(?m)^topk_v1: not recorded, because the set cannot run \d+ cases of its golden "
                                  r"\(topk_v1/k=1024,.*\); --prune removes them$")
         self.assertEqual(self.recorded("golden/topk_v1/host"), before)
         status, output, error = self.call(*record, "./host", "--prune")
@@ -191,7 +191,7 @@ class Goldens(CommandLineTest):
 
     def test_verify_without_goldens(self):
         os.mkdir(self.path("golden"))
-        self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="no golden is there")
+        self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="there are no goldens")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class HostileSet(CommandLineTest):
         status, results, output, _ = self.sweep([10])
         self.assertEqual(status, 2)
         self.assertIn("SHA-256", results[case(10)]["reason"])
-        self.assertIn("the environment is at fault", output)
+        self.assertIn("the environment is wrong", output)
 
     def change_manifest(self, change):
         path = os.path.join(self.set, "manifest.json")
@@ -115,7 +115,7 @@ class HostileSet(CommandLineTest):
             (lambda m: m.update(schema=(1 << 32) + 1), "is newer than this tool"),
             (lambda m: m.update(schema="1"), "'schema' is not an integer"),
             (lambda m: m.update(name=""), "'name' of the manifest is empty"),
-            (lambda m: m.update(device="tpu"), "device 'tpu' is none of"),
+            (lambda m: m.update(device="tpu"), "device 'tpu' is not"),
             (lambda m: m.pop("modules"), "has no field 'modules'"),
             (lambda m: m["ops"][0].update(module="../x.so"), "'modules' lacks"),
             (lambda m: m["modules"].update({"../x.so": {"sha256": "0"}}), "is not a file name in the set's folder"),

@@ -74,7 +74,7 @@ TEST(Tensor, StorageThatIsTooSmallIsRefused) {
   EXPECT_THAT(error_of([] {
                 (void)HostTensor::strided(DType::kF32, {2, 3}, {5, 1}, 0, 7);
               }),
-              HasSubstr("7 elements of storage for f32[2, 3] strides (5, 1)"));
+              HasSubstr("7 elements of storage are too few for f32[2, 3] strides (5, 1)"));
   EXPECT_EQ(HostTensor::strided(DType::kF32, {2, 3}, {5, 1}, 0, 8).storage.size(), 32u);
   EXPECT_THAT(error_of([] { (void)HostTensor::strided(DType::kF32, {2, 3}, {1}); }), HasSubstr("differ in rank"));
   EXPECT_THAT(error_of([] { (void)HostTensor::make(DType::kF32, {2, -3}); }), HasSubstr("[2, -3] is negative"));

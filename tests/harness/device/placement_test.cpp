@@ -186,7 +186,7 @@ TEST(PlacedBlock, TheErrorSaysHowMuchMemoryIsNeeded) {
                             0);
     FAIL() << "there is no memory";
   } catch (const Unavailable& e) {
-    EXPECT_STREQ(e.what(), "no 16.0 GiB of memory in one piece, over which 'scores' is spread out");
+    EXPECT_STREQ(e.what(), "'scores' is spread out over 16.0 GiB, and the machine has no block of memory of that size");
   }
 }
 

@@ -150,7 +150,7 @@ TEST_F(GoldenFileTest, RefusesToWriteInvalidGoldens) {
   EXPECT_THAT(error_of([&] { write_golden(path, twice); }), HasSubstr("there twice"));
   Golden foreign = sample_golden();
   foreign.op = "other";
-  EXPECT_THAT(error_of([&] { write_golden(path, foreign); }), HasSubstr("none of op 'other'"));
+  EXPECT_THAT(error_of([&] { write_golden(path, foreign); }), HasSubstr("does not belong to op 'other'"));
   Golden mixed = sample_golden();
   mixed.entries[1].set = "cuda";
   EXPECT_THAT(error_of([&] { write_golden(path, mixed); }), HasSubstr("recorded from 'cuda'"));
@@ -179,7 +179,7 @@ TEST_F(GoldenFileTest, FilesThatAreNotGoldensAreRefused) {
   EXPECT_THAT(refusal(), HasSubstr("is not an HDF5 file"));
   std::filesystem::remove(path);
   std::filesystem::create_directory(path);
-  EXPECT_THAT(refusal(), HasSubstr("is no regular file"));
+  EXPECT_THAT(refusal(), HasSubstr("is not a regular file"));
   std::filesystem::remove(path);
   spill(path, good + "more");
   EXPECT_THAT(refusal(), HasSubstr("checksum"));
@@ -298,7 +298,7 @@ TEST_F(GoldenFileTest, AFullDiskKeepsTheOldGolden) {
     g.provenance["driver"] = "580";
     const std::string message = error_of([&] { write_golden(path, g); });
     setrlimit(RLIMIT_FSIZE, &old);
-    EXPECT_THAT(message, HasSubstr("left as it was"));
+    EXPECT_THAT(message, HasSubstr("is unchanged"));
     EXPECT_EQ(slurp(path) + slurp(index), before);
     EXPECT_FALSE(std::filesystem::exists(temporary_name(path)));
     EXPECT_FALSE(std::filesystem::exists(temporary_name(index)));

@@ -128,7 +128,7 @@ TEST(CheckedCase, ErrorsSayWhatIsWrongAndWhatIsAllowed) {
               AllOf(HasSubstr("has no parameter 'slot', did you mean 'slots'?"), HasSubstr("it has slots, fault")));
   EXPECT_THAT(error_of("test_store/fault=none/seed=1"), HasSubstr("parameter 'slots' is missing (slots of the cache)"));
   EXPECT_THAT(error_of("test_store/slots=1,fault=none/seed=1"), HasSubstr("slots=1 is out of range [2, 4096]"));
-  EXPECT_THAT(error_of("test_store/slots=9,fault=nothing/seed=1"), HasSubstr("'nothing' is no value of 'fault'"));
+  EXPECT_THAT(error_of("test_store/slots=9,fault=nothing/seed=1"), HasSubstr("'nothing' is not a value of 'fault'"));
   EXPECT_THAT(error_of("test_store/slots=9,fault=none/seed=x"), HasSubstr("'x' is not a seed"));
 }
 

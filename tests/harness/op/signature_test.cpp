@@ -76,7 +76,7 @@ TEST(Signature, FindsCallsThatDoNotMatchTheDeclaration) {
   EXPECT_THAT(wrong([](Call& c) { c.arg("table").value = HostTensor::make(kF32, {9}); }), HasSubstr("its rank"));
   EXPECT_THAT(wrong([](Call& c) { c.arg("table").value = None{}; }), HasSubstr("it is absent"));
   EXPECT_THAT(wrong([](Call& c) { c.arg("table").role = Role::kOut; }), HasSubstr("its role"));
-  EXPECT_THAT(wrong([](Call& c) { c.arg("count").place = Place::kDevice; }), HasSubstr("the other memory"));
+  EXPECT_THAT(wrong([](Call& c) { c.arg("count").place = Place::kDevice; }), HasSubstr("the wrong memory"));
 }
 
 TEST(Signature, CallsTakeValuesInOrder) {

@@ -42,7 +42,7 @@ struct Specimen {
 
   /// The first difference of `got` from the reference, "" if there is none: the check of a finding, or the name of
   /// an output.
-  [[nodiscard]] std::string accusation(const CallResult& got) const {
+  [[nodiscard]] std::string failure(const CallResult& got) const {
     const Observation observed = op.observe(c, call, got);
     if (!observed.findings.empty()) return observed.findings.front().check;
     const Observation want = op.observe(c, call, result);
@@ -57,10 +57,10 @@ struct Specimen {
   }
 
   /// The first difference after `change`. The specimen itself does not change.
-  [[nodiscard]] std::string accusation_after(const std::function<void(Specimen&)>& change) const {
+  [[nodiscard]] std::string failure_after(const std::function<void(Specimen&)>& change) const {
     Specimen changed = *this;
     change(changed);
-    return accusation(changed.result);
+    return failure(changed.result);
   }
 };
 

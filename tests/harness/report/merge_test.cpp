@@ -63,7 +63,8 @@ TEST(Merge, PartsOfDifferentRunsAreRefused) {
   const RunReport one = shard_of(all, 1, 2);
   RunReport two = shard_of(all, 2, 2);
   two.options["tier"] = "full";
-  EXPECT_THAT(merge_refusal({{"a", one}, {"b", two}}), HasSubstr("option 'tier' is 'quick' in the one and 'full'"));
+  EXPECT_THAT(merge_refusal({{"a", one}, {"b", two}}),
+              HasSubstr("option 'tier' is 'quick' in the first file and 'full'"));
   two = shard_of(all, 2, 2);
   two.version = "9";
   EXPECT_THAT(merge_refusal({{"a", one}, {"b", two}}), HasSubstr("version"));

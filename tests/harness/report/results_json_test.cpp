@@ -62,9 +62,9 @@ class ResultsFile : public ::testing::Test {
 TEST_F(ResultsFile, BadResultsAreRefusedWithTheReason) {
   EXPECT_THAT(refusal("absent.json"), HasSubstr("cannot be read"));
   put("empty.json", "");
-  EXPECT_THAT(refusal("empty.json"), HasSubstr("no JSON, or cut off"));
+  EXPECT_THAT(refusal("empty.json"), HasSubstr("is not complete JSON"));
   put("foreign.json", "{\"a\": 1}");
-  EXPECT_THAT(refusal("foreign.json"), HasSubstr("no results file of dsv4diff"));
+  EXPECT_THAT(refusal("foreign.json"), HasSubstr("is not a results file of dsv4diff"));
   auto j = nlohmann::json(report({failed()}));
   j["schema"] = 99;
   put("newer.json", j.dump());
@@ -75,7 +75,7 @@ TEST_F(ResultsFile, BadResultsAreRefusedWithTheReason) {
   j["schema"] = kResultsSchema;
   j["runs"][0]["results"][0]["verdict"] = "fine";
   put("verdict.json", j.dump());
-  EXPECT_THAT(refusal("verdict.json"), HasSubstr("'fine' is no verdict"));
+  EXPECT_THAT(refusal("verdict.json"), HasSubstr("'fine' is not a verdict"));
 }
 
 TEST_F(ResultsFile, DamagedResultsNeverCrash) {

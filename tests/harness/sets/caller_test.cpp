@@ -282,7 +282,7 @@ TEST(GuardedBlock, ChangedGuardBytesAreFound) {
       static_cast<std::uint8_t*>(block.payload())[offset] ^= 0x40;
       block.check("x", findings);
       ASSERT_EQ(findings.size(), 1u) << bytes << " " << offset;
-      const std::size_t distance =
+      const auto distance =
           static_cast<std::size_t>(offset < 0 ? -offset : offset - static_cast<std::ptrdiff_t>(bytes) + 1);
       EXPECT_THAT(findings[0].detail, HasSubstr("'x': byte " + std::to_string(distance) +
                                                 (offset < 0 ? " before" : " after") + " its memory was overwritten"));

@@ -58,7 +58,7 @@ TEST(Manifest, AGoodManifestIsRead) {
 TEST(Manifest, MissingAndUnreadableFilesAreRefused) {
   const SetFolder folder;
   EXPECT_THAT(error_of([&] { (void)Manifest::load(folder.path().string()); }),
-              AllOf(HasSubstr("no manifest there"), HasSubstr("manifest.json")));
+              AllOf(HasSubstr("there is no manifest"), HasSubstr("manifest.json")));
   EXPECT_THAT(error_of([] { (void)Manifest::load("/nowhere/at/all"); }), HasSubstr("/nowhere/at/all/manifest.json"));
   for (const char* text : {"", "{", "not json", "{\"schema\": 1,}", "\xff\xfe"}) {
     folder.write(text);
@@ -71,7 +71,7 @@ TEST(Manifest, MissingAndUnreadableFilesAreRefused) {
         << text;
   }
   folder.write(std::string(17u << 20, ' '));
-  EXPECT_THAT(error_of([&] { (void)Manifest::load(folder.path().string()); }), HasSubstr("more than any manifest has"));
+  EXPECT_THAT(error_of([&] { (void)Manifest::load(folder.path().string()); }), HasSubstr("too large for a manifest"));
 }
 
 TEST(Manifest, OtherSchemasAreRefused) {
@@ -96,7 +96,7 @@ TEST(Manifest, FieldsOfTheWrongTypeAreRefused) {
   const std::vector<std::tuple<std::string, json, const char*>> wrong{
       {"/name", 7, "field 'name' of the manifest is not a string"},
       {"/device", 7, "field 'device' of the manifest is not a string"},
-      {"/device", "gpu", "device 'gpu' is none of cpu, simt, cuda"},
+      {"/device", "gpu", "device 'gpu' is not cpu, simt or cuda"},
       {"/errors_name_arguments", "yes", "field 'errors_name_arguments' is not true or false"},
       {"/provenance", "me", "field 'provenance' of the manifest is not an object"},
       {"/modules", json::array(), "field 'modules' is not an object"},
@@ -104,13 +104,13 @@ TEST(Manifest, FieldsOfTheWrongTypeAreRefused) {
       {"/modules/faulty.so/sha256", nullptr, "field 'sha256' of module 'faulty.so' is not a string"},
       {"/modules/faulty.so/source", 1, "field 'source' of module 'faulty.so' is not a string"},
       {"/modules/faulty.so/flags", "-O2", "field 'flags' of module 'faulty.so' is not a list"},
-      {"/modules/faulty.so/edits", {1}, "field 'edits' of module 'faulty.so' holds something that is no string"},
+      {"/modules/faulty.so/edits", {1}, "field 'edits' of module 'faulty.so' contains something that is not a string"},
       {"/ops", json::object(), "field 'ops' is not a list"},
       {"/ops/0", "copy", "ops[0] has no field 'op'"},
       {"/ops/0/op", 1, "field 'op' of ops[0] is not a string"},
       {"/ops/1/aux", 1, "field 'aux' of ops[1] is not a string"},
       {"/ops/0/module", 1, "field 'module' of ops[0] is not a string"},
-      {"/ops/0/module", "other.so", "ops[0] names module 'other.so', which 'modules' lacks"},
+      {"/ops/0/module", "other.so", "ops[0] names module 'other.so', which is missing from 'modules'"},
       {"/ops/0/function", nullptr, "field 'function' of ops[0] is not a string"},
       {"/ops/0/abi", 1, "field 'abi' of ops[0] is not a string"},
       {"/ops/0/params", {"k"}, "field 'params' of ops[0] is not an object"},

@@ -141,11 +141,12 @@ TEST(Pool, LateCrashIsTracedToTheCaseThatCausedIt) {
   ids.insert(ids.begin() + 8, "bomb/1");
   const auto errors = unanswered(ids);
   ASSERT_EQ(errors.size(), 1u);
-  EXPECT_THAT(errors.begin()->second,
-              AllOf(HasSubstr("SIGSEGV"),
-                    HasSubstr("Run with others, it damaged the process, which crashed in a later "
-                              "case ('ok/8')"),
-                    HasSubstr("about to crash in its end")));
+  EXPECT_THAT(
+      errors.begin()->second,
+      AllOf(HasSubstr("SIGSEGV"),
+            HasSubstr("When this case ran together with others, it damaged the process, which then crashed in a later "
+                      "case ('ok/8')"),
+            HasSubstr("about to crash in its end")));
   EXPECT_EQ(errors.begin()->first, "bomb/1");
 }
 
@@ -167,7 +168,7 @@ TEST(Pool, ACrashWhileSetsAreClosedIsTracedToo) {
   const auto traced = unanswered(ids);
   ASSERT_EQ(traced.size(), 1u);
   EXPECT_EQ(traced.begin()->first, "bomb/1");
-  EXPECT_THAT(traced.begin()->second, HasSubstr("it damaged the process, which crashed at the end"));
+  EXPECT_THAT(traced.begin()->second, HasSubstr("it damaged the process, which then crashed at the end"));
   ids.back() = "grudge/1";
   const auto reported = unanswered(ids);
   ASSERT_EQ(reported.size(), 1u);

@@ -32,16 +32,16 @@ TEST(FusedStoreCacheOp, EveryStoredByteIsCompared) {
   ASSERT_LT(slot, 64);
   const auto flip = [](std::size_t at) { return [at](Specimen& m) { m.tensor("cache").storage[at] ^= 1; }; };
   for (std::size_t i = 0; i < 576; ++i) {
-    EXPECT_EQ(flash.accusation_after(flip(data_at(slot, 576) + i)), i < 448 ? "codes" : "tail") << i;
+    EXPECT_EQ(flash.failure_after(flip(data_at(slot, 576) + i)), i < 448 ? "codes" : "tail") << i;
   }
   for (std::size_t g = 0; g < 7; ++g) {
-    EXPECT_EQ(flash.accusation_after(flip(36864 + data_at(slot, 8) + g)), "scales") << g;
+    EXPECT_EQ(flash.failure_after(flip(36864 + data_at(slot, 8) + g)), "scales") << g;
   }
   const Specimen indexer(kIndexer);
   const std::int64_t other = first_slot(indexer);
   ASSERT_LT(other, 64);
-  for (std::size_t i = 0; i < 128; ++i) EXPECT_EQ(indexer.accusation_after(flip(data_at(other, 128) + i)), "codes");
-  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(indexer.accusation_after(flip(8192 + data_at(other, 4) + i)), "scales");
+  for (std::size_t i = 0; i < 128; ++i) EXPECT_EQ(indexer.failure_after(flip(data_at(other, 128) + i)), "codes");
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(indexer.failure_after(flip(8192 + data_at(other, 4) + i)), "scales");
 }
 
 TEST(FusedStoreCacheOp, TheFootprintIsTheBytesOfTheSlotsAndNothingElse) {

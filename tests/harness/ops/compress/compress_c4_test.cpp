@@ -30,14 +30,14 @@ TEST(CompressOps, SmokeCasesAreCallable) {
 TEST(CompressOps, AcceptTheResultOfTheReference) {
   for (const std::string& id : {kPrefill, kDecode}) {
     const Specimen s(id);
-    EXPECT_EQ(s.accusation(s.result), "") << id;
+    EXPECT_EQ(s.failure(s.result), "") << id;
   }
 }
 
 TEST(CompressOps, FindAnEntryThatIsALittleOff) {
   for (const std::string& id : {kPrefill, kDecode}) {
     const Specimen s(id);
-    EXPECT_EQ(s.accusation_after([](Specimen& m) {
+    EXPECT_EQ(s.failure_after([](Specimen& m) {
       float& x = m.tensor("kv_output").data<float>()[first_written(m.call, "kv_output")];
       x += 1e-5f;
     }),
@@ -48,7 +48,7 @@ TEST(CompressOps, FindAnEntryThatIsALittleOff) {
 
 TEST(CompressOps, FindAnEntryThatIsNan) {
   const Specimen s(kPrefill);
-  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+  EXPECT_EQ(s.failure_after([](Specimen& m) {
     m.tensor("kv_output").data<float>()[first_written(m.call, "kv_output")] = std::nanf("");
   }),
             "kv_output");
@@ -57,7 +57,7 @@ TEST(CompressOps, FindAnEntryThatIsNan) {
 TEST(CompressOps, FindAKeptRowWithOneWrongBit) {
   for (const std::string& id : {kPrefill, kDecode}) {
     const Specimen s(id);
-    EXPECT_EQ(s.accusation_after([](Specimen& m) {
+    EXPECT_EQ(s.failure_after([](Specimen& m) {
       m.tensor("kv_buffer").storage[static_cast<std::size_t>(4 * first_written(m.call, "kv_buffer"))] ^= 1;
     }),
               "kept_rows")
@@ -69,13 +69,13 @@ TEST(CompressOps, FindAPlanWithAWrongPageOrALostEntry) {
   const Specimen s(
       "plan_prefill/ratio=4,ring=8,page=256,pages=shuffled,lens=device,graph=1,batch=5,len=21,spread=stagger,extend=6,"
       "mix=mixed,slack=3/seed=1");
-  EXPECT_EQ(s.accusation(s.result), "");
-  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+  EXPECT_EQ(s.failure(s.result), "");
+  EXPECT_EQ(s.failure_after([](Specimen& m) {
     auto& plan = std::get<HostTensor>(m.result.returned.at(1));
     plan.storage[4] ^= 4;  // the same row of another page: only the comparison finds it
   }),
             "write_plan");
-  EXPECT_THAT(s.accusation_after([](Specimen& m) {
+  EXPECT_THAT(s.failure_after([](Specimen& m) {
     auto& plan = std::get<HostTensor>(m.result.returned.at(0));
     std::fill_n(plan.storage.begin(), 16, std::uint8_t{0xff});  // an entry is lost, and a sentinel has its place
   }),

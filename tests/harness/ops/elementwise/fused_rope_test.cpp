@@ -23,18 +23,18 @@ TEST(FusedRopeOp, TiersAreCallable) {
 
 TEST(FusedRopeOp, FindsOneWrongBit) {
   const Specimen s(kId);
-  EXPECT_EQ(s.accusation_after([](Specimen& m) { m.tensor("q").at<std::uint16_t>(4, 7, 63) ^= 1; }), "q");
-  EXPECT_EQ(s.accusation_after([](Specimen& m) { m.tensor("k").at<std::uint16_t>(0, 0, 0) ^= 1; }), "k");
+  EXPECT_EQ(s.failure_after([](Specimen& m) { m.tensor("q").at<std::uint16_t>(4, 7, 63) ^= 1; }), "q");
+  EXPECT_EQ(s.failure_after([](Specimen& m) { m.tensor("k").at<std::uint16_t>(0, 0, 0) ^= 1; }), "k");
 }
 
 TEST(FusedRopeOp, FindsAnUnrotatedHeadAndASwappedPair) {
   const Specimen s(kId);
-  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+  EXPECT_EQ(s.failure_after([](Specimen& m) {
     for (int d = 0; d < 64; ++d)
       m.tensor("q").at<std::uint16_t>(2, 3, d) = m.call.tensor("q").at<std::uint16_t>(2, 3, d);
   }),
             "q");
-  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+  EXPECT_EQ(s.failure_after([](Specimen& m) {
     std::swap(m.tensor("q").at<std::uint16_t>(1, 1, 10), m.tensor("q").at<std::uint16_t>(1, 1, 11));
   }),
             "q");
@@ -47,15 +47,15 @@ TEST(FusedRopeOp, AcceptsAnyNanForANanButNoNumber) {
   const HostTensor& q = s.result.tensor("q");
   std::int64_t nan = 0;
   while (*reinterpret_cast<const std::uint16_t*>(q.element(nan)) != 0x7fff) ++nan;
-  EXPECT_EQ(s.accusation_after([nan](Specimen& m) { set_float(m.tensor("q"), nan, 1.0); }), "q");
+  EXPECT_EQ(s.failure_after([nan](Specimen& m) { set_float(m.tensor("q"), nan, 1.0); }), "q");
   for (const std::uint16_t other : {0x7fc0, 0xffc0, 0x7f81}) {
     EXPECT_EQ(
-        s.accusation_after([&](Specimen& m) { *reinterpret_cast<std::uint16_t*>(m.tensor("q").element(nan)) = other; }),
+        s.failure_after([&](Specimen& m) { *reinterpret_cast<std::uint16_t*>(m.tensor("q").element(nan)) = other; }),
         "");
   }
   std::int64_t number = 0;
   while (*reinterpret_cast<const std::uint16_t*>(q.element(number)) == 0x7fff) ++number;
-  EXPECT_EQ(s.accusation_after([number](Specimen& m) { set_float(m.tensor("q"), number, std::nan("")); }), "q");
+  EXPECT_EQ(s.failure_after([number](Specimen& m) { set_float(m.tensor("q"), number, std::nan("")); }), "q");
 }
 
 TEST(FusedRopeOp, GapsBetweenHeadsAreOutsideTheFootprint) {

@@ -21,35 +21,33 @@ TEST(HashTopKOp, TiersAreCallable) {
 
 TEST(HashTopKOp, AcceptsAnErrorOfAFewUlpsAndFindsALargerOne) {
   const Specimen s(id("gauss"));
-  EXPECT_EQ(s.accusation_after([](Specimen& m) { weight(m, 2, 3) *= 1.0f + 0x1p-23f; }), "");
-  EXPECT_EQ(s.accusation_after([](Specimen& m) { weight(m, 2, 3) *= 1.0f + 0x1p-20f; }), "weights");
+  EXPECT_EQ(s.failure_after([](Specimen& m) { weight(m, 2, 3) *= 1.0f + 0x1p-23f; }), "");
+  EXPECT_EQ(s.failure_after([](Specimen& m) { weight(m, 2, 3) *= 1.0f + 0x1p-20f; }), "weights");
 }
 
 TEST(HashTopKOp, FindsWrongIdsOrderAndNormalisation) {
   const Specimen s(id("gauss"));
-  EXPECT_EQ(s.accusation_after([](Specimen& m) { m.tensor("topk_ids").at<std::int32_t>(4, 6) = 0; }), "ids");
-  EXPECT_EQ(s.accusation_after([](Specimen& m) { std::swap(weight(m, 0, 0), weight(m, 0, 1)); }), "weights");
+  EXPECT_EQ(s.failure_after([](Specimen& m) { m.tensor("topk_ids").at<std::int32_t>(4, 6) = 0; }), "ids");
+  EXPECT_EQ(s.failure_after([](Specimen& m) { std::swap(weight(m, 0, 0), weight(m, 0, 1)); }), "weights");
   // In order: routed weights multiplied by the scaling factor, an epsilon of 1e-6 in the sum, a shared weight that is
   // not inverted.
-  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+  EXPECT_EQ(s.failure_after([](Specimen& m) {
     for (int j = 0; j < 6; ++j) weight(m, 1, j) *= 1.5f;
   }),
             "weights");
-  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+  EXPECT_EQ(s.failure_after([](Specimen& m) {
     for (int t = 0; t < 5; ++t) {
       for (int j = 0; j < 6; ++j) weight(m, t, j) *= 1.0f - 2e-6f;
     }
   }),
             "weights");
-  EXPECT_EQ(s.accusation_after([](Specimen& m) { weight(m, 3, 6) = std::nextafter(weight(m, 3, 6), 0.0f); }),
-            "weights");
+  EXPECT_EQ(s.failure_after([](Specimen& m) { weight(m, 3, 6) = std::nextafter(weight(m, 3, 6), 0.0f); }), "weights");
 }
 
 TEST(HashTopKOp, FindsANanWhereTheReferenceHasNone) {
-  EXPECT_EQ(Specimen(id("underflow")).accusation_after([](Specimen& m) { weight(m, 0, 0) = std::nanf(""); }),
-            "weights");
-  EXPECT_EQ(Specimen(id("one_inf")).accusation_after([](Specimen& m) { weight(m, 0, 1) = std::nanf(""); }), "weights");
-  EXPECT_EQ(Specimen(id("gauss")).accusation_after([](Specimen& m) { weight(m, 0, 1) = std::nanf(""); }), "weights");
+  EXPECT_EQ(Specimen(id("underflow")).failure_after([](Specimen& m) { weight(m, 0, 0) = std::nanf(""); }), "weights");
+  EXPECT_EQ(Specimen(id("one_inf")).failure_after([](Specimen& m) { weight(m, 0, 1) = std::nanf(""); }), "weights");
+  EXPECT_EQ(Specimen(id("gauss")).failure_after([](Specimen& m) { weight(m, 0, 1) = std::nanf(""); }), "weights");
 }
 
 }  // namespace

@@ -28,10 +28,10 @@ TEST(SiluOp, FindsACodeThatIsOneStepOff) {
     int caught = 0;
     for (int j = 0; j < 512; j += 5) {
       const auto up = [j](Specimen& m) {
-        std::uint8_t& code = m.tensor("output").at<std::uint8_t>(0, 0, j);
+        auto& code = m.tensor("output").at<std::uint8_t>(0, 0, j);
         code = static_cast<std::uint8_t>((code & 0x7f) == 0x7e ? code - 1 : code + 1);
       };
-      caught += s.accusation_after(up) == "codes" ? 1 : 0;
+      caught += s.failure_after(up) == "codes" ? 1 : 0;
     }
     EXPECT_GE(caught, 102) << scales;  // where a value lies on a boundary, both codes are right
   }
@@ -41,24 +41,23 @@ TEST(SiluOp, FindsAWrongScaleEvenWithCodesThatFitIt) {
   // Twice the scale and half the values dequantise to nearly the same. Even so, the scale is wrong.
   const Specimen powers(id(kPowers, "full"));
   EXPECT_EQ(powers
-                .accusation_after([](Specimen& m) {
+                .failure_after([](Specimen& m) {
                   m.tensor("output_scale").at<float>(0, 1, 2) *= 2.0f;
                   for (int j = 256; j < 384; ++j) {
-                    std::uint8_t& code = m.tensor("output").at<std::uint8_t>(0, 1, j);
+                    auto& code = m.tensor("output").at<std::uint8_t>(0, 1, j);
                     if ((code & 0x78) > 0x08) code = static_cast<std::uint8_t>(code - 8);
                   }
                 })
                 .empty(),
             false);
-  EXPECT_EQ(Specimen(id(kBytes, "full"))
-                .accusation_after([](Specimen& m) { m.tensor("output_scale").storage[3] += 1; })
-                .empty(),
-            false);
-  const Specimen floats(id(kFloats, "full"));
   EXPECT_EQ(
-      floats.accusation_after([](Specimen& m) { m.tensor("output_scale").at<float>(0, 1, 2) *= 1.0f + 0x1p-23f; }), "");
-  EXPECT_NE(
-      floats.accusation_after([](Specimen& m) { m.tensor("output_scale").at<float>(0, 1, 2) *= 1.0f + 0x1p-17f; }), "");
+      Specimen(id(kBytes, "full")).failure_after([](Specimen& m) { m.tensor("output_scale").storage[3] += 1; }).empty(),
+      false);
+  const Specimen floats(id(kFloats, "full"));
+  EXPECT_EQ(floats.failure_after([](Specimen& m) { m.tensor("output_scale").at<float>(0, 1, 2) *= 1.0f + 0x1p-23f; }),
+            "");
+  EXPECT_NE(floats.failure_after([](Specimen& m) { m.tensor("output_scale").at<float>(0, 1, 2) *= 1.0f + 0x1p-17f; }),
+            "");
 }
 
 /// A specimen without clamp, with power-of-two scales, whose products are exact.
@@ -83,8 +82,7 @@ TEST(SiluOp, FindsATieRoundedTheOtherWay) {
       if ((code & 0x7f) == 0 || (other & 0x7f) == 0x7f) continue;
       if (double_from_e4m3(code) - scaled != scaled - double_from_e4m3(other)) continue;
       ++ties;
-      EXPECT_EQ(s.accusation_after([&](Specimen& m) { m.tensor("output").at<std::uint8_t>(0, 0, j) = other; }),
-                "codes");
+      EXPECT_EQ(s.failure_after([&](Specimen& m) { m.tensor("output").at<std::uint8_t>(0, 0, j) = other; }), "codes");
     }
   }
   EXPECT_EQ(ties, 20);
@@ -99,10 +97,10 @@ TEST(SiluOp, FindsTheNextScaleForAMaximumThatFitsExactly) {
     for (int g = 0; g < 4; ++g) {
       if (s.result.tensor("output").at<std::uint8_t>(0, t, 128 * g + 17) != 0x7e) continue;
       ++edges;
-      EXPECT_EQ(s.accusation_after([&](Specimen& m) {
+      EXPECT_EQ(s.failure_after([&](Specimen& m) {
         m.tensor("output_scale").at<float>(0, t, g) *= 2.0f;
         for (int j = 128 * g; j < 128 * (g + 1); ++j) {
-          std::uint8_t& code = m.tensor("output").at<std::uint8_t>(0, t, j);
+          auto& code = m.tensor("output").at<std::uint8_t>(0, t, j);
           code = static_cast<std::uint8_t>((code & 0x80) | ((code & 0x78) > 0x08 ? (code & 0x7f) - 8 : 0));
         }
       }),
@@ -117,7 +115,7 @@ TEST(SiluOp, FindsAMissingClamp) {
   Specimen unclamped = s;
   unclamped.call.compile.set("clamp", "0");
   unclamped.result = reference_set().call(unclamped.call);
-  EXPECT_NE(s.accusation(unclamped.result), "");
+  EXPECT_NE(s.failure(unclamped.result), "");
 }
 
 TEST(SiluOp, TheFootprintIsTheProcessedRowsAndTheirScales) {
@@ -137,7 +135,7 @@ TEST(SiluOp, TheFootprintIsTheProcessedRowsAndTheirScales) {
 
 TEST(SiluOp, RowsThatAreNotProcessedAreNotCompared) {
   const Specimen s(id(kBytes, "one"));
-  EXPECT_EQ(s.accusation_after([](Specimen& m) {
+  EXPECT_EQ(s.failure_after([](Specimen& m) {
     m.tensor("output").at<std::uint8_t>(0, 0, 0) ^= 1;  // only the footprint check finds this change
     m.tensor("output_scale").storage[0] ^= 1;
   }),

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "harness/core/bits.h"
-#include "harness/ops/topk/score_order.h"
 #include "harness/generate/random.h"
+#include "harness/ops/topk/score_order.h"
 #include "harness/ops/topk/selection.h"
 #include "tests/harness/ops/specimen.h"
 
@@ -52,13 +52,13 @@ TEST(TopKV1Op, TiersAreCallable) {
 }
 
 TEST(TopKV1Op, TheOrderOfALongRowIsFreeAndOfAShortRowIsNot) {
-  EXPECT_EQ(Specimen(kLong).accusation_after([](Specimen& s) { exchange(s, 0, 300); }), "");
-  EXPECT_EQ(Specimen(kShort).accusation_after([](Specimen& s) { exchange(s, 0, 50); }), "positions");
+  EXPECT_EQ(Specimen(kLong).failure_after([](Specimen& s) { exchange(s, 0, 300); }), "");
+  EXPECT_EQ(Specimen(kShort).failure_after([](Specimen& s) { exchange(s, 0, 50); }), "positions");
 }
 
 TEST(TopKV1Op, FindsAPositionWithALowerScore) {
   for (const char* id : {kLong, kNoRaw}) {
-    const std::string check = Specimen(id).accusation_after([](Specimen& s) { select(s, 511, unselected(s)); });
+    const std::string check = Specimen(id).failure_after([](Specimen& s) { select(s, 511, unselected(s)); });
     EXPECT_TRUE(check == "positions" || check == "coarse_bin") << check;
   }
 }
@@ -70,12 +70,12 @@ TEST(TopKV1Op, TiesAtTheCutAreInterchangeableAndOthersAreNot) {
   const float cut = score(raw.at<std::int32_t>(0, 511));
   std::int32_t other = 1999;  // the reference prefers low positions
   while (score(other) != cut) --other;
-  EXPECT_EQ(s.accusation_after([&](Specimen& m) { select(m, 511, other); }), "");
-  EXPECT_NE(s.accusation_after([&](Specimen& m) { select(m, 0, other); }), "");  // replaces a better one
+  EXPECT_EQ(s.failure_after([&](Specimen& m) { select(m, 511, other); }), "");
+  EXPECT_NE(s.failure_after([&](Specimen& m) { select(m, 0, other); }), "");  // replaces a better one
 }
 
 TEST(TopKV1Op, BrokenSelectionsAreFound) {
-  const auto check = [](const char* id, auto change) { return Specimen(id).accusation_after(change); };
+  const auto check = [](const char* id, auto change) { return Specimen(id).failure_after(change); };
   EXPECT_EQ(check(kLong, [](Specimen& s) { select(s, 7, s.tensor("raw_indices").at<std::int32_t>(1, 8)); }),
             "duplicate");
   EXPECT_EQ(check(kLong, [](Specimen& s) { s.tensor("raw_indices").at<std::int32_t>(1, 7) = 2000; }), "range");
