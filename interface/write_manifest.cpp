@@ -56,7 +56,7 @@ Json describe(const fs::path& module) {
   }
   tvm::ffi::Any text;
   if (call(nullptr, nullptr, 0, reinterpret_cast<TVMFFIAny*>(&text)) != 0) {
-    throw std::runtime_error(module.string() + ": dsv4_manifest failed");
+    throw std::runtime_error(module.string() + ": its function dsv4_manifest returned an error");
   }
   const auto string = text.cast<tvm::ffi::String>();
   Json entries = Json::parse(std::string(string.data(), string.size()));
@@ -88,8 +88,8 @@ Json make_manifest(const Json& recipe, const fs::path& folder, const std::string
       const std::string key = entry.at("op").get<std::string>() + "/" + entry.at("aux").get<std::string>() + " " +
                               entry.at("abi").get<std::string>() + " " + entry.at("params").dump();
       if (!served.insert(key).second) {
-        throw std::runtime_error(source + ": " + key + " is served twice in set '" +
-                                 manifest["name"].get<std::string>() + "'; one DSV4_ENTRY too many");
+        throw std::runtime_error(source + ": set '" + manifest["name"].get<std::string>() + "' has two functions for " +
+                                 key + ". Remove one DSV4_ENTRY or DSV4_AUX");
       }
       if (entry.at("aux") == "") entry.erase("aux");
       entry["module"] = file;

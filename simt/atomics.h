@@ -68,11 +68,12 @@ T atomicCAS(T* address, simt::Identity<T> compare, simt::Identity<T> value) {
   return simt::update(address, [&](T old) { return old == compare ? value : old; });
 }
 
-#define SIMT_INTEGER_ATOMIC(NAME, EXPRESSION)                                                                    \
-  template <typename T>                                                                                          \
-  T NAME(T* address, simt::Identity<T> value) {                                                                  \
-    static_assert(simt::kIsOneOf<T, int, unsigned, long long, unsigned long long>, "no " #NAME " of this type"); \
-    return simt::update(address, [&](T old) -> T { return EXPRESSION; });                                        \
+#define SIMT_INTEGER_ATOMIC(NAME, EXPRESSION)                                      \
+  template <typename T>                                                            \
+  T NAME(T* address, simt::Identity<T> value) {                                    \
+    static_assert(simt::kIsOneOf<T, int, unsigned, long long, unsigned long long>, \
+                  "CUDA has no " #NAME " of this type");                           \
+    return simt::update(address, [&](T old) -> T { return EXPRESSION; });          \
   }
 SIMT_INTEGER_ATOMIC(atomicMin, std::min(old, value))
 SIMT_INTEGER_ATOMIC(atomicMax, std::max(old, value))

@@ -18,9 +18,9 @@ int Scheduler::barrier(Collective form, bool predicate) {
   if (b.arrived == 0) {
     b.form = form;
   } else if (b.form != form) {
-    fail(cudaErrorLaunchFailure, std::string("calls ") + name_of(form) + " while thread " +
+    fail(cudaErrorLaunchFailure, std::string("calls ") + name_of(form) + ", but thread " +
                                      to_string(b.waiting[0]->index) + " waits in " + name_of(b.form) +
-                                     ": a block's threads must meet in the same barrier");
+                                     ". All threads of a block must wait in the same barrier");
   }
   b.waiting[b.arrived++] = current_;
   b.agreed += predicate ? 1 : 0;
@@ -60,7 +60,8 @@ Exchange& Scheduler::join(std::uint32_t mask, Collective operation, std::uint64_
   const std::uint32_t self = 1u << executor.lane;
   if ((mask & self) == 0) {
     fail(cudaErrorLaunchFailure, std::string("calls ") + name_of(operation) + " with mask " + to_hex(mask) +
-                                     ", which does not name its own lane " + std::to_string(executor.lane));
+                                     ", but the mask does not contain the calling lane " +
+                                     std::to_string(executor.lane));
   }
   Warp& warp = warps_[executor.warp];
   unsigned slot = 0;
@@ -80,7 +81,8 @@ Exchange& Scheduler::join(std::uint32_t mask, Collective operation, std::uint64_
   Exchange& exchange = *warp.open[slot];
   if (exchange.operation != operation) {
     fail(cudaErrorLaunchFailure, std::string("calls ") + name_of(operation) + " with mask " + to_hex(mask) +
-                                     " while other lanes that it names wait in " + name_of(exchange.operation));
+                                     ", but other lanes of this mask wait in " + name_of(exchange.operation) +
+                                     ". All lanes of a mask must call the same collective");
   }
   exchange.arrived |= self;
   exchange.value[executor.lane] = value;

@@ -8,7 +8,7 @@
 #pragma once
 
 #if defined(__NVCC__)
-#error "simt/prelude.h is for the host compiler; nvcc needs no prelude"
+#error "simt/prelude.h is only for the host compiler; compile with nvcc without it"
 #endif
 
 #include "simt/cuda_headers.h"

@@ -107,7 +107,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*
     if (config.attrs[i].id != cudaLaunchAttributeClusterDimension) continue;
     const auto& cluster = config.attrs[i].val.clusterDim;
     if (cluster.x * cluster.y * cluster.z > 1) {
-      set_fault(cudaErrorNotSupported, kernel_name(kernel) + ": the host executor has no clusters");
+      set_fault(cudaErrorNotSupported, kernel_name(kernel) + ": the host executor does not support cluster launches");
       return noted(cudaErrorNotSupported);
     }
   }

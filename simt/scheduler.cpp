@@ -123,8 +123,8 @@ int Scheduler::end_block() {
   if (damaged == SharedMemory::kIntact) return cudaSuccess;
   set_fault(cudaErrorIllegalAddress, kernel_name(request_->kernel) + ", block " + to_string(blockIdx) +
                                          ": wrote to byte " + std::to_string(damaged) +
-                                         " of dynamic shared memory, of which the launch asked for " +
-                                         std::to_string(request_->dynamic_shared_bytes) + " bytes");
+                                         " of dynamic shared memory, but the launch has only bytes [0, " +
+                                         std::to_string(request_->dynamic_shared_bytes) + ")");
   return cudaErrorIllegalAddress;
 }
 
@@ -149,7 +149,7 @@ Fiber& Scheduler::idle_fiber() {
     try {
       prepare(*fiber, &Scheduler::fiber_main);
     } catch (const std::bad_alloc&) {
-      end_launch_with(cudaErrorMemoryAllocation, "no memory for the stack of one more thread");
+      end_launch_with(cudaErrorMemoryAllocation, "there is not enough memory for the stack of another thread");
     }
     fibers_.push_back(std::move(fiber));
     return *fibers_.back();
@@ -277,8 +277,8 @@ void Scheduler::yield(unsigned atomics) {
   if (atomics_since_progress_ > kSpinningAtomics && !waiting_for_predecessor_.empty()) end_predecessor();
   if (atomics_since_progress_ > kSpinningAtomics) {
     fail(cudaErrorLaunchTimeout,
-         "spins on memory that nothing changes: blocks run one after another here, so a thread cannot wait for "
-         "another block (" +
+         "waits in a loop until memory changes, but no other thread changes it. Blocks run one after another on the "
+         "host executor, so a thread cannot wait for another block (" +
              describe_waiting(fibers_, ended_, threads_) + ")");
   }
   reset_atomics();
@@ -291,7 +291,8 @@ void Scheduler::yield(unsigned atomics) {
 // --- failures -------------------------------------------------------------------------------------------------------
 
 void Scheduler::fail(int code, std::string&& what) {
-  what.insert(0, "thread " + (in_kernel() ? to_string(current_->index) : "outside of a kernel") + ": ");
+  what.insert(0, in_kernel() ? "thread " + to_string(current_->index) + ": "
+                             : "a device function was called outside a kernel: ");
   end_launch_with(code, std::move(what));
 }
 

@@ -78,7 +78,7 @@ SharedMemory::SharedMemory() {
   const std::size_t bytes = kAlignment + kMaxSharedBytes + kGuardBytes;
   buffer_ = static_cast<char*>(std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment));
   if (buffer_ == nullptr) throw std::bad_alloc();
-  static_assert(kGuardBytes <= kAlignment, "the lower guard band lies in the alignment gap");
+  static_assert(kGuardBytes <= kAlignment, "the lower guard band must fit into the alignment gap");
   dynamic_ = buffer_ + kAlignment;
 }
 

@@ -34,16 +34,17 @@ std::string describe_waiting(const std::vector<std::unique_ptr<Fiber>>& fibers, 
   std::size_t shown = 0;
   for (const auto& [key, group] : groups) {
     if (++shown == 5) {
-      text += "; and " + std::to_string(groups.size() - 4) + " groups more";
+      text += "; and " + std::to_string(groups.size() - 4) + " more groups";
       break;
     }
     const auto [operation, mask, warp] = key;
-    text += (shown > 1 ? "; " : "") + std::to_string(group.threads) + (group.threads == 1 ? " waits" : " wait") +
-            " in " + name_of(operation);
+    text += (shown > 1 ? "; " : "") + std::to_string(group.threads) +
+            (group.threads == 1 ? " thread waits" : " threads wait") + " in " + name_of(operation);
     if (operation > Collective::kBarrierOr) text += " with mask " + to_hex(mask) + " of warp " + std::to_string(warp);
     text += " (first: thread " + to_string(group.first->index) + ")";
   }
-  return text + (shown == 0 ? "" : "; ") + std::to_string(ended) + " of " + std::to_string(threads) + " have ended";
+  return text + (shown == 0 ? "" : "; ") + std::to_string(ended) + " of " + std::to_string(threads) +
+         " threads have ended";
 }
 
 }  // namespace simt

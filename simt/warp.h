@@ -74,7 +74,7 @@ inline unsigned vote(std::uint32_t mask, Collective form, bool predicate) {
 inline unsigned segment_bits(int width) {
   if (!std::has_single_bit(static_cast<unsigned>(width)) || width > static_cast<int>(kWarpLanes)) {
     fail_kernel(719 /* cudaErrorLaunchFailure */,
-                "shuffles with width " + std::to_string(width) + ", which is no power of two up to 32");
+                "shuffles with width " + std::to_string(width) + ", but the width must be a power of two up to 32");
   }
   return ~(static_cast<unsigned>(width) - 1u) & (kWarpLanes - 1);
 }

@@ -218,8 +218,9 @@ void store(TensorView input, TensorView cache, TensorView indices) {
   check.tensor("input", input).dtype({kBfloat16, kFloat32}).shape({rows, kWidth}).on_cuda().contiguous();
   check.tensor("cache", cache).dtype({kUint8}).shape({pages, kAnySize}).on_cuda().unit_stride().stride(0, kPageBytes);
   check.require(pages.value() == 0 || cache.size(1) >= kUsedBytes, "cache",
-                "a page of " + std::to_string(kPage) + " slots takes " + std::to_string(kUsedBytes) +
-                    " bytes, but its rows have " + std::to_string(cache.size(1)));
+                "size " + std::to_string(cache.size(1)) + " of dimension 1 must be at least " +
+                    std::to_string(kUsedBytes) + ": a page of " + std::to_string(kPage) + " slots takes " +
+                    std::to_string(kUsedBytes) + " bytes");
   check.tensor("indices", indices).dtype({kInt32, kInt64}).shape({rows}).on_cuda().contiguous();
   if (rows.value() == 0) return;
 

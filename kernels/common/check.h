@@ -204,7 +204,7 @@ inline TensorCheck& TensorCheck::on_cuda() {
     call_.device_ = got;
     call_.device_of_ = name_;
   } else if (got.device_id != call_.device_.device_id) {
-    refuse("is on " + name_of(got) + ", but argument '" + call_.device_of_ + "' is on " + name_of(call_.device_));
+    refuse("must be on " + name_of(call_.device_) + " like argument '" + call_.device_of_ + "', got " + name_of(got));
   }
   return *this;
 }
@@ -253,7 +253,9 @@ inline TensorCheck& TensorCheck::no_overlap() {
   std::sort(dims.begin(), dims.end());
   std::int64_t span = 1;
   for (const auto& [stride, size] : dims) {
-    if (stride < span) refuse("is written in place, but its strides make elements overlap");
+    if (stride < span) {
+      refuse("is written in place, so its elements must not overlap, but its strides make them overlap");
+    }
     span += stride * (size - 1);
   }
   return *this;
@@ -261,7 +263,7 @@ inline TensorCheck& TensorCheck::no_overlap() {
 
 inline TensorCheck& TensorCheck::aligned(std::uintptr_t bytes) {
   if (!is_aligned(tensor_, bytes)) {
-    refuse("data pointer must be a multiple of " + std::to_string(bytes) + " bytes");
+    refuse("the data pointer must be a multiple of " + std::to_string(bytes) + " bytes");
   }
   return *this;
 }

@@ -59,8 +59,10 @@ inline cudaStream_t current_stream(DLDevice device) {
 
 /// A one-dimensional grid. Throws if it exceeds CUDA's limit of 2^31 - 1 blocks.
 inline dim3 grid_of(std::int64_t blocks, const char* op) {
-  if (blocks > 0x7FFFFFFF)
-    TVM_FFI_THROW(ValueError) << op << ": the call needs " << blocks << " blocks, over CUDA's limit";
+  constexpr std::int64_t kMaxBlocks = 0x7FFFFFFF;
+  if (blocks > kMaxBlocks) {
+    TVM_FFI_THROW(ValueError) << op << ": the call needs " << blocks << " blocks, but CUDA's limit is " << kMaxBlocks;
+  }
   return dim3(static_cast<unsigned>(blocks));
 }
 

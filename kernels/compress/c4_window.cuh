@@ -23,7 +23,7 @@ using Columns = Pack<float, kLaneColumns, true>;
 /// What a lane works on: `unit` is the plan row, `column` is the lane's first column.
 template <int kHeadDim>
 struct C4Place {
-  static_assert(kHeadDim % kWarpColumns == 0, "a warp serves 128 columns");
+  static_assert(kHeadDim % kWarpColumns == 0, "kHeadDim must be a multiple of the columns of a warp");
   static constexpr int kWarpsPerUnit = kHeadDim / kWarpColumns;
   static constexpr int kRow = 4 * kHeadDim;
 

@@ -87,7 +87,8 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
   const C4Tensors t = check_c4_tensors(check, kv_buffer, kv_input, kv_output, ape, requests, requests);
   constexpr auto kBytes = static_cast<std::int64_t>(sizeof(layout::DecodePlan));
   check.tensor("plan_d", plan_d).dtype({kUint8}).shape({requests, kBytes}).on_cuda().contiguous().aligned(kBytes);
-  check.require(requests.value() <= 0x7FFFFFFF, "plan_d", "more than 2^31 - 1 rows");
+  check.require(requests.value() <= 0x7FFFFFFF, "plan_d",
+                "at most 2^31 - 1 rows are supported, got " + std::to_string(requests.value()));
   if (requests.value() == 0) return;
 
   const DecodeParams params{.state = t.state,

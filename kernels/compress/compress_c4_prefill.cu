@@ -127,9 +127,12 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
       .aligned(kWriteBytes);
   const C4Tensors t = check_c4_tensors(check, kv_buffer, kv_input, kv_output, ape, tokens, entries);
   check.require(writes.value() <= tokens.value(), "plan_w",
-                "keeps " + std::to_string(writes.value()) + " rows of a batch of " + std::to_string(tokens.value()));
-  check.require(entries.value() <= 0x7FFFFFFF, "plan_c", "more than 2^31 - 1 rows");
-  check.require(writes.value() <= 0x7FFFFFFF, "plan_w", "more than 2^31 - 1 rows");
+                "must have at most " + std::to_string(tokens.value()) +
+                    " rows, the number of tokens of the batch, got " + std::to_string(writes.value()));
+  check.require(entries.value() <= 0x7FFFFFFF, "plan_c",
+                "at most 2^31 - 1 rows are supported, got " + std::to_string(entries.value()));
+  check.require(writes.value() <= 0x7FFFFFFF, "plan_w",
+                "at most 2^31 - 1 rows are supported, got " + std::to_string(writes.value()));
 
   const PrefillParams params{.state = t.state,
                              .input = t.input,

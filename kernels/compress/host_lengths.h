@@ -14,14 +14,16 @@ inline void check_host_lengths(const ArgumentCheck& check, const std::int64_t* s
   std::int64_t tokens = 0;
   for (std::int64_t b = 0; b < requests; ++b) {
     const std::string index = "[" + std::to_string(b) + "] = ";
-    check.require(seq_lens[b] <= 0x7FFFFFFF, "seq_lens", index + std::to_string(seq_lens[b]) + " exceeds 31 bits");
+    check.require(seq_lens[b] <= 0x7FFFFFFF, "seq_lens",
+                  index + std::to_string(seq_lens[b]) + " must be at most 2^31 - 1");
     check.require(extend_lens[b] > 0 && extend_lens[b] <= seq_lens[b], "extend_lens",
-                  index + std::to_string(extend_lens[b]) + " must be at least 1 and at most the length, " +
+                  index + std::to_string(extend_lens[b]) + " must be at least 1 and at most the length " +
                       std::to_string(seq_lens[b]));
     tokens += extend_lens[b];
   }
-  check.require(tokens == rows, "extend_lens",
-                "must sum to the rows of the batch, " + std::to_string(rows) + ", got " + std::to_string(tokens));
+  check.require(
+      tokens == rows, "extend_lens",
+      "the sum must be " + std::to_string(rows) + ", the number of rows of the batch, got " + std::to_string(tokens));
 }
 
 }  // namespace dsv4

@@ -152,8 +152,9 @@ inline PrefillPlanCall check_prefill_call(ArgumentCheck& check, const char* op, 
   on_host ? extend.on_host() : extend.on_cuda();
   check.tensor("pin_buffer", pin_buffer).dtype({kUint8}).shape({kAnySize}).on_host().contiguous();
   check.require(num_q_tokens >= requests.value() && num_q_tokens <= kMaxQueryTokens, "num_q_tokens",
-                "must be at least the number of requests, " + std::to_string(requests.value()) + ", and at most " +
-                    std::to_string(kMaxQueryTokens) + ", got " + std::to_string(num_q_tokens));
+                "must lie in [" + std::to_string(requests.value()) + ", " + std::to_string(kMaxQueryTokens) +
+                    "], where " + std::to_string(requests.value()) + " is the number of requests, got " +
+                    std::to_string(num_q_tokens));
   check.require(!on_host || pin_buffer.numel() >= num_q_tokens * kPinBytesPerToken, "pin_buffer",
                 "must have at least " + std::to_string(num_q_tokens * kPinBytesPerToken) + " bytes, got " +
                     std::to_string(pin_buffer.numel()));

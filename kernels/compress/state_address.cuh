@@ -44,12 +44,12 @@ inline SwaAddress swa_address(ArgumentCheck& check, const TensorView& req_to_tok
   constexpr std::int64_t kLargest = 0x7FFFFFFF;
   check.tensor("req_to_token", req_to_token).dtype({kInt32}).shape({kAnySize, kAnySize}).on_cuda().contiguous();
   check.tensor("full_to_swa", full_to_swa).dtype({kInt64}).shape({kAnySize}).on_cuda().contiguous();
-  check.require(
-      ring_size > 0 && ring_size <= kLargest && ring_size % ratio == 0, "ring_size",
-      "must be a positive multiple of compress_ratio " + std::to_string(ratio) + ", got " + std::to_string(ring_size));
+  check.require(ring_size > 0 && ring_size <= kLargest && ring_size % ratio == 0, "ring_size",
+                "must be a positive multiple of compress_ratio " + std::to_string(ratio) +
+                    " and at most 2^31 - 1, got " + std::to_string(ring_size));
   check.require(swa_page_size > 0 && swa_page_size <= kLargest && swa_page_size % ring_size == 0, "swa_page_size",
-                "must be a positive multiple of ring_size " + std::to_string(ring_size) + ", got " +
-                    std::to_string(swa_page_size));
+                "must be a positive multiple of ring_size " + std::to_string(ring_size) +
+                    " and at most 2^31 - 1, got " + std::to_string(swa_page_size));
   return {data_of<const std::int32_t>(req_to_token), data_of<const std::int64_t>(full_to_swa), req_to_token.size(1),
           static_cast<std::int32_t>(swa_page_size), static_cast<std::int32_t>(ring_size)};
 }

@@ -156,8 +156,10 @@ void forward(TensorView q, ::tvm::ffi::Optional<TensorView> k, TensorView freqs_
   check.tensor("freqs_cis", freqs_cis).dtype({kFloat32}).shape({table_rows, kRopeDim}).on_cuda().contiguous();
   check.tensor("positions", positions).dtype({kInt32, kInt64}).shape({tokens}).on_cuda().contiguous();
 
-  check.require(q_heads.value() + std::max<std::int64_t>(k_heads.value(), 0) <= kMaxHeads, "q",
-                "at most " + std::to_string(kMaxHeads) + " heads of q and k together are supported");
+  const std::int64_t heads_of_both = q_heads.value() + std::max<std::int64_t>(k_heads.value(), 0);
+  check.require(heads_of_both <= kMaxHeads, "q",
+                "at most " + std::to_string(kMaxHeads) + " heads of q and k together are supported, got " +
+                    std::to_string(heads_of_both));
 
   RopeParams params{};
   params.freqs = data_of<const float>(freqs_cis);

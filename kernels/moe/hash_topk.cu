@@ -92,8 +92,8 @@ void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid
   check.require(columns.value() <= 32, "topk_ids",
                 "at most 32 columns are supported, got " + std::to_string(columns.value()));
   check.require(routed.value() <= columns.value(), "tid2eid",
-                "its " + std::to_string(routed.value()) + " columns must fit into the " +
-                    std::to_string(columns.value()) + " columns of 'topk_ids'");
+                "size " + std::to_string(routed.value()) + " of dimension 1 must be at most " +
+                    std::to_string(columns.value()) + ", the size of 'topk_ids' in dimension 1");
   if (tokens.value() == 0 || columns.value() == 0) return;
 
   const HashTopkParams params{

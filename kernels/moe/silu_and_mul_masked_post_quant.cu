@@ -188,16 +188,17 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   const std::int64_t d = columns.value();
   check.require(input_columns.value() == 2 * d, "input",
                 "size " + std::to_string(input_columns.value()) + " of dimension 2 must be " + std::to_string(2 * d) +
-                    ", twice that of 'output'");
+                    ", twice the size of 'output' in dimension 2");
   check.require(!transposed || kPowerOfTwo, "transposed",
-                "needs power-of-two scales, this function makes float32 ones");
+                "is only supported with power-of-two scales, but this function makes float32 scales");
   const std::int64_t multiple = transposed ? 512 : 256;
   check.require(d > 0 && d % multiple == 0 && d <= kMaxThreads * kLaneColumns, "output",
-                "columns must be a multiple of " + std::to_string(multiple) + " from " + std::to_string(multiple) +
-                    " to " + std::to_string(kMaxThreads * kLaneColumns) + ", got " + std::to_string(d));
+                "the number of columns must be a multiple of " + std::to_string(multiple) + " and lie in [" +
+                    std::to_string(multiple) + ", " + std::to_string(kMaxThreads * kLaneColumns) + "], got " +
+                    std::to_string(d));
   const std::int64_t max_experts = std::min<std::int64_t>(kMaxExperts, d / kLaneColumns);
   check.require(experts.value() <= max_experts, "masked_m",
-                "at most " + std::to_string(max_experts) + " experts are supported at " + std::to_string(d) +
+                "at most " + std::to_string(max_experts) + " experts are supported with " + std::to_string(d) +
                     " columns, got " + std::to_string(experts.value()));
   auto scales = check.tensor("output_scale", output_scale);
   if (transposed) {

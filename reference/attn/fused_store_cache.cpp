@@ -103,14 +103,14 @@ void store(TensorView input, TensorView cache, TensorView indices) {
   pages.expect_dense_rows();
   if (pages.size(0) > 1 && pages.stride(0) != Layout::page_bytes(kPageSize)) {
     refuse(kOp, "cache",
-           "expected pages " + std::to_string(Layout::page_bytes(kPageSize)) + " bytes apart, got " +
-               std::to_string(pages.stride(0)));
+           "expected stride " + std::to_string(Layout::page_bytes(kPageSize)) +
+               " in dimension 0, the bytes of a page, got " + std::to_string(pages.stride(0)));
   }
   // The scale row after the last one begins where the last one ends.
   const std::int64_t used = Layout::scale_offset(kPageSize, kPageSize);
   if (pages.size(0) > 0 && pages.size(1) < used) {
     refuse(kOp, "cache",
-           "expected at least " + std::to_string(used) + " bytes a page, got " + std::to_string(pages.size(1)));
+           "expected at least " + std::to_string(used) + " bytes per page, got " + std::to_string(pages.size(1)));
   }
   for (std::int64_t token = 0; token < rows.size(0); ++token) {
     const std::int64_t index = slots(token);

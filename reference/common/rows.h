@@ -37,7 +37,7 @@ using Row = Eigen::Map<std::conditional_t<std::is_const_v<T>, const Eigen::Array
 /// out of bounds.
 template <class T, int Rank, class... I>
 Row<T> row_of(const View<T, Rank>& view, I... index) {
-  static_assert(sizeof...(I) == Rank - 1, "one index per dimension but the last");
+  static_assert(sizeof...(I) == Rank - 1, "row_of needs one index for each dimension except the last");
   const std::int64_t size = view.size(Rank - 1);
   const std::int64_t stride = size > 1 ? view.stride(Rank - 1) : 1;  // with fewer elements, the stride has no meaning
   return Row<T>(size > 0 ? &view(index..., 0) : nullptr, size, Eigen::InnerStride<>(stride));

@@ -38,7 +38,8 @@ constexpr DLDataType dtype_of() {
   } else if constexpr (std::is_floating_point_v<Plain>) {
     return {kDLFloat, bits, 1};
   } else {
-    static_assert(std::is_integral_v<Plain> && !std::is_same_v<Plain, bool>, "no such element type");
+    static_assert(std::is_integral_v<Plain> && !std::is_same_v<Plain, bool>,
+                  "dtype_of does not support this element type");
     return {static_cast<std::uint8_t>(std::is_signed_v<Plain> ? kDLInt : kDLUInt), bits, 1};
   }
 }
@@ -87,7 +88,7 @@ class View {
   /// The element at these indices; throws if one is out of bounds.
   template <class... I>
   T& operator()(I... index) const {
-    static_assert(sizeof...(I) == Rank, "one index per dimension");
+    static_assert(sizeof...(I) == Rank, "a View needs one index for each dimension");
     const std::array<std::int64_t, Rank> at{static_cast<std::int64_t>(index)...};
     std::int64_t element = 0;
     for (int d = 0; d < Rank; ++d) {
@@ -118,14 +119,20 @@ class View {
     }
     std::int64_t expected = 1;
     for (int d = Rank; d-- > 0; expected *= size_[d]) {
-      if (size_[d] != 1 && stride_[d] != expected) refuse(op_, name_, "expected a contiguous tensor");
+      if (size_[d] != 1 && stride_[d] != expected) {
+        refuse(op_, name_,
+               "expected a contiguous tensor, but dimension " + std::to_string(d) + " has stride " +
+                   std::to_string(stride_[d]) + " instead of " + std::to_string(expected));
+      }
     }
     return *this;
   }
 
   /// Throws unless neighbours in the last dimension are neighbours in memory.
   const View& expect_dense_rows() const {
-    if (size_[Rank - 1] > 1 && stride_[Rank - 1] != 1) refuse(op_, name_, "expected stride 1 in the last dimension");
+    if (size_[Rank - 1] > 1 && stride_[Rank - 1] != 1) {
+      refuse(op_, name_, "expected stride 1 in the last dimension, got " + std::to_string(stride_[Rank - 1]));
+    }
     return *this;
   }
 

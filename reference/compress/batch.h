@@ -51,21 +51,26 @@ inline std::int64_t first_live(std::int64_t seq_len, std::int64_t ratio) {
 /// must fill the rows exactly.
 inline void check_lengths(const char* op, const Numbers& seq_lens, const Numbers& extend_lens,
                           std::int64_t num_q_tokens, bool underfilled) {
+  const std::int64_t least = underfilled ? 0 : 1;
   std::int64_t sum = 0;
   for (std::int64_t b = 0; b < seq_lens.size(0); ++b) {
     const std::string index = "[" + std::to_string(b) + "] = ";
-    if (extend_lens(b) < (underfilled ? 0 : 1)) {
-      refuse(op, "extend_lens", index + std::to_string(extend_lens(b)) + " is too small");
+    if (extend_lens(b) < least) {
+      refuse(op, "extend_lens", index + std::to_string(extend_lens(b)) + " must be at least " + std::to_string(least));
     }
     if (extend_lens(b) > seq_lens(b)) {
       refuse(op, "extend_lens",
-             index + std::to_string(extend_lens(b)) + " exceeds the length, " + std::to_string(seq_lens(b)));
+             index + std::to_string(extend_lens(b)) + " must be at most the length " + std::to_string(seq_lens(b)));
     }
-    if (seq_lens(b) > 0x7fffffff) refuse(op, "seq_lens", index + std::to_string(seq_lens(b)) + " exceeds 31 bits");
+    if (seq_lens(b) > 0x7fffffff) {
+      refuse(op, "seq_lens", index + std::to_string(seq_lens(b)) + " must be at most 2^31 - 1");
+    }
     sum += extend_lens(b);
   }
   if (underfilled ? sum > num_q_tokens : sum != num_q_tokens) {
-    refuse(op, "extend_lens", "sum is " + std::to_string(sum) + ", for " + std::to_string(num_q_tokens) + " rows");
+    refuse(op, "extend_lens",
+           std::string("the sum must be ") + (underfilled ? "at most " : "") + std::to_string(num_q_tokens) +
+               ", the number of rows of the batch, got " + std::to_string(sum));
   }
 }
 

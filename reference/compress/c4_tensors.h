@@ -30,9 +30,13 @@ struct C4Tensors {
   /// Throws ValueError naming the argument unless the state has this row and the input has this token.
   void check_row(const char* plan, std::int64_t state_row, std::int64_t token) const {
     if (state_row < 0 || state_row >= kGroup * state.size(0)) {
-      refuse(op, plan, "state row " + std::to_string(state_row) + " does not exist");
+      refuse(op, plan,
+             "expected a state row in [0, " + std::to_string(kGroup * state.size(0)) + "), got " +
+                 std::to_string(state_row));
     }
-    if (token < 0 || token >= input.size(0)) refuse(op, plan, "token " + std::to_string(token) + " does not exist");
+    if (token < 0 || token >= input.size(0)) {
+      refuse(op, plan, "expected a token in [0, " + std::to_string(input.size(0)) + "), got " + std::to_string(token));
+    }
   }
 };
 

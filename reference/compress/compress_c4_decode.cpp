@@ -31,7 +31,9 @@ Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State
 /// Refuses a plan of another batch, and a plan that points outside the tensors.
 void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
   if (static_cast<std::int64_t>(plan_d.size()) != t.input.size(0)) {
-    refuse(kOp, "plan_d", std::to_string(plan_d.size()) + " rows for " + std::to_string(t.input.size(0)) + " tokens");
+    refuse(
+        kOp, "plan_d",
+        "expected " + std::to_string(t.input.size(0)) + " rows, one per token, got " + std::to_string(plan_d.size()));
   }
   for (std::size_t b = 0; b < plan_d.size(); ++b) {
     t.check_row("plan_d", plan_d[b].write_loc, static_cast<std::int64_t>(b));

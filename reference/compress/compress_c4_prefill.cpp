@@ -36,7 +36,9 @@ Window window_of_entry(const C4Tensors& t, const CompressPlan& plan) {
 void check_plan(const C4Tensors& t, const std::vector<CompressPlan>& plan_c, const std::vector<WritePlan>& plan_w) {
   for (const CompressPlan& plan : plan_c) {
     if (plan.seq_len == layout::kNoEntry) continue;
-    if (plan.buffer_len > 8) refuse(kOp, "plan_c", "an entry reads " + std::to_string(plan.buffer_len) + " rows");
+    if (plan.buffer_len > 8) {
+      refuse(kOp, "plan_c", "expected a buffer_len of at most 8, got " + std::to_string(plan.buffer_len));
+    }
     const int first = plan.seq_len <= kGroup ? 4 : 0;
     for (int i = first; i < 8; ++i) {
       const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
@@ -57,7 +59,11 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
   const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);
   const auto writes = read_plan<WritePlan>(kOp, "plan_w", plan_w);
   const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, kv_output, ape, static_cast<std::int64_t>(entries.size()));
-  if (static_cast<std::int64_t>(writes.size()) > t.input.size(0)) refuse(kOp, "plan_w", "more rows than kv_input");
+  if (static_cast<std::int64_t>(writes.size()) > t.input.size(0)) {
+    refuse(kOp, "plan_w",
+           "expected at most " + std::to_string(t.input.size(0)) + " rows, the number of rows of 'kv_input', got " +
+               std::to_string(writes.size()));
+  }
   check_plan(t, entries, writes);
 
   for (std::size_t k = 0; k < entries.size(); ++k) {

@@ -15,8 +15,7 @@ Tensor decode_plan(const char* op, const Numbers& request_ids, const Numbers& se
   for (std::int64_t b = 0; b < seq_lens.size(0); ++b) {
     const std::int64_t length = seq_lens(b);
     if (length < 1 || length > 0x7fffffff) {
-      refuse(op, "seq_lens",
-             "[" + std::to_string(b) + "] = " + std::to_string(length) + "; a decoded request has at least one token");
+      refuse(op, "seq_lens", "[" + std::to_string(b) + "] = " + std::to_string(length) + " must lie in [1, 2^31 - 1]");
     }
     const std::int64_t newest = length - 1;
     const std::int64_t before = newest >= ratio ? newest - ratio : 0;

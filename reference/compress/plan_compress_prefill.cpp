@@ -37,7 +37,9 @@ Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, Tensor
   const auto compress_rows = plan_bytes<TokenPlan, std::uint8_t>(kOp, "compress_plan", compress_plan);
   const auto write_rows = plan_bytes<TokenPlan, std::uint8_t>(kOp, "write_plan", write_plan);
   write_rows.expect_size(0, compress_rows.size(0));
-  if (compress_ratio < 1) refuse(kOp, "compress_ratio", std::to_string(compress_ratio) + " is not positive");
+  if (compress_ratio < 1) {
+    refuse(kOp, "compress_ratio", "expected a positive number, got " + std::to_string(compress_ratio));
+  }
   check_lengths(kOp, seq, extend, compress_rows.size(0), use_cuda_graph);
 
   const std::int64_t window = compress_ratio * (is_overlap ? 2 : 1);

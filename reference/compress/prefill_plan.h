@@ -19,7 +19,7 @@ inline void check_plan_size(const char* op, std::int64_t requests, std::int64_t 
   if (ratio != 4 && ratio != 128) refuse(op, "compress_ratio", "expected 4 or 128, got " + std::to_string(ratio));
   if (num_q_tokens < requests || num_q_tokens > kMaxQueryTokens) {
     refuse(op, "num_q_tokens",
-           "expected at least one a request (" + std::to_string(requests) + ") and at most " +
+           "expected at least one token per request (" + std::to_string(requests) + ") and at most " +
                std::to_string(kMaxQueryTokens) + ", got " + std::to_string(num_q_tokens));
   }
 }

@@ -30,10 +30,14 @@ inline SwaAddress swa_address(const char* op, TensorView req_to_token, TensorVie
     refuse(op, "compress_ratio", "expected 4 or 128, got " + std::to_string(compress_ratio));
   }
   if (ring_size < 1 || ring_size % compress_ratio != 0) {
-    refuse(op, "ring_size", std::to_string(ring_size) + " is no positive multiple of the ratio");
+    refuse(op, "ring_size",
+           "expected a positive multiple of compress_ratio " + std::to_string(compress_ratio) + ", got " +
+               std::to_string(ring_size));
   }
   if (swa_page_size < 1 || swa_page_size % ring_size != 0) {
-    refuse(op, "swa_page_size", std::to_string(swa_page_size) + " is no positive multiple of the ring");
+    refuse(op, "swa_page_size",
+           "expected a positive multiple of ring_size " + std::to_string(ring_size) + ", got " +
+               std::to_string(swa_page_size));
   }
   return {View<const std::int32_t, 2>(op, "req_to_token", req_to_token).expect_contiguous(),
           View<const std::int64_t, 1>(op, "full_to_swa", full_to_swa).expect_contiguous(), swa_page_size, ring_size};

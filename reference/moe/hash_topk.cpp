@@ -40,8 +40,8 @@ struct Arguments {
     ids.expect_size(0, logits.size(0)).expect_size(1, weights.size(1)).expect_contiguous();
     if (experts.size(1) > weights.size(1)) {
       refuse(kOp, "tid2eid",
-             "its " + std::to_string(experts.size(1)) + " columns must fit into the " +
-                 std::to_string(weights.size(1)) + " columns of the outputs");
+             "expected at most " + std::to_string(weights.size(1)) +
+                 " columns, the number of columns of the outputs, got " + std::to_string(experts.size(1)));
     }
     if (weights.size(1) > 32) {
       refuse(kOp, "topk_ids", "expected at most 32 columns, got " + std::to_string(weights.size(1)));

@@ -156,9 +156,12 @@ class Problem {
       refuse(kOp, "masked_m",
              "expected at most " + std::to_string(most) + " experts, got " + std::to_string(experts()));
     }
-    if (transposed && !variant.ue8m0) refuse(kOp, "transposed", "the transposed layout only supports ue8m0 scales");
+    if (transposed && !variant.ue8m0) {
+      refuse(kOp, "transposed", "the transposed layout is supported only with ue8m0 scales");
+    }
     if (transposed && groups() % 4 != 0) {
-      refuse(kOp, "output", "the transposed layout expects a multiple of 512 columns, got " + std::to_string(dim()));
+      refuse(kOp, "output",
+             "expected a multiple of 512 columns for the transposed layout, got " + std::to_string(dim()));
     }
     for (std::int64_t e = 0; e < experts(); ++e) {
       if (counts_(e) < 0 || counts_(e) > tokens()) {

@@ -55,7 +55,7 @@ TEST_F(Failure, ClustersAreRefusedWithTheReason) {
   config.attrs = &attribute;
   config.numAttrs = 1;
   EXPECT_EQ(cudaLaunchKernelEx(&config, cluster_kernel), cudaErrorNotSupported);
-  expect_contains(failure(), "has no clusters");
+  expect_contains(failure(), "does not support cluster launches");
 }
 
 __global__ void divergent_barrier() {
@@ -71,9 +71,9 @@ TEST_F(Failure, ABarrierAndAShuffleThatBlockEachOtherAreReported) {
     const std::string text = failure();
     expect_contains(text, "kernel simt_test::divergent_barrier()");
     expect_contains(text, "block (");
-    expect_contains(text, "no thread can go on: 32 wait in __syncthreads (first: thread (0,0,0))");
-    expect_contains(text, "16 wait in __shfl_sync with mask 0xffffffff of warp 0 (first: thread (1,0,0))");
-    expect_contains(text, "0 of 64 have ended");
+    expect_contains(text, "no thread can go on: 32 threads wait in __syncthreads (first: thread (0,0,0))");
+    expect_contains(text, "16 threads wait in __shfl_sync with mask 0xffffffff of warp 0 (first: thread (1,0,0))");
+    expect_contains(text, "0 of 64 threads have ended");
   }
 }
 
@@ -125,14 +125,14 @@ __global__ void device_assert(int x) {
 
 TEST_F(Failure, MisuseOfCollectivesNamesTheThread) {
   ASSERT_EQ(launch(1, 32, two_kinds_of_barrier), cudaErrorLaunchFailure);
-  expect_contains(failure(), "thread (1,0,0): calls __syncthreads_or while thread (0,0,0) waits in __syncthreads");
+  expect_contains(failure(), "thread (1,0,0): calls __syncthreads_or, but thread (0,0,0) waits in __syncthreads");
   ASSERT_EQ(launch(1, 1, mask_without_self), cudaErrorLaunchFailure);
-  expect_contains(failure(), "mask 0x00000002, which does not name its own lane 0");
+  expect_contains(failure(), "mask 0x00000002, but the mask does not contain the calling lane 0");
   ASSERT_EQ(launch(1, 32, two_collectives), cudaErrorLaunchFailure);
-  expect_contains(failure(), "thread (5,0,0): calls __shfl_sync with mask 0xffffffff while other lanes");
+  expect_contains(failure(), "thread (5,0,0): calls __shfl_sync with mask 0xffffffff, but other lanes");
   ASSERT_EQ(launch(1, 32, two_votes), cudaErrorLaunchFailure);
   expect_contains(failure(),
-                  "thread (5,0,0): calls __ballot_sync with mask 0xffffffff while other lanes that it names "
+                  "thread (5,0,0): calls __ballot_sync with mask 0xffffffff, but other lanes of this mask "
                   "wait in __any_sync");
   ASSERT_EQ(launch(1, 32, two_reductions), cudaErrorLaunchFailure);
   expect_contains(failure(), "calls __reduce_max_sync");
@@ -160,7 +160,7 @@ TEST_F(Failure, WritesOutsideDynamicSharedMemoryAreFound) {
   EXPECT_EQ(launch_with_shared(100, 1, 1, write_past, 99), cudaSuccess);
   ASSERT_EQ(launch_with_shared(100, 3, 1, write_past, 100), cudaErrorIllegalAddress);
   expect_contains(failure(),
-                  "block (0,0,0): wrote to byte 100 of dynamic shared memory, of which the launch asked for 100");
+                  "block (0,0,0): wrote to byte 100 of dynamic shared memory, but the launch has only bytes [0, 100)");
   ASSERT_EQ(launch_with_shared(100, 1, 1, write_past, -1), cudaErrorIllegalAddress);
   expect_contains(failure(), "byte -1 of");
   ASSERT_EQ(launch(1, 1, write_past, 0), cudaErrorIllegalAddress) << "a launch without dynamic shared memory";

@@ -208,7 +208,7 @@ TEST(FusedStoreCacheReference, RefusesWrongArguments) {
   const char* op = "fused_store_cache";
   EXPECT_THAT(refusal(op, "run_flashmla_2", {&half, &cache, &index}), HasSubstr("'input': expected float32"));
   EXPECT_THAT(refusal(op, "run_indexer_2", {&x, &cache, &index}), HasSubstr("'input': expected size 128"));
-  EXPECT_THAT(refusal(op, "run_flashmla_2", {&x, &bad, &index}), HasSubstr("'cache': expected pages 1728 bytes apart"));
+  EXPECT_THAT(refusal(op, "run_flashmla_2", {&x, &bad, &index}), HasSubstr("'cache': expected stride 1728"));
   HostTensor narrow = HostTensor::make(DType::kU8, {1, 2 * 584 - 1});
   EXPECT_THAT(refusal(op, "run_flashmla_2", {&x, &narrow, &index}), HasSubstr("'cache': expected at least 1168 bytes"));
   EXPECT_THAT(refusal(op, "run_flashmla_2", {&x, &cache, &three}), HasSubstr("'indices': expected size 2"));
