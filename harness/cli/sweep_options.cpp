@@ -182,7 +182,7 @@ int with_journal(int status, const Journal& journal) {
 
 void announce(const ChosenSet& set, const std::string& against_label, std::optional<std::size_t> cases,
               const SweepOptions& options) {
-  std::string text = fmt::format("{}: {}, compared with {}, {} worker{}", one_line(set.label),
+  std::string text = fmt::format("{}: {} against {}, {} worker{}", one_line(set.label),
                                  cases ? fmt::format("{} case{}", *cases, *cases == 1 ? "" : "s") : "random cases",
                                  one_line(against_label), options.pool.jobs, options.pool.jobs == 1 ? "" : "s");
   if (options.journal != nullptr && !options.journal->path().empty()) {

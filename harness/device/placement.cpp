@@ -161,7 +161,7 @@ void PlacedBlock::check(const std::string& name, std::vector<Finding>& findings)
         intact = false;
         findings.push_back(
             {"guard",
-             fmt::format("'{}': byte {} after its first element, which belongs to no element, was "
+             fmt::format("'{}': the byte at offset {} from its first element, which belongs to no element, was "
                          "overwritten (0x{:02x} -> 0x{:02x})",
                          name, static_cast<std::int64_t>(i) - static_cast<std::int64_t>(before_), before, now)});
       }

@@ -148,7 +148,7 @@ TEST(Faulty, OffsetsWrappedTo32BitsFailWhereRowsLieFarApart) {
   expect_caught(test_case_id("copy", "wraps_32", "relation:far_input"), Verdict::kFailed, "output:output",
                 "5 of 30 elements");
   expect_caught(test_case_id("copy", "wraps_32", "relation:far_output"), Verdict::kFailed, "guard",
-                "far: 'output': byte 64 after its first element, which belongs to no element, was overwritten");
+                "far: 'output': the byte at offset 64 from its first element, which belongs to no element, was overwritten");
 #endif
 }
 

@@ -63,7 +63,7 @@ class Goldens(CommandLineTest):
         self.assertEqual(many, few + more)
         self.assertGreater(more, 0)
         self.expect_refusal(*record, "smoke", says=f"--tier smoke would remove {more} cases of higher tiers from "
-                            "golden/mask_topk_ids/host.h5; record with --tier quick, or give --prune to remove them; "
+                            "golden/mask_topk_ids/host.h5; record with --tier quick, or use --prune to remove them; "
                             "nothing is written")
         self.assertEqual(self.recorded(), quick)
         # If one op would lose cases, no other op is written either.

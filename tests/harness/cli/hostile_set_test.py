@@ -117,7 +117,7 @@ class HostileSet(CommandLineTest):
             (lambda m: m.update(name=""), "'name' of the manifest is empty"),
             (lambda m: m.update(device="tpu"), "device 'tpu' is not"),
             (lambda m: m.pop("modules"), "has no field 'modules'"),
-            (lambda m: m["ops"][0].update(module="../x.so"), "'modules' lacks"),
+            (lambda m: m["ops"][0].update(module="../x.so"), "is missing from 'modules'"),
             (lambda m: m["modules"].update({"../x.so": {"sha256": "0"}}), "is not a file name in the set's folder"),
             (lambda m: m["ops"][0].update(arity=-1), "'arity' of ops[0]"),
         ]:
@@ -131,7 +131,7 @@ class HostileSet(CommandLineTest):
                 file.write(text)
             self.expect_refusal("run", "--set", self.set, "--case", case(10), says="manifest.json")
         os.remove(os.path.join(self.set, "manifest.json"))
-        self.expect_refusal("run", "--set", self.set, "--case", case(10), says="there is no manifest.json")
+        self.expect_refusal("run", "--set", self.set, "--case", case(10), says="has no manifest.json")
 
     def test_entry_that_does_not_fit_its_module_gives_status_2(self):
         manifest = os.path.join(self.set, "manifest.json")

@@ -77,7 +77,7 @@ TEST(Tensor, StorageThatIsTooSmallIsRefused) {
               HasSubstr("7 elements of storage are too few for f32[2, 3] strides (5, 1)"));
   EXPECT_EQ(HostTensor::strided(DType::kF32, {2, 3}, {5, 1}, 0, 8).storage.size(), 32u);
   EXPECT_THAT(error_of([] { (void)HostTensor::strided(DType::kF32, {2, 3}, {1}); }), HasSubstr("differ in rank"));
-  EXPECT_THAT(error_of([] { (void)HostTensor::make(DType::kF32, {2, -3}); }), HasSubstr("[2, -3] is negative"));
+  EXPECT_THAT(error_of([] { (void)HostTensor::make(DType::kF32, {2, -3}); }), HasSubstr("[2, -3] has a negative size"));
 }
 
 TEST(Tensor, TensorsWithoutElementsHaveNoStorage) {

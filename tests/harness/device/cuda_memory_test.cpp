@@ -74,7 +74,7 @@ TEST_F(CudaMemoryOnAGpu, AFarTensorIsWrittenReadBackAndGuarded) {
   memory_->upload(static_cast<std::uint8_t*>(block.payload()) + stride * 2 - 1, &wrong, 1);
   block.check("x", findings);
   ASSERT_EQ(findings.size(), 1u);
-  EXPECT_THAT(findings[0].detail, HasSubstr("byte 4294967295 after its first element"));
+  EXPECT_THAT(findings[0].detail, HasSubstr("offset 4294967295 from its first element"));
 }
 
 TEST_F(CudaMemoryOnAGpu, TooMuchMemoryIsUnavailableAndLeavesNoError) {

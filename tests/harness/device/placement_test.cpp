@@ -113,8 +113,9 @@ TEST(PlacedBlock, WritesBesideARowAreFound) {
       const auto found = p.findings();
       ASSERT_EQ(found.size(), 1u) << row << " " << byte;
       EXPECT_EQ(found[0].check, "guard");
-      EXPECT_THAT(found[0].detail, AllOf(HasSubstr("'x': byte " + std::to_string(row * kTwo31 * 4 + byte) + " from"),
-                                         HasSubstr("was overwritten")));
+      EXPECT_THAT(found[0].detail,
+                  AllOf(HasSubstr("'x': the byte at offset " + std::to_string(row * kTwo31 * 4 + byte) + " from"),
+                        HasSubstr("was overwritten")));
       EXPECT_EQ(p.block.read(), p.tensor.storage);
     }
   }

@@ -147,7 +147,7 @@ TEST(GoldenDifferences, AreCountedCaseByCase) {
 TEST_F(GoldenFileTest, RefusesToWriteInvalidGoldens) {
   Golden twice = sample_golden();
   twice.entries.push_back(twice.entries[0]);
-  EXPECT_THAT(error_of([&] { write_golden(path, twice); }), HasSubstr("there twice"));
+  EXPECT_THAT(error_of([&] { write_golden(path, twice); }), HasSubstr("occurs twice"));
   Golden foreign = sample_golden();
   foreign.op = "other";
   EXPECT_THAT(error_of([&] { write_golden(path, foreign); }), HasSubstr("does not belong to op 'other'"));

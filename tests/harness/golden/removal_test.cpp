@@ -78,9 +78,8 @@ TEST(GoldenRemoval, TheRefusalSaysWhichFilesLoseCasesAndWhatToDo) {
   EXPECT_EQ(refusal(Tier::kSmoke), "");  // there is no golden
   const std::string path = golden_path(folder.str(), "plus", "good");
   write_golden(path, golden_of({1, 2, 3, 4}));
-  EXPECT_EQ(refusal(Tier::kSmoke),
-            "--tier smoke would remove 2 cases of higher tiers from " + path +
-                "; record with --tier quick, or give --prune to remove them; nothing is written");
+  EXPECT_EQ(refusal(Tier::kSmoke), "--tier smoke would remove 2 cases of higher tiers from " + path +
+                                       "; record with --tier quick, or use --prune to remove them; nothing is written");
   EXPECT_EQ(refusal(Tier::kQuick), "");
   EXPECT_EQ(error_of([&] { require_no_higher_tiers(folder.str(), "other", {&op}, Tier::kSmoke); }), "");
   EXPECT_THAT(error_of([&] {

@@ -151,8 +151,8 @@ TEST(Derived, DeclarationsAreChecked) {
   };
   EXPECT_EQ(error_of(Gather()), "no error");
   EXPECT_THAT(error_of(Gather(Gather::Without{{"relation:any_bach", "a typing error"}})),
-              HasSubstr("leaves out 'relation:any_bach'"));
-  EXPECT_THAT(error_of(Gather(Gather::Without{{"relation:any_batch", ""}})), HasSubstr("without a reason"));
+              HasSubstr("'without' names 'relation:any_bach'"));
+  EXPECT_THAT(error_of(Gather(Gather::Without{{"relation:any_batch", ""}})), HasSubstr("gives no reason"));
   EXPECT_THAT(error_of(Gather({}, {"row=4"})), HasSubstr("there is no parameter 'row', did you mean 'rows'?"));
   EXPECT_THAT(error_of(Gather({}, {"rows=101"})), HasSubstr("rows=101 is out of range"));
 }

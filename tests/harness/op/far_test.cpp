@@ -63,7 +63,7 @@ Stated run(const std::function<void(const Call&, HostTensor& y)>& plus) {
   const Scenario far =
       far_relation("x", "rows of x", kFirstSmokePoint, [](Call& call) { call.arg("x").placement = Placement{}; });
   EXPECT_EQ(far.label(), "relation:far_x");
-  EXPECT_EQ(far.meaning, "rows of x give what near ones give");
+  EXPECT_EQ(far.meaning, "rows of x give the same outputs as adjacent ones");
   Stated stated;
   const auto add = [](Call& call) {
     HostTensor y = call.tensor("x");

@@ -67,11 +67,11 @@ TEST(Signature, FindsCallsThatDoNotMatchTheDeclaration) {
     return error_of([&] { (void)kSignature.sizes_of(call); });
   };
   EXPECT_THAT(wrong([](Call& c) { c.arg("slots").value = HostTensor::make(kI64, {4}); }),
-              HasSubstr("'rows' is 4, elsewhere 3"));
+              HasSubstr("'rows' is 4 here but 3 elsewhere"));
   EXPECT_THAT(wrong([](Call& c) {
                 c.arg("table").value = HostTensor::make(kF32, {9, 32});
               }),
-              HasSubstr("'64' is 32, elsewhere 64"));
+              HasSubstr("'64' is 32 here but 64 elsewhere"));
   EXPECT_THAT(wrong([](Call& c) { c.arg("table").value = HostTensor::make(kF64, {9, 64}); }), HasSubstr("its dtype"));
   EXPECT_THAT(wrong([](Call& c) { c.arg("table").value = HostTensor::make(kF32, {9}); }), HasSubstr("its rank"));
   EXPECT_THAT(wrong([](Call& c) { c.arg("table").value = None{}; }), HasSubstr("it is absent"));
