@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Sweeps as a user does: every op of every CPU set is compared with the reference in the quick tier. Known upstream
-# faults are counted and do not fail this test. Any other difference does.
+# Runs the sweep that a user would run: the quick tier compares every op of every CPU set with the reference. Known
+# faults of upstream are counted, but do not fail this test. Any other difference fails it.
 set -euo pipefail
 tool=$DSV4_BUILD_DIR/dsv4diff
 status=0
-# Relations, sequences and their slot maps need no reference. So the references themselves are tested with them.
+# Relations and sequences compare calls with each other, or with a slot map (a model of what each row holds). They do
+# not need a reference, so this run tests the references themselves.
 echo "== dsv4diff run --set reference --tier smoke"
 "$tool" run --set reference --tier smoke || status=1
 for set in host sglang-0.5.12-host sglang-0.5.13-host; do

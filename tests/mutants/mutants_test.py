@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every mutant of mutants.json must be caught by the smoke tier of its op, and for the reason that is stated there.
+"""Checks that the smoke tier of its op catches each mutant of mutants.json, for the reason that mutants.json states.
 
     tests/mutants/mutants_test.py [NAME...]
 
@@ -31,7 +31,7 @@ def try_mutant(mutant):
                "--jobs", "1", "--no-known", "--json", str(report)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if result.returncode != 1:
-        return f"exit status {result.returncode}, not 1\n{result.stdout}{result.stderr}"
+        return f"the exit status is {result.returncode}, but must be 1\n{result.stdout}{result.stderr}"
     bad = [r for r in results_of(json.loads(report.read_text())) if r["verdict"] in ("failed", "error")]
     problem = missing(mutant["expect"], bad)
     for scenario, expect in mutant.get("also", {}).items():
@@ -40,7 +40,7 @@ def try_mutant(mutant):
 
 
 def missing(expect, results, where=""):
-    """Returns None if the reason of a result matches `expect`, else a text that lists the reasons."""
+    """Returns None if at least one result has a reason that matches `expect`, else a text that lists the reasons."""
     reasons = [f"{r['verdict']}: {r['reason']}" for r in results]
     if any(re.search(expect, reason) for reason in reasons):
         return None
@@ -48,7 +48,7 @@ def missing(expect, results, where=""):
 
 
 def results_of(report):
-    """All case results in a report, at any depth of its JSON."""
+    """Returns all case results in a report, at any depth of its JSON."""
     if isinstance(report, list):
         return [r for part in report for r in results_of(part)]
     if isinstance(report, dict):

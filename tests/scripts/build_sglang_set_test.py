@@ -164,7 +164,7 @@ def variant(name: str, source: str = "a.cuh", **rest) -> Module:
 
 
 class Joining(unittest.TestCase):
-    """Variants of one source become one module."""
+    """Tests that the variants of one source become one module."""
 
     def test_functions_are_named_after_their_variants(self):
         (module,) = together([variant("x"), variant("y")])
@@ -186,7 +186,7 @@ class Joining(unittest.TestCase):
 
 
 class Output(unittest.TestCase):
-    """What is built, and what is written into the folder of a set."""
+    """Tests of which modules are built, and of which files are written into the folder of a set."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -228,10 +228,10 @@ class Output(unittest.TestCase):
         (output / "topk_v1_k512.so").unlink()
         self.assertEqual(self.build(output), ["topk_v1_k512"])
         (output / ".build-keys.json").write_text("{")
-        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "without keys, all must be built")
+        self.assertEqual(self.build(output), ["topk_v1_k512", "topk_v1_k1024"], "without keys, both must be built")
 
     def test_a_variant_that_does_not_compile_is_the_only_one_missing(self):
-        text = TOPK_13.replace("SGL_TOPK", "kTopK")  # one source for both, without a define
+        text = TOPK_13.replace("SGL_TOPK", "kTopK")  # one source for both values of k, without a define
         self.source = from_folder(write(self.root / "package", {"csrc/deepseek_v4/topk_v1.cuh": text}))
         self.broken = "topk_v1_k1024"
         compiled = self.build(self.root / "set")

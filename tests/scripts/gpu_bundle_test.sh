@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A bundle of a build runs where it is unpacked, and so do its tests. Its CPU sets run even without LibTorch.
+# Unpacks a bundle of a build into another folder. The program and the tests of the bundle must run there. The CPU sets
+# must run even without LibTorch.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -7,7 +8,7 @@ trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/another machine"
 tar -C "$scratch/another machine" -xJf "$scratch/bundle.tar.xz"
 
-# in_bundle WORD...: runs the command from /, without this shell's environment except for PATH.
+# in_bundle WORD...: runs the command from /. PATH is its only environment variable.
 in_bundle() { (cd / && env -i PATH="$PATH" "$@"); }
 run="$scratch/another machine/gpu_run"
 
@@ -19,10 +20,10 @@ in_bundle DSV4_PROGRAM=dsv4_tests "$run" --gtest_filter='Caller.*:Faulty.*:Known
   { cat "$scratch/tests"; exit 1; }
 grep 'PASSED' "$scratch/tests"
 
-# The bundle must not hold the C and C++ libraries of this machine. If they are older, they would hide those of the
-# other machine.
+# The bundle must not contain the C and C++ libraries of this machine. On another machine, the programs would load these
+# libraries, which may be older, in place of that machine's own libraries.
 if find "$scratch/another machine/build/lib" -name '*.so*' -printf '%f\n' |
   grep -E '^(ld-linux.*|lib(c|m|dl|rt|util|pthread|resolv|anl|nsl|stdc\+\+|gcc_s))\.so'; then
-  echo "a library of the system is in the bundle"
+  echo "the bundle contains this library of the system"
   exit 1
 fi

@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# `cmake --install` gives a dsv4diff that runs with the kernel sets, goldens and known faults that came with it. It also
-# runs after the folder was moved.
+# `cmake --install` must install a dsv4diff that uses the kernel sets, goldens and known faults that were installed with
+# it. It must also run after its folder was moved.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# check PROGRAM: calls it from /, a folder that has nothing to do with it.
+# check PROGRAM: calls the program from /, which is outside the installation and the repository.
 check() {
   local home
   home=$(dirname "$(realpath "$1")")
   cd /
   echo "== $1"
-  [ "$("$1" sets --json | grep -c '"name": "host"')" = 1 ] || { echo "no set 'host'"; exit 1; }
+  [ "$("$1" sets --json | grep -c '"name": "host"')" = 1 ] || { echo "the installation has no set 'host'"; exit 1; }
   "$1" run --set host --op mask_topk_ids --tier smoke --no-known > "$scratch/run"
   grep '^agrees: ' "$scratch/run"
   "$1" verify --set host --op mask_topk_ids > "$scratch/verify"
   grep '^agrees: ' "$scratch/verify"
   grep -q 'golden:cuda' "$scratch/verify" || { echo "the goldens that a GPU recorded are missing"; exit 1; }
-  [ -e "$home/known_faults.json" ] || { echo "no list of known faults"; exit 1; }
+  [ -e "$home/known_faults.json" ] || { echo "the installation has no list of known faults"; exit 1; }
   # Neither the program nor a kernel's module may load a library from the build folder.
   if ldd "$home/dsv4diff" "$home"/sets/*/*.so | grep -F "$DSV4_BUILD_DIR"; then
-    echo "the installation needs the build folder"
+    echo "the installation loads the library above from the build folder"
     exit 1
   fi
 }
@@ -33,7 +33,7 @@ mv "$scratch/first place" "$scratch/second place"
 ln -s "$scratch/second place/bin/dsv4diff" "$scratch/dsv4diff"
 check "$scratch/dsv4diff"
 
-# A package is installed into a folder that will be the root of another machine.
+# Installs as for a package: the folder in DESTDIR will be the root of another machine.
 DESTDIR="$scratch/root" cmake --install "$DSV4_BUILD_DIR" --prefix /opt/dsv4diff > "$scratch/log" ||
   { cat "$scratch/log"; exit 1; }
 check "$scratch/root/opt/dsv4diff/bin/dsv4diff"

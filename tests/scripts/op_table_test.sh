@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# docs/ops.md agrees with the op definitions, and scripts/op_table --check finds a page that does not.
+# docs/ops.md must agree with the op definitions. If a page does not agree, scripts/op_table --check must fail.
 set -euo pipefail
 scripts/op_table --check --build "$DSV4_BUILD_DIR"
 
@@ -10,7 +10,7 @@ cp scripts/op_table "$scratch/scripts/"
 sed 's/^### topk_v1$/### topk_v0/' docs/ops.md > "$scratch/docs/ops.md"
 status=0
 "$scratch/scripts/op_table" --check --build "$DSV4_BUILD_DIR" 2> "$scratch/said" || status=$?
-[ "$status" = 1 ] || { echo "a wrong op name was not found: status $status"; exit 1; }
+[ "$status" = 1 ] || { echo "a wrong op name must give exit status 1, not $status"; exit 1; }
 grep -q 'docs/ops.md is out of date: run scripts/op_table' "$scratch/said"
 "$scratch/scripts/op_table" --build "$DSV4_BUILD_DIR"
 cmp docs/ops.md "$scratch/docs/ops.md"

@@ -1,6 +1,7 @@
-"""docs/architecture.md agrees with the sources: no file includes what its room may not, and no rooms form a circle.
+"""Checks docs/architecture.md against the sources: each include is allowed for its room, and no rooms form a circle.
 
-This test reads the table under "## Rooms", which is the only list. Standard and system headers are allowed everywhere.
+The only list of rooms is the table under "## Rooms", which this test reads. Standard and system headers are allowed
+everywhere.
 """
 
 import pathlib
@@ -11,7 +12,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = (".cpp", ".cc", ".h", ".cu", ".cuh")
 
-# The beginning of a library's header names, and the library's name in the table.
+# Maps the beginning of a header's name to the name that its library has in the table.
 LIBRARIES = {
     "ATen/": "LibTorch", "c10/": "LibTorch", "torch/": "LibTorch",
     "CLI/": "CLI11", "Eigen/": "Eigen", "Random123/": "Random123", "boost/": "Boost.Context",
@@ -41,13 +42,13 @@ def rooms_of_the_map() -> dict:
 
 
 def room_of(path: str, rooms: dict) -> str:
-    """The innermost room that a path lies in; "" if there is none."""
+    """Returns the innermost room that contains the path, or "" if no room contains it."""
     inside = [room for room in rooms if path.startswith(room + "/")]
     return max(inside, key=len, default="")
 
 
 def is_allowed(room: str, allowed: set) -> bool:
-    """`harness/*` stands for every room of the harness."""
+    """Returns whether `room` is allowed. In `allowed`, `harness/*` stands for every room of the harness."""
     return room in allowed or "everything" in allowed or (room.startswith("harness/") and "harness/*" in allowed)
 
 
@@ -61,11 +62,11 @@ class Rooms(unittest.TestCase):
         self.assertGreater(len(self.rooms), 10)
         self.assertGreater(len(self.files), 100)
         for file in self.files:
-            self.assertTrue(room_of(file, self.rooms), f"{file} lies in no room of docs/architecture.md")
+            self.assertTrue(room_of(file, self.rooms), f"{file} is not in a room of docs/architecture.md")
 
     def test_every_room_of_the_map_is_there(self):
         for room in self.rooms:
-            self.assertTrue((ROOT / room).is_dir(), f"docs/architecture.md names {room}/, which is not there")
+            self.assertTrue((ROOT / room).is_dir(), f"docs/architecture.md names {room}/, which does not exist")
 
     def test_every_folder_at_the_top_is_in_the_map(self):
         listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# scripts/setup and scripts/sweep build what was asked for and nothing else, in the right order. They refuse early what
-# cannot work. Programs that would install, download or compile are replaced by stubs that record their calls.
+# scripts/setup and scripts/sweep must build only what was asked for, in the right order. They must refuse a call that
+# cannot work before they do any work. This test replaces the programs that would install, download or compile by stubs,
+# which record their calls.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -9,7 +10,7 @@ mkdir -p "$repository" "$scratch/bin" "$scratch/gpu"
 cp -r scripts simt "$repository/"
 calls=$scratch/calls
 
-# stub FOLDER NAME: makes a program of the text on standard input.
+# stub FOLDER NAME: writes the text on standard input to $scratch/FOLDER/NAME, as a program.
 stub() { { echo '#!/bin/bash'; cat; } > "$scratch/$1/$2"; chmod +x "$scratch/$1/$2"; }
 stub bin uname <<< 'echo "${MACHINE:-x86_64}"'
 stub bin dpkg-query <<< 'shift 3; for p; do echo "$p ii "; done'
@@ -33,8 +34,8 @@ stub gpu nvidia-smi <<< 'case $1 in -L) echo "GPU 0" ;; *) echo 9.0 ;; esac'
 stub gpu nvcc <<< 'echo "Cuda compilation tools, release 13.0, V13.0.88"'
 echo 'ID=debian VERSION_ID=12' > "$scratch/os"
 
-# called EXPECTED-STATUS COMMAND...: runs a script in a fresh folder. Its calls are in $calls, its output
-# in $scratch/said.
+# called EXPECTED-STATUS COMMAND...: runs a script in a fresh folder. The calls of stubs are then in $calls, and the
+# output of the script is in $scratch/said.
 called() {
   local expected=$1 status=0
   shift
@@ -43,29 +44,29 @@ called() {
   cp "$scratch/dsv4diff" "$repository/build/"
   : > "$calls"
   env CALLS="$calls" CUDA_HOME= CXX= DSV4_OS_RELEASE="$scratch/os" PATH="$path" "$@" > "$scratch/said" 2>&1 || status=$?
-  [ "$status" = "$expected" ] || { echo "status $status, not $expected: $*"; cat "$scratch/said"; exit 1; }
+  [ "$status" = "$expected" ] || { echo "exit status $status instead of $expected: $*"; cat "$scratch/said"; exit 1; }
 }
-# saw REGEX...: lines of $calls match, in this order. not_saw REGEX...: no line matches.
+# saw REGEX...: fails unless lines of $calls match, in this order. not_saw REGEX...: fails if a line of $calls matches.
 saw() {
   local from=1 at
   for pattern; do
     at=$(tail -n "+$from" "$calls" | grep -nE -m 1 -- "$pattern" | cut -d: -f1) || true
-    [ -n "$at" ] || { echo "no call '$pattern' from line $from on:"; cat "$calls"; exit 1; }
+    [ -n "$at" ] || { echo "no call from line $from on matches '$pattern':"; cat "$calls"; exit 1; }
     from=$((from + at))
   done
 }
 not_saw() {
   for pattern; do
-    if grep -E -- "$pattern" "$calls"; then echo "unwanted call '$pattern'"; exit 1; fi
+    if grep -E -- "$pattern" "$calls"; then echo "the call above must not be made; it matches '$pattern'"; exit 1; fi
   done
 }
-said() { grep -qE -- "$1" "$scratch/said" || { echo "not said: $1"; cat "$scratch/said"; exit 1; }; }
+said() { grep -qE -- "$1" "$scratch/said" || { echo "the output lacks '$1':"; cat "$scratch/said"; exit 1; }; }
 
 stub . dsv4diff <<< 'echo "dsv4diff $*" >> "$CALLS"; exit ${DIFFERS:-0}'
 path=$scratch/bin:/usr/bin:/bin
 cpu=$path with_gpu=$scratch/gpu:$path
 if PATH=$cpu command -v nvidia-smi > /dev/null; then
-  echo "nvidia-smi is in the folders of the system, so a machine without a GPU cannot be imitated: not tested here"
+  echo "skipped: nvidia-smi is in a folder of the system, so this test cannot imitate a machine without a GPU"
   exit 0
 fi
 setup=$repository/scripts/setup sweep=$repository/scripts/sweep
@@ -86,13 +87,13 @@ called 0 "$sweep" --case topk_v1/x
 saw 'dsv4_set_host$' 'run --case topk_v1/x'
 not_saw sglang
 
-# After a difference, the next set is swept and the status is 1. After a wrong call, the next set is not tried.
+# If a set differs, the next set is still swept, and the exit status is 1. If the call is wrong, no other set is swept.
 called 1 env DIFFERS=1 "$sweep"
 saw 'run --set host' 'run --set sglang-0.5.13-host'
 called 2 env DIFFERS=2 "$sweep" --tier none
 not_saw sglang
 
-# With a GPU.
+# A sweep on a machine with a GPU.
 path=$with_gpu
 called 0 "$sweep"
 saw '^fetch --gpu --torch' 'DSV4_CUDA=ON.*DSV4_TORCH=ON' 'dsv4_set_cuda dsv4_cuda$' 'run --set cuda' '0.5.13 --arch' \
@@ -109,7 +110,7 @@ said "set 'cuda' needs a GPU"
 called 0 "$setup"
 saw '^fetch --torch --older' 'DSV4_TESTS=ON.*DSV4_TORCH=ON' 'cmake --build [^ ]*build$' '0.5.12 --host' '0.5.13 --host'
 called 0 env SETUP="$setup" bash -c '"$SETUP" --for sweep && "$SETUP" && "$SETUP"'
-[ "$(grep -c preset "$calls")" = 2 ] || { echo "configured again without need:"; cat "$calls"; exit 1; }
+[ "$(grep -c preset "$calls")" = 2 ] || { echo "the build must be configured only twice:"; cat "$calls"; exit 1; }
 
 # A call that cannot work is refused before anything is fetched.
 called 2 "$setup" --for nothing
@@ -123,7 +124,7 @@ said 'needs g\+\+ 12, and the one in PATH is 11'
 called 2 env CMAKE=3.22.1 "$setup"
 said 'needs cmake 3.25, and the one in PATH is 3.22.1'
 [ ! -s "$calls" ]
-# A system whose tools are too old is refused before they are installed.
+# If the tools of a system are too old, setup refuses the system before it installs them.
 mkdir "$scratch/bare"
 for tool in "$scratch"/bin/*; do case $tool in */cmake | */g++) ;; *) ln -s "$tool" "$scratch/bare/" ;; esac; done
 for tool in bash env cat cp cut dirname grep head id mkdir mv nproc rm sed seq sha256sum sort tail tr; do

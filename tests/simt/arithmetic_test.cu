@@ -1,4 +1,5 @@
-// Operations that CUDA specifies to the bit: atomics, integer functions, rounding, conversions, minima and NaN.
+// Tests of operations whose results CUDA specifies bit by bit: atomics, integer functions, rounding, conversions,
+// minima and NaN.
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -26,7 +27,7 @@ __global__ void atomics(int* i, unsigned* u, unsigned long long* l, float* f, do
   atomicAdd(&f[0], 0.5f);
   atomicAdd(&d[0], 0.25);
   int seen = i[4], assumed;
-  do {  // counts by compare-and-swap
+  do {  // adds 1 with compare-and-swap
     assumed = seen;
     seen = atomicCAS(&i[4], assumed, assumed + 1);
   } while (seen != assumed);
@@ -66,7 +67,7 @@ TEST_F(Arithmetic, IntegerFunctionsHaveKnownResults) {
   EXPECT_EQ(__umulhi(0xFFFFFFFFu, 0xFFFFFFFFu), 0xFFFFFFFEu);
   EXPECT_EQ(__mulhi(-1, 1), -1);
   EXPECT_EQ(__mul24(0x01FFFFFF, 3), -3);
-  EXPECT_EQ(max(3u, -1), 0xFFFFFFFFu) << "int and unsigned meet as unsigned";
+  EXPECT_EQ(max(3u, -1), 0xFFFFFFFFu) << "int and unsigned must be compared as unsigned";
   EXPECT_EQ(min(-5, 3), -5);
 }
 
@@ -98,7 +99,8 @@ TEST_F(Arithmetic, RoundingModesAreRespected) {
   EXPECT_EQ(__frcp_rn(third), 1.0f / 3.0f);
 }
 
-/// A product and a sum that are written as separate operations stay separate, also in a module compiled to fuse them.
+/// A product and a sum that are written as separate operations must stay separate, even in a module that is compiled to
+/// fuse products and sums.
 TEST_F(Arithmetic, SpelledOutOperationsAreNotFused) {
   volatile float a = 1.0f + std::ldexp(1.0f, -12), c = -(1.0f + std::ldexp(1.0f, -11));
   EXPECT_EQ(__fadd_rn(__fmul_rn(a, a), c), 0.0f);
@@ -114,7 +116,7 @@ TEST_F(Arithmetic, ConversionsSaturate) {
   EXPECT_EQ(__float2int_rn(3e9f), std::numeric_limits<int>::max());
   EXPECT_EQ(__float2int_rn(-3e9f), std::numeric_limits<int>::min());
   EXPECT_EQ(__float2int_rn(std::nanf("")), 0);
-  // PTX converts NaN to 0. If either side has 64 bits, the result is the top bit alone.
+  // PTX converts a NaN to 0. But if the source or the result has 64 bits, only the top bit of the result is set.
   EXPECT_EQ(__double2int_rn(std::nan("")), std::numeric_limits<int>::min());
   EXPECT_EQ(__double2uint_rn(std::nan("")), 0x80000000u);
   EXPECT_EQ(__float2ll_rn(std::nanf("")), std::numeric_limits<long long>::min());
@@ -123,8 +125,8 @@ TEST_F(Arithmetic, ConversionsSaturate) {
 }
 
 TEST_F(Arithmetic, NarrowFormatsRoundAsOnTheGpu) {
-  // In binary16, any NaN is 0x7FFF. 65520 is the least value that becomes infinity, and 2^-25 the greatest that
-  // becomes zero.
+  // Every NaN becomes 0x7FFF. In binary16, 65520 is the least value that becomes infinity, and 2^-25 is the greatest
+  // value that becomes zero.
   for (const unsigned nan : {0x7FC00000u, 0xFFC00000u, 0x7F800001u, 0xFFFFFFFFu}) {
     EXPECT_EQ(__half_as_ushort(__float2half_rn(__uint_as_float(nan))), 0x7FFF);
     EXPECT_EQ(__bfloat16_as_ushort(__float2bfloat16_rn(__uint_as_float(nan))), 0x7FFF);
@@ -133,7 +135,7 @@ TEST_F(Arithmetic, NarrowFormatsRoundAsOnTheGpu) {
   EXPECT_EQ(__half_as_ushort(__float2half_rn(65520.0f)), 0x7C00);
   EXPECT_EQ(__half_as_ushort(__float2half_rn(-std::ldexp(1.0f, -25))), 0x8000);
   EXPECT_EQ(__half_as_ushort(__float2half_rn(std::nextafterf(std::ldexp(1.0f, -25), 1.0f))), 0x0001);
-  EXPECT_EQ(__bfloat16_as_ushort(__float2bfloat16_rn(__uint_as_float(0x3F808000u))), 0x3F80) << "tie to even";
+  EXPECT_EQ(__bfloat16_as_ushort(__float2bfloat16_rn(__uint_as_float(0x3F808000u))), 0x3F80) << "ties round to even";
   EXPECT_EQ(__bfloat16_as_ushort(__float2bfloat16_rn(__uint_as_float(0x3F818000u))), 0x3F82);
 }
 
@@ -148,7 +150,7 @@ TEST_F(Arithmetic, E4m3RoundsToNearestEvenAndSaturates) {
   for (const auto& known : kKnown) EXPECT_EQ(code(known.value), known.code) << known.value;
   EXPECT_EQ(code(std::nextafterf(0x1p-10f, 1.0f)), 0x01);
   EXPECT_EQ(code(std::nanf("")) & 0x7F, 0x7F);
-  for (int c = 0; c < 256; ++c) {  // decoding and encoding agree, and every midpoint goes to the even code
+  for (int c = 0; c < 256; ++c) {  // encoding reverses decoding, and every midpoint goes to the even code
     if ((c & 0x7F) == 0x7F) continue;
     const auto value = [](int code) {
       __nv_fp8_e4m3 x;

@@ -29,7 +29,8 @@ TEST_F(Block, EveryThreadOfEveryBlockRunsOnceWithItsIndices) {
   }
 }
 
-/// Each thread reads the value of the next one. That is right only if all threads have written their values before.
+/// Each thread reads the value of the next thread. The result is right only if all threads write their values before
+/// any thread reads.
 template <bool kWithBarrier>
 __global__ void rotate(int* out) {
   __shared__ int slot[256];
@@ -62,7 +63,7 @@ TEST_F(Block, MissingBarrierGivesAWrongResultUnderEverySeed) {
 __global__ void clear_after_publish(int* out) {
   __shared__ int published[2];
   if (threadIdx.x < 2) published[threadIdx.x] = 0;
-  if (threadIdx.x % 32 == 0) published[threadIdx.x / 32] = 7;  // a barrier is missing above
+  if (threadIdx.x % 32 == 0) published[threadIdx.x / 32] = 7;  // a barrier is missing before this line
   __syncthreads();
   if (threadIdx.x == 0) *out = published[1];
 }
@@ -99,7 +100,7 @@ TEST_F(Block, CountingBarriersAgreeInAllThreads) {
 }
 
 __global__ void leave_early(int* out) {
-  if (threadIdx.x >= 40) return;  // a thread that ended counts as arrived
+  if (threadIdx.x >= 40) return;  // a thread that has ended counts as arrived at a barrier
   __shared__ int sum;
   if (threadIdx.x == 0) sum = 0;
   __syncthreads();

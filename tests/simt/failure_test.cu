@@ -1,5 +1,5 @@
-// Launches that must be refused, and launches that must end with an error instead of a hang or a wrong result.
-#undef NDEBUG  // one of the tests is about assert()
+// Tests of launches that must be refused, or must end with an error instead of a hang or a wrong result.
+#undef NDEBUG  // one test needs assert()
 #include <cassert>
 
 #include "simt/dynamic_shared.h"
@@ -11,7 +11,7 @@ namespace {
 using Failure = SimtTest;
 
 void expect_contains(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in: " << text;
+  EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is missing in: " << text;
 }
 
 __global__ void count_threads(int* out) { atomicAdd(out, 1); }
@@ -155,7 +155,7 @@ __global__ void write_past(int at) {
   bytes[at] = 1;
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer ends the program there: see the test below
+#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer ends the program at such a write: see the test below
 TEST_F(Failure, WritesOutsideDynamicSharedMemoryAreFound) {
   EXPECT_EQ(launch_with_shared(100, 1, 1, write_past, 99), cudaSuccess);
   ASSERT_EQ(launch_with_shared(100, 3, 1, write_past, 100), cudaErrorIllegalAddress);
@@ -163,7 +163,7 @@ TEST_F(Failure, WritesOutsideDynamicSharedMemoryAreFound) {
                   "block (0,0,0): wrote to byte 100 of dynamic shared memory, but the launch has only bytes [0, 100)");
   ASSERT_EQ(launch_with_shared(100, 1, 1, write_past, -1), cudaErrorIllegalAddress);
   expect_contains(failure(), "byte -1 of");
-  ASSERT_EQ(launch(1, 1, write_past, 0), cudaErrorIllegalAddress) << "a launch without dynamic shared memory";
+  ASSERT_EQ(launch(1, 1, write_past, 0), cudaErrorIllegalAddress) << "the launch has no dynamic shared memory";
 }
 #else
 TEST_F(Failure, AddressSanitizerReportsWritesPastDynamicSharedMemory) {

@@ -9,7 +9,7 @@
 
 namespace simt_test {
 
-/// Launches and returns the status.
+/// Launches a kernel and returns the status of the launch.
 template <typename Kernel, typename... Arguments>
 cudaError_t launch(dim3 grid, dim3 block, Kernel kernel, Arguments... arguments) {
   cudaLaunchConfig_t config{};
@@ -27,10 +27,10 @@ cudaError_t launch_with_shared(std::size_t bytes, dim3 grid, dim3 block, Kernel 
   return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
-/// The text of the last failed launch.
+/// Returns the error text of the last failed launch.
 inline std::string failure() { return cudaGetErrorString(cudaGetLastError()); }
 
-/// Schedules to try: the natural one and some shuffled ones.
+/// Returns the seeds of the schedules to try. Seed 0 gives the natural order; the other seeds shuffle it.
 inline std::vector<std::uint64_t> seeds(int count = 12) {
   std::vector<std::uint64_t> list;
   for (int seed = 0; seed < count; ++seed) list.push_back(static_cast<std::uint64_t>(seed));

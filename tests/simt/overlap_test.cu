@@ -1,5 +1,5 @@
-// Programmatic dependent launch: what a kernel reads before and after it has waited for the previous one, and what
-// becomes of its writes.
+// Tests of programmatic dependent launch. They check which values a kernel reads before and after its wait for the
+// previous kernel, and which of its own writes are kept.
 #include <algorithm>
 
 #include "tests/simt/launching.h"
@@ -14,7 +14,8 @@ class Overlap : public SimtTest {
     SimtTest::TearDown();
   }
 
-  /// Adds a predecessor that has yet to write the present values of `data`. Until then the memory holds `earlier`.
+  /// Adds a predecessor (a previous kernel) that has not yet written the present values of `data`. Until the kernel
+  /// under test waits, the memory holds `earlier`.
   static void late(std::vector<int>& data, const std::vector<int>& earlier) {
     ASSERT_EQ(data.size(), earlier.size());
     simt::add_predecessor(data.data(), data.size() * sizeof(int), earlier.data());
@@ -78,7 +79,7 @@ TEST_F(Overlap, WithoutAPredecessorTheAttributeChangesNothing) {
   EXPECT_EQ(early, in);
 }
 
-/// The first thread waits for the whole block, as in some kernels.
+/// Only the first thread waits for the predecessor, on behalf of its block. Some kernels do this.
 __global__ void wait_in_one_thread(const int* in, int* out) {
   if (threadIdx.x == 0) simt::grid_dependency_wait();
   __syncthreads();
@@ -134,9 +135,9 @@ TEST_F(Overlap, ALaunchIsThePredecessorOfTheNext) {
   late(data, std::vector<int>(kAll, 3));
   ASSERT_EQ(launch_dependent(kBlocks, kThreads, increase_first_half, data.data()), cudaSuccess);
   ASSERT_EQ(launch_dependent(kBlocks, kThreads, touch_before_waiting, data.data(), seen.data()), cudaSuccess);
-  EXPECT_EQ(seen, std::vector<int>(kAll, 7));  // before the first launch had increased anything
+  EXPECT_EQ(seen, std::vector<int>(kAll, 7));  // the second launch reads before the first one has changed anything
   for (int i = 0; i < kAll; ++i) {
-    // The first launch writes the first half. Only there it overwrites what the second launch wrote too early.
+    // The first launch writes only the first half. There it overwrites what the second launch wrote before its wait.
     ASSERT_EQ(data[static_cast<std::size_t>(i)], i < kAll / 2 ? 8 : 50) << i;
   }
 }
@@ -158,7 +159,7 @@ TEST_F(Overlap, AKernelThatNeverWaitsReadsEarlierValuesAndLosesItsWrites) {
   EXPECT_EQ(late_out, std::vector<int>(kAll, -1));
 }
 
-/// All threads but the first spin until it has waited.
+/// All threads except the first spin until the first thread has waited.
 __global__ void spin_for_the_waiter(int* flag, const int* in, int* out) {
   if (threadIdx.x == 0) {
     simt::grid_dependency_wait();

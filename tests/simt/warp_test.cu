@@ -1,4 +1,4 @@
-// Warp collectives compared with what the CUDA programming guide says about each lane.
+// Compares warp collectives with the results that the CUDA programming guide specifies for each lane.
 #include <algorithm>
 #include <bit>
 
@@ -23,7 +23,7 @@ __global__ void shuffle(T* out, int argument, int width) {
   out[threadIdx.x] = got;
 }
 
-/// The source lane as PTX defines it for shfl.sync, whose operand has 5 bits.
+/// Returns the source lane as PTX defines it for shfl.sync. The operand of shfl.sync has 5 bits.
 int expected_source(Form form, int lane, int operand, int width) {
   const int base = lane / width * width, within = lane % width, argument = operand % 32;
   switch (form) {
@@ -110,7 +110,8 @@ TEST_F(Warp, VotesMatchesAndReductionsHaveKnownResults) {
   }
 }
 
-/// The halves of a warp shuffle on their own, in a different number of steps, and then together.
+/// Each half of a warp first shuffles alone: the lower half in four steps, the upper half in one. Then all lanes
+/// shuffle together.
 __global__ void sub_groups(int* out) {
   const int lane = static_cast<int>(threadIdx.x);
   int sum = lane;
@@ -142,7 +143,7 @@ TEST_F(Warp, LanesThatEndedTakeNoPartAndTheirValuesAreUndefined) {
   for (const auto seed : seeds()) {
     simt::configure(seed);
     std::vector<unsigned> out(64);
-    ASSERT_EQ(launch(1, 30, tail, out.data()), cudaSuccess);  // the warp has 30 lanes, of which 10 end at once
+    ASSERT_EQ(launch(1, 30, tail, out.data()), cudaSuccess);  // the warp has 30 lanes; 10 of them end immediately
     for (unsigned lane = 0; lane < 20; ++lane) {
       EXPECT_EQ(out[lane], 0xFFFFFu);
       EXPECT_EQ(out[32 + lane], lane + 8 < 20 ? lane + 8 : lane + 8 < 32 ? simt::undefined_word() : lane);
@@ -150,7 +151,7 @@ TEST_F(Warp, LanesThatEndedTakeNoPartAndTheirValuesAreUndefined) {
   }
 }
 
-/// Warp-aggregated counting. It is right only if the active mask names no lane outside the branch.
+/// Counts with one atomic per warp. The count is right only if the active mask contains only lanes inside the branch.
 __global__ void count_odd(unsigned* count, unsigned* slots) {
   const unsigned lane = threadIdx.x % 32;
   if (threadIdx.x % 2 == 1) {

@@ -141,7 +141,7 @@ TEST(Glob, StarsAndQuestionMarks) {
            {"", "x"}, {"?", ""}, {"topk", "topk_v1"}, {"opk_v1", "topk_v1"}, {"a*b", "ab "}, {"*_v?", "topk_v12"}}) {
     EXPECT_FALSE(glob_match(glob, text)) << glob << " " << text;
   }
-  // Plain recursion would take exponential time for this pattern.
+  // If glob_match() were plainly recursive, this pattern would take exponential time.
   EXPECT_FALSE(glob_match("*a*a*a*a*a*a*a*a*a*b", std::string(2000, 'a')));
 }
 
@@ -159,7 +159,8 @@ TEST(Shard, EveryCaseIsInExactlyOneShard) {
     EXPECT_EQ(sizes.size(), count);
     for (const auto& [k, n] : sizes) EXPECT_GT(n, 2000 / static_cast<int>(count) / 3);
   }
-  // This must be the same on every machine and in every version: shards of one sweep may run on several machines.
+  // The shard of a case must be the same on every machine and in every version, because the shards of one sweep may run
+  // on several machines.
   EXPECT_TRUE((Shard{3, 8}).contains("topk_v1/k=512/seed=1"));
 }
 

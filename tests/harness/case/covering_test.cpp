@@ -19,7 +19,7 @@ std::vector<Axis> axes(int count, int values) {
   return list;
 }
 
-/// Every pair of values of two axes in these rows, as text.
+/// Returns, as text, every pair of values of two different axes (parameters) that occurs in one of these rows.
 std::set<std::string> pairs_of(const std::vector<Params>& rows) {
   std::set<std::string> pairs;
   for (const Params& row : rows) {
@@ -46,7 +46,7 @@ void expect_covered(const std::vector<Axis>& list, const Valid& valid) {
 TEST(Covering, CoversEveryPairWithFarFewerRowsThanTheProduct) {
   expect_covered(axes(4, 3), {});
   expect_covered(axes(6, 5), {});
-  EXPECT_LE(pairwise(axes(6, 5)).size(), 60u);  // of 15625
+  EXPECT_LE(pairwise(axes(6, 5)).size(), 60u);  // the full product has 15625 rows
   EXPECT_GE(pairwise(axes(6, 5)).size(), 25u);
 }
 
@@ -62,7 +62,8 @@ TEST(Covering, ConstraintsAreKeptAndEveryPossiblePairIsFound) {
 }
 
 TEST(Covering, FindsPairsThatFewValidRowsContain) {
-  // Of the rows that contain a pair, about one in a hundred is valid. Random draws alone miss many of these pairs.
+  // Many rows contain a given pair, but only about one in a hundred of these rows is valid. Randomly drawn rows alone
+  // would miss many pairs.
   expect_covered(axes(4, 10), [](const Params& p) {
     return p.integer("a") == p.integer("b") && p.integer("b") == p.integer("c") && p.integer("c") == p.integer("d");
   });
@@ -84,7 +85,8 @@ TEST(Covering, CoversOneAxisAndNoAxis) {
 }
 
 TEST(Covering, RowsNeverChange) {
-  // The rows decide which cases exist. A change of the algorithm must fail here before it changes the goldens.
+  // The rows decide which cases exist. If the algorithm changes, this test must fail, so that the goldens do not change
+  // unnoticed.
   const auto rows = pairwise(axes(3, 3));
   std::string text;
   for (const Params& row : rows) text += row.str() + ";";

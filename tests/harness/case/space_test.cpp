@@ -37,7 +37,7 @@ std::string error_of(const std::function<void()>& run) {
 
 TEST(Space, UnnamedParametersTakeTheirUsualValues) {
   EXPECT_EQ(kSpace.at("").str(), "rows=5,k=6,real=2,count=device");
-  EXPECT_EQ(kSpace.at("count=host rows=4").str(), "rows=4,k=6,real=2,count=host");  // in the space's order
+  EXPECT_EQ(kSpace.at("count=host rows=4").str(), "rows=4,k=6,real=2,count=host");  // in the order of the space
 }
 
 TEST(Space, ErrorsNameTheWrongPartOfAPoint) {
@@ -95,7 +95,7 @@ TEST(Space, RejectedRowsAreLeftOut) {
   for (const Params& p : kSpace.points(Tier::kQuick, "cover", odd)) EXPECT_NE(p.text("rows"), "4");
 }
 
-/// With real=0 no row is processed, so k and the place of the count make no difference.
+/// If real=0, no row is processed. Then `k` and `count` (the place of the count) make no difference.
 std::vector<std::string> idle(const Params& p) {
   return p.integer("real") == 0 ? std::vector<std::string>{"k", "count"} : std::vector<std::string>{};
 }
@@ -105,7 +105,7 @@ TEST(Space, EveryPairOccursInARowWhereNeitherValueIsIdle) {
   const auto plain = kSpace.points(Tier::kQuick, line);
   const auto shown = kSpace.points(Tier::kQuick, line, {}, idle);
   ASSERT_GE(shown.size(), plain.size());
-  for (std::size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(shown[i], plain[i]);  // rows are only added
+  for (std::size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(shown[i], plain[i]);  // `idle` may only add rows
   std::set<std::string> pairs;
   for (const Params& p : shown) {
     if (idle(p).empty()) pairs.insert(p.text("k") + " " + p.text("count"));

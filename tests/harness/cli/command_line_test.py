@@ -1,4 +1,4 @@
-"""Tests of the command line as a user calls it: the lists that it prints, and the calls that it refuses."""
+"""Tests of the command line as a user calls it. They test the lists that it prints and the calls that it refuses."""
 
 import json
 import os
@@ -58,7 +58,7 @@ class Lists(CommandLineTest):
 
 
 class Refusals(CommandLineTest):
-    """Every wrong call ends with status 2 and one message that says what is wrong and what was probably meant."""
+    """Every wrong call ends with status 2 and one message. It says what is wrong and what the user probably meant."""
 
     def test_wrong_calls(self):
         run = ["run", "--set", "host"]

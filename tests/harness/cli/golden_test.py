@@ -1,4 +1,7 @@
-"""Tests of record and verify as a user calls them, also with damaged goldens and with two recorders at once."""
+"""Tests of `record` and `verify` as a user calls them.
+
+They include damaged goldens, and two recorders that run at the same time.
+"""
 
 import fcntl
 import json
@@ -26,7 +29,7 @@ class Goldens(CommandLineTest):
         with open(self.path("golden/mask_topk_ids/host.h5"), "rb") as file:
             self.assertEqual(file.read(), first)
         self.assertEqual(self.call("verify", "--set", "host", "--golden", "golden")[0], 0)
-        # Without --golden, the goldens that come with the tool are verified.
+        # Without --golden, `verify` reads the goldens that come with the tool.
         status, output, error = self.call(
             "verify", "--set", "host", "--recorded", "host", "--op", "mask_topk_ids", "--json", "r.json"
         )
@@ -42,7 +45,7 @@ class Goldens(CommandLineTest):
         self.expect_refusal("verify", "--set", "host", "--golden", "golden", says="mask_topk_ids/host.h5")
 
     def recorded(self, name="golden/mask_topk_ids/host"):
-        """The bytes of both files of a golden."""
+        """Returns the bytes of the two files of a golden: the HDF5 file and its text index."""
         files = []
         for suffix in (".h5", ".txt"):
             with open(self.path(name + suffix), "rb") as file:
@@ -66,7 +69,7 @@ class Goldens(CommandLineTest):
                             "golden/mask_topk_ids/host.h5; record with --tier quick, or use --prune to remove them; "
                             "nothing is written")
         self.assertEqual(self.recorded(), quick)
-        # If one op would lose cases, no other op is written either.
+        # If the golden of one op would lose cases, the goldens of the other ops are not written either.
         self.expect_refusal("record", "--set", "host", "--op", "*topk*", "--golden", "golden", "--tier", "smoke",
                             says=f"would remove {more} cases")
         self.assertEqual(os.listdir(self.path("golden")), ["mask_topk_ids"])
@@ -88,7 +91,7 @@ class Goldens(CommandLineTest):
         self.assertEqual(self.recorded(), good)
 
     def test_cases_that_the_set_now_lacks_are_removed_only_with_prune(self):
-        # Makes a set of the same name that now implements k=512 only.
+        # Records a copy of the set 'host', then changes the copy so that it implements only k=512.
         record = ["record", "--op", "topk_v1", "--golden", "golden", "--tier", "smoke", "--set"]
         shutil.copytree(os.path.join(BUILD, "sets", "host"), self.path("host"), symlinks=True)
         status, output, error = self.call(*record, "./host")
@@ -153,7 +156,8 @@ class Goldens(CommandLineTest):
         self.assertEqual(self.call("record", "--set", "host", *ops)[0], 0)
         with open(self.path("golden/hash_topk/host.h5"), "rb") as file:
             before = file.read()
-        # Another process is writing the golden of one op. The other ops are written, and that golden stays as it is.
+        # This test locks the golden of hash_topk, as another process does while it writes the golden. The goldens of
+        # the other ops must be written, and the golden of hash_topk must not change.
         shutil.rmtree(self.path("golden/mask_topk_ids"))
         os.remove(self.path("golden/hash_topk/host.txt"))
         with open(self.path("golden/hash_topk/.host.h5.new"), "wb") as file:

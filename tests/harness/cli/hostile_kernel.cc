@@ -1,5 +1,5 @@
-/// A faulty kernel of mask_topk_ids. It is right for every number of rows but those below. hostile_set_test.py
-/// builds it.
+/// A faulty kernel of mask_topk_ids, which hostile_set_test.py builds. It misbehaves if the number of rows is one of
+/// those in misbehave(). For every other number of rows it is right.
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -41,7 +41,7 @@ void misbehave(std::int64_t rows, std::int32_t* ids) {
       for (;;) all.emplace_back(std::size_t{16} << 20, 'x');
     }
     case 108:
-      ids[0] ^= 1;  // a wrong answer
+      ids[0] ^= 1;  // a wrong id in the result
       break;
     case 109:
       std::puts("{\"case\": \"x\", \"result\": {}}\nnoise on standard output");

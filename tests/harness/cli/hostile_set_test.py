@@ -1,4 +1,4 @@
-"""Tests of a kernel set that crashes, hangs or gives wrong results. Each fault costs its own case and nothing else."""
+"""Tests of a kernel set that crashes, hangs or gives wrong results. A fault may affect only its own case."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from support import BUILD, SOURCE, CommandLineTest  # noqa: E402
 
 
 def cache(name):
-    """Returns a variable of the build's CMake cache, or "" if there is none."""
+    """Returns the value of a variable in the build's CMake cache, or "" if the cache does not have it."""
     with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as file:
         for line in file:
             if line.startswith(name + ":"):
@@ -26,7 +26,7 @@ def case(rows):
 
 
 def build(folder):
-    """Compiles the hostile kernel into a set."""
+    """Compiles the hostile kernel and makes a kernel set of it in `folder`."""
     os.makedirs(folder)
     module = os.path.join(folder, "mask_topk_ids.so")
     subprocess.run([cache("CMAKE_CXX_COMPILER"), "-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-fno-gnu-unique",
@@ -63,7 +63,7 @@ class HostileSet(CommandLineTest):
                   105: "thrown by the kernel", 106: "SIGABRT|SIGSEGV", 107: "out of memory|refused.*alloc",
                   110: "SIGKILL"}
         if "address" in cache("DSV4_SANITIZE"):
-            for rows in (101, 106, 107):  # the sanitizer has its own messages, and no memory limit
+            for rows in (101, 106, 107):  # with the sanitizer, the messages differ and memory is not limited
                 faults.pop(rows)
         good = [*range(10, 40), 109]
         for jobs in ("1", "2"):
@@ -150,7 +150,7 @@ class HostileSet(CommandLineTest):
             self.assertEqual(status, 2)
             self.assertRegex(output, r"set 'hostile', op 'mask_topk_ids', function '\w+'")
             self.assertIn(says, output)
-            self.assertEqual(output.count("the same reason as an error above"), 2, "a repeated reason is printed once")
+            self.assertEqual(output.count("the same reason as an error above"), 2, "the reason must be printed once")
             restore()
         self.change_manifest(lambda m: m["ops"][0].update(abi="mask_topk_ids/9"))
         status, results, output, _ = self.sweep([10])

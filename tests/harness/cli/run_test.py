@@ -1,4 +1,4 @@
-"""Tests of run as a user calls it: results, reports, exit statuses, full disks, Ctrl-C."""
+"""Tests of `run` as a user calls it: results, reports, exit statuses, full disks and Ctrl-C."""
 
 import json
 import os
@@ -17,7 +17,10 @@ from support import CASE, PROGRAM, QUICK_RUN, CommandLineTest  # noqa: E402
 
 class Run(CommandLineTest):
     def expect_junit_schema(self, root):
-        """Checks that the XML has what Jenkins' schema (junit-10.xsd) requires, and nothing that it does not allow."""
+        """Checks the XML against Jenkins' schema (junit-10.xsd).
+
+        The XML must have every attribute that the schema requires. All its elements and attributes must be allowed.
+        """
         allowed = {"testsuites": ({"name", "time", "tests", "failures", "errors"}, set(), {"testsuite"}),
                    "testsuite": ({"name", "tests", "failures", "errors", "time", "skipped"},
                                  {"name", "tests", "failures", "errors"}, {"testcase"}),
@@ -109,7 +112,7 @@ class Run(CommandLineTest):
         for option in ("--json", "--junit", "--markdown"):
             status, output, error = self.call(*QUICK_RUN, option, "/dev/full")
             self.assertEqual(status, 2)
-            self.assertIn("agrees:", output, "the results must be printed even so")
+            self.assertIn("agrees:", output, "the results must be printed even if a report cannot be written")
             self.assertIn("/dev/full: cannot be written: No space left", error)
         with open("/dev/full", "w", encoding="utf-8") as full:
             status, _, error = self.call(*QUICK_RUN, stdout=full)
@@ -136,7 +139,7 @@ class Run(CommandLineTest):
             self.assertEqual(self.results("r.json")["exit_status"], 0, redirections)
             os.remove(self.path("r.json"))
         self.assertEqual(shell("| head -n 1", *QUICK_RUN, "--json", "r.json"), 0)
-        self.assertEqual(self.results("r.json")["exit_status"], 0, "the report must be written even so")
+        self.assertEqual(self.results("r.json")["exit_status"], 0, "a closed output must not stop the report")
 
     def test_reports_may_go_to_standard_output(self):
         with open(self.path("out"), "w", encoding="utf-8") as out:
@@ -163,7 +166,7 @@ class Interrupts(CommandLineTest):
                     if len(re.findall(r"(?m)^passed ", file.read())) >= number:
                         return
             time.sleep(0.05)
-        self.fail(f"the run has not passed {number} cases in 30 s")
+        self.fail(f"fewer than {number} cases have passed within 30 s")
 
     def test_ctrl_c_prints_and_writes_the_results_so_far(self):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -200,7 +203,7 @@ class Interrupts(CommandLineTest):
         self.assertIn(b"agrees:", output)
 
     def running(self):
-        """Returns the ids of the processes whose folder for temporary files is that of this test."""
+        """Returns the ids of the processes that have this test's folder `tmp` as their TMPDIR."""
         mark = f"TMPDIR={self.path('tmp')}".encode()
         found = []
         for process in filter(str.isdigit, os.listdir("/proc")):
@@ -209,7 +212,7 @@ class Interrupts(CommandLineTest):
                     if mark in file.read().split(b"\0"):
                         found.append(process)
             except OSError:
-                pass  # it ended meanwhile, or belongs to another user
+                pass  # the process has ended meanwhile, or it belongs to another user
         return found
 
     def test_killed_run_leaves_its_journal_and_no_worker(self):

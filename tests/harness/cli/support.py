@@ -10,15 +10,15 @@ BUILD = os.environ["DSV4_BUILD_DIR"]
 SOURCE = os.environ["DSV4_SOURCE_DIR"]
 PROGRAM = os.path.join(BUILD, "dsv4diff")
 
-CASE = "mask_topk_ids/rows=5,k=6,gap=0,real=3,count=device_i32/seed=1"  # a case of QUICK_RUN
+CASE = "mask_topk_ids/rows=5,k=6,gap=0,real=3,count=device_i32/seed=1"  # one of the cases that QUICK_RUN runs
 QUICK_RUN = ["run", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke"]
 
 
 class CommandLineTest(unittest.TestCase):
-    """Runs the program in a folder of its own."""
+    """Runs the program in a temporary folder, a new one for each test."""
 
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory(prefix="dsv4diff test ")  # a path with a space, on purpose
+        scratch = tempfile.TemporaryDirectory(prefix="dsv4diff test ")  # the path has a space on purpose
         self.addCleanup(scratch.cleanup)
         self.folder = scratch.name
 
@@ -26,7 +26,7 @@ class CommandLineTest(unittest.TestCase):
         return os.path.join(self.folder, name)
 
     def call(self, *words, env=None, stdout=subprocess.PIPE):
-        """Returns (exit status, standard output, standard error)."""
+        """Runs the program. Returns (exit status, standard output, standard error)."""
         done = subprocess.run([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
                               cwd=self.folder, env={**os.environ, **(env or {})}, timeout=300)
         output = done.stdout.decode() if done.stdout is not None else ""
@@ -37,7 +37,7 @@ class CommandLineTest(unittest.TestCase):
             return json.load(file)
 
     def expect_refusal(self, *words, says):
-        """The call must end with status 2 and one message that contains `says`, and print nothing else."""
+        """Expects that the call ends with status 2 and prints only one message, which contains `says`."""
         status, output, error = self.call(*words)
         self.assertEqual(status, 2, f"{words}: {output}{error}")
         self.assertEqual(output, "", words)

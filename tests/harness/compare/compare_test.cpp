@@ -27,14 +27,14 @@ Tolerance between(const std::vector<float>& low, const std::vector<float>& high)
   return Tolerance::between(f32(low), f32(high), "test");
 }
 
-/// A pair of values, and whether it passes under each tolerance.
+/// A pair of values, and for each tolerance whether the pair passes.
 struct Row {
   const char* what;
   float got, want;
-  bool exact, exact_nan, bound, bound_zero, bound_infinite, interval;  // does it pass?
+  bool exact, exact_nan, bound, bound_zero, bound_infinite, interval;  // true if the pair passes
 };
 
-// Under `bound` the element may be off by 0.5; the interval is the single point `want`.
+// With `bound`, `got` may differ from `want` by 0.5. The interval contains only `want`.
 //                                       exact  nan    0.5    0      inf    interval
 const Row kRows[] = {
     {"equal", 1.5f, 1.5f, true, true, true, true, true, true},
@@ -64,7 +64,7 @@ const Row kRows[] = {
 
 TEST(Compare, EveryToleranceOnPairsOfSpecialValues) {
   for (const Row& row : kRows) {
-    // The tested element lies between two right ones, so that it is neither the first nor the last of the loop.
+    // The tested element has a right element on each side, so that it is neither the first nor the last of the loop.
     const auto passes = [&](const Tolerance& t) {
       const OutputReport r = compare({1, row.got, 2}, {1, row.want, 2}, t);
       EXPECT_EQ(r.compared, 3);
@@ -92,7 +92,7 @@ TEST(Compare, BoundIsInclusiveAndScaled) {
   EXPECT_EQ(compare({std::nextafter(1.5f, 2.0f)}, {1.0f}, t, 2.0).violations, 1);
   EXPECT_DOUBLE_EQ(compare({1.125f}, {1.0f}, t).tightness, 0.5);
   EXPECT_DOUBLE_EQ(compare({1.125f}, {1.0f}, t, 2.0).tightness, 0.25);
-  // The scale applies to bounds alone.
+  // The scale changes only bounds. An exact comparison ignores it.
   EXPECT_EQ(compare({1.5f}, {1.0f}, Tolerance::exact(""), 2.0).violations, 1);
 }
 
@@ -110,7 +110,8 @@ TEST(Compare, IntervalCountsCertifiedAlternatives) {
   EXPECT_EQ(r.different, 2);
   EXPECT_EQ(compare({1, std::nextafter(2.0f, 3.0f), 0, 3}, {1, 1, 0, 3}, t).violations, 1);
   EXPECT_EQ(compare({1, std::nextafter(1.0f, 0.0f), 0, 3}, {1, 1, 0, 3}, t).violations, 1);
-  // A value outside the interval fails even if the other side has the same value. An empty interval allows no value.
+  // A value outside the interval fails, even if both sides have this value. An empty interval (its low end is above its
+  // high end) allows no value.
   EXPECT_EQ(compare({9, 1, 0, 3}, {9, 1, 0, 3}, t).violations, 1);
   EXPECT_EQ(compare({1}, {1}, between({2}, {1})).violations, 1);
 }
@@ -201,7 +202,7 @@ TEST(Compare, StridesDoNotMatter) {
 }
 
 TEST(Compare, IntegersAreExactAtAnySize) {
-  // No double equals 2^53 + 1, so a comparison of the values as doubles would pass.
+  // As a double, 2^53 + 1 rounds to 2^53. So a comparison of the values as doubles would find them equal.
   const auto big = HostTensor::of(DType::kI64, std::vector<std::int64_t>{(1LL << 53) + 1});
   const auto near = HostTensor::of(DType::kI64, std::vector<std::int64_t>{1LL << 53});
   EXPECT_EQ(compare_output({"out", big}, {"out", near}, Tolerance::exact("")).violations, 1);
@@ -217,7 +218,7 @@ TEST(Compare, ComparesE4m3Codes) {
   EXPECT_EQ(violations(0x7f, 0xff, Tolerance::exact("")), 1);
   EXPECT_EQ(violations(0x7f, 0xff, Tolerance::exact_nan("")), 0);
   EXPECT_EQ(violations(0x7f, 0x7e, Tolerance::exact_nan("")), 1);
-  // 0x81 and 0x01 are the smallest denormals on both sides of zero.
+  // 0x81 and 0x01 are the denormals next to zero, the negative one and the positive one.
   const Tolerance about_zero = Tolerance::between(e4m3(0x81), e4m3(0x01), "");
   for (const int code : {0x81, 0x80, 0x00, 0x01}) EXPECT_EQ(violations(code, 0x00, about_zero), 0) << code;
   for (const int code : {0x82, 0x02, 0x7f, 0xff}) EXPECT_EQ(violations(code, 0x00, about_zero), 1) << code;

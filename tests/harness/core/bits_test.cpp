@@ -1,4 +1,4 @@
-/// Every code of the small formats is compared with formulations that share no code with bits.cpp.
+/// Compares every code of the small number formats with second implementations, which share no code with bits.cpp.
 #include "harness/core/bits.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,8 @@
 namespace dsv4 {
 namespace {
 
-/// The value of a small float, computed from its text-book definition by repeated doubling and halving.
+/// Returns the value of a code of a small float format. It is computed from the textbook definition, by repeated
+/// doubling or halving.
 double spelled_out(unsigned code, int exponent_bits, int mantissa_bits, bool has_infinity) {
   const unsigned sign = code >> (exponent_bits + mantissa_bits);
   const unsigned exponent = (code >> mantissa_bits) % (1u << exponent_bits);
@@ -67,11 +68,12 @@ TEST(Bits, EveryBf16CodeSurvivesWideningAndRounding) {
   }
 }
 
-/// The nearer of the two neighbours, or the one with an even code if both are equally near.
+/// Returns the nearer of the two bfloat16 neighbours of `x`, or the even one if both are equally near.
 std::uint16_t nearest_bf16(float x) {
-  const auto down = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16);  // toward zero
+  const auto down = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16);  // the neighbour toward zero
   const auto up = static_cast<std::uint16_t>(down + 1);
-  // The neighbour of the largest number counts as 2^128. Rounding to infinity begins half way to it.
+  // Infinity is the neighbour above the largest finite number, and is treated as 2^128. A number at or above the
+  // midpoint of these two neighbours rounds to infinity.
   const auto value = [](std::uint16_t code) {
     const double v = float_from_bf16(code);
     return std::isinf(v) ? std::copysign(0x1p128, v) : v;
@@ -85,7 +87,7 @@ TEST(Bits, Bf16RoundsToNearestEven) {
   Random random(1, "bf16");
   for (int i = 0; i < 200000; ++i) {
     std::uint32_t bits = random.u32();
-    if (i % 4 == 0) bits = (bits & 0xffff0000u) | 0x8000u;  // exactly between two neighbours
+    if (i % 4 == 0) bits = (bits & 0xffff0000u) | 0x8000u;  // exactly halfway between two neighbours
     if (i % 4 == 1) bits = (bits & 0xffff0000u) | (0x7fffu + static_cast<std::uint32_t>(random.below(3)));
     const auto x = std::bit_cast<float>(bits);
     if (std::isnan(x) || std::isinf(x)) continue;
@@ -97,7 +99,7 @@ TEST(Bits, Bf16RoundsToNearestEven) {
   EXPECT_EQ(bf16_from_float(-0.0f), 0x8000);
 }
 
-/// The nearest of all 127 finite magnitudes. Each of them is compared.
+/// Returns the code nearest to `x`, by trying each of the 127 finite magnitudes.
 std::uint8_t nearest_e4m3(double x) {
   if (std::isnan(x)) return 0x7f;
   unsigned best = 0;

@@ -63,7 +63,8 @@ TEST(DType, ElementsPrintValueAndBits) {
   EXPECT_EQ(shown<std::int8_t>(DType::kI8, -128), "-128 (0x80)");
 }
 
-/// Order keys of every non-NaN code must sort the codes by value, -0 just below +0, in steps of one.
+/// Expects that the order keys sort all codes except NaN by their values, with -0 directly below +0. The keys of
+/// neighbouring codes must differ by one.
 void expect_ordered(DType dtype) {
   const auto codes = 1u << (8 * size_of(dtype));
   std::vector<std::pair<std::int64_t, unsigned>> keys;
@@ -98,7 +99,8 @@ TEST(DType, OrderKeysOfWideFormats) {
 }
 
 TEST(DType, OrderKeysOfUnsigned64KeepTheOrder) {
-  // Doubles have gaps beyond 2^53, and signed 64-bit integers end before 2^63.
+  // These numbers are at two limits: doubles do not hold every integer above 2^53, and signed 64-bit integers end
+  // before 2^63.
   const std::uint64_t rising[] = {0, 1, (1ull << 53), (1ull << 53) + 1, (1ull << 63) - 1, 1ull << 63, ~0ull};
   for (std::size_t i = 1; i < std::size(rising); ++i) {
     EXPECT_LT(*key(DType::kU64, rising[i - 1]), *key(DType::kU64, rising[i])) << rising[i];

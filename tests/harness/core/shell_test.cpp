@@ -7,11 +7,11 @@
 namespace dsv4 {
 namespace {
 
-/// Passes the words through a shell and returns what it reads, each word in angle brackets.
+/// Passes the words to a shell. Returns the words that the shell reads, each in angle brackets.
 std::string through_a_shell(const std::vector<std::string>& words) {
   std::vector<std::string> command{"printf", "<%s>"};
   command.insert(command.end(), words.begin(), words.end());
-  // The shell of popen() may not know $'...', so the command is run by bash.
+  // popen() may start a shell that does not know $'...', so that shell starts bash, and bash runs the command.
   std::FILE* pipe = ::popen(shell_command({"bash", "-c", shell_command(command)}).c_str(), "r");
   std::string text;
   for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) text += static_cast<char>(c);

@@ -1,4 +1,5 @@
-/// Memory of a GPU. Without a GPU, the error says what is missing. With a GPU, its memory is guarded like host memory.
+/// Tests of GPU memory. On a machine without a GPU, the error must say what is missing. On a machine with a GPU, its
+/// memory must be guarded like host memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +19,7 @@ TEST(CudaMemory, WithoutAGpuTheErrorSaysWhatToDo) {
   if (device_available(DeviceKind::kCuda)) GTEST_SKIP() << "this machine has a GPU";
   try {
     (void)make_cuda_memory();
-    FAIL() << "memory of a device that is not there";
+    FAIL() << "make_cuda_memory() must throw on a machine without a GPU";
   } catch (const Error& e) {
     EXPECT_THAT(e.what(), AllOf(HasSubstr("no usable CUDA device"), HasSubstr("--set host")));
   }
@@ -64,7 +65,7 @@ TEST_F(CudaMemoryOnAGpu, AFarTensorIsWrittenReadBackAndGuarded) {
   HostTensor t = HostTensor::make(DType::kBF16, {2, 50});
   for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(i * 7);
   const std::int64_t stride = std::int64_t{1} << 31;
-  PlacedBlock block(*memory_, "x", t, {{2, 50}, {stride, 1}, {0, 1}}, 3);  // 4 GiB
+  PlacedBlock block(*memory_, "x", t, {{2, 50}, {stride, 1}, {0, 1}}, 3);  // the two rows are 4 GiB apart
   block.write(t.storage);
   EXPECT_EQ(block.read(), t.storage);
   std::vector<Finding> findings;

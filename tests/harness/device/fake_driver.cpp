@@ -1,8 +1,9 @@
-/// Replaces the two libraries of the NVIDIA driver in tests. It has one GPU called "Imaginary 9000" and release 1.2.3.
+/// Replaces the two libraries of the NVIDIA driver in tests. It reports driver release 1.2.3 and one GPU,
+/// "Imaginary 9000".
 
 #include <cstring>
 
-// NOLINTBEGIN(readability-identifier-naming): NVIDIA gives these names
+// NOLINTBEGIN(readability-identifier-naming): NVIDIA chose these names
 extern "C" {
 
 int cuInit(unsigned) { return 0; }

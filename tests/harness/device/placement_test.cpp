@@ -1,4 +1,5 @@
-/// Far tensors: their elements lie where the placement says, they can be read back, and other memory is guarded.
+/// Tests of far tensors, which have elements at very large offsets. The elements must be where the placement says, and
+/// the test must be able to read them back. The memory between the elements must be guarded.
 #include "harness/device/placement.h"
 
 #include <gmock/gmock.h>
@@ -34,7 +35,7 @@ struct Placed {
       : tensor(numbered(std::move(t))), placement(std::move(p)), block(*memory, "x", tensor, placement, 3, misalign) {
     block.write(tensor.storage);
   }
-  /// The address of byte `byte` of element `index` in the tensor that the function sees.
+  /// Returns the address of element `index` plus `byte` bytes, in the tensor that the function sees.
   [[nodiscard]] std::uint8_t* at(const Shape& index, std::ptrdiff_t byte = 0) const {
     std::int64_t element = 0;
     for (std::size_t d = 0; d < index.size(); ++d) element += index[d] * placement.strides[d];
@@ -47,12 +48,13 @@ struct Placed {
   }
 };
 
-/// f32 [3, 5]. On the host it has gaps of two elements; in the block its rows lie 2^31 elements apart.
+/// An f32 tensor [3, 5]. On the host there is a gap of two elements between its rows. In the block, the rows are 2^31
+/// elements apart.
 Placed rows_apart(std::size_t misalign = 0) {
   return {HostTensor::strided(DType::kF32, {3, 5}, {7, 1}, 0, 21), {{3, 5}, {kTwo31, 1}, {0, 1, 2}}, misalign};
 }
 
-/// Expects the tensor's elements where the placement says.
+/// Expects that the tensor's elements are where the placement says.
 void expect_in_place(const Placed& p) {
   for (std::int64_t i = 0; i < p.tensor.numel(); ++i) {
     Shape index = p.tensor.coordinates(i);
@@ -71,7 +73,8 @@ TEST(PlacedBlock, PlacesRowsFarApart) {
 }
 
 TEST(PlacedBlock, PlacesAFewPagesOfAVeryLargePool) {
-  // The pages lie on both sides of 2^32 bytes. Two are neighbours, in reverse order, and two lie alone.
+  // The pages are on both sides of the offset of 2^32 bytes. Pages edge + 1 and edge are neighbours, in reverse order.
+  // The two other pages have no neighbour.
   const std::int64_t page = 132;
   const std::int64_t edge = 2 * kTwo31 / page;
   expect_in_place(
@@ -83,7 +86,7 @@ TEST(PlacedBlock, PlacesElementsOfALongRow) {
 }
 
 TEST(PlacedBlock, PlacesAPartOfALargeInnerDimension) {
-  // The shape is [experts, words, tokens]. Two of 2^20 tokens have data.
+  // The function sees [experts, words, tokens]. Only 2 of the 1000 experts and 2 of the 2^20 tokens have data.
   const std::int64_t tokens = 1 << 20;
   expect_in_place({HostTensor::make(DType::kI32, {2, 3, 2}), {{1000, 3, tokens}, {3 * tokens, tokens, 1}, {0, 999}}});
 }
@@ -137,7 +140,8 @@ TEST(PlacedBlockDeathTest, MemoryBetweenFarRowsCannotBeAccessed) {
   EXPECT_EQ(touch(p.at({1, 0})), p.tensor.storage[28]);
   EXPECT_DEATH(touch(p.at({1, 0}, 1 << 20)), "");
   EXPECT_DEATH(touch(p.at({2, 0}, -(1 << 20))), "");
-  // In an int, the offset of the second row is -2^31 elements, and an offset of 2^31 bytes is -2^31 bytes.
+  // A kernel that computes offsets in an int would touch these addresses. There, the second row's offset of 2^31
+  // elements becomes -2^31 elements, and an offset of 2^31 bytes becomes -2^31 bytes.
   EXPECT_DEATH(touch(p.at({0, 0}, -kTwo31 * 4)), "");
   EXPECT_DEATH(touch(p.at({0, 0}, -kTwo31)), "");
 }
@@ -153,7 +157,7 @@ TEST(PlacedBlock, APlacementThatDoesNotFitIsAnError) {
   }
 }
 
-/// Counts reserved blocks, and fails to reserve or to open memory on request.
+/// Counts the reserved blocks. If a test asks for it, reserving or opening memory fails.
 struct ScarceMemory final : DeviceMemory {
   std::unique_ptr<DeviceMemory> host = make_host_memory();
   bool can_reserve = true, can_open = true;
@@ -185,7 +189,7 @@ TEST(PlacedBlock, TheErrorSaysHowMuchMemoryIsNeeded) {
   try {
     const PlacedBlock block(memory, "scores", HostTensor::make(DType::kF32, {3, 5}), {{3, 5}, {kTwo31, 1}, {0, 1, 2}},
                             0);
-    FAIL() << "there is no memory";
+    FAIL() << "PlacedBlock must throw, because no memory can be reserved";
   } catch (const Unavailable& e) {
     EXPECT_STREQ(e.what(), "'scores' is spread out over 16.0 GiB, and the machine has no block of memory of that size");
   }

@@ -13,7 +13,7 @@
 namespace dsv4::testing {
 namespace {
 
-/// What a fill writes into `n` elements.
+/// Returns the values that a fill writes into `n` elements.
 std::vector<double> values_of(const Fill& fill, DType dtype, std::int64_t n) {
   HostTensor t = HostTensor::make(dtype, {n});
   Random random(1, fill.name);
@@ -40,7 +40,7 @@ TEST(Elements, WritesOnlyItsOwnElements) {
 TEST(Elements, RoundsToBfloat16AndKeepsPayloadsOfBits) {
   HostTensor t = HostTensor::make(DType::kBF16, {3});
   Elements elements(t);
-  elements.set(0, 1.0 + 0x1p-8);  // halfway: to even, which is 1
+  elements.set(0, 1.0 + 0x1p-8);  // a tie: rounds to the even code, 1
   elements.set(1, std::nan(""));
   elements.set_bits(2, 0x7f810001u);
   EXPECT_EQ(t.at<std::uint16_t>(0), 0x3f80);
@@ -89,14 +89,15 @@ TEST(Fills, OneSpecialIsOne) {
 TEST(Fills, TiesGoThroughTheCut) {
   const std::vector<double> values = values_of(fills::plateau(512), DType::kF32, 2000);
   EXPECT_EQ(std::ranges::count_if(values, [](double x) { return x > 3; }), 512 - 129);
-  EXPECT_GT(std::ranges::count(values, 3.0), 129);  // more than there is room for
+  EXPECT_GT(std::ranges::count(values, 3.0), 129);  // more equal values than the 129 that can still be selected
 }
 
 TEST(QuantisedFills, HaveTheGreatestMagnitudeThatTheyPromise) {
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     EXPECT_EQ(greatest(values_of(fills::scaled_integers(), dtype, 64)), 448.0);
     EXPECT_EQ(greatest(values_of(fills::e4m3_midpoints(), dtype, 64)), 448.0);
-    // 448 times a power of two, or its neighbour, which in bfloat16 is within 2^-7.
+    // The greatest magnitude is 448 times a power of two, or a neighbour of such a number. In bfloat16 a neighbour
+    // differs by a relative distance of at most 2^-7.
     int exponent = 0;
     const double edge = std::frexp(greatest(values_of(fills::scale_edges(), dtype, 64)) / 448.0, &exponent);
     EXPECT_NEAR(edge < 0.75 ? 2 * edge : edge, 1.0, 0x1p-7);

@@ -36,9 +36,9 @@ TEST(Random, FirstValuesNeverChange) {
   EXPECT_THAT(s.permutation(6), ElementsAre(4, 5, 2, 1, 3, 0));
 }
 
-/// The generator is Philox 4x32-10 as its authors publish it, so another implementation can make the same inputs.
+/// The generator is Philox 4x32-10 as published by its authors. So other implementations can make the same inputs.
 TEST(Random, IsPhiloxOfRandom123) {
-  // The first line of Random123's known answers, for which counter and key are zero.
+  // This is the first line of Random123's known answers: its counter and its key are zero.
   const r123::Philox4x32::ctr_type zero{};
   const auto block = r123::Philox4x32()(zero, r123::Philox4x32::key_type{});
   EXPECT_THAT((std::vector<std::uint32_t>{block[0], block[1], block[2], block[3]}),
@@ -109,7 +109,7 @@ TEST(Random, PermutationsHoldEachIndexOnce) {
     ASSERT_EQ(std::ssize(p), n);
     for (std::int64_t i = 0; i < n; ++i) ASSERT_EQ(p[static_cast<std::size_t>(i)], i);
   }
-  // Each of the 6 orders of three elements occurs equally often.
+  // Each of the 6 orders of three elements must occur about equally often.
   std::map<std::vector<std::int64_t>, int> orders;
   Random r(7, "orders");
   for (int i = 0; i < 6000; ++i) ++orders[r.permutation(3)];
@@ -159,7 +159,8 @@ TEST(Poison, BlocksHoldTheBytesOfTheirPositions) {
   }
 }
 
-/// Two variants differ at every byte. So a result that depends on poison differs between two calls with other poison.
+/// Two variants of poison differ in every byte. So if a result depends on poison, two calls with different variants
+/// give different results.
 TEST(Poison, VariantsDifferAtEveryByte) {
   for (std::uint32_t a = 0; a < 4; ++a) {
     for (std::uint32_t b = a + 1; b < 4; ++b) {

@@ -24,7 +24,7 @@ Call sample_call() {
 }
 
 TEST(Digest, MatchesXxhsum) {
-  // xxhsum -H2 of an empty file.
+  // The expected text is the output of `xxhsum -H2` for an empty file.
   EXPECT_EQ(hex(digest_of({})), "99aa06d3014798d86001c324468d497f");
 }
 
@@ -75,7 +75,8 @@ TEST(Digest, SamplePositionsAreAscendingSpreadAndCoverBothEnds) {
     EXPECT_EQ(p.front(), 0);
     EXPECT_EQ(p.back(), n - 1);
   }
-  // A row length that divides the length of a stratum must not limit the sample to a few columns.
+  // The sample takes one element from each of 32 equal parts of the tensor. Here, each part is exactly one row long.
+  // The sample must still have elements of many columns.
   std::set<std::int64_t> columns;
   for (const std::int64_t i : sample_positions(4096 * 32)) columns.insert(i % 4096);
   EXPECT_GT(columns.size(), 28U);

@@ -32,7 +32,7 @@ std::string json_of(const Golden& g) {
   return nlohmann::json{{"op", g.op}, {"set", g.set}, {"provenance", g.provenance}, {"entries", g.entries}}.dump();
 }
 
-/// A folder with one recorded golden.
+/// A temporary folder, and the paths of the two files of a golden in it.
 struct GoldenFileTest : testing::Test {
   TempFolder folder;
   std::string path = golden_path(folder.str(), kOp, "good");
@@ -42,7 +42,7 @@ struct GoldenFileTest : testing::Test {
   [[nodiscard]] std::string refusal(const std::string& op = kOp) const {
     return error_of([&] { read_golden(path, op); });
   }
-  /// Writes a pair of files with right checksums, whatever the HDF5 file holds.
+  /// Writes both files of a golden: `image` as the HDF5 file, and an index whose checksums match `image`.
   void spill_pair(const Bytes& image, std::int64_t schema = kGoldenSchema) const {
     Golden g = sample_golden();
     normalize(g);
@@ -74,7 +74,7 @@ TEST_F(GoldenFileTest, RoundTripWithoutCasesAndWithoutOutputs) {
 TEST_F(GoldenFileTest, FilesDoNotDependOnUninitialisedMemory) {
   record();
   const std::string other = golden_path(folder / "other", kOp, "good");
-  mallopt(M_PERTURB, 0x5a);  // malloc() fills its memory with this byte: unwritten bytes would differ
+  mallopt(M_PERTURB, 0x5a);  // malloc() now fills memory with this byte, so bytes that nothing wrote would differ
   write_golden(other, sample_golden());
   mallopt(M_PERTURB, 0);
   EXPECT_EQ(slurp(path), slurp(other));
@@ -136,7 +136,7 @@ TEST(GoldenDifferences, AreCountedCaseByCase) {
   EXPECT_EQ(difference(some, more), (GoldenDifference{.added = 7}));
   EXPECT_EQ(difference(more, some), (GoldenDifference{.removed = 7}));
   Golden other = more;
-  other.entries.front().id += "0";  // it is still sorted before the next: one case is removed, one is added
+  other.entries.front().id += "0";  // still sorted; counts as one case removed and one added
   other.entries.back().inputs[0] ^= 1;
   EXPECT_EQ(difference(more, other), (GoldenDifference{.added = 1, .changed = 1, .removed = 1}));
   other = more;
@@ -286,7 +286,7 @@ TEST_F(GoldenFileTest, ARecordingStoppedBetweenItsRenamesCanBeRead) {
 TEST_F(GoldenFileTest, AFullDiskKeepsTheOldGolden) {
   record();
   const std::string before = slurp(path) + slurp(index);
-  // A limit on file sizes makes write() fail half way, as a full disk does.
+  // The limit on file sizes makes write() fail partway, as it does on a full disk.
   rlimit old{};
   getrlimit(RLIMIT_FSIZE, &old);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -313,7 +313,7 @@ TEST_F(GoldenFileTest, AFolderThatCannotBeWrittenIsAnError) {
   spill(folder / "file", "x");
   EXPECT_THAT(error_of([&] { write_golden(golden_path(folder / "file", kOp, "good"), sample_golden()); }),
               HasSubstr("cannot be made"));
-  // A folder has the name of the file.
+  // A folder has the path of the golden's HDF5 file.
   std::filesystem::create_directories(path + "/inside");
   EXPECT_THAT(error_of([&] { record(); }), HasSubstr("cannot be replaced"));
 }
@@ -346,8 +346,8 @@ TEST_F(GoldenFileTest, ListsRecordedOpsAndSets) {
 }
 
 TEST_F(GoldenFileTest, ACaseTakesFewBytes) {
-  // Each case has two outputs, one of them large, and an id as long as real ones. The repository holds thousands of
-  // such cases.
+  // Each case has two outputs, one of which is large. Its id is as long as the ids of real cases. The repository holds
+  // thousands of cases of this kind.
   Golden g = sample_golden(12);
   Golden many{g.op, g.set, g.provenance, {}};
   for (int i = 0; i < 240; ++i) {
@@ -358,7 +358,7 @@ TEST_F(GoldenFileTest, ACaseTakesFewBytes) {
     std::mt19937_64 random(u);
     for (std::uint8_t& b : e.inputs) b = static_cast<std::uint8_t>(random());
     for (GoldenOutput& o : e.outputs) {
-      for (std::uint8_t& b : o.kept) b = static_cast<std::uint8_t>(random());  // as incompressible as floats are
+      for (std::uint8_t& b : o.kept) b = static_cast<std::uint8_t>(random());  // cannot be compressed, like floats
       for (std::uint64_t& b : o.blocks) b = random();
       for (double* x : {&o.statistics.min, &o.statistics.max, &o.statistics.sum, &o.tightness})
         *x = static_cast<double>(random()) / 3;

@@ -14,7 +14,7 @@ using golden_test::TempFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-/// An op with two cases in the smoke tier, two more in quick, and one more in full.
+/// An op with two cases in the smoke tier. The quick tier has two more cases, and the full tier has one more.
 class TieredOp final : public testing::PlusOp {
  public:
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
@@ -34,7 +34,7 @@ class TieredOp final : public testing::PlusOp {
   static Params rows(std::int64_t n) { return Params().set("rows", n).set("plus", 1); }
 };
 
-/// A golden of "plus" with a case for each of these numbers of rows.
+/// Returns a golden of op "plus" that has one case for each number of rows in `rows`.
 Golden golden_of(const std::vector<std::int64_t>& rows) {
   Golden g{"plus", "good", {}, {}};
   for (const std::int64_t n : rows) {
@@ -65,7 +65,7 @@ TEST(GoldenRemoval, CasesOfHigherTiersAreCounted) {
   EXPECT_EQ(counted({1, 2, 3, 4, 5}, Tier::kFull).first, 0U);
   EXPECT_EQ(counted({1, 2}, Tier::kSmoke).first, 0U);
   EXPECT_EQ(counted({1}, Tier::kFull).first, 0U);
-  // No tier of the op has a case with 77 rows any more, so that case does not count.
+  // No tier of the op has a case with 77 rows any more, so the golden's case does not count as one of a higher tier.
   EXPECT_EQ(counted({1, 77}, Tier::kSmoke).first, 0U);
 }
 
@@ -75,7 +75,7 @@ TEST(GoldenRemoval, TheRefusalSaysWhichFilesLoseCasesAndWhatToDo) {
   const auto refusal = [&](Tier tier) {
     return error_of([&] { require_no_higher_tiers(folder.str(), "good", {&op}, tier); });
   };
-  EXPECT_EQ(refusal(Tier::kSmoke), "");  // there is no golden
+  EXPECT_EQ(refusal(Tier::kSmoke), "");  // no golden exists yet
   const std::string path = golden_path(folder.str(), "plus", "good");
   write_golden(path, golden_of({1, 2, 3, 4}));
   EXPECT_EQ(refusal(Tier::kSmoke), "--tier smoke would remove 2 cases of higher tiers from " + path +

@@ -74,7 +74,8 @@ class Probe final : public Op {
 }  // namespace
 
 const Op& probe_op() {
-  // The op is registered when it is first needed, not before main(). Tests of all ops must not find it.
+  // Real ops are registered before main(). This op is registered when it is first needed, because tests of all ops must
+  // not find it.
   static const Op* op = [] {
     register_op(std::make_unique<Probe>());
     return find_op("golden_probe");
@@ -136,7 +137,7 @@ Golden sample_golden(int cases) {
   const std::vector<std::int64_t> sizes{1, 8, 64, 65, 1000, 40000};
   const std::vector<std::string> judges{"exact", "bound"};
   for (int i = 0; i < cases; ++i) {
-    // One case in six has NaN, infinity and -0 in its output, which JSON and statistics must handle.
+    // One case in six has NaN, infinity and -0 in its output. JSON and the statistics must handle these values.
     FakeCaller subject("good", false, [&](const float* x, float* y, std::int64_t n) {
       for (std::int64_t k = 0; k < n; ++k) y[k] = 2 * x[k];
       if (i % 6 == 5 && n > 2) {

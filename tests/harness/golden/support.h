@@ -13,13 +13,13 @@
 
 namespace dsv4::golden_test {
 
-/// The op y = 2 x. It has two outputs: "y" with n elements, and "first" with the first of them, rounded.
-/// Parameter `judge` is the tolerance of y: exact, exact_nan, bound (1e-3) or interval (one float on either side
-/// of the reference).
+/// The op y = 2 x. It has two outputs: "y" has n elements, and "first" is y[0], rounded to an integer. The parameter
+/// `judge` chooses the tolerance of y: exact, exact_nan, bound (1e-3) or interval. The interval ends one float below
+/// and one float above the reference.
 const Op& probe_op();
 CheckedCase probe(std::int64_t n, const std::string& judge, std::uint64_t seed = 1);
 
-/// A kernel set made of one function y(x).
+/// A kernel set with one function, `body`, which computes y from x.
 class FakeCaller final : public Caller {
  public:
   using Body = std::function<void(const float* x, float* y, std::int64_t n)>;
@@ -32,9 +32,9 @@ class FakeCaller final : public Caller {
   [[nodiscard]] bool errors_name_arguments() const override { return true; }
 
   int calls = 0;
-  std::string refusal;            ///< non-empty: every call is refused with it
-  bool unsupported = false;       ///< every call throws Unsupported
-  std::vector<Finding> findings;  ///< every call reports them
+  std::string refusal;            ///< if it is not empty, every call is refused with this text
+  bool unsupported = false;       ///< if true, every call throws Unsupported
+  std::vector<Finding> findings;  ///< the findings that every call reports
 
  private:
   std::string name_;
@@ -43,7 +43,7 @@ class FakeCaller final : public Caller {
 };
 
 FakeCaller honest(const std::string& name = "good", bool reference = false);
-/// Like honest(), but with y[at] += by.
+/// Like honest(), which computes y = 2 x, but `by` is added to y[at].
 FakeCaller off_by(std::int64_t at, float by, const std::string& name = "bad", bool reference = false);
 
 /// A temporary folder. The destructor removes it.
@@ -63,7 +63,7 @@ class TempFolder {
 std::string slurp(const std::string& path);
 void spill(const std::string& path, const std::string& bytes);
 
-/// The text of the Error that `action` throws; "" if it throws none.
+/// Returns the text of the Error that `action` throws, or "" if it throws none.
 template <class Action>
 std::string error_of(Action&& action) {
   try {
@@ -74,7 +74,8 @@ std::string error_of(Action&& action) {
   return "";
 }
 
-/// A golden of `cases` probe cases with small, large and odd outputs, recorded from set "good".
+/// Returns a golden of set "good" with `cases` cases of the probe op. Their outputs are small and large, and some have
+/// NaN, infinity and -0.
 Golden sample_golden(int cases = 12);
 
 }  // namespace dsv4::golden_test

@@ -17,9 +17,9 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-constexpr std::int64_t kLarge = 40000;  // three blocks; 32 elements are kept
+constexpr std::int64_t kLarge = 40000;  // elements: the output has three blocks, and its sample 32 elements
 
-/// An element of a large output that is not in its sample.
+/// The index of an element of a large output that is not in its sample.
 constexpr std::int64_t kUnsampled = 20001;
 
 struct VerifyTest : testing::Test {
@@ -105,10 +105,11 @@ TEST_F(VerifyTest, WithinTheBoundPassesAndBeyondItFails) {
     const CheckedCase c = probe(n, "bound");
     const GoldenEntry e = recorded(c, off_by(0, -0.0009F));
     EXPECT_EQ(e.verdict, Verdict::kPassed);
-    // The result is 0.0018 from the golden, but both are within 0.001 of the reference.
+    // The result differs from the golden by 0.0018, but both differ from the reference by less than 0.001.
     const CaseResult near = verified(c, e, off_by(0, 0.0009F));
     EXPECT_EQ(near.verdict, Verdict::kPassed) << near.reason;
-    EXPECT_EQ(verified(c, e, off_by(0, 0.0011F)).verdict, Verdict::kFailed) << "beyond the reference's bound";
+    EXPECT_EQ(verified(c, e, off_by(0, 0.0011F)).verdict, Verdict::kFailed)
+        << "the result is beyond the reference's bound";
     EXPECT_EQ(verified(c, e, off_by(0, NAN)).verdict, Verdict::kFailed);
   }
 }
@@ -205,7 +206,8 @@ TEST_F(VerifyTest, TheReferenceReplacesAGoldenWithAKnownFault) {
     EXPECT_EQ(same.verdict, Verdict::kKnown);
     EXPECT_THAT(same.reason, HasSubstr("same bits"));
     EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), fault_of("good", false)).verdict, Verdict::kFailed);
-    EXPECT_EQ(verified(c, e, off_by(5, 1, "after"), known).verdict, Verdict::kFailed) << "not listed for this set";
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "after"), known).verdict, Verdict::kFailed)
+        << "the fault is not known for this set";
     EXPECT_EQ(verified(c, e, off_by(6, 1, "after"), known).verdict, Verdict::kFailed);
   }
 }
@@ -230,7 +232,7 @@ TEST_F(VerifyTest, AKnownFaultOfTheSetUnderTestIsKnown) {
     EXPECT_EQ(verified(c, e, off_by(0, 1, "faulty"), fault_of("faulty")).verdict, Verdict::kFailed);
     const CaseResult gone = verified(c, e, honest("faulty"), fault_of("faulty"));
     EXPECT_EQ(gone.verdict, Verdict::kPassed);
-    EXPECT_EQ(gone.known_fault, "probe-fault") << "a known fault that no longer shows is told by its id";
+    EXPECT_EQ(gone.known_fault, "probe-fault") << "if a known fault no longer occurs, the result must name its id";
   }
 }
 

@@ -1,4 +1,5 @@
-/// Every op is complete: it also has the parts that no compiler asks for, and its calls match its signature.
+/// Checks that every op is complete. It must have the parts whose absence does not fail the build, and its calls must
+/// match its signature.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,7 +35,7 @@ std::vector<const Op*> real_ops() {
   return ops;
 }
 
-/// True if an output of a smoke case is not compared bit by bit.
+/// True if a smoke case has an output that is not compared bit by bit.
 bool is_inexact(const Op& op) {
   for (const Params& p : op.points(Tier::kSmoke)) {
     const Specimen s(Case{op.info().name, "", p, 1}.id());
@@ -108,14 +109,14 @@ TEST(Complete, EveryCallMatchesItsSignature) {
   }
 }
 
-/// True if the name of the fill promises NaN or infinities.
+/// True if the name of the fill says that it has NaN or infinities.
 bool promises_specials(const std::string& fill) {
   return fill.find("nan") != std::string::npos || fill.find("inf") != std::string::npos || fill == "special";
 }
 
 bool is_special(const HostTensor& t, std::int64_t i) { return !std::isfinite(value_of(t.dtype, t.element(i))); }
 
-/// Replaces every NaN and infinity in the inputs of the call by 1. Returns false if there was none.
+/// Replaces every NaN and infinity in the inputs of the call by 1. Returns false if the inputs had none.
 bool make_ordinary(Call& call) {
   bool changed = false;
   for (Arg& arg : call.args) {
@@ -149,8 +150,8 @@ TEST(Complete, EveryFillChangesAnOutputOfAQuickCase) {
     for (const ParamSpec& spec : op->info().space.specs()) {
       if (!is_fill(spec) || spec.choices.empty()) continue;
       for (const std::string& fill : spec.choices) {
-        // The result must differ from that of another fill. If the fill has NaN or infinities, the result must also
-        // differ from that of ones in their places.
+        // The result must differ from the result with another fill. If the fill has NaN or infinities, the result must
+        // also change when each of them is replaced by 1.
         const std::string other = spec.choices.front() == fill ? spec.choices.back() : spec.choices.front();
         bool seen = false;
         for (const Params& p : points) {
@@ -167,7 +168,7 @@ TEST(Complete, EveryFillChangesAnOutputOfAQuickCase) {
           if (seen) break;
         }
         EXPECT_TRUE(seen) << op->info().name << ": " << spec.name << "=" << fill
-                          << " changes no output of a quick case";
+                          << " makes no difference to the outputs of the quick cases";
       }
     }
   }

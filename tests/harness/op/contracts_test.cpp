@@ -7,7 +7,7 @@
 namespace dsv4::testing {
 namespace {
 
-/// The refusal that the scenario asks for, on the op's first point.
+/// Runs the scenario at the op's first smoke point. Returns the refusal that the scenario asks for.
 Recorder::Refusal refusal_of(const Scenario& scenario) {
   const PlusOp op;
   const Case c{"plus", scenario.label(), op.points(Tier::kSmoke).front(), 1};

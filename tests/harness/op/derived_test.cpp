@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using enum DType;
 
-/// The op y = x by slots. The rows of x have gaps, and a count is in host memory.
+/// An op that copies the rows of x that `slots` names. The rows of x have gaps, and `count` is in host memory.
 class Gather : public Op {
  public:
   using Without = std::map<std::string, std::string>;
@@ -45,7 +45,7 @@ std::vector<std::string> labels_of(const std::vector<Scenario>& list) {
   return labels;
 }
 
-/// Runs a derived scenario on the op's first point. Returns what the scenario asked for.
+/// Runs a derived scenario at the op's first smoke point. Returns the record of what the scenario asked for.
 Recorder asked(const Op& op, const std::string& label) {
   static FunctionCaller caller([](Call&) {});
   const auto list = all_scenarios(op);
@@ -86,14 +86,14 @@ TEST(Derived, EveryArgumentHasItsContracts) {
                             "relation:repeat"}) {
     EXPECT_THAT(labels, Contains(label));
   }
-  EXPECT_THAT(labels, Not(Contains("contract:count_strided")));  // one element has no stride
-  EXPECT_THAT(labels, Not(Contains("relation:late_count")));     // a host argument is never late
+  EXPECT_THAT(labels, Not(Contains("contract:count_strided")));  // for one element, every stride is right
+  EXPECT_THAT(labels, Not(Contains("relation:late_count")));     // an argument in host memory is never late
 }
 
 TEST(Derived, ContractsChangeTheCallOfThePointAndGiveTheReason) {
   const Gather op;
   const auto dtype = asked(op, "contract:s_dtype");
-  ASSERT_EQ(dtype.refusals.size(), 2u);  // an integer and a floating-point type that it does not take
+  ASSERT_EQ(dtype.refusals.size(), 2u);  // an integer and a floating-point type that the op does not accept
   EXPECT_EQ(dtype.refusals[0].call.tensor("slots").dtype, kI16);
   EXPECT_EQ(dtype.refusals[1].call.tensor("slots").dtype, kBF16);
   EXPECT_EQ(dtype.refusals[0].argument, "slots");
@@ -112,7 +112,7 @@ TEST(Derived, ContractsChangeTheCallOfThePointAndGiveTheReason) {
   const auto strided = asked(op, "contract:x_columns_strided");
   ASSERT_EQ(strided.refusals.size(), 1u);
   EXPECT_EQ(strided.refusals[0].call.tensor("x").strides, (Shape{6, 2}));
-  const auto rows_strided = asked(op, "contract:y_strided");  // y must be contiguous: both kinds of gap are refused
+  const auto rows_strided = asked(op, "contract:y_strided");  // both kinds of gaps must be refused
   ASSERT_EQ(rows_strided.refusals.size(), 2u);
   EXPECT_EQ(rows_strided.refusals[0].call.tensor("y").strides, (Shape{6, 2}));
   EXPECT_EQ(rows_strided.refusals[1].call.tensor("y").strides, (Shape{6, 1}));

@@ -16,15 +16,15 @@ constexpr std::int64_t kTwo31 = std::int64_t{1} << 31;
 TEST(Far, EdgesAreWhereOffsetsOf32BitsEnd) {
   EXPECT_EQ(far_edges(DType::kF32), (std::vector<std::int64_t>{2 * kTwo31, kTwo31, kTwo31 / 4}));
   EXPECT_EQ(far_edges(DType::kBF16), (std::vector<std::int64_t>{2 * kTwo31, kTwo31, kTwo31 / 2}));
-  EXPECT_EQ(far_edges(DType::kU8), (std::vector<std::int64_t>{2 * kTwo31, kTwo31}));  // a byte is an element
+  EXPECT_EQ(far_edges(DType::kU8), (std::vector<std::int64_t>{2 * kTwo31, kTwo31}));  // an element is one byte
 }
 
 TEST(Far, RowsLieOnBothSidesOfEveryEdge) {
-  // Rows of 64 elements divide 2^31, so a row begins on each edge.
+  // 2^31 is a multiple of 64. So if a row has 64 elements, a row begins exactly at each edge.
   const std::int64_t low = kTwo31 / 64, high = kTwo31 / 32;
   EXPECT_EQ(far_rows(8, 64, {2 * kTwo31, kTwo31}),
             (std::vector<std::int64_t>{0, high, low, high - 1, low - 1, high + 1, low + 1, high - 2}));
-  // Rows of 100 elements do not, so the edge lies inside a row.
+  // 2^31 is not a multiple of 100. So if a row has 100 elements, the edge is inside a row.
   const auto rows = far_rows(3, 100, {kTwo31});
   EXPECT_GE(rows[1] * 100, kTwo31);
   EXPECT_LT(rows[2] * 100, kTwo31);
@@ -71,7 +71,7 @@ Stated run(const std::function<void(const Call&, HostTensor& y)>& plus) {
     call.arg("y").tensor() = y;
   };
   FunctionCaller reference([&](Call& call) {
-    EXPECT_FALSE(call.arg("x").placement) << "the reference sees no tensor that is spread out";
+    EXPECT_FALSE(call.arg("x").placement) << "the reference must not get a far tensor";
     add(call);
   });
   FunctionCaller subject([&](Call& call) {
@@ -94,7 +94,8 @@ bool agrees(const std::pair<Observation, Observation>& pair) {
 TEST(Far, TheNearCallIsComparedWithTheReferenceAndTheFarCallWithTheNearOne) {
   const Stated right = run([](const Call&, HostTensor&) {});
   ASSERT_EQ(right.calls.size(), 2u);
-  EXPECT_TRUE(right.calls[0].arg("x").placement) << "the far call comes first: without memory nothing else is tried";
+  EXPECT_TRUE(right.calls[0].arg("x").placement)
+      << "the far call must come first, so that a lack of memory ends the case early";
   EXPECT_FALSE(right.calls[1].arg("x").placement);
   ASSERT_EQ(right.pairs.size(), 2u);
   EXPECT_TRUE(agrees(right.pairs[0]));

@@ -8,7 +8,7 @@
 namespace dsv4::testing {
 namespace {
 
-/// A set that writes the same number everywhere, or refuses. It keeps the options of the last call.
+/// A set that writes one number into every element, or refuses the call. It keeps the options of its last call.
 class Writer final : public Caller {
  public:
   Writer(std::string name, std::int32_t number) : name_(std::move(name)), number_(number) {}
@@ -86,7 +86,7 @@ TEST_F(ContextOfAScenario, ARefusalByTheReferenceIsAnError) {
   reference_.refusal = "'x' must be contiguous";
   try {
     x_.expected(op_.make(case_));
-    FAIL() << "nothing was thrown";
+    FAIL() << "expected() must throw if the reference refuses the call";
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "the reference refused a valid call: 'x' must be contiguous");
   }

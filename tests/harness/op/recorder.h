@@ -1,4 +1,4 @@
-/// Helpers for the tests of scenarios: a small op, and a context that records what a scenario asks for.
+/// Helpers for the tests of scenarios: a small op, and a context that records the checks of a scenario.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace dsv4::testing {
 
-/// The op y = x + plus, in rows of two elements.
+/// The op y = x + plus. Its rows have two elements.
 class PlusOp : public Op {
  public:
   PlusOp()
@@ -38,7 +38,7 @@ class PlusOp : public Op {
   }
 };
 
-/// A kernel set that calls a function. It appends the options of each call to `options`, unless that is null.
+/// A kernel set that calls `function`. It appends the options of each call to `options`, unless `options` is null.
 class FunctionCaller final : public Caller {
  public:
   explicit FunctionCaller(std::function<void(Call&)> function, std::vector<CallOptions>* options = nullptr)
@@ -61,7 +61,7 @@ class FunctionCaller final : public Caller {
   std::vector<CallOptions>* options_;
 };
 
-/// Records what a scenario asks for: refusals, extreme calls, and pairs that must agree.
+/// Records the checks of a scenario: refusals, extreme calls, and pairs of observations that must agree.
 class Recorder final : public ScenarioContext {
  public:
   struct Refusal {
@@ -71,7 +71,7 @@ class Recorder final : public ScenarioContext {
   };
   std::vector<Refusal> refusals;
   std::vector<Call> edges;
-  std::vector<std::pair<Observation, Observation>> pairs;  ///< got, want
+  std::vector<std::pair<Observation, Observation>> pairs;  ///< first the result, then the wanted one
 
   Recorder(const Op& o, const Case& k, Caller& s) : Recorder(o, k, s, s) {}
   Recorder(const Op& o, const Case& k, Caller& s, Caller& r) : ScenarioContext(o, k, s, r) {}

@@ -66,7 +66,7 @@ TEST(Registry, TiersGrowAndHoldNoCaseTwice) {
     std::set<std::string> smaller;
     for (const Tier tier : {Tier::kSmoke, Tier::kQuick, Tier::kFull}) {
       std::set<std::string> ids;
-      for (const Case& c : cases_of(*op, tier)) EXPECT_TRUE(ids.insert(c.id()).second) << c.id() << " is there twice";
+      for (const Case& c : cases_of(*op, tier)) EXPECT_TRUE(ids.insert(c.id()).second) << c.id() << " occurs twice";
       EXPECT_FALSE(ids.empty()) << op->info().name;
       EXPECT_TRUE(std::ranges::includes(ids, smaller)) << op->info().name << " " << name_of(tier);
       smaller = std::move(ids);

@@ -11,7 +11,7 @@
 namespace dsv4::testing {
 namespace {
 
-/// The function of PlusOp. It is right except for `fault`, which may change y.
+/// Returns the function of PlusOp. Its result is right unless `fault` changes y.
 std::function<void(Call&)> plus(std::function<void(const Call&, HostTensor& y)> fault = {}) {
   return [fault = std::move(fault)](Call& call) {
     HostTensor y = call.tensor("x");
@@ -22,7 +22,7 @@ std::function<void(Call&)> plus(std::function<void(const Call&, HostTensor& y)> 
   };
 }
 
-/// How many pairs the scenario compared, and whether all agree.
+/// The number of pairs that the scenario compared, and whether all of them agree.
 struct Outcome {
   std::size_t pairs = 0;
   bool agree = true;
@@ -84,7 +84,7 @@ TEST(Scenarios, ALateArgumentHeldOtherValuesBefore) {
     EXPECT_FALSE(o.late_allocations);
   }
   EXPECT_NE(options[1].earlier, options[2].earlier);
-  // The values before are of the same kind: each of them is also one of the values now.
+  // The earlier values are ordinary values of x: each of them also occurs among the present values.
   const auto first = [](const std::vector<std::uint8_t>& bytes) {
     std::int32_t n = 0;
     std::memcpy(&n, bytes.data(), sizeof n);

@@ -96,11 +96,11 @@ TEST(Signature, ASizeIsTiedByANumberOrByASecondUse) {
   const auto tied = [](const char* name, std::size_t dim) {
     return kSignature.is_tied(kSignature.argument(name), dim);
   };
-  EXPECT_TRUE(tied("ids", 0));     // rows: 'slots' has them too
-  EXPECT_FALSE(tied("ids", 1));    // k: only an optional argument has it too
-  EXPECT_TRUE(tied("extra", 0));   // k: it must be that of 'ids'
-  EXPECT_FALSE(tied("table", 0));  // entries: no other argument has them
-  EXPECT_TRUE(tied("table", 1));   // 64
+  EXPECT_TRUE(tied("ids", 0));     // size `rows`: 'slots' has it too
+  EXPECT_FALSE(tied("ids", 1));    // size `k`: only an optional argument has it too
+  EXPECT_TRUE(tied("extra", 0));   // size `k`: it must be the `k` of 'ids'
+  EXPECT_FALSE(tied("table", 0));  // size `entries`: no other argument has it
+  EXPECT_TRUE(tied("table", 1));   // the fixed size 64
   const Signature free{{in("x", {kF32}, "64? n"), in("y", {kF32}, "n")}};
   EXPECT_FALSE(free.is_tied(free.argument("x"), 0));
   const Signature fixed{{in("x", {kF32}, "n!:dim m")}};

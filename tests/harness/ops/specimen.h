@@ -1,5 +1,5 @@
-/// Helpers for the tests of op declarations. A test changes the result of the reference like a wrong kernel, and the op
-/// must find the change.
+/// Helpers for the tests of op declarations. A test changes the reference's result as a wrong kernel would change it.
+/// The checks of the op must find the change.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ inline Caller& reference_set() {
   return *kSet;
 }
 
-/// A case of an op, and the result of the reference for it.
+/// A case of an op, its call, and the reference's result of this call.
 struct Specimen {
   Case c;
   const Op& op;
@@ -40,8 +40,8 @@ struct Specimen {
     throw std::out_of_range(name);
   }
 
-  /// The first difference of `got` from the reference, "" if there is none: the check of a finding, or the name of
-  /// an output.
+  /// Returns the first difference of `got` from the reference: the check of a finding, or the name of an output.
+  /// Returns "" if there is no difference.
   [[nodiscard]] std::string failure(const CallResult& got) const {
     const Observation observed = op.observe(c, call, got);
     if (!observed.findings.empty()) return observed.findings.front().check;
@@ -56,7 +56,7 @@ struct Specimen {
     return "";
   }
 
-  /// The first difference after `change`. The specimen itself does not change.
+  /// Applies `change` to a copy of the specimen, and returns the first difference of the copy's result.
   [[nodiscard]] std::string failure_after(const std::function<void(Specimen&)>& change) const {
     Specimen changed = *this;
     change(changed);
@@ -64,8 +64,8 @@ struct Specimen {
   }
 };
 
-/// Expects that every id of a tier parses to the same case, that its call can be made, and that the reference accepts
-/// the call without a finding.
+/// For every case of a tier, expects that its id parses to the same case and that its call can be made. The reference
+/// must accept the call without a finding.
 inline void expect_tier_is_callable(const std::string& op_name, Tier tier) {
   const Op* op = find_op(op_name);
   ASSERT_NE(op, nullptr);

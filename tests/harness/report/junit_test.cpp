@@ -16,7 +16,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-/// Checks the part of XML that the reports use: tags are nested, attributes are quoted, and only known entities occur.
+/// Checks the XML rules that matter for reports: tags are nested, attributes are quoted, only known entities occur.
 void expect_well_formed(const std::string& xml) {
   std::vector<std::string> open;
   std::size_t i = 0;
@@ -27,14 +27,15 @@ void expect_well_formed(const std::string& xml) {
       EXPECT_NE(text[k], '<');
       if (text[k] != '&') continue;
       const std::string entity = text.substr(k, text.find(';', k) - k + 1);
-      EXPECT_THAT(entity, ::testing::AnyOf("&amp;", "&lt;", "&gt;", "&quot;", "&#10;", "&#9;")) << "in: " << text;
+      EXPECT_THAT(entity, ::testing::AnyOf("&amp;", "&lt;", "&gt;", "&quot;", "&#10;", "&#9;"))
+          << "in the text: " << text;
     }
   };
   while (i < xml.size()) {
     const std::size_t tag = xml.find('<', i);
     check_text(xml.substr(i, tag == std::string::npos ? std::string::npos : tag - i));
     if (tag == std::string::npos) break;
-    // A '>' within quotes would not end the tag, but the reports escape it.
+    // In XML, a '>' in quotes does not end the tag. Reports escape every '>' in quotes, so this '>' ends the tag.
     const std::size_t end = xml.find('>', tag);
     ASSERT_NE(end, std::string::npos);
     std::string inside = xml.substr(tag + 1, end - tag - 1);

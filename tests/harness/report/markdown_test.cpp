@@ -25,7 +25,7 @@ TEST(Markdown, HostileStringsStayText) {
   bad.reason = "``` </details><script>alert(1)</script>";
   RunReport r = report({bad, result("a/x=1/seed=1", Verdict::kSkipped, kHostile)});
   const std::string text = markdown_report(r);
-  EXPECT_THAT(text, HasSubstr("\n````text\n")) << "the fence must be longer than any in the text";
+  EXPECT_THAT(text, HasSubstr("\n````text\n")) << "the fence must be longer than every row of backticks in the text";
   EXPECT_THAT(text, Not(HasSubstr("<b onclick")));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
 }

@@ -14,7 +14,7 @@ namespace {
 using namespace report_test;
 using ::testing::HasSubstr;
 
-/// The part of `all` that a shard runs.
+/// Returns a report with those results of `all` that belong to shard k of n.
 RunReport shard_of(const std::vector<CaseResult>& all, std::uint64_t k, std::uint64_t n) {
   std::vector<CaseResult> own;
   for (const CaseResult& r : all) {
@@ -40,7 +40,7 @@ TEST(Merge, MergedShardsEqualTheWholeRun) {
   all[7].verdict = Verdict::kFailed;
   std::vector<NamedReport> parts;
   for (const int k : {3, 1, 2}) {
-    // Each part is written as text and read again, like real shards.
+    // Writes each part as JSON text and reads it again, as happens to the reports of real shards.
     const auto part = nlohmann::json::parse(results_json(shard_of(all, k, 3))).get<RunReport>();
     parts.emplace_back("part" + std::to_string(k), part);
   }
@@ -48,7 +48,7 @@ TEST(Merge, MergedShardsEqualTheWholeRun) {
   ASSERT_EQ(merged.runs.size(), 1u);
   EXPECT_EQ(merged.runs[0].results, all);
   EXPECT_EQ(exit_status(merged), 1);
-  EXPECT_EQ(exit_status(merge_reports({{"m", merged}}, false)), 1) << "a merge can be merged";
+  EXPECT_EQ(exit_status(merge_reports({{"m", merged}}, false)), 1) << "merging a merged report must be possible";
 
   parts.pop_back();
   EXPECT_THAT(merge_refusal(parts), HasSubstr("shard 2/3 is missing"));

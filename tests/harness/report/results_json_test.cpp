@@ -69,7 +69,7 @@ TEST_F(ResultsFile, BadResultsAreRefusedWithTheReason) {
   j["schema"] = 99;
   put("newer.json", j.dump());
   EXPECT_THAT(refusal("newer.json"), HasSubstr("its schema is 99"));
-  j["schema"] = (std::uint64_t{1} << 32) + kResultsSchema;  // the expected number, if it is cut to 32 bits
+  j["schema"] = (std::uint64_t{1} << 32) + kResultsSchema;  // cut to 32 bits, this is the expected number
   put("newer.json", j.dump());
   EXPECT_THAT(refusal("newer.json"), HasSubstr("its schema is 4294967297"));
   j["schema"] = kResultsSchema;

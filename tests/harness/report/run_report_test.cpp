@@ -24,7 +24,7 @@ TEST(ExitStatus, FollowsTheVerdicts) {
   r.signal = 2;
   EXPECT_EQ(exit_status(r), 130);
   r.open_ended = true;
-  EXPECT_EQ(exit_status(r), 0) << "a soak is ended by its user";
+  EXPECT_EQ(exit_status(r), 0) << "a soak runs until its user interrupts it, so the interrupt is not an error";
   r.failure = "workers cannot be started";
   EXPECT_EQ(exit_status(r), 2);
 }

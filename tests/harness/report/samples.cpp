@@ -7,7 +7,7 @@ namespace dsv4::report_test {
 
 using std::string_literals::operator""s;
 
-/// The suffix keeps what follows the NUL.
+/// With the suffix s, the string also holds the characters after the NUL.
 const std::string kHostile = "]]><b onclick=\"x\">&amp;' \x1b[2J\x07 \xff\xfe \xe2\x80\xae | ` \n# head\t\0end"s;
 
 CaseResult result(const std::string& id, Verdict verdict, const std::string& reason) {

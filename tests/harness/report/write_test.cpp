@@ -30,7 +30,7 @@ TEST_F(Write, WritingReplacesTheWholeFile) {
   std::string text;
   std::getline(file, text);
   EXPECT_EQ(text, "two");
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1) << "no temporary file is left";
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1) << "a temporary file is left";
 }
 
 TEST_F(Write, PathsThatCannotBeWrittenAreErrors) {
@@ -52,7 +52,7 @@ TEST_F(Write, TwoNamesOfOneFileAreRecognised) {
   std::filesystem::create_hard_link(path("a"), path("hard"));
   EXPECT_TRUE(same_file(path("a"), path("link")));
   EXPECT_TRUE(same_file(path("a"), path("hard")));
-  EXPECT_FALSE(same_file("/dev/null", "/dev/null")) << "both reports may go where nothing is kept";
+  EXPECT_FALSE(same_file("/dev/null", "/dev/null")) << "two reports may both be written to /dev/null";
 }
 
 }  // namespace

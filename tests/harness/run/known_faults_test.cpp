@@ -76,7 +76,7 @@ TEST(KnownFaults, EveryConditionMustHold) {
   EXPECT_EQ(changed([](Case& o) { o.params.set("fill", "nearer"); }), "none");
   EXPECT_EQ(changed([](Case& o) { o.params = Params{{"k", "512"}}; }), "none");
   EXPECT_EQ(changed([](Case& o) { o.op = "hash_topk"; }), "none");
-  // A fault without scenarios covers none of the op's scenarios. A fault of a scenario covers only that scenario.
+  // A known fault that lists no scenario covers no scenario of the op. One that lists a scenario covers only this one.
   EXPECT_EQ(changed([](Case& o) { o.scenario = "relation:repeat"; }), "repeat");
   EXPECT_EQ(changed([](Case& o) { o.scenario = "contract:scores_dtype"; }), "none");
 
@@ -145,7 +145,7 @@ TEST(KnownFaults, TheListOfThisRepositoryNamesOpsAndParametersThatExist) {
     for (const auto& [param, values] : f.params) {
       const auto& specs = find_op(f.op)->info().space.specs();
       EXPECT_TRUE(std::ranges::any_of(specs, [&, name = param](const ParamSpec& s) { return s.name == name; }))
-          << f.id << param;
+          << f.id << ": no parameter '" << param << "'";
     }
   }
 }

@@ -29,13 +29,13 @@ class ScriptedOp final : public Op {
   }
   [[nodiscard]] Facts facts(const Case&, const Call&) const override { return on_facts ? on_facts() : Facts{}; }
 
-  /// A case of this op: eight elements, compared exactly.
+  /// A case of this op. Its output has eight elements, which are compared exactly.
   [[nodiscard]] CheckedCase own_case() const {
     CheckedCase c = golden_test::probe(8, "exact");
     c.definition = this;
     return c;
   }
-  /// A case of a scenario that calls `run`.
+  /// A case of this op with a scenario. The scenario calls `run`.
   [[nodiscard]] CheckedCase scenario_case(std::function<void(ScenarioContext&)> run) const {
     CheckedCase c = own_case();
     c.scenario = "relation:scripted";

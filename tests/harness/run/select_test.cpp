@@ -41,7 +41,7 @@ TEST(Select, SelectsByTierAndOp) {
   const auto full = ids(f);
   EXPECT_TRUE(std::ranges::includes(full, smoke));
   f.ops = {"mask_*", "*_ids"};
-  EXPECT_EQ(ids(f), full) << "an op that matches twice is taken once";
+  EXPECT_EQ(ids(f), full) << "an op that matches two globs must be selected only once";
 }
 
 TEST(Select, SeedChangesEveryId) {
@@ -70,7 +70,7 @@ TEST(Select, ShardsHoldEveryCaseOnce) {
       CaseFilter part = whole;
       part.shard = {k, n};
       const auto some = ids(part);
-      EXPECT_GT(some.size(), all.size() / n / 3) << "a lopsided split";
+      EXPECT_GT(some.size(), all.size() / n / 3) << "this shard has less than a third of its share of the cases";
       joined.insert(joined.end(), some.begin(), some.end());
     }
     std::ranges::sort(joined);

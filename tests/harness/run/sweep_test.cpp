@@ -67,7 +67,7 @@ TEST(Sweep, ResultsAreSortedAndCrashesAreErrors) {
 
 TEST(Sweep, MalformedAnswerIsAnErrorOfThatCase) {
   SweepOptions o = options();
-  o.read = SweepOptions().read;  // expects whole answers, which this worker does not send
+  o.read = SweepOptions().read;  // this reader expects complete results, which the worker does not send
   const SweepResult swept = sweep(o, source_of({"ok/1"}));
   ASSERT_EQ(swept.results.size(), 1u);
   EXPECT_EQ(swept.results[0].verdict, Verdict::kError);
@@ -119,7 +119,7 @@ TEST(Journal, FullDiskEndsTheJournalOnly) {
 }
 
 TEST(Interrupt, SignalsThatTheCallerIgnoresStayIgnored) {
-  ::signal(SIGHUP, SIG_IGN);  // nohup
+  ::signal(SIGHUP, SIG_IGN);  // as nohup does
   {
     const InterruptGuard guard;
     std::raise(SIGHUP);
@@ -192,7 +192,7 @@ TEST(Workers, EndWhenTheirParentIsKilled) {
     std::ifstream status("/proc/" + std::to_string(worker) + "/stat");
     std::string text;
     std::getline(status, text);
-    // The worker has ended if there is no such process, or if it is a zombie.
+    // The worker has ended if its process does not exist any more, or if the process is a zombie.
     gone = text.empty() || text.find(") Z") != std::string::npos;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }

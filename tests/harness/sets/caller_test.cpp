@@ -1,5 +1,5 @@
-/// The guarded call across the ABI, on modules of the build: the references, the host set and the faulty module. These
-/// tests are about the call itself. tests/faulty has the faults of modules.
+/// Tests of the guarded call across the ABI. They call modules of the build: the references, the host set and the
+/// faulty module. They test the call itself; the tests in tests/faulty are about the faults of modules.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -59,7 +59,7 @@ TEST(Caller, ASetThatDoesNothingLeavesPoison) {
   const auto set = testing::open_faulty();
   Call call = call_of("copy", "accepts_all");
   call.arg("output").tensor() =
-      HostTensor::make(DType::kF64, {3, 5});  // refused by a right module, ignored by this one
+      HostTensor::make(DType::kF64, {3, 5});  // a right module refuses this tensor; this module ignores it
   const CallResult r = set->call(call, {.poison = 2});
   EXPECT_FALSE(r.refusal);
   HostTensor poisoned = HostTensor::make(DType::kF64, {3, 5});
@@ -83,7 +83,7 @@ TEST(Caller, FootprintsAreCheckedByteByByte) {
   const auto set = testing::open_faulty();
   Call call = call_of("store");
   EXPECT_THAT(set->call(call).findings, IsEmpty());
-  // The same call, but slot 0 is not in its footprint.
+  // Repeats the call without slot 0 in its footprint.
   auto& footprint = call.arg("cache").footprint;
   std::fill_n(footprint.begin(), 8, 0);
   const CallResult r = set->call(call);
@@ -181,7 +181,8 @@ TEST(Caller, ALateArgumentHasItsResultAfterTheCall) {
   EXPECT_EQ(late.tensor("topk_ids").storage, alone.tensor("topk_ids").storage);
   EXPECT_THROW((void)host->call(call, {.late_argument = "topk_idz", .earlier = earlier}), Error);
   EXPECT_THROW((void)host->call(call, {.late_argument = "topk_ids", .earlier = {1, 2}}), Error);
-  EXPECT_EQ(host->call(call).tensor("topk_ids").storage, alone.tensor("topk_ids").storage) << "nothing is left behind";
+  EXPECT_EQ(host->call(call).tensor("topk_ids").storage, alone.tensor("topk_ids").storage)
+      << "a late argument affects a later call";
 }
 
 TEST(Caller, AModuleWithoutTheExecutorCannotShowALateArgument) {
@@ -212,7 +213,7 @@ TEST(Caller, OptionalArgumentsMayBeAbsent) {
   }
 }
 
-/// A call of test_copy in which the rows of `argument` lie 2^31 elements apart.
+/// Returns a call of test_copy in which the rows of `argument` are 2^31 elements apart.
 Call far_copy(const char* argument) {
   Call call = call_of("copy");
   call.arg(argument).placement = Placement{{3, 5}, {std::int64_t{1} << 31, 1}, {0, 1, 2}};
@@ -234,7 +235,7 @@ TEST(Caller, TheFootprintOfAFarArgumentIsChecked) {
   const auto set = testing::open_faulty();
   Call call = far_copy("output");
   call.arg("output").footprint.assign(call.tensor("output").storage.size(), 1);
-  call.arg("output").footprint[call.tensor("output").byte_of(10)] = 0;  // in the last row
+  call.arg("output").footprint[call.tensor("output").byte_of(10)] = 0;  // element 10 is in the last row
   const CallResult r = set->call(call);
   ASSERT_EQ(r.findings.size(), 1u);
   EXPECT_EQ(r.findings[0].check, "outside_footprint");
@@ -307,7 +308,7 @@ TEST(Sha256, KnownAnswers) {
     std::ofstream(path, std::ios::binary) << text;
     return sha256_of_file(path);
   };
-  // The examples of FIPS 180-4, and a million times 'a'.
+  // The messages are the examples of FIPS 180-4, and the letter 'a' repeated a million times.
   EXPECT_EQ(digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(digest("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),

@@ -32,7 +32,7 @@ std::string load_error(const SetFolder& folder) {
   return error_of([&] { (void)folder.load(); });
 }
 
-/// The outcome of a case on this set: its verdict and reason, or the error that ends the run.
+/// Runs a case on this set. Returns its verdict and reason, or the error that ends the run.
 std::string outcome(const SetFolder& folder, const std::string& op = "copy") {
   return error_of([&] {
     const auto set = open_set(folder.load(), known_abis());
@@ -90,7 +90,7 @@ TEST(Manifest, OtherSchemasAreRefused) {
   }
 }
 
-/// Each row: a field, a wrong value for it, and the message.
+/// Each row of `wrong` has a field, a wrong value for this field, and the expected message.
 TEST(Manifest, FieldsOfTheWrongTypeAreRefused) {
   const json good = SetFolder().manifest;
   const std::vector<std::tuple<std::string, json, const char*>> wrong{

@@ -17,11 +17,11 @@ namespace {
 
 constexpr const char* kFlag = "--misbehaving-worker";
 bool damaged = false;  // set by "damage": the next case in this process crashes
-bool bomb = false;     // set by "bomb": the next case crashes, or the end of the process if there is none
-bool grudge = false;   // set by "grudge" if other cases ran before it: the end of the process crashes
-int served = 0;        // cases before this one
+bool bomb = false;     // set by "bomb": the next case crashes; without a next case, the process crashes when it ends
+bool grudge = false;   // set by "grudge" if other cases ran before it: the process crashes when it ends
+int served = 0;        // number of cases that ran before this one
 
-/// Writes behind a block, over the allocator's records.
+/// Writes beyond the end of a block, and so overwrites the records of the allocator.
 void smash_heap() {
   static char* block = nullptr;
   block = static_cast<char*>(std::malloc(100));
@@ -31,7 +31,7 @@ void smash_heap() {
 
 [[noreturn]] void crash(const std::string& where) {
   std::fprintf(stderr, "about to crash in %s\n", where.c_str());
-  ::signal(SIGSEGV, SIG_DFL);  // a sanitizer would turn it into an ordinary exit
+  ::signal(SIGSEGV, SIG_DFL);  // a sanitizer's handler would turn the signal into an ordinary exit
   std::raise(SIGSEGV);
   std::abort();
 }

@@ -1,5 +1,5 @@
-/// A worker whose cases fail as their names say. It is the test program, started with the command line
-/// of `misbehaving_worker()`.
+/// A worker whose cases fail in the way that their ids say. It is the test program, started with the command line of
+/// `misbehaving_worker()`.
 #pragma once
 
 #include <string>
@@ -7,7 +7,8 @@
 
 namespace dsv4::testing {
 
-/// The command line of a worker. `mode`: "cases", or how the worker fails to start ("fatal", "dies", "mute").
+/// Returns the command line of a worker. `mode` is "cases", or says how the worker fails to start: "fatal", "dies" or
+/// "mute".
 std::vector<std::string> misbehaving_worker(const std::string& mode = "cases");
 
 }  // namespace dsv4::testing

@@ -40,7 +40,7 @@ Swept sweep(const std::vector<std::string>& ids, const PoolOptions& o) {
   };
   events.on_start = [&](const std::string& id) { swept.started.insert(id); };
   events.on_outcome = [&](const Outcome& outcome) {
-    EXPECT_TRUE(swept.started.contains(outcome.id)) << outcome.id << " has an outcome but was never announced";
+    EXPECT_TRUE(swept.started.contains(outcome.id)) << outcome.id << " has an outcome without a call of on_start";
     swept.outcomes[outcome.id] = outcome;
   };
   swept.end = run_pool(o, events);
@@ -53,7 +53,7 @@ std::vector<std::string> good(int n) {
   return ids;
 }
 
-/// Runs `bad` among good cases. Only `bad` must be without an answer, and its error must contain `why`.
+/// Runs `bad` among good cases. Every good case must have an answer. `bad` must have an error that contains `why`.
 void expect_costs_one(const std::string& bad, const std::string& why, double timeout = 20) {
   for (const int jobs : {1, 2}) {
     auto ids = good(40);
@@ -98,7 +98,7 @@ TEST(Pool, KillCostsOneCase) { expect_costs_one("kill/x", "SIGKILL"); }
 TEST(Pool, ExitCostsOneCase) { expect_costs_one("exit0/x", "exited with status 0"); }
 TEST(Pool, ErrorOfAnExitHasTheStatus) { expect_costs_one("exit3/x", "exited with status 3"); }
 TEST(Pool, ExceptionCostsOneCase) { expect_costs_one("throw/x", "thrown on purpose"); }
-// 2 s are long enough for the good cases on a machine that is busy with other things.
+// 2 s are long enough for the good cases, even on a machine that is busy with other programs.
 TEST(Pool, HangCostsOneCase) { expect_costs_one("hang/x", "no answer within 2 s", 2); }
 TEST(Pool, GarbageCostsOneCase) { expect_costs_one("garbage/x", "broke the protocol"); }
 TEST(Pool, AnswerForAnotherCaseCostsOneCase) { expect_costs_one("liar/x", "broke the protocol"); }
@@ -124,7 +124,8 @@ TEST(Pool, PrintedTextIsNotReadAsAnAnswer) {
   for (const auto& [id, outcome] : swept.outcomes) EXPECT_EQ(outcome.answer.value("echo", ""), id) << outcome.error;
 }
 
-/// Runs the cases in one process, until something crashes. Returns the cases without an answer, with their errors.
+/// Runs the cases one after another in one worker process, which is replaced if it crashes. Returns the cases without
+/// an answer, with their errors.
 std::map<std::string, std::string> unanswered(const std::vector<std::string>& ids) {
   const Swept swept = sweep(ids, options(1));
   EXPECT_EQ(swept.end.how, PoolEnd::How::kFinished) << swept.end.message;
@@ -154,7 +155,7 @@ TEST(Pool, LateCrashThatNoCaseCausesAloneIsReportedWhereItHappened) {
   auto ids = good(20);
   ids.insert(ids.begin() + 8, "damage/1");
   const auto errors = unanswered(ids);
-  // Neither "damage" nor the case that crashed crashes alone.
+  // Neither "damage/1" nor "ok/8", the case in which the process crashed, crashes when it runs alone.
   ASSERT_EQ(errors.size(), 1u);
   EXPECT_EQ(errors.begin()->first, "ok/8");
   EXPECT_THAT(errors.begin()->second, AllOf(HasSubstr("SIGSEGV"), HasSubstr("none of them crashes alone"),

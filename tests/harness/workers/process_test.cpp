@@ -16,7 +16,7 @@ std::unique_ptr<ChildProcess> shell(const std::string& script) {
   return std::make_unique<ChildProcess>(std::vector<std::string>{"/bin/sh", "-c", script});
 }
 
-/// How a shell script ends, and the part of its output that is kept.
+/// Runs a shell script. Returns how the script ended, and the part of its output that is kept.
 std::pair<std::string, std::string> run(const std::string& script) {
   const auto child = shell(script);
   const auto status = child->wait_for(60);
@@ -58,7 +58,7 @@ TEST(ChildProcess, ControlCharactersArePrintedAsEscapes) {
 
 TEST(ChildProcess, OutputBeforeACaseCanBeForgotten) {
   const auto child = shell("echo before; read line; echo after");
-  // The child's standard input is empty, so `read` returns at once.
+  // The child's standard input is empty, so `read` returns immediately.
   ASSERT_TRUE(child->wait_for(60));
   child->drain_output();
   EXPECT_EQ(child->output_tail(), "before | after");
@@ -77,7 +77,7 @@ TEST(ChildProcess, KillEndsAChildAndItsOwnChildren) {
   EXPECT_FALSE(child->wait_for(0.01));
   child->kill();
   EXPECT_THAT(describe_status(child->ended().value()), HasSubstr("SIGKILL"));
-  // The kill has been sent, so the grandchild ends soon. It may stay a zombie until init reaps it.
+  // SIGKILL has been sent, so the grandchild ends soon. Its process may remain as a zombie until init removes it.
   bool gone = false;
   for (int i = 0; i < 5000 && !gone; ++i) {
     gone = ::kill(grandchild, 0) != 0;

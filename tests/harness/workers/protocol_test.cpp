@@ -47,7 +47,7 @@ TEST(LineBuffer, AStreamWithoutALineEndIsOverlongAndLinesAreNot) {
   EXPECT_FALSE(endless.overlong());
   endless.append("x");
   EXPECT_TRUE(endless.overlong());
-  // Lines that were taken out do not count, even if they have more bytes together.
+  // The limit applies to unread bytes. Lines that were taken out do not count, even if together they are longer.
   LineBuffer lines;
   for (int i = 0; i < 3; ++i) {
     lines.append(std::string(kLongestMessage / 2, 'x') + "\n");
@@ -56,7 +56,7 @@ TEST(LineBuffer, AStreamWithoutALineEndIsOverlongAndLinesAreNot) {
   EXPECT_FALSE(lines.overlong());
 }
 
-/// Two connected sockets. The first is non-blocking, like that of the parent process.
+/// Two connected sockets. The first one is non-blocking, like the socket of the parent process.
 struct Sockets {
   int ends[2] = {-1, -1};
   Sockets() {

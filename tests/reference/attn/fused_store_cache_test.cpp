@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr std::uint8_t kUntouched = 0xa5;
 
-/// Stores one row into slot `slot` of a cache of two pages with two slots each.
+/// Stores one row into slot `slot` of a cache. The cache has two pages, and each page has two slots.
 struct Stored {
   HostTensor cache;
   std::int64_t dim;
@@ -29,7 +29,8 @@ struct Stored {
     call_reference("fused_store_cache", std::string("run_") + layout + "_2", {&rows, &cache, &indices});
   }
 
-  // Offsets of slot 1 of 2: FlashMLA data at 576, scales at 2 * 576 + 8; indexer data at 128, scale at 256 + 4.
+  // Offsets of slot 1 (row 1 of page 0; a page has two slots): FlashMLA data at 576, scales at 2 * 576 + 8; indexer
+  // data at 128, scale at 256 + 4.
   [[nodiscard]] int code(std::int64_t d) const { return cache.storage[(dim == 512 ? 576 : 128) + d]; }
   [[nodiscard]] int exponent(std::int64_t g) const { return cache.storage[1152 + 8 + g]; }
   [[nodiscard]] int tail(std::int64_t d) const {
@@ -89,7 +90,7 @@ TEST(FusedStoreCacheReference, ScaleAtPowersOfTwo) {
 }
 
 TEST(FusedStoreCacheReference, NanGetsCode448AndDoesNotChangeTheScale) {
-  for (const std::uint32_t nan : {0x7fc00000u, 0xffc00000u, 0x7f810000u, 0xff810000u}) {  // signalling ones too
+  for (const std::uint32_t nan : {0x7fc00000u, 0xffc00000u, 0x7f810000u, 0xff810000u}) {  // quiet and signalling NaN
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       HostTensor x = row(512, {0.0f, 448.0f}, dtype);
       const auto half = static_cast<std::uint16_t>(nan >> 16);
@@ -112,7 +113,7 @@ TEST(FusedStoreCacheReference, InfinityReversesTheSigns) {
   EXPECT_EQ(s.exponent(0), 255);
   const std::vector<int> expected{0xfe, 0x7e, 0xfe, 0x7e, 0x7e, 0x7e};
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(s.code(static_cast<std::int64_t>(i)), expected[i]) << i;
-  EXPECT_EQ(s.exponent(1), 105);  // the other groups are not affected
+  EXPECT_EQ(s.exponent(1), 105);  // the scales of other groups are not affected
   const Stored indexer("indexer", row(128, {kInf, -kInf, 1.0f, -1.0f}));
   EXPECT_EQ(indexer.scale(), kInf);
   const std::vector<int> codes{0x7e, 0x7e, 0x00, 0x80};
@@ -122,7 +123,7 @@ TEST(FusedStoreCacheReference, InfinityReversesTheSigns) {
 TEST(FusedStoreCacheReference, TheTailIsCopiedOrRounded) {
   HostTensor bf16 = HostTensor::make(DType::kBF16, {1, 512});
   for (int d = 448; d < 512; ++d)
-    bf16.at<std::uint16_t>(0, d) = static_cast<std::uint16_t>(0x7f81 + d);  // NaN payloads
+    bf16.at<std::uint16_t>(0, d) = static_cast<std::uint16_t>(0x7f81 + d);  // NaN with different payloads
   const Stored copied("flashmla", bf16);
   for (int d = 448; d < 512; ++d) EXPECT_EQ(copied.tail(d), 0x7f81 + d);
   HostTensor f32 = HostTensor::make(DType::kF32, {1, 512});
@@ -141,13 +142,13 @@ TEST(FusedStoreCacheReference, WritesTheSlotsBytesOnly) {
     }
     return at;
   };
-  // Slot 2 of pages of 2 is row 0 of page 1.
+  // With two slots per page, slot 2 is row 0 of page 1.
   const auto flash = changed(Stored("flashmla", row(512, std::vector<float>(512, 1.0f)), 2).cache);
   ASSERT_EQ(flash.size(), 576u + 7u);
   EXPECT_EQ(flash.front(), 1728u);
   EXPECT_EQ(flash[575], 1728u + 575u);
   EXPECT_EQ(flash[576], 1728u + 1152u);
-  EXPECT_EQ(flash.back(), 1728u + 1152u + 6u);  // byte 7 of the scales is not written
+  EXPECT_EQ(flash.back(), 1728u + 1152u + 6u);  // byte 7 of the slot's scales is not written
   const auto indexer = changed(Stored("indexer", row(128, std::vector<float>(128, 1.0f)), 2).cache);
   ASSERT_EQ(indexer.size(), 128u + 4u);
   EXPECT_EQ(indexer.front(), 264u);
@@ -171,7 +172,8 @@ TEST(FusedStoreCacheReference, EveryPageSizeHasItsOffsets) {
 }
 
 TEST(FusedStoreCacheReference, IndexerCodesUseTheRoundedReciprocalOfTheScale) {
-  // Found by a search in rational arithmetic. A division by the scale would give the code above or below.
+  // These values were found by a search in rational arithmetic. A division of the value by the scale would give the
+  // next code above or below.
   const struct {
     float greatest, value;
     int code;

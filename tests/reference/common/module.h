@@ -1,5 +1,5 @@
-/// Calls a reference like any kernel: its module is loaded from the build's reference set, and its functions are called
-/// across the ABI with tensors.
+/// Calls a reference in the same way as a kernel. Its module is loaded from the build's reference set, and its
+/// functions are called across the ABI with tensors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@
 
 namespace dsv4::testing {
 
-/// The DLPack element type of a harness dtype.
+/// Returns the DLPack element type of a harness dtype.
 inline DLDataType dl_dtype(DType dtype) {
   const auto bits = static_cast<std::uint8_t>(8 * size_of(dtype));
   switch (dtype) {
@@ -46,7 +46,7 @@ inline DLDataType dl_dtype(DType dtype) {
   }
 }
 
-/// A tensor as an argument of a call. It refers to the storage of `tensor`, which must outlive it.
+/// A tensor as an argument of a call. It refers to the storage of `tensor`, which must outlive the argument.
 class TensorArgument {
  public:
   TensorArgument(HostTensor& tensor, DLDeviceType device = kDLCPU) : shape_(tensor.shape), strides_(tensor.strides) {
@@ -69,7 +69,7 @@ class TensorArgument {
   DLTensor dl_{};
 };
 
-/// The module of op `op` in the reference set.
+/// Returns the module of op `op` in the reference set.
 inline ::tvm::ffi::Module reference_module(const std::string& op) {
   static std::map<std::string, ::tvm::ffi::Module> loaded;
   const auto found = loaded.find(op);
@@ -78,10 +78,10 @@ inline ::tvm::ffi::Module reference_module(const std::string& op) {
   return loaded.emplace(op, module).first->second;
 }
 
-/// One value of a call: a tensor, a scalar or nullptr (an absent optional tensor).
+/// One argument of a call: a tensor, a scalar, or nullptr for an optional tensor that is absent.
 using Given = std::variant<HostTensor*, std::int64_t, double, bool, std::nullptr_t>;
 
-/// Calls a function of a reference. Throws tvm::ffi::Error when it refuses.
+/// Calls a function of a reference. Throws tvm::ffi::Error if the function refuses the call.
 inline void call_reference(const std::string& op, const std::string& function, const std::vector<Given>& given) {
   const auto fn = reference_module(op)->GetFunction(function);
   if (!fn.has_value()) throw Error("module " + op + " has no function " + function);
@@ -104,7 +104,7 @@ inline void call_reference(const std::string& op, const std::string& function, c
   fn.value().CallPacked(arguments.data(), static_cast<int>(arguments.size()), &result);
 }
 
-/// The error text of a call that must be refused; fails the test when it is not.
+/// Returns the error text of a call that must be refused. Fails the test if the function accepts the call.
 inline std::string refusal(const std::string& op, const std::string& function, const std::vector<Given>& given) {
   try {
     call_reference(op, function, given);

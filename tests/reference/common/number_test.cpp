@@ -22,14 +22,14 @@ TEST(Bf16Format, EveryPatternSurvivesWideningAndRounding) {
 
 TEST(Bf16Format, RoundsToNearestEven) {
   EXPECT_EQ(to_bf16(float_of(0x3f800000u)).bits, 0x3f80);
-  EXPECT_EQ(to_bf16(float_of(0x3f808000u)).bits, 0x3f80);  // tie, kept even
+  EXPECT_EQ(to_bf16(float_of(0x3f808000u)).bits, 0x3f80);  // a tie: rounds down to the even code
   EXPECT_EQ(to_bf16(float_of(0x3f808001u)).bits, 0x3f81);
-  EXPECT_EQ(to_bf16(float_of(0x3f818000u)).bits, 0x3f82);  // tie, to even
+  EXPECT_EQ(to_bf16(float_of(0x3f818000u)).bits, 0x3f82);  // a tie: rounds up to the even code
   EXPECT_EQ(to_bf16(float_of(0x3f817fffu)).bits, 0x3f81);
-  EXPECT_EQ(to_bf16(float_of(0x7f7fffffu)).bits, 0x7f80);  // overflow
+  EXPECT_EQ(to_bf16(float_of(0x7f7fffffu)).bits, 0x7f80);  // overflows to infinity
   EXPECT_EQ(to_bf16(float_of(0xff7f8000u)).bits, 0xff80);
   EXPECT_EQ(to_bf16(float_of(0x80000001u)).bits, 0x8000);
-  EXPECT_EQ(to_bf16(float_of(0x00008001u)).bits, 0x0001);  // subnormals stay
+  EXPECT_EQ(to_bf16(float_of(0x00008001u)).bits, 0x0001);  // a subnormal is not flushed to zero
   EXPECT_EQ(to_bf16(-std::nanf("")).bits, 0x7fff);
 }
 
@@ -46,7 +46,7 @@ TEST(E4m3Format, KnownAnswers) {
   EXPECT_EQ(code(-kInf), 0xfe);
   EXPECT_EQ(code(0x1p-6), 0x08);
   EXPECT_EQ(code(0x1p-9), 0x01);
-  EXPECT_EQ(code(0x1p-10), 0x00);  // tie, to even
+  EXPECT_EQ(code(0x1p-10), 0x00);  // a tie: rounds to the even code
   EXPECT_EQ(code(0x1.000002p-10), 0x01);
   EXPECT_EQ(code(-1e-9), 0x80);
   EXPECT_EQ(code(-0.0), 0x80);
@@ -65,16 +65,18 @@ TEST(E4m3Format, EveryCodeSurvivesDecodingAndRounding) {
   }
 }
 
-/// The same conversion by integer arithmetic on the bits of a float: round half to even at the fourth fraction bit.
+/// Converts like to_e4m3(), but by integer arithmetic on the bits of a float. The result has three fraction bits; the
+/// fourth one decides the rounding, half to even.
 std::uint8_t e4m3_by_bits(float x) {
   const std::uint32_t u = bits_of(x);
   const std::uint32_t sign = (u >> 24) & 0x80u;
   const std::uint32_t magnitude = u & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return 0x7f;
-  if (magnitude >= 0x43e00000u) return static_cast<std::uint8_t>(sign | 0x7eu);  // 448
+  if (magnitude >= 0x43e00000u) return static_cast<std::uint8_t>(sign | 0x7eu);  // 448 and more: saturates
   const int exponent = static_cast<int>(magnitude >> 23) - 127;
   if (exponent < -6) {
-    // The sum has the exponent of 2^14, whose last fraction bit is 2^-9: the addition rounds to the code.
+    // The sum has the exponent of 2^14, so its last fraction bit is worth 2^-9. That is the step between these codes,
+    // so the addition rounds to a code.
     const float shifted = float_of(magnitude) + 0x1p14f;
     return static_cast<std::uint8_t>(sign | (bits_of(shifted) - bits_of(0x1p14f)));
   }
@@ -88,8 +90,8 @@ TEST(E4m3Format, AgreesWithAnIndependentFormulation) {
     EXPECT_EQ(to_e4m3(x).bits, e4m3_by_bits(x)) << std::hexfloat << x;
     EXPECT_EQ(to_e4m3(-x).bits, e4m3_by_bits(-x)) << std::hexfloat << x;
   };
-  for (std::uint32_t h = 0; h <= 0x7f80; ++h) check(float_of(h << 16));  // every bfloat16
-  for (int code = 0; code < 0x7e; ++code) {                              // every midpoint and its neighbours
+  for (std::uint32_t h = 0; h <= 0x7f80; ++h) check(float_of(h << 16));  // every bfloat16 from 0 to infinity
+  for (int code = 0; code < 0x7e; ++code) {  // every midpoint of two codes, and the two floats next to it
     const auto middle = static_cast<float>(
         (to_double(E4m3{static_cast<std::uint8_t>(code)}) + to_double(E4m3{static_cast<std::uint8_t>(code + 1)})) / 2);
     for (const float x : {std::nextafter(middle, 0.0f), middle, std::nextafter(middle, kInf)}) check(x);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-/// A float tensor [2, 3]. Its rows lie 8 elements apart and its columns 2. Element (i, j) is 10 i + j.
+/// A float tensor [2, 3]. Its rows are 8 elements apart, its columns 2 elements. Element (i, j) has the value 10 i + j.
 struct Spread {
   std::vector<float> memory = std::vector<float>(16, -1.0f);
   std::array<std::int64_t, 2> shape{2, 3};
@@ -63,7 +63,7 @@ TEST(Rows, IndicesOutOfRangeAreRefused) {
 TEST(Rows, SumsAddOneTermAfterTheOther) {
   Eigen::ArrayXd terms = Eigen::ArrayXd::Constant(9, 0x1p-53);
   terms(0) = 1.0;
-  EXPECT_EQ(sum_in_order(terms), 1.0);  // each term alone is lost
+  EXPECT_EQ(sum_in_order(terms), 1.0);  // each addition of one small term is rounded away
   EXPECT_EQ(sum_in_order(terms.reverse()), 1.0 + 0x1p-50);
   EXPECT_EQ(sum_in_order(2.0 * terms.head(1)), 2.0);
   EXPECT_EQ(sum_in_order(terms.head(0)), 0.0);
@@ -71,7 +71,8 @@ TEST(Rows, SumsAddOneTermAfterTheOther) {
 
 TEST(Rows, TheGreatestMagnitudeIgnoresNan) {
   const auto signalling = std::bit_cast<float>(0x7f800001u);
-  // NaN is tried at every place of the array, which is long enough for vector instructions and a remainder.
+  // Tries NaN at every place of the array. The array is long enough for vector instructions and a remainder that they
+  // do not cover.
   for (const float nan : {std::nanf(""), -std::nanf(""), signalling}) {
     for (int place = 0; place < 11; ++place) {
       Eigen::ArrayXf values = Eigen::ArrayXf::Constant(11, -0.5f);

@@ -1,4 +1,5 @@
-/// Small calls for the tests of the C4 references. An entry has two columns, and its kv can be added up by hand.
+/// Small calls for the tests of the C4 references (compression at ratio 4). An entry has two columns, and its kv can be
+/// added up by hand.
 #pragma once
 
 #include <cmath>
@@ -15,12 +16,12 @@ using layout::CompressPlan;
 using layout::DecodePlan;
 using layout::WritePlan;
 
-inline constexpr std::int64_t kHeadDim = 2;  // a reference accepts any number
+inline constexpr std::int64_t kHeadDim = 2;  // the references accept any head dimension
 inline constexpr std::int64_t kWidth = 4 * kHeadDim;
 inline constexpr float kInf = std::numeric_limits<float>::infinity();
 inline const float kNan = std::nanf("");
 
-/// A prefill call of `tokens` rows with a state of two pages, all NaN, and no plan yet.
+/// Returns a prefill call with `tokens` rows and these plans. The state has two pages, and all its values are NaN.
 inline Call prefill_of(std::int64_t tokens, const std::vector<CompressPlan>& plan_c,
                        const std::vector<WritePlan>& plan_w) {
   HostTensor state = HostTensor::make(DType::kF32, {2, 4, kWidth});
@@ -34,8 +35,8 @@ inline Call prefill_of(std::int64_t tokens, const std::vector<CompressPlan>& pla
            in("plan_w", plan_tensor(plan_w))}};
 }
 
-/// Sets kv of token t to 10 t in the overlap block and to 10 t + 1 in its own block, plus 1000 times the column. The
-/// scores are 0.
+/// Sets the kv of token t: column d of the overlap block to 10 t + 1000 d, and column d of its own block to one more.
+/// The scores stay 0.
 inline void fill_kv(HostTensor& rows) {
   for (std::int64_t t = 0; t < rows.size(0); ++t) {
     for (std::int64_t d = 0; d < kHeadDim; ++d) {

@@ -18,8 +18,8 @@ TEST(CompressC4DecodeReference, KeepsTheTokenAndThenReadsItsGroup) {
     rows.at<float>(1, k) = all.at<float>(7, k);
     rows.at<float>(0, k) = k < 2 * kHeadDim ? -1.0f : 0.0f;
   }
-  // Request 0 completes no group. Its row, with a kv of -1, is kept in row 3 of the first page. Request 1 then reads it
-  // as a part of its overlap.
+  // Request 0 does not complete a group. Its row has a kv of -1, and is kept in row 3 of the first page. Request 1 then
+  // reads this row as a part of its overlap.
   const std::vector<DecodePlan> plan{{9, 3, 1, 0}, {8, 7, 0, 1}};
   Call call{
       "compress_c4_decode",

@@ -15,8 +15,8 @@ TEST(CompressC4PrefillReference, EqualScoresGiveTheMeanOfBothHalves) {
   Call call = prefill_of(8, {{8, 7, 0, -1, -1}}, {});
   fill_kv(call.arg("kv_input").tensor());
   const CallResult r = accepted(call);
-  // The overlap blocks of tokens 0 ... 3 are 0, 10, 20, 30. The own blocks of 4 ... 7 are 41, 51, 61, 71. The sum
-  // is 284.
+  // In column 0, the overlap blocks of tokens 0 ... 3 hold 0, 10, 20, 30. The own blocks of tokens 4 ... 7 hold 41, 51,
+  // 61, 71. The sum of these eight values is 284.
   EXPECT_EQ(r.tensor("kv_output").at<float>(0, 0), 284.0f / 8);
   EXPECT_EQ(r.tensor("kv_output").at<float>(0, 1), 284.0f / 8 + 1000);
 }
@@ -33,16 +33,17 @@ TEST(CompressC4PrefillReference, WeightsAreTheSoftmaxOfScorePlusBias) {
   HostTensor& rows = call.arg("kv_input").tensor();
   fill_kv(rows);
   rows.at<float>(2, 2 * kHeadDim) = std::log(3.0f);           // overlap score of token 2, column 0: weight 3
-  call.arg("ape").tensor().at<float>(5, 0) = std::log(4.0f);  // place 5 is token 5's own entry: weight 4
-  // The weights are 1 1 3 1 | 1 4 1 1, and kv is 0 10 20 30 | 41 51 61 71.
+  call.arg("ape").tensor().at<float>(5, 0) = std::log(4.0f);  // bias of place 5, which is token 5: weight 4
+  // Before normalisation, the eight weights are 1 1 3 1 | 1 4 1 1. The kv values are 0 10 20 30 | 41 51 61 71.
   const double want = (0 + 10 + 60 + 30 + 41 + 204 + 61 + 71) / 13.0;
   const CallResult r = accepted(call);
   EXPECT_NEAR(r.tensor("kv_output").at<float>(0, 0), want, 1e-5);
-  EXPECT_EQ(r.tensor("kv_output").at<float>(0, 1), 284.0f / 8 + 1000);  // column 1 has weights of its own
+  EXPECT_EQ(r.tensor("kv_output").at<float>(0, 1), 284.0f / 8 + 1000);  // all weights of column 1 are equal
 }
 
 TEST(CompressC4PrefillReference, LeadingEntriesAreReadFromTheStateBeforeItIsWritten) {
-  // The batch has tokens 6 and 7. Tokens 0 ... 3 are in page 1, and 4 and 5 in page 0. Row 3 of page 1 is overwritten.
+  // The batch has tokens 6 and 7. In the state, tokens 0 ... 3 are in page 1, and tokens 4 and 5 are in page 0. The
+  // call overwrites row 3 of page 1.
   Call call = prefill_of(2, {{8, 1, 6, 1, 0}}, {{1, 7}});
   HostTensor all = HostTensor::make(DType::kF32, {8, kWidth});
   fill_kv(all);
@@ -83,8 +84,8 @@ TEST(CompressC4PrefillReference, HandlesScoresThatAreNotFinite) {
   EXPECT_EQ(value({kNan, kNan, kNan, kNan, 0, 0, 0, 0}, 4), (41.0f + 51 + 61 + 71) / 4);
 }
 
-/// Computes like a kernel: in float, with an exponential that is off by 2 + 1.173 |x| ulp. The signs of the
-/// errors alternate.
+/// Computes as a kernel does: in float, with an inexact exponential. The error of the exponential is `exp_ulps` times
+/// 2 + 1.173 |x| ulp, where an ulp is 2^-24. The signs of the errors alternate.
 double float_softmax(const HostTensor& rows, const HostTensor& ape, double exp_ulps) {
   float largest = -kInf;
   float z[8];
@@ -104,7 +105,8 @@ double float_softmax(const HostTensor& rows, const HostTensor& ape, double exp_u
 }
 
 TEST(CompressC4PrefillReference, TheBoundHoldsAndIsTight) {
-  // Errors grow with the scores. The bound must cover each error, and be at most fifty times the largest.
+  // The errors grow with the scores. For each scale of the scores, the bound must cover every error. At least one error
+  // must be larger than a fiftieth of its bound.
   Random random(1, "bound");
   for (const double scale : {0.1, 1.0, 10.0, 50.0, 3000.0}) {
     double worst = 0;

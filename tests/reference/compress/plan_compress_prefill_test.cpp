@@ -19,7 +19,7 @@ Call call_of(const Batch& batch, std::int64_t ratio, bool graph, std::int64_t ro
            scalar("is_overlap", ratio == 4), scalar("use_cuda_graph", graph)}};
 }
 
-/// The rows that are in use, according to the returned counts.
+/// Returns the rows of a plan that are in use. The call returns the number of these rows.
 std::vector<Row> used(const CallResult& r, std::size_t which) {
   auto rows = rows_of<TokenPlan>(r.tensor(which == 0 ? "compress_plan" : "write_plan"));
   rows.resize(static_cast<std::size_t>(std::get<std::int64_t>(r.returned.at(which))));
@@ -31,7 +31,7 @@ const Batch kBatch{{}, {7, 261}, {4, 6}};
 TEST(PlanCompressPrefillReference, KnownPlansOfTwoRequests) {
   const CallResult r = accepted(call_of(kBatch, 4, false, 10));
   EXPECT_EQ(used(r, 0), (std::vector<Row>{{0, 0, 3, 7}, {4, 1, 255, 7}, {8, 1, 259, 3}}));
-  // This op keeps no page tails, so position 255 is not kept.
+  // This op does not keep the last tokens of a cache page, so position 255 is not kept.
   EXPECT_EQ(used(r, 1), (std::vector<Row>{{0, 0, 3, 7},
                                           {1, 0, 4, 6},
                                           {2, 0, 5, 5},

@@ -20,8 +20,8 @@ TEST(PlanDecodeReference, KnownPlanOfRatioFour) {
 }
 
 TEST(PlanDecodeReference, FillsEveryRowAndStopsAtTheFirstPosition) {
-  // Requests 0, 1 and 2 own cache pages 0, 2 and 4, with 8 rows a page. As the group before the first one, the plan
-  // names the first one itself.
+  // The first cache pages of requests 0, 1 and 2 are pages 0, 2 and 4. Each cache page has 8 state rows. The first
+  // group of a request has no previous group. In the field for the previous group, the plan then names the first group.
   EXPECT_THAT(plan(4, {{0, 1, 2}, {1, 4, 257}, {1, 1, 1}}, identity_maps(256, 8)),
               ElementsAre(Row{1, 0, 0, 0}, Row{4, 19, 4, 4}, Row{257, 40, 9, 10}));
 }

@@ -28,7 +28,8 @@ TEST(PlanPrefillLegacyReference, RatioOneHundredAndTwentyEightOwnsOnePage) {
 
 TEST(PlanPrefillLegacyReference, KeepsNoPageTails) {
   const CallResult r = accepted(legacy_prefill_plan_call(4, false, {{0}, {264}, {16}}));
-  // At length 264, positions from 260 on are live. Positions 252 ... 255 end a cache page, but are not kept.
+  // At length 264, positions from 260 on are kept, because a later entry reads them. Positions 252 ... 255 are the last
+  // ones of a cache page, but this op does not keep them.
   EXPECT_THAT(rows_of<WritePlan>(returned(r, 1)), ElementsAre(Row{12, 4}, Row{13, 5}, Row{14, 6}, Row{15, 7}));
 }
 

@@ -20,8 +20,8 @@ std::vector<Row> write_rows(const CallResult& r) { return rows_of<WritePlan>(ret
 
 TEST(PlanPrefillReference, KnownPlansOfRatioFourWithoutAPrefix) {
   const CallResult r = accepted(prefill_plan_call({.ratio = 4}, {{2}, {10}, {10}}, identity_maps(256, 8)));
-  // Slot 1024 + q lies in cache page 4, so its state row is 32 + q mod 8. The second entry reads nothing, so its pages
-  // may be anything.
+  // Position q is slot 1024 + q, in cache page 4. So its state row is 32 + q mod 8. The second entry reads nothing from
+  // the state, so its page fields may have any value.
   EXPECT_THAT(compress_rows(r), ElementsAre(Row{4, 3, 4, 8, 8}, ElementsAre(8, 7, 0, ::testing::_, ::testing::_)));
   EXPECT_THAT(write_rows(r), ElementsAre(Row{4, 36}, Row{5, 37}, Row{6, 38}, Row{7, 39}, Row{8, 32}, Row{9, 33}));
 }
@@ -36,13 +36,15 @@ TEST(PlanPrefillReference, KnownPlansOfTwoRequestsAndAPageTail) {
   const Batch batch{{2, 1}, {7, 261}, {4, 6}};
   const CallResult r = accepted(prefill_plan_call({.ratio = 4}, batch, identity_maps(256, 8)));
   EXPECT_THAT(compress_rows(r), ElementsAre(Row{4, 0, 7, 8, 8}, Row{256, 4, 7, 4, 5}, Row{260, 8, 3, 5, 6}));
-  // Position 255 ends a cache page. It is kept for a request that reuses the page, though it is not live at length 261.
+  // Position 255 is the last one of a cache page. At length 261 no later entry of this request reads it. It is kept for
+  // another request that reuses the page.
   EXPECT_THAT(write_rows(r), ElementsAre(Row{0, 35}, Row{1, 36}, Row{2, 37}, Row{3, 38}, Row{4, 23}, Row{5, 24},
                                          Row{6, 25}, Row{7, 26}, Row{8, 27}, Row{9, 28}));
 }
 
 TEST(PlanPrefillReference, APrefixOfWholePagesCanBeReused) {
-  // Request 1 begins where request 0's first two cache pages end. Its first entries must find the last group there.
+  // Request 1 reuses the first two cache pages of request 0, and its own tokens follow them. Its first entry must find
+  // the last group of these pages in the state.
   constexpr std::int64_t kPage = 64;
   CacheMaps maps = identity_maps(kPage, 8);
   for (std::int64_t p = 0; p < 2 * kPage; ++p) {
@@ -52,7 +54,7 @@ TEST(PlanPrefillReference, APrefixOfWholePagesCanBeReused) {
   Observation o;
   const auto step = [&](const Batch& batch, const std::string& where) {
     const CallResult r = accepted(prefill_plan_call({.ratio = 4}, batch, maps));
-    // The tokens of the prefix are those of request 0, so the slot map is given its id.
+    // The prefix consists of tokens of request 0, so the slot map gets the id of request 0.
     const Batch known{{0}, batch.seq_lens, batch.extend_lens};
     slots.read(known, records_of<CompressPlan>(returned(r, 0), "plan_c", o), where, o);
     slots.write(known, records_of<WritePlan>(returned(r, 1), "plan_w", o), where, o);
@@ -60,7 +62,7 @@ TEST(PlanPrefillReference, APrefixOfWholePagesCanBeReused) {
   step({{0}, {200}, {200}}, "one long prefill");
   const std::int64_t before = slots.checked();
   step({{1}, {2 * kPage + 5}, {5}}, "reuse");
-  EXPECT_EQ(slots.checked() - before, 4);  // the entry at 131 reads 124 ... 127
+  EXPECT_EQ(slots.checked() - before, 4);  // the entry of position 131 reads positions 124 ... 127
   EXPECT_TRUE(o.findings.empty()) << o.findings.front().detail;
 }
 
@@ -69,7 +71,8 @@ TEST(PlanPrefillReference, RatioOneHundredAndTwentyEightKeepsTheDraftsBeforeItsG
   const CacheMaps maps = identity_maps(256, 256);
   for (const bool device : {false, true}) {
     const CallResult r = accepted(prefill_plan_call({.ratio = 128, .lens_on_device = device}, batch, maps));
-    // Positions 128 and 129 are live. Positions 126 and 127 may be needed again when drafts are taken back.
+    // A later entry reads positions 128 and 129. Positions 126 and 127 may be needed again if speculative decoding
+    // rejects draft tokens.
     EXPECT_THAT(write_rows(r), ElementsAre(Row{0, 1662}, Row{1, 1663}, Row{2, 1664}, Row{3, 1665}));
     EXPECT_EQ(compress_rows(r), (device ? std::vector<Row>{{128, 1, 126, 12, 12}} + repeated(kNoCompressRow, 3)
                                         : std::vector<Row>{{128, 1, 126, 12, 12}}));
@@ -84,7 +87,7 @@ TEST(PlanPrefillReference, AFullRingLeavesNoRoomForDrafts) {
 TEST(PlanPrefillReference, FixedSizeIsFilledWithSentinels) {
   PrefillPlanForm form{.ratio = 4, .lens_on_device = true, .num_q = 12};
   const CallResult r = accepted(prefill_plan_call(form, {{0, 1, 2}, {7, 5, 3}, {4, 0, 1}}, identity_maps(256, 8)));
-  // Request 1 has no token in the batch, so request 2 follows request 0.
+  // Request 1 has no token in the batch, so the token of request 2 directly follows the tokens of request 0.
   EXPECT_EQ(compress_rows(r), (std::vector<Row>{{4, 0, 7, 0, 0}} + repeated(kNoCompressRow, 11)));
   EXPECT_EQ(write_rows(r), (std::vector<Row>{{0, 3}, {1, 4}, {2, 5}, {3, 6}, {4, 34}} + repeated(kNoWriteRow, 7)));
   EXPECT_EQ(returned(r, 0).element(16)[0], 0xff);

@@ -23,7 +23,7 @@ struct Rope {
   HostTensor positions = HostTensor::of<std::int32_t>(DType::kI32, {1});
   bool inverse = false;
 
-  /// The result for one pair and one angle, as bits.
+  /// Returns the result for one pair and one angle, as the bits of two bfloat16 numbers.
   std::pair<int, int> pair(float re, float im, float cos, float sin) {
     q.at<std::uint16_t>(0, 0, 10) = bf16_from_float(re);
     q.at<std::uint16_t>(0, 0, 11) = bf16_from_float(im);
@@ -48,8 +48,8 @@ TEST(FusedRopeReference, MultipliesByTheAngleOrItsConjugate) {
 }
 
 TEST(FusedRopeReference, RoundsOneProductOnly) {
-  // c equals s, so c * x - s * x would be zero in exact arithmetic. Only the second product is rounded before the fma.
-  // So the result is the rounding error of s * x.
+  // c equals s, so c * x - s * x is zero in exact arithmetic. The reference rounds only the product s * x before the
+  // fused multiply-add. So the result is the rounding error of s * x.
   Rope rope;
   const float c = 0x1.000002p0f;
   const float s = 0x1.000002p0f;
@@ -63,9 +63,9 @@ TEST(FusedRopeReference, HandlesSpecialValues) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   Rope rope;
   EXPECT_EQ(rope.pair(-std::nanf(""), 1.0f, 1.0f, 0.0f).first, 0x7fff);
-  EXPECT_EQ(rope.pair(kInf, 1.0f, 1.0f, 0.0f), (std::pair{0x7f80, 0x7fff}));  // 0 * inf
-  EXPECT_EQ(rope.pair(3.0e38f, 3.0e38f, 1.0f, 1.0f).second, 0x7f80);          // overflow
-  EXPECT_EQ(rope.pair(0x1p-133f, 0.0f, 1.0f, 0.0f).first, 0x0001);            // subnormals stay
+  EXPECT_EQ(rope.pair(kInf, 1.0f, 1.0f, 0.0f), (std::pair{0x7f80, 0x7fff}));  // 0 * inf is NaN
+  EXPECT_EQ(rope.pair(3.0e38f, 3.0e38f, 1.0f, 1.0f).second, 0x7f80);          // overflows to infinity
+  EXPECT_EQ(rope.pair(0x1p-133f, 0.0f, 1.0f, 0.0f).first, 0x0001);            // a subnormal is not flushed to zero
   EXPECT_EQ(rope.pair(-0.0f, 0.0f, 1.0f, 0.0f).first, 0x8000);
 }
 
@@ -87,7 +87,7 @@ TEST(FusedRopeReference, RotatesKeysAndStridedQueriesByTheirOwnPositions) {
   HostTensor before = q;
   HostTensor freqs = HostTensor::make(DType::kF32, {4, 64});
   for (int p = 0; p < 4; ++p) {
-    for (int i = 0; i < 64; i += 2) freqs.at<float>(p, i) = static_cast<float>(p);  // no rotation: a factor of p
+    for (int i = 0; i < 64; i += 2) freqs.at<float>(p, i) = static_cast<float>(p);  // no rotation, only a factor of p
   }
   for (int t = 0; t < 3; ++t) {
     for (int d = 0; d < 64; ++d) {
@@ -109,7 +109,7 @@ TEST(FusedRopeReference, RotatesKeysAndStridedQueriesByTheirOwnPositions) {
       }
     }
   }
-  EXPECT_EQ(q.storage, before.storage);  // nothing outside the heads has changed
+  EXPECT_EQ(q.storage, before.storage);  // the heads were restored above, so this compares the memory between them
 }
 
 TEST(FusedRopeInterval, ContainsTheReferenceAndIsOneValueNearlyEverywhere) {

@@ -14,7 +14,7 @@ namespace {
 using ::testing::HasSubstr;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-/// One token whose k experts have the given logits; expert j has id 10 + j of 64.
+/// One token whose k experts have the given logits. Its expert j has id 10 + j; ids are below 64.
 struct Token {
   HostTensor logits = HostTensor::make(DType::kF32, {1, 64});
   HostTensor id = HostTensor::make(DType::kI64, {1});
@@ -87,7 +87,7 @@ TEST(HashTopKReference, HandlesSpecialLogits) {
   EXPECT_TRUE(std::isnan(infinite[0]));
   EXPECT_EQ(infinite[1], 0.0f);
   for (const float w : weights_of({std::nanf(""), 1.0f})) EXPECT_TRUE(std::isnan(w));
-  for (const float w : weights_of({-104.0f, -200.0f})) EXPECT_EQ(w, 0.0f);  // not 0/0
+  for (const float w : weights_of({-104.0f, -200.0f})) EXPECT_EQ(w, 0.0f);  // the weights are 0, not the NaN of 0 / 0
 }
 
 TEST(HashTopKReference, ReadsOnlyTheRowsOfTheTableThatTokensName) {
@@ -99,7 +99,8 @@ TEST(HashTopKReference, ReadsOnlyTheRowsOfTheTableThatTokensName) {
               HasSubstr("'router_logits': index 64"));
 }
 
-/// The op in float arithmetic with the C library's functions, which are within CUDA's documented accuracy.
+/// Computes the op in float arithmetic with the functions of the C library. Their errors are within the limits that
+/// CUDA documents for its own functions.
 std::vector<float> float_weights(const std::vector<float>& x) {
   std::array<float, 32> lanes{};
   for (std::size_t j = 0; j < x.size(); ++j) {
@@ -134,7 +135,7 @@ TEST(HashTopKBound, HoldsForFloatArithmeticAndIsTight) {
     }
   }
   EXPECT_GE(most, 0.2);       // a bound much wider than the errors would let faults pass
-  EXPECT_LE(relative, 1e-6);  // the bound is small beside the weight
+  EXPECT_LE(relative, 1e-6);  // the bound is much smaller than the weight
 }
 
 TEST(HashTopKBound, HoldsForSubnormalExponentials) {
@@ -158,7 +159,7 @@ TEST(HashTopKBound, IsZeroWhereTheWeightIsCertainAndWideWhereItIsNot) {
   EXPECT_EQ(Token({-kInf, 1.0f}).call("hash_topk_bound")[0], 0.0f);
   EXPECT_EQ(Token({kInf, 1.0f}).call("hash_topk_bound")[1], 0.0f);
   for (const float b : Token({-200.0f, -300.0f}).call("hash_topk_bound")) EXPECT_EQ(b, 0.0f);
-  // Each of the two exponentials may underflow. So any weight up to one is right, but NaN is not.
+  // Each of the two exponentials may underflow. So any weight from 0 to 1 is right, but NaN is wrong.
   for (const float b : Token({-103.5f, -103.0f}).call("hash_topk_bound")) {
     EXPECT_GE(b, 0.5f);
     EXPECT_LE(b, 1.0f + 1e-6f);

@@ -10,7 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// Masks 4 rows of 3 ids, which lie 5 elements apart. Returns the whole storage, gaps included.
+/// Masks 4 rows of 3 ids. The rows are 5 elements apart. Returns the whole storage, including the gaps.
 std::vector<std::int32_t> masked(HostTensor count) {
   HostTensor ids = HostTensor::strided(DType::kI32, {4, 3}, {5, 1}, 0, 20);
   for (int i = 0; i < 20; ++i) *reinterpret_cast<std::int32_t*>(ids.storage.data() + 4 * i) = i;

@@ -17,8 +17,8 @@ using ::testing::HasSubstr;
 constexpr const char* kOp = "silu_and_mul_masked_post_quant";
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-/// The arguments of a call. The columns are not swizzled: gates first, then ups. Outputs are poisoned, because a call
-/// may leave parts of them unwritten.
+/// The arguments of a call. The columns are not swizzled: first all gates, then all ups (the second factors). Outputs
+/// are poisoned, because a call may leave parts of them unwritten.
 struct Silu {
   HostTensor input, output, scale, counts;
   std::string variant;
@@ -61,11 +61,11 @@ TEST(SiluReference, ZeroGroupsHaveTheSmallestScale) {
 
 TEST(SiluReference, KnownAnswers) {
   Silu s("ue8m0", 1, 1, 256);
-  s.set(0, 64.0f, 7.0f);   // 448: scale 1
-  s.set(1, 20.0f, -2.0f);  // -40 (silu(20) = 20 - 4e-8)
-  s.set(2, 1.0f, 1.0f);    // 0.7310586 -> 0.75
-  s.set(3, -1.0f, 16.0f);  // -4.3030 -> -4.5
-  s.set(4, -0.0f, 3.0f);   // -0
+  s.set(0, 64.0f, 7.0f);   // the product is 448, so the scale is 1
+  s.set(1, 20.0f, -2.0f);  // the product is -40, because silu(20) = 20 - 4e-8
+  s.set(2, 1.0f, 1.0f);    // the product is 0.7310586; its code is that of 0.75
+  s.set(3, -1.0f, 16.0f);  // the product is -4.3030; its code is that of -4.5
+  s.set(4, -0.0f, 3.0f);   // the product is -0
   s.call();
   EXPECT_EQ(s.scale_of(0), 1.0f);
   EXPECT_EQ(s.code(0), 0x7e);
@@ -73,7 +73,7 @@ TEST(SiluReference, KnownAnswers) {
   EXPECT_EQ(s.code(2), 0x34);
   EXPECT_EQ(s.code(3), 0xc9);
   EXPECT_EQ(s.code(4), 0x80);
-  EXPECT_EQ(s.scale_of(1), std::ldexp(1.0f, -42));  // the second group is zero
+  EXPECT_EQ(s.scale_of(1), std::ldexp(1.0f, -42));  // all products of the second group are zero
 }
 
 TEST(SiluReference, FloatScalesMapTheGreatestMagnitudeTo448) {
@@ -92,9 +92,9 @@ TEST(SiluReference, ClampsInBfloat16AndTheGateFromAboveOnly) {
     s.limit = limit;
     const float rounded = float_from_bf16(bf16_from_float(static_cast<float>(limit)));
     const double silu = rounded / (1.0 + std::exp(-static_cast<double>(rounded)));
-    s.set(0, 100.0f, 100.0f);  // the greatest value: both are at the limit
+    s.set(0, 100.0f, 100.0f);  // the greatest value: gate and up are both cut to the limit
     s.set(1, -100.0f, 100.0f);
-    s.set(2, std::nanf(""), std::nanf(""));  // gate = limit, up = -limit
+    s.set(2, std::nanf(""), std::nanf(""));  // NaN becomes limit as a gate, and -limit as an up
     s.set(3, 5.0f, -100.0f);
     s.call();
     EXPECT_FLOAT_EQ(s.scale_of(0), static_cast<float>(silu * rounded / 448.0));
@@ -110,7 +110,7 @@ TEST(SiluReference, ANegativeLimitMakesEveryUpTheLimit) {
   s.limit = -1.0;
   for (int j = 0; j < 128; ++j) s.set(j, -1.0f, static_cast<float>(j - 60));
   s.call();
-  for (int j = 0; j < 128; ++j) EXPECT_EQ(s.code(j), 0x7e);  // -0.269 * -1
+  for (int j = 0; j < 128; ++j) EXPECT_EQ(s.code(j), 0x7e);  // silu(-1) * -1 = -0.269 * -1 is the maximum
 }
 
 TEST(SiluReference, HandlesSpecialValuesWithoutClamp) {
@@ -118,7 +118,7 @@ TEST(SiluReference, HandlesSpecialValuesWithoutClamp) {
   s.set(0, std::nanf(""), 1.0f);
   s.set(1, 1.0f, std::nanf(""));
   s.set(2, -kInf, 1.0f);   // silu(-inf) = NaN
-  s.set(3, 64.0f, 7.0f);   // the scale comes from this one
+  s.set(3, 64.0f, 7.0f);   // this product is the maximum, so it decides the scale
   s.set(4, -88.0f, 1.0f);  // silu underflows to -0
   s.call();
   for (int j = 0; j < 4; ++j) EXPECT_EQ(s.code(j), 0x7e);
@@ -172,7 +172,7 @@ TEST(SiluReference, TransposedScalesHaveTokensInnermost) {
   }
 }
 
-/// The rows that a call wrote, as (expert, token).
+/// Makes the call. Returns the rows that it wrote, as (expert, token).
 std::set<std::pair<int, int>> written(Silu& s) {
   const auto before = s.output.storage;
   fill_floats(s.input, [] { return 1.0f; });
@@ -204,14 +204,14 @@ TEST(SiluReference, ProcessesRowsBelowTheCountsUpToTheBudget) {
   EXPECT_TRUE(written(none).empty());
 }
 
-/// The kernels' arithmetic in plain float code. `exponential` replaces the exponential of the hardware.
+/// Computes as the kernels do, in plain float code. `exponential` replaces the exponential of the hardware.
 template <class Exponential>
 float fast_silu_and_mul(float g, float u, Exponential exponential) {
   return g * (1.0f / (1.0f + exponential(-g))) * u;
 }
 
-/// How many codes and scales of a float implementation lie outside their intervals, and how many intervals are open,
-/// that is, hold more than one value.
+/// `outside` is the number of codes and scales of a float implementation that are outside their intervals. `open` is
+/// the number of intervals that contain more than one value.
 struct Judged {
   int outside = 0;
   int open = 0;
@@ -259,13 +259,13 @@ Judged judge(bool powers, std::uint64_t seed, Compute compute) {
   if (!powers) {
     const Judged codes_only = judged;
     count(s.scale, scale_low, scale_high);
-    judged.open = codes_only.open;  // the interval of a float scale is always a few units of the last place wide
+    judged.open = codes_only.open;  // the interval of a float scale is always a few units in the last place wide
   }
   return judged;
 }
 
 TEST(SiluInterval, AdmitsFloatArithmeticOfTheStatedAccuracy) {
-  // The exponential of the hardware is approximate. It is imitated by errors of 2 units of the last place in
+  // The exponential of the hardware is approximate. The test imitates it with errors of 2 units in the last place, in
   // both directions.
   for (const float error : {-0x1p-22f, 0.0f, 0x1p-22f}) {
     for (const bool powers : {false, true}) {
@@ -273,7 +273,7 @@ TEST(SiluInterval, AdmitsFloatArithmeticOfTheStatedAccuracy) {
         return fast_silu_and_mul(g, u, [&](float x) { return std::exp(x) * (1.0f + error); });
       });
       EXPECT_EQ(judged.outside, 0);
-      EXPECT_LE(judged.open, 20);  // of 51200
+      EXPECT_LE(judged.open, 20);  // of 51200 intervals
     }
   }
 }
@@ -282,8 +282,8 @@ TEST(SiluInterval, RejectsTheUsualMistakes) {
   const auto exact = [](float x) { return std::exp(x); };
   const auto to_bf16 = [](float x) { return float_from_bf16(bf16_from_float(x)); };
   for (const bool powers : {false, true}) {
-    // In order: silu rounded to bfloat16 before the product, the product rounded to bfloat16, a sigmoid that is off by
-    // 2^-12, and max(g, 0) in place of silu.
+    // The mistakes are, in this order: silu is rounded to bfloat16 before the product, the product is rounded to
+    // bfloat16, the sigmoid has a relative error of 2^-12, and max(g, 0) replaces silu.
     EXPECT_GE(
         judge(powers, 6, [&](float g, float u) { return to_bf16(fast_silu_and_mul(g, 1.0f, exact)) * u; }).outside,
         100);
@@ -305,22 +305,23 @@ TEST(SiluInterval, AdmitsZeroWhereFastMathFlushes) {
   s.scale.at<float>(0, 0, 0) = 1.0f;
   call_reference(kOp, "interval_ue8m0",
                  {&s.input, &s.output, &s.scale, &s.counts, s.topk, false, 0.0, &low, &high, &scale_low, &scale_high});
-  EXPECT_EQ(low.at<std::uint8_t>(0, 0, 0), 0xb3);  // -0.708 without flushing
+  EXPECT_EQ(low.at<std::uint8_t>(0, 0, 0), 0xb3);  // the code nearest to -0.708, the result without flushing
   EXPECT_EQ(high.at<std::uint8_t>(0, 0, 0), 0x80);
   EXPECT_EQ(low.at<std::uint8_t>(0, 0, 1), 0x00);
   EXPECT_EQ(low.at<std::uint8_t>(0, 0, 2), high.at<std::uint8_t>(0, 0, 2));
 }
 
-// Where float arithmetic is exact, no interval is open. A tie between codes goes to the even one, and a maximum of
-// 448 * 2^k has the scale 2^k. A kernel that rounds half away from zero, or rounds a logarithm up, differs only here.
+// Where float arithmetic is exact, each interval contains one value. A tie between two codes goes to the even code, and
+// a maximum of 448 * 2^k has the scale 2^k. A kernel that rounds half away from zero, or rounds a logarithm up, gives
+// wrong results only for these inputs.
 TEST(SiluInterval, LeavesNoChoiceWhereFloatArithmeticIsExact) {
   Silu s("ue8m0", 1, 1, 512);
-  s.set(0, 64.0f, 7.0f);        // 448: scale 1
-  s.set(1, 17.0f, 1.0f);        // between 16 and 18
-  s.set(2, 19.0f, -1.0f);       // between -18 and -20
-  s.set(3, 16.75f, 16.0f);      // 268, between 256 and 288, but no tie
+  s.set(0, 64.0f, 7.0f);        // the product is 448: scale 1
+  s.set(1, 17.0f, 1.0f);        // 17 is halfway between the codes of 16 and 18
+  s.set(2, 19.0f, -1.0f);       // -19 is halfway between the codes of -18 and -20
+  s.set(3, 16.75f, 16.0f);      // 268 is between the codes of 256 and 288, but nearer to 256
   s.set(128, 64.0f, 7.03125f);  // the next bfloat16 above 7: scale 2
-  s.set(256, 64.0f, 6.96875f);  // the next below: scale 1
+  s.set(256, 64.0f, 6.96875f);  // the next bfloat16 below 7: scale 1
   s.set(384, 243.0f, 59.0f);    // 448 * 2^5 + 1: scale 2^6
   s.call();
   HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
@@ -338,8 +339,8 @@ TEST(SiluInterval, LeavesNoChoiceWhereFloatArithmeticIsExact) {
   for (std::size_t g = 0; g < scales.size(); ++g) EXPECT_EQ(s.scale_of(static_cast<std::int64_t>(g)), scales[g]) << g;
 }
 
-// 16.75 is the least gate at which 1 + exp(-g) is certain to round to 1, and 16.625 is the gate before it. From 16.75
-// on, only the scale's own arithmetic may differ, by 2^-22 in both directions.
+// 16.75 is the least gate for which 1 + exp(-g) is certain to round to 1, and 16.625 is the next smaller gate. For
+// gates of 16.75 and more, only the arithmetic of the scale may differ, by 2^-22 in both directions.
 TEST(SiluInterval, IsNarrowFromTheGateOnAtWhichSiluSaturates) {
   const auto width = [](float gate) {
     Silu s("float", 1, 1, 256);

@@ -16,7 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// The arguments of one call, and its outputs.
+/// The arguments and the outputs of one call.
 struct TopK {
   HostTensor scores;
   HostTensor lengths;
@@ -53,7 +53,7 @@ TEST(TopKV1Reference, ShortRowsTakeEverythingInAscendingOrder) {
   t.lengths.at<std::int32_t>(0) = 0;
   t.lengths.at<std::int32_t>(1) = 3;
   t.lengths.at<std::int32_t>(2) = 512;
-  fill_floats(t.scores, [] { return std::nanf(""); });  // not read
+  fill_floats(t.scores, [] { return std::nanf(""); });  // the scores of short rows must not be read
   t.call();
   for (int j = 0; j < 512; ++j) {
     EXPECT_EQ(t.raw.at<std::int32_t>(0, j), -1);
@@ -79,7 +79,7 @@ TEST(TopKV1Reference, SelectsInDescendingOrderAndTheLowerPositionOfEqualScores) 
   TopK t(1, 1000, 512);
   for (int i = 0; i < 1000; ++i) t.scores.at<float>(0, i) = static_cast<float>(i % 500);
   t.call();
-  // Each value from 499 to 244 is selected twice, at positions i and i + 500.
+  // Each value v from 499 to 244 is selected twice, at positions v and v + 500.
   for (int j = 0; j < 512; ++j) EXPECT_EQ(t.raw.at<std::int32_t>(0, j), 499 - j / 2 + 500 * (j % 2)) << j;
 }
 
@@ -92,15 +92,15 @@ TEST(TopKV1Reference, ScoresPastTheLengthDoNotMatter) {
   EXPECT_EQ(t.raw.at<std::int32_t>(0, 511), 88);
 }
 
-// The order is: every NaN, positive ones first; then +inf; then numbers, +0 above -0; -inf last.
+// The order is, from the greatest score to the least: positive NaN, negative NaN, +inf, numbers (+0 before -0), -inf.
 TEST(TopKV1Reference, OrdersSpecialValues) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   TopK t(1, 516, 512);
   fill_floats(t.scores, [] { return -1.0f; });
   const std::vector<std::uint32_t> bits{0xffc00000u,  // 0: -NaN
                                         0x7fc00000u,  // 1: +NaN
-                                        0x7fc00001u,  // 2: +NaN of greater payload
-                                        0xff800001u,  // 3: -NaN of smaller payload, which comes before item 0
+                                        0x7fc00001u,  // 2: +NaN with a greater payload, which comes before item 1
+                                        0xff800001u,  // 3: -NaN with a smaller payload, which comes before item 0
                                         std::bit_cast<std::uint32_t>(kInf),
                                         0x7f7fffffu,
                                         0x00000001u,
@@ -129,7 +129,7 @@ TEST(TopKV1Reference, MapsPagesInInt32) {
     t.table.at<std::int32_t>(0, 1) = 0x7fffffff;
     t.call();
     EXPECT_EQ(t.slots.at<std::int32_t>(0, 0), -page_size);  // (-1 << bits) | 0
-    EXPECT_EQ(t.slots.at<std::int32_t>(0, page_size),       // wraps
+    EXPECT_EQ(t.slots.at<std::int32_t>(0, page_size),       // the product wraps around
               static_cast<std::int32_t>(0x7fffffffu * static_cast<std::uint32_t>(page_size)));
     EXPECT_EQ(t.slots.at<std::int32_t>(0, 2 * page_size - 1),
               static_cast<std::int32_t>(0x7fffffffu * static_cast<std::uint32_t>(page_size) +

@@ -1,5 +1,5 @@
-/// References compared with LibTorch on the CPU, an independent implementation. All tests are in one file, because
-/// LibTorch's headers take a minute to compile.
+/// Compares references with LibTorch on the CPU, which is an independent implementation. All tests are in one file,
+/// because LibTorch's headers take a minute to compile.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ at::ScalarType scalar_type(DType dtype) {
   }
 }
 
-/// A LibTorch tensor that uses the memory of `tensor`.
+/// Returns a LibTorch tensor that uses the memory of `tensor`.
 at::Tensor as_torch(HostTensor& tensor) {
   return at::from_blob(tensor.storage.data(), tensor.shape, at::TensorOptions().dtype(scalar_type(tensor.dtype)));
 }
@@ -60,7 +60,7 @@ TEST(AgainstTorch, E4m3RoundsTheSame) {
     const auto* bits = reinterpret_cast<const std::uint8_t*>(codes.const_data_ptr());
     for (std::int64_t i = 0; i < values->numel(); ++i) {
       const float v = values->at<float>(i);
-      // LibTorch does not saturate: from 464 on it gives NaN.
+      // LibTorch does not saturate: for magnitudes of 464 and more, it gives NaN.
       if (!(std::fabs(v) < 464.0f)) continue;
       EXPECT_EQ(reference::to_e4m3(v).bits, bits[i]) << std::hexfloat << v;
     }
@@ -80,7 +80,7 @@ TEST(AgainstTorch, TopKSelectsTheSameScores) {
     call_reference("topk_v1", "topk_transform", {&scores, &lengths, &table, &slots, std::int64_t{64}, &raw});
     const at::Tensor want = std::get<0>(at::topk(as_torch(scores), k, 1, /*largest=*/true, /*sorted=*/true));
     const at::Tensor got = at::gather(as_torch(scores), 1, as_torch(raw).to(at::kLong));
-    EXPECT_TRUE(at::equal(got, want));  // the reference writes them in descending order
+    EXPECT_TRUE(at::equal(got, want));  // the reference also orders its selection by descending scores
     EXPECT_EQ(std::get<0>(at::_unique(as_torch(raw)[0])).numel(), k);
   }
 }

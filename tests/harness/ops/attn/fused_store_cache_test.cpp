@@ -13,7 +13,7 @@ constexpr const char* kFlash =
 constexpr const char* kIndexer =
     "fused_store_cache/layout=indexer,input=f32,index=i64,page=64,tokens=5,spare=1,order=ascending,fill=gauss/seed=1";
 
-/// The byte of the cache at which the data of slot `slot` begin. The slot is in page 0, and pages have 64 slots.
+/// Returns the byte offset of the data of `slot` in the cache. The slot must be in page 0, which has 64 slots.
 std::size_t data_at(std::int64_t slot, std::int64_t row_bytes) { return static_cast<std::size_t>(slot * row_bytes); }
 
 std::int64_t first_slot(const Specimen& s) {
@@ -53,7 +53,7 @@ TEST(FusedStoreCacheOp, TheFootprintIsTheBytesOfTheSlotsAndNothingElse) {
   }
   const Specimen flash(kFlash);
   EXPECT_EQ(flash.call.arg("cache").footprint[36864 + data_at(first_slot(flash), 8) + 7], 0);  // byte 7 of the scales
-  EXPECT_EQ(flash.call.arg("cache").footprint[37440 - 1], 0);                                  // padding of the page
+  EXPECT_EQ(flash.call.arg("cache").footprint[37440 - 1], 0);                                  // the page's padding
 }
 
 TEST(FusedStoreCacheOp, SlotsAreDistinctAndInTheCache) {

@@ -61,7 +61,7 @@ TEST(FusedRopeOp, AcceptsAnyNanForANanButNoNumber) {
 TEST(FusedRopeOp, GapsBetweenHeadsAreOutsideTheFootprint) {
   const Specimen s(kId);
   const auto mask = s.call.tensor("q").view_mask();
-  EXPECT_TRUE(s.call.arg("q").footprint.empty());  // so the view is the footprint
+  EXPECT_TRUE(s.call.arg("q").footprint.empty());  // an empty footprint allows writes to the whole view
   EXPECT_EQ(std::count(mask.begin(), mask.end(), 1), 5 * 8 * 64 * 2);
   EXPECT_GT(mask.size(), 5u * 8 * 64 * 2);
 }

@@ -29,8 +29,8 @@ TEST(HashTopKOp, FindsWrongIdsOrderAndNormalisation) {
   const Specimen s(id("gauss"));
   EXPECT_EQ(s.failure_after([](Specimen& m) { m.tensor("topk_ids").at<std::int32_t>(4, 6) = 0; }), "ids");
   EXPECT_EQ(s.failure_after([](Specimen& m) { std::swap(weight(m, 0, 0), weight(m, 0, 1)); }), "weights");
-  // In order: routed weights multiplied by the scaling factor, an epsilon of 1e-6 in the sum, a shared weight that is
-  // not inverted.
+  // The next three faults are, in this order: the routed weights are multiplied by the scaling factor, the sum has an
+  // added epsilon of 1e-6, and the weight of the shared expert is not inverted.
   EXPECT_EQ(s.failure_after([](Specimen& m) {
     for (int j = 0; j < 6; ++j) weight(m, 1, j) *= 1.5f;
   }),

@@ -33,12 +33,12 @@ TEST(SiluOp, FindsACodeThatIsOneStepOff) {
       };
       caught += s.failure_after(up) == "codes" ? 1 : 0;
     }
-    EXPECT_GE(caught, 102) << scales;  // where a value lies on a boundary, both codes are right
+    EXPECT_GE(caught, 102) << scales;  // of 103; for a value on the boundary between two codes, both are right
   }
 }
 
 TEST(SiluOp, FindsAWrongScaleEvenWithCodesThatFitIt) {
-  // Twice the scale and half the values dequantise to nearly the same. Even so, the scale is wrong.
+  // Twice the scale with half the code values dequantises to nearly the same result. The scale is still wrong.
   const Specimen powers(id(kPowers, "full"));
   EXPECT_EQ(powers
                 .failure_after([](Specimen& m) {
@@ -60,14 +60,14 @@ TEST(SiluOp, FindsAWrongScaleEvenWithCodesThatFitIt) {
             "");
 }
 
-/// A specimen without clamp, with power-of-two scales, whose products are exact.
+/// Returns a specimen without clamp and with power-of-two scales. Its products are exact.
 Specimen exact(const char* fill) {
   return Specimen(
       std::string("silu_and_mul_masked_post_quant/experts=3,tokens=4,dim=512,topk=2,ue8m0=1,swizzle=0,transposed=0,") +
       "limit=none,counts=full,fill=" + fill + "/seed=1");
 }
 
-// With integers and power-of-two scales, some products lie half way between two codes. Only one of the two is right.
+// With integers and power-of-two scales, some products are halfway between two codes. Only one of these codes is right.
 TEST(SiluOp, FindsATieRoundedTheOtherWay) {
   const Specimen s = exact("integers");
   const auto input = [&](std::int64_t column) {
@@ -88,8 +88,8 @@ TEST(SiluOp, FindsATieRoundedTheOtherWay) {
   EXPECT_EQ(ties, 20);
 }
 
-// A kernel that rounds a logarithm up, or always raises the exponent by one, takes the next scale if the maximum is 448
-// times a power of two.
+// If the maximum is 448 times a power of two, this power is the scale. A kernel that rounds a logarithm up, or always
+// raises the exponent by one, then takes the next larger scale.
 TEST(SiluOp, FindsTheNextScaleForAMaximumThatFitsExactly) {
   const Specimen s = exact("scale_edges");
   int edges = 0;
@@ -124,19 +124,19 @@ TEST(SiluOp, TheFootprintIsTheProcessedRowsAndTheirScales) {
     const auto& footprint = s.call.arg(argument).footprint;
     return std::count(footprint.begin(), footprint.end(), 1);
   };
-  // There are 3 experts of 4 rows. At most 4 * 2 rows are processed.
+  // There are 3 experts with 4 rows each. At most tokens * topk = 4 * 2 rows are processed.
   EXPECT_EQ(share(id(kFloats, "full"), "output"), 8 * 512);
   EXPECT_EQ(share(id(kFloats, "full"), "output_scale"), 8 * 4 * 4);
   EXPECT_EQ(share(id(kBytes, "full"), "output_scale"), 8 * 4);
   EXPECT_EQ(share(id(kFloats, "one"), "output"), 4 * 512);
   EXPECT_EQ(share(id(kFloats, "none"), "output"), 0);
-  EXPECT_EQ(share(id(kFloats, "surplus"), "output"), 8 * 512);  // 4 + 4 rows fill the budget; 1 more is dropped
+  EXPECT_EQ(share(id(kFloats, "surplus"), "output"), 8 * 512);  // at most 8 rows: 4 + 4, and not 1 more
 }
 
 TEST(SiluOp, RowsThatAreNotProcessedAreNotCompared) {
   const Specimen s(id(kBytes, "one"));
   EXPECT_EQ(s.failure_after([](Specimen& m) {
-    m.tensor("output").at<std::uint8_t>(0, 0, 0) ^= 1;  // only the footprint check finds this change
+    m.tensor("output").at<std::uint8_t>(0, 0, 0) ^= 1;  // a change that only the footprint check finds
     m.tensor("output_scale").storage[0] ^= 1;
   }),
             "");

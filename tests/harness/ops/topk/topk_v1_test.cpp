@@ -26,7 +26,7 @@ void exchange(Specimen& s, std::int64_t a, std::int64_t b) {
   }
 }
 
-/// Puts another position into entry j of the last row, with the right page index.
+/// Puts `position` into entry j of the last row, together with the page index of this position.
 void select(Specimen& s, std::int64_t j, std::int32_t position) {
   const std::int64_t row = s.call.tensor("seq_lens").size(0) - 1;
   if (s.call.arg("raw_indices").is_tensor()) s.tensor("raw_indices").at<std::int32_t>(row, j) = position;
@@ -34,7 +34,7 @@ void select(Specimen& s, std::int64_t j, std::int32_t position) {
       s.call.tensor("page_table").at<std::int32_t>(row, position / 64) * 64 + position % 64;
 }
 
-/// A position that the last row has not selected.
+/// Returns a position of the last row that the reference did not select.
 std::int32_t unselected(const Specimen& s) {
   const std::int64_t row = s.call.tensor("seq_lens").size(0) - 1;
   std::vector<bool> taken(2000);
@@ -68,10 +68,10 @@ TEST(TopKV1Op, TiesAtTheCutAreInterchangeableAndOthersAreNot) {
   const auto score = [&](std::int32_t p) { return s.call.tensor("scores").at<float>(0, p); };
   const HostTensor& raw = s.result.tensor("raw_indices");
   const float cut = score(raw.at<std::int32_t>(0, 511));
-  std::int32_t other = 1999;  // the reference prefers low positions
+  std::int32_t other = 1999;  // the search begins at the end, because the reference prefers low positions
   while (score(other) != cut) --other;
   EXPECT_EQ(s.failure_after([&](Specimen& m) { select(m, 511, other); }), "");
-  EXPECT_NE(s.failure_after([&](Specimen& m) { select(m, 0, other); }), "");  // replaces a better one
+  EXPECT_NE(s.failure_after([&](Specimen& m) { select(m, 0, other); }), "");  // replaces a greater score
 }
 
 TEST(TopKV1Op, BrokenSelectionsAreFound) {
@@ -91,7 +91,7 @@ TEST(TopKV1Op, RowsDependOnTheSeedAloneNotOnTheirNeighbours) {
   const Case many = checked_case("topk_v1/k=512,batch=3,len=900,page=64,raw=1,tail=5,lens=full,fill=gauss/seed=3");
   const Call a = find_op("topk_v1")->make(few), b = find_op("topk_v1")->make(many);
   for (int i = 0; i < 900; ++i) EXPECT_EQ(a.tensor("scores").at<float>(0, i), b.tensor("scores").at<float>(0, i));
-  EXPECT_TRUE(std::isnan(b.tensor("scores").at<float>(0, 900)));  // past the length lies garbage
+  EXPECT_TRUE(std::isnan(b.tensor("scores").at<float>(0, 900)));  // scores beyond the row's length are NaN
 }
 
 TEST(TopKV1Op, ThresholdBinCountsTheScoresInTheBinOfTheCut) {
@@ -100,14 +100,15 @@ TEST(TopKV1Op, ThresholdBinCountsTheScoresInTheBinOfTheCut) {
                                 ",page=64,raw=0,tail=0,lens=full,fill=" + fill + "/seed=1");
     return find_op("topk_v1")->facts(c, find_op("topk_v1")->make(c)).at("threshold_bin");
   };
-  EXPECT_EQ(population("equal", 512), 0);  // everything is taken
+  EXPECT_EQ(population("equal", 512), 0);  // all 512 scores are selected
   EXPECT_EQ(population("equal", 8193), 8193);
   EXPECT_GT(population("cluster", 16384), 8192);
   EXPECT_LT(population("gauss", 16384), 1000);
 }
 
 TEST(ScoreOrder, HalfPrecisionBitsRoundToNearestEven) {
-  // Compares with the nearest of all 2^15 magnitudes of the format. Of two equally near ones, the even one is right.
+  // Finds the nearest magnitude of the format by trying all of them. Infinity (0x7c00) is treated as 65536. If two
+  // magnitudes are equally near, the even one is right.
   const auto nearest = [](double x) {
     std::uint16_t best = 0;
     for (std::uint32_t h = 0; h <= 0x7c00; ++h) {
