@@ -20,4 +20,15 @@ HostTensor reordered(const HostTensor& t, const std::vector<std::int64_t>& rows)
 /// it may write to all of what is left.
 void keep_rows(Call& call, std::initializer_list<const char*> names, const std::vector<std::int64_t>& rows);
 
+/// These rows, in this order, of a tensor without gaps that is seen as [n, width]. Throws Error for a row that the
+/// tensor has not.
+HostTensor gather_rows(const HostTensor& t, const std::vector<std::int64_t>& rows, std::int64_t width);
+
+/// Arg::footprint for such a tensor, of which a call may write these rows.
+std::vector<std::uint8_t> footprint_of_rows(const HostTensor& t, const std::vector<std::int64_t>& rows,
+                                            std::int64_t width);
+
+/// These columns, in this order, of a tensor [n, columns], packed.
+HostTensor columns_of(const HostTensor& t, const std::vector<std::int64_t>& columns);
+
 }  // namespace dsv4

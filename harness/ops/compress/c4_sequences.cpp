@@ -1,28 +1,31 @@
-#include "harness/ops/compress/c4_sequences.h"
-
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 
-#include "harness/core/error.h"
-#include "harness/generate/random.h"
-#include "harness/op/scenarios.h"
-#include "harness/ops/compress/c4_data.h"
+#include "harness/op/define.h"
+#include "harness/ops/compress/c4_op.h"
+#include "harness/ops/compress/c4_tokens.h"
 #include "harness/ops/compress/plan_calls.h"
+#include "harness/ops/compress/plan_model.h"
 
 namespace dsv4 {
 namespace {
 
-using layout::CompressPlan;
-
 using Key = std::pair<std::int64_t, std::int64_t>;  ///< request id, position of the entry's last token
+using Rows = std::map<Key, HostTensor>;             ///< f32 [1, H] each
 
-/// Entries by request and position: what calls of any schedule can be compared by.
+/// Entries by request and position: so calls of any schedule can be compared.
 struct Entries {
-  std::map<Key, std::vector<float>> values;
-  std::map<Key, std::vector<float>> bounds;  ///< where a reference computed them
+  Rows values;
+  Rows bounds;  ///< where a reference computed them
 };
+
+/// f32 [n, H] of n rows.
+HostTensor stacked(const Rows& rows) {
+  HostTensor t = HostTensor::make(kF32, {std::ssize(rows), rows.empty() ? 0 : rows.begin()->second.size(1)});
+  auto next = t.storage.begin();
+  for (const auto& [key, row] : rows) next = std::ranges::copy(row.storage, next).out;
+  return t;
+}
 
 /// Calls one side: the subject (its findings fail the case) or the reference.
 using Make = std::function<CallResult(const std::string& where, const Call&)>;
@@ -35,111 +38,97 @@ class Engine {
       : make_(std::move(make)),
         tokens_(c.params, c.seed),
         compile_(c4_compile(c.params)),
-        ids_(requests.request_ids),
-        lengths_(ids_.size(), 0),
-        maps_(make_maps(ids_, std::vector<std::int64_t>(ids_.size(), longest), pool_size(requests.size()), longest,
-                        kC4CachePage, c.params.integer("ring"), true, c.seed)),
-        state_(tokens_.unwritten_state(maps_.rows())) {}
+        requests_(requests, longest, c.params, c.seed),
+        state_(tokens_.state(requests_.maps(), requests_.ids(), requests_.lengths())) {}
 
-  [[nodiscard]] std::int64_t length(std::size_t b) const { return lengths_[b]; }
-  [[nodiscard]] const Entries& entries() const { return entries_; }
-  [[nodiscard]] const HostTensor& state() const { return state_; }
-  void set_state(const HostTensor& state, const std::vector<std::int64_t>& lengths) {
-    state_ = state;
-    lengths_ = lengths;
-  }
-  [[nodiscard]] const std::vector<std::int64_t>& lengths() const { return lengths_; }
-  /// f32 [n, 4H]: the state rows that later entries look at, request after request.
-  [[nodiscard]] HostTensor live_rows() const {
-    std::vector<std::int64_t> rows;
-    for (std::size_t b = 0; b < ids_.size(); ++b) {
-      for (std::int64_t p = first_live(lengths_[b], 4); p < lengths_[b]; ++p) rows.push_back(maps_.row(ids_[b], p));
-    }
-    return gather_rows(state_, rows, 4 * tokens_.head_dim());
-  }
+  [[nodiscard]] const GrowingBatch& requests() const { return requests_; }
 
-  /// Prefills `extend[b]` more tokens of each request. Bounds are computed if `bounds` is a reference.
+  /// Prefills `extend[b]` more tokens of request b. Bounds are computed if `bounds` is a reference.
   void prefill(const std::vector<std::int64_t>& extend, bool lens_on_device, const std::string& where,
                Caller* bounds = nullptr) {
-    Batch batch;
-    for (std::size_t b = 0; b < extend.size(); ++b) {
-      lengths_[b] += extend[b];
-      if (extend[b] == 0) continue;
-      batch.request_ids.push_back(ids_[b]);
-      batch.seq_lens.push_back(lengths_[b]);
-      batch.extend_lens.push_back(extend[b]);
-    }
-    if (batch.size() != 0) run_prefill(batch, tokens_.input(batch), lens_on_device, where, bounds);
+    const Batch step = requests_.grow(extend);
+    run_prefill(step, tokens_.input(step), lens_on_device, where, bounds);
   }
 
   /// Verifies `drafts` more tokens of each request, of which the first `accepted[b]` stay. The others are taken back,
   /// with their entries.
   void verify(std::int64_t drafts, const std::vector<std::int64_t>& accepted, const std::string& where) {
-    Batch batch{ids_, lengths_, std::vector<std::int64_t>(ids_.size(), drafts)};
-    for (std::size_t b = 0; b < ids_.size(); ++b) {
-      batch.seq_lens[b] += drafts;
-      lengths_[b] += accepted[b];
-    }
-    run_prefill(batch, tokens_.input(batch, lengths_), true, where, nullptr);
-    for (std::size_t b = 0; b < ids_.size(); ++b) {
+    const Batch step = requests_.grow(drafts);
+    for (std::size_t b = 0; b < accepted.size(); ++b) requests_.take_back(b, drafts - accepted[b]);
+    const std::vector<std::int64_t>& lengths = requests_.lengths();
+    run_prefill(step, tokens_.input(step, lengths), true, where, nullptr);
+    for (std::size_t b = 0; b < accepted.size(); ++b) {
+      const std::int64_t id = requests_.ids()[b];
       std::erase_if(entries_.values,
-                    [&](const auto& e) { return e.first.first == ids_[b] && e.first.second >= lengths_[b]; });
+                    [&](const auto& e) { return e.first.first == id && e.first.second >= lengths[b]; });
     }
   }
 
   /// Decodes one token of each request.
   void decode(const std::string& where) {
-    Batch batch{ids_, {}, std::vector<std::int64_t>(ids_.size(), 1)};
-    for (std::int64_t& n : lengths_) ++n;
-    batch.seq_lens = lengths_;
-    const CallResult plan = make_(where + ", plan", decode_plan_call(4, batch, maps_));
-    const HostTensor output = HostTensor::make(DType::kF32, {batch.size(), tokens_.head_dim()});
-    const Call call =
-        call_of("compress_c4_decode", {state_, tokens_.input(batch), output, tokens_.ape(), returned_tensor(plan, 0)},
-                compile_);
-    const CallResult result = make_(where, call);
-    state_ = result.tensor("kv_buffer");
-    for (std::size_t b = 0; b < ids_.size(); ++b) {
-      if (lengths_[b] % 4 == 0) collect({ids_[b], lengths_[b] - 1}, b, result, HostTensor());
+    const Batch step = requests_.grow(1);
+    const CallResult plan = make_(where + ", plan", decode_plan_call(4, step, requests_.maps()));
+    std::map<Key, std::int64_t> rows;
+    for (const BatchToken& t : tokens_of(step)) {
+      if (t.seq_len % 4 == 0) rows[{t.id, t.position}] = t.row;
     }
+    compress(where, "compress_c4_decode", tokens_.input(step), {returned_tensor(plan, 0)}, rows, nullptr);
   }
+
+  /// The entries so far, with their keys so that missing ones show, and the state rows that later entries read.
+  [[nodiscard]] Observation observed() const {
+    std::vector<std::int64_t> keys, live;
+    for (const auto& [key, row] : entries_.values) keys.insert(keys.end(), {key.first, key.second});
+    for (std::size_t b = 0; b < requests_.ids().size(); ++b) {
+      const std::int64_t id = requests_.ids()[b], length = requests_.lengths()[b];
+      for (std::int64_t p = first_live(length, 4); p < length; ++p) live.push_back(requests_.maps().row(id, p));
+    }
+    return Observation()
+        .add("entry_keys", numbers(keys))
+        .add("kv_output", stacked(entries_.values))
+        .add("live_rows", gather_rows(state_, live, 4 * tokens_.head_dim()));
+  }
+  /// Bounds of the entries, in the order of observed().
+  [[nodiscard]] HostTensor bounds() const { return stacked(entries_.bounds); }
 
  private:
-  void run_prefill(const Batch& batch, const HostTensor& input, bool lens_on_device, const std::string& where,
+  void run_prefill(const Batch& step, const HostTensor& input, bool lens_on_device, const std::string& where,
                    Caller* bounds) {
-    const CallResult plan =
-        make_(where + ", plan", prefill_plan_call({.ratio = 4, .lens_on_device = lens_on_device}, batch, maps_));
+    const PrefillPlanForm form{.ratio = 4, .lens_on_device = lens_on_device};
+    const CallResult plan = make_(where + ", plan", prefill_plan_call(form, step, requests_.maps()));
     const HostTensor plan_c = returned_tensor(plan, 0), plan_w = returned_tensor(plan, 1);
-    const HostTensor output = HostTensor::make(DType::kF32, {plan_c.size(0), tokens_.head_dim()});
-    const Call call = call_of("compress_c4_prefill", {state_, input, output, tokens_.ape(), plan_c, plan_w}, compile_);
-    const CallResult result = make_(where, call);
-    state_ = result.tensor("kv_buffer");
-    Observation ignored;
-    const auto rows = records_of<CompressPlan>(plan_c, "plan_c", ignored);
-    const auto tokens = tokens_of(batch);
-    const HostTensor bound = bounds == nullptr ? HostTensor() : bound_of(call, *bounds);
-    for (std::size_t k = 0; k < rows.size(); ++k) {
-      if (is_sentinel(rows[k]) || rows[k].ragged_id >= tokens.size()) continue;
-      const BatchToken& t = tokens[rows[k].ragged_id];
-      collect({batch.request_ids[static_cast<std::size_t>(t.request)], t.position}, k, result, bound);
+    const auto entries = records_of<layout::CompressPlan>(plan_c);
+    const auto tokens = tokens_of(step);
+    std::map<Key, std::int64_t> rows;
+    for (std::size_t k = 0; k < entries.size(); ++k) {
+      if (is_sentinel(entries[k]) || entries[k].ragged_id >= tokens.size()) continue;
+      const BatchToken& t = tokens[entries[k].ragged_id];
+      rows[{t.id, t.position}] = static_cast<std::int64_t>(k);
     }
+    compress(where, "compress_c4_prefill", input, {plan_c, plan_w}, rows, bounds);
   }
 
-  void collect(const Key& key, std::size_t row, const CallResult& result, const HostTensor& bound) {
-    const auto row_of = [&](const HostTensor& t) {
-      const float* first = &t.at<float>(row, 0);
-      return std::vector<float>(first, first + t.size(1));
-    };
-    entries_.values[key] = row_of(result.tensor("kv_output"));
-    if (bound.rank() == 2) entries_.bounds[key] = row_of(bound);
+  /// Calls a C4 op with these plans and keeps the state that it leaves. `rows` are the output's rows that are entries.
+  void compress(const std::string& where, const char* op, const HostTensor& input, const std::vector<HostTensor>& plans,
+                const std::map<Key, std::int64_t>& rows, Caller* bounds) {
+    const HostTensor output = HostTensor::make(kF32, {plans.front().size(0), tokens_.head_dim()});
+    std::vector<Value> values{state_, input, output, tokens_.ape()};
+    values.insert(values.end(), plans.begin(), plans.end());
+    const Call call = call_of(op, std::move(values), compile_);
+    const CallResult result = make_(where, call);
+    state_ = result.tensor("kv_buffer");
+    collect(rows, result.tensor("kv_output"), entries_.values);
+    if (bounds != nullptr) collect(rows, bounded(call, *bounds, "kv_output", kC4BoundReason).bound, entries_.bounds);
+  }
+
+  static void collect(const std::map<Key, std::int64_t>& rows, const HostTensor& output, Rows& into) {
+    for (const auto& [key, row] : rows) into[key] = gather_rows(output, {row}, output.size(1));
   }
 
   Make make_;
   C4Tokens tokens_;
   Params compile_;
-  std::vector<std::int64_t> ids_;
-  std::vector<std::int64_t> lengths_;
-  CacheMaps maps_;
+  GrowingBatch requests_;
   HostTensor state_;
   Entries entries_;
 };
@@ -156,53 +145,28 @@ Make reference_of(ScenarioContext& x) {
   };
 }
 
-HostTensor stacked(const std::map<Key, std::vector<float>>& rows) {
-  const std::int64_t width = rows.empty() ? 0 : std::ssize(rows.begin()->second);
-  HostTensor t = HostTensor::make(DType::kF32, {std::ssize(rows), width});
-  std::int64_t i = 0;
-  for (const auto& [key, row] : rows) std::copy(row.begin(), row.end(), &t.at<float>(i++, 0));
-  return t;
-}
-
-/// The keys as an output: which entries there are is compared too, and a report's row number can be read.
-HostTensor keys_of(const std::map<Key, std::vector<float>>& rows) {
-  std::vector<std::int64_t> keys;
-  for (const auto& [key, row] : rows) keys.insert(keys.end(), {key.first, key.second});
-  return numbers(keys);
-}
-
-Observation observed(const Entries& entries, const Engine& engine) {
-  Observation o;
-  o.add("entry_keys", keys_of(entries.values));
-  o.add("kv_output", stacked(entries.values));
-  o.add("live_rows", engine.live_rows());
-  return o;
-}
-
 /// The same entries and live rows to the bit.
-void expect_same(ScenarioContext& x, const std::string& where, const Observation& got, const Observation& want) {
-  x.expect_agree(where, got, want,
+void expect_same(ScenarioContext& x, const std::string& where, const Engine& got, const Engine& want) {
+  x.expect_agree(where, got.observed(), want.observed(),
                  {{"kv_output", Tolerance::exact("an entry has the same bits wherever its rows came from")}});
 }
 
-/// `engine` against one prefill of all its tokens by the reference: entries each within its own bound, live rows to the
+/// `engine` against one prefill of all its tokens by the reference: each entry within its own bound, live rows to the
 /// bit.
 void expect_as_replayed(ScenarioContext& x, const std::string& where, const Batch& requests, const Engine& engine) {
-  Engine replay(reference_of(x), x.c, requests, *std::ranges::max_element(engine.lengths()));
-  replay.prefill(engine.lengths(), false, "replay", &x.reference);
-  x.expect_agree(where, observed(engine.entries(), engine), observed(replay.entries(), replay),
-                 {{"kv_output", Tolerance::within(stacked(replay.entries().bounds), kC4BoundReason)}});
+  const std::vector<std::int64_t>& lengths = engine.requests().lengths();
+  Engine replay(reference_of(x), x.c, requests, *std::ranges::max_element(lengths));
+  replay.prefill(lengths, false, "replay", &x.reference);
+  x.expect_agree(where, engine.observed(), replay.observed(),
+                 {{"kv_output", Tolerance::within(replay.bounds(), kC4BoundReason)}});
 }
 
 /// Prefills up to the batch's lengths in chunks of random sizes up to the parameter `extend`.
-void prefill_in_chunks(Engine& engine, const Batch& requests, std::int64_t most, std::uint64_t seed) {
-  Random random(seed, "chunks");
+void prefill_in_chunks(Engine& engine, const Batch& requests, const Case& c) {
+  Random random(c.seed, "chunks");
   for (int chunk = 0;; ++chunk) {
-    std::vector<std::int64_t> extend;
-    for (std::size_t b = 0; b < requests.seq_lens.size(); ++b) {
-      extend.push_back(std::min(requests.seq_lens[b] - engine.length(b), random.between(1, most)));
-    }
-    if (std::ranges::all_of(extend, [](std::int64_t n) { return n == 0; })) return;
+    const auto extend = engine.requests().next_chunk(requests.seq_lens, c.params.integer("extend"), random);
+    if (extend.empty()) return;
     engine.prefill(extend, chunk % 2 == 1, fmt::format("chunk {}", chunk));
   }
 }
@@ -212,8 +176,8 @@ void run_chunked_prefill(ScenarioContext& x) {
   Engine whole(subject_of(x), x.c, requests, requests.longest());
   whole.prefill(requests.seq_lens, false, "one prefill");
   Engine chunks(subject_of(x), x.c, requests, requests.longest());
-  prefill_in_chunks(chunks, requests, x.c.params.integer("extend"), x.c.seed);
-  expect_same(x, "chunks against one prefill", observed(chunks.entries(), chunks), observed(whole.entries(), whole));
+  prefill_in_chunks(chunks, requests, x.c);
+  expect_same(x, "chunks against one prefill", chunks, whole);
   expect_as_replayed(x, "one prefill against the reference", requests, whole);
 }
 
@@ -221,31 +185,24 @@ void run_prefill_then_decode(ScenarioContext& x) {
   constexpr int kDecodes = 13;
   const Batch requests = make_batch(x.c.params, x.c.seed);
   Engine engine(subject_of(x), x.c, requests, requests.longest() + kDecodes);
-  prefill_in_chunks(engine, requests, x.c.params.integer("extend"), x.c.seed);
+  prefill_in_chunks(engine, requests, x.c);
   for (int step = 0; step < kDecodes; ++step) engine.decode(fmt::format("decode step {}", step));
   expect_as_replayed(x, "after decoding", requests, engine);
 }
 
-/// From one state: the next token decoded, and prefilled alone. Outputs and live rows must be the same bits.
+/// From one state: the next token decoded, and prefilled alone. Entries and live rows must be the same bits.
 void run_decode_equals_prefill(ScenarioContext& x) {
   constexpr int kSteps = 9;
   const Batch requests = make_batch(x.c.params, x.c.seed);
   Engine decoding(subject_of(x), x.c, requests, requests.longest() + kSteps);
   decoding.prefill(requests.seq_lens, false, "prefill");
-  Engine prefilling(subject_of(x), x.c, requests, requests.longest() + kSteps);
-  prefilling.set_state(decoding.state(), decoding.lengths());
+  Engine prefilling = decoding;
   const std::vector<std::int64_t> one(requests.seq_lens.size(), 1);
   for (int step = 0; step < kSteps; ++step) {
     decoding.decode(fmt::format("decode step {}", step));
     prefilling.prefill(one, step % 2 == 1, fmt::format("prefill of one, step {}", step));
   }
-  Entries decoded;  // without those of the first prefill
-  for (const auto& [key, row] : prefilling.entries().values) {
-    const auto it = decoding.entries().values.find(key);
-    if (it != decoding.entries().values.end()) decoded.values[key] = it->second;
-  }
-  expect_same(x, "decode against prefill of one", observed(decoded, decoding),
-              observed(prefilling.entries(), prefilling));
+  expect_same(x, "decode against prefill of one", decoding, prefilling);
 }
 
 /// Verify steps, of which some drafts are rejected, and decode steps in turn: each entry as if the accepted tokens had

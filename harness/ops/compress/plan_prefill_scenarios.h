@@ -1,4 +1,4 @@
-/// What must hold of plan_prefill beyond one call against the reference.
+/// What must hold of plan_prefill beyond one call against the reference. `op` is plan_prefill itself.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,10 @@
 
 namespace dsv4 {
 
-/// `op` is plan_prefill itself.
-std::vector<Scenario> plan_prefill_scenarios(const Op& op);
+/// Relations, and contracts beyond those of every planner.
+std::vector<Scenario> plan_prefill_relations(const Op& op);
+
+/// Steps of requests that grow, followed by a slot map.
+std::vector<Scenario> plan_prefill_sequences(const Op& op);
 
 }  // namespace dsv4

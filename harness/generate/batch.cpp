@@ -1,17 +1,17 @@
-#include "harness/ops/compress/batch.h"
+#include "harness/generate/batch.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <numeric>
-
-#include "harness/generate/random.h"
 
 namespace dsv4 {
 namespace {
 
-/// Largest pool of token slots that a case may hold: above, maps alone would take a gigabyte.
+/// Most token slots in the pool of a case. With more, the maps alone would take a gigabyte.
 constexpr std::int64_t kMostSlots = std::int64_t{1} << 24;
 
 std::int64_t extend_of(const Params& p, std::int64_t b, Random& random) {
@@ -29,6 +29,12 @@ std::int64_t Batch::tokens() const { return std::reduce(extend_lens.begin(), ext
 
 std::int64_t Batch::longest() const { return seq_lens.empty() ? 0 : *std::ranges::max_element(seq_lens); }
 
+std::vector<std::int64_t> Batch::prefixes() const {
+  std::vector<std::int64_t> prefixes;
+  std::ranges::transform(seq_lens, extend_lens, std::back_inserter(prefixes), std::minus{});
+  return prefixes;
+}
+
 Batch Batch::permuted(const std::vector<std::int64_t>& order) const {
   Batch out;
   for (const std::int64_t i : order) {
@@ -42,9 +48,11 @@ Batch Batch::permuted(const std::vector<std::int64_t>& order) const {
 
 std::vector<BatchToken> tokens_of(const Batch& batch) {
   std::vector<BatchToken> tokens;
-  for (std::int64_t b = 0; b < batch.size(); ++b) {
-    for (std::int64_t p = batch.prefix(b); p < batch.seq_lens[static_cast<std::size_t>(b)]; ++p) {
-      tokens.push_back({b, p});
+  for (std::size_t b = 0; b < batch.seq_lens.size(); ++b) {
+    const std::int64_t prefix = batch.seq_lens[b] - batch.extend_lens[b];
+    for (std::int64_t p = prefix; p < batch.seq_lens[b]; ++p) {
+      tokens.push_back(
+          {std::ssize(tokens), static_cast<std::int64_t>(b), batch.request_ids[b], p, prefix, batch.seq_lens[b]});
     }
   }
   return tokens;
@@ -90,15 +98,17 @@ Batch make_batch(const Params& p, std::uint64_t seed) {
   return batch;
 }
 
+std::int64_t longest_extend(const Params& p) { return p.has("extend") ? p.integer("extend") + 1 : 1; }
+
+std::int64_t longest_request(const Params& p) {
+  return std::max(p.integer("len") + (p.is("spread", "stagger") ? p.integer("batch") : 0), longest_extend(p));
+}
+
 std::optional<std::string> too_many_slots(const Params& p) {
-  const std::int64_t size = p.integer("batch");
-  const std::int64_t extend = p.has("extend") ? p.integer("extend") + 1 : 1;
-  const std::int64_t longest = std::max(p.integer("len"), extend) + (p.is("spread", "stagger") ? size : 0);
-  if (pool_size(size) * longest > kMostSlots) {
-    return fmt::format("{} requests of up to {} tokens exceed the {} token slots a case may have", size, longest,
-                       kMostSlots);
-  }
-  return std::nullopt;
+  const std::int64_t size = p.integer("batch"), longest = longest_request(p);
+  if (pool_size(size) * longest <= kMostSlots) return std::nullopt;
+  return fmt::format("{} requests of up to {} tokens exceed the {} token slots a case may have", size, longest,
+                     kMostSlots);
 }
 
 std::int64_t CacheMaps::row(std::int64_t request_id, std::int64_t position) const {
@@ -107,48 +117,76 @@ std::int64_t CacheMaps::row(std::int64_t request_id, std::int64_t position) cons
 }
 
 CacheMaps make_maps(const Batch& batch, const Params& p, std::uint64_t seed) {
-  const std::int64_t page = p.has("page") ? p.integer("page") : 256;
-  const bool shuffled = !p.has("pages") || p.is("pages", "shuffled");
-  return make_maps(batch.request_ids, batch.seq_lens, pool_size(batch.size()), batch.longest(), page, p.integer("ring"),
-                   shuffled, seed);
+  return make_maps(batch,
+                   {.pool = pool_size(batch.size()),
+                    .page_size = p.has("page") ? p.integer("page") : 256,
+                    .ring_size = p.integer("ring"),
+                    .shuffled = !p.has("pages") || p.is("pages", "shuffled")},
+                   seed);
 }
 
-CacheMaps make_maps(const std::vector<std::int64_t>& request_ids, const std::vector<std::int64_t>& lengths,
-                    std::int64_t pool, std::int64_t positions, std::int64_t page_size, std::int64_t ring_size,
-                    bool shuffled, std::uint64_t seed) {
+CacheMaps make_maps(const Batch& batch, const CacheForm& form, std::uint64_t seed) {
+  const std::int64_t size = form.page_size, positions = batch.longest();
+  const auto pages_of = [size](std::int64_t length) { return (length + size - 1) / size; };
   std::int64_t pages = 0;
-  for (const std::int64_t n : lengths) pages += (n + page_size - 1) / page_size;
+  for (const std::int64_t n : batch.seq_lens) pages += pages_of(n);
   // Numbers 1 ... pages, in both caches: page 0 is the padding page.
   const auto order = [&](std::string_view stream) {
     std::vector<std::int64_t> numbers(static_cast<std::size_t>(pages));
     std::iota(numbers.begin(), numbers.end(), 0);
-    if (shuffled) numbers = Random(seed, stream).permutation(pages);
+    if (form.shuffled) numbers = Random(seed, stream).permutation(pages);
     for (std::int64_t& n : numbers) ++n;
     return numbers;
   };
   const auto full_page = order("full pages"), swa_page = order("swa pages");
 
   CacheMaps maps;
-  maps.page_size = page_size;
-  maps.ring_size = ring_size;
+  maps.page_size = size;
+  maps.ring_size = form.ring_size;
   maps.swa_pages = pages + 1;
-  maps.full_to_swa = HostTensor::make(DType::kI64, {(pages + 1) * page_size + 1});
-  maps.full_to_swa.at<std::int64_t>((pages + 1) * page_size) = -1;
-  maps.req_to_token = HostTensor::make(DType::kI32, {pool, positions});
-  std::fill_n(maps.req_to_token.data<std::int32_t>(), pool * positions, std::numeric_limits<std::int32_t>::max());
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < request_ids.size(); ++i) {
-    for (std::int64_t p = 0; p < lengths[i]; ++p) {
-      const std::size_t page = next + static_cast<std::size_t>(p / page_size);
-      const std::int64_t slot = full_page[page] * page_size + p % page_size;
-      maps.req_to_token.at<std::int32_t>(request_ids[i], p) = static_cast<std::int32_t>(slot);
-      maps.full_to_swa.at<std::int64_t>(slot) = swa_page[page] * page_size + p % page_size;
+  maps.full_to_swa = HostTensor::make(DType::kI64, {(pages + 1) * size + 1});
+  maps.full_to_swa.at<std::int64_t>((pages + 1) * size) = -1;
+  maps.req_to_token = HostTensor::make(DType::kI32, {form.pool, positions});
+  std::fill_n(maps.req_to_token.data<std::int32_t>(), form.pool * positions, std::numeric_limits<std::int32_t>::max());
+  std::int64_t next = 0;
+  for (std::size_t b = 0; b < batch.seq_lens.size(); ++b) {
+    for (std::int64_t p = 0; p < batch.seq_lens[b]; ++p) {
+      const auto page = static_cast<std::size_t>(next + p / size);
+      const std::int64_t slot = full_page[page] * size + p % size;
+      maps.req_to_token.at<std::int32_t>(batch.request_ids[b], p) = static_cast<std::int32_t>(slot);
+      maps.full_to_swa.at<std::int64_t>(slot) = swa_page[page] * size + p % size;
     }
-    next += static_cast<std::size_t>((lengths[i] + page_size - 1) / page_size);
+    next += pages_of(batch.seq_lens[b]);
   }
   return maps;
 }
 
-HostTensor numbers(const std::vector<std::int64_t>& values) { return HostTensor::of(DType::kI64, values); }
+GrowingBatch::GrowingBatch(Batch batch, std::int64_t longest, const Params& p, std::uint64_t seed)
+    : ids_(batch.request_ids), lengths_(ids_.size(), 0) {
+  batch.seq_lens.assign(ids_.size(), longest);
+  maps_ = make_maps(batch, p, seed);
+}
+
+Batch GrowingBatch::grow(const std::vector<std::int64_t>& extend) {
+  Batch step;
+  for (std::size_t b = 0; b < extend.size(); ++b) {
+    lengths_[b] += extend[b];
+    if (extend[b] == 0) continue;
+    step.request_ids.push_back(ids_[b]);
+    step.seq_lens.push_back(lengths_[b]);
+    step.extend_lens.push_back(extend[b]);
+  }
+  return step;
+}
+
+std::vector<std::int64_t> GrowingBatch::next_chunk(const std::vector<std::int64_t>& goal, std::int64_t most,
+                                                   Random& random) const {
+  std::vector<std::int64_t> extend;
+  if (lengths_ == goal) return extend;
+  for (std::size_t b = 0; b < goal.size(); ++b) {
+    extend.push_back(std::min(goal[b] - lengths_[b], random.between(1, most)));
+  }
+  return extend;
+}
 
 }  // namespace dsv4
