@@ -116,6 +116,19 @@ std::int64_t CacheMaps::row(std::int64_t request_id, std::int64_t position) cons
   return slot / page_size * ring_size + slot % ring_size;
 }
 
+std::vector<ParamSpec> cache_params() {
+  ParamSpec page = word("page", {"16", "64", "128", "256"}, "tokens per page of the sliding-window cache");
+  page.usual = "256";
+  return {word("ring", {"8", "16", "128", "256"}, "state rows per cache page"), std::move(page),
+          word("pages", {"shuffled", "in_order"}, "order of the cache pages")};
+}
+
+std::optional<std::string> reject_cache(const Params& p, std::int64_t ratio) {
+  if (p.integer("ring") % ratio != 0) return "the ring must be a multiple of the ratio";
+  if (p.integer("page") % p.integer("ring") != 0) return "the cache page must be a multiple of the ring";
+  return std::nullopt;
+}
+
 CacheMaps make_maps(const Batch& batch, const Params& p, std::uint64_t seed) {
   return make_maps(batch,
                    {.pool = pool_size(batch.size()),

@@ -87,6 +87,11 @@ struct CacheForm {
   bool shuffled = true;  ///< pages come in random order, in both caches
 };
 
+/// Parameters of maps: `ring`, `page` and `pages`.
+std::vector<ParamSpec> cache_params();
+/// Why the ring and the page do not fit together, or not groups of `ratio` tokens; nullopt if they do.
+std::optional<std::string> reject_cache(const Params& p, std::int64_t ratio);
+
 /// Maps for the tokens of a batch, old and new. Page 0 belongs to no request, as in the server.
 CacheMaps make_maps(const Batch& batch, const CacheForm& form, std::uint64_t seed);
 /// The same by a case's parameters `ring` and, where it has them, `page` and `pages`.

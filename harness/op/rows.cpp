@@ -72,4 +72,19 @@ HostTensor columns_of(const HostTensor& t, const std::vector<std::int64_t>& colu
   return picked;
 }
 
+HostTensor stacked(const KeyedRows& rows) {
+  if (rows.empty()) return HostTensor::make(DType::kF32, {0, 0});
+  const HostTensor& first = rows.begin()->second;
+  HostTensor all = HostTensor::make(first.dtype, {std::ssize(rows), first.size(1)});
+  auto next = all.storage.begin();
+  for (const auto& [key, row] : rows) next = std::ranges::copy(row.storage, next).out;
+  return all;
+}
+
+HostTensor keys_of(const KeyedRows& rows) {
+  std::vector<std::int64_t> keys;
+  for (const auto& [key, row] : rows) keys.insert(keys.end(), {key.first, key.second});
+  return HostTensor::of(DType::kI64, keys);
+}
+
 }  // namespace dsv4

@@ -1,10 +1,11 @@
 #include "harness/ops/compress/c4_op.h"
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_tokens.h"
-#include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/plan_model.h"
 
 namespace dsv4 {
 namespace {
@@ -41,17 +42,82 @@ void spread_state(Call& call) {
 
 }  // namespace
 
-const char* const kC4BoundReason =
-    "float softmax over eight entries: rounding of the biased scores, fast exponential (2 + 1.173 |x| ulp, weighted), "
-    "eight products, division of 2 ulp; computed per element beside the value";
-
 Space c4_space() {
   return {word("head_dim", {"128", "512"}, "columns of an entry"),
           word("ring", {"8", "16"}, "state rows per cache page"),
-          word("fill", c4_fills(), "values of kv, scores and bias")};
+          word("fill", kC4Fills, "values of kv, scores and bias")};
 }
 
-Params c4_compile(const Params& p) { return Params().set("head_dim", p.integer("head_dim")).set("dtype", "f32"); }
+C4Tokens::C4Tokens(const Params& p, std::uint64_t seed)
+    : fill_(p.text("fill")), head_dim_(p.integer("head_dim")), seed_(seed) {}
+
+HostTensor C4Tokens::ape() const {
+  HostTensor t = HostTensor::make(kF32, {8, head_dim_});
+  Random random(seed_, "ape");
+  fill_floats(t, [&]() -> double {
+    if (fill_ == "equal") return 0;
+    if (fill_ == "steps") return 16.0 * static_cast<double>(random.between(-1, 1));
+    return 0.5 * random.gauss();
+  });
+  return t;
+}
+
+void C4Tokens::fill_row(float* row, std::int64_t request_id, std::int64_t position) const {
+  Random random(seed_, fmt::format("row {} {}", request_id, position));
+  // The last token of a group is never reset: an entry whose scores are all minus infinity has no mean.
+  const bool cleared = fill_ == "cleared" && position % 4 != 3 && random.chance(3);
+  const auto kv = [&]() -> float {
+    if (cleared) return 0;
+    if (fill_ == "equal" || fill_ == "steps") return static_cast<float>(random.between(-8, 8));
+    return fill_ == "wide" ? random.wide(-40, 40) : random.gauss();
+  };
+  const auto score = [&]() -> float {
+    if (cleared) return -std::numeric_limits<float>::infinity();
+    if (fill_ == "equal") return 1;
+    if (fill_ == "steps") return 16.0f * static_cast<float>(random.between(-6, 6));
+    return random.gauss() * (fill_ == "large" ? 3000.0f : 1.0f);
+  };
+  for (std::int64_t k = 0; k < 4 * head_dim_; ++k) {
+    row[k] = k < 2 * head_dim_ ? kv() : score();
+    if (fill_ == "nan" && random.chance(64)) row[k] = std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
+HostTensor C4Tokens::input(const Batch& batch, const std::vector<std::int64_t>& rejected_from) const {
+  constexpr std::int64_t kElsewhere = std::int64_t{1} << 40;  // no request is that long: these positions have no token
+  HostTensor t = HostTensor::make(kF32, {batch.tokens(), 4 * head_dim_});
+  for (const BatchToken& token : tokens_of(batch)) {
+    const bool rejected =
+        !rejected_from.empty() && token.position >= rejected_from[static_cast<std::size_t>(token.request)];
+    fill_row(&t.at<float>(token.row, 0), token.id, token.position + (rejected ? kElsewhere : 0));
+  }
+  return t;
+}
+
+Call C4Tokens::call(const std::string& op, HostTensor state, HostTensor input,
+                    const std::vector<HostTensor>& plans) const {
+  std::vector<Value> values{std::move(state), std::move(input),
+                            HostTensor::make(kF32, {plans.at(0).size(0), head_dim_}), ape()};
+  values.insert(values.end(), plans.begin(), plans.end());
+  return call_of(op, std::move(values), Params().set("head_dim", head_dim_).set("dtype", "f32"));
+}
+
+HostTensor C4Tokens::state(const CacheMaps& maps, const std::vector<std::int64_t>& request_ids,
+                           const std::vector<std::int64_t>& lengths) const {
+  HostTensor t = HostTensor::make(kF32, {maps.rows() / 4, 4, 4 * head_dim_});
+  // NaN payloads differ between elements. So a row that should not have been read shows in every sum, and a row that
+  // was moved shows in its bits.
+  for (std::int64_t i = 0; i < t.numel(); ++i) {
+    const std::uint32_t bits = 0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u;
+    std::memcpy(t.data<std::uint32_t>() + i, &bits, sizeof bits);
+  }
+  for (std::size_t b = 0; b < lengths.size(); ++b) {
+    for (std::int64_t p = first_live(lengths[b], 4); p < lengths[b]; ++p) {
+      fill_row(t.data<float>() + maps.row(request_ids[b], p) * 4 * head_dim_, request_ids[b], p);
+    }
+  }
+  return t;
+}
 
 std::optional<std::string> C4Op::too_large(const Params& p) const {
   constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;
@@ -91,11 +157,17 @@ Cost C4Op::cost(const Case&, const Call& call) const {
   const auto head_dim = static_cast<double>(call.tensor("ape").size(1));
   const C4Written rows = written(call);
   const auto entries = static_cast<double>(rows.entries.size()), kept = static_cast<double>(rows.kept.size());
+  // An entry reads half of each of its window's eight rows, from the state or from the input. In a decode step the
+  // newest row is read already, as a kept row.
+  const double rows_of_entry = 8 * 0.5 - (has_argument(call, "plan_d") ? 0.5 : 0);
   // In rows of 4H f32: an entry is a quarter as wide as a row, a kept row is read and written, the bias takes two rows.
-  const double moved = entries * (rows.rows_of_entry + 0.25) + 2 * kept + 2;
+  double bytes = (entries * (rows_of_entry + 0.25) + 2 * kept + 2) * 16 * head_dim;
+  for (const Arg& arg : call.args) {
+    if (arg.tensor().dtype == kU8) bytes += static_cast<double>(arg.tensor().storage.size());  // a plan
+  }
   // For each column of an entry: the window's eight scores are biased, compared, exponentiated and summed, and its
   // eight kv weighted and summed.
-  return {.bytes = moved * 16 * head_dim + rows.plan_bytes, .flops = entries * head_dim * 8 * 6};
+  return {.bytes = bytes, .flops = entries * head_dim * 8 * 6};
 }
 
 std::vector<Scenario> C4Op::scenarios() const {

@@ -1,11 +1,7 @@
-/// compress_c4_decode: each request's newest token is kept in the state; where it completes a group of four, its entry
-/// is computed from there.
-///
-/// Entries are compared within the error bound that the reference computes beside each value. Kept rows are copies, so
-/// they are exact. Rows of the state that are not live are NaN: a read of one shows in the entry.
+/// compress_c4_decode keeps each request's newest token in the state. Where the token completes a group of four, the op
+/// computes the group's entry from the state.
 #include "harness/op/define.h"
 #include "harness/ops/compress/c4_op.h"
-#include "harness/ops/compress/c4_tokens.h"
 #include "harness/ops/compress/plan_model.h"
 
 namespace dsv4 {
@@ -46,10 +42,8 @@ class CompressC4Decode final : public C4Op {
     const Batch batch = make_batch(c.params, c.seed);
     const CacheMaps maps = make_maps(batch, c.params, c.seed);
     const C4Tokens tokens(c.params, c.seed);
-    Call decode = call({tokens.state(maps, batch.request_ids, batch.prefixes()), tokens.input(batch),
-                        HostTensor::make(kF32, {batch.size(), tokens.head_dim()}), tokens.ape(),
-                        plan_tensor(model_decode_plan(batch, 4, maps.row_of()))},
-                       c4_compile(c.params));
+    Call decode = tokens.call(c.op, tokens.state(maps, batch.request_ids, batch.prefixes()), tokens.input(batch),
+                              {plan_tensor(model_decode_plan(batch, 4, maps.row_of()))});
     fit(decode);
     return decode;
   }
@@ -63,7 +57,8 @@ class CompressC4Decode final : public C4Op {
   }
 
  private:
-  /// A row of the plan is a request's. Each keeps its token, and those at a multiple of four write an entry there.
+  /// The plan has a row for each request. Each request keeps its token. One whose length is a multiple of four also
+  /// writes the entry of the same row number.
   [[nodiscard]] C4Written written(const Call& call) const override {
     const auto plan = records_of<DecodePlan>(call.tensor("plan_d"));
     C4Written rows;
@@ -71,8 +66,6 @@ class CompressC4Decode final : public C4Op {
       if (plan[b].seq_len % 4 == 0) rows.entries.push_back(static_cast<std::int64_t>(b));
       rows.kept.push_back(plan[b].write_loc);
     }
-    rows.plan_bytes = static_cast<double>(plan.size() * sizeof(DecodePlan));
-    rows.rows_of_entry -= 0.5;  // the token that is kept is the newest of its entry's window, and read already
     return rows;
   }
 };

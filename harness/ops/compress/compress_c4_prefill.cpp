@@ -1,12 +1,8 @@
-/// compress_c4_prefill: the entries of ratio 4 that a prefill batch completes, and the rows that it keeps in the state.
-///
-/// Entries are compared within the error bound that the reference computes beside each value. Kept rows are copies, so
-/// they are exact. Rows of the state that are not live are NaN: a read of one shows in the entry.
+/// compress_c4_prefill computes the entries of ratio 4 that a prefill batch completes, and keeps rows in the state.
 #include <algorithm>
 
 #include "harness/op/define.h"
 #include "harness/ops/compress/c4_op.h"
-#include "harness/ops/compress/c4_tokens.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/planner.h"
 
@@ -16,7 +12,7 @@ namespace {
 using layout::CompressPlan;
 using layout::WritePlan;
 
-/// A plan of these entries, in random order where the case says so, with `slack` sentinels behind them.
+/// A plan of these entries with `slack` sentinels behind them. The entries are in random order if the case says so.
 template <class Record>
 HostTensor arranged(std::vector<Record> records, const Case& c, const char* stream) {
   if (c.params.is("order", "shuffled")) {
@@ -73,7 +69,7 @@ class CompressC4Prefill final : public C4Op {
             .quick = joined({{"cover spread=stagger|random mix=uniform|mixed|some_empty"},
                              each({"fill={} batch=3 len=300 extend=260",
                                    "head_dim=512 fill={} order=shuffled batch=2 len=60 extend=50 mix=uniform slack=1"},
-                                  c4_fills())}),
+                                  kC4Fills)}),
             .full =
                 joined({each({"head_dim={} fill={} batch=1 len=2048 spread=same extend=2048 mix=uniform",
                               "head_dim={} ring=16 fill={} order=shuffled batch=7 len=3000 spread=random extend=300 "
@@ -93,20 +89,17 @@ class CompressC4Prefill final : public C4Op {
     const C4Tokens tokens(c.params, c.seed);
     auto entries = model_compress_plan(batch, 4, maps.row_of());
     for (CompressPlan& e : entries) {
-      // What a planner leaves in fields that nobody reads.
+      // Planners leave these values in fields that nobody reads.
       if (!reads_page_before(e, 4)) e.read_page_0 = -1;
       if (!reads_own_page(e, 4)) e.read_page_1 = 0;
     }
     const auto writes = model_write_plan(batch, 4, pad_of(c.params.integer("ring"), 4), kC4CachePage, maps.row_of());
     const HostTensor plan_c = arranged(entries, c, "plan_c order"), plan_w = arranged(writes, c, "plan_w order");
-    // A plan has no more rows than the batch: the batch is padded as its plans are.
-    const std::int64_t head_dim = tokens.head_dim();
-    HostTensor input = HostTensor::make(kF32, {std::max(batch.tokens(), plan_w.size(0)), 4 * head_dim});
+    // A plan must not have more rows than the batch, so the batch is padded as its plans are.
+    HostTensor input = HostTensor::make(kF32, {std::max(batch.tokens(), plan_w.size(0)), 4 * tokens.head_dim()});
     poison(input);
     std::ranges::copy(tokens.input(batch).storage, input.storage.begin());
-    Call prefill = call({tokens.state(maps, batch.request_ids, batch.prefixes()), input,
-                         HostTensor::make(kF32, {plan_c.size(0), head_dim}), tokens.ape(), plan_c, plan_w},
-                        c4_compile(c.params));
+    Call prefill = tokens.call(c.op, tokens.state(maps, batch.request_ids, batch.prefixes()), input, {plan_c, plan_w});
     fit(prefill);
     return prefill;
   }
@@ -122,8 +115,6 @@ class CompressC4Prefill final : public C4Op {
     for (const std::int64_t i : entries_in_token_order(writes)) {
       rows.kept.push_back(writes[static_cast<std::size_t>(i)].write_loc);
     }
-    rows.plan_bytes =
-        static_cast<double>(rows.entries.size() * sizeof(CompressPlan) + rows.kept.size() * sizeof(WritePlan));
     return rows;
   }
 };

@@ -1,6 +1,6 @@
-/// plan_compress_prefill (V1): which tokens of a prefill batch complete a compressed entry and which are kept, by
-/// request and position. Compared as sets in token order, as plan_prefill is. The plans are arguments; they and the
-/// lengths lie all on the host or all on the device.
+/// plan_compress_prefill (V1) says which tokens of a prefill batch complete a compressed entry and which are kept, by
+/// request and position. Its plans are compared as sets in token order, as those of plan_prefill are. The plans are
+/// arguments. Plans and lengths lie all on the host, or all on the device.
 #include "harness/op/define.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/planner.h"
@@ -12,7 +12,7 @@ using layout::TokenPlan;
 
 HostTensor v1_plan(std::int64_t rows) { return HostTensor::make(kU8, {rows, sizeof(TokenPlan)}); }
 
-/// Gives a call plans of so many rows.
+/// Gives a call two plans of `rows` rows.
 void give_plans(Call& call, std::int64_t rows) {
   for (const char* name : {"compress_plan", "write_plan"}) {
     call.arg(name).value = v1_plan(rows);
@@ -95,7 +95,7 @@ class PlanCompressPrefill final : public Op {
     for (const char* name : {"extend_lens", "seq_lens", "compress_plan", "write_plan"}) {
       v1.arg(name).place = p.is("lens", "device") ? Place::kDevice : Place::kHost;
     }
-    // A plan that is not padded keeps what it holds behind its entries.
+    // The function must not write behind the entries of a plan that is not padded.
     const PlanCounts used = plan_counts(batch, ratio, 0);
     for (const auto& [name, rows] : {std::pair{"compress_plan", used.compress}, {"write_plan", used.write}}) {
       std::vector<std::uint8_t>& footprint = v1.arg(name).footprint;
@@ -125,7 +125,7 @@ class PlanCompressPrefill final : public Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 
-/// V1 and the V2 planner over request rings name the same tokens. V2 says position + 1, and no request.
+/// V1 and the V2 planner over request rings name the same tokens. V2 gives position + 1 and does not name the request.
 void legacy_equals_current(ScenarioContext& x) {
   const Call v1 = x.op.make(x.c);
   const Call v2 = legacy_prefill_plan_call(x.c.params.integer("ratio"), false, batch_of(v1));
@@ -133,7 +133,7 @@ void legacy_equals_current(ScenarioContext& x) {
   const Observation old = x.observed("V1", v1);
   HostTensor entries = columns_of(old.output("compress_plan"), {0, 2, 3});
   for (std::int64_t i = 0; i < entries.size(0); ++i) ++entries.at<std::int32_t>(i, 1);
-  // Both say of an entry its token, its length and the window entries before the batch, and of a kept row its token.
+  // Both give the token, the length and the window entries before the batch of an entry, and the token of a kept row.
   Observation got, want;
   got.findings = old.findings;
   got.add("compress_plan", std::move(entries));
@@ -154,13 +154,13 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
   }
   const auto one_token_each = [](Call& call) { call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1, 1}); };
   contracts.refused("sum_below", "lengths that do not fill the rows are refused", "extend_lens", one_token_each);
-  // Every token is kept, so a planner that counts only when it has written writes past the plan.
+  // Every token is kept. A planner that counts rows only after it has written them writes past the plan.
   contracts.refused("sum_above", "lengths that need more rows than the plans have are refused", "extend_lens",
                     [one_token_each](Call& call) {
                       one_token_each(call);
                       give_plans(call, 4);
                     });
-  // On a device many threads make one plan: more requests than a block has.
+  // On a device many threads make one plan. One point has more requests than a thread block has threads.
   list.push_back(
       repeat_relation(at({"", "lens=device graph=1 batch=300 len=9 extend=5 slack=7",
                           "ratio=128 lens=device graph=1 batch=1025 len=130 spread=random mix=last_differs"})));

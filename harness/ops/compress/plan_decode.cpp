@@ -1,5 +1,5 @@
-/// plan_decode (V2): where the newest token of each request is kept, and where its window lies. Exact in every field of
-/// every row, whether the token completes an entry or not.
+/// plan_decode (V2) says where the newest token of each request is kept, and where its window lies. Every field of
+/// every row is exact, whether the token completes an entry or not.
 #include "harness/op/define.h"
 #include "harness/ops/compress/planner.h"
 
@@ -14,8 +14,10 @@ class PlanDecode final : public DecodePlanner {
             .family = "compress",
             .summary = "plan of a decode step: where each new token is kept and where its window lies",
             .upstream = "CompressorDecodePlan.generate",
-            .space = swa_space().with(
-                decode_batch({.usual = 9, .quick = {1, 9, 33}}, {.usual = 1, .quick = {1, 4, 60, 124, 251, 380, 508}})),
+            .space = Space{ratio_param()}
+                         .with(cache_params())
+                         .with(decode_batch({.usual = 9, .quick = {1, 9, 33}},
+                                            {.usual = 1, .quick = {1, 4, 60, 124, 251, 380, 508}})),
             .signature = {{in("req_pool_indices", {kI64}, "requests"), in("req_to_token", {kI32}, "pool positions"),
                            in("full_to_swa", {kI64}, "slots"),
                            in("seq_lens", {kI64}, "requests:count", {.names = {{"count", "lens_count"}}}),
@@ -33,7 +35,9 @@ class PlanDecode final : public DecodePlanner {
             .bench = {"batch=256 len=4000"},
         }) {}
 
-  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_ring(p); }
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
+    return reject_cache(p, p.integer("ratio"));
+  }
 
   [[nodiscard]] Call make(const Case& c) const override {
     const Batch batch = make_batch(c.params, c.seed);
@@ -43,7 +47,7 @@ class PlanDecode final : public DecodePlanner {
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 
-/// A prefill of one token and a decode step, planned for the same requests, must name the same rows.
+/// A prefill of one token and a decode step are planned for the same requests. Both plans must name the same rows.
 void prefill_of_one(ScenarioContext& x) {
   const std::int64_t ratio = x.c.params.integer("ratio");
   const Batch batch = make_batch(x.c.params, x.c.seed);
@@ -53,11 +57,11 @@ void prefill_of_one(ScenarioContext& x) {
   const Observation decode = x.observed("decode", decode_plan_call(ratio, batch, maps));
   std::ranges::copy(decode.findings, std::back_inserter(got.findings));
   HostTensor compress = got.output("compress_plan"), write = got.output("write_plan");
-  // The decode plan's row of a token is (length, state row, two pages).
+  // Puts a field of the decode plan, whose row of a token is (length, state row, two pages), into an entry.
   const auto take = [&](HostTensor& entries, std::int64_t i, std::int64_t column, std::int64_t from) {
     const std::int32_t token = entries.at<std::int32_t>(i, 0);
     const HostTensor& plan = decode.output("plan");
-    if (token < plan.size(0)) entries.at<std::int32_t>(i, column) = plan.at<std::int32_t>(token, from);
+    if (token >= 0 && token < plan.size(0)) entries.at<std::int32_t>(i, column) = plan.at<std::int32_t>(token, from);
   };
   for (std::int64_t i = 0; i < compress.size(0); ++i) {
     take(compress, i, 1, 0);
@@ -71,7 +75,7 @@ void prefill_of_one(ScenarioContext& x) {
                  Observation().add("compress_plan", std::move(compress)).add("write_plan", std::move(write)));
 }
 
-/// The page before, one group later, is the page of now.
+/// The page that is a request's own now is its page before, one group later.
 void one_group_later(ScenarioContext& x) {
   const std::int64_t ratio = x.c.params.integer("ratio");
   const Batch batch = make_batch(x.c.params, x.c.seed);

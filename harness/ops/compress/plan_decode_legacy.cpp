@@ -1,4 +1,4 @@
-/// plan_decode_legacy (V2): the decode plan over a ring of state rows that each request owns. Exact.
+/// plan_decode_legacy (V2) makes the decode plan over a ring of state rows that each request owns. It is exact.
 #include "harness/op/define.h"
 #include "harness/ops/compress/planner.h"
 

@@ -1,4 +1,4 @@
-/// What the plans of a batch hold, by the rules of the format: inputs of the compressing ops, and costs of planners.
+/// The plans of a batch by the rules of the format. They are inputs of the compressing ops, and give costs of planners.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Keep {
 /// `pad` is the number of last tokens that are kept; `tail_page` the cache page size where page tails are kept, else 0.
 Keep keep_of(std::int64_t position, std::int64_t seq_len, std::int64_t ratio, std::int64_t pad, std::int64_t tail_page);
 
-/// Last tokens that a prefill keeps for verify steps, in a ring of so many rows.
+/// Number of last tokens that a prefill keeps for verify steps, where a ring has `ring_size` rows.
 inline std::int64_t pad_of(std::int64_t ring_size, std::int64_t ratio) {
   return std::min<std::int64_t>(ring_size - ratio, 4);
 }
@@ -33,7 +33,7 @@ std::vector<layout::WritePlan> model_write_plan(const Batch& batch, std::int64_t
                                                 std::int64_t tail_page, const RowOf& row);
 std::vector<layout::DecodePlan> model_decode_plan(const Batch& batch, std::int64_t ratio, const RowOf& row);
 
-/// Entries of both plans of a batch, where no row is kept for verify steps.
+/// Number of entries in both plans of a batch, where no row is kept for verify steps.
 struct PlanCounts {
   std::int64_t compress = 0;
   std::int64_t write = 0;

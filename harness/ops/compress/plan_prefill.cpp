@@ -1,12 +1,11 @@
-/// plan_prefill (V2): which tokens of a prefill batch complete a compressed entry, which rows are kept, and where they
-/// lie.
+/// plan_prefill (V2) says which tokens of a prefill batch complete a compressed entry, which rows are kept, and where
+/// they lie.
 ///
-/// A plan from lengths on the host is in token order. One made on the device may be in any order, sentinels last. So
-/// plans are compared as sets, in token order. Order and sentinels have checks of their own, and page fields that nobody
-/// reads are masked.
+/// A plan from lengths on the host is in token order. A plan made on the device may have its entries in any order, with
+/// the sentinels last. So plans are compared as sets, in token order. Order and sentinels have checks of their own.
+/// Page fields that nobody reads are masked.
 #include "harness/op/define.h"
 #include "harness/ops/compress/plan_model.h"
-#include "harness/ops/compress/plan_prefill_scenarios.h"
 #include "harness/ops/compress/planner.h"
 
 namespace dsv4 {
@@ -14,13 +13,14 @@ namespace {
 
 std::vector<std::string> quick_lines() {
   const std::vector<std::string> ratios{"ratio=4 ring=8", "ratio=128 ring=256"};
-  // Every edge of a ratio: nine requests of lengths len, len + 1, ... meet each residue and the page's end.
+  // Every edge of a ratio: nine requests of lengths len, len + 1, ... meet each remainder and the page's end.
   const std::vector<std::string> edges{
       "cover ratio=4 ring=8|16 page=16|64|256 pages=shuffled len=1|4|12|60|252|508 spread=stagger|random "
       "extend=1|2|4|5|8|9|33 mix={}",
       "cover ratio=128 ring=128|256 page=128|256 pages=shuffled len=1|124|252|380 spread=stagger|random "
       "extend=1|4|8|127|128|129|300 mix={}"};
-  // Batches around a warp and a block, under-filled buckets, a prefill from nothing, a chunk of a long request.
+  // The other lines: batches around the size of a warp and of a thread block, plans with more rows than tokens, a
+  // prefill from nothing, a chunk of a long request.
   return joined(
       {each(edges, kMixes),
        each({"{} lens=device graph=1 len=9 extend=3 mix=uniform {}"}, ratios,
@@ -62,7 +62,8 @@ class PlanPrefill final : public PrefillPlanner {
             .summary = "plan of a prefill batch: compressed entries, rows to keep, and their addresses",
             .upstream = "CompressorPrefillPlan.generate",
             .space =
-                swa_space()
+                Space{ratio_param()}
+                    .with(cache_params())
                     .with({word("lens", kLens, "where the lengths lie: selects the planner's path"), graph_param()})
                     .with(prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21}, {.usual = 6}))
                     .with({slack_param(65535, "rows of the plan beyond the batch's tokens")}),
@@ -87,7 +88,7 @@ class PlanPrefill final : public PrefillPlanner {
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
-    for (const auto& why : {reject_ring(p), reject_plan_tokens(p), reject_host_lens(p)}) {
+    for (const auto& why : {reject_cache(p, p.integer("ratio")), reject_plan_tokens(p), reject_host_lens(p)}) {
       if (why) return why;
     }
     if (p.is("lens", "host") || p.integer("batch") <= 1024) return std::nullopt;
@@ -106,7 +107,7 @@ class PlanPrefill final : public PrefillPlanner {
 
   /// `host_pad_rows`: rows that only the pad for verify steps keeps, in a plan from lengths on the host.
   /// `uniform_underfill`: rows of a device plan beyond its tokens, where every request brings the same 1 ... 32 tokens.
-  /// `mixed_warps`: requests of a batch on the device where they bring other counts than that, and fill several warps.
+  /// `mixed_warps`: requests of a device batch that fills several warps, where their counts are not such equal ones.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     const Batch batch = batch_of(call);
     const bool on_host = !lens_on_device(call);
@@ -120,7 +121,8 @@ class PlanPrefill final : public PrefillPlanner {
     const auto [least, most] = std::ranges::minmax_element(batch.extend_lens);
     const bool uniform = batch.size() > 0 && *least == *most && *most >= 1 && *most <= 32;
     const std::int64_t underfill = integer_of(call, "num_q_tokens") - batch.tokens();
-    // The vote on whether all extend alike may leave out requests of the second and later warps.
+    // A planner decides whether all requests bring the same count. It may leave out those of the second and later
+    // warps.
     const bool mixed_warps = !on_host && !uniform && batch.size() > 32;
     return {{"host_pad_rows", on_host ? std::ranges::count_if(tokens_of(batch), only_padded) : 0},
             {"uniform_underfill", !on_host && uniform ? underfill : 0},

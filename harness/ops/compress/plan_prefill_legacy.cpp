@@ -1,5 +1,5 @@
-/// plan_prefill_legacy (V2): the prefill plan over a ring of state rows that each request owns. Lengths lie on the host
-/// only, so the order of tokens is promised; page fields that nobody reads are masked all the same.
+/// plan_prefill_legacy (V2) makes the prefill plan over a ring of state rows that each request owns. Lengths always lie
+/// on the host, so plans are in token order. Page fields that nobody reads are masked.
 #include "harness/op/define.h"
 #include "harness/ops/compress/planner.h"
 

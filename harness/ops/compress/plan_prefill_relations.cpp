@@ -1,30 +1,23 @@
-#include <map>
-
 #include "harness/op/define.h"
-#include "harness/ops/compress/plan_prefill_scenarios.h"
 #include "harness/ops/compress/planner.h"
 
 namespace dsv4 {
 namespace {
 
-/// Observed entries by (request id, position), which stay when requests change their places in a batch.
+/// Observed entries by request and position, which stay when requests change their places in a batch.
 Observation by_request(const Batch& batch, const Observation& o) {
   using Columns = std::vector<std::int64_t>;
   Observation entries;
   const auto tokens = tokens_of(batch);
   for (const auto& [name, columns] : {std::pair{"compress_plan", Columns{1, 2, 3, 4}}, {"write_plan", Columns{1}}}) {
     const HostTensor& plan = o.output(name);
-    std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> rows;
+    KeyedRows rows;
     for (std::int64_t i = 0; i < plan.size(0); ++i) {
       const auto token = static_cast<std::size_t>(plan.at<std::int32_t>(i, 0));
-      if (token < tokens.size()) rows[{tokens[token].id, tokens[token].position}] = i;
+      if (token >= tokens.size()) continue;  // a finding already
+      rows[{tokens[token].id, tokens[token].position}] = columns_of(gather_rows(plan, {i}, plan.size(1)), columns);
     }
-    std::vector<std::int64_t> keys, order;
-    for (const auto& [key, row] : rows) {
-      keys.insert(keys.end(), {key.first, key.second});
-      order.push_back(row);
-    }
-    entries.add(fmt::format("{}_keys", name), numbers(keys)).add(name, columns_of(rows_of(plan, order), columns));
+    entries.add(fmt::format("{}_keys", name), keys_of(rows)).add(name, stacked(rows));
   }
   entries.findings = o.findings;
   return entries;
@@ -42,7 +35,7 @@ void batch_permutation(ScenarioContext& x) {
                  by_request(batch, x.observed("original", call)));
 }
 
-/// The plans' entries of the batch's first `tokens` tokens.
+/// The entries, of both plans, whose token is one of the batch's first `tokens`.
 Observation entries_of_first(const Observation& o, std::int64_t tokens) {
   Observation kept;
   for (const char* name : {"compress_plan", "write_plan"}) {
@@ -59,7 +52,7 @@ void one_request_differs(ScenarioContext& x) {
   const Call call = x.op.make(x.c);
   Batch batch = batch_of(call);
   const std::int64_t before_last = batch.tokens() - batch.extend_lens.back();
-  // The last request begins one token earlier: no map changes.
+  // The last request begins one token earlier and keeps its length, so no map changes.
   ++batch.extend_lens.back();
   Call longer = call;
   longer.arg("extend_lens").tensor() = numbers(batch.extend_lens);
@@ -90,7 +83,7 @@ std::vector<Scenario> plan_prefill_relations(const Op& op) {
   contracts.misplaced("extend_lens_on_device", "one kind of length on the device, the other on the host, is refused",
                       "extend_lens", Place::kDevice);
 
-  // Contracts that other ops have too, here for lengths on the device.
+  // Contracts that are derived for lengths on the host, here with lengths on the device.
   Contracts device(list, op.at({"lens=device graph=1"}));
   device.misplaced("device_req_pool_indices_on_host", "a tensor in the wrong memory is refused, not dereferenced",
                    "req_pool_indices", Place::kHost);
@@ -99,7 +92,8 @@ std::vector<Scenario> plan_prefill_relations(const Op& op) {
   device.edge("device_requests_1025", "more requests than a block has threads: right, or a clean refusal",
               make_1025_requests);
 
-  // On a device many threads make one plan: more requests than a warp, and than a block, with other lengths in each.
+  // On a device many threads make one plan. The points have more requests than a warp, and than a thread block, has
+  // threads, and lengths differ between these.
   list.push_back(
       repeat_relation(op.at({"", "ratio=128 ring=256 lens=device graph=1 batch=40 len=250 extend=5 mix=last_differs",
                              "ring=16 lens=device graph=1 batch=300 len=9 extend=5 slack=3",

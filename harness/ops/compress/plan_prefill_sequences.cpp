@@ -1,5 +1,4 @@
 #include "harness/op/define.h"
-#include "harness/ops/compress/plan_prefill_scenarios.h"
 #include "harness/ops/compress/planner.h"
 #include "harness/ops/compress/slot_map.h"
 
@@ -25,10 +24,11 @@ class History {
                                .use_cuda_graph = x_.c.params.flag("graph")};
     const Call call = prefill_plan_call(form, batch, requests_.maps());
     const CallResult result = x_.call(where, call);
-    Observation o = observe_prefill_plan(call, result);
-    slots_.read(batch, records_of<layout::CompressPlan>(returned_tensor(result, 0)), where, o);
-    slots_.write(batch, records_of<layout::WritePlan>(returned_tensor(result, 1)), where, o);
-    fail_each(x_, o.findings);
+    fail_each(x_, observe_prefill_plan(call, result).findings);
+    slots_.begin(where);
+    slots_.read(batch, records_of<layout::CompressPlan>(returned_tensor(result, 0)));
+    slots_.write(batch, records_of<layout::WritePlan>(returned_tensor(result, 1)));
+    fail_each(x_, slots_.take_findings());
   }
 
   /// Plans one token of each request by plan_decode.
@@ -36,9 +36,10 @@ class History {
     const Batch batch = requests_.grow(1);
     const CallResult result = x_.call(where, decode_plan_call(ratio_, batch, requests_.maps()));
     const HostTensor plan = returned_tensor(result, 0);
-    Observation o = observe_decode_plan(batch, ratio_, requests_.maps().rows(), plan);
-    slots_.decode(batch, records_of<layout::DecodePlan>(plan), where, o);
-    fail_each(x_, o.findings);
+    fail_each(x_, observe_decode_plan(batch, ratio_, requests_.maps().rows(), plan).findings);
+    slots_.begin(where);
+    slots_.decode(batch, records_of<layout::DecodePlan>(plan));
+    fail_each(x_, slots_.take_findings());
   }
 
   /// Request b loses its last `tokens` tokens.
@@ -49,14 +50,14 @@ class History {
 
   /// Checks that the state holds what later entries of the requests need, and requests that reuse a prefix of theirs.
   void check_kept(const std::string& where) {
-    Observation o;
+    slots_.begin(where);
     const CacheMaps& maps = requests_.maps();
     for (std::size_t b = 0; b < requests_.ids().size(); ++b) {
       const std::int64_t id = requests_.ids()[b], length = requests_.lengths()[b];
-      slots_.check_live(id, length, maps.row_of(), where, o);
-      if (ratio_ == 4) slots_.check_page_tails(id, length, maps.page_size, maps.row_of(), where, o);
+      slots_.check_live(id, length, maps.row_of());
+      if (ratio_ == 4) slots_.check_page_tails(id, length, maps.page_size, maps.row_of());
     }
-    fail_each(x_, o.findings);
+    fail_each(x_, slots_.take_findings());
     x_.compared(slots_.checked());
   }
 
@@ -110,7 +111,7 @@ std::vector<Scenario> plan_prefill_sequences(const Op& op) {
                       "ring=16 lens=device graph=1 batch=9 len=250 extend=4 mix=uniform",
                       "ring=16 batch=9 len=13 extend=4 mix=uniform",
                       "ratio=128 ring=128 lens=device graph=1 batch=9 len=120 extend=1 mix=uniform",
-                      // Forty requests all cross position 128. Whichever drafts are accepted, some step is taken back
+                      // All forty requests pass position 128. Whichever drafts are accepted, some step is taken back
                       // across it.
                       "ratio=128 ring=256 lens=device graph=1 batch=40 len=90 extend=4 mix=uniform",
                       "ratio=128 ring=256 batch=40 len=90 extend=4 mix=uniform"}),

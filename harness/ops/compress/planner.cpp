@@ -26,7 +26,7 @@ std::int64_t state_rows(const Call& call) {
 /// Rows of both plans where they are padded; -1: as many as there are entries.
 std::int64_t plan_rows(const Call& call) { return is_padded(call) ? integer_of(call, "num_q_tokens") : -1; }
 
-/// Gives a prefill planner's call so many rows, with scratch for `pin_rows`.
+/// Gives a prefill planner's call `rows` rows, and scratch for `pin_rows`.
 void set_rows(Call& call, std::int64_t rows, std::int64_t pin_rows) {
   call.arg("num_q_tokens").value = rows;
   call.arg("pin_buffer").value = HostTensor::make(kU8, {kPinBytes * pin_rows});
@@ -45,19 +45,6 @@ ParamSpec slack_param(std::int64_t most, std::string meaning) {
 std::vector<ParamSpec> edge_batch() {
   return prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21, .quick = {1, 4, 12, 60, 124, 252, 508}},
                        {.usual = 6, .quick = {1, 2, 4, 5, 8, 9, 33, 127, 128, 129, 300}});
-}
-
-Space swa_space() {
-  ParamSpec page = word("page", {"16", "64", "128", "256"}, "tokens per page of the sliding-window cache");
-  page.usual = "256";
-  return {ratio_param(), word("ring", {"8", "16", "128", "256"}, "state rows per cache page"), std::move(page),
-          word("pages", {"shuffled", "in_order"}, "order of the cache pages")};
-}
-
-std::optional<std::string> reject_ring(const Params& p) {
-  if (p.integer("ring") % p.integer("ratio") != 0) return "the ring must be a multiple of the ratio";
-  if (p.integer("page") % p.integer("ring") != 0) return "the cache page must be a multiple of the ring";
-  return std::nullopt;
 }
 
 std::optional<std::string> reject_plan_tokens(const Params& p) {

@@ -19,8 +19,6 @@ inline constexpr std::int64_t kMostPlanTokens = 65535;
 
 ParamSpec ratio_param();
 ParamSpec graph_param();
-/// The parameters of a planner over the sliding-window address: the ratio, and how the cache pages lie.
-Space swa_space();
 /// prefill_batch() with columns that meet the edges of both ratios.
 std::vector<ParamSpec> edge_batch();
 /// `slack`: rows of the plan beyond the batch's tokens.
@@ -29,16 +27,14 @@ ParamSpec slack_param(std::int64_t most, std::string meaning);
 /// Every word of the parameter `mix`, and both values of `lens`.
 inline const std::vector<std::string> kMixes{"uniform", "last_differs", "mixed", "some_empty"};
 inline const std::vector<std::string> kLens{"host", "device"};
-/// Lengths at which 16 bits of a position or of a token's number end, and the longest requests.
+/// Lengths around 2^16, around 2^17 and up to 2^20, the longest that a case may have.
 inline const std::vector<std::string> kLongLens{"65535", "65536", "131072", "1048573", "1048576"};
 
-/// Why the sizes of swa_space() do not fit together; nullopt if they do.
-std::optional<std::string> reject_ring(const Params& p);
 /// Why a plan cannot number the tokens of a prefill batch, and the rows beyond them; nullopt if it can.
 std::optional<std::string> reject_plan_tokens(const Params& p);
 /// Why lengths on the host cannot be those of a prefill batch; nullopt if they can, or lie on the device.
 std::optional<std::string> reject_host_lens(const Params& p);
-/// True if a prefill batch may have no token that completes an entry.
+/// True for a prefill batch of one token, whose plans may be empty.
 bool is_tiny_batch(const Params& p);
 
 // What a planner's call says.
@@ -57,7 +53,7 @@ class Planner : public Op {
  public:
   using Op::Op;
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override { return too_many_slots(p); }
-  /// Memory that the function allocates, and the ratios, rings and pages that it refuses.
+  /// A relation about memory that the function allocates, and contracts on ratios, rings and pages.
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 
@@ -78,18 +74,21 @@ class PrefillPlanner : public Planner {
     return observe_prefill_plan(call, result);
   }
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override;
-  /// A planner's, and contracts on the number of rows, the scratch and the counts of new tokens. The contract point has
-  /// its lengths on the host.
+  /// Those of Planner, and contracts on the number of rows, the scratch and the counts of new tokens. The op's first
+  /// smoke point has its lengths on the host.
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 
 // Scenarios that planners share.
 
-/// Counts of new tokens that are no batch. The points have lengths on the host.
+/// Contracts on counts of new tokens that make no batch. The points have lengths on the host.
 void add_extend_contracts(Contracts& contracts);
 
-/// An op whose parameter `lens` says where its lengths lie makes the same plan of both, as sets. The points have
-/// lengths on the host.
+/// The relation of an op whose parameter `lens` says where its lengths lie: both values give the same plan, as sets.
 Scenario host_equals_device(Points points);
+
+/// Relations and contracts of plan_prefill, which is `op`, and sequences of steps whose plans a slot map checks.
+std::vector<Scenario> plan_prefill_relations(const Op& op);
+std::vector<Scenario> plan_prefill_sequences(const Op& op);
 
 }  // namespace dsv4

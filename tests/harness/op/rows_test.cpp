@@ -70,5 +70,16 @@ TEST(Columns, AreTakenInTheOrderGiven) {
   EXPECT_EQ(picked.at<std::int32_t>(1, 1), 3);
 }
 
+TEST(Rows, WithKeysAreStackedInTheirOrder) {
+  KeyedRows rows;
+  EXPECT_EQ(stacked(rows).shape, (Shape{0, 0}));
+  rows[{2, 5}] = HostTensor::make(DType::kI32, {1, 2});
+  rows[{1, 9}] = HostTensor::make(DType::kI32, {1, 2});
+  rows[{1, 9}].at<std::int32_t>(0, 1) = 3;
+  EXPECT_EQ(stacked(rows).shape, (Shape{2, 2}));
+  EXPECT_EQ(stacked(rows).at<std::int32_t>(0, 1), 3);
+  EXPECT_EQ(keys_of(rows).storage, HostTensor::of<std::int64_t>(DType::kI64, {1, 9, 2, 5}).storage);
+}
+
 }  // namespace
 }  // namespace dsv4

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/slot_map.h"
 #include "tests/reference/compress/plans.h"
 
 namespace dsv4::testing {
@@ -48,19 +48,21 @@ TEST(PlanPrefillReference, APrefixOfWholePagesCanBeReused) {
     maps.req_to_token.at<std::int32_t>(1, p) = maps.req_to_token.at<std::int32_t>(0, p);
   }
   SlotMap slots(4);
-  Observation o;
-  const auto step = [&](const Batch& batch, const std::string& where) {
+  const auto step = [&](const Batch& batch, const std::string& name) {
     const CallResult r = accepted(prefill_plan_call({.ratio = 4}, batch, maps));
     // The slot map knows prefixes by request 0, whose tokens they are.
     const Batch known{{0}, batch.seq_lens, batch.extend_lens};
-    slots.read(known, records_of<CompressPlan>(returned(r, 0), "plan_c", o), where, o);
-    slots.write(known, records_of<WritePlan>(returned(r, 1), "plan_w", o), where, o);
+    ASSERT_FALSE(records_of<WritePlan>(returned(r, 1)).empty());
+    slots.begin(name);
+    slots.read(known, records_of<CompressPlan>(returned(r, 0)));
+    slots.write(known, records_of<WritePlan>(returned(r, 1)));
   };
   step({{0}, {200}, {200}}, "one long prefill");
   const std::int64_t before = slots.checked();
   step({{1}, {2 * kPage + 5}, {5}}, "reuse");
   EXPECT_EQ(slots.checked() - before, 4);  // the entry at 131 looks at 124 ... 127
-  EXPECT_TRUE(o.findings.empty()) << o.findings.front().detail;
+  const auto findings = slots.take_findings();
+  EXPECT_TRUE(findings.empty()) << findings.front().detail;
 }
 
 TEST(PlanPrefillReference, RatioOneHundredAndTwentyEightKeepsTheDraftsBeforeItsGroup) {
@@ -129,7 +131,7 @@ TEST(PlanPrefillReference, RefusalsNameTheArgument) {
 }
 
 TEST(PlanPrefillReference, SixteenBitsNumberTheLastToken) {
-  CacheMaps maps = make_maps({0}, {65535}, 1, 65535, 256, 8, false, 1);
+  CacheMaps maps = make_maps(Batch{{0}, {65535}, {65535}}, {.pool = 1, .shuffled = false}, 1);
   const CallResult r = accepted(prefill_plan_call({.ratio = 4}, {{0}, {65535}, {65535}}, maps));
   EXPECT_EQ(compress_rows(r).back()[1], 65531);  // the last full group ends at position 65531
   EXPECT_EQ(write_rows(r).back()[0], 65534);
