@@ -107,7 +107,7 @@ class PlanPrefill final : public PrefillPlanner {
 
   /// `host_pad_rows`: rows that only the pad for verify steps keeps, in a plan from lengths on the host.
   /// `uniform_underfill`: rows of a device plan beyond its tokens, where every request brings the same 1 ... 32 tokens.
-  /// `mixed_warps`: requests of a device batch that fills several warps, where their counts are not such equal ones.
+  /// `mixed_warps`: requests of a device plan that is not uniform like that, where they fill several warps.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     const Batch batch = batch_of(call);
     const bool on_host = !lens_on_device(call);
@@ -121,8 +121,7 @@ class PlanPrefill final : public PrefillPlanner {
     const auto [least, most] = std::ranges::minmax_element(batch.extend_lens);
     const bool uniform = batch.size() > 0 && *least == *most && *most >= 1 && *most <= 32;
     const std::int64_t underfill = integer_of(call, "num_q_tokens") - batch.tokens();
-    // A planner decides whether all requests bring the same count. It may leave out those of the second and later
-    // warps.
+    // When a planner decides whether all requests bring the same count, it may miss the second and later warps.
     const bool mixed_warps = !on_host && !uniform && batch.size() > 32;
     return {{"host_pad_rows", on_host ? std::ranges::count_if(tokens_of(batch), only_padded) : 0},
             {"uniform_underfill", !on_host && uniform ? underfill : 0},

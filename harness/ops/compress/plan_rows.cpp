@@ -39,13 +39,14 @@ void check_compress_entries(const PrefillPlanPromise& promise, const std::vector
     const BatchToken& t = tokens[e.ragged_id];
     const std::int64_t buffered = window_before_batch(t, ratio);
     if (e.seq_len != t.position + 1 || e.seq_len % ratio != 0 || e.buffer_len != buffered) {
-      o.find("content", fmt::format("plan_c: token {} is position {} of request {}, where {} window entries lie before "
-                                    "the batch; the entry says length {} and {} entries",
-                                    t.row, t.position, t.request, buffered, e.seq_len, e.buffer_len));
+      o.find("content",
+             fmt::format("plan_c row of token {}, position {} of request {}: {} window entries lie before the "
+                         "batch; the entry says length {} and {} entries",
+                         t.row, t.position, t.request, buffered, e.seq_len, e.buffer_len));
     } else if ((reads_own_page(e, ratio) && outside(e.read_page_1)) ||
                (reads_page_before(e, ratio) && outside(e.read_page_0))) {
-      o.find("range",
-             fmt::format("plan_c: token {} reads pages {} and {} of {}", t.row, e.read_page_0, e.read_page_1, pages));
+      o.find("range", fmt::format("plan_c row of token {}: it reads pages {} and {} of {}", t.row, e.read_page_0,
+                                  e.read_page_1, pages));
     }
   }
   const auto completes = [ratio](const BatchToken& token) { return (token.position + 1) % ratio == 0; };
