@@ -132,10 +132,8 @@ std::optional<std::string> C4Op::too_large(const Params& p) const {
 void C4Op::fit(Call& call) const {
   const std::int64_t head_dim = call.tensor("ape").size(1);
   const C4Written rows = written(call);
-  Arg& entries = call.arg("kv_output");
-  entries.footprint = footprint_of_rows(entries.tensor(), rows.entries, head_dim);
-  Arg& state = call.arg("kv_buffer");
-  state.footprint = footprint_of_rows(state.tensor(), rows.kept, 4 * head_dim);
+  call.arg("kv_output").footprint = footprint_of_rows(call.tensor("kv_output"), rows.entries, head_dim);
+  call.arg("kv_buffer").footprint = footprint_of_rows(call.tensor("kv_buffer"), rows.kept, 4 * head_dim);
 }
 
 Observation C4Op::observe(const Case&, const Call& call, const CallResult& result) const {
