@@ -42,6 +42,11 @@ ParamSpec flag(std::string name, std::string meaning);
 
 /// Each line once for each value, which replaces the first "{}" in the line. Throws Error if there is none.
 std::vector<std::string> each(const std::vector<std::string>& lines, const std::vector<std::string>& values);
+/// The same with every pair of values, for the line's first two "{}".
+inline std::vector<std::string> each(const std::vector<std::string>& lines, const std::vector<std::string>& values,
+                                     const std::vector<std::string>& second) {
+  return each(each(lines, values), second);
+}
 /// The lines of all lists, as one list.
 std::vector<std::string> joined(std::initializer_list<std::vector<std::string>> lists);
 

@@ -10,7 +10,9 @@
 #include "harness/op/contracts.h"
 #include "harness/op/derived.h"
 #include "harness/op/far.h"
+#include "harness/op/far_maps.h"
 #include "harness/op/op.h"
+#include "harness/op/records.h"
 #include "harness/op/rows.h"
 #include "harness/op/scenarios.h"
 

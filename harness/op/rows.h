@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "harness/call/call.h"
@@ -19,5 +21,25 @@ HostTensor reordered(const HostTensor& t, const std::vector<std::int64_t>& rows)
 /// Keeps only these rows of the named tensors; an absent argument stays absent. Clears their footprints, so that the
 /// call may write to every remaining element of an output.
 void keep_rows(Call& call, std::initializer_list<const char*> names, const std::vector<std::int64_t>& rows);
+
+/// These rows, in this order, of a tensor without gaps that is seen as [n, width]. Throws Error for a row that the
+/// tensor has not.
+HostTensor gather_rows(const HostTensor& t, const std::vector<std::int64_t>& rows, std::int64_t width);
+
+/// Arg::footprint for such a tensor, of which a call may write these rows.
+std::vector<std::uint8_t> footprint_of_rows(const HostTensor& t, const std::vector<std::int64_t>& rows,
+                                            std::int64_t width);
+
+/// These columns, in this order, of a tensor [n, columns], packed.
+HostTensor columns_of(const HostTensor& t, const std::vector<std::int64_t>& columns);
+
+/// Rows by (request id, position), so that calls which place them differently can be compared. Rows are [1, width] each
+/// and of one form.
+using KeyedRows = std::map<std::pair<std::int64_t, std::int64_t>, HostTensor>;
+
+/// The rows in the order of their keys, [n, width]; an f32 [0, 0] if there are none.
+HostTensor stacked(const KeyedRows& rows);
+/// The keys, i64 [2 n]. Compared as an output of their own, they show which rows are missing.
+HostTensor keys_of(const KeyedRows& rows);
 
 }  // namespace dsv4

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "harness/generate/random.h"
@@ -143,6 +144,14 @@ Scenario batch_relation(std::string meaning, Points points,
       x.expect_agree(where, x.observed(where, part), want);
     }
   });
+}
+
+void fail_each(ScenarioContext& x, const std::vector<Finding>& findings) {
+  for (const Finding& f : findings) x.fail(f.check, f.detail);
+}
+
+void append(std::vector<Scenario>& list, std::vector<Scenario> more) {
+  std::ranges::move(more, std::back_inserter(list));
 }
 
 }  // namespace dsv4

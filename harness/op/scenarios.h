@@ -50,4 +50,10 @@ Scenario call_relation(std::string name, std::string meaning, Points points,
 Scenario batch_relation(std::string meaning, Points points,
                         std::function<void(Call&, const std::vector<std::int64_t>& rows)> keep);
 
+/// Fails the scenario for each of the findings.
+void fail_each(ScenarioContext& x, const std::vector<Finding>& findings);
+
+/// Adds `more` behind the scenarios of `list`.
+void append(std::vector<Scenario>& list, std::vector<Scenario> more);
+
 }  // namespace dsv4

@@ -1,27 +1,20 @@
-/// plan_prefill_legacy (V2): the prefill plan over a ring of state rows that each request owns. Lengths lie on the host
-/// only, so the order of tokens is promised; page fields that nobody reads are masked all the same.
+/// plan_prefill_legacy (V2) makes the prefill plan over a ring of state rows that each request owns. Lengths always lie
+/// on the host, so plans are in token order. Page fields that nobody reads are masked.
 #include "harness/op/define.h"
-#include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_model.h"
-#include "harness/ops/compress/plan_rows.h"
-#include "harness/ops/compress/planner_scenarios.h"
+#include "harness/ops/compress/planner.h"
 
 namespace dsv4 {
 namespace {
 
-class PlanPrefillLegacy final : public Op {
+class PlanPrefillLegacy final : public PrefillPlanner {
  public:
   PlanPrefillLegacy()
-      : Op({
+      : PrefillPlanner({
             .name = "plan_prefill_legacy",
             .family = "compress",
             .summary = "plan of a prefill batch over a ring of rows that each request owns",
             .upstream = "CompressorPrefillPlan.generate_legacy",
-            .space = Space{word("ratio", {"4", "128"}, "tokens per compressed entry"),
-                           flag("graph", "plans of fixed size, as a captured graph needs them")}
-                         .with(prefill_batch({.usual = 5, .quick = {9}},
-                                             {.usual = 21, .quick = {1, 4, 12, 60, 124, 252, 508}},
-                                             {.usual = 6, .quick = {1, 2, 4, 5, 8, 9, 33, 127, 128, 129, 300}})),
+            .space = Space{ratio_param(), graph_param()}.with(edge_batch()),
             .signature = {{in("req_pool_indices", {kI64}, "requests"),
                            in("seq_lens", {kI64}, "requests", {.place = Place::kHost}),
                            in("extend_lens", {kI64}, "requests", {.place = Place::kHost}),
@@ -43,40 +36,12 @@ class PlanPrefillLegacy final : public Op {
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
-    if (p.is("mix", "some_empty")) return "lengths on the host must bring at least one token a request";
-    return reject_plan_tokens(p);
+    const auto why = reject_host_lens(p);
+    return why ? why : reject_plan_tokens(p);
   }
-  [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override { return too_many_slots(p); }
-  void fit(Call& call) const override { fit_prefill_plan(call); }
 
   [[nodiscard]] Call make(const Case& c) const override {
     return legacy_prefill_plan_call(c.params.integer("ratio"), c.params.flag("graph"), make_batch(c.params, c.seed));
-  }
-
-  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
-    const Batch batch = batch_of(call);
-    const std::int64_t ratio = integer_of(call, "compress_ratio");
-    return observe_prefill_plan({.batch = batch,
-                                 .ratio = ratio,
-                                 .state_rows = pool_size(batch.size()) * legacy_ring_rows(ratio),
-                                 .plan_rows = plan_rows(call),
-                                 .in_token_order = true},
-                                returned_tensor(result, 0), returned_tensor(result, 1));
-  }
-
-  [[nodiscard]] bool trivial_by_design(const Case& c) const override {
-    return c.params.integer("batch") * c.params.integer("extend") < 2;
-  }
-
-  [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
-    return {.bytes = prefill_plan_bytes(batch_of(call), integer_of(call, "compress_ratio"), 0, 0, plan_rows(call))};
-  }
-
-  [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
-    Contracts contracts(list);
-    add_prefill_plan_contracts(contracts);
-    return list;
   }
 };
 

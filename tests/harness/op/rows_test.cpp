@@ -47,5 +47,39 @@ TEST(Rows, KeepRowsChangesTheNamedTensorsOnly) {
   EXPECT_EQ(call.tensor("rest").shape, (Shape{3}));
 }
 
+TEST(Rows, OfAFlattenedTensorAreGatheredAndMayBeWritten) {
+  HostTensor t = HostTensor::make(DType::kI32, {2, 2, 3});
+  for (std::int32_t i = 0; i < 12; ++i) t.data<std::int32_t>()[i] = i;
+  const HostTensor rows = gather_rows(t, {3, 1}, 3);
+  EXPECT_EQ(rows.shape, (Shape{2, 3}));
+  EXPECT_EQ(rows.at<std::int32_t>(0, 0), 9);
+  EXPECT_EQ(rows.at<std::int32_t>(1, 2), 5);
+  EXPECT_THROW((void)gather_rows(t, {4}, 3), Error);
+  EXPECT_THROW((void)gather_rows(t, {-1}, 3), Error);
+  const auto footprint = footprint_of_rows(t, {1}, 3);
+  EXPECT_EQ(footprint.size(), 48u);
+  for (std::size_t i = 0; i < footprint.size(); ++i) EXPECT_EQ(footprint[i], i >= 12 && i < 24 ? 1 : 0) << i;
+}
+
+TEST(Columns, AreTakenInTheOrderGiven) {
+  HostTensor t = HostTensor::make(DType::kI32, {2, 3});
+  for (std::int32_t i = 0; i < 6; ++i) t.data<std::int32_t>()[i] = i;
+  const HostTensor picked = columns_of(t, {2, 0});
+  EXPECT_EQ(picked.shape, (Shape{2, 2}));
+  EXPECT_EQ(picked.at<std::int32_t>(0, 0), 2);
+  EXPECT_EQ(picked.at<std::int32_t>(1, 1), 3);
+}
+
+TEST(Rows, WithKeysAreStackedInTheirOrder) {
+  KeyedRows rows;
+  EXPECT_EQ(stacked(rows).shape, (Shape{0, 0}));
+  rows[{2, 5}] = HostTensor::make(DType::kI32, {1, 2});
+  rows[{1, 9}] = HostTensor::make(DType::kI32, {1, 2});
+  rows[{1, 9}].at<std::int32_t>(0, 1) = 3;
+  EXPECT_EQ(stacked(rows).shape, (Shape{2, 2}));
+  EXPECT_EQ(stacked(rows).at<std::int32_t>(0, 1), 3);
+  EXPECT_EQ(keys_of(rows).storage, HostTensor::of<std::int64_t>(DType::kI64, {1, 9, 2, 5}).storage);
+}
+
 }  // namespace
 }  // namespace dsv4

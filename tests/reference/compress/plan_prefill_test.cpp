@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/slot_map.h"
 #include "tests/reference/compress/plans.h"
 
 namespace dsv4::testing {
@@ -18,52 +18,51 @@ using ::testing::HasSubstr;
 std::vector<Row> compress_rows(const CallResult& r) { return rows_of<CompressPlan>(returned(r, 0)); }
 std::vector<Row> write_rows(const CallResult& r) { return rows_of<WritePlan>(returned(r, 1)); }
 
-TEST(PlanPrefillReference, KnownPlansOfRatioFourWithoutAPrefix) {
+TEST(PlanPrefillReference, RatioFourFromNothing) {
   const CallResult r = accepted(prefill_plan_call({.ratio = 4}, {{2}, {10}, {10}}, identity_maps(256, 8)));
-  // Position q is slot 1024 + q, in cache page 4. So its state row is 32 + q mod 8. The second entry reads nothing from
-  // the state, so its page fields may have any value.
+  // Slot 1024 + q lies in cache page 4: state rows 32 + q mod 8. The second entry reads nothing: its pages say nothing.
   EXPECT_THAT(compress_rows(r), ElementsAre(Row{4, 3, 4, 8, 8}, ElementsAre(8, 7, 0, ::testing::_, ::testing::_)));
   EXPECT_THAT(write_rows(r), ElementsAre(Row{4, 36}, Row{5, 37}, Row{6, 38}, Row{7, 39}, Row{8, 32}, Row{9, 33}));
 }
 
-TEST(PlanPrefillReference, KnownBytesOfAnEntry) {
+TEST(PlanPrefillReference, BytesOfAnEntry) {
   const CallResult r = accepted(prefill_plan_call({.ratio = 4}, {{2}, {10}, {10}}, identity_maps(256, 8)));
   const std::uint8_t want[] = {4, 0, 0, 0, 3, 0, 4, 0, 8, 0, 0, 0, 8, 0, 0, 0};
   EXPECT_EQ(std::memcmp(returned(r, 0).element(0), want, sizeof want), 0);
 }
 
-TEST(PlanPrefillReference, KnownPlansOfTwoRequestsAndAPageTail) {
+TEST(PlanPrefillReference, TwoRequestsAndAPageTail) {
   const Batch batch{{2, 1}, {7, 261}, {4, 6}};
   const CallResult r = accepted(prefill_plan_call({.ratio = 4}, batch, identity_maps(256, 8)));
   EXPECT_THAT(compress_rows(r), ElementsAre(Row{4, 0, 7, 8, 8}, Row{256, 4, 7, 4, 5}, Row{260, 8, 3, 5, 6}));
-  // Position 255 is the last one of a cache page. At length 261 no later entry of this request reads it. It is kept for
-  // another request that reuses the page.
+  // Position 255 ends a cache page: kept for a request that reuses the page, though no longer live at length 261.
   EXPECT_THAT(write_rows(r), ElementsAre(Row{0, 35}, Row{1, 36}, Row{2, 37}, Row{3, 38}, Row{4, 23}, Row{5, 24},
                                          Row{6, 25}, Row{7, 26}, Row{8, 27}, Row{9, 28}));
 }
 
 TEST(PlanPrefillReference, APrefixOfWholePagesCanBeReused) {
-  // Request 1 reuses the first two cache pages of request 0, and its own tokens follow them. Its first entry must find
-  // the last group of these pages in the state.
+  // Request 1 begins where request 0's first two cache pages end. Its first entries must find the last group there.
   constexpr std::int64_t kPage = 64;
   CacheMaps maps = identity_maps(kPage, 8);
   for (std::int64_t p = 0; p < 2 * kPage; ++p) {
     maps.req_to_token.at<std::int32_t>(1, p) = maps.req_to_token.at<std::int32_t>(0, p);
   }
   SlotMap slots(4);
-  Observation o;
-  const auto step = [&](const Batch& batch, const std::string& where) {
+  const auto step = [&](const Batch& batch, const std::string& name) {
     const CallResult r = accepted(prefill_plan_call({.ratio = 4}, batch, maps));
-    // The prefix consists of tokens of request 0, so the slot map gets the id of request 0.
+    // The slot map knows prefixes by request 0, whose tokens they are.
     const Batch known{{0}, batch.seq_lens, batch.extend_lens};
-    slots.read(known, records_of<CompressPlan>(returned(r, 0), "plan_c", o), where, o);
-    slots.write(known, records_of<WritePlan>(returned(r, 1), "plan_w", o), where, o);
+    ASSERT_FALSE(records_of<WritePlan>(returned(r, 1)).empty());
+    slots.begin(name);
+    slots.read(known, records_of<CompressPlan>(returned(r, 0)));
+    slots.write(known, records_of<WritePlan>(returned(r, 1)));
   };
   step({{0}, {200}, {200}}, "one long prefill");
   const std::int64_t before = slots.checked();
   step({{1}, {2 * kPage + 5}, {5}}, "reuse");
-  EXPECT_EQ(slots.checked() - before, 4);  // the entry of position 131 reads positions 124 ... 127
-  EXPECT_TRUE(o.findings.empty()) << o.findings.front().detail;
+  EXPECT_EQ(slots.checked() - before, 4);  // the entry at 131 looks at 124 ... 127
+  const auto findings = slots.take_findings();
+  EXPECT_TRUE(findings.empty()) << findings.front().detail;
 }
 
 TEST(PlanPrefillReference, RatioOneHundredAndTwentyEightKeepsTheDraftsBeforeItsGroup) {
@@ -71,8 +70,7 @@ TEST(PlanPrefillReference, RatioOneHundredAndTwentyEightKeepsTheDraftsBeforeItsG
   const CacheMaps maps = identity_maps(256, 256);
   for (const bool device : {false, true}) {
     const CallResult r = accepted(prefill_plan_call({.ratio = 128, .lens_on_device = device}, batch, maps));
-    // A later entry reads positions 128 and 129. Positions 126 and 127 may be needed again if speculative decoding
-    // rejects draft tokens.
+    // Live are positions 128 and 129; 126 and 127 may be needed again when drafts are taken back.
     EXPECT_THAT(write_rows(r), ElementsAre(Row{0, 1662}, Row{1, 1663}, Row{2, 1664}, Row{3, 1665}));
     EXPECT_EQ(compress_rows(r), (device ? std::vector<Row>{{128, 1, 126, 12, 12}} + repeated(kNoCompressRow, 3)
                                         : std::vector<Row>{{128, 1, 126, 12, 12}}));
@@ -87,7 +85,7 @@ TEST(PlanPrefillReference, AFullRingLeavesNoRoomForDrafts) {
 TEST(PlanPrefillReference, FixedSizeIsFilledWithSentinels) {
   PrefillPlanForm form{.ratio = 4, .lens_on_device = true, .num_q = 12};
   const CallResult r = accepted(prefill_plan_call(form, {{0, 1, 2}, {7, 5, 3}, {4, 0, 1}}, identity_maps(256, 8)));
-  // Request 1 has no token in the batch, so the token of request 2 directly follows the tokens of request 0.
+  // Request 1 brings no token, so request 2 follows request 0 in the batch.
   EXPECT_EQ(compress_rows(r), (std::vector<Row>{{4, 0, 7, 0, 0}} + repeated(kNoCompressRow, 11)));
   EXPECT_EQ(write_rows(r), (std::vector<Row>{{0, 3}, {1, 4}, {2, 5}, {3, 6}, {4, 34}} + repeated(kNoWriteRow, 7)));
   EXPECT_EQ(returned(r, 0).element(16)[0], 0xff);
@@ -105,7 +103,7 @@ TEST(PlanPrefillReference, CountsFollowTheFormula) {
   }
 }
 
-TEST(PlanPrefillReference, AnEmptyBatchGivesEmptyPlans) {
+TEST(PlanPrefillReference, NothingToPlan) {
   const CallResult r = accepted(prefill_plan_call({.ratio = 4}, {}, identity_maps(256, 8)));
   EXPECT_EQ(returned(r, 0).shape, (Shape{0, 16}));
   EXPECT_EQ(returned(r, 1).shape, (Shape{0, 8}));
@@ -117,11 +115,10 @@ TEST(PlanPrefillReference, RefusalsNameTheArgument) {
   const auto refused = [&](const Batch& batch, const PrefillPlanForm& form, const CacheMaps& m) {
     return refusal_of(prefill_plan_call(form, batch, m));
   };
-  EXPECT_THAT(refused({{1, 2}, {9, 9}, {4, 0}}, {}, maps), HasSubstr("'extend_lens': [1] = 0 must be at least 1"));
-  EXPECT_THAT(refused({{1, 2}, {9, 9}, {4, 10}}, {}, maps),
-              HasSubstr("'extend_lens': [1] = 10 must be at most the length 9"));
-  EXPECT_THAT(refused(good, {.num_q = 9}, maps), HasSubstr("'extend_lens': the sum must be 9"));
-  EXPECT_THAT(refused(good, {.num_q = 7}, maps), HasSubstr("'extend_lens': the sum must be 7"));
+  EXPECT_THAT(refused({{1, 2}, {9, 9}, {4, 0}}, {}, maps), HasSubstr("'extend_lens': [1] = 0"));
+  EXPECT_THAT(refused({{1, 2}, {9, 9}, {4, 10}}, {}, maps), HasSubstr("'extend_lens': [1] = 10 exceeds"));
+  EXPECT_THAT(refused(good, {.num_q = 9}, maps), HasSubstr("'extend_lens': sum is 8"));
+  EXPECT_THAT(refused(good, {.num_q = 7}, maps), HasSubstr("'extend_lens': sum is 8"));
   EXPECT_THAT(refused(good, {.num_q = 1}, maps), HasSubstr("'num_q_tokens'"));
   EXPECT_THAT(refused(good, {.num_q = 65536}, maps), HasSubstr("'num_q_tokens'"));
   EXPECT_THAT(refused(good, {.ratio = 8}, maps), HasSubstr("'compress_ratio'"));
@@ -133,8 +130,8 @@ TEST(PlanPrefillReference, RefusalsNameTheArgument) {
   EXPECT_THAT(refusal_of(call), HasSubstr("'pin_buffer'"));
 }
 
-TEST(PlanPrefillReference, SixteenBitsAreEnoughForTheLastToken) {
-  CacheMaps maps = make_maps({0}, {65535}, 1, 65535, 256, 8, false, 1);
+TEST(PlanPrefillReference, SixteenBitsNumberTheLastToken) {
+  CacheMaps maps = make_maps(Batch{{0}, {65535}, {65535}}, {.pool = 1, .shuffled = false}, 1);
   const CallResult r = accepted(prefill_plan_call({.ratio = 4}, {{0}, {65535}, {65535}}, maps));
   EXPECT_EQ(compress_rows(r).back()[1], 65531);  // the last full group ends at position 65531
   EXPECT_EQ(write_rows(r).back()[0], 65534);

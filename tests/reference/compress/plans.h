@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "harness/call/call.h"
-#include "harness/ops/compress/batch.h"
+#include "harness/generate/batch.h"
+#include "harness/op/records.h"
 #include "harness/sets/set.h"
 #include "interface/compress_plan.h"
 #include "tests/build_folder.h"

@@ -1,96 +1,9 @@
 #include "harness/ops/compress/plan_model.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <set>
-
-#include "harness/ops/compress/batch.h"
 
 namespace dsv4 {
 namespace {
-
-using ::testing::IsEmpty;
-
-std::int64_t ring_row(std::int64_t id, std::int64_t position) { return 8 * id + position % 8; }
-
-TEST(SlotMap, RightPrefillAndDecodePlansHaveNoFindings) {
-  SlotMap slots(4);
-  Observation o;
-  const Batch first{{1}, {6}, {6}}, second{{1}, {9}, {3}};
-  slots.read(first, model_compress_plan(first, 4, ring_row), "first", o);
-  slots.write(first, model_write_plan(first, 4, 0, 0, ring_row), "first", o);
-  slots.read(second, model_compress_plan(second, 4, ring_row), "second", o);
-  slots.write(second, model_write_plan(second, 4, 0, 0, ring_row), "second", o);
-  for (std::int64_t length = 10; length < 20; ++length) {
-    const Batch step{{1}, {length}, {1}};
-    slots.decode(step, model_decode_plan(step, 4, ring_row), "decode", o);
-    slots.check_live(1, length, ring_row, "decode", o);
-  }
-  EXPECT_THAT(o.findings, IsEmpty());
-  EXPECT_GT(slots.checked(), 50);
-}
-
-TEST(SlotMap, FindsARowThatWasNotKept) {
-  SlotMap slots(4);
-  Observation o;
-  const Batch first{{1}, {6}, {6}};
-  auto kept = model_write_plan(first, 4, 0, 0, ring_row);
-  kept.erase(kept.begin());
-  slots.write(first, kept, "first", o);
-  slots.check_live(1, 6, ring_row, "first", o);
-  ASSERT_EQ(o.findings.size(), 1u);
-  EXPECT_EQ(o.findings[0].check, "state_row");
-}
-
-TEST(SlotMap, FindsAPageTailThatWasNotKept) {
-  const auto row = [](std::int64_t id, std::int64_t position) {  // cache pages of 16 tokens, rings of 8 rows
-    return 64 * id + position / 16 * 8 + position % 8;
-  };
-  for (const std::int64_t tail_page : {16, 0}) {
-    SlotMap slots(4);
-    Observation o;
-    const Batch batch{{1}, {38}, {38}};
-    slots.write(batch, model_write_plan(batch, 4, 4, tail_page, row), "prefill", o);
-    slots.check_live(1, 38, row, "prefill", o);
-    EXPECT_THAT(o.findings, IsEmpty());
-    slots.check_page_tails(1, 38, 16, row, "prefill", o);
-    EXPECT_EQ(o.findings.size(), tail_page == 0 ? 8u : 0u);  // two pages end below position 38
-    o.findings.clear();
-    slots.check_page_tails(1, 14, 16, row, "prefill", o);  // of the first page, only positions 12 and 13
-    EXPECT_EQ(o.findings.size(), tail_page == 0 ? 2u : 0u);
-  }
-}
-
-TEST(SlotMap, FindsRowsOfAnotherRequestAndRowsTakenBack) {
-  SlotMap slots(4);
-  const Batch first{{1, 2}, {6, 6}, {6, 6}};
-  Observation o;
-  slots.write(first, model_write_plan(first, 4, 0, 0, ring_row), "first", o);
-  const Batch next{{1}, {8}, {2}};
-  auto entries = model_compress_plan(next, 4, ring_row);
-  entries[0].read_page_0 = 4;  // a page of request 2
-  slots.read(next, entries, "next", o);
-  EXPECT_EQ(o.findings.size(), 4u);
-  o.findings.clear();
-  slots.take_back(1, 5);
-  slots.read(next, model_compress_plan(next, 4, ring_row), "next", o);
-  EXPECT_EQ(o.findings.size(), 1u);  // position 5
-}
-
-TEST(SlotMap, FindsTheDraftsThatAPlanWithoutPadLoses) {
-  const auto row = [](std::int64_t id, std::int64_t position) { return 256 * id + position % 256; };
-  for (const std::int64_t pad : {0, 4}) {
-    SlotMap slots(128);
-    Observation o;
-    const Batch prefill{{0}, {126}, {126}}, verify{{0}, {130}, {4}};
-    slots.write(prefill, model_write_plan(prefill, 128, pad, 0, row), "prefill", o);
-    slots.write(verify, model_write_plan(verify, 128, pad, 0, row), "verify", o);
-    slots.take_back(0, 127);
-    slots.check_live(0, 127, row, "one accepted", o);
-    EXPECT_EQ(o.findings.size(), pad == 0 ? 1u : 0u);
-  }
-}
 
 TEST(Keep, NamesEveryReason) {
   EXPECT_TRUE(keep_of(4, 10, 4, 0, 0).live);
@@ -101,32 +14,11 @@ TEST(Keep, NamesEveryReason) {
   EXPECT_FALSE(keep_of(251, 400, 4, 0, 256).any());
 }
 
-TEST(CacheMaps, KeepPlacesInPagesAndShareNoRow) {
-  const CacheMaps maps = make_maps({4, 0, 2}, {300, 257, 1}, 6, 300, 256, 256, true, 7);
-  EXPECT_EQ(maps.swa_pages, 6);  // two, two and one page, and the padding page
-  std::set<std::int64_t> rows;
-  for (const auto& [id, length] : {std::pair{4, 300}, std::pair{0, 257}, std::pair{2, 1}}) {
-    for (std::int64_t p = 0; p < length; ++p) {
-      const std::int64_t row = maps.row(id, p);
-      EXPECT_EQ(row % 128, p % 128);
-      EXPECT_GE(row, 256);  // page 0 belongs to no request
-      EXPECT_LT(row, maps.rows());
-      EXPECT_TRUE(rows.insert(row).second);
-    }
-  }
-  EXPECT_EQ(maps.full_to_swa.at<std::int64_t>(maps.full_to_swa.numel() - 1), -1);
-}
-
-TEST(MakeBatch, FollowsItsParameters) {
-  Params p{{"batch", "7"}, {"len", "20"}, {"spread", "stagger"}, {"extend", "5"}, {"mix", "some_empty"}};
-  const Batch batch = make_batch(p, 3);
-  EXPECT_EQ(batch.seq_lens, (std::vector<std::int64_t>{20, 21, 22, 23, 24, 25, 26}));
-  EXPECT_EQ(batch.extend_lens[1], 0);
-  EXPECT_EQ(batch.extend_lens[4], 0);
-  EXPECT_EQ(std::set<std::int64_t>(batch.request_ids.begin(), batch.request_ids.end()).size(), 7u);
-  p.set("mix", "last_differs");
-  EXPECT_EQ(make_batch(p, 3).extend_lens, (std::vector<std::int64_t>{5, 5, 5, 5, 5, 5, 6}));
-  EXPECT_EQ(std::ssize(tokens_of(make_batch(p, 3))), 36);
+TEST(PlanCounts, CountEntriesAndKeptRows) {
+  const Batch batch{{1, 2}, {9, 40}, {9, 3}};
+  const PlanCounts n = plan_counts(batch, 4, 0);
+  EXPECT_EQ(n.compress, 3);   // positions 3 and 7, and 39
+  EXPECT_EQ(n.write, 5 + 3);  // positions 4 ... 8, and all three of the other request
 }
 
 }  // namespace

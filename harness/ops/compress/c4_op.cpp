@@ -1,0 +1,179 @@
+#include "harness/ops/compress/c4_op.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "harness/op/define.h"
+#include "harness/ops/compress/plan_model.h"
+
+namespace dsv4 {
+namespace {
+
+/// Changes each record of a plan, where the call has this plan.
+template <class Record, class Change>
+void change_records(Call& call, const char* name, Change change) {
+  if (!has_argument(call, name)) return;
+  std::vector<Record> records = records_of<Record>(call.tensor(name));
+  std::ranges::for_each(records, change);
+  call.arg(name).tensor() = plan_tensor(records);
+}
+
+/// Spreads out the pages of the state, and makes the plans name the far pages and rows. -1 names none and stays.
+void spread_state(Call& call) {
+  Arg& state = call.arg("kv_buffer");
+  const HostTensor& t = state.tensor();
+  state.placement = far_pool(t, far_rows(t.size(0), t.strides[0], far_edges(t.dtype)));
+  const auto far_page = [&far = state.placement->rows](std::int32_t page) {
+    return page < 0 ? page : static_cast<std::int32_t>(far.at(static_cast<std::size_t>(page)));
+  };
+  const auto move_pages = [&](auto& entry) {
+    entry.read_page_0 = far_page(entry.read_page_0);
+    entry.read_page_1 = far_page(entry.read_page_1);
+  };
+  const auto move_row = [&](auto& kept) {
+    if (kept.write_loc >= 0) kept.write_loc = far_page(kept.write_loc / 4) * 4 + kept.write_loc % 4;
+  };
+  change_records<layout::DecodePlan>(call, "plan_d", move_row);
+  change_records<layout::DecodePlan>(call, "plan_d", move_pages);
+  change_records<layout::CompressPlan>(call, "plan_c", move_pages);
+  change_records<layout::WritePlan>(call, "plan_w", move_row);
+}
+
+}  // namespace
+
+Space c4_space() {
+  return {word("head_dim", {"128", "512"}, "columns of an entry"),
+          word("ring", {"8", "16"}, "state rows per cache page"),
+          word("fill", kC4Fills, "values of kv, scores and bias")};
+}
+
+C4Tokens::C4Tokens(const Params& p, std::uint64_t seed)
+    : fill_(p.text("fill")), head_dim_(p.integer("head_dim")), seed_(seed) {}
+
+HostTensor C4Tokens::ape() const {
+  HostTensor t = HostTensor::make(kF32, {8, head_dim_});
+  Random random(seed_, "ape");
+  fill_floats(t, [&]() -> double {
+    if (fill_ == "equal") return 0;
+    if (fill_ == "steps") return 16.0 * static_cast<double>(random.between(-1, 1));
+    return 0.5 * random.gauss();
+  });
+  return t;
+}
+
+void C4Tokens::fill_row(float* row, std::int64_t request_id, std::int64_t position) const {
+  Random random(seed_, fmt::format("row {} {}", request_id, position));
+  // The last token of a group is never reset: an entry whose scores are all minus infinity has no mean.
+  const bool cleared = fill_ == "cleared" && position % 4 != 3 && random.chance(3);
+  const auto kv = [&]() -> float {
+    if (cleared) return 0;
+    if (fill_ == "equal" || fill_ == "steps") return static_cast<float>(random.between(-8, 8));
+    return fill_ == "wide" ? random.wide(-40, 40) : random.gauss();
+  };
+  const auto score = [&]() -> float {
+    if (cleared) return -std::numeric_limits<float>::infinity();
+    if (fill_ == "equal") return 1;
+    if (fill_ == "steps") return 16.0f * static_cast<float>(random.between(-6, 6));
+    return random.gauss() * (fill_ == "large" ? 3000.0f : 1.0f);
+  };
+  for (std::int64_t k = 0; k < 4 * head_dim_; ++k) {
+    row[k] = k < 2 * head_dim_ ? kv() : score();
+    if (fill_ == "nan" && random.chance(64)) row[k] = std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
+HostTensor C4Tokens::input(const Batch& batch, const std::vector<std::int64_t>& rejected_from) const {
+  constexpr std::int64_t kElsewhere = std::int64_t{1} << 40;  // no request is that long: these positions have no token
+  HostTensor t = HostTensor::make(kF32, {batch.tokens(), 4 * head_dim_});
+  for (const BatchToken& token : tokens_of(batch)) {
+    const bool rejected =
+        !rejected_from.empty() && token.position >= rejected_from[static_cast<std::size_t>(token.request)];
+    fill_row(&t.at<float>(token.row, 0), token.id, token.position + (rejected ? kElsewhere : 0));
+  }
+  return t;
+}
+
+Call C4Tokens::call(const std::string& op, HostTensor state, HostTensor input,
+                    const std::vector<HostTensor>& plans) const {
+  std::vector<Value> values{std::move(state), std::move(input),
+                            HostTensor::make(kF32, {plans.at(0).size(0), head_dim_}), ape()};
+  values.insert(values.end(), plans.begin(), plans.end());
+  return call_of(op, std::move(values), Params().set("head_dim", head_dim_).set("dtype", "f32"));
+}
+
+HostTensor C4Tokens::state(const CacheMaps& maps, const std::vector<std::int64_t>& request_ids,
+                           const std::vector<std::int64_t>& lengths) const {
+  HostTensor t = HostTensor::make(kF32, {maps.rows() / 4, 4, 4 * head_dim_});
+  // NaN payloads differ between elements. So a row that should not have been read shows in every sum, and a row that
+  // was moved shows in its bits.
+  for (std::int64_t i = 0; i < t.numel(); ++i) {
+    const std::uint32_t bits = 0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u;
+    std::memcpy(t.data<std::uint32_t>() + i, &bits, sizeof bits);
+  }
+  for (std::size_t b = 0; b < lengths.size(); ++b) {
+    for (std::int64_t p = first_live(lengths[b], 4); p < lengths[b]; ++p) {
+      fill_row(t.data<float>() + maps.row(request_ids[b], p) * 4 * head_dim_, request_ids[b], p);
+    }
+  }
+  return t;
+}
+
+std::optional<std::string> C4Op::too_large(const Params& p) const {
+  constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;
+  const std::int64_t batch = p.integer("batch"), row_bytes = 16 * p.integer("head_dim");
+  const std::int64_t state_rows = batch * (longest_request(p) / kC4CachePage + 1) * p.integer("ring");
+  if (std::max(state_rows, batch * longest_extend(p)) * row_bytes > kMostBytes) {
+    return fmt::format("the state or the batch exceeds {} MiB", kMostBytes >> 20);
+  }
+  return too_many_slots(p);
+}
+
+void C4Op::fit(Call& call) const {
+  const std::int64_t head_dim = call.tensor("ape").size(1);
+  const C4Written rows = written(call);
+  call.arg("kv_output").footprint = footprint_of_rows(call.tensor("kv_output"), rows.entries, head_dim);
+  call.arg("kv_buffer").footprint = footprint_of_rows(call.tensor("kv_buffer"), rows.kept, 4 * head_dim);
+}
+
+Observation C4Op::observe(const Case&, const Call& call, const CallResult& result) const {
+  const std::int64_t head_dim = result.tensor("ape").size(1);
+  const C4Written rows = written(call);
+  return Observation()
+      .add("kv_output", gather_rows(result.tensor("kv_output"), rows.entries, head_dim))
+      .add("kept_rows", gather_rows(result.tensor("kv_buffer"), rows.kept, 4 * head_dim));
+}
+
+Tolerances C4Op::tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
+                            Caller& reference) const {
+  Tolerance bound = bounded(call, reference, "kv_output", kC4BoundReason);
+  bound.bound = gather_rows(bound.bound, written(call).entries, bound.bound.size(1));
+  return {{"kv_output", std::move(bound)}, {"kept_rows", Tolerance::exact("kept rows are copies")}};
+}
+
+Cost C4Op::cost(const Case&, const Call& call) const {
+  const auto head_dim = static_cast<double>(call.tensor("ape").size(1));
+  const C4Written rows = written(call);
+  const auto entries = static_cast<double>(rows.entries.size()), kept = static_cast<double>(rows.kept.size());
+  // An entry reads half of each of its window's eight rows, from the state or from the input. In a decode step the
+  // newest row is read already, as a kept row.
+  const double rows_of_entry = 8 * 0.5 - (has_argument(call, "plan_d") ? 0.5 : 0);
+  // In rows of 4H f32: an entry is a quarter as wide as a row, a kept row is read and written, the bias takes two rows.
+  double bytes = (entries * (rows_of_entry + 0.25) + 2 * kept + 2) * 16 * head_dim;
+  for (const Arg& arg : call.args) {
+    if (arg.tensor().dtype == kU8) bytes += static_cast<double>(arg.tensor().storage.size());  // a plan
+  }
+  // For each column of an entry: the window's eight scores are biased, compared, exponentiated and summed, and its
+  // eight kv weighted and summed.
+  return {.bytes = bytes, .flops = entries * head_dim * 8 * 6};
+}
+
+std::vector<Scenario> C4Op::scenarios() const {
+  std::vector<Scenario> list{far_relation("kv_buffer", "pages of the state beyond 2^32 elements",
+                                          at({info().smoke[0], info().smoke[1]}), spread_state)};
+  Contracts(list).reshaped("state_page_8", "state pages of eight rows are those of an older kernel", "kv_buffer",
+                           [](Shape& s) { s[1] = 8; });
+  return list;
+}
+
+}  // namespace dsv4

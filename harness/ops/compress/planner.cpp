@@ -1,0 +1,156 @@
+#include "harness/ops/compress/planner.h"
+
+#include <numeric>
+
+#include "harness/op/define.h"
+#include "harness/ops/compress/plan_model.h"
+
+namespace dsv4 {
+namespace {
+
+/// Bytes that a look-up of a state row reads: the token's slot, an i32, in the one map, and its i64 in the other.
+constexpr std::int64_t kLookUpBytes = 4 + 8;
+
+bool uses_swa(const Call& call) { return has_argument(call, "full_to_swa"); }
+
+/// Rows of the state: a ring for each page of the sliding-window cache, or for each request up to the highest id.
+std::int64_t state_rows(const Call& call) {
+  if (uses_swa(call)) {
+    return call.tensor("full_to_swa").numel() / integer_of(call, "swa_page_size") * integer_of(call, "ring_size");
+  }
+  const std::vector<std::int64_t> ids = numbers_of(call, "req_pool_indices");
+  const std::int64_t rings = ids.empty() ? 0 : *std::ranges::max_element(ids) + 1;
+  return rings * window_of(integer_of(call, "compress_ratio"));
+}
+
+/// Rows of both plans where they are padded; -1: as many as there are entries.
+std::int64_t plan_rows(const Call& call) { return is_padded(call) ? integer_of(call, "num_q_tokens") : -1; }
+
+/// Gives a prefill planner's call `rows` rows, and scratch for `pin_rows`.
+void set_rows(Call& call, std::int64_t rows, std::int64_t pin_rows) {
+  call.arg("num_q_tokens").value = rows;
+  call.arg("pin_buffer").value = HostTensor::make(kU8, {kPinBytes * pin_rows});
+}
+
+}  // namespace
+
+ParamSpec ratio_param() { return word("ratio", {"4", "128"}, "tokens per compressed entry"); }
+
+ParamSpec graph_param() { return flag("graph", "plans of fixed size, as a captured graph needs them"); }
+
+ParamSpec slack_param(std::int64_t most, std::string meaning) {
+  return number("slack", 0, most, std::move(meaning), {.quick = {0, 7}, .soak = {0, 1, 6, 100, 2042}});
+}
+
+std::vector<ParamSpec> edge_batch() {
+  return prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21, .quick = {1, 4, 12, 60, 124, 252, 508}},
+                       {.usual = 6, .quick = {1, 2, 4, 5, 8, 9, 33, 127, 128, 129, 300}});
+}
+
+std::optional<std::string> reject_plan_tokens(const Params& p) {
+  const std::int64_t most = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
+  if (most + (p.has("slack") ? p.integer("slack") : 0) <= kMostPlanTokens) return std::nullopt;
+  return fmt::format("a plan numbers at most {} tokens", kMostPlanTokens);
+}
+
+std::optional<std::string> reject_host_lens(const Params& p) {
+  if (p.has("lens") && p.is("lens", "device")) return std::nullopt;
+  if (p.has("slack") && p.integer("slack") != 0) return "lengths on the host must fill the plan's rows";
+  if (p.is("mix", "some_empty")) return "lengths on the host must bring at least one token a request";
+  return std::nullopt;
+}
+
+bool is_tiny_batch(const Params& p) { return p.integer("batch") * p.integer("extend") < 2; }
+
+Batch batch_of(const Call& call) {
+  Batch batch{{}, numbers_of(call, "seq_lens"), std::vector<std::int64_t>(call.tensor("seq_lens").numel(), 1)};
+  batch.request_ids.resize(batch.seq_lens.size());
+  std::iota(batch.request_ids.begin(), batch.request_ids.end(), 0);
+  if (has_argument(call, "req_pool_indices")) batch.request_ids = numbers_of(call, "req_pool_indices");
+  if (has_argument(call, "extend_lens")) batch.extend_lens = numbers_of(call, "extend_lens");
+  return batch;
+}
+
+Observation observe_prefill_plan(const Call& call, const CallResult& result) {
+  return observe_prefill_plan({.batch = batch_of(call),
+                               .ratio = integer_of(call, "compress_ratio"),
+                               .state_rows = state_rows(call),
+                               .plan_rows = plan_rows(call),
+                               .in_token_order = !lens_on_device(call)},
+                              returned_tensor(result, 0), returned_tensor(result, 1));
+}
+
+std::vector<Scenario> Planner::scenarios() const {
+  std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
+  Contracts contracts(list, at({info().contract_point}));
+  contracts.integer("ratio_8", "a ratio that is neither 4 nor 128 is refused", "compress_ratio", 8);
+  if (info().space.find("ring") != nullptr) {
+    contracts.integer("ring_6", "a ring that does not hold whole groups is refused", "ring_size", 6);
+    contracts.integer("page_20", "a cache page that does not hold whole rings is refused", "swa_page_size", 20);
+  }
+  return list;
+}
+
+Observation DecodePlanner::observe(const Case&, const Call& call, const CallResult& result) const {
+  return observe_decode_plan(batch_of(call), integer_of(call, "compress_ratio"), state_rows(call),
+                             returned_tensor(result, 0));
+}
+
+Cost DecodePlanner::cost(const Case&, const Call& call) const {
+  // An id, a length, two look-ups, and a row of the plan for each request.
+  const std::int64_t look_ups = uses_swa(call) ? 2 * kLookUpBytes : 0;
+  return {.bytes = static_cast<double>(call.tensor("seq_lens").numel() * (8 + 8 + look_ups + 16))};
+}
+
+void PrefillPlanner::fit(Call& call) const {
+  const std::int64_t tokens = batch_of(call).tokens();
+  set_rows(call, tokens, tokens);
+}
+
+Cost PrefillPlanner::cost(const Case&, const Call& call) const {
+  const Batch batch = batch_of(call);
+  const std::int64_t ratio = integer_of(call, "compress_ratio"), rows = plan_rows(call);
+  const bool swa = uses_swa(call);
+  const PlanCounts n = plan_counts(batch, ratio, swa && ratio == 4 ? integer_of(call, "swa_page_size") : 0);
+  // An id and two lengths of each request, two look-ups of an entry and one of a kept row, and the plans.
+  const std::int64_t look_ups = swa ? (2 * n.compress + n.write) * kLookUpBytes : 0;
+  const std::int64_t plans = (rows < 0 ? n.compress : rows) * std::int64_t{sizeof(layout::CompressPlan)} +
+                             (rows < 0 ? n.write : rows) * std::int64_t{sizeof(layout::WritePlan)};
+  return {.bytes = static_cast<double>(batch.size() * 24 + look_ups + plans)};
+}
+
+std::vector<Scenario> PrefillPlanner::scenarios() const {
+  std::vector<Scenario> list = Planner::scenarios();
+  Contracts contracts(list);
+  contracts.integer("rows_below_batch", "fewer rows than requests are refused", "num_q_tokens", 4);
+  contracts.refused("rows_65536", "a token that 16 bits cannot number is refused", "num_q_tokens",
+                    [](Call& call) { set_rows(call, kMostPlanTokens + 1, kMostPlanTokens + 1); });
+  contracts.reshaped("pin_small", "scratch a byte too small is refused", "pin_buffer", [](Shape& s) { --s[0]; });
+  contracts.refused("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
+    const std::int64_t rows = integer_of(call, "num_q_tokens") + 1;
+    set_rows(call, rows, rows);
+  });
+  contracts.refused("sum_above", "lengths that need more rows are refused", "extend_lens", [](Call& call) {
+    const std::int64_t rows = integer_of(call, "num_q_tokens");
+    set_rows(call, rows - 1, rows);
+  });
+  add_extend_contracts(contracts);
+  return list;
+}
+
+void add_extend_contracts(Contracts& contracts) {
+  const auto change = [&](const char* name, const char* meaning, std::size_t index, std::int64_t value) {
+    contracts.refused(name, meaning, "extend_lens",
+                      [index, value](Call& call) { call.arg("extend_lens").tensor().at<std::int64_t>(index) = value; });
+  };
+  change("extend_zero", "a request of no tokens is refused where the host can see it", 1, 0);
+  change("extend_negative", "a negative count of tokens is refused", 1, -1);
+  change("extend_beyond_length", "more new tokens than the request is long are refused", 2, 1000);
+}
+
+Scenario host_equals_device(Points points) {
+  return any_word_relation("host_equals_device", "lengths on the host and on the device give the same plan, as sets",
+                           std::move(points), "lens");
+}
+
+}  // namespace dsv4
