@@ -81,6 +81,18 @@ void set_float(HostTensor& tensor, std::int64_t linear, double value) {
   }
 }
 
+std::int64_t integer_at(const HostTensor& tensor, std::int64_t linear) {
+  std::int64_t wide = 0;
+  std::int32_t narrow = 0;
+  if (tensor.dtype == DType::kI64) {
+    std::memcpy(&wide, tensor.element(linear), sizeof wide);
+    return wide;
+  }
+  if (tensor.dtype != DType::kI32) throw Error("integer_at: the tensor is " + tensor.describe());
+  std::memcpy(&narrow, tensor.element(linear), sizeof narrow);
+  return narrow;
+}
+
 void set_integer(HostTensor& tensor, std::int64_t linear, std::int64_t value) {
   if (is_floating(tensor.dtype)) throw Error("set_integer: the tensor is " + tensor.describe());
   std::memcpy(tensor.element(linear), &value, static_cast<std::size_t>(size_of(tensor.dtype)));

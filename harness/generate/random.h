@@ -54,6 +54,9 @@ void fill_integers(HostTensor& tensor, std::int64_t low, std::int64_t high, Rand
 /// Writes `value` as the element's type (F32, BF16 or F64).
 void set_float(HostTensor& tensor, std::int64_t linear, double value);
 
+/// The value of an integer element, i32 or i64.
+std::int64_t integer_at(const HostTensor& tensor, std::int64_t linear);
+
 /// Writes the low bytes of `value` as the element's type, any integer.
 void set_integer(HostTensor& tensor, std::int64_t linear, std::int64_t value);
 

@@ -3,13 +3,20 @@
 #include <algorithm>
 #include <map>
 
+#include "harness/generate/random.h"
+
 namespace dsv4 {
 
-HostTensor numbers(const std::vector<std::int64_t>& values) { return HostTensor::of(DType::kI64, values); }
+HostTensor numbers(const std::vector<std::int64_t>& values, DType dtype) {
+  HostTensor t = HostTensor::make(dtype, {std::ssize(values)});
+  for (std::size_t i = 0; i < values.size(); ++i) set_integer(t, static_cast<std::int64_t>(i), values[i]);
+  return t;
+}
 
 std::vector<std::int64_t> numbers_of(const Call& call, std::string_view name) {
-  const HostTensor t = call.tensor(name).packed();
-  return {t.data<std::int64_t>(), t.data<std::int64_t>() + t.numel()};
+  std::vector<std::int64_t> values;
+  for (std::int64_t i = 0; i < call.tensor(name).numel(); ++i) values.push_back(integer_at(call.tensor(name), i));
+  return values;
 }
 
 std::int64_t integer_of(const Call& call, std::string_view name) {

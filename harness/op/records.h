@@ -15,10 +15,10 @@
 
 namespace dsv4 {
 
-/// i64 [n].
-HostTensor numbers(const std::vector<std::int64_t>& values);
+/// An i64 [n], or of another integer dtype.
+HostTensor numbers(const std::vector<std::int64_t>& values, DType dtype = DType::kI64);
 
-/// The elements of an i64 argument.
+/// The elements of an i32 or i64 argument.
 std::vector<std::int64_t> numbers_of(const Call& call, std::string_view name);
 /// The value of an integer argument, and of a flag.
 std::int64_t integer_of(const Call& call, std::string_view name);

@@ -46,10 +46,6 @@ struct CacheGeometry {
   }
 };
 
-/// Slots are i32 or i64 [tokens].
-std::int64_t slot_of(const HostTensor& indices, std::int64_t t);
-HostTensor index_tensor(DType dtype, const std::vector<std::int64_t>& slots);
-
 /// The bytes that a store to these slots may change. Slots outside the cache have none.
 std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
 

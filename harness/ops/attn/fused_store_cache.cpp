@@ -107,7 +107,7 @@ class FusedStoreCache final : public Op {
     poison(call.arg("cache").tensor());
     HostTensor& indices = call.arg("indices").tensor();
     Random slot_random(c.seed, "indices");
-    indices = index_tensor(indices.dtype, slots_of(p, pages * g.page_size, slot_random));
+    indices = numbers(slots_of(p, pages * g.page_size, slot_random), indices.dtype);
     fit(call);
     return call;
   }
@@ -129,7 +129,7 @@ class FusedStoreCache final : public Op {
                                    : HostTensor::make(DType::kF32, {tokens, 1});
     HostTensor tail = HostTensor::make(DType::kBF16, {tokens, FlashMlaCache::kDim - FlashMlaCache::kQuantized});
     for (std::int64_t t = 0; t < tokens; ++t) {
-      const std::int64_t slot = slot_of(indices, t);
+      const std::int64_t slot = integer_at(indices, t);
       if (slot < 0 || slot >= cache.size(0) * g.page_size) continue;
       const std::uint8_t* data = cache.storage.data() + g.data_at(slot);
       std::memcpy(codes.element(t * g.codes()), data, static_cast<std::size_t>(g.codes()));

@@ -126,13 +126,12 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
         cache.placement =
             far_pool(cache.tensor(), far_rows(cache.tensor().size(0), g.page_bytes(), far_edges(DType::kU8)));
         HostTensor& indices = call.arg("indices").tensor();
-        std::vector<std::int64_t> slots;
-        for (std::int64_t t = 0; t < indices.numel(); ++t) {
-          const std::int64_t slot = slot_of(indices, t);
-          slots.push_back(cache.placement->rows[static_cast<std::size_t>(slot / g.page_size)] * g.page_size +
-                          slot % g.page_size);
+        std::vector<std::int64_t> slots = numbers_of(call, "indices");
+        for (std::int64_t& slot : slots) {
+          const std::int64_t page = cache.placement->rows[static_cast<std::size_t>(slot / g.page_size)];
+          slot = page * g.page_size + slot % g.page_size;
         }
-        indices = index_tensor(indices.dtype, slots);
+        indices = numbers(slots, indices.dtype);
       }));
 }
 
@@ -142,20 +141,16 @@ void add_contracts(const Op& op, std::vector<Scenario>& list) {
                     "cache", [](Call& call) {
                       Arg& cache = call.arg("cache");
                       cache.tensor() = HostTensor::make(DType::kU8, {1, FlashMlaCache::scale_offset(64, 64) - 1});
-                      call.arg("indices").tensor() = index_tensor(DType::kI32, {0, 62, 63, 1, 2});
+                      call.arg("indices").tensor() = numbers({0, 62, 63, 1, 2}, DType::kI32);
                       cache.footprint.clear();
                     });
   contracts.edge("indices_other_width", "64-bit slots are read as 64 bits or refused, not read as pairs",
-                 [](Call& call) {
-                   std::vector<std::int64_t> slots;
-                   for (std::int64_t t = 0; t < 5; ++t) slots.push_back(slot_of(call.tensor("indices"), t));
-                   call.arg("indices").tensor() = index_tensor(kI64, slots);
-                 });
+                 [](Call& call) { call.arg("indices").tensor() = numbers(numbers_of(call, "indices"), kI64); });
   const auto with_slots = [&](const char* name, const char* meaning, std::vector<std::int64_t> slots,
                               DType dtype = kI32) {
     contracts.edge(name, meaning, [&op, slots, dtype](Call& call) {
       call.compile.set("index", name_of(dtype));
-      call.arg("indices").tensor() = index_tensor(dtype, slots);
+      call.arg("indices").tensor() = numbers(slots, dtype);
       op.fit(call);
     });
   };

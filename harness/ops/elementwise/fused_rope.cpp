@@ -3,9 +3,9 @@
 ///
 /// The result is exact but for one freedom: the compiler may fuse either product of a*b + c*d into the sum, or neither.
 /// The reference computes the interval of the three results. Nearly everywhere it is one value.
+#include "harness/generate/rotary.h"
 #include "harness/op/define.h"
 #include "harness/ops/elementwise/fused_rope_scenarios.h"
-#include "harness/ops/elementwise/rotary_inputs.h"
 
 namespace dsv4 {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/generate/rotary.h"
 #include "harness/op/define.h"
-#include "harness/ops/elementwise/rotary_inputs.h"
 
 namespace dsv4 {
 namespace {
@@ -67,7 +67,7 @@ Scenario far_angles() {
                          std::ranges::copy(table.storage, longer.element(kRows * kRotaryDim));
                          HostTensor& positions = call.arg("positions").tensor();
                          for (std::int64_t t = 0; t < positions.numel(); ++t)
-                           set_position(positions, t, position_of(positions, t) + kRows);
+                           set_integer(positions, t, integer_at(positions, t) + kRows);
                        });
 }
 
@@ -87,15 +87,12 @@ std::vector<Scenario> far_arguments(const Op& op) {
   list.push_back(far_relation("freqs_cis", "angles beyond 2^32 elements",
                               op.at({"tokens=10", "tokens=10 index=i64 inverse=1"}), [](Call& call) {
                                 HostTensor& positions = call.arg("positions").tensor();
-                                std::vector<std::int64_t> rows;
-                                for (std::int64_t t = 0; t < positions.numel(); ++t)
-                                  rows.push_back(position_of(positions, t));
+                                const auto rows = numbers_of(call, "positions");
                                 Arg& table = call.arg("freqs_cis");
                                 table.tensor() = rows_of(table.tensor(), rows);  // a row for each token
                                 table.placement = far_pool(
                                     table.tensor(), far_rows(std::ssize(rows), kRotaryDim, far_edges(DType::kF32)));
-                                for (std::int64_t t = 0; t < positions.numel(); ++t)
-                                  set_position(positions, t, table.placement->rows[t]);
+                                positions = numbers(table.placement->rows, positions.dtype);
                               }));
   return list;
 }

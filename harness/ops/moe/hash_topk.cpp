@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "harness/generate/router_fills.h"
 #include "harness/op/define.h"
-#include "harness/ops/moe/hash_topk_scenarios.h"
-#include "harness/ops/moe/logit_fills.h"
+#include "harness/ops/moe/scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -35,7 +35,7 @@ class HashTopK final : public Op {
                       number("scale", -1000000, 1000000, "routed scaling factor, in thousandths",
                              {.usual = 1500, .both = {0, 1500, 2500}, .soak = {1000}}),
                       word("table", {"distinct", "duplicates"}, "whether the experts of a token may repeat"),
-                      word("fill", logit_fills().names(), "distribution of the logits of the token's experts")},
+                      word("fill", router_fills().names(), "distribution of the logits of the token's experts")},
             .signature = {{in("router_logits", {kF32}, "tokens experts", {.called = "logits"}),
                            in("input_id", {kI64}, "tokens:count", {.called = "ids"}),
                            in("tid2eid", {kI32}, "vocab k", {.called = "table"}),
@@ -72,7 +72,7 @@ class HashTopK final : public Op {
       for (std::int64_t e = 0; e < experts; ++e)
         logits.at<float>(t, e) = e % 2 == 0 ? Limits::quiet_NaN() : Limits::infinity();
       HostTensor values = HostTensor::make(kF32, {k});
-      logit_fills().apply(p.text("fill"), random, Elements(values));
+      router_fills().apply(p.text("fill"), random, Elements(values));
       // If an expert repeats, its last value stays. The special value of a fill is the last one.
       for (std::int64_t j = 0; j < k; ++j) {
         const std::int32_t e = table.at<std::int32_t>(ids.at<std::int64_t>(t), k - 1 - j);

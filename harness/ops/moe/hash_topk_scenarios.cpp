@@ -1,4 +1,4 @@
-#include "harness/ops/moe/hash_topk_scenarios.h"
+#include "harness/ops/moe/scenarios.h"
 
 #include <fmt/format.h>
 
@@ -11,11 +11,9 @@ Scenario far_table(const Op& op) {
   return far_relation("tid2eid", "rows of the lookup table beyond 2^32 elements", op.at({"tokens=10"}), [](Call& call) {
     HostTensor& ids = call.arg("input_id").tensor();
     Arg& table = call.arg("tid2eid");
-    const std::vector<std::int64_t> looked_up{ids.data<std::int64_t>(), ids.data<std::int64_t>() + ids.numel()};
-    table.tensor() = rows_of(table.tensor(), looked_up);  // a row for each token
+    table.tensor() = rows_of(table.tensor(), numbers_of(call, "input_id"));  // a row for each token
     table.placement = far_pool(table.tensor(), far_rows(ids.numel(), table.tensor().size(1), far_edges(DType::kI32)));
-    for (std::int64_t t = 0; t < ids.numel(); ++t)
-      ids.at<std::int64_t>(t) = table.placement->rows[static_cast<std::size_t>(t)];
+    ids = numbers(table.placement->rows);
   });
 }
 

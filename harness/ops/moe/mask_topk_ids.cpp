@@ -65,15 +65,13 @@ class MaskTopkIds final : public Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list{
-        any_word_relation("count_forms",
-                          "a count in device memory and one in host memory, of 32 or 64 bits, mask the same ids",
-                          kFirstSmokePoint, "count"),
+        any_word_relation("count_forms", "the memory and the type of the count make no difference", kFirstSmokePoint,
+                          "count"),
         call_relation("count_cut", "only the low 32 bits of a 64-bit count are used", kFirstSmokePoint,
                       [this](Case& c, Call& call, Observation&) {
                         c.params.set("count", "host_i64");
                         call = make(c);
-                        set_integer(call.arg("num_token_non_padded").tensor(), 0,
-                                    c.params.integer("real") + (1LL << 32));
+                        call.arg("num_token_non_padded").value = numbers({c.params.integer("real") + (1LL << 32)});
                       })};
     Contracts contracts(list);
     contracts.reshaped("ids_wide", "33 ids a token are more than a warp holds", "topk_ids",

@@ -5,10 +5,10 @@
 /// everywhere the interval is one value.
 #include <algorithm>
 
+#include "harness/generate/gate_up_fills.h"
 #include "harness/op/define.h"
-#include "harness/ops/moe/gate_up_fills.h"
 #include "harness/ops/moe/masked_rows.h"
-#include "harness/ops/moe/silu_scenarios.h"
+#include "harness/ops/moe/scenarios.h"
 
 namespace dsv4 {
 namespace {

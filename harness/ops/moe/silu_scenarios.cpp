@@ -1,4 +1,4 @@
-#include "harness/ops/moe/silu_scenarios.h"
+#include "harness/ops/moe/scenarios.h"
 
 #include <cmath>
 

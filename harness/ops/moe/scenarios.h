@@ -1,4 +1,4 @@
-/// Contracts and relations of silu_and_mul_masked_post_quant.
+/// Contracts and relations of the ops of experts. `op` is the op itself.
 #pragma once
 
 #include <vector>
@@ -7,6 +7,7 @@
 
 namespace dsv4 {
 
+std::vector<Scenario> hash_topk_scenarios(const Op& op);
 std::vector<Scenario> silu_scenarios(const Op& op);
 
 }  // namespace dsv4

@@ -1,4 +1,4 @@
-#include "harness/ops/moe/gate_up_fills.h"
+#include "harness/generate/gate_up_fills.h"
 
 #include <cmath>
 #include <limits>

@@ -30,8 +30,6 @@ HostTensor angle_table(const std::string& kind, std::int64_t positions, std::uin
 
 /// i32 or i64 [tokens], from the parameters `tokens`, `table`, `index` and `at`.
 HostTensor positions_tensor(const Params& p, std::uint64_t seed);
-std::int64_t position_of(const HostTensor& positions, std::int64_t t);
-void set_position(HostTensor& positions, std::int64_t t, std::int64_t position);
 
 /// Fills x, bf16 [tokens, heads, 64]. The fill "cancel" makes the two products of a real part nearly cancel, so it
 /// needs the angles by which the heads are rotated.

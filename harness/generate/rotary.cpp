@@ -1,4 +1,4 @@
-#include "harness/ops/elementwise/rotary_inputs.h"
+#include "harness/generate/rotary.h"
 
 #include <algorithm>
 #include <cstring>
@@ -86,14 +86,6 @@ HostTensor angle_table(const std::string& kind, std::int64_t positions, std::uin
   return table;
 }
 
-std::int64_t position_of(const HostTensor& positions, std::int64_t t) {
-  return positions.dtype == DType::kI64 ? positions.at<std::int64_t>(t) : positions.at<std::int32_t>(t);
-}
-
-void set_position(HostTensor& positions, std::int64_t t, std::int64_t position) {
-  std::memcpy(positions.element(t), &position, static_cast<std::size_t>(size_of(positions.dtype)));
-}
-
 HostTensor positions_tensor(const Params& p, std::uint64_t seed) {
   const std::int64_t tokens = p.integer("tokens"), rows = p.integer("table");
   HostTensor out = HostTensor::make(p.is("index", "i64") ? DType::kI64 : DType::kI32, {tokens});
@@ -106,7 +98,7 @@ HostTensor positions_tensor(const Params& p, std::uint64_t seed) {
                                   : at == "ramp" ? t % rows
                                   : at == "same" ? same
                                                  : random.below(rows);
-    set_position(out, t, position);
+    set_integer(out, t, position);
   }
   return out;
 }
@@ -114,7 +106,7 @@ HostTensor positions_tensor(const Params& p, std::uint64_t seed) {
 void fill_heads(HostTensor& x, const std::string& fill, const HostTensor& table, const HostTensor& positions,
                 bool inverse, Random& random) {
   for (std::int64_t t = 0; t < x.size(0); ++t) {
-    const Fills fills = head_fills(&table.at<float>(position_of(positions, t), 0), inverse);
+    const Fills fills = head_fills(&table.at<float>(integer_at(positions, t), 0), inverse);
     for (std::int64_t h = 0; h < x.size(1); ++h)
       fills.apply(fill, random, Elements(x, (t * x.size(1) + h) * kRotaryDim, kRotaryDim));
   }

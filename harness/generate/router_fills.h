@@ -10,7 +10,7 @@ namespace dsv4 {
 
 /// Fills of the logits that count for a token. Between about -103.98 and -102.5 expf may or may not underflow, and any
 /// weights are right for a token that has no other logit: no fill draws from there.
-inline const Fills& logit_fills() {
+inline const Fills& router_fills() {
   using fills::each;
   using Limits = std::numeric_limits<float>;
   const auto uniform = [](Random& r, float low, float high) { return low + (high - low) * r.unit(); };
