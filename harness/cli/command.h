@@ -1,4 +1,5 @@
-/// A command of dsv4diff. Each command is one file in harness/cli/. It derives a class from Command and registers it:
+/// Base class of the commands of dsv4diff. Each command has its own file in harness/cli/. The file derives a class from
+/// Command and registers it:
 ///
 ///   class OpsCommand final : public Command { ... };
 ///   DSV4_REGISTER_COMMAND(OpsCommand);
@@ -19,33 +20,35 @@ class Command {
   virtual ~Command() = default;
 
   [[nodiscard]] virtual std::string name() const = 0;
-  /// One line for the list of commands.
+  /// One line that describes the command in the list of commands.
   [[nodiscard]] virtual std::string summary() const = 0;
   /// Text at the end of the command's --help; "" for none.
   [[nodiscard]] virtual std::string details() const { return ""; }
-  /// Heading under which the list shows it: "Commands", "Goldens", "Lists" or a new one; "" hides it.
+  /// Heading under which the list shows the command: "Commands", "Goldens", "Lists" or a new heading. With "", the list
+  /// does not show the command.
   [[nodiscard]] virtual std::string group() const { return "Commands"; }
-  /// Declares the options, bound to members of this object.
+  /// Adds the options of the command to `app`. Their values are stored in members of this object.
   virtual void add_options(CLI::App& app) = 0;
-  /// Does the work. Returns the exit status; throws Error for status 2.
+  /// Runs the command. Returns the exit status, or throws Error for status 2.
   virtual int run() = 0;
 };
 
-/// All commands, sorted by name. Registration happens before main().
+/// Returns all commands, sorted by name. They are registered before main() starts.
 const std::vector<Command*>& all_commands();
 void register_command(std::unique_ptr<Command> command);
 
 #define DSV4_REGISTER_COMMAND(TYPE) \
   [[maybe_unused]] const bool registered_##TYPE = (::dsv4::register_command(std::make_unique<TYPE>()), true)
 
-/// The name by which this program was called. Printed commands for the user begin with it.
+/// Returns the name by which this program was called. Commands that are printed for the user begin with it.
 const std::string& program_name();
 
 /// Writes to standard output. Write errors are reported at the end of the run.
 void print(const std::string& text);
-/// Flushes standard output. Call this before files are written, so that the output is there even if writing them fails.
+/// Flushes standard output. Call this before files are written, so that the user sees the output even if writing a
+/// file fails.
 void flush_output();
-/// Writes a line to standard error. If that is closed or full, only the line is lost.
+/// Writes a line to standard error. If standard error is closed or full, the line is lost without an error.
 void say(const std::string& line);
 
 }  // namespace dsv4

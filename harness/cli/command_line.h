@@ -1,4 +1,4 @@
-/// The program without main(). It has a header of its own, because command.h includes all of CLI11.
+/// The program except for main(). It has its own header, because command.h includes all of CLI11.
 #pragma once
 
 namespace dsv4 {

@@ -13,17 +13,19 @@ void FilterOptions::add_op(CLI::App& app) {
 }
 
 void FilterOptions::add_tier(CLI::App& app) {
-  app.add_option("--tier", tier_, "smoke (seconds), quick (the gate) or full (every dimension)")
+  app.add_option("--tier", tier_,
+                 "Which cases run: smoke (takes seconds), quick (for pull requests) or full (every dimension)")
       ->type_name("TIER")
       ->capture_default_str();
 }
 
 void FilterOptions::add_basic(CLI::App& app) {
   add_op(app);
-  repeatable(
-      app.add_option("--case", cases_, "Only the case with this id, or all cases whose id matches. May be repeated"))
+  repeatable(app.add_option("--case", cases_,
+                            "Only the case with this id, or all cases whose id matches this pattern. May be repeated"))
       ->type_name("ID|GLOB");
-  app.add_option("--shard", shard_, "Only the K-th of N parts; a stable hash of the case id splits them")
+  app.add_option("--shard", shard_,
+                 "Only the K-th of N parts of the cases. A stable hash of the id decides the part of a case")
       ->type_name("K/N");
 }
 

@@ -1,4 +1,4 @@
-/// The options that select cases, shared by several commands.
+/// Options that select cases. Several commands have them.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -13,14 +13,14 @@ class FilterOptions {
  public:
   void add_op(CLI::App& app);
   void add_tier(CLI::App& app);
-  /// --op, --case and --shard.
+  /// Adds --op, --case and --shard.
   void add_basic(CLI::App& app);
-  /// The same, --tier and --seed.
+  /// Adds --op, --case, --shard, --tier and --seed.
   void add(CLI::App& app);
 
-  /// Throws Error for a bad tier or shard.
+  /// Returns the filter that the options describe. Throws Error if the tier or the shard is invalid.
   [[nodiscard]] CaseFilter filter() const;
-  /// The options by name, as a report stores them.
+  /// Returns the options by name, except --shard, in the form in which a report stores them.
   [[nodiscard]] std::map<std::string, std::string> described() const;
 
  private:

@@ -25,7 +25,7 @@ std::string golden_root(const std::string& given) {
 
 std::string golden_root_to_write(const std::string& given) {
   std::string root = golden_root(given);
-  // Missing folders will be made. So the nearest parent that exists must be a folder and writable.
+  // Missing folders are made later. So the nearest parent that exists must be a folder, and it must be writable.
   fs::path there = fs::absolute(root).lexically_normal();
   std::error_code error;
   while (!fs::exists(there, error) && there.has_relative_path()) there = there.parent_path();
@@ -41,7 +41,7 @@ std::vector<RecordedSet> find_goldens(const std::string& golden, const std::vect
   const std::string root = golden_root(golden);
   std::error_code error;
   if (fs::is_regular_file(root, error)) {
-    // <root>/<op>/<set>.h5: the folder's name is the op.
+    // The path has the form <root>/<op>/<set>.h5, so the name of the folder is the op.
     const fs::path path = fs::absolute(root);
     if (!recorded.empty() && recorded != std::vector{path.stem().string()}) {
       throw Error(fmt::format("--recorded chooses among the goldens of a folder, but --golden {} is one file", root));

@@ -13,8 +13,8 @@ class MergeCommand final : public Command {
   std::string name() const override { return "merge"; }
   std::string summary() const override { return "Join the --json results of shards into one verdict"; }
   std::string details() const override {
-    return "Parts of one sweep must be complete, and have the same version, options, set and build.\n"
-           "Exit status: that of 'dsv4diff run' over all cases, or 2 if a shard is missing.";
+    return "All parts of a sweep are needed. They must have the same version, options, set and build.\n"
+           "Exit status: as if 'dsv4diff run' had run all cases, or 2 if a shard is missing.";
   }
 
   void add_options(CLI::App& app) override {

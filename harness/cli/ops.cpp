@@ -1,4 +1,4 @@
-/// dsv4diff ops: the table of ops, made from their definitions.
+/// dsv4diff ops: prints a table of the ops, which is made from the definitions of the ops.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -34,7 +34,7 @@ class OpsCommand final : public Command {
       try {
         sets.push_back(find_set(set));
       } catch (const Error& e) {
-        say(fmt::format("dsv4diff ops: {}", one_line(e.what())));  // one bad set must not hide the others
+        say(fmt::format("dsv4diff ops: {}", one_line(e.what())));  // go on: one bad set must not hide the others
       }
     }
     json_ ? print_json(ops, sets) : print_table(ops, sets);

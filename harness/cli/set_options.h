@@ -1,4 +1,4 @@
-/// The kernel sets that a command tests.
+/// The option --set and the kernel sets that it names.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -9,21 +9,21 @@
 
 namespace dsv4 {
 
-/// A set to be swept: the name that the user gave, and its manifest.
+/// A set that a command tests: the name that the user gave, and the manifest of the set.
 struct ChosenSet {
   std::string label;
   Manifest manifest;
 };
 
-/// Finds a set. Throws Error if there is none, or if it cannot run here.
+/// Finds a set by its name or folder. Throws Error if there is no such set, or if the set cannot run on this machine.
 ChosenSet choose_set(const std::string& name_or_path);
 
-/// --set, which may be repeated.
+/// The option --set, which may be repeated.
 class SetOptions {
  public:
   void add(CLI::App& app);
-  /// The sets that were named, each once. If none was named: `cuda` if it is installed and there is a GPU, else `host`.
-  /// Throws Error as choose_set does.
+  /// Returns the sets that the user named, each once. If the user named no set, returns `cuda` if it is installed and
+  /// the machine has a GPU, else `host`. Throws Error in the same cases as choose_set().
   [[nodiscard]] std::vector<ChosenSet> chosen() const;
 
  private:

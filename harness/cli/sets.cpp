@@ -50,7 +50,7 @@ class SetsCommand final : public Command {
   }
 
  private:
-  /// Ops that the set does not have, with the reason from its manifest.
+  /// Returns the ops that the set does not have, each with the reason that its manifest gives.
   static std::vector<AbsentOp> lacking(const Manifest& m) {
     std::vector<AbsentOp> list = m.absent;
     for (const Op* op : all_ops()) {

@@ -22,7 +22,8 @@ namespace dsv4 {
 namespace {
 
 constexpr int kMostJobs = 1024;
-constexpr int kCudaJobs = 2;  // one uses the GPU while the other computes the reference; more would only compete for it
+/// One worker uses the GPU while the other computes the reference. More workers would only compete for the GPU.
+constexpr int kCudaJobs = 2;
 
 int usable_cores() {
   cpu_set_t cores;
@@ -33,28 +34,30 @@ int usable_cores() {
 }  // namespace
 
 void WorkerOptions::add(CLI::App& app) {
-  app.add_option(
-         "--jobs", jobs_,
-         fmt::format("Worker processes (default: one per core, {}; at most {} on a GPU)", usable_cores(), kCudaJobs))
+  app.add_option("--jobs", jobs_,
+                 fmt::format("Number of worker processes (default: one per core, here {}; at most {} on a GPU)",
+                             usable_cores(), kCudaJobs))
       ->type_name("N")
       ->check(CLI::Range(1, kMostJobs).description(""));
   app.add_option("--timeout", timeout_seconds_, "Time limit for one case; a case that takes longer is an error")
       ->type_name("SECONDS")
       ->check(positive_seconds())
       ->capture_default_str();
-  app.add_option("--memory", memory_gib_, "Memory limit of a worker on a CPU, at least 0.25; 0 means no limit")
+  app.add_option("--memory", memory_gib_,
+                 "Memory limit of a worker that runs a CPU set, at least 0.25; 0 means no limit")
       ->type_name("GIB")
       ->check(worker_memory())
       ->capture_default_str();
   app.add_option(
          "--journal", journal_,
-         "File that lists each case before it runs, and is kept (default: a temporary file, removed at the end)")
+         "File to which each case is written before it runs (default: a temporary file, which is removed at the end)")
       ->type_name("FILE")
       ->check(not_empty());
-  app.add_option("--known", known_, "List of known faults (default: known_faults.json that comes with the tool)")
+  app.add_option("--known", known_,
+                 "File with the known faults (default: the known_faults.json that comes with the tool)")
       ->type_name("FILE")
       ->check(not_empty());
-  app.add_flag("--no-known", no_known_, "Known faults fail like any other difference");
+  app.add_flag("--no-known", no_known_, "Treat known faults as failures, like any other difference");
 }
 
 int WorkerOptions::jobs(const ChosenSet& set) const {
@@ -89,7 +92,7 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
   o.names = {set.label, set.manifest.name, against_label};
   o.pool.jobs = jobs(set);
   o.pool.timeout_seconds = timeout_seconds_;
-  // This starts the running program itself, even if its file was replaced meanwhile.
+  // /proc/self/exe starts the program of this process, even if the program's file was replaced meanwhile.
   o.pool.command = {"/proc/self/exe", "worker", "--set", std::filesystem::absolute(set.manifest.folder).string(),
                     "--set-label",    set.label};
   o.pool.command.insert(o.pool.command.end(), mode.begin(), mode.end());
@@ -98,7 +101,8 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
     o.pool.command.push_back(value);
   };
   if (const auto known = known_faults()) {
-    // Read it here before the workers do, so that a malformed list gives one message and not one from every worker.
+    // Read the list here before the workers do. Then a malformed list gives one message instead of one from
+    // every worker.
     o.policy.known = KnownFaults::load(*known);
     more("--known", std::filesystem::absolute(*known).string());
   }
@@ -145,7 +149,7 @@ void ReportOptions::check(std::vector<std::pair<std::string, std::string>> other
 
 int ReportOptions::publish(const RunReport& report) const {
   int status = exit_status(report);
-  // Print to the terminal first, so that the results are there even if a file cannot be written.
+  // Print to the terminal first, so that the user sees the results even if a file cannot be written.
   const std::string text = terminal_report(report, {.shown = shown_});
   print(text);
   flush_output();

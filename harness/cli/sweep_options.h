@@ -15,29 +15,30 @@
 
 namespace dsv4 {
 
-/// --jobs, --timeout, --memory, --journal, --known and --no-known.
+/// The options --jobs, --timeout, --memory, --journal, --known and --no-known.
 class WorkerOptions {
  public:
   void add(CLI::App& app);
 
-  /// Number of workers for this set.
+  /// Returns the number of workers for this set.
   [[nodiscard]] int jobs(const ChosenSet& set) const;
-  /// Options for a sweep of `set`; `against_label` names the other side. `mode` holds the words that tell the worker
-  /// what to do. `reproduce` holds the words that run one case again, such as "run --set host"; the options of this
-  /// class are added to it. Throws Error if the list of known faults cannot be read.
+  /// Returns the options for a sweep of `set`. `against_label` names the other side. `mode` holds the words of the
+  /// command line that tell a worker what to do. `reproduce` holds the words of a command that runs one case again,
+  /// such as "run --set host". Options of this class that may change a verdict are added to these words. Throws Error
+  /// if the list of known faults cannot be read.
   [[nodiscard]] SweepOptions sweep_options(const ChosenSet& set, const std::string& against_label,
                                            const std::vector<std::string>& mode,
                                            const std::vector<std::string>& reproduce) const;
-  /// Opens the journal: the file of --journal, or a temporary file.
+  /// Opens the journal: the file that --journal names, or a temporary file.
   [[nodiscard]] std::unique_ptr<Journal> journal() const;
   [[nodiscard]] bool keep_known() const { return !no_known_; }
-  /// The file of --journal; "" if it was not given.
+  /// The file that --journal names; "" if the option was not given.
   [[nodiscard]] const std::string& journal_file() const { return journal_; }
 
  private:
-  /// Path of the list of known faults; nullopt if there is none.
+  /// Returns the path of the list of known faults; nullopt if there is no list.
   [[nodiscard]] std::optional<std::string> known_faults() const;
-  /// The words of options that may change a verdict and do not have their default value.
+  /// Returns the words of those options that may change a verdict and do not have their default value.
   [[nodiscard]] std::vector<std::string> deviations() const;
 
   int jobs_ = 0;
@@ -51,15 +52,16 @@ class WorkerOptions {
   bool no_known_ = false;
 };
 
-/// --json, --junit, --markdown and --show.
+/// The options --json, --junit, --markdown and --show.
 class ReportOptions {
  public:
   void add(CLI::App& app);
-  /// Throws Error if it is already clear that a report cannot be written, or if it would replace another report or one
-  /// of `others`. `others` are files that the command reads or writes, each with the name of its option.
+  /// Throws Error if it is already clear that a report cannot be written. Also throws Error if a report would replace
+  /// another report or one of `others`. `others` are the other files that the command reads or writes. Each is a pair:
+  /// the name of its option, and its path.
   void check(std::vector<std::pair<std::string, std::string>> others = {}) const;
-  /// Prints the report and writes the files. Returns the exit status: the report's, or 2 if a file could not be
-  /// written.
+  /// Prints the report and writes the report files. Returns the exit status of the report, or 2 if a file could not
+  /// be written.
   [[nodiscard]] int publish(const RunReport& report) const;
 
  private:
@@ -69,13 +71,13 @@ class ReportOptions {
   std::size_t shown_ = 20;
 };
 
-/// The report's entry for a sweep, without results yet.
+/// Returns the part of the report for one sweep, still without results.
 SetRun describe_run(const ChosenSet& set, const std::string& against_label);
 
-/// Returns `status`; or 2, with a message, if the requested journal could not be written.
+/// Returns `status`. If the journal that the user named could not be written, prints a message and returns 2.
 int with_journal(int status, const Journal& journal);
 
-/// Writes to standard error what will be run.
+/// Writes a line to standard error that says what will be run.
 void announce(const ChosenSet& set, const std::string& against_label, std::optional<std::size_t> cases,
               const SweepOptions& options);
 

@@ -26,7 +26,7 @@ class VerifyCommand final : public Command {
   std::string group() const override { return "Goldens"; }
   std::string details() const override {
     return "The cases are those of the golden files. The command writes only reports.\n"
-           "Exit status: that of 'dsv4diff run'.";
+           "Exit status: the same as for 'dsv4diff run'.";
   }
 
   void add_options(CLI::App& app) override {
@@ -50,7 +50,8 @@ class VerifyCommand final : public Command {
     const auto sets = sets_.chosen();
     reports_.check({{"--journal", workers_.journal_file()}});
     require_recorded_ops(filter, goldens);
-    // Read all files before anything runs, so that a damaged file is found now and not by a worker during the sweep.
+    // Read all golden files before any case runs. Then a damaged file is reported now instead of by a worker during
+    // the sweep.
     std::vector<std::vector<std::string>> ids;
     std::set<std::string> unmatched(filter.cases.begin(), filter.cases.end());
     for (const RecordedSet& r : goldens) ids.push_back(select(r, filter, unmatched));
@@ -81,7 +82,7 @@ class VerifyCommand final : public Command {
   }
 
  private:
-  /// Each --op must match an op that has a golden.
+  /// Throws Error if an --op matches no op that has a golden.
   static void require_recorded_ops(const CaseFilter& filter, const std::vector<RecordedSet>& goldens) {
     std::set<std::string> ops;
     for (const RecordedSet& r : goldens) {
@@ -95,7 +96,8 @@ class VerifyCommand final : public Command {
     }
   }
 
-  /// Recorded cases that pass the filters. Removes each --case that matches one of them from `unmatched`.
+  /// Returns the ids of the recorded cases that pass the filters. Removes from `unmatched` each --case that matches a
+  /// recorded case of a selected op.
   static std::vector<std::string> select(const RecordedSet& recorded, const CaseFilter& filter,
                                          std::set<std::string>& unmatched) {
     std::vector<std::string> ids;
@@ -111,7 +113,7 @@ class VerifyCommand final : public Command {
   }
 
   [[noreturn]] static void refuse_case(const std::string& wanted) {
-    if (!is_glob(wanted)) checked_case(wanted);  // throws a better message if it is not a case at all
+    if (!is_glob(wanted)) checked_case(wanted);  // throws a better message if the id is invalid
     throw Error(
         fmt::format("--case '{}': these goldens have no such case; contracts, relations and sequences "
                     "have no goldens; 'dsv4diff record' records other cases",

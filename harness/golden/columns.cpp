@@ -16,13 +16,14 @@
 namespace dsv4 {
 namespace {
 
-constexpr std::int64_t kMostElements = std::int64_t{1} << 40;  // far above any tensor here; products stay in 64 bits
+/// Far more elements than any tensor here has. Products of sizes up to this limit fit in 64 bits.
+constexpr std::int64_t kMostElements = std::int64_t{1} << 40;
 constexpr std::size_t kMostDimensions = 16;
 constexpr std::size_t kDigestBytes = 16;
 constexpr std::size_t kRangeColumns = 4;
 constexpr std::size_t kCountColumns = 4;
 
-/// Number of bytes that are kept of an output. It follows from the output's shape and dtype.
+/// Returns how many bytes of an output are kept. The number follows from the shape and dtype of the output.
 std::size_t kept_bytes(const GoldenOutput& o) {
   if (o.full()) return o.bytes();
   return static_cast<std::size_t>(std::min(o.numel(), kSampleElements)) * static_cast<std::size_t>(size_of(o.dtype));
@@ -64,7 +65,8 @@ bool has_control(std::string_view text) {
   return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-/// NaN has many bit patterns; a file contains only one of them.
+/// Returns `x`, or always the same NaN if `x` is a NaN. NaN has many bit patterns, but a file contains only one
+/// of them.
 double one_nan(double x) { return std::isnan(x) ? std::numeric_limits<double>::quiet_NaN() : x; }
 
 bool same_bits(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
@@ -90,7 +92,8 @@ std::vector<std::string> column(const std::vector<GoldenOutput>& outputs, std::s
   return values;
 }
 
-/// Takes consecutive parts of a flat data set. Throws Error if the parts do not use it up exactly.
+/// Divides a flat data set into consecutive parts. Throws Error if the data set is shorter or longer than all
+/// parts together.
 template <class T>
 class Slices {
  public:
@@ -119,7 +122,7 @@ Digest digest_at(const Bytes& table, std::size_t row) {
 }
 
 void require_rows(std::string_view name, std::size_t got, std::size_t want) {
-  if (got != want) throw Error(fmt::format("data set '{}' has {} rows, {} are expected", name, got, want));
+  if (got != want) throw Error(fmt::format("data set '{}' has {} rows, but {} are expected", name, got, want));
 }
 
 std::vector<GoldenOutput> decode_outputs(const Hdf5Reader& file) {
@@ -221,18 +224,18 @@ Golden decode(const Hdf5Reader& file) {
 void check_entry(const GoldenEntry& e) {
   const auto refuse = [&](const std::string& why) { throw Error(fmt::format("golden of {}: {}", e.id, why)); };
   if (e.id.empty() || has_control(e.id)) refuse("the case id is empty or contains control characters");
-  if (has_control(e.known_fault)) refuse("the id of its known fault holds control characters");
+  if (has_control(e.known_fault)) refuse("the id of its known fault contains control characters");
   for (const GoldenOutput& o : e.outputs) {
     if (o.name.empty() || has_control(o.name) || has_control(o.tolerance)) {
-      refuse("the name of an output is empty, or it or its tolerance holds control characters");
+      refuse("the name of an output is empty, or its name or tolerance contains control characters");
     }
     if (!valid_shape(o.shape))
       refuse(fmt::format("output '{}' has the impossible shape {}", o.name, format_shape(o.shape)));
     if (o.kept.size() != kept_bytes(o)) {
-      refuse(fmt::format("output '{}' keeps {} bytes, {} are expected", o.name, o.kept.size(), kept_bytes(o)));
+      refuse(fmt::format("output '{}' keeps {} bytes, but {} are expected", o.name, o.kept.size(), kept_bytes(o)));
     }
     if (o.blocks.size() != block_count(o.bytes())) {
-      refuse(fmt::format("output '{}' has {} block digests, {} are expected", o.name, o.blocks.size(),
+      refuse(fmt::format("output '{}' has {} block digests, but {} are expected", o.name, o.blocks.size(),
                          block_count(o.bytes())));
     }
     if (o.full() && digest_of(o.kept) != o.digest) {
@@ -245,14 +248,15 @@ void normalize(Golden& golden) {
   std::ranges::sort(golden.entries, {}, &GoldenEntry::id);
   for (const auto& [key, value] : golden.provenance) {
     if (has_control(key) || has_control(value))
-      throw Error(fmt::format("provenance '{}' holds control characters", key));
+      throw Error(fmt::format("provenance '{}' contains control characters", key));
   }
   const std::string* previous = nullptr;
   for (GoldenEntry& e : golden.entries) {
     check_entry(e);
     if (!e.id.starts_with(golden.op + "/"))
       throw Error(fmt::format("case {} does not belong to op '{}'", e.id, golden.op));
-    if (e.set != golden.set) throw Error(fmt::format("{} was recorded from '{}', not '{}'", e.id, e.set, golden.set));
+    if (e.set != golden.set)
+      throw Error(fmt::format("case {} was recorded from set '{}', not from set '{}'", e.id, e.set, golden.set));
     if (previous != nullptr && *previous == e.id) throw Error(fmt::format("case {} occurs twice", e.id));
     previous = &e.id;
     for (GoldenOutput& o : e.outputs) {

@@ -21,8 +21,8 @@ Digest canonical(XXH128_hash_t hash) {
   return out;
 }
 
-/// Feeds fields into one digest. The length of a field of variable length comes before it, so that different lists of
-/// fields give different streams.
+/// Computes one digest of many fields. The digest takes the length of each variable-length field before its bytes. So
+/// different lists of fields give different inputs of the hash.
 class FieldDigest {
  public:
   FieldDigest() : state_(XXH3_createState(), &XXH3_freeState) {
@@ -66,7 +66,7 @@ std::string_view word_of(Role role) {
   return "?";
 }
 
-/// SplitMix64's finalizer: spreads the stratum number over the whole word.
+/// The finalizer of SplitMix64. It turns a small number into 64 pseudo-random bits.
 std::uint64_t mixed(std::uint64_t x) {
   x += 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -187,7 +187,8 @@ std::string hex(std::span<const std::uint8_t> bytes) {
 }
 
 Bytes bytes_from_hex(std::string_view text) {
-  if (text.size() % 2 != 0) throw Error(fmt::format("{} hex digits are not whole bytes", text.size()));
+  if (text.size() % 2 != 0)
+    throw Error(fmt::format("a text of {} hex digits does not consist of whole bytes", text.size()));
   Bytes out(text.size() / 2);
   for (std::size_t i = 0; i < out.size(); ++i)
     out[i] = static_cast<std::uint8_t>(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));

@@ -65,7 +65,7 @@ GoldenOutput make_output(const Output& output, const OutputReport* judged) {
 
 GoldenEntry make_entry(const Case& c, const Call& call, const Response& response, const CaseResult& result) {
   const auto refuse = [&](const std::string& why) { throw Error(fmt::format("cannot record {}: {}", c.id(), why)); };
-  if (!c.scenario.empty()) refuse("a " + c.scenario + " cannot have a golden; only an op's own call can");
+  if (!c.scenario.empty()) refuse("the scenario " + c.scenario + " cannot have a golden; only other cases can");
   if (response.result.refusal) refuse("the set refused the call: " + *response.result.refusal);
   if (result.verdict == Verdict::kError || result.verdict == Verdict::kUnsupported ||
       result.verdict == Verdict::kSkipped) {

@@ -1,4 +1,4 @@
-// The JSON form of golden entries.
+// Converts golden entries to JSON and back.
 #include <fmt/format.h>
 
 #include <cmath>

@@ -28,11 +28,11 @@ void require_name(const std::string& name, std::string_view what) {
   const bool good = !name.empty() && name.front() != '.' && std::ranges::all_of(name, [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' || c == '+';
   });
-  if (!good) throw Error(fmt::format("'{}' cannot be the name of {} of a golden", name, what));
+  if (!good) throw Error(fmt::format("golden: '{}' is not a valid name of {}", name, what));
 }
 
-/// True if the index at `path` belongs to an HDF5 file of this size and digest. A recording that stopped between its
-/// two renames leaves the new index under its temporary name, so that one is tried as well.
+/// True if the index at `path` belongs to an HDF5 file with this size and digest. If a recording stopped between its
+/// two renames, the new index still has its temporary name. So the file with that name is tried too.
 bool index_belongs(const std::string& path, std::size_t bytes, const Digest& digest) {
   const auto belongs = [&](const IndexHeader& h) { return h.bytes == bytes && h.digest == digest; };
   const Bytes index = read_whole_file(path, kMostFileBytes);
@@ -42,7 +42,8 @@ bool index_belongs(const std::string& path, std::size_t bytes, const Digest& dig
   return belongs(parse_index(text_of(read_whole_file(prepared, kMostFileBytes)), prepared));
 }
 
-/// The sets of each op under `root`. One file of a pair is enough, so that a reader then reports the missing one.
+/// Returns for each op the sets that have a golden under `root`. One of the two files of a golden is enough. The
+/// missing file is then reported when the golden is read.
 std::map<std::string, std::set<std::string>> recorded(const std::string& root) {
   std::map<std::string, std::set<std::string>> sets;
   std::error_code code;
@@ -65,12 +66,12 @@ Golden read_checked(const std::string& path, const std::string& expected_op) {
     throw Error(fmt::format("{}: is not an HDF5 file ({} bytes)", path, image.size()));
   }
   const std::string beside = index_path(path);
-  if (!fs::exists(beside)) throw Error(fmt::format("{}: the index beside it, {}, is missing", path, beside));
+  if (!fs::exists(beside)) throw Error(fmt::format("{}: its index {} is missing", path, beside));
   const Digest digest = digest_of(image);
   if (!index_belongs(beside, image.size(), digest)) {
     throw Error(
         fmt::format("{}: its {} bytes do not have the size and checksum in {}; one of the two files is damaged, "
-                    "truncated, or was taken from another recording",
+                    "truncated, or from another recording",
                     path, image.size(), beside));
   }
   Golden golden = decode_golden(image, path);
@@ -86,8 +87,8 @@ Golden read_checked(const std::string& path, const std::string& expected_op) {
 }  // namespace
 
 std::string golden_path(const std::string& root, const std::string& op, const std::string& set) {
-  require_name(op, "the op");
-  require_name(set, "the set");
+  require_name(op, "an op");
+  require_name(set, "a set");
   return (fs::path(root) / op / (set + std::string(kGoldenSuffix))).string();
 }
 

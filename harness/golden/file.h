@@ -1,4 +1,5 @@
-/// Golden files on disk: golden/<op>/<set>.h5 and, beside it, the text index golden/<op>/<set>.txt.
+/// Reads and writes golden files. A golden consists of an HDF5 file, golden/<op>/<set>.h5, and a text index in the same
+/// folder, golden/<op>/<set>.txt.
 #pragma once
 
 #include <string>
@@ -8,37 +9,39 @@
 
 namespace dsv4 {
 
-/// "<root>/<op>/<set>.h5". Throws Error for a name that could lead out of `root`.
+/// Returns "<root>/<op>/<set>.h5". Throws Error if a name could lead out of `root`.
 std::string golden_path(const std::string& root, const std::string& op, const std::string& set);
-/// The text index of an HDF5 file: the same name with .txt.
+/// Returns the path of the text index for an HDF5 file: the same path with the extension .txt.
 std::string index_path(const std::string& golden_path);
-/// Ops that have at least one file of a golden of `set` under `root`, sorted. Empty if the folder does not exist.
+/// Returns the ops with a golden of `set` under `root`, sorted. One of the two files of a golden is enough. The result
+/// is empty if the folder does not exist.
 std::vector<std::string> recorded_ops(const std::string& root, const std::string& set);
-/// Sets for which any op has at least one file of a golden under `root`, sorted.
+/// Returns the sets with a golden of any op under `root`, sorted. One of the two files of a golden is enough.
 std::vector<std::string> recorded_sets(const std::string& root);
 
 enum class GoldenChange {
-  kNew,        ///< there was no old one
-  kChanged,    ///< the old one was different, or damaged
-  kUnchanged,  ///< the old one has the same content and was not touched
+  kNew,        ///< there was no old golden
+  kChanged,    ///< the old golden was different, incomplete or damaged
+  kUnchanged,  ///< the old golden has the same content, so its files were not touched
 };
 
-/// What writing a golden did to the old one.
+/// What happened to the old golden when a new one was written.
 struct GoldenWriting {
   GoldenChange change = GoldenChange::kNew;
-  GoldenDifference difference;  ///< from the old one; empty if there was none or it could not be read
-  std::string damage;           ///< why the old one could not be read; "" if it could, or there was none
+  GoldenDifference difference;  ///< from the old golden; empty if it did not exist or could not be read
+  std::string damage;           ///< why the old golden could not be read; "" if it could be read or did not exist
 };
 
-/// Writes a golden and its index. Entries need not be sorted. If the old file has the same content, it is not touched.
-/// So recording again leaves git clean, even where another version of HDF5 or zlib packs the same content into other
-/// bytes. Throws Error if the golden is inconsistent or cannot be written. The old files are then unchanged, except as
-/// replace_pair (files.h) says.
+/// Writes a golden and its index. The entries need not be sorted. If the old golden has the same content, its files are
+/// not touched. So a repeated recording changes nothing in git, even if another version of HDF5 or zlib would write
+/// different bytes. Throws Error if the golden is inconsistent or cannot be written. The old files are then unchanged,
+/// except in the case that replace_pair() (files.h) describes.
 GoldenWriting write_golden(const std::string& path, Golden golden);
 
-/// Reads a golden. Throws Error if the file is missing, truncated, not an HDF5 file, or wrong in a single bit. It also
-/// throws if the schema is another one, or if the path or the index beside the file does not fit. The message says
-/// which file, what is wrong and what to do. HDF5 only reads bytes whose checksum is right.
+/// Reads a golden. Throws Error if the file is missing, truncated or not an HDF5 file, or if a single bit of it is
+/// wrong. Also throws Error if the schema is another one, if op or set do not match the path, or if the index is
+/// missing or belongs to another file. The message names the file, the problem and the remedy. HDF5 reads the bytes
+/// only after their checksum has been verified.
 Golden read_golden(const std::string& path, const std::string& expected_op);
 
 }  // namespace dsv4

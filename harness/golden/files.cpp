@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
   throw Error(fmt::format("{}: {}: {}", path, what, std::strerror(code)));
 }
 
-/// A file descriptor that closes itself.
+/// Owns a file descriptor and closes it.
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -41,7 +41,8 @@ class Descriptor {
   int fd_;
 };
 
-/// A file under its temporary name, locked against a second writer. It is removed unless it is renamed to its own name.
+/// A file that is written under its temporary name. It is locked, so that no second process writes it. It is removed
+/// unless it is renamed to its final name.
 class Prepared {
  public:
   explicit Prepared(const std::string& path) : path_(path), temporary_(temporary_name(path)), file_(open_locked()) {}
@@ -76,14 +77,14 @@ class Prepared {
     for (;;) {
       Descriptor file(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
       if (file.get() < 0) {
-        renamed_ = true;  // there is nothing to remove
-        refuse(path_, "cannot be written here", errno);
+        renamed_ = true;  // there is no file to remove
+        refuse(path_, "its temporary file cannot be made", errno);
       }
       if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
         refuse(path_, "another process is writing it", errno);
       }
-      // Another writer may have renamed this file to its final name between our open and our lock. Then it is not a
-      // temporary file any more, and we open a new one.
+      // Between our open and our lock, another writer may have renamed this file to its final name. Then it is not a
+      // temporary file any more, and we open a new file.
       struct stat locked {};
       struct stat named {};
       if (::fstat(file.get(), &locked) == 0 && ::stat(temporary_.c_str(), &named) == 0 &&
@@ -99,7 +100,7 @@ class Prepared {
   Descriptor file_;
 };
 
-/// A rename is on disk only after its folder was synced.
+/// Syncs a folder. A rename is on disk only after its folder was synced.
 void sync_folder(const fs::path& folder) {
   const Descriptor d(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (d.get() >= 0) ::fsync(d.get());
@@ -114,7 +115,8 @@ Bytes read_whole_file(const std::string& path, std::size_t most_bytes) {
   if (::fstat(file.get(), &info) != 0) refuse(path, "cannot be read", errno);
   if (!S_ISREG(info.st_mode)) throw Error(fmt::format("{}: is not a regular file", path));
   const auto size = static_cast<std::uint64_t>(info.st_size);
-  if (size > most_bytes) throw Error(fmt::format("{}: has {} bytes, at most {} are read", path, size, most_bytes));
+  if (size > most_bytes)
+    throw Error(fmt::format("{}: has {} bytes, but at most {} bytes are allowed", path, size, most_bytes));
   Bytes bytes(size);
   std::size_t got = 0;
   while (got < bytes.size()) {

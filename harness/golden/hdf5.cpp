@@ -15,14 +15,14 @@ namespace {
 
 static_assert(std::is_same_v<hid_t, std::int64_t>, "handles are kept as 64-bit integers");
 
-/// Largest data set in bytes. A golden has a few hundred KiB, so a larger data set cannot belong to one.
+/// Largest allowed data set in bytes. A golden has a few hundred KiB, so a larger data set cannot belong to a golden.
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 28;
 
-/// Files in memory need a name too. It must be one that cannot exist on disk, because HDF5 refuses an image if there is
-/// a file of that name.
+/// HDF5 needs a name for a file in memory too. It refuses an image if a file of that name exists on disk. So no file of
+/// this name must be possible.
 constexpr const char* kMemoryName = "/dev/null/golden";
 
-/// HDF5's message about its last failure. The innermost entry of its error stack names the cause.
+/// Returns HDF5's message about its last failure. It is the innermost entry of the error stack, which names the cause.
 std::string last_message() {
   std::string text;
   H5Ewalk2(
@@ -37,7 +37,7 @@ std::string last_message() {
   return text.empty() ? "no reason given" : text;
 }
 
-/// HDF5 prints its error stack unless told not to; here every failure becomes an Error instead.
+/// Stops HDF5 from printing its error stack. Here every failure becomes an Error instead.
 void quiet() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
 template <class R>
@@ -48,19 +48,20 @@ R checked(R result, std::string_view what) {
 
 Hdf5Handle property_list(hid_t kind) { return {checked(H5Pcreate(kind), "make a property list"), &H5Pclose}; }
 
-/// File access with one fixed format version: 1.10's, the newest that Debian's and Ubuntu's tools read.
+/// Returns file access settings with one fixed format version: that of HDF5 1.10, the newest that the tools of Debian
+/// and Ubuntu read.
 Hdf5Handle fixed_access() {
   Hdf5Handle list = property_list(H5P_FILE_ACCESS);
   checked(H5Pset_libver_bounds(list.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "fix the format version");
-  // HDF5 reserves blocks for small objects that may follow. The files are written once, so the rest of a block
-  // is waste.
+  // By default HDF5 reserves blocks for small objects that may be added later. Our files are written once, so the
+  // reserved rest of a block would be wasted.
   checked(H5Pset_meta_block_size(list.get(), 0), "set the block size");
   checked(H5Pset_small_data_block_size(list.get(), 0), "set the block size");
   return list;
 }
 
-/// Resizes the buffer and returns its bytes. Returns nullptr if there is too little memory, because an exception may
-/// not cross HDF5's C frames.
+/// Resizes the buffer and returns its bytes. Returns nullptr if there is too little memory, because an exception must
+/// not pass through HDF5's C functions.
 void* resized(Bytes& buffer, std::size_t size) {
   try {
     buffer.resize(size);
@@ -70,9 +71,10 @@ void* resized(Bytes& buffer, std::size_t size) {
   }
 }
 
-/// Lets HDF5 keep a file's bytes in `buffer`, which holds the finished file once it is closed. HDF5's own function for
-/// the image of an open file, H5Fget_file_image, cannot be used. In 1.10 it clears a flag of the superblock but does
-/// not update the superblock's checksum, so that nobody can open the image.
+/// Makes HDF5 keep the bytes of a file in `buffer`. After the file is closed, `buffer` holds the finished file. HDF5
+/// has its own function for the image of an open file, H5Fget_file_image, but that function cannot be used. In HDF5
+/// 1.10 it clears a flag in the image's superblock (the file header) without updating the superblock's checksum. So
+/// nobody can open the image.
 H5FD_file_image_callbacks_t buffer_callbacks(Bytes& buffer) {
   H5FD_file_image_callbacks_t c{};
   c.image_malloc = [](std::size_t size, H5FD_file_image_op_t, void* data) -> void* {
@@ -120,7 +122,7 @@ Hdf5Handle space_of(const std::vector<hsize_t>& extent) {
 }
 
 void require_no_zero_byte(std::string_view text, const std::string& name) {
-  if (text.find('\0') != std::string_view::npos) throw Error(fmt::format("'{}': a text holds a zero byte", name));
+  if (text.find('\0') != std::string_view::npos) throw Error(fmt::format("'{}': a text contains a zero byte", name));
 }
 
 }  // namespace
@@ -141,10 +143,10 @@ Hdf5Handle::~Hdf5Handle() {
 Hdf5Writer::Hdf5Writer() {
   quiet();
   const Hdf5Handle creation = property_list(H5P_FILE_CREATE);
-  // By default the root group stores times as well. Then two recordings of the same content would differ.
+  // By default the root group also stores times. With times, two recordings of the same content would differ.
   checked(H5Pset_obj_track_times(creation.get(), false), "switch time stamps off");
   const Hdf5Handle access = fixed_access();
-  // The buffer grows only as needed, so that its size is the file's size.
+  // With an increment of one byte, the buffer grows only as needed. So its size is the size of the file.
   checked(H5Pset_fapl_core(access.get(), 1, false), "keep a file in memory");
   H5FD_file_image_callbacks_t callbacks = buffer_callbacks(image_);
   checked(H5Pset_file_image_callbacks(access.get(), &callbacks), "keep a file in memory");
@@ -180,7 +182,7 @@ void Hdf5Writer::write(const std::string& name, std::int64_t type, std::int64_t 
   const Hdf5Handle creation = property_list(H5P_DATASET_CREATE);
   checked(H5Pset_obj_track_times(creation.get(), false), "switch time stamps off");
   if (packing == Hdf5Packing::kDeflate && !empty) {
-    // One chunk is enough, because goldens are small and are read whole.
+    // One chunk is enough, because goldens are small and are always read completely.
     checked(H5Pset_chunk(creation.get(), static_cast<int>(dims.size()), dims.data()), "set the chunk of " + name);
     checked(H5Pset_shuffle(creation.get()), "shuffle " + name);
     checked(H5Pset_deflate(creation.get(), 6), "deflate " + name);
@@ -222,7 +224,8 @@ Hdf5Reader::Hdf5Reader(std::span<const std::uint8_t> image, std::string where) :
   quiet();
   const Hdf5Handle access = fixed_access();
   if (H5Pset_fapl_core(access.get(), std::size_t{1} << 16, false) < 0) refuse(last_message());
-  // HDF5 copies the image; only its C signature needs the const_cast.
+  // HDF5 copies the image and does not change it. The const_cast is needed only because the C function takes a pointer
+  // to non-const.
   if (H5Pset_file_image(access.get(), const_cast<std::uint8_t*>(image.data()), image.size()) < 0)
     refuse(last_message());
   const hid_t id = H5Fopen(kMemoryName, H5F_ACC_RDONLY, access.get());
@@ -294,7 +297,7 @@ std::vector<T> Hdf5Reader::numbers(const std::string& name, std::size_t columns)
   }
   const auto extent = extent_of(set, name, columns == 0 ? 1 : 2, sizeof(T));
   if (columns != 0 && extent[1] != columns) {
-    refuse(fmt::format("data set '{}' has {} columns, {} are expected", name, extent[1], columns));
+    refuse(fmt::format("data set '{}' has {} columns, but {} are expected", name, extent[1], columns));
   }
   std::vector<T> values(columns == 0 ? extent[0] : extent[0] * columns);
   if (!values.empty() && H5Dread(set.get(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {

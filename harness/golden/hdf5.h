@@ -1,8 +1,10 @@
-/// The part of HDF5 that goldens use: flat data sets of numbers and fixed-length strings, and attributes of the root.
-/// They are written to and read from a file image in memory, so HDF5 never accesses the disk. The checksum is verified
-/// before an image is read, and a new image is written to disk in one piece (files.h).
+/// Reads and writes the part of HDF5 that goldens use: data sets of numbers, data sets of fixed-length strings, and
+/// attributes. All of them belong directly to the root group. They are written to and read from an image, which holds
+/// the bytes of a file in memory. So HDF5 never accesses the disk. The checksum of an image is verified before the
+/// image is read. A new image is written to disk in one piece (files.h).
 ///
-/// Images are deterministic to the byte: no time stamps, one fixed format version, data sets in the order of the calls.
+/// Images are deterministic to the byte: they have no time stamps, they use one fixed format version, and their data
+/// sets are in the order of the calls.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +17,7 @@
 
 namespace dsv4 {
 
-/// An HDF5 handle that closes itself.
+/// Owns an HDF5 handle and closes it.
 class Hdf5Handle {
  public:
   using Close = int (*)(std::int64_t);
@@ -31,8 +33,8 @@ class Hdf5Handle {
   Close close_ = nullptr;
 };
 
-/// How a data set is stored: as it is, or shuffled and deflated. Deflating helps where values repeat; digests and
-/// floats do not.
+/// How a data set is stored: unchanged, or shuffled and deflated. Deflating helps if values repeat. Digests and most
+/// floats do not repeat.
 enum class Hdf5Packing { kPlain, kDeflate };
 
 class Hdf5Writer {
@@ -43,27 +45,27 @@ class Hdf5Writer {
 
   void attribute(const std::string& name, std::int64_t value);
   void attribute(const std::string& name, std::string_view value);
-  /// Writes a data set with rows of `columns` numbers; one-dimensional if `columns` is 0. T: uint8_t, int64_t, uint64_t
-  /// or double.
+  /// Writes a data set whose rows have `columns` numbers. If `columns` is 0, the data set has one dimension. T is
+  /// uint8_t, int64_t, uint64_t or double.
   template <class T>
   void numbers(const std::string& name, std::span<const T> values, Hdf5Packing packing, std::size_t columns = 0);
-  /// Writes a data set with one fixed-length, zero-padded string in each row. Throws Error for a string that holds a
-  /// zero byte.
+  /// Writes a data set with one string in each row. All strings get the same length, filled up with zero bytes. Throws
+  /// Error if a string contains a zero byte.
   void strings(const std::string& name, const std::vector<std::string>& values);
-  /// Returns the finished file. The writer cannot be used afterwards.
+  /// Returns the bytes of the finished file. The writer cannot be used afterwards.
   Bytes finish();
 
  private:
   void write(const std::string& name, std::int64_t type, std::int64_t memory_type, const void* data,
              const std::vector<std::uint64_t>& extent, Hdf5Packing packing);
-  Bytes image_;  ///< the file's bytes while it is open; declared first, because the file is closed first
+  Bytes image_;  ///< bytes of the open file; declared before file_, because file_ is destroyed first
   Hdf5Handle file_;
 };
 
 class Hdf5Reader {
  public:
-  /// Opens an image. All readers throw Error if the data do not have exactly the form that is asked for. Messages begin
-  /// with `where`, the file's path.
+  /// Opens an image. All functions of this class throw Error if the data do not have exactly the requested form. The
+  /// message begins with `where`, the path of the file.
   Hdf5Reader(std::span<const std::uint8_t> image, std::string where);
 
   [[nodiscard]] std::int64_t integer(const std::string& attribute) const;
@@ -75,7 +77,8 @@ class Hdf5Reader {
  private:
   [[noreturn]] void refuse(const std::string& what) const;
   [[nodiscard]] Hdf5Handle open(const std::string& name) const;
-  /// Extent of a data set, checked against the rank and a limit on its size in memory.
+  /// Returns the extent of a data set. Throws Error if its rank is not `rank`, or if it needs more memory than a
+  /// golden may.
   [[nodiscard]] std::vector<std::uint64_t> extent_of(const Hdf5Handle& set, const std::string& name, int rank,
                                                      std::size_t element_bytes) const;
   std::string where_;

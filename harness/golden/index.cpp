@@ -13,7 +13,7 @@
 namespace dsv4 {
 namespace {
 
-constexpr std::size_t kShortDigest = 12;  // hex digits: 48 bits distinguish the digests of a review
+constexpr std::size_t kShortDigest = 12;  // hex digits (48 bits), enough to distinguish the digests in one review
 
 constexpr std::string_view kSchemaMark = "# dsv4diff golden schema ";
 constexpr std::string_view kFileMark = "# h5 bytes=";
@@ -26,7 +26,7 @@ std::span<const std::uint8_t> bytes_of(std::string_view text) {
 
 std::string short_hex(const Digest& d) { return hex(d).substr(0, kShortDigest); }
 
-/// Nine significant digits, which are enough to tell floats apart.
+/// Formats a number with nine significant digits, which distinguish any two floats.
 std::string value_text(double x) { return fmt::format("{:.9g}", x); }
 
 std::string output_text(const GoldenOutput& o) {
@@ -52,7 +52,7 @@ std::string provenance_text(const std::map<std::string, std::string>& provenance
   return text;
 }
 
-/// Removes the number at the start of `text` and returns it; nullopt if there is none.
+/// Removes the number at the start of `text` and returns it. Returns nullopt if `text` does not start with a number.
 std::optional<std::uint64_t> take_number(std::string_view& text) {
   std::uint64_t n = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), n);

@@ -7,7 +7,7 @@
 namespace dsv4 {
 namespace {
 
-/// A trial that makes an entry from the response.
+/// A trial that also makes an entry from the response.
 class Recording final : public Trial {
  public:
   using Trial::Trial;
@@ -24,7 +24,7 @@ class Recording final : public Trial {
 }  // namespace
 
 RecordedCase record_case(const CheckedCase& c, const Sides& sides, const Policy& policy) {
-  if (!c.scenario.empty()) throw Error(fmt::format("{}: only an op's own call can be recorded", c.id()));
+  if (!c.scenario.empty()) throw Error(fmt::format("{}: a scenario cannot be recorded", c.id()));
   Recording recording(c, sides, policy);
   RecordedCase recorded;
   recorded.result = recording.run();

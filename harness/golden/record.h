@@ -8,13 +8,13 @@
 namespace dsv4 {
 
 struct RecordedCase {
-  CaseResult result;                 ///< the set against the reference, as in a run
-  std::optional<GoldenEntry> entry;  ///< absent if there is nothing to keep: error, unsupported, skipped
+  CaseResult result;                 ///< result of comparing the set with the reference
+  std::optional<GoldenEntry> entry;  ///< absent for a refused call and for verdict error, unsupported or skipped
 };
 
-/// Runs the trial of the case against the other side, which must be the reference, and makes its entry. Failed outputs
-/// are kept as well, under their verdict; verify_case never uses them (verify.h). Throws Error for a scenario, and
-/// whatever a trial throws.
+/// Runs the trial of the case and makes its entry. `sides.against` must be the reference. Outputs that fail are kept as
+/// well, and the entry has the verdict `failed`. A later verdict of verify_case() (verify.h) never depends on them.
+/// Throws Error for a scenario, and whatever Trial::run() throws.
 RecordedCase record_case(const CheckedCase& c, const Sides& sides, const Policy& policy = {});
 
 }  // namespace dsv4

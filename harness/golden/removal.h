@@ -1,4 +1,4 @@
-/// Finds cases that recording a tier would remove from a golden although nobody asked for it.
+/// Finds the cases that a recording would remove from a golden only because it covers a lower tier.
 #pragma once
 
 #include <string>
@@ -9,21 +9,21 @@
 
 namespace dsv4 {
 
-/// The cases of a tier that can have goldens: the op's own calls, not its scenarios.
+/// Returns the cases of a tier that can have goldens: all cases that are not scenarios.
 std::vector<Case> recordable_cases(const Op& op, Tier tier);
 
-/// Cases of a golden that a recording of a tier leaves out although higher tiers of the op have them.
+/// Cases of a golden that a recording of a tier would remove, although higher tiers of the op contain them.
 struct HigherTiers {
-  std::size_t cases = 0;
-  Tier enough = Tier::kSmoke;  ///< the lowest tier that has all of them
+  std::size_t cases = 0;       ///< number of these cases
+  Tier enough = Tier::kSmoke;  ///< the lowest tier that contains all of them
 };
 
-/// Finds such cases for a recording of `tier`. A case that is in no tier any more does not count: the op's points
-/// changed, and recording brings the golden up to date.
+/// Finds the HigherTiers of a golden for a recording of `tier`. A case that no tier contains any more does not count.
+/// It is missing because the op's points changed, and the recording brings the golden up to date.
 HigherTiers beyond(const Golden& golden, const Op& op, Tier tier);
 
-/// Throws Error if recording `tier` of these ops would remove cases of higher tiers from goldens of `set` under `root`.
-/// Goldens that cannot be read do not count, because recording repairs them.
+/// Throws Error if a recording of `tier` of these ops would remove cases of higher tiers from goldens of `set` under
+/// `root`. Goldens that cannot be read do not count, because the recording replaces them.
 void require_no_higher_tiers(const std::string& root, const std::string& set, const std::vector<const Op*>& ops,
                              Tier tier);
 

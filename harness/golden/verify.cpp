@@ -14,7 +14,8 @@
 namespace dsv4 {
 namespace {
 
-/// Factor on bounds: two kernels are compared, and each may have its own error against the reference.
+/// Bounds are multiplied by this factor. Two kernels are compared, and each may have its own error against
+/// the reference.
 constexpr double kBothSides = 2.0;
 
 bool same_form(const GoldenOutput& golden, const HostTensor& got) {
@@ -33,7 +34,7 @@ bool all_equal(const GoldenEntry& entry, const Observation& got) {
          });
 }
 
-/// The report of an output with the same bits as the recorded one, which passed at that time.
+/// Makes the report on an output that has the same bits as the recorded output, which passed at recording.
 OutputReport equal_report(const GoldenOutput& golden) {
   OutputReport r;
   r.name = golden.name;
@@ -43,8 +44,8 @@ OutputReport equal_report(const GoldenOutput& golden) {
   return r;
 }
 
-/// A one-dimensional tensor of the elements at `positions`. An empty tensor stays empty; it is a part of the tolerance
-/// that its kind does not use.
+/// Returns a one-dimensional tensor of the elements at `positions`. An empty tensor stays empty: a tolerance has empty
+/// tensors for the parts that its kind does not use.
 HostTensor gather(const HostTensor& t, const std::vector<std::int64_t>& positions) {
   if (t.storage.empty()) return t;
   HostTensor out = HostTensor::make(t.dtype, {static_cast<std::int64_t>(positions.size())});
@@ -54,15 +55,16 @@ HostTensor gather(const HostTensor& t, const std::vector<std::int64_t>& position
   return out;
 }
 
-/// True if the tolerance has the output's shape. Otherwise an element would be compared with another
-/// element's tolerance.
+/// True if the tensors of the tolerance have the shape of the output. With another shape, elements would be compared
+/// with the tolerances of other elements.
 bool tolerance_fits(const Tolerance& t, const HostTensor& got) {
   if (t.kind == Tolerance::Kind::kBound) return t.bound.shape == got.shape;
   if (t.kind == Tolerance::Kind::kInterval) return t.low.shape == got.shape && t.high.shape == got.shape;
   return true;
 }
 
-/// "3 of 17 blocks differ, the first is block 4: elements 65536 to 81919, from [16, 0] to [19, 4095]".
+/// Returns a text such as "3 of 17 blocks differ, the first is block 4: elements 65536 to 81919, from [16, 0] to
+/// [19, 4095]".
 std::string block_text(const GoldenOutput& golden, const HostTensor& packed) {
   const auto now = block_digests(packed.storage);
   std::size_t differing = 0;
@@ -87,7 +89,7 @@ bool same_statistics(const Statistics& a, const Statistics& b) {
          a.zero == b.zero;
 }
 
-/// Compares an output of which the golden keeps only digests and a sample.
+/// Compares an output with a golden that keeps only digests and a sample of it.
 OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packed, const Tolerance& tolerance) {
   const std::vector<std::int64_t> positions = sample_positions(packed.numel());
   const Output got{golden.name, gather(packed, positions)};
@@ -116,7 +118,7 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
   return r;
 }
 
-/// Compares one output of this call with the recorded one.
+/// Compares one output of this call with the recorded output.
 OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, const Tolerance& tolerance) {
   const HostTensor packed = got.value.packed();
   if (!same_form(golden, packed)) {
@@ -159,16 +161,17 @@ class Verification final : public Trial {
   void steps() override {
     const Response& got = response();
     if (const Digest now = input_digest(call()); now != entry_.inputs) {
-      return end(Verdict::kError,
-                 fmt::format("inputs drifted: the inputs of the case (digest {}) are not those that were recorded "
-                             "({}), so the case says nothing about the kernel; {}",
-                             hex(now), hex(entry_.inputs), record_again(tried_case().op, entry_.set)));
+      return end(
+          Verdict::kError,
+          fmt::format("inputs drifted: the inputs of the case have the digest {}, but the recorded inputs have {}, "
+                      "so the case says nothing about the kernel; {}",
+                      hex(now), hex(entry_.inputs), record_again(tried_case().op, entry_.set)));
     }
     if (entry_.verdict != Verdict::kPassed) return judge_without_golden();
     const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
     if (clean && all_equal(entry_, got.observation)) return pass();
     judge();
-    // Without usable outputs of both sides, there is nothing more to compare.
+    // If one side has no usable outputs, nothing more can be compared.
     if (result().verdict == Verdict::kError || got.result.refusal || !got.readable) return;
     join(compare_all_to_golden(entry_, got.observation, tolerances()));
   }
@@ -180,7 +183,7 @@ class Verification final : public Trial {
     end(Verdict::kPassed, "");
   }
 
-  /// Used if the recorded verdict is not `passed`: only the reference decides.
+  /// Used if the recorded verdict is not `passed`. The verdict then depends only on the reference.
   void judge_without_golden() {
     judge();
     const std::string was = entry_.verdict == Verdict::kKnown
@@ -192,8 +195,9 @@ class Verification final : public Trial {
                           reason.empty() ? "" : "; ", was, same ? "have the same bits as" : "differ from");
   }
 
-  /// Adds the comparison with the golden to the one with the reference. The golden's reports replace the reference's,
-  /// except where only the reference shows a violation. The verdict becomes the worse of the two.
+  /// Adds the comparison with the golden to the comparison with the reference. For each output, the report from the
+  /// golden replaces the report from the reference. It does not replace a report with a violation if the golden shows
+  /// no violation. The verdict becomes the worse one of both comparisons.
   void join(std::vector<OutputReport> reports) {
     std::vector<std::string> bad;
     for (OutputReport& r : reports) {
@@ -212,7 +216,7 @@ class Verification final : public Trial {
     const bool excused =
         std::ranges::all_of(bad, [&](const std::string& name) { return policy().excuses(fault(), name); });
     const bool right = result().verdict == Verdict::kPassed || result().verdict == Verdict::kMistrusted;
-    if (!right && (excused || result().verdict != Verdict::kKnown)) return;  // the verdict is as bad already
+    if (!right && (excused || result().verdict != Verdict::kKnown)) return;  // the verdict is already at least as bad
     const OutputReport& first = *std::ranges::find(result().outputs, bad.front(), &OutputReport::name);
     std::string reason = fmt::format("{}differs from the golden in {}: {}", excused ? fault()->summary + ": " : "",
                                      fmt::join(bad, ", "), first.reason);
@@ -232,8 +236,9 @@ class Verification final : public Trial {
 }  // namespace
 
 CaseResult verify_case(const CheckedCase& c, const GoldenEntry& entry, const Sides& sides, const Policy& policy) {
-  if (c.id() != entry.id) throw Error(fmt::format("the golden of {} cannot verify {}", entry.id, c.id()));
-  if (!c.scenario.empty()) throw Error(fmt::format("{}: has no golden", c.id()));
+  if (c.id() != entry.id)
+    throw Error(fmt::format("the golden entry of case {} cannot verify case {}", entry.id, c.id()));
+  if (!c.scenario.empty()) throw Error(fmt::format("{}: a scenario has no golden", c.id()));
   return Verification(c, sides, policy, entry).run();
 }
 

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kMostCases = 50;
 constexpr std::size_t kLongestCase = 4000;
 
-/// The text in a fenced block, with a fence that does not occur in the text. Long text is cut.
+/// Returns the text in a fenced code block. The fence is longer than any sequence of backticks in the text. Long text
+/// is cut.
 std::string fenced(std::string text) {
   if (text.size() > kLongestCase) text = text.substr(0, kLongestCase) + "\n...\n";
   std::size_t longest = 0;
@@ -26,7 +27,8 @@ std::string fenced(std::string text) {
   return fmt::format("{}text\n{}{}\n", fence, printable(text), fence);
 }
 
-/// `text` as code, if nothing in it could end the code or the cell of a table; otherwise escaped.
+/// Returns `text` as inline code if no character in it could end the code or the table cell. Otherwise returns
+/// it escaped.
 std::string code(const std::string& text) {
   const bool plain = text.find_first_of("`|\\") == std::string::npos && one_line(text) == text;
   return plain && !text.empty() ? "`" + text + "`" : markdown_escape(text);

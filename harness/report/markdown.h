@@ -1,4 +1,4 @@
-/// A summary for a pull request's page, in GitHub's Markdown.
+/// Makes a summary for the page of a pull request, in GitHub's Markdown.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace dsv4 {
 
-/// The verdict, a table for each set, and the differing cases in a folded section. Long lists are cut, because job
-/// pages take at most a megabyte.
+/// Returns the verdict, a table for each set, and the differing cases in a section that is folded at first. Long lists
+/// are cut, because the page of a CI job takes at most a megabyte.
 std::string markdown_report(const RunReport& report);
 
 /// Escapes text so that Markdown and HTML show it unchanged.

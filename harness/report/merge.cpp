@@ -11,12 +11,12 @@
 namespace dsv4 {
 namespace {
 
-/// One sweep and its shards that were found so far.
+/// One sweep, and those of its shards that were found so far.
 struct Sweep {
   std::string first_file;
   const RunReport* first = nullptr;
   std::uint64_t count = 1;
-  std::map<std::uint64_t, std::string> shards;  ///< index -> file
+  std::map<std::uint64_t, std::string> shards;  ///< file of each shard, by index
   SetRun run;
 };
 
@@ -40,8 +40,8 @@ void require_same(const std::map<std::string, std::string>& a, const std::string
 void add_shards(Sweep& sweep, const std::string& file, const RunReport& report) {
   for (const Shard& shard : report.shards) {
     if (shard.count != sweep.count) {
-      throw Error(fmt::format("{} is one of {} shards, but {} is one of {}, so they cannot be joined", sweep.first_file,
-                              sweep.count, file, shard.count));
+      throw Error(fmt::format("{} is one of {} shards, but {} is one of {} shards; they cannot be joined",
+                              sweep.first_file, sweep.count, file, shard.count));
     }
     const auto [at, fresh] = sweep.shards.emplace(shard.index, file);
     if (!fresh) throw Error(fmt::format("shard {}/{} is in {} and in {}", shard.index, shard.count, at->second, file));
@@ -102,7 +102,7 @@ RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial) {
       }
       require_same(sweep.first->options, sweep.first_file, report.options, file, "option");
       require_same(sweep.run.provenance, sweep.first_file, run.provenance, file,
-                   fmt::format("the provenance of set '{}',", run.set_label));
+                   fmt::format("the provenance of set '{}': entry", run.set_label));
       add_shards(sweep, file, report);
       add_results(sweep, file, report, run);
     }
@@ -113,7 +113,7 @@ RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial) {
     std::ranges::sort(sweep.run.results, {}, &CaseResult::id);
     merged.runs.push_back(std::move(sweep.run));
   }
-  // Only parts of one sweep must have equal options. The merged report keeps the options of the first file.
+  // Different sweeps may have different options. The merged report keeps the options of the first file.
   if (!reports.empty()) merged.options = reports.front().second.options;
   merged.shards = {Shard{}};
   return merged;

@@ -1,4 +1,4 @@
-/// The results file: a whole run as JSON, for merging shards and for other tools.
+/// Writes and reads the results file. It holds a whole run as JSON, for merging shards and for other tools.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -84,10 +84,10 @@ void to_json(json& j, const RunReport& report) {
 }
 
 void from_json(const json& j, RunReport& report) {
-  // Compare it without conversion, because a conversion to int could turn another number into the expected one.
+  // Compare the schema without conversion, because a conversion to int could turn another number into the expected one.
   if (j.at("schema") != json(kResultsSchema)) {
-    throw Error(
-        fmt::format("its schema is {}, this version of dsv4diff reads {}", j.at("schema").dump(), kResultsSchema));
+    throw Error(fmt::format("its schema is {}, but this version of dsv4diff reads schema {}", j.at("schema").dump(),
+                            kResultsSchema));
   }
   report = {};
   report.command = j.at("command").get<std::string>();
@@ -103,7 +103,7 @@ void from_json(const json& j, RunReport& report) {
 }
 
 std::string results_json(const RunReport& report) {
-  // Bytes that are not UTF-8 become replacement characters, because a kernel's message may hold any bytes.
+  // A kernel's message may contain any bytes. Bytes that are not UTF-8 become replacement characters.
   return json(report).dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

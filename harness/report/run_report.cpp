@@ -10,7 +10,8 @@ namespace dsv4 {
 
 void Tally::add(const CaseResult& result) {
   ++verdicts[static_cast<std::size_t>(result.verdict)];
-  // The error of a case that did not pass says nothing about how tight the tolerance is.
+  // Only passed cases show how close correct results come to the bound. The error of another case says nothing
+  // about that.
   if (result.verdict == Verdict::kPassed) tightness = std::max(tightness, result.tightness());
   seconds += result.seconds;
 }

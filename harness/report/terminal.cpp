@@ -107,7 +107,8 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("{} {}\n", n, one_line(reason));
     for (const std::string& line : describe_known_faults(run)) text += one_line(line) + "\n";
     std::size_t told = 0;
-    std::set<std::string> errors;  // reasons that were printed; many cases may share one, for example a changed module
+    // Reasons of errors that were printed. Many cases may have the same reason, for example a changed module.
+    std::set<std::string> errors;
     for (const CaseResult& r : run.results) {
       const bool differs =
           r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;

@@ -1,4 +1,4 @@
-/// The report on the terminal.
+/// Makes the report that is printed on the terminal.
 #pragma once
 
 #include <string>
@@ -8,21 +8,22 @@
 namespace dsv4 {
 
 struct TerminalOptions {
-  std::size_t shown = 20;  ///< differing cases that are printed in full, for each set
+  std::size_t shown = 20;  ///< number of differing cases that are printed in full for each set
 };
 
-/// For each set: a table of the ops, why cases did not run, known faults, and the differing cases. The verdict is the
-/// last line.
+/// Returns the report. It has for each set a table of the ops, the reasons why cases did not run, the known faults, and
+/// the differing cases. The last line is the verdict.
 std::string terminal_report(const RunReport& report, const TerminalOptions& options = {});
 
 /// Describes one case in several lines: verdict and id, reason, outputs outside their tolerance, findings, known fault,
 /// and the command that reproduces it.
 std::string describe_case(const CaseResult& result);
 
-/// Says what a set was made from and where it runs: "in-tree, g++ 12.2.0, x86_64, CUDA code run by the host executor".
+/// Says what a set was made from and where it runs, for example "in-tree, g++ 12.2.0, x86_64, CUDA code run by the
+/// host executor".
 std::string describe_origin(const std::string& device, const std::map<std::string, std::string>& provenance);
 
-/// One line for each known fault: how often it showed, or that it did not show.
+/// Returns one line for each known fault. It says how often the fault showed, or that it did not show.
 std::vector<std::string> describe_known_faults(const SetRun& run);
 
 }  // namespace dsv4

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
   throw Error(fmt::format("{}: cannot be written: {}", path, std::strerror(error)));
 }
 
-/// Writes all of `text` and closes the file. Returns 0 or errno.
+/// Writes all of `text` and closes the file. Returns 0, or errno of the step that failed.
 int fill(int file, const std::string& text, bool sync) {
   std::size_t at = 0;
   int error = 0;

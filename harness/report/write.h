@@ -5,15 +5,16 @@
 
 namespace dsv4 {
 
-/// Replaces the file as a whole, so that a reader sees either the old or the new one. Devices, pipes and open
-/// descriptors (/dev/stdout) are written to directly. Throws an Error that names the file.
+/// Replaces the file in one step, so that a reader sees either the old file or the new one. Devices, pipes and open
+/// descriptors (/dev/stdout) are written to directly. If the file cannot be written, throws an Error that names it.
 void write_report(const std::string& path, const std::string& text);
 
-/// Throws Error if it is already clear that `path` cannot be written: the folder is missing or may not be written, for
-/// example. So a long run does not end with that error. The message begins with `option`.
+/// Throws Error if it is already clear that `path` cannot be written, for example because its folder is missing or not
+/// writable. Call this before a long run, so that the run does not end with this error. The message begins with
+/// `option`, the name of the option that gave `path`.
 void check_report_path(const std::string& option, const std::string& path);
 
-/// True if both paths name the same regular file, which need not exist yet.
+/// True if both paths name the same regular file. The file need not exist yet.
 bool same_file(const std::string& a, const std::string& b);
 
 }  // namespace dsv4

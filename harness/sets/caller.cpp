@@ -1,5 +1,5 @@
-/// The call across the ABI. Copies the arguments between guard bands, makes one TVM-FFI call, copies everything back
-/// and checks it.
+/// Makes a call across the ABI. Copies the arguments into memory between guard bands, makes one TVM-FFI call, copies
+/// the arguments back and checks them.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <tvm/ffi/container/array.h>
@@ -26,7 +26,8 @@ namespace {
 
 namespace ffi = tvm::ffi;
 
-/// A tensor argument during a call: its block, the DLTensor that the function sees, and the bytes before the call.
+/// A tensor argument during a call: its memory block, the DLTensor that the function sees, and its bytes before
+/// the call.
 struct Lent {
   std::unique_ptr<Block> block;
   DLTensor view{};
@@ -35,7 +36,7 @@ struct Lent {
 
 struct Module {
   ffi::Module module;
-  // Only host modules have these functions; simt/configure.cpp says what they do.
+  // Only modules of host sets have these functions. simt/configure.cpp describes them.
   std::optional<ffi::Function> configure;
   std::optional<ffi::Function> predecessor;
   std::optional<ffi::Function> no_predecessor;
@@ -48,9 +49,9 @@ class SetCaller final : public Caller {
       : manifest_(std::move(manifest)), abis_(std::move(abis)), host_(make_host_memory()) {
     std::string why;
     if (!device_available(manifest_.device, &why)) {
-      throw Error(
-          fmt::format("set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run where a GPU is",
-                      manifest_.name, why));
+      throw Error(fmt::format(
+          "set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run on a machine with a GPU",
+          manifest_.name, why));
     }
     if (manifest_.device == DeviceKind::kCuda) device_ = make_cuda_memory();
   }
@@ -130,7 +131,7 @@ class SetCaller final : public Caller {
     TVMFFIStreamHandle previous_ = nullptr;
   };
 
-  /// The stream's previous kernel, which is still writing when the call begins.
+  /// Stands for the stream's previous kernel, which is still writing when the call begins.
   class Predecessor {
    public:
     explicit Predecessor(Module& module) : module_(module) {}
@@ -140,14 +141,14 @@ class SetCaller final : public Caller {
     Predecessor(const Predecessor&) = delete;
     Predecessor& operator=(const Predecessor&) = delete;
 
-    /// Throws Unsupported if the module cannot show a previous kernel.
+    /// Throws Unsupported if the module does not have the functions that simulate a previous kernel.
     void require() const {
       if (module_.predecessor && module_.no_predecessor) return;
-      throw Unsupported("the module cannot show a kernel that overlaps the previous kernel; build the set again");
+      throw Unsupported("the module has no functions that simulate a previous kernel; build the set again");
     }
 
-    /// Says that the previous kernel writes `memory`, which held `earlier` before. The executor keeps a copy
-    /// of `earlier`.
+    /// Tells the host executor that the previous kernel writes to `memory`. `earlier` is the content of `memory` before
+    /// these writes. The executor keeps a copy of `earlier`.
     void writes(void* memory, const std::vector<std::uint8_t>& earlier) {
       writes_ = true;
       (*module_.predecessor)(reinterpret_cast<std::int64_t>(memory), static_cast<std::int64_t>(earlier.size()),
@@ -166,19 +167,19 @@ class SetCaller final : public Caller {
       throw Error(fmt::format("op '{}' has no tensor argument '{}' that can be late", call.op, options.late_argument));
     }
     if (options.earlier.size() != arg->tensor().storage.size()) {
-      throw Error(
-          fmt::format("op '{}': the earlier content of '{}' does not have its size", call.op, options.late_argument));
+      throw Error(fmt::format("op '{}': the earlier content of '{}' must have the size of the argument", call.op,
+                              options.late_argument));
     }
     predecessor.writes(lent.at(static_cast<std::size_t>(arg - call.args.begin())).block->payload(), options.earlier);
   }
 
   DeviceMemory& device() { return device_ ? *device_ : *host_; }
 
-  /// Checks the device after a refusal, after which it must still be usable. Throws DeviceLost if the kernel left the
-  /// context dead; then this process cannot make calls any more.
+  /// Checks that the device is still usable after a refusal. Throws DeviceLost if the kernel has made the GPU context
+  /// unusable. Then this process cannot make calls any more.
   void settle() {
     try {
-      (void)device().take_error();  // the refusal reports it already
+      (void)device().take_error();  // the refusal already reports this error
       device().synchronize();
     } catch (const DeviceLost&) {
       usable_ = false;
@@ -233,14 +234,14 @@ class SetCaller final : public Caller {
       after.storage = lent[i].block->read();
       lent[i].block->check(arg.name, result.findings);
       if (after.storage == lent[i].before) continue;
-      // The contents of a workspace do not matter, so a refused call may have changed it.
+      // The contents of a workspace do not matter, so even a refused call may change them.
       const bool must_not_change =
           arg.role == Role::kIn || (result.refusal.has_value() && arg.role != Role::kWorkspace);
       std::vector<std::uint8_t> may;
       if (!must_not_change) may = arg.footprint.empty() ? arg.tensor().view_mask() : arg.footprint;
       if (!may.empty() && may.size() != after.storage.size()) {
-        throw Error(fmt::format("op '{}': the footprint of '{}' covers {} bytes, its memory has {}", call.op, arg.name,
-                                may.size(), after.storage.size()));
+        throw Error(fmt::format("op '{}': the footprint of '{}' covers {} bytes, but its memory has {}", call.op,
+                                arg.name, may.size(), after.storage.size()));
       }
       for (std::size_t k = 0; k < after.storage.size(); ++k) {
         if (after.storage[k] == lent[i].before[k] || (!may.empty() && may[k] != 0)) continue;
@@ -258,7 +259,7 @@ class SetCaller final : public Caller {
                        arg.tensor().describe(), byte, before, after);
   }
 
-  /// Collects the returned values. A value that no op can read is a finding "returned" and counts as absent.
+  /// Collects the returned values. If no op can read a value, adds a finding "returned" and treats the value as absent.
   void spread(const ffi::Any& returned, const Allocations& allocations, CallResult& result) {
     if (const auto list = returned.as<ffi::Array<ffi::Any>>()) {
       for (const ffi::Any& item : *list) result.returned.push_back(value_of_any(item, allocations, result.findings));
@@ -281,8 +282,8 @@ class SetCaller final : public Caller {
     return None{};
   }
 
-  /// Copies a returned tensor, packed. All of it must lie in memory that the function allocated during this call. Other
-  /// memory has no guard bands, and reading it could crash.
+  /// Copies a returned tensor without its gaps. The whole tensor must be in memory that the function allocated during
+  /// this call. Other memory has no guard bands, and reading it could crash.
   Value value_of_tensor(const DLTensor& view, const Allocations& allocations, std::vector<Finding>& findings) {
     const Shape shape(view.shape, view.shape + view.ndim);
     HostTensor t;
@@ -347,10 +348,10 @@ class SetCaller final : public Caller {
     const std::string expected = manifest_.modules.at(file).sha256;
     const std::string actual = sha256_of_file(path);
     if (actual != expected) {
-      throw Error(
-          fmt::format("{}: the module's SHA-256 is {}, its manifest says {}. The file was changed after the set was "
-                      "built; build it again",
-                      where, actual, expected));
+      throw Error(fmt::format(
+          "{}: the module's SHA-256 is {}, but the manifest says {}. The file was changed after the set was "
+          "built; build it again",
+          where, actual, expected));
     }
     try {
       ffi::Module m = ffi::Module::LoadFromFile(path);

@@ -1,4 +1,4 @@
-/// Converts this tool's element types to DLPack's and back.
+/// Converts this tool's element types to DLPack's types and back.
 #pragma once
 
 #include <dlpack/dlpack.h>

@@ -26,7 +26,7 @@ constexpr std::uint64_t kSchema = 1;
 constexpr std::uint64_t kLargestArity = 256;
 constexpr std::uintmax_t kLargestManifest = 16u << 20;
 
-/// Reads fields of a manifest; every failure names the file and the field.
+/// Reads fields of a manifest. Every error message names the file and the field.
 class Reader {
  public:
   explicit Reader(std::string path) : path_(std::move(path)) {}
@@ -75,7 +75,8 @@ DeviceKind device_from_name(const Reader& reader, const std::string& name) {
   reader.bad(fmt::format("device '{}' is not cpu, simt or cuda", name));
 }
 
-/// A module file must lie in the set's own folder, so that a manifest cannot load another library of the system.
+/// True if `name` is only a file name. A module must be in the folder of its set, so that a manifest cannot load
+/// another library of the system.
 bool plain_file_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
 }
@@ -106,7 +107,7 @@ Manifest Manifest::load(const std::string& folder) {
   }
   const json& schema = reader.field(root, "schema", "the manifest");
   if (!schema.is_number_integer()) reader.bad("field 'schema' is not an integer");
-  // Compare at full width, because a conversion to int could wrap to the expected number.
+  // Compare all 64 bits, because a conversion to int could turn another number into the expected one.
   const bool newer = schema.is_number_unsigned() && schema.get<std::uint64_t>() > kSchema;
   if (newer) {
     throw Error(fmt::format("{}: schema {} is newer than this tool, which reads schema {}. Update dsv4diff",
@@ -227,12 +228,12 @@ std::vector<std::string> installed_sets() {
   }
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()),
-              names.end());  // clang 14 cannot read libstdc++ 12's ranges::unique
+              names.end());  // clang 14 cannot compile std::ranges::unique of libstdc++ 12
   return names;
 }
 
 Manifest find_set(const std::string& name_or_path) {
-  // A text that cannot be a path (too long, for instance) is not a folder with a manifest.
+  // False, without an exception, if the text cannot be a path, for example because it is too long.
   const auto is_set = [](const fs::path& folder) {
     std::error_code code;
     return fs::exists(folder / "manifest.json", code);
@@ -268,7 +269,7 @@ bool device_available(DeviceKind kind, std::string* why) {
 std::map<std::string, std::string> origin_of(const Manifest& manifest) {
   auto origin = manifest.provenance;
   if (manifest.device == DeviceKind::kCuda) {
-    static const auto facts = gpu_facts();  // a sweep of several sets or goldens asks many times
+    static const auto facts = gpu_facts();  // cached, because a sweep of several sets or goldens needs them often
     origin.insert(facts.begin(), facts.end());
   }
   return origin;

@@ -1,4 +1,4 @@
-/// Kernel sets on disk: the manifest, and a Caller made from it.
+/// Reads the manifests of kernel sets on disk, and opens sets for calls.
 #pragma once
 
 #include <map>
@@ -36,7 +36,7 @@ struct AbsentOp {
 };
 
 struct Manifest {
-  std::string folder;  ///< where it was read from
+  std::string folder;  ///< folder from which the manifest was read
   std::string name;
   DeviceKind device = DeviceKind::kCpu;
   bool errors_name_arguments = false;
@@ -46,39 +46,42 @@ struct Manifest {
   std::vector<AbsentOp> absent;
 
   /// Reads `<folder>/manifest.json` (schema 1). Throws an Error that names the file and the wrong field. Refuses a
-  /// newer schema, a module path outside the folder, and an oversized file.
+  /// newer schema, a module path outside the folder, and a file that is too large.
   static Manifest load(const std::string& folder);
 
-  /// The entry that serves a call. Returns nullptr if there is none; then `why` receives the reason.
+  /// Returns the entry for a call. If the set has none, returns nullptr and stores the reason in `*why`, unless `why`
+  /// is null.
   [[nodiscard]] const ManifestEntry* find(const Call& call, std::string* why = nullptr) const;
   [[nodiscard]] bool has_op(const std::string& op) const;
 };
 
-/// Folders in which sets are searched by name: those in $DSV4DIFF_SETS (colon-separated), then `sets/` beside the
-/// executable, `lib/dsv4diff/sets` of an installation, and `build/sets`.
+/// Returns the folders in which a set is searched by its name, in this order: the folders in $DSV4DIFF_SETS (separated
+/// by colons), `sets/` in the folder of the executable, `lib/dsv4diff/sets` of an installation, and `build/sets` in the
+/// current folder.
 std::vector<std::string> set_roots();
-/// Names of the sets found in the roots, sorted.
+/// Returns the names of the sets in these folders, sorted.
 std::vector<std::string> installed_sets();
-/// Loads a set by its name, or by the path of a folder with a manifest. Throws an Error with a suggestion if there
-/// is none.
+/// Loads the manifest of a set. The set is given by its name or by the path of its folder. If there is no such set,
+/// throws an Error with a suggestion.
 Manifest find_set(const std::string& name_or_path);
 
 /// For each op, the signature variants that this tool can call.
 using KnownAbis = std::map<std::string, std::vector<std::string>>;
 
-/// Opens a set for calling. Throws Error if the device is absent (no CUDA driver or no LibTorch). Each module's SHA-256
-/// is verified when it is first used. If the module is missing or was changed, the call throws an Error that names set,
-/// op and function. A call of an op in `abis` throws Unsupported unless its signature variant is listed there.
+/// Opens a set for calls. Throws Error if its device is absent (no CUDA driver or no LibTorch). The SHA-256 of a module
+/// is verified when the module is first used. If the module is missing or was changed, the call throws an Error that
+/// names set, op and function. `abis` lists ops with their known signature variants. If it lists the op of a call, but
+/// not the variant of the set's function, the call throws Unsupported.
 std::unique_ptr<Caller> open_set(const Manifest& manifest, KnownAbis abis = {});
 
-/// True if sets of this kind can run here; otherwise `why` receives the reason.
+/// True if sets of this kind can run on this machine. Otherwise stores the reason in `*why`, unless `why` is null.
 bool device_available(DeviceKind kind, std::string* why = nullptr);
 
-/// The manifest's provenance and, for a set that runs on a GPU, the name of this machine's GPU and the version of
-/// its driver.
+/// Returns the provenance from the manifest. For a set that runs on a GPU, it also contains the name of this machine's
+/// GPU and the version of its driver.
 std::map<std::string, std::string> origin_of(const Manifest& manifest);
 
-/// SHA-256 of a file as lower-case hex. Throws Error if it cannot be read.
+/// Returns the SHA-256 of a file as lower-case hex. Throws Error if the file cannot be read.
 std::string sha256_of_file(const std::string& path);
 
 }  // namespace dsv4

@@ -12,24 +12,25 @@
 namespace dsv4 {
 
 #ifdef DSV4_SANITIZED
-// A sanitizer has its own allocator, and reports such a write when it happens.
+// A sanitizer has its own allocator, and reports a write beyond a block when it happens.
 void check_heap() {}
 #else
 
 namespace {
 
-// A chunk of glibc's malloc, which has had this form since 2.0 on 64-bit machines. It has 8 bytes that belong to the
-// chunk before, then its size with flags in the low three bits. Chunks of the main heap are adjacent up to the
-// program break.
+// The constants describe a chunk of glibc's malloc on 64-bit machines. Its form has not changed since glibc 2.0. A
+// chunk begins with 8 bytes that belong to the chunk before it. Then comes its size, with flags in the low three bits.
+// Chunks of the main heap are adjacent up to the program break.
 constexpr std::uintptr_t kFlags = 7;
-constexpr std::uintptr_t kForeignFlags = 6;  // set if mapped separately or of another arena; never in the main heap
+// Flags of a chunk that was mapped separately or belongs to another arena. No chunk of the main heap has them.
+constexpr std::uintptr_t kForeignFlags = 6;
 constexpr std::uintptr_t kAlignment = 16;
-constexpr std::uintptr_t kFence =
-    16;  // the size that is written at the end of a part that could not grow; the heap continues elsewhere
+// If the heap cannot grow at its end, glibc puts a chunk of this size there and continues the heap at another address.
+constexpr std::uintptr_t kFence = 16;
 
 enum class Walk { kSound, kBroken, kUnknown };
 
-/// Address at which the heap begins, from /proc/self/maps; 0 if there is no heap.
+/// Returns the address at which the heap begins, as /proc/self/maps gives it; 0 if there is no heap.
 std::uintptr_t heap_start() {
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
   if (maps == nullptr) return 0;
@@ -43,7 +44,8 @@ std::uintptr_t heap_start() {
   return start;
 }
 
-/// Walks the heap from `start`. If a size is impossible, `at` receives the address of that chunk.
+/// Visits the chunks of the heap from `start` on. At the end, `*at` is the address of the last chunk that was visited.
+/// If the result is kBroken, this chunk is the damaged one.
 Walk walk(std::uintptr_t start, std::uintptr_t* at) {
   const auto end = reinterpret_cast<std::uintptr_t>(::sbrk(0));
   if (start == 0 || end <= start) return Walk::kUnknown;
@@ -51,7 +53,7 @@ Walk walk(std::uintptr_t start, std::uintptr_t* at) {
   while (chunk < end) {
     *at = chunk;
     std::uintptr_t field = 0;
-    // Only arithmetic on addresses finds a chunk, because the heap has no other index.
+    // The address of a chunk must be computed from an integer, because the heap has no list of its chunks.
     std::memcpy(&field, reinterpret_cast<const void*>(chunk + 8), sizeof field);  // NOLINT(performance-no-int-to-ptr)
     const std::uintptr_t size = field & ~kFlags;
     if (size == kFence) return Walk::kUnknown;
@@ -70,15 +72,17 @@ void check_heap() {
   static const std::uintptr_t start = heap_start();
   static const bool trusted = walk(start, &at) == Walk::kSound;
   if (!trusted) return;
-  // Another thread may be changing the heap, so a broken chain counts only if it stays broken for some milliseconds.
+  // Another thread may be changing the heap. So the heap counts as damaged only if it stays broken for
+  // some milliseconds.
   for (int attempt = 0; attempt < 5; ++attempt) {
     if (walk(start, &at) != Walk::kBroken) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   char message[160];
-  const int length = std::snprintf(
-      message, sizeof message, "the heap is damaged: something wrote beyond its own block and over the block at %#lx\n",
-      static_cast<unsigned long>(at));
+  const int length = std::snprintf(message, sizeof message,
+                                   "the heap is damaged: the header of the block at %#lx was overwritten, probably by "
+                                   "a write beyond the end of the block before it\n",
+                                   static_cast<unsigned long>(at));
   (void)!::write(STDERR_FILENO, message, static_cast<std::size_t>(length));
   std::abort();
 }

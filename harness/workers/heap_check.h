@@ -1,4 +1,5 @@
-/// Checks the heap for damage after each case, so that the case that did it is reported and not a later one.
+/// Checks the heap for damage after each case, so that the case that did the damage is reported instead of a
+/// later case.
 #pragma once
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -11,9 +12,10 @@
 
 namespace dsv4 {
 
-/// Walks the chunks of the C library's main heap by their size fields, which a write beyond a block overwrites. If a
-/// size field is impossible, prints a message and ends the process with SIGABRT. Takes some ten microseconds. Does
-/// nothing if the walk did not succeed at the process' first call: with another allocator, a sanitizer or valgrind.
+/// Visits the chunks of the C library's main heap. The size field of each chunk gives the address of the next one. A
+/// write beyond a block overwrites the size field after it. If a size field is impossible, prints a message and ends
+/// the process with SIGABRT. Takes some ten microseconds. Does nothing if the first call in this process could not
+/// visit all chunks, which happens with another allocator, a sanitizer or valgrind.
 void check_heap();
 
 }  // namespace dsv4

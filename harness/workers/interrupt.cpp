@@ -11,13 +11,13 @@ volatile std::sig_atomic_t noted = 0;
 
 void note(int signal);
 
-/// Makes `to` the handler of each of the signals whose handler is `from`. May be called in a signal handler.
+/// Sets the handler `to` for each signal in kNoted whose handler is `from`. May be called in a signal handler.
 void hand_over(void (*from)(int), void (*to)(int)) {
   for (const int s : kNoted) {
     struct sigaction now {};
     if (::sigaction(s, nullptr, &now) != 0 || now.sa_handler != from) continue;
     struct sigaction next {};
-    next.sa_handler = to;  // without SA_RESTART, so that the signal ends a wait
+    next.sa_handler = to;  // SA_RESTART is not set, so that the signal interrupts a waiting call
     ::sigaction(s, &next, nullptr);
   }
 }

@@ -1,9 +1,12 @@
-/// Hands cases to worker processes, and gives every case an outcome whatever a kernel does to its process.
+/// Sends cases to worker processes. Every case gets an outcome, whatever a kernel does to its process.
 ///
-/// If a worker crashes, exits, hangs or sends something unexpected, the case that it was running gets an error. A new
-/// worker replaces it. If the worker ran other cases before, one of them may have caused the crash, for example by
-/// damaging the heap. So the case is run again alone in a new process. If it does not crash there, it gets the outcome
-/// of that run. Then the last cases before it are run alone in turn, each followed by a check of the heap.
+/// If a worker crashes, exits, hangs or sends something unexpected, a new worker replaces it. If the worker hung, or
+/// had run no other case before, the case that it was running gets an error. Otherwise an earlier case may be the
+/// cause, for example because it damaged the heap. So the case runs again, alone in a new process:
+///   - If it crashes again, it gets the error.
+///   - If it does not crash, it gets the outcome of this run. Then the last cases before it run one after the other,
+///     each alone in a new process, and the heap is checked after each. The first that crashes gets the error.
+///   - If no case crashes alone, the case that was running when the worker crashed gets the error.
 #pragma once
 
 #include <functional>
@@ -17,9 +20,9 @@ namespace dsv4 {
 struct PoolOptions {
   std::vector<std::string> command;  ///< command line of a worker; argv[0] is a path
   int jobs = 1;
-  double timeout_seconds = 60;  ///< for each case; then the worker is killed
-  double start_seconds = 120;   ///< for a worker to open its sets
-  std::size_t suspects = 4;     ///< how many earlier cases of a crashed worker are run alone
+  double timeout_seconds = 60;  ///< time limit for each case; after it the worker is killed
+  double start_seconds = 120;   ///< time limit for a worker to open its sets
+  std::size_t suspects = 4;     ///< at most so many earlier cases of a crashed worker are run alone
 };
 
 /// The outcome of one case: an answer, or the reason why there is none.
@@ -36,7 +39,7 @@ struct PoolEvents {
   std::function<std::optional<std::string>()> next;     ///< the next case; nullopt when there are no more
   std::function<void(const std::string& id)> on_start;  ///< before the case is sent to a worker
   std::function<void(const Outcome&)> on_outcome;       ///< may be called twice for a case; the later outcome counts
-  std::function<bool()> stop = [] { return false; };    ///< called several times a second; true abandons running cases
+  std::function<bool()> stop = [] { return false; };    ///< called several times a second; if true, running cases end
   std::function<void()> on_tick = [] {};                ///< called several times a second
 };
 
@@ -48,7 +51,7 @@ struct PoolEnd {
   };
   How how = How::kFinished;
   std::string message;   ///< for kFailed: the reason
-  int replacements = 0;  ///< workers that had to be replaced
+  int replacements = 0;  ///< number of workers that had to be replaced
 };
 
 /// Runs all cases that `events.next` returns. Throws Error only if no process can be created.

@@ -23,25 +23,25 @@ constexpr std::size_t kTailBytes = 4096;
 constexpr std::size_t kTailLines = 4;
 constexpr std::size_t kTailShown = 600;
 
-/// Runs in the child between fork and exec, so nothing here may allocate or lock.
+/// Runs in the child between fork and exec, so it must not allocate memory or take a lock.
 [[noreturn]] void become(char* const* argv, int socket, int output, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(127);  // the parent died before the line above
+  if (::getppid() != parent) ::_exit(127);  // the parent died before prctl() was called
   ::setpgid(0, 0);
-  // The child must not inherit the parent's signal handlers and blocked signals.
+  // The child must not inherit the signal handlers and blocked signals of the parent.
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  // The order matters, because the end of the pipe may be descriptor kWorkerSocket.
+  // Copy the descriptor of the pipe first. Its number may be kWorkerSocket, which the code below replaces.
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (::dup2(output, STDERR_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 || ::dup2(nothing, STDIN_FILENO) < 0) {
     ::_exit(127);
   }
   if (socket == kWorkerSocket) {
-    ::fcntl(socket, F_SETFD, 0);  // dup2 onto itself would leave close-on-exec set
+    ::fcntl(socket, F_SETFD, 0);  // dup2() to the same number would leave close-on-exec set
   } else if (::dup2(socket, kWorkerSocket) < 0) {
     ::_exit(127);
   }
@@ -118,7 +118,8 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv) {
     ::close(output_);
     throw Error(fmt::format("no worker can be started: fork: {}", why));
   }
-  // The parent never blocks. At most two short lines are in a worker's socket, so that it is never full.
+  // The parent must never block. It can always write to the socket of a worker, because at most two short lines are
+  // in it.
   ::fcntl(socket_, F_SETFL, O_NONBLOCK);
   ::fcntl(output_, F_SETFL, O_NONBLOCK);
 }
@@ -152,8 +153,8 @@ void ChildProcess::close_sending() { ::shutdown(socket_, SHUT_WR); }
 
 std::optional<int> ChildProcess::ended() {
   if (status_) return status_;
-  // WNOWAIT leaves the child unreaped, so that its process group's number is not reused. Then the kill below can only
-  // reach processes that the child may have forked.
+  // With WNOWAIT, the ended child still exists as a zombie, so the number of its process group is not reused. So kill()
+  // reaches only processes that the child has started.
   siginfo_t info{};
   if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_) kill();
   return status_;
@@ -171,7 +172,7 @@ std::optional<int> ChildProcess::wait_for(double seconds) {
 void ChildProcess::kill() {
   if (status_) return;
   ::kill(-pid_, SIGKILL);
-  ::kill(pid_, SIGKILL);  // the child may not have made its group yet
+  ::kill(pid_, SIGKILL);  // the child may not have made its process group yet
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }

@@ -1,4 +1,5 @@
-/// One child process of the pool: a socket for messages, a pipe for everything that it prints, and its exit status.
+/// One child process of the pool. It has a socket for messages, a pipe for everything that the child prints, and the
+/// exit status of the child.
 #pragma once
 
 #include <sys/types.h>
@@ -9,12 +10,12 @@
 
 namespace dsv4 {
 
-/// Owns the child. The destructor kills it with its process group and reaps it.
+/// Owns the child. The destructor kills the child and its process group, and waits for the child to end.
 class ChildProcess {
  public:
-  /// Starts argv[0] with `argv`. The child's socket is descriptor kWorkerSocket, its output goes into a pipe, and its
-  /// input is empty. It has its own process group, so that Ctrl-C reaches only the parent. If this process dies, the
-  /// child is killed. Throws Error if no process can be started.
+  /// Starts the program argv[0] with the arguments `argv`. In the child, the socket is descriptor kWorkerSocket, the
+  /// output goes into the pipe, and the input is empty. The child has its own process group, so that Ctrl-C reaches
+  /// only the parent. If the parent dies, the child is killed. Throws Error if no process can be started.
   explicit ChildProcess(const std::vector<std::string>& argv);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
@@ -23,20 +24,20 @@ class ChildProcess {
   [[nodiscard]] int socket() const { return socket_; }
   [[nodiscard]] int output() const { return output_; }
 
-  /// Reads what the child printed and keeps its tail.
+  /// Reads what the child has printed, and keeps the end of it.
   void drain_output();
-  /// The last lines that the child printed since forget_output(), with control characters made visible; "" if there
-  /// are none.
+  /// Returns the last lines that the child has printed since forget_output(), with control characters made visible; ""
+  /// if there are no such lines.
   [[nodiscard]] std::string output_tail() const;
   void forget_output() { tail_.clear(); }
 
-  /// Closes the sending direction, which tells the child that nothing more will be sent.
+  /// Closes the socket for writing. This tells the child that no more messages follow.
   void close_sending();
-  /// The status of waitpid if the child has ended; nullopt otherwise.
+  /// Returns the status from waitpid() if the child has ended, else nullopt.
   std::optional<int> ended();
-  /// Waits up to `seconds` for the child to end by itself. Returns as ended().
+  /// Waits up to `seconds` for the child to end by itself. Returns the same as ended().
   std::optional<int> wait_for(double seconds);
-  /// Kills the child and everything in its process group, and waits for it.
+  /// Kills the child and all other processes in its process group, and waits for the child to end.
   void kill();
 
  private:
@@ -47,7 +48,7 @@ class ChildProcess {
   std::optional<int> status_;
 };
 
-/// "was killed by SIGSEGV (segmentation fault)" or "exited with status 3".
+/// Describes a status, for example "was killed by SIGSEGV (segmentation fault)" or "exited with status 3".
 std::string describe_status(int wait_status);
 
 }  // namespace dsv4

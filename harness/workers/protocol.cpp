@@ -33,7 +33,7 @@ ReadState read_available(int descriptor, std::string& into) {
     }
     if (n == 0) return ReadState::kClosed;
     if (errno == EINTR) continue;
-    // A peer that died with unread data resets the connection. That counts as closed too.
+    // If the other side died before it read all data, the connection is reset. This also counts as closed.
     return errno == EAGAIN || errno == EWOULDBLOCK ? ReadState::kOpen : ReadState::kClosed;
   }
   return ReadState::kOpen;

@@ -18,7 +18,7 @@
 namespace dsv4 {
 namespace {
 
-constexpr int kOutOfTheWay = 200;  // a descriptor number that stray code is unlikely to hit
+constexpr int kOutOfTheWay = 200;  // a descriptor number that other code is unlikely to use
 
 }  // namespace
 
@@ -36,7 +36,7 @@ WorkerConnection::WorkerConnection() {
 WorkerConnection::~WorkerConnection() { ::close(socket_); }
 
 void WorkerConnection::send(const nlohmann::json& message) {
-  // If the parent is gone, nobody needs the answers. _Exit skips destructors, which could crash on objects that a
+  // If the parent has ended, nobody needs the answers. _Exit skips destructors, which could crash on objects that a
   // kernel damaged.
   if (!write_all(socket_, dump_line(message))) std::_Exit(1);
 }
@@ -44,7 +44,7 @@ void WorkerConnection::send(const nlohmann::json& message) {
 void WorkerConnection::fatal(const std::string& why) { send({{"fatal", why}}); }
 
 void WorkerConnection::serve(const CaseHandler& handler) {
-  check_heap();  // first check, before any case can damage the heap
+  check_heap();  // the first check must come before any case, because a case can damage the heap
   send({{"hello", 1}});
   LineBuffer lines;
   char chunk[4096];
@@ -74,8 +74,8 @@ void apply_limits([[maybe_unused]] const WorkerLimits& limits) {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
 #ifndef DSV4_SANITIZED
-  // Some libraries install signal handlers that print stack traces. In a process whose heap is damaged, this may hang,
-  // and it hides the kernel's last output.
+  // Some libraries install signal handlers that print stack traces. If the heap is damaged, such a handler may hang. It
+  // also hides the last output of the kernel.
   for (const int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) ::signal(s, SIG_DFL);
   if (limits.memory_gib > 0) {
     const auto bytes = static_cast<rlim_t>(limits.memory_gib * (1u << 30));
