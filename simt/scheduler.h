@@ -27,7 +27,8 @@ class Scheduler {
   void leave(Exchange& exchange);
   int barrier(Collective form, bool predicate);
   void wait_for_predecessor();
-  /// Lets another thread run first. `atomics` is the number of atomics since the last call; it counts as waiting time.
+  /// Lets another thread run first. Adds `atomics` to the number of atomics without progress. If it is too large, the
+  /// launch fails.
   void yield(unsigned atomics);
   void after_many_atomics() { yield(atomics_in_a_row_); }
   [[noreturn]] void fail(int code, std::string&& what);
