@@ -5,7 +5,7 @@
 namespace dsv4::bench {
 namespace {
 
-/// True for an argument that the function can read only on the host. A CUDA graph does not record such a read.
+/// True for an input in host memory. The function reads it on the host, and a CUDA graph does not record this read.
 bool is_read_on_host(const Arg& arg) {
   return arg.is_tensor() && arg.place == Place::kHost && (arg.role == Role::kIn || arg.role == Role::kInOut);
 }

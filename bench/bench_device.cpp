@@ -16,9 +16,10 @@
 namespace dsv4::bench {
 namespace {
 
-/// Gives modules the memory that they allocate (workspaces, returned plans). It is a ring in one block of device
-/// memory, so a timed or captured region contains no allocation calls. One stream orders all uses, so an address may be
-/// given out again after one round of the ring. By then, the tensors that used the address are long freed.
+/// Gives modules the memory that they allocate (workspaces, returned plans). It is a ring buffer in one block of device
+/// memory, so no CUDA allocation happens while calls are timed or captured. When the ring is full, it begins again at
+/// the start and reuses addresses. This is safe, because all work is ordered on one stream, and the tensors that used
+/// these addresses were freed long before.
 class Pool {
  public:
   static constexpr std::size_t kBytes = std::size_t{512} << 20;
@@ -172,7 +173,7 @@ Device::Device() {
   check_cuda(cudaEventCreate(&end_), "cudaEventCreate");
   TVMFFIEnvSetStream(kDLCUDA, 0, stream_, nullptr);
   TVMFFIEnvSetDLPackManagedTensorAllocator(&allocate, 1, nullptr);
-  (void)pool().take(256);  // allocates the pool before any capture
+  (void)pool().take(256);  // allocates the pool's memory before any capture
 }
 
 Device::~Device() {
@@ -197,7 +198,7 @@ std::vector<Timing> Device::time(const std::vector<tvm::ffi::Function>& sides,
   const auto all_calls = [&](const tvm::ffi::Function& side) {
     for (int i = 0; i < calls; ++i) copies[i % copies.size()]->call(side);
   };
-  // This also loads modules and sets kernel attributes, which must not happen in a capture.
+  // The first calls also load modules and set kernel attributes, which must not happen during a capture.
   for (const auto& side : sides) all_calls(side);
   check_cuda(cudaStreamSynchronize(stream_), "warm-up calls");
 
@@ -211,7 +212,7 @@ std::vector<Timing> Device::time(const std::vector<tvm::ffi::Function>& sides,
       try {
         all_calls(side);
       } catch (const tvm::ffi::Error&) {
-        issued = false;  // the warm-up worked, so the call cannot be captured
+        issued = false;  // the warm-up calls succeeded, so the reason is the capture
       }
       const cudaError_t ended = cudaStreamEndCapture(stream_, &graph);
       if (!issued || ended != cudaSuccess || cudaGraphInstantiate(&executable, graph, 0) != cudaSuccess) {

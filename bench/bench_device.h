@@ -1,4 +1,4 @@
-/// Device memory, stream and clock of the benchmark.
+/// The device memory, the stream and the clocks of the benchmark.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,19 +15,20 @@
 
 namespace dsv4::bench {
 
-/// Throws Error "<what>: <CUDA's text>" unless `status` is cudaSuccess.
+/// If `status` is not cudaSuccess, throws Error "<what>: <CUDA's text>".
 void check_cuda(cudaError_t status, const std::string& what);
 
-/// Arguments that live on the device (or in pinned memory) and can be passed to a function any number of times.
+/// Arguments in device memory or in pinned host memory. They can be passed to a function any number of times.
 class DeviceArguments {
  public:
-  /// Copies the call's arguments. Tensors go to host memory if the call needs them there, otherwise to the device.
+  /// Copies the call's arguments. A tensor is copied to host memory if the call needs it there, otherwise to
+  /// device memory.
   explicit DeviceArguments(const Call& call);
   ~DeviceArguments();
   DeviceArguments(const DeviceArguments&) = delete;
   DeviceArguments& operator=(const DeviceArguments&) = delete;
 
-  /// Calls `function` on the benchmark's stream. Throws tvm::ffi::Error if the function refuses.
+  /// Calls `function` on the benchmark's stream. Throws tvm::ffi::Error if the function refuses the call.
   void call(const tvm::ffi::Function& function);
   std::size_t device_bytes() const { return device_bytes_; }
 
@@ -42,11 +43,11 @@ class DeviceArguments {
   std::size_t device_bytes_ = 0;
 };
 
-/// How a time was taken.
+/// How a time is measured.
 enum class Clock {
-  kGraph,   ///< calls captured into a CUDA graph, replayed between two events: without host time
-  kStream,  ///< calls issued one after the other between two events: includes launch gaps if the host is slower
-  kHost,    ///< calls that work on the host too: wall clock from the first call to an idle device
+  kGraph,   ///< the calls run as a CUDA graph between two events; host time is not included
+  kStream,  ///< the calls are launched between two events; if the host is slower, its time is included
+  kHost,    ///< wall clock from the first call until the device is idle; for calls that also work on the host
 };
 const char* name_of(Clock clock);
 
@@ -56,7 +57,7 @@ struct Timing {
   double high_us;  ///< 90th percentile
 };
 
-/// Owns the stream, and sets the allocator of modules. There is one per process.
+/// Owns the stream, and sets the allocator from which modules get memory. A process has only one Device.
 class Device {
  public:
   Device();
@@ -64,8 +65,9 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  /// Times each of `sides`. A sample is `calls` calls, which use the `copies` in turn. Samples of the sides alternate,
-  /// so that a change of the GPU's clock rate affects them alike. `clock` becomes kStream if a side cannot be captured.
+  /// Times each function in `sides`. A sample is the time of `calls` calls; consecutive calls use different `copies`.
+  /// Samples of the sides alternate, so that a change of the GPU's clock rate has the same effect on each side. If a
+  /// side cannot be captured in a CUDA graph, `clock` becomes kStream.
   std::vector<Timing> time(const std::vector<tvm::ffi::Function>& sides,
                            const std::vector<std::unique_ptr<DeviceArguments>>& copies, int calls, int samples,
                            Clock& clock);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures the tool itself on this machine's CPU, and prints each figure beside its goal.
+"""Measures the speed and the memory of dsv4diff on this machine's CPU, and prints each figure beside its goal.
 
     bench/cpu_bench.py [--set host] [--build build] [--repeat 3]
 
-Every figure is the median of --repeat runs of a whole process; ratios are taken between runs that alternate in one session, so that
-a slow machine slows both sides. Peak memory counts the parent and its workers. Exit status: 0 measured (whatever came out), 2 a command
-failed.
+Every time is the median of --repeat runs of a whole process. For a ratio, the two commands alternate, so that a slow phase of the
+machine affects both. Peak memory counts the parent process and its workers. Exit status: 0 all figures were measured (goals may be
+missed), 2 a command failed.
 """
 import argparse
 import json
@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def run(command, allow=(0,)):
-    """Wall seconds of one process; its output is kept for the message if it fails."""
+    """Runs one process and returns its wall time in seconds. If the process fails, its output is printed."""
     start = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     seconds = time.perf_counter() - start
@@ -35,7 +35,7 @@ def run(command, allow=(0,)):
 
 
 def tree_memory(pid):
-    """Resident bytes of a process and its descendants, shared pages counted once for each."""
+    """Returns the resident bytes of a process and its descendants. A shared page counts once for each process."""
     total = 0
     todo = [pid]
     while todo:
@@ -51,7 +51,7 @@ def tree_memory(pid):
 
 
 def peak_memory(command):
-    """Largest resident memory of the process tree, sampled every 20 ms."""
+    """Runs a command and returns the largest resident memory of its process tree in bytes, sampled every 20 ms."""
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peak = 0
     done = threading.Event()

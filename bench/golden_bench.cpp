@@ -1,11 +1,9 @@
-/// golden_bench [FOLDER]: measures how fast goldens are read.
-///
-/// It reads all golden files under FOLDER (default: golden/). For "--made-up" it makes a set of 16 files of 300 cases.
-/// It times read_golden(), which checks everything, against a plain loop of H5Dread over the same data sets. The goal
-/// is at least half the loop's speed.
-///
-/// If h5diff is installed, it then times two programs that compare two copies of each file: this one with --diff, and
-/// h5diff. The goal is that this program is not slower. The two sides alternate, and medians are printed.
+/// golden_bench [FOLDER]: measures how fast goldens are read. It reads all golden files under FOLDER (default:
+/// golden/). If FOLDER is "--made-up", it makes 16 files with 300 cases each and reads them. It times read_golden(),
+/// which checks the whole content, and a plain loop of H5Dread calls on the same data sets. The goal is at least half
+/// the speed of the loop. If h5diff is installed, golden_bench then times the comparison of each file with a copy: by
+/// golden_bench with --diff, and by h5diff. The goal is that golden_bench is not slower. In both measurements, the two
+/// programs alternate, and medians are printed.
 #include <fmt/format.h>
 #include <hdf5.h>
 
@@ -38,7 +36,7 @@ double median(std::vector<double> values) {
 
 std::string op_of(const fs::path& file) { return file.parent_path().filename().string(); }
 
-/// Makes only the library calls that every reader of the whole file makes. Returns the number of bytes that it read.
+/// Reads all data sets of the file, with only the HDF5 calls that every reader must make. Returns the number of bytes.
 std::size_t read_plainly(const fs::path& file) {
   const hid_t f = H5Fopen(file.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (f < 0) throw dsv4::Error(file.string() + ": cannot be opened");
@@ -62,7 +60,7 @@ std::size_t read_plainly(const fs::path& file) {
   return total;
 }
 
-/// A golden as large as real ones. Each case has one small and one large output of noise, with digests and samples.
+/// Makes a golden as large as real goldens. Each case has one small and one large output, filled with random bytes.
 Golden made_up(const std::string& op, int cases) {
   Golden g{op, "made-up", {{"package", "none"}}, {}};
   for (int i = 0; i < cases; ++i) {
@@ -94,7 +92,7 @@ std::vector<fs::path> goldens_under(const fs::path& folder) {
   return files;
 }
 
-/// Returns exit status 0 if two goldens have the same content, and 1 if not, as h5diff does.
+/// Returns the exit status of h5diff: 0 if two goldens have the same content, otherwise 1.
 int diff(const fs::path& a, const fs::path& b) {
   return dsv4::same_content(dsv4::read_golden(a, op_of(a)), dsv4::read_golden(b, op_of(b))) ? 0 : 1;
 }

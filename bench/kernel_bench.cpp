@@ -1,13 +1,13 @@
-/// dsv4_kernel_bench: times a kernel set, alone or against another one, at the shapes that production uses. An op's
-/// declaration names these shapes, and the inputs are those of its cases.
+/// dsv4_kernel_bench times a kernel set, alone or side by side with another one, at the shapes that production uses.
+/// Each op's declaration lists these shapes, and the inputs are made as in the op's test cases.
 ///
 ///     dsv4_kernel_bench --set build/sets/cuda --against build/sets/sglang-0.5.13 [--case TEXT] [--json FILE]
-///
-/// Both sides run in this process, on one stream and on the same inputs, and their samples alternate. Calls rotate
-/// through copies of the inputs, so many that a call does not find its inputs in the L2 cache. Times are device times
-/// of calls inside a CUDA graph, so they do not contain host code. If a call works on the host too, the column `clock`
-/// says so. GB/s counts the least traffic that the op needs, not the traffic of a kernel. The exit status is 0 if
-/// everything was timed, and 2 if the command or the environment is wrong.
+/// Both sides run in this process, on one stream and on the same inputs, and their samples alternate. Consecutive
+/// calls use different copies of the inputs. There are so many copies that a call does not find its inputs in the L2
+/// cache. If possible, the calls run in a CUDA graph, and the times are device times without host code. The column
+/// `clock` says how each time was measured. GB/s is computed from the least memory traffic that the op needs; the
+/// traffic of a kernel may be larger. The exit status is 0 if everything was timed, and 2 if the command or the
+/// environment is wrong.
 
 #include <fmt/format.h>
 
@@ -32,7 +32,7 @@ struct Options {
   int samples = 30;
 };
 
-/// Copies of a case's arguments, so that a call does not find its inputs in the cache.
+/// Makes so many copies of a case's arguments that a call does not find its inputs in the cache.
 std::vector<std::unique_ptr<DeviceArguments>> make_copies(const BenchCall& made, double cache_bytes) {
   const double wanted = std::min(3 * cache_bytes / made.bytes, 16.0);
   std::vector<std::unique_ptr<DeviceArguments>> copies;
@@ -40,7 +40,8 @@ std::vector<std::unique_ptr<DeviceArguments>> make_copies(const BenchCall& made,
   do {
     copies.push_back(std::make_unique<DeviceArguments>(made.call));
     used += copies.back()->device_bytes();
-    // Tables from which a call reads only a few rows are copied too, so copies stop at 4 GiB.
+    // A call may read only a few rows of a large table, but the whole table is copied. So the copies are limited to
+    // 4 GiB.
   } while (static_cast<double>(copies.size()) < wanted && used < (std::size_t{4} << 30));
   return copies;
 }

@@ -1,7 +1,7 @@
-# The 'cuda' set: kernels/<family>/<op>.cu, compiled by nvcc. nvcc is called directly. CMake's CUDA language is not
-# used, because it would look for a toolkit in every configuration and choose how to link the runtime.
+# The 'cuda' set: kernels/<family>/<op>.cu, compiled by nvcc. CMake's CUDA language is not used, because it would look
+# for a CUDA toolkit in every configuration, and would decide how to link the CUDA runtime. So nvcc is called directly.
 
-# scripts/setup unpacks an nvcc into DSV4_CUDA_ROOT only if the machine has none that is new enough.
+# If the machine does not have a new enough nvcc, scripts/setup unpacks one into DSV4_CUDA_ROOT.
 find_program(DSV4_NVCC nvcc HINTS "${DSV4_CUDA_ROOT}" ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
 if(NOT DSV4_NVCC)
   message(FATAL_ERROR "DSV4_CUDA is on, but nvcc was found neither in ${DSV4_CUDA_ROOT} nor on PATH.\n"
@@ -36,8 +36,8 @@ foreach(source IN LISTS DSV4_KERNEL_SOURCES)
                      COMMAND ${DSV4_CCACHE} "${DSV4_NVCC}" -ccbin "${CMAKE_CXX_COMPILER}" ${cuda_flags} ${cuda_includes}
                              -MD -MF "${object}.d" -c "${source}" -o "${object}"
                      DEPENDS "${source}" DEPFILE "${object}.d" VERBATIM COMMENT "nvcc ${op} (${arch_names})")
-  # The host linker is enough, because no kernel needs device linking. The runtime is a shared library, so that modules,
-  # LibTorch and the harness use the same streams and see the same errors.
+  # The host linker is enough, because no kernel needs device linking. The CUDA runtime is linked as a shared library,
+  # so that modules, LibTorch and the harness use the same streams and see the same errors.
   add_custom_command(OUTPUT "${module}"
                      COMMAND "${CMAKE_CXX_COMPILER}" -shared "${object}" -o "${module}"
                              "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libtvm_ffi.so"

@@ -1,5 +1,5 @@
-# The libraries of the project, as imported targets. Distribution packages come from the system; the others come from
-# the folder that scripts/setup fills (DSV4_DEPS_DIR).
+# The libraries that the project uses, as imported targets. Some libraries are packages of the distribution. The others
+# are in the folder that scripts/setup fills (DSV4_DEPS_DIR).
 
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
@@ -19,22 +19,24 @@ add_library(dsv4_xxhash INTERFACE)
 target_include_directories(dsv4_xxhash SYSTEM INTERFACE "${DSV4_XXHASH_INCLUDE}")
 target_compile_definitions(dsv4_xxhash INTERFACE XXH_INLINE_ALL)
 
-# libcrypto: SHA-256 of modules (interface/sha256.h). The static library is preferred.
+# libcrypto computes the SHA-256 of modules (interface/sha256.h). The static library is preferred.
 find_path(DSV4_CRYPTO_INCLUDE openssl/evp.h REQUIRED)
 find_library(DSV4_CRYPTO NAMES libcrypto.a crypto REQUIRED)
 add_library(dsv4_crypto INTERFACE)
 target_include_directories(dsv4_crypto SYSTEM INTERFACE "${DSV4_CRYPTO_INCLUDE}")
 target_link_libraries(dsv4_crypto INTERFACE "${DSV4_CRYPTO}" ${CMAKE_DL_LIBS} Threads::Threads)
 
-# Boost.Context. The static library is preferred, so that host modules need no other file for their fibers.
+# Boost.Context provides the fibers of host modules. The static library is preferred, so that a module does not need a
+# second file.
 find_path(DSV4_BOOST_INCLUDE boost/context/fiber.hpp REQUIRED)
 find_library(DSV4_BOOST_CONTEXT NAMES libboost_context.a boost_context REQUIRED)
 add_library(dsv4_boost_context INTERFACE)
 target_include_directories(dsv4_boost_context SYSTEM INTERFACE "${DSV4_BOOST_INCLUDE}")
 target_link_libraries(dsv4_boost_context INTERFACE "${DSV4_BOOST_CONTEXT}")
 
-# HDF5, C interface. The static library is preferred. The shared library of Debian and Ubuntu needs about forty more
-# libraries (its S3 driver needs curl). They would slow every start, and a GPU machine would need them too.
+# HDF5 with its C interface. The static library is preferred, because the shared library of Debian and Ubuntu needs
+# about forty more libraries (its S3 driver needs curl). These would slow down every start, and a GPU machine would need
+# them too.
 find_path(DSV4_HDF5_INCLUDE hdf5.h PATH_SUFFIXES hdf5/serial REQUIRED)
 find_library(DSV4_HDF5_STATIC libhdf5.a PATH_SUFFIXES hdf5/serial)
 find_library(DSV4_SZIP_STATIC libsz.a)
@@ -55,7 +57,8 @@ if(NOT EXISTS "${DSV4_DEPS_DIR}/tvm_ffi/lib/libtvm_ffi.so")
                       "Run scripts/setup --deps-only first (or point DSV4_DEPS_DIR to a folder that it filled).")
 endif()
 
-# TVM-FFI: the ABI of kernel sets. It is copied to lib/ beside the binaries, so that a build folder is self-contained.
+# TVM-FFI defines the ABI of kernel sets. Its library is copied to lib/ in the build folder, so that a build folder
+# is self-contained.
 configure_file("${DSV4_DEPS_DIR}/tvm_ffi/lib/libtvm_ffi.so" "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libtvm_ffi.so" COPYONLY)
 add_library(tvm_ffi::headers INTERFACE IMPORTED)
 target_include_directories(tvm_ffi::headers SYSTEM INTERFACE "${DSV4_DEPS_DIR}/tvm_ffi/include")
@@ -63,7 +66,7 @@ add_library(tvm_ffi::shared SHARED IMPORTED)
 set_target_properties(tvm_ffi::shared PROPERTIES IMPORTED_LOCATION "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libtvm_ffi.so")
 target_link_libraries(tvm_ffi::shared INTERFACE tvm_ffi::headers)
 
-# CUDA headers and runtime, of the release that LibTorch is built with. The host sets need only the headers.
+# The CUDA headers and the CUDA runtime have the release that LibTorch is built with. Host sets need only the headers.
 set(DSV4_CUDA_ROOT "${DSV4_DEPS_DIR}/nvidia/cu13")
 add_library(dsv4_cuda_headers INTERFACE)
 target_include_directories(dsv4_cuda_headers SYSTEM INTERFACE "${DSV4_CUDA_ROOT}/include"
@@ -74,9 +77,10 @@ set_target_properties(dsv4_cudart PROPERTIES
                       IMPORTED_LOCATION "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libcudart.so.13")
 target_link_libraries(dsv4_cudart INTERFACE dsv4_cuda_headers)
 
-# LibTorch, without TorchConfig.cmake, which needs a CUDA toolkit and libtorch_cuda even for a CPU-only link.
-# libtorch_cpu finds libgomp, cudart and cupti by its own RPATH. Its headers come last (-idirafter): the wheel contains
-# a copy of fmt, which must not replace the system's fmt that the rest of the project links.
+# LibTorch. Its TorchConfig.cmake is not used, because it needs a CUDA toolkit and libtorch_cuda even if only the CPU
+# part is linked. libtorch_cpu finds libgomp, cudart and cupti by its own RPATH. The headers of LibTorch are searched
+# last (-idirafter). The wheel contains a copy of fmt, and this copy must not replace the system's fmt, which the rest
+# of the project links.
 if(DSV4_TORCH)
   if(NOT EXISTS "${DSV4_DEPS_DIR}/torch/lib/libtorch_cpu.so")
     message(FATAL_ERROR "LibTorch is not at ${DSV4_DEPS_DIR}/torch.\n"
@@ -87,7 +91,7 @@ if(DSV4_TORCH)
   set_target_properties(dsv4_c10 PROPERTIES IMPORTED_LOCATION "${DSV4_DEPS_DIR}/torch/lib/libc10.so")
   add_library(dsv4_torch_cpu SHARED IMPORTED)
   set_target_properties(dsv4_torch_cpu PROPERTIES IMPORTED_LOCATION "${DSV4_DEPS_DIR}/torch/lib/libtorch_cpu.so")
-  # The libraries that libtorch_cpu needs are found when it is loaded, not when it is linked.
+  # The libraries that libtorch_cpu needs are found when the program loads them. The linker need not find them.
   target_link_options(dsv4_torch_cpu INTERFACE -Wl,--allow-shlib-undefined)
   target_compile_options(dsv4_torch_cpu INTERFACE "SHELL:-idirafter ${DSV4_DEPS_DIR}/torch/include"
                          "SHELL:-idirafter ${DSV4_DEPS_DIR}/torch/include/torch/csrc/api/include")

@@ -1,22 +1,23 @@
-# The harness: one object library, the program dsv4diff, and libdsv4_cuda for the GPU.
+# Builds the harness: one object library, the program dsv4diff, and libdsv4_cuda for the GPU.
 
-# This is an object library, not a static one. Ops register themselves from translation units that nothing refers to,
-# and a linker would leave those out of an archive.
+# This is an object library. With a static library, the linker would leave out the files of ops, because no other file
+# refers to them: ops register themselves.
 file(GLOB_RECURSE DSV4_HARNESS_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/*.cpp")
 list(FILTER DSV4_HARNESS_SOURCES EXCLUDE REGEX "/harness/device/cuda_|/harness/cli/main\\.cpp$")
 add_library(dsv4_harness OBJECT ${DSV4_HARNESS_SOURCES})
 target_link_libraries(dsv4_harness PUBLIC dsv4_flags tvm_ffi::shared fmt::fmt nlohmann_json::nlohmann_json CLI11::CLI11
                       dsv4_crypto dsv4_hdf5 dsv4_random123 dsv4_xxhash Threads::Threads ${CMAKE_DL_LIBS})
 if(DSV4_SANITIZE MATCHES "undefined")
-  # Kernels and references get every check. In the harness these four double the compile time and find nothing that
-  # AddressSanitizer misses.
+  # Kernels and references are compiled with all checks. In the harness, these four checks double the compile time and
+  # find nothing that AddressSanitizer does not find.
   target_compile_options(dsv4_harness PUBLIC -fno-sanitize=null,vptr,alignment,object-size)
 endif()
 target_compile_definitions(dsv4_harness PUBLIC DSV4_VERSION="${PROJECT_VERSION}")
 
-# The files of a room, and of a family of ops, are compiled in pieces of a few files, because most of a file's time goes
-# into the same large headers. So two files of a room must not use the same name in an anonymous namespace for two
-# things. A small room is compiled together with another one. -DDSV4_UNITY=OFF compiles each file alone.
+# Several files of a room (a folder of the harness, see docs/architecture.md), or of a family of ops, are compiled as
+# one piece. This saves time, because compiling a file takes most of its time in the same large headers. So two files of
+# a room must not use the same name in an anonymous namespace for two things. Small rooms are compiled together. With
+# -DDSV4_UNITY=OFF, each file is compiled alone.
 set_target_properties(dsv4_harness PROPERTIES UNITY_BUILD ${DSV4_UNITY} UNITY_BUILD_MODE GROUP)
 set(DSV4_FILES_OF_A_PIECE 8)
 foreach(source IN LISTS DSV4_HARNESS_SOURCES)
@@ -34,7 +35,7 @@ foreach(source IN LISTS DSV4_HARNESS_SOURCES)
   set_source_files_properties("${source}" PROPERTIES UNITY_GROUP "${room}_${piece}")
 endforeach()
 
-# The program exports its symbols, so that libdsv4_cuda, which is loaded on demand, shares its types.
+# libdsv4_cuda is loaded only when it is needed. The program exports its symbols, so that both use the same types.
 function(dsv4_program target)
   target_link_libraries(${target} PRIVATE dsv4_harness)
   set_target_properties(${target} PROPERTIES ENABLE_EXPORTS ON BUILD_RPATH "$ORIGIN/lib"
@@ -46,8 +47,8 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/harness/cli/main.cpp")
   dsv4_program(dsv4diff)
 endif()
 
-# libdsv4_cuda: device memory and streams through LibTorch. dsv4diff loads it only for a set that runs on a GPU. A
-# process that links libtorch_cpu starts a third of a second later.
+# libdsv4_cuda implements device memory and streams with LibTorch. dsv4diff loads it only for a set that runs on a GPU,
+# because a process that links libtorch_cpu needs a third of a second more to start.
 file(GLOB DSV4_CUDA_SIDE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/harness/device/cuda_*.cpp")
 if(DSV4_TORCH AND DSV4_CUDA_SIDE_SOURCES)
   add_library(dsv4_cuda SHARED ${DSV4_CUDA_SIDE_SOURCES})

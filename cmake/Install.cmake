@@ -1,8 +1,6 @@
 # cmake --install installs the program, its libraries, the kernel sets of the build folder, the goldens, the list of
-# known faults, the documents and the licence.
-#
-# lib/dsv4diff/ has the layout of the build folder (dsv4diff, lib/, sets/), so that the same relative paths work.
-# bin/dsv4diff is a link into it.
+# known faults, the documents and the licence. lib/dsv4diff/ has the layout of the build folder (dsv4diff, lib/, sets/),
+# so that the same relative paths work. bin/dsv4diff is a link to lib/dsv4diff/dsv4diff.
 
 set(home "${CMAKE_INSTALL_LIBDIR}/dsv4diff")
 if(TARGET dsv4diff)

@@ -22,12 +22,12 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 if(DSV4_SANITIZE)
-  set(CMAKE_CXX_FLAGS_RELEASE "-O1")  # keeps the checks, and compiling takes half as long
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1")  # -O1 keeps the checks and halves the compile time
 endif()
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
 
-# A build folder can be moved, also to another machine. Libraries are in lib/, kernel sets are in sets/, and every
-# binary looks for them relative to itself.
+# A build folder can be moved, also to another machine. Libraries are in lib/ and kernel sets in sets/. Every binary
+# finds both by paths relative to itself.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
@@ -39,7 +39,7 @@ if(DSV4_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${DSV4_CCACHE}")
 endif()
 
-# Flags of the project's own code. They do not apply to dependencies, which are SYSTEM headers.
+# Flags of the project's own code. Headers of dependencies are SYSTEM headers, so warnings in them are not shown.
 add_library(dsv4_flags INTERFACE)
 target_compile_options(dsv4_flags INTERFACE -Wall -Wextra $<$<BOOL:${DSV4_WERROR}>:-Werror>)
 target_include_directories(dsv4_flags INTERFACE "${PROJECT_SOURCE_DIR}")

@@ -1,11 +1,11 @@
-# The in-tree kernel sets: one module for each source file, which is found by its place, and one manifest for each set.
+# Builds the in-tree kernel sets: one module for each source file, and one manifest for each set. Source files are found
+# by their paths.
 #
 #   reference/<family>/<op>.cpp  ->  sets/reference/<op>.so
 #   kernels/<family>/<op>.cu     ->  sets/host/<op>.so   (host compiler and simt/)
 #                                    sets/cuda/<op>.so   (nvcc, with DSV4_CUDA)
-#
-# A module's symbols are hidden and not "unique". Otherwise all modules would share the first module's static variables
-# of inline functions, such as the entry list of interface/entry.h.
+# The symbols of a module are hidden, and -fno-gnu-unique is set. Otherwise all modules would share the static variables
+# of inline functions in the first loaded module, such as the entry list of interface/entry.h.
 
 set(DSV4_MODULE_FLAGS -fvisibility=hidden -fvisibility-inlines-hidden -fno-gnu-unique)
 set(DSV4_COMPILER_NAME "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
@@ -26,7 +26,7 @@ function(dsv4_flags_json out)
   set(${out} "${text}" PARENT_SCOPE)
 endfunction()
 
-# dsv4_note_module(<set> <source> <target-or-file> FLAGS <flag>...): adds a module to the set's manifest.
+# dsv4_note_module(<set> <source> <target-or-file> FLAGS <flag>...): adds a module to the manifest of the set.
 function(dsv4_note_module set source dependency)
   cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "FLAGS")
   cmake_path(GET source STEM op)
@@ -37,8 +37,9 @@ function(dsv4_note_module set source dependency)
                "{\"file\": \"${op}.so\", \"source\": \"${relative}\", \"path\": \"${source}\", \"flags\": [${flags}]},\n")
 endfunction()
 
-# dsv4_includes(<out> <source> <prefix>): whether the source includes a header <prefix...>, itself or through headers of
-# the repository. Configuring is repeated when one of these files changes.
+# dsv4_includes(<out> <source> <prefix>): sets <out> to TRUE if the source includes a header whose name begins with
+# <prefix>, itself or through headers of the repository; otherwise to FALSE. CMake configures again when one of these
+# files changes.
 function(dsv4_includes out source prefix)
   set(waiting "${source}")
   set(seen "")
@@ -62,7 +63,7 @@ function(dsv4_includes out source prefix)
 endfunction()
 
 # dsv4_add_module_library(<set> <source> FLAGS <flag>...): compiles a source with the host compiler into a module of the
-# set. The target is <set>_<op>; callers can add include folders and libraries to it.
+# set. The target's name is <set>_<op>. The caller can add include folders and libraries to the target.
 function(dsv4_add_module_library set source)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "FLAGS")
   cmake_path(GET source STEM op)
@@ -82,8 +83,8 @@ function(dsv4_add_module_library set source)
   dsv4_note_module(${set} "${source}" ${target} FLAGS ${build_flags} -ffp-contract=off ${arg_FLAGS})
 endfunction()
 
-# dsv4_finish_set(<set> DEVICE <device> COMPILER <text> ARCH <text>): writes the set's manifest once its
-# modules are built.
+# dsv4_finish_set(<set> DEVICE <device> COMPILER <text> ARCH <text>): adds a target that writes the set's manifest after
+# the set's modules are built.
 function(dsv4_finish_set set)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "DEVICE;COMPILER;ARCH" "")
   get_property(modules GLOBAL PROPERTY DSV4_SET_${set}_MODULES)

@@ -1,5 +1,6 @@
-# tests/ is laid out like the code. All *_test.cpp go into one program, because the harness is then linked only once.
-# The tests of tests/reference/torch and of the CUDA memory need LibTorch, and are a second program.
+# tests/ has the same folders as the code. All *_test.cpp are linked into one program, so that the harness is
+# linked only once. The tests in tests/reference/torch and the tests of the CUDA memory need LibTorch. They are a
+# second program.
 
 include(GoogleTest)
 
@@ -9,7 +10,7 @@ function(dsv4_test_program target)
   add_executable(${target} ${ARGN})
   dsv4_program(${target})
   target_link_libraries(${target} PRIVATE GTest::gmock GTest::gtest GTest::gtest_main)
-  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)  # tests are compiled more often than run
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)  # tests are compiled more often than they run
   target_compile_definitions(${target} PRIVATE DSV4_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
                        WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
@@ -21,7 +22,8 @@ set(torch_tests ${DSV4_TEST_SOURCES})
 list(FILTER torch_tests INCLUDE REGEX "/tests/(harness/device/cuda_memory_test|reference/torch/)")
 list(FILTER DSV4_TEST_SOURCES EXCLUDE REGEX "/tests/(harness/device/cuda_memory_test|reference/torch/)")
 
-# tests/faulty/{faulty,right}.cpp are modules of sets for the tests. They go to a folder that dsv4diff does not search.
+# tests/faulty/{faulty,right}.cpp are modules of kernel sets that only tests use. They are built into a folder in which
+# dsv4diff does not look for sets.
 set(module_tests "${PROJECT_SOURCE_DIR}/tests/faulty/faulty.cpp" "${PROJECT_SOURCE_DIR}/tests/faulty/right.cpp")
 list(REMOVE_ITEM DSV4_TEST_SOURCES ${module_tests})
 block()
@@ -37,7 +39,7 @@ block()
   endforeach()
 endblock()
 
-# The library that replaces the NVIDIA driver in tests goes there too.
+# The library that replaces the NVIDIA driver in tests is built into the same folder.
 set(fake_driver "${PROJECT_SOURCE_DIR}/tests/harness/device/fake_driver.cpp")
 list(REMOVE_ITEM DSV4_TEST_SOURCES "${fake_driver}")
 add_library(fake_driver MODULE "${fake_driver}")
@@ -55,7 +57,7 @@ if(torch_tests AND TARGET dsv4_cuda)
   add_dependencies(dsv4_cuda_tests dsv4_sets)
 endif()
 
-# Tests of the host executor: each file holds kernels and TESTs, and is compiled like a module of the host set.
+# Tests of the host executor. Each file contains kernels and TESTs, and is compiled like a module of the host set.
 file(GLOB simt_tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/simt/*_test.cu")
 if(simt_tests AND TARGET dsv4_simt)
   set_source_files_properties(${simt_tests} PROPERTIES LANGUAGE CXX)
@@ -80,8 +82,9 @@ foreach(script IN LISTS script_tests)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
 endforeach()
-# These tests are long: a kernel is compiled for each mutant, and the gates sweep whole tiers with a worker for each
-# core. Each counts as two tests for ctest --parallel, so that fewer others run beside it.
+# These tests take long. mutants_test.py compiles a kernel for each mutant. The tests in gate/ sweep whole tiers, with a
+# worker for each core. For ctest --parallel, each of these tests counts as two, so that fewer other tests run at the
+# same time.
 foreach(name mutants/mutants_test.py gate/sweep_test.sh gate/verify_test.sh)
   set_tests_properties(${name} PROPERTIES TIMEOUT 1800 PROCESSORS 2)
 endforeach()

@@ -1,4 +1,5 @@
-# Writes a set's manifest at build time (cmake -P). Its revision is that of the tree from which the modules were built.
+# Writes a set's manifest at build time (cmake -P). The revision in the manifest is the git revision of the source tree
+# from which the modules were built.
 set(revision "unknown")
 find_program(git git)
 if(git)

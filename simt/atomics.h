@@ -1,5 +1,5 @@
-/// Atomic functions. One thread runs at a time, so a plain read and write is atomic. Under a seed, another thread may
-/// run just before it.
+/// Atomic functions. One thread runs at a time, so a plain read followed by a plain write is atomic. Just before the
+/// read, another thread may run (atomic_point).
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ T update(T* address, Update next) {
 
 }  // namespace simt
 
-// Only CUDA's overloads exist here: code that nvcc refuses must not compile here either.
+// Only the types of CUDA's overloads are allowed, so that code that nvcc refuses does not compile here either.
 template <typename T>
 T atomicAdd(T* address, simt::Identity<T> value) {
   static_assert(simt::kIsOneOf<T, int, unsigned, unsigned long long, float, double, __half, __half2, __nv_bfloat16,
@@ -89,7 +89,7 @@ inline unsigned atomicDec(unsigned* address, unsigned limit) {
   return simt::update(address, [&](unsigned old) { return old == 0 || old > limit ? limit : old - 1; });
 }
 
-// One thread runs at a time, so the scope of an atomic makes no difference.
+// One thread runs at a time, so the scope of an atomic (block or system) makes no difference.
 #define SIMT_SCOPED_ATOMIC(NAME)               \
   template <typename... Arguments>             \
   auto NAME##_block(Arguments... arguments) {  \

@@ -1,4 +1,4 @@
-/// Block barriers, fences and other functions of the whole block.
+/// Block barriers, memory fences, sleep and trap, and the waits of programmatic dependent launch.
 #pragma once
 
 #include "simt/executor.h"
@@ -8,7 +8,8 @@ inline int __syncthreads_count(int predicate) { return simt::barrier(simt::Colle
 inline int __syncthreads_and(int predicate) { return simt::barrier(simt::Collective::kBarrierAnd, predicate != 0); }
 inline int __syncthreads_or(int predicate) { return simt::barrier(simt::Collective::kBarrierOr, predicate != 0); }
 
-// One thread runs at a time, so its writes are visible to all others. Only the compiler must keep their order.
+// One thread runs at a time, so its writes are visible to all other threads. A fence only has to stop the compiler from
+// reordering memory accesses.
 inline void __threadfence_block() { asm volatile("" ::: "memory"); }
 inline void __threadfence() { asm volatile("" ::: "memory"); }
 inline void __threadfence_system() { asm volatile("" ::: "memory"); }
@@ -18,9 +19,10 @@ inline void __nanosleep(unsigned) { simt::yield(); }
 
 namespace simt {
 
-/// griddepcontrol.wait: before it, the writes of the stream's previous kernel may be missing (overlap.h).
+/// griddepcontrol.wait. Before this call, the writes of the stream's previous kernel may not be visible (overlap.h).
 inline void grid_dependency_wait() { wait_for_predecessor(); }
-/// griddepcontrol.launch_dependents does nothing: the executor assumes an early start of the next kernel in any case.
+/// griddepcontrol.launch_dependents. It does nothing, because the executor always assumes that the next kernel
+/// starts early.
 inline void grid_dependency_launch() {}
 
 }  // namespace simt

@@ -31,7 +31,8 @@ int Scheduler::barrier(Collective form, bool predicate) {
   } else {
     wait(form, 0);
   }
-  // No later barrier can be released before this thread arrives there, so the result is still that of this barrier.
+  // A later barrier cannot be released before this thread arrives there, so `b.result` is still the result of
+  // this barrier.
   if (form == Collective::kBarrierAnd) return b.result == b.voters;
   if (form == Collective::kBarrierOr) return b.result != 0;
   return static_cast<int>(b.result);

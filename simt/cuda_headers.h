@@ -1,8 +1,8 @@
 /// The original CUDA headers, as they are without nvcc: types, constants, conversions, and the runtime's declarations.
 #pragma once
 
-// The headers' own cudaLaunchKernelEx passes the kernel as an untyped pointer. It gets an unused name here, and
-// launch.h defines a cudaLaunchKernelEx that can call the kernel.
+// The cudaLaunchKernelEx of the CUDA headers passes the kernel as an untyped pointer. Here it is renamed and never
+// used; launch.h defines a cudaLaunchKernelEx that can call the kernel.
 #define cudaLaunchKernelEx simt_unused_cudaLaunchKernelEx
 #include <cuda_runtime.h>
 #undef cudaLaunchKernelEx

@@ -1,8 +1,8 @@
-/// Dynamic shared memory, in a form that nvcc and the host executor both take:
+/// Declares dynamic shared memory in a form that nvcc and the host executor both accept:
 ///
 ///     DSV4_DYNAMIC_SHARED(std::uint32_t, candidates);  // inside the kernel: std::uint32_t* candidates
-///
-/// The launch sets the number of bytes. The memory is aligned to 16 bytes. A kernel declares it at most once.
+/// The launch sets the number of bytes. The memory is aligned to 16 bytes. A kernel may declare dynamic shared memory
+/// only once.
 #pragma once
 
 #if defined(DSV4_SIMT)

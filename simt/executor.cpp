@@ -34,8 +34,9 @@ void* dynamic_shared_memory() { return scheduler().dynamic_shared(); }
 bool in_kernel() { return scheduler().in_kernel(); }
 
 std::uint32_t undefined_word() {
-  // Two are NaNs, which arithmetic propagates. Two are numbers of either sign, so large that a maximum or a minimum
-  // keeps them. As an index, each lies far outside any array. The seed decides which one is used.
+  // Two patterns are NaNs, which arithmetic propagates. The other two are one positive and one negative number, so
+  // large that a maximum or a minimum keeps them. As an index, each pattern is far outside any array. The seed decides
+  // which pattern is used.
   static constexpr std::uint32_t kPatterns[] = {0x7FF5A5A5u, 0x7E3C3C3Cu, 0xFE69A5C3u, 0xFFD2B4E1u};
   return kPatterns[executor.seed % 4] ^ static_cast<std::uint32_t>(mix(executor.seed) & 0xFFFu);
 }

@@ -1,12 +1,10 @@
-/// The executor: runs the threads of a kernel launch on the host, one block after the other.
-///
-/// A CUDA thread is a fiber (its own stack and a saved context). One fiber runs at a time, on the OS thread that
-/// launched the kernel. The executor switches where a thread cannot go on: at a block barrier, or at a warp collective
-/// whose other lanes have not arrived. It may also switch at atomics (`atomic_point`). A thread that never waits costs
-/// no switch, because its fiber then runs the next thread that has not started.
-///
-/// The state below is per module, not per process: every module of a host set has its own copy of the executor.
-/// Launches from several OS threads take turns.
+/// The executor runs the threads of a kernel launch on the host, one block after the other. A CUDA thread runs as a
+/// fiber, which has its own stack and a saved context. One fiber runs at a time, on the OS thread that launched the
+/// kernel. The executor switches to another fiber where a thread must wait: at a block barrier, in a warp collective
+/// whose other lanes have not arrived, and at `griddepcontrol.wait`. It may also switch at atomics (`atomic_point`). A
+/// thread that never waits needs no switch, because its fiber then runs the next thread that has not started. Every
+/// module of a host set has its own copy of the executor and of the state below. If several OS threads launch kernels
+/// of one module, the launches run one after another.
 #pragma once
 
 #include <vector_types.h>
@@ -18,7 +16,7 @@
 // Nothing in this file may be exported: two modules in one process must not share an executor.
 #pragma GCC visibility push(hidden)
 
-// The index variables that a kernel reads. They are set at every switch.
+// The index variables that a kernel reads. They are set at every switch to another thread.
 extern uint3 threadIdx;
 extern uint3 blockIdx;
 extern dim3 blockDim;
@@ -32,8 +30,8 @@ inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr std::size_t kDefaultSharedBytes = 48 * 1024;
 inline constexpr std::size_t kMaxSharedBytes = 227 * 1024;  ///< the limit that a kernel may set on sm_90
 
-/// The operation in which a thread waits. Threads can meet only in the same operation, as on a GPU. In the first one
-/// they do not meet at all.
+/// The operation in which a thread waits. Threads that wait for each other must be in the same operation, as on a GPU.
+/// In kGridDependency, a thread does not wait for other threads of the block, but for the stream's previous kernel.
 enum class Collective : std::uint8_t {
   kGridDependency,
   kBarrier,
@@ -66,13 +64,13 @@ struct Fiber;
 struct Exchange {
   std::uint32_t mask;
   std::uint32_t arrived;
-  std::uint32_t unread;  ///< participants that have not yet left
+  std::uint32_t unread;  ///< lanes that took part and have not called `leave` yet
   Collective operation;
   std::uint64_t value[kWarpLanes];
   Fiber* waiting[kWarpLanes];
 };
 
-/// State that inlined device functions use.
+/// The state that inlined device functions use.
 struct Executor {
   unsigned lane = 0;  ///< lane of the running thread
   unsigned warp = 0;
@@ -81,13 +79,13 @@ struct Executor {
 };
 extern Executor executor;
 
-/// Stores `value` for the running thread and waits for the other lanes of `mask`. The exchange stays valid until the
-/// caller has called `leave`.
+/// Stores `value` as the running thread's value and waits for the other lanes of `mask`. The returned exchange is valid
+/// until the caller calls `leave`.
 Exchange& join(std::uint32_t mask, Collective operation, std::uint64_t value);
 void leave(Exchange& exchange);
 
-/// Waits for the block. kBarrierCount returns how many threads gave a true predicate. kBarrierAnd and kBarrierOr return
-/// whether all threads did, or any.
+/// Waits for all threads of the block. kBarrierCount returns the number of threads with a true predicate. kBarrierAnd
+/// returns whether all predicates are true; kBarrierOr returns whether at least one is true.
 int barrier(Collective form, bool predicate);
 
 /// Waits until the stream's previous kernel has ended.
@@ -97,48 +95,50 @@ void wait_for_predecessor();
 void yield();
 void after_many_atomics();
 
-/// Every atomic calls this. Sometimes it lets another thread run: under a seed at random, without a seed only after
-/// thousands of atomics in a row. Otherwise a thread that spins on a flag would never see another thread set it.
+/// Every atomic calls this function. Sometimes it lets another thread run. With a seed it does so at random, without a
+/// seed only after thousands of atomics in succession. Otherwise a thread that reads a flag in a loop would prevent the
+/// other thread from setting it.
 inline void atomic_point() {
   if (--executor.atomics_until_yield == 0) after_many_atomics();
 }
 
-/// The value that is read where CUDA leaves a value undefined. It depends on the seed, so a result that depends on it
-/// changes from seed to seed.
+/// Returns the value that the executor uses where CUDA leaves a value undefined. It depends on the seed. So if a result
+/// depends on an undefined value, the result changes with the seed.
 std::uint32_t undefined_word();
 
-/// Ends the launch with an error: `code` is a cudaError_t, `what` is the text that follows the kernel, the block
-/// and the thread.
+/// Ends the launch with an error. `code` is a cudaError_t. The message names the kernel, the block and the thread,
+/// followed by `what`.
 [[noreturn]] void fail_kernel(int code, std::string&& what);
 
-/// The block's dynamic shared memory. `T` may be an array type: `dynamic_shared<int[64]>()` is an `int (*)[64]`.
+/// Returns the block's dynamic shared memory. `T` may be an array type: `dynamic_shared<int[64]>()` has the type
+/// `int (*)[64]`.
 void* dynamic_shared_memory();
 template <typename T>
 T* dynamic_shared() {
   return static_cast<T*>(dynamic_shared_memory());
 }
 
-/// A launch whose configuration has been checked. `run` calls `invoke(arguments)` once per thread. It returns a
-/// cudaError_t, and `last_fault()` has the text.
+/// A launch whose configuration has been checked. `run` calls `invoke(arguments)` once for each thread. `run` returns a
+/// cudaError_t; if it is an error, `last_fault()` returns the text.
 struct LaunchRequest {
-  const void* kernel;  ///< for messages and attributes
+  const void* kernel;  ///< the kernel's address, for messages and attributes
   dim3 grid;
   dim3 block;
   std::size_t dynamic_shared_bytes;
-  bool dependent;  ///< programmatic dependent launch: may begin before the stream's previous kernel has ended
+  bool dependent;  ///< programmatic dependent launch: it may begin before the stream's previous kernel has ended
   void (*invoke)(const void* arguments);
   const void* arguments;
 };
 int run(const LaunchRequest& request);
 
-/// Sets the seed of the schedule. With 0, blocks and threads run in their natural order. Any other seed shuffles
-/// the blocks, the order in which threads start, and the choice of the next thread. It also decides at which
-/// atomics another thread may run. Each call restarts the sequence, so that equal calls after equal `configure`
-/// calls behave alike.
+/// Sets the seed of the schedule. With 0, blocks and threads run in their natural order. Any other seed shuffles the
+/// blocks, the order in which threads start, and the choice of the next thread. It also decides at which atomics
+/// another thread may run. Each call of `configure` restarts the random sequence. So equal launches after equal
+/// `configure` calls run in the same order.
 void configure(std::uint64_t seed);
 
-/// From now on until `no_predecessor`, launches find that the stream's previous kernel is still writing this memory
-/// (overlap.h). Before that kernel, the memory held the bytes at `earlier`.
+/// Simulates that the stream's previous kernel is still writing this memory when a launch begins (overlap.h). Before
+/// that kernel, the memory held the bytes at `earlier`. This is so for all launches until `no_predecessor` is called.
 void add_predecessor(void* address, std::size_t bytes, const void* earlier);
 void no_predecessor();
 

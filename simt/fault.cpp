@@ -17,8 +17,8 @@ namespace {
 
 Fault fault;
 
-/// The name of a function from the symbol table of its file. Kernels are hidden or file-local symbols, which dladdr
-/// does not know.
+/// Returns the name of a function from the symbol table of its file. Kernels are hidden or file-local symbols, and
+/// dladdr does not find such symbols.
 std::string symbol_at(const char* file, std::uintptr_t offset) {
   std::ifstream in(file, std::ios::binary);
   const std::vector<char> image{std::istreambuf_iterator<char>(in), {}};

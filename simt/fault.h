@@ -1,4 +1,4 @@
-/// The reason why the last launch failed, as text.
+/// The fault of a launch: the error code and a text that says why the launch failed.
 #pragma once
 
 #include <vector_types.h>
@@ -15,12 +15,14 @@ struct Fault {
   std::string text;
 };
 
-/// The fault of the launch in progress or, between launches, of the last one. cudaGetErrorString shows its text.
+/// The fault of the launch in progress. Between launches, it is the fault of the last launch. cudaGetErrorString shows
+/// its text.
 const Fault& last_fault();
 void set_fault(int code, std::string text);
 void clear_fault();
 
-/// The readable name of a kernel, from the module's symbol table. If the module was stripped, its address.
+/// Returns the readable name of a kernel, from the module's symbol table. If the table was removed, returns a text with
+/// the kernel's address.
 std::string kernel_name(const void* kernel);
 
 std::string to_string(const uint3& index);

@@ -24,7 +24,7 @@ std::size_t page_bytes() {
   return bytes;
 }
 
-// AddressSanitizer must know which stack is in use. Without AddressSanitizer, this function does nothing.
+// Tells AddressSanitizer which stack will be in use. Without AddressSanitizer, this function does nothing.
 void before_switch([[maybe_unused]] Fiber& from, [[maybe_unused]] Fiber& to, [[maybe_unused]] bool for_good) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(for_good ? nullptr : &from.sanitizer_stack, to.sanitizer_bottom, to.sanitizer_bytes);
@@ -39,21 +39,22 @@ void after_switch(Fiber& self, Context left) {
   const void* bottom = nullptr;
   std::size_t bytes = 0;
   __sanitizer_finish_switch_fiber(self.sanitizer_stack, &bottom, &bytes);
-  if (from->stack == nullptr) {  // the OS thread; the bounds of its stack are known only now
+  if (from->stack == nullptr) {  // `from` is the OS thread, and the bounds of its stack are known only now
     from->sanitizer_bottom = bottom;
     from->sanitizer_bytes = bytes;
   }
 #endif
 }
 
-/// Drops a context without its destructor. That destructor would unwind the fiber's frames with an exception, and a
-/// kernel's frames must not see one. A context owns only its stack, which is reused or unmapped.
+/// Drops a context without calling its destructor. The destructor would unwind the fiber's frames with an
+/// exception, and a kernel must not see an exception. Nothing leaks: a context owns only its stack, and the stack
+/// is reused or unmapped.
 void forget(Context context) {
   alignas(Context) unsigned char place[sizeof(Context)];
   ::new (static_cast<void*>(place)) Context(std::move(context));
 }
 
-/// The stack belongs to the Fiber, so there is nothing to free.
+/// Does not free the stack, because the stack belongs to the Fiber.
 struct BorrowedStack {
   void deallocate(boost::context::stack_context&) noexcept {}
 };
@@ -67,12 +68,13 @@ Stack::Stack() {
   void* mapping = mmap(nullptr, guard + kStackBytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (mapping == MAP_FAILED) throw std::bad_alloc();
-  // The operating system limits the number of mappings, and a guard page splits a mapping in two. Above that limit a
-  // stack has no guard page.
+  // The operating system limits the number of mappings, and a guard page splits one mapping into two. If the limit is
+  // reached, mprotect fails, and this stack does not have a guard page.
   (void)mprotect(mapping, guard, PROT_NONE);
   bottom_ = static_cast<char*>(mapping) + guard;
-  // If all stacks ended at the same distance from a page boundary, they would share a few sets of the cache. Then a
-  // block of a thousand threads would miss the cache at every switch. So this distance varies by up to a page.
+  // If the tops of all stacks had the same distance from a page boundary, they would all use the same few sets of
+  // the cache. Then a block of a thousand threads would miss the cache at every switch. So the distance varies by up
+  // to a page.
   static unsigned made = 0;
   top_ = bottom_ + kStackBytes - made++ % 64 * kCacheLine;
 }
@@ -82,7 +84,7 @@ Stack::~Stack() { munmap(bottom_ - page_bytes(), page_bytes() + kStackBytes); }
 void prepare(Fiber& fiber, FiberMain entry) {
   if (fiber.stack == nullptr) fiber.stack = std::make_unique<Stack>();
 #if defined(__SANITIZE_ADDRESS__)
-  // Frames that were abandoned have left their red zones on the stack.
+  // Frames of an abandoned fiber have left AddressSanitizer's red zones on the stack.
   ASAN_UNPOISON_MEMORY_REGION(fiber.stack->bottom(), kStackBytes);
   fiber.sanitizer_stack = nullptr;
   fiber.sanitizer_bottom = fiber.stack->bottom();

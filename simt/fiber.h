@@ -24,7 +24,8 @@ namespace simt {
 #endif
 inline constexpr std::size_t kStackBytes = std::size_t{SIMT_STACK_KIB} * 1024;
 
-/// A mapping with an inaccessible page below the stack, so that an overflow faults instead of reaching a neighbour.
+/// The memory of a stack, with an inaccessible page below it. So a stack overflow ends in SIGSEGV and does not
+/// overwrite another stack.
 class Stack {
  public:
   Stack();
@@ -47,14 +48,14 @@ struct Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  boost::context::fiber context;  ///< where the fiber goes on; empty while it runs
-  Fiber* resumed_by = nullptr;    ///< the fiber that switched to it last
+  boost::context::fiber context;  ///< where the fiber will continue; empty while it runs
+  Fiber* resumed_by = nullptr;    ///< the fiber that last switched to this one
   std::unique_ptr<Stack> stack;
   void* sanitizer_stack = nullptr;         ///< AddressSanitizer's data for a fiber that is not running
-  const void* sanitizer_bottom = nullptr;  ///< bounds of the stack, for AddressSanitizer
+  const void* sanitizer_bottom = nullptr;  ///< the stack's lowest address, for AddressSanitizer
   std::size_t sanitizer_bytes = 0;
 
-  bool started = false;  ///< whether it runs a thread that has not ended
+  bool started = false;  ///< true while the fiber runs a thread that has not ended
   bool waiting = false;
   unsigned thread = 0;  ///< index in the block
   uint3 index{};
@@ -65,14 +66,14 @@ struct Fiber {
 /// The function that a fiber runs. It never returns: at its end it switches to another fiber.
 using FiberMain = void (*)();
 
-/// Gives `fiber` a new context that starts in `entry`, and a stack if it has none. Its earlier frames are dropped
-/// without their destructors.
+/// Gives `fiber` a new context that starts in `entry`. If it does not have a stack, it gets one. Frames that are still
+/// on its stack are dropped, and destructors of their variables do not run.
 void prepare(Fiber& fiber, FiberMain entry);
 
-/// Leaves `from` and continues `to`; returns when a fiber switches back to `from`.
+/// Stops `from` and continues `to`. Returns when a fiber switches back to `from`.
 void switch_fiber(Fiber& from, Fiber& to);
 
-/// Leaves `from` for good. Its stack will be prepared again.
+/// Stops `from` forever and continues `to`. Before `from` is used again, `prepare` must give it a new context.
 [[noreturn]] void abandon_fiber(Fiber& from, Fiber& to);
 
 }  // namespace simt

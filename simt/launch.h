@@ -1,5 +1,6 @@
-/// Kernel launches. The runtime's own functions take a kernel as an untyped pointer, which cannot be called here. So
-/// the templates of this file replace those that the CUDA headers define on top of the runtime.
+/// Kernel launches. The CUDA runtime takes a kernel as an untyped pointer. The executor cannot call such a pointer,
+/// because it needs the types of the kernel's parameters. So the templates of this file replace the launch templates of
+/// the CUDA headers.
 #pragma once
 
 #include <cstddef>
@@ -13,12 +14,14 @@
 namespace simt {
 
 #pragma GCC visibility push(hidden)
-/// Checks a configuration as the runtime does, then runs it. cudaGetLastError reports the returned error too.
+/// Checks a launch configuration as the CUDA runtime does, and then runs the launch. cudaGetLastError also reports the
+/// returned error.
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*invoke)(const void*),
                    const void* arguments);
 #pragma GCC visibility pop
 
-/// Calls a kernel for each thread with a new copy of its arguments, because each thread of a GPU has its own copy.
+/// Calls a kernel for one thread. Each call gets a new copy of the arguments, because each thread of a GPU has its
+/// own copy.
 template <typename... Parameters>
 struct Call {
   void (*kernel)(Parameters...);

@@ -1,5 +1,5 @@
-/// Arithmetic that must not depend on the flags of the module that uses it. This file is compiled without contraction
-/// of products and sums, and the compiler must respect changes of the rounding mode.
+/// Arithmetic that must not depend on the compiler flags of the module. This file is compiled so that products and sums
+/// are never fused, and so that the compiler respects changes of the rounding mode.
 #include "simt/math.h"
 
 #include <cfenv>
@@ -7,8 +7,9 @@
 
 #pragma GCC visibility push(hidden)
 
-// The host library returns NaN if an operand is a signalling NaN. A GPU returns the other operand for every NaN, and
-// takes +0 as greater than -0. These functions are part of the module, so they replace the library's functions in it.
+// The host library returns NaN if an operand is a signalling NaN. A GPU returns the other operand for every kind of
+// NaN, and treats +0 as greater than -0. The functions below are part of the module, so the module calls them and not
+// the library's functions.
 extern "C" {
 
 float fminf(float a, float b) noexcept {
@@ -40,8 +41,8 @@ double fmax(double a, double b) noexcept {
 namespace simt {
 namespace {
 
-/// Runs `operation` in a rounding mode. Operands and result pass through volatile objects. Otherwise the compiler would
-/// move the arithmetic across the change of mode.
+/// Runs `operation` in a rounding mode. Operands and result are stored in volatile objects. Otherwise the compiler
+/// would move the arithmetic across the change of the rounding mode.
 template <typename F, typename Operation>
 F in_mode(Rounding rounding, Operation operation) {
   const int previous = std::fegetround();

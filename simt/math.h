@@ -1,8 +1,7 @@
-/// Arithmetic functions that CUDA has and the host library does not have.
-///
-/// Fast-math names (`__expf`, `__fdividef`, ...) are the precise host functions, because a CPU cannot show the
-/// rounding of a GPU's approximations. Functions that CUDA specifies to the bit (`__fmaf_rn`, conversions, integer
-/// functions) are exact.
+/// The arithmetic functions that only CUDA has, and the host library does not have. The fast-math functions (`__expf`,
+/// `__fdividef`, ...) call the precise host functions, because a CPU cannot reproduce the rounding of a GPU's
+/// approximations. If CUDA specifies every bit of a function's result (`__fmaf_rn`, conversions, integer functions),
+/// the function is exact.
 #pragma once
 
 #include <bit>
@@ -43,8 +42,8 @@ inline unsigned long long __brevll(unsigned long long x) {
          __brev(static_cast<unsigned>(x >> 32));
 }
 
-/// The nibbles of `selector` pick four bytes from the eight bytes of (y:x). Bit 3 of a nibble replicates
-/// the byte's sign.
+/// Each of the four low nibbles of `selector` picks one of the eight bytes of (y:x). If bit 3 of the nibble is set, all
+/// eight bits of the picked byte become its sign bit.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   const std::uint64_t bytes = static_cast<std::uint64_t>(y) << 32 | x;
   unsigned result = 0;
@@ -87,8 +86,8 @@ inline unsigned __usad(unsigned a, unsigned b, unsigned c) { return (a > b ? a -
 // --- min and max ---------------------------------------------------------------------------------------------------
 
 namespace simt {
-/// Two integers, as in CUDA's overloads. The usual arithmetic conversions apply, so int and unsigned are
-/// compared as unsigned.
+/// Two integers of any types, as in CUDA's overloads of min and max. The usual arithmetic conversions of C++ apply, so
+/// an int and an unsigned are compared as unsigned.
 template <typename A, typename B>
 concept Integers = std::is_integral_v<A> && std::is_integral_v<B>;
 }  // namespace simt
@@ -105,7 +104,7 @@ constexpr auto max(A a, B b) {
   const decltype(a + b) x = a, y = b;
   return x < y ? y : x;
 }
-// The module defines fminf, fmaxf, fmin and fmax itself (math.cpp), so that they treat NaN as a GPU does.
+// The module contains its own fminf, fmaxf, fmin and fmax (math.cpp), so that they treat NaN as a GPU does.
 inline float min(float a, float b) { return fminf(a, b); }
 inline float max(float a, float b) { return fmaxf(a, b); }
 inline double min(double a, double b) { return fmin(a, b); }
@@ -119,7 +118,8 @@ inline double max(double a, float b) { return fmax(a, static_cast<double>(b)); }
 
 namespace simt {
 
-/// Hides where a value comes from, so that the compiler cannot contract a product and a sum across it.
+/// Returns `value`, but hides from the compiler how it was computed. So the compiler cannot fuse a product and a sum if
+/// `opaque` is between them.
 template <typename F>
 inline F opaque(F value) {
 #if defined(__x86_64__)
@@ -134,7 +134,7 @@ inline F opaque(F value) {
 
 enum class Rounding { kTowardZero, kUpward, kDownward };
 
-// Defined in math.cpp. Each changes the rounding mode of the processor for one operation.
+// These functions are defined in math.cpp. Each one changes the rounding mode of the processor for one operation.
 #pragma GCC visibility push(hidden)
 float add(float a, float b, Rounding rounding);
 float multiply(float a, float b, Rounding rounding);
@@ -185,7 +185,8 @@ SIMT_ROUNDED(ru, simt::Rounding::kUpward)
 SIMT_ROUNDED(rd, simt::Rounding::kDownward)
 #undef SIMT_ROUNDED
 
-/// rsqrtf is correctly rounded; a GPU's rsqrtf is within 2 ulp.
+/// These functions are more accurate than on a GPU, where the error of rsqrtf is up to 2 ulp. Here rsqrtf is
+/// rounded correctly.
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 inline float rsqrtf(float x) { return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x))); }
 inline float __frsqrt_rn(float x) { return rsqrtf(x); }
@@ -214,7 +215,8 @@ To to_integer(From x, From (*round)(From)) {
   if (x != x)
     return sizeof(To) == 8 || sizeof(From) == 8 ? static_cast<To>(std::uint64_t{1} << (8 * sizeof(To) - 1)) : To{0};
   const From rounded = round(x);
-  // 2^31 and 2^63 (or 2^32 and 2^64) are exact in either format. They are the first values that do not fit.
+  // `limit` is the first value that does not fit: 2^31 or 2^63 if To is signed, 2^32 or 2^64 if it is unsigned. Each of
+  // these values is exact in float and in double.
   const From limit = std::ldexp(From{1}, Limits::digits);
   if (rounded >= limit) return Limits::max();
   if (rounded < (Limits::is_signed ? -limit : From{0})) return Limits::min();

@@ -1,4 +1,4 @@
-/// Loads and stores with cache hints. Here they are plain, because a hint never changes the value that is read.
+/// Loads and stores with cache hints. Here they are plain loads and stores, because a hint never changes a value.
 #pragma once
 
 #define SIMT_HINTED_LOAD(NAME) \
@@ -25,6 +25,7 @@ SIMT_HINTED_STORE(__stcs)
 SIMT_HINTED_STORE(__stwt)
 #undef SIMT_HINTED_STORE
 
-/// Only inline assembly needs the addresses that PTX uses inside shared memory, so these functions keep the address.
+/// On a GPU, these functions convert a pointer to an address that inline assembly needs. Here inline assembly does not
+/// run, so they return the pointer's own address.
 inline std::size_t __cvta_generic_to_shared(const void* address) { return reinterpret_cast<std::size_t>(address); }
 inline std::size_t __cvta_generic_to_global(const void* address) { return reinterpret_cast<std::size_t>(address); }

@@ -36,16 +36,16 @@ void Overlap::end_predecessor() {
   pending_ = false;
   for (Region& region : regions_) {
     for (std::size_t i = 0; i < region.after.size(); ++i) {
-      // If the predecessor is a launch, we know which bytes it wrote, and only these overwrite writes that came too
-      // early. Any other predecessor may have used the whole region, because an allocator hands out memory that the
-      // stream still uses.
+      // If the predecessor is a launch of this module, only the bytes that it changed overwrite the block's early
+      // writes. Any other predecessor may have used the whole region, because an allocator reuses memory that the
+      // stream is still using.
       if (!region.of_a_launch || region.after[i] != region.before[i]) region.address[i] = region.after[i];
     }
   }
 }
 
 void Overlap::end_block() {
-  if (pending_) end_predecessor();  // the block never waited, so even its last write came too early
+  if (pending_) end_predecessor();  // the block never waited, so all its writes came before the wait
 }
 
 }  // namespace simt

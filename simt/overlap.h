@@ -1,10 +1,10 @@
-/// Programmatic dependent launch: memory that the stream's previous kernel is still writing when a launch begins.
-///
-/// A kernel that is launched with this attribute may run at the same time as its predecessor. Only
-/// `griddepcontrol.wait` promises that the predecessor's writes are there. Here the predecessor is as slow as possible.
-/// Until a block has waited, each region that was added keeps its content from before the predecessor. What the block
-/// writes into a region is lost, because the predecessor still writes there. So a read or a write that comes too early
-/// gives a wrong answer on every run. If no region was added, nothing changes.
+/// Simulates programmatic dependent launch: memory that the stream's previous kernel is still writing when a launch
+/// begins. A kernel that is launched with this attribute may run at the same time as its predecessor, the stream's
+/// previous kernel. Only after `griddepcontrol.wait` can it be sure that the predecessor's writes are done. Here the
+/// predecessor is as slow as possible. Each region of memory that was added keeps its content from before the
+/// predecessor until a block has waited. Values that the block writes into a region before the wait are lost, because
+/// the predecessor overwrites them. So a read or a write before the wait gives a wrong result on every run. If no
+/// region was added, this class has no effect.
 #pragma once
 
 #include <cstddef>
@@ -16,19 +16,19 @@ namespace simt {
 
 class Overlap {
  public:
-  /// The predecessor of the next launch is about to write these bytes. They already hold what it will write. Before the
-  /// predecessor, they held the bytes at `earlier`.
+  /// Adds a region that the predecessor of the next launch writes. The region must already hold the bytes that the
+  /// predecessor writes. Before the predecessor, it held the bytes at `earlier`.
   void add(unsigned char* address, std::size_t bytes, const unsigned char* earlier);
   void clear() { regions_.clear(); }
 
   /// If `dependent`, the launch may begin before its predecessor has ended.
   void begin_launch(bool dependent);
   void begin_block();
-  /// The predecessor ends, so its writes are there.
+  /// Ends the predecessor: its writes become visible.
   void end_predecessor();
   void end_block();
 
-  /// True while the predecessor's writes are not there for the block that runs.
+  /// True while the block that runs cannot see the predecessor's writes.
   bool pending() const { return pending_; }
 
  private:
@@ -37,7 +37,7 @@ class Overlap {
     std::vector<unsigned char> before;  ///< content before the predecessor
     std::vector<unsigned char> after;   ///< content after the predecessor; used while pending
     std::vector<unsigned char> start;   ///< content when the launch began; it becomes the next launch's `before`
-    bool of_a_launch = false;           ///< the predecessor is a launch of this module, so what it wrote is known
+    bool of_a_launch = false;           ///< the predecessor is a launch of this module: we know what it changed
   };
   std::vector<Region> regions_;
   bool dependent_ = false;

@@ -1,10 +1,9 @@
-/// Turns CUDA C++ into C++ for the host compiler. The build includes it before everything else:
+/// With this file, the host compiler accepts CUDA C++. The build includes the file before everything else:
 ///
 ///     g++ -std=c++20 -x c++ -include simt/prelude.h -c kernel.cu
-///
 /// The original CUDA headers come first, in the form that they have without nvcc. They provide types, constants,
-/// conversions and declarations of the runtime, and all qualifiers are empty. Then the prelude adds what only nvcc
-/// knows. __CUDACC__ is defined at the end, because the sources that follow may test it.
+/// conversions and declarations of the runtime, and define all qualifiers as empty. Then the prelude adds the parts of
+/// the language that only nvcc knows. __CUDACC__ is defined at the end, because kernel sources may test it.
 #pragma once
 
 #if defined(__NVCC__)
@@ -13,8 +12,8 @@
 
 #include "simt/cuda_headers.h"
 
-// The standard headers that the kernels' own headers use. They are included before __CUDACC__ is defined, so that it
-// cannot change them.
+// The standard headers that kernels use. They are included before __CUDACC__ is defined, so that the macro cannot
+// change their content.
 #include <algorithm>
 #include <bit>
 #include <cassert>
@@ -47,9 +46,9 @@
 #define CUDA_VERSION CUDART_VERSION
 #endif
 
-// Only `__shared__` variables use the thread-local segment of a module, so the executor can find and fill it. All
-// threads of a block run on one OS thread, so each of these variables has one copy. Without "used", the compiler could
-// assume that a variable that the kernel never writes is zero.
+// `__shared__` variables are thread_local. The thread-local segment of a module contains nothing else, so the executor
+// can find and fill it. All threads of a block run on one OS thread, so each of these variables has one copy. Without
+// "used", the compiler could assume that a variable is zero if the kernel never writes it.
 #undef __shared__
 #define __shared__ __attribute__((used)) thread_local
 

@@ -1,8 +1,7 @@
-/// The part of the CUDA runtime that kernels and their launchers call. There is one device, and its memory is the
-/// host's. All work is done when a call returns, so streams and events have nothing left to do.
-///
-/// These are definitions of the runtime's own functions. They are local to each module, so a CUDA runtime library in
-/// the same process neither sees nor replaces them.
+/// The part of the CUDA runtime that kernels and the host code of their modules call. There is one device, and its
+/// memory is the host's memory. When a call returns, all its work is done. So functions of streams and events have
+/// nothing to wait for. These functions have the names of the CUDA runtime's functions. They are local to each module,
+/// so a CUDA runtime library in the same process does not replace them.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -21,7 +20,7 @@
 
 namespace {
 
-// The executor presents itself as one GPU of compute capability 9.0.
+// To its callers, the executor looks like one GPU of compute capability 9.0.
 constexpr int kMultiprocessors = 132;
 constexpr int kThreadsPerMultiprocessor = 2048;
 constexpr std::size_t kSharedBytesPerMultiprocessor = 228 * 1024;
@@ -88,7 +87,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*
                    const void* arguments) {
   const dim3 &grid = config.gridDim, &block = config.blockDim;
   const auto within = [](const dim3& size, unsigned x, unsigned y, unsigned z) {
-    return size.x - 1 < x && size.y - 1 < y && size.z - 1 < z;  // unsigned, so a size of zero is not within
+    return size.x - 1 < x && size.y - 1 < y && size.z - 1 < z;  // a size of 0 gives 2^32 - 1, which is refused
   };
   if (!within(grid, 0x7FFFFFFF, 65535, 65535) || !within(block, 1024, 1024, 64) ||
       std::uint64_t{block.x} * block.y * block.z > kMaxThreads) {
@@ -134,7 +133,8 @@ const char* cudaGetErrorName(cudaError_t code) {
   return error == nullptr ? "unrecognized error code" : error->name;
 }
 
-/// The runtime's text, followed by what the executor knows about a launch that failed.
+/// Returns the CUDA runtime's text for the error. If the last launch failed with this error, the executor's
+/// text follows.
 const char* cudaGetErrorString(cudaError_t code) {
   const ErrorName* error = find_error(code);
   const char* text = error == nullptr ? "unrecognized error code" : error->text;
@@ -235,7 +235,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* ke
   return cudaSuccess;
 }
 
-// Registers are not known here, so occupancy follows from threads and shared memory alone.
+// The number of registers is not known here, so occupancy is computed only from threads and shared memory.
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void*, int block_size,
                                                                    std::size_t dynamic_bytes, unsigned) {
   if (block_size <= 0 || block_size > 1024) return noted(cudaErrorInvalidValue);
@@ -333,7 +333,8 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 
 // --- assert ---------------------------------------------------------------------------------------------------------
 
-/// A failed `assert` in a kernel fails the launch, as on a GPU. Elsewhere it ends the program, as usual.
+/// If an `assert` in a kernel fails, the launch fails, as on a GPU. If an `assert` in host code fails, the program
+/// ends, as usual.
 // NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): the C library gives the name
 void __assert_fail(const char* expression, const char* file, unsigned line, const char* function) noexcept {
   std::string text = "assertion `" + std::string(expression) + "` failed at " + file + ":" + std::to_string(line) +

@@ -1,5 +1,5 @@
-/// The parts of the scheduler that do not depend on a launch: which thread goes next, and which collectives of a
-/// warp are open.
+/// Parts of the scheduler that do not depend on a launch: the queue of threads, the open collectives of a warp, and the
+/// policies by which the next thread is chosen.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 namespace simt {
 
-/// splitmix64. The schedule only needs a cheap, reproducible sequence.
+/// The hash splitmix64. The scheduler uses it as a cheap, reproducible sequence of random numbers.
 inline std::uint64_t mix(std::uint64_t x) {
   x += 0x9E3779B97F4A7C15u;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -25,10 +25,11 @@ inline std::uint64_t mix(std::uint64_t x) {
 struct Warp {
   std::uint32_t ended = 0;  ///< lanes that ended or never existed
   unsigned open_count = 0;
-  std::array<Exchange*, kWarpLanes> open{};  ///< collectives that still wait for a lane
+  std::array<Exchange*, kWarpLanes> open{};  ///< collectives in which not all lanes have arrived
 };
 
-/// Threads that can go on: first in, first out, or at random under a seed.
+/// The threads that can continue. `pop(0)` returns the first one. Another `choice` returns the thread at that position,
+/// modulo the length of the queue.
 class RunQueue {
  public:
   bool empty() const { return count_ == 0; }
@@ -53,12 +54,13 @@ class RunQueue {
   unsigned count_ = 0;
 };
 
-/// Which thread goes next. Under a seed, each block gets kFair or kWarpByWarp at random. kFair finds errors that depend
-/// on neighbouring threads. kWarpByWarp finds errors that need one warp far behind another.
+/// How the next thread is chosen. If a seed is set, each block gets kFair or kWarpByWarp at random. kFair finds
+/// errors that depend on the order of neighbouring threads. kWarpByWarp finds errors that occur only if one warp is
+/// far behind another.
 enum class Policy {
-  kNatural,     ///< threads in their natural order
+  kNatural,     ///< the threads in their natural order
   kFair,        ///< any thread
-  kWarpByWarp,  ///< one warp until it must wait for the block, then another, in shuffled order
+  kWarpByWarp,  ///< one warp until it must wait for the block, then another warp; the order of the warps is shuffled
 };
 
 }  // namespace simt

@@ -1,5 +1,5 @@
-/// Runs the blocks and threads of a launch, and chooses which thread goes next. collectives.cpp has the operations in
-/// which threads wait.
+/// Runs the blocks and threads of a launch, and chooses which thread runs next. The operations in which threads wait
+/// are in collectives.cpp.
 #include "simt/scheduler.h"
 
 #include <driver_types.h>
@@ -18,10 +18,10 @@ namespace {
 
 constexpr unsigned kAtomicsInARow = 4096;
 /// A launch fails after this many atomics (half a second) if no thread starts, ends or passes a barrier or collective
-/// meanwhile. Its threads then spin on memory that does not change.
+/// in that time. Its threads then wait in loops for memory that never changes.
 constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
 
-/// Thrown if even the first fiber of a block could not be made.
+/// Thrown if there is not enough memory for the first fiber of a block.
 struct OutOfStacks {};
 
 }  // namespace
@@ -44,7 +44,8 @@ int Scheduler::run(const LaunchRequest& request) {
   overlap.begin_launch(request.dependent);
   std::iota(order_.begin(), order_.begin() + threads_, std::uint16_t{0});
 
-  // To shuffle the blocks, the loop adds a step that has no common factor with their count.
+  // To shuffle the blocks, the loop adds `step` to the block number, modulo the number of blocks. The two have no
+  // common factor, so each block runs once.
   const std::uint64_t blocks = std::uint64_t{request.grid.x} * request.grid.y * request.grid.z;
   std::uint64_t step = 1, first = 0;
   if (shuffled()) {
@@ -95,7 +96,8 @@ void Scheduler::begin_block(std::uint64_t block) {
   reset_atomics();
 }
 
-/// Shuffles the order in which threads start: all threads, or the warps and the lanes in each warp.
+/// Shuffles the order in which threads start. With kFair, all threads are shuffled. With kWarpByWarp, the warps are
+/// shuffled, and the lanes within each warp.
 void Scheduler::shuffle_threads() {
   const auto begin = order_.begin();
   std::iota(begin, begin + threads_, std::uint16_t{0});
@@ -106,14 +108,14 @@ void Scheduler::shuffle_threads() {
   for (unsigned first = 0; first < threads_; first += kWarpLanes) {
     shuffle(begin + first, std::min(threads_ - first, kWarpLanes));
   }
-  const unsigned warps = threads_ / kWarpLanes;  // a last, partial warp stays where it is
+  const unsigned warps = threads_ / kWarpLanes;  // a last warp with fewer than 32 threads stays at its place
   for (unsigned i = warps; i > 1; --i) {
     const auto a = begin + (i - 1) * kWarpLanes, b = begin + random() % i * kWarpLanes;
     if (a != b) std::swap_ranges(a, a + kWarpLanes, b);
   }
 }
 
-/// Called in the launcher when every thread has ended, or the launch has failed.
+/// Called in the launcher's fiber when every thread of the block has ended, or the launch has failed.
 int Scheduler::end_block() {
   if (last_fault().code != cudaSuccess) {
     discard_fibers();
@@ -128,7 +130,7 @@ int Scheduler::end_block() {
   return cudaErrorIllegalAddress;
 }
 
-/// After a failure, any fiber may be in the middle of a kernel. None of them goes on.
+/// After a failure, any fiber may be in the middle of a kernel. This function drops the work of all fibers.
 void Scheduler::discard_fibers() {
   runnable_.clear();
   idle_.clear();
@@ -168,7 +170,8 @@ void Scheduler::fiber_main() {
   }
 }
 
-/// Runs one thread after another until none is left to start, or until a waiting thread should go on.
+/// Runs one thread after another. Returns when all threads have been started, or when a thread that waited
+/// should continue.
 void Scheduler::run_threads() {
   while (start_next()) {
     request_->invoke(request_->arguments);
@@ -191,7 +194,8 @@ bool Scheduler::start_next() {
     y = thread / block.x % block.y;
     z = thread / block.x / block.y;
   }
-  // Sets both from registers. Reading the new values back as one wider word would stall the processor.
+  // Sets both variables from registers. Copying one to the other would read the new values as one wider word, and such
+  // a read stalls the processor.
   fiber.index.x = threadIdx.x = x;
   fiber.index.y = threadIdx.y = y;
   fiber.index.z = threadIdx.z = z;
@@ -206,7 +210,7 @@ void Scheduler::end_thread() {
   atomics_since_progress_ = 0;
   Warp& warp = warps_[executor.warp];
   warp.ended |= 1u << executor.lane;
-  // A thread that waited only for this thread can go on.
+  // Threads that waited only for this thread can continue.
   if (barrier_.arrived != 0 && barrier_.arrived + ended_ == threads_) release_barrier();
   for (unsigned i = warp.open_count; i-- > 0;) {
     if (((warp.open[i]->arrived | warp.ended) & warp.open[i]->mask) == warp.open[i]->mask) complete(warp, i);
@@ -226,12 +230,12 @@ void Scheduler::go(Fiber& next) {
   switch_fiber(self, next);
 }
 
-/// Switches to a thread that can go on, or to one that has not started. At the end of the block, it switches
-/// to the launcher.
+/// Switches to a thread that can continue, or to a thread that has not started. If all threads of the block have ended,
+/// it switches to the launcher.
 void Scheduler::switch_away(bool prefer_new) {
   if (fair()) prefer_new = random() % 2 == 0;
   if (shuffled()) reset_atomics();
-  // The predecessor ends as late as possible: when no thread can go on without it.
+  // The predecessor ends as late as possible: when every thread has ended or waits.
   if (runnable_.empty() && unstarted_ == 0 && !waiting_for_predecessor_.empty()) end_predecessor();
   Fiber* next = nullptr;
   if (!runnable_.empty() && !(prefer_new && unstarted_ != 0)) {
@@ -273,7 +277,7 @@ void Scheduler::end_predecessor() {
 void Scheduler::yield(unsigned atomics) {
   if (!in_kernel()) return;
   atomics_since_progress_ += atomics;
-  // A thread that spins may wait for a thread that waits for the predecessor.
+  // A thread that waits in a loop may wait for a thread that waits for the predecessor.
   if (atomics_since_progress_ > kSpinningAtomics && !waiting_for_predecessor_.empty()) end_predecessor();
   if (atomics_since_progress_ > kSpinningAtomics) {
     fail(cudaErrorLaunchTimeout,
@@ -283,7 +287,7 @@ void Scheduler::yield(unsigned atomics) {
   }
   reset_atomics();
   if (runnable_.empty() && unstarted_ == 0) return;
-  // Without a seed, threads that have not started go first, because this thread may wait for one of them.
+  // Without a seed, threads that have not started run first, because this thread may wait for one of them.
   runnable_.push(current_);
   switch_away(true);
 }
@@ -296,10 +300,10 @@ void Scheduler::fail(int code, std::string&& what) {
   end_launch_with(code, std::move(what));
 }
 
-/// Records the failure and returns to the launcher. The failing fiber does not go on, and nothing on its stack is
-/// destroyed. So the memory of the text is freed here.
+/// Records the failure and switches to the launcher. The failing fiber never continues, and destructors of the
+/// variables on its stack do not run. So the memory of `text` is freed here.
 void Scheduler::end_launch_with(int code, std::string&& text) {
-  if (request_ == nullptr) {  // host code called a device function: there is nothing to return to
+  if (request_ == nullptr) {  // host code called a device function, so there is no launch that could fail
     std::fprintf(stderr, "simt: %s\n", text.c_str());
     std::abort();
   }

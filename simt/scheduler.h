@@ -1,5 +1,5 @@
-/// Everything about the launch in progress: its blocks, the fibers that run their threads, which thread goes next, and
-/// the operations in which threads wait. Each module has one scheduler.
+/// The scheduler runs one launch at a time. It holds the blocks and the fibers of their threads, chooses the next
+/// thread, and implements the operations in which threads wait. Each module has one scheduler.
 #pragma once
 
 #include <array>
@@ -27,6 +27,8 @@ class Scheduler {
   void leave(Exchange& exchange);
   int barrier(Collective form, bool predicate);
   void wait_for_predecessor();
+  /// Lets another thread run first. Adds `atomics` to the number of atomics without progress. If it is too large, the
+  /// launch fails.
   void yield(unsigned atomics);
   void after_many_atomics() { yield(atomics_in_a_row_); }
   [[noreturn]] void fail(int code, std::string&& what);
@@ -46,17 +48,21 @@ class Scheduler {
   bool start_next();
   void end_thread();
   void wait(Collective operation, std::uint32_t mask);
+  /// Puts `fiber` into the queue of threads that can continue: at its front if `first`, otherwise at its end.
   void wake(Fiber* fiber, bool first) {
     fiber->waiting = false;
     atomics_since_progress_ = 0;
     first ? runnable_.push_front(fiber) : runnable_.push(fiber);
   }
+  /// If `prefer_new`, threads that have not started run before threads that waited.
   void switch_away(bool prefer_new = false);
+  /// Switches from the running fiber to `next`.
   void go(Fiber& next);
   void set_running(const Fiber& fiber);
   Fiber& idle_fiber();
   void release_barrier();
   void end_predecessor();
+  /// Wakes the lanes that wait in the collective `warp.open[slot]`.
   void complete(Warp& warp, unsigned slot);
   void discard_fibers();
   [[noreturn]] void end_launch_with(int code, std::string&& text);
@@ -85,9 +91,9 @@ class Scheduler {
   struct Barrier {
     Collective form = Collective::kBarrier;
     unsigned arrived = 0;
-    unsigned agreed = 0;
+    unsigned agreed = 0;  ///< arrived threads whose predicate is true
     unsigned result = 0;  ///< result of the barrier that was released last
-    unsigned voters = 0;
+    unsigned voters = 0;  ///< threads that arrived at the barrier that was released last
     std::array<Fiber*, kMaxThreads> waiting{};
   } barrier_;
   std::array<Warp, kMaxThreads / kWarpLanes> warps_{};

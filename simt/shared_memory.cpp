@@ -19,11 +19,11 @@ namespace simt {
 namespace {
 
 constexpr std::size_t kGuardBytes = 1024;
-constexpr std::size_t kAlignment = 1024;  ///< the strictest need, that of a swizzled bulk copy
+constexpr std::size_t kAlignment = 1024;  ///< bytes; the most that a GPU requires (for a swizzled bulk copy)
 constexpr unsigned char kGuardByte = 0xB7;
 
-// A write to it makes the C library allocate this module's thread-local segment in the calling thread. The segment
-// begins at a fixed distance from it, the same in every thread.
+// A write to `anchor` makes the C library allocate this module's thread-local segment in the calling thread. The
+// distance from `anchor` to the start of the segment is the same in every thread.
 thread_local char anchor;
 
 struct Segment {
@@ -63,9 +63,9 @@ void fill(char* at, std::size_t bytes, std::uint32_t pattern) {
   std::memcpy(at + i, &pattern, bytes - i);
 }
 
-/// The index of the first changed byte of a guard band, or -1 if none has changed.
+/// Returns the index of the first changed byte of a guard band, or -1 if none has changed.
 [[maybe_unused]] std::ptrdiff_t first_change(const unsigned char* guard) {
-  // A band that equals itself shifted by one byte consists of one value.
+  // If each byte of the band equals the next byte, all bytes have the same value.
   if (guard[0] == kGuardByte && std::memcmp(guard, guard + 1, kGuardBytes - 1) == 0) return -1;
   std::ptrdiff_t i = 0;
   while (guard[i] == kGuardByte) ++i;
@@ -100,13 +100,14 @@ void SharedMemory::end_launch() { ASAN_UNPOISON_MEMORY_REGION(buffer_, kAlignmen
 void SharedMemory::begin_block(std::uint32_t pattern) {
   static const Segment segment = find_segment();
   char* from_here = &anchor;
-  asm("" : "+r"(from_here));  // otherwise the compiler would assume that only this one object is written
+  // Hides the pointer's origin. Otherwise the compiler would assume that only `anchor` is written.
+  asm("" : "+r"(from_here));
   fill(from_here + segment.from_anchor, segment.bytes, pattern);
   fill(dynamic_, dynamic_bytes_, pattern);
 }
 
 std::ptrdiff_t SharedMemory::damaged_guard() const {
-#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer stops the program itself, and would report these reads
+#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer stops the program at the write, and would report these reads
   const auto* data = reinterpret_cast<const unsigned char*>(dynamic_);
   if (const auto i = first_change(data + dynamic_bytes_); i >= 0)
     return static_cast<std::ptrdiff_t>(dynamic_bytes_) + i;

@@ -1,8 +1,7 @@
-/// Shared memory of the running block.
-///
-/// `__shared__` variables are `thread_local`, so the module's thread-local segment holds them and nothing else. Dynamic
-/// shared memory is one buffer of the launch's exact size between two guard bands. Both are filled with a pattern
-/// before every block, because on a GPU they hold what ran before.
+/// Shared memory of the running block. `__shared__` variables are `thread_local`, so the module's thread-local segment
+/// holds these variables and nothing else. Dynamic shared memory is one buffer between two guard bands. The buffer has
+/// exactly the number of bytes that the launch asks for. Both kinds are filled with a pattern before every block,
+/// because on a GPU they hold values that earlier blocks left there.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +22,8 @@ class SharedMemory {
   void begin_launch(std::size_t dynamic_bytes);
   /// Fills static and dynamic shared memory with `pattern`.
   void begin_block(std::uint32_t pattern);
-  /// The offset of the first changed guard byte, relative to the start of dynamic shared memory; `kIntact` if none.
+  /// Returns the offset of a changed guard byte from the start of dynamic shared memory, or `kIntact` if none has
+  /// changed. Changes above the buffer are reported before changes below it.
   std::ptrdiff_t damaged_guard() const;
   void end_launch();
 

@@ -1,4 +1,4 @@
-/// Messages that say why threads cannot go on.
+/// Messages that say why no thread can continue.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,8 @@ namespace simt {
 
 const char* name_of(Collective operation);
 
-/// Says how many threads of a block wait in which operation, and how many of its `threads` have ended.
+/// Returns a text that says how many threads of a block wait in which operation. It also says that `ended` of the
+/// block's `threads` threads have ended.
 std::string describe_waiting(const std::vector<std::unique_ptr<Fiber>>& fibers, unsigned ended, unsigned threads);
 
 }  // namespace simt

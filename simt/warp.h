@@ -1,7 +1,5 @@
-/// Warp collectives: shuffle, vote, match, reduce.
-///
-/// The other lanes do not wait for a lane that has ended, as on the GPU. A value from a lane that took no part is
-/// undefined: here it is `simt::undefined_word()`.
+/// Warp collectives: shuffles, votes, matches and reductions. As on a GPU, the other lanes do not wait for a lane that
+/// has ended. In CUDA, a value from a lane that did not take part is undefined. Here it is `simt::undefined_word()`.
 #pragma once
 
 #include <algorithm>
@@ -62,15 +60,16 @@ T reduce(std::uint32_t mask, Collective form, T value, Combine combine) {
   return result;
 }
 
-/// The lanes of `mask` whose predicate is true.
+/// Waits for the lanes of `mask`. Returns the mask of the lanes whose predicate is true.
 inline unsigned vote(std::uint32_t mask, Collective form, bool predicate) {
   unsigned yes = 0;
   gather(mask, form, predicate, [&](unsigned lane, bool p) { yes |= static_cast<unsigned>(p) << lane; });
   return yes;
 }
 
-/// The bits of a lane's number that name its segment of `width` lanes. Widths that are not powers of two are undefined
-/// in CUDA, so they fail the launch.
+/// A shuffle with a width divides the warp into segments of `width` lanes. Returns a mask of the bits of a lane number
+/// that are the same in the whole segment. In CUDA, a width that is not a power of two is undefined, so here it fails
+/// the launch.
 inline unsigned segment_bits(int width) {
   if (!std::has_single_bit(static_cast<unsigned>(width)) || width > static_cast<int>(kWarpLanes)) {
     fail_kernel(719 /* cudaErrorLaunchFailure */,
@@ -79,7 +78,8 @@ inline unsigned segment_bits(int width) {
   return ~(static_cast<unsigned>(width) - 1u) & (kWarpLanes - 1);
 }
 
-// The templates promote what CUDA's overloads promote: a bool or a short is exchanged as an int.
+// CUDA does not have overloads for integers smaller than int. So a bool or a short is exchanged as an int, here
+// as well.
 template <typename T>
 using Promoted = std::conditional_t<std::is_integral_v<T> && sizeof(T) < sizeof(int), int, T>;
 
@@ -87,7 +87,7 @@ using Promoted = std::conditional_t<std::is_integral_v<T> && sizeof(T) < sizeof(
 
 inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { simt::leave(simt::join(mask, simt::Collective::kSyncWarp, 0)); }
 
-// The instruction uses only the low 5 bits of a lane or a distance.
+// The GPU's shuffle instruction uses only the low 5 bits of a lane number or a distance.
 template <typename T>
 simt::Promoted<T> __shfl_sync(unsigned mask, T value, int source, int width = 32) {
   const unsigned segment = simt::segment_bits(width);
@@ -111,7 +111,7 @@ simt::Promoted<T> __shfl_down_sync(unsigned mask, T value, unsigned delta, int w
 
 template <typename T>
 simt::Promoted<T> __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32) {
-  // Lanes of an earlier segment may be read, but lanes of a later one may not.
+  // A lane of an earlier segment may be read. For a lane of a later segment, the result is the lane's own value.
   const unsigned lane = simt::executor.lane, last = lane | (~simt::segment_bits(width) & 31u);
   const unsigned from = lane ^ (static_cast<unsigned>(lane_mask) & 31u);
   return simt::shuffle<simt::Promoted<T>>(mask, simt::Collective::kShuffleXor, value, from <= last ? from : lane);
@@ -131,8 +131,8 @@ inline int __uni_sync(unsigned mask, int predicate) {
   simt::gather(mask, simt::Collective::kUni, predicate != 0, [&](unsigned, bool p) { (p ? yes : no) = true; });
   return !(yes && no);
 }
-/// Only the running lane. Lanes that take the same branch need not run together, so a correct kernel must accept this
-/// result. A larger result could name a lane that never arrives.
+/// Returns only the running lane. Lanes that take the same branch need not run together, so a correct kernel must
+/// accept this result. A larger result could contain a lane that never arrives at the next collective.
 inline unsigned __activemask() { return 1u << simt::executor.lane; }
 
 template <typename T>
