@@ -1,4 +1,4 @@
-/// Where the rows of a paged cache lie. For ops that store into a cache.
+/// Byte offsets of the rows of a paged cache, for ops that store into a cache.
 #pragma once
 
 #include <cstdint>
@@ -46,11 +46,11 @@ struct CacheGeometry {
   }
 };
 
-/// Slots are i32 or i64 [tokens].
+/// The slot of token `t`, and a tensor of the given slots. A tensor of slots is i32 or i64 [tokens].
 std::int64_t slot_of(const HostTensor& indices, std::int64_t t);
 HostTensor index_tensor(DType dtype, const std::vector<std::int64_t>& slots);
 
-/// The bytes that a store to these slots may change. Slots outside the cache have none.
+/// The footprint of a store to these slots. A slot outside the cache does not add bytes to it.
 std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
 
 }  // namespace dsv4
