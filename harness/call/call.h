@@ -16,13 +16,13 @@ namespace dsv4 {
 
 /// What a call may do to a tensor argument.
 enum class Role {
-  kIn,         ///< must come back unchanged, to the byte
+  kIn,         ///< the call must not change any byte
   kOut,        ///< contents before the call are poison; only its footprint may change
   kInOut,      ///< contents matter before and after; only its footprint may change
   kWorkspace,  ///< contents do not matter; only its footprint may change; never compared
 };
 
-/// Memory in which the ABI expects a tensor: that of the set's device, or host memory on every device.
+/// The memory in which the ABI expects a tensor: the memory of the set's device, or host memory whatever the device is.
 enum class Place { kDevice, kHost };
 
 struct None {
@@ -33,8 +33,8 @@ using Value = std::variant<None, std::int64_t, double, bool, HostTensor>;
 
 /// Describes a tensor that the function sees as much larger than the data we hold. Only the listed rows exist; the gaps
 /// must not be touched. The function sees a tensor of `shape` and `strides` (in elements). Row i of the call's tensor
-/// lies at row `rows[i]` of the function's tensor; a row is one index of the first dimension. In the other dimensions
-/// both begin at index 0.
+/// is row `rows[i]` of the function's tensor. A row is one index of the first dimension. In every other dimension,
+/// index j of the call's tensor is index j of the function's tensor.
 struct Placement {
   Shape shape;
   Shape strides;
@@ -46,12 +46,13 @@ struct Arg {
   Value value;
   Role role = Role::kIn;
   Place place = Place::kDevice;
-  /// For kOut, kInOut and kWorkspace: one byte for each storage byte, 1 if the call may change it. Empty: the call may
-  /// change every element of the view.
+  /// The footprint of a kOut, kInOut or kWorkspace argument. It has one byte for each byte of the storage: 1 if the
+  /// call may change that byte, or else 0. If it is empty, the call may change every element of the view.
   std::vector<std::uint8_t> footprint;
-  /// Bytes by which the data pointer is moved away from its 256-byte alignment (contract cases).
+  /// Bytes by which the data pointer is moved away from its 256-byte alignment. Scenarios about alignment set this.
   std::int64_t misalign = 0;
-  /// If set, the function sees the tensor spread out like this. The result holds the tensor as it lies on the host.
+  /// If set, the function sees the tensor spread out as the placement says. The result holds the tensor with its own
+  /// shape and strides.
   std::optional<Placement> placement = std::nullopt;
 
   [[nodiscard]] bool is_tensor() const { return std::holds_alternative<HostTensor>(value); }
@@ -80,7 +81,7 @@ struct Call {
   [[nodiscard]] const HostTensor& tensor(std::string_view name) const { return arg(name).tensor(); }
 };
 
-/// An error of a call that was found without comparing values with another side.
+/// An error of a call that no comparison of values shows.
 struct Finding {
   std::string check;   ///< stable name: "guard", "input_changed", "outside_footprint", "duplicate_index", ...
   std::string detail;  ///< one sentence with coordinates and values
@@ -88,7 +89,7 @@ struct Finding {
 };
 
 struct CallResult {
-  std::vector<Arg> args;               ///< as in the call, with the storages as they were afterwards
+  std::vector<Arg> args;               ///< the arguments of the call, with their storage after the call
   std::vector<Value> returned;         ///< the returned values in order; a tuple gives several
   std::vector<Finding> findings;       ///< guard bands, changed inputs, writes outside a footprint
   std::optional<std::string> refusal;  ///< the error's text if the function refused the call
@@ -97,25 +98,26 @@ struct CallResult {
 };
 
 struct CallOptions {
-  std::uint32_t poison = 0;    ///< variant of the poison in outputs, guard bands and fresh allocations
-  std::uint64_t schedule = 0;  ///< seed of the host executor's scheduling; 0 is the natural order
-  /// Name of a tensor argument that the stream's previous kernel is still writing when the call begins; "" for none.
-  /// This can happen with programmatic dependent launch. Before those writes the storage held `earlier`.
-  /// The call throws Unsupported on a set that cannot show this.
+  std::uint32_t poison = 0;    ///< variant of the poison in outputs, guard bands and new allocations
+  std::uint64_t schedule = 0;  ///< seed of the host executor's thread order; 0 is the natural order
+  /// Name of the late argument: the stream's previous kernel is still writing this tensor when the call begins. "" for
+  /// none. Programmatic dependent launch makes this possible. Before the previous kernel writes the tensor, its storage
+  /// holds `earlier`. The call throws Unsupported on a set that cannot show a late argument.
   std::string late_argument = {};
   std::vector<std::uint8_t> earlier = {};
-  /// The same for memory that the function allocates, which held zeros before. An allocator may hand out memory that
-  /// the stream still uses.
+  /// If true, memory that the function allocates is late in the same way. It holds zeros before. On a GPU, an allocator
+  /// may return memory that the stream still uses.
   bool late_allocations = false;
 };
 
-/// A kernel set that can be called. Implementations: harness/sets.
+/// A kernel set that can be called. harness/sets implements this interface.
 class Caller {
  public:
   virtual ~Caller() = default;
-  /// Makes the call on new copies of the arguments, between guard bands. A refusal by the function is a result, not an
-  /// exception. Throws Unsupported if the set has no entry for the call, and Unavailable if the machine lacks what it
-  /// needs. Throws DeviceLost if the GPU context is dead, and Error if the set cannot be used at all.
+  /// Makes the call on new copies of the arguments, with guard bands around them. If the function refuses the call,
+  /// CallResult::refusal says so, and nothing is thrown. Throws Unsupported if the set has no entry for the call, and
+  /// Unavailable if the machine lacks something that the call needs. Throws DeviceLost if the GPU context is dead, and
+  /// Error if the set cannot be used at all.
   virtual CallResult call(const Call& call, const CallOptions& options = {}) = 0;
   /// Name of the set, for messages.
   [[nodiscard]] virtual const std::string& name() const = 0;
@@ -123,9 +125,9 @@ class Caller {
   [[nodiscard]] virtual bool is_reference() const = 0;
   /// True if this set's errors must name the wrong argument. In-tree sets promise this, upstream's sets do not.
   [[nodiscard]] virtual bool errors_name_arguments() const = 0;
-  /// True if the set can tell device arguments from host arguments: all sets except those of plain CPU functions.
+  /// True if the set can tell device arguments from host arguments. All sets can, except those of plain CPU functions.
   [[nodiscard]] virtual bool has_device() const { return true; }
-  /// True if calls may use `late_argument` and `late_allocations`: sets of the host executor.
+  /// True if calls may use `late_argument` and `late_allocations`. Sets of the host executor can.
   [[nodiscard]] virtual bool shows_overlap() const { return false; }
   /// False if the device's context is dead. Then the process must be replaced.
   [[nodiscard]] virtual bool usable() const { return true; }

@@ -13,12 +13,12 @@ namespace dsv4 {
 
 struct Output {
   std::string name;
-  /// In canonical form. Elements in free order are sorted, rows are joined by key, and fields that do not matter are
-  /// set to a constant.
+  /// The value in canonical form. Elements whose order is free are sorted. Rows are joined by key. Fields that do not
+  /// matter are set to a constant.
   HostTensor value;
 };
 
-/// Canonical outputs of one call, and errors in them that need no other side (range, duplicates,
+/// Canonical outputs of one call, and errors in them that can be found without the other side (range, duplicates,
 /// sentinels, invariants).
 struct Observation {
   std::vector<Output> outputs;
@@ -35,13 +35,14 @@ struct Observation {
   [[nodiscard]] const HostTensor& output(const std::string& name) const;
 };
 
-/// The allowed difference of one output from the other side's. The kind and its reason are documented for every op.
+/// The allowed difference between the two sides' values of one output. The kind and its reason are documented for
+/// every op.
 struct Tolerance {
   enum class Kind {
     kExact,     ///< same bits
-    kExactNan,  ///< same bits, any NaN equals any NaN
-    kBound,     ///< |got - want| <= bound per element; NaN and infinity only where the other side has them
-    kInterval,  ///< low <= got <= high in the type's order; counted as certified if its bits are not want's
+    kExactNan,  ///< same bits, except that any NaN equals any NaN
+    kBound,     ///< |got - want| <= bound per element; NaN and infinity are at the same places on both sides
+    kInterval,  ///< low <= got <= high in the dtype's order; `got` is certified if its bits differ from want's
   };
   Kind kind = Kind::kExact;
   HostTensor bound;  ///< kBound: f32 or f64, same shape as the output

@@ -12,7 +12,7 @@
 namespace dsv4 {
 namespace {
 
-constexpr std::size_t kLongestId = 4096;  // far above any real id; a longer one is a mistake or an attack
+constexpr std::size_t kLongestId = 4096;  // much longer than any valid id; a longer id is a mistake or an attack
 
 bool is_word(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
@@ -26,8 +26,8 @@ std::string shown(std::string_view id) {
 }
 
 [[noreturn]] void malformed(std::string_view id, const std::string& why) {
-  throw Error(fmt::format("case id '{}': {}. An id reads op/name=value,.../seed=N; 'dsv4diff cases' lists them",
-                          shown(id), why));
+  throw Error(fmt::format(
+      "case id '{}': {}. An id has the form op/name=value,.../seed=N; 'dsv4diff cases' lists all ids", shown(id), why));
 }
 
 std::uint64_t parse_seed(std::string_view id, std::string_view text) {

@@ -8,14 +8,15 @@
 namespace dsv4 {
 namespace {
 
-using Row = std::vector<std::size_t>;  // index of a value on each axis
+using Row = std::vector<std::size_t>;  // for each axis, the index of a value
 
-/// The seed is fixed, because the rows are part of the tool's behaviour. The sequence of mt19937 is standardised.
+/// The seed is fixed, because a covering must have the same rows in every run. The C++ standard defines the sequence
+/// of mt19937.
 constexpr std::uint32_t kSeed = 12345;
 
-/// Pairs of values of two axes that no row contains yet. Values are numbered across all axes, so that a pair is a place
-/// in a square. Each start of the tool makes the case table of every op with this class; a set of tuples took most of
-/// that time.
+/// Open pairs: pairs of values of two axes that no row contains yet. The values of all axes are numbered consecutively,
+/// so that a pair is an element of a square matrix. Each time the tool starts, it makes the case table of every op with
+/// this class. A set of tuples was too slow: it took most of that time.
 class OpenPairs {
  public:
   explicit OpenPairs(const std::vector<Axis>& axes) {
@@ -41,9 +42,10 @@ class OpenPairs {
     return true;
   }
 
-  /// Closes the first open pair, which no valid row was found for.
+  /// Closes the first open pair, because no valid row for it was found.
   void drop() { open_[next_] = 0; }
 
+  /// Number of open pairs in a row.
   [[nodiscard]] std::size_t gain(const Row& row) const {
     std::size_t n = 0;
     for (std::size_t i = 0; i < row.size(); ++i) {
@@ -53,7 +55,7 @@ class OpenPairs {
     return n;
   }
 
-  /// Closes the pairs of a row, except those of an axis in `idle`.
+  /// Closes the pairs of a row, except pairs with a value of an idle axis. `idle` has one element for each axis.
   void cover(const Row& row, const std::vector<bool>& idle) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       for (std::size_t j = i + 1; j < row.size(); ++j) {
@@ -63,11 +65,11 @@ class OpenPairs {
   }
 
  private:
-  std::vector<std::size_t> first_;  // number of each axis' first value
-  std::vector<std::size_t> axis_;   // axis of each value
-  std::size_t size_ = 0;            // values of all axes
-  std::vector<std::uint8_t> open_;  // [u][v], u < v
-  std::size_t next_ = 0;            // no pair before it is open
+  std::vector<std::size_t> first_;  // for each axis, the number of its first value
+  std::vector<std::size_t> axis_;   // for each value, its axis
+  std::size_t size_ = 0;            // number of values of all axes
+  std::vector<std::uint8_t> open_;  // [u][v] with u < v: 1 if the pair of values u and v is open
+  std::size_t next_ = 0;            // no pair before this index of open_ is open
 };
 
 Params to_params(const std::vector<Axis>& axes, const Row& row) {
@@ -78,18 +80,19 @@ Params to_params(const std::vector<Axis>& axes, const Row& row) {
 
 constexpr std::size_t kMostRows = std::size_t{1} << 16;
 
-/// True if the product is so small that visiting all its rows takes little time.
+/// True if the product of the axes has at most kMostRows rows, so that all of them can be visited in a short time.
 bool can_be_walked(const std::vector<Axis>& axes) {
   std::size_t n = 1;
   for (const Axis& a : axes) n = n > kMostRows ? n : n * a.values.size();
   return n <= kMostRows;
 }
 
-/// Calls visit(row, params) for the rows of the product, the first axis slowest, until it returns true. It starts at
-/// `row`; an axis in `fixed` keeps its value there.
+/// Calls visit(row, params) for the rows of the product, until a call returns true. The first row is `row`, and the
+/// last axis changes fastest. An axis in `fixed` keeps its value in `row`.
 template <class Visit>
 void walk(const std::vector<Axis>& axes, Row row, const std::vector<std::size_t>& fixed, Visit visit) {
-  Params params = to_params(axes, row);  // updated together with `row`; building it anew would take most of the time
+  Params params =
+      to_params(axes, row);  // updated with `row`, because making it for each row would take most of the time
   while (!visit(row, params)) {
     std::size_t i = axes.size();
     for (; i > 0; --i) {
@@ -103,7 +106,7 @@ void walk(const std::vector<Axis>& axes, Row row, const std::vector<std::size_t>
   }
 }
 
-/// All valid rows; empty if the product has too many rows.
+/// All valid rows. Empty if the product has more than kMostRows rows.
 std::vector<Row> valid_rows(const std::vector<Axis>& axes, const std::function<bool(const Params&)>& valid) {
   std::vector<Row> rows;
   if (!can_be_walked(axes)) return rows;
@@ -140,8 +143,8 @@ std::vector<Params> pairwise(const std::vector<Axis>& axes, const std::function<
   if (axes.size() < 2) return product(axes, valid);
   OpenPairs open(axes);
   const std::vector<bool> none_idle(axes.size(), false);
-  // Greedy: take an open pair, draw some random rows that contain it, and keep the valid one that closes the most
-  // pairs. If none of them is valid, search all valid rows. A pair that is in none of those is given up.
+  // Greedy: take an open pair, draw 60 random rows that contain it, and keep the valid row that closes the most pairs.
+  // If none of the 60 rows is valid, search all valid rows. If no valid row contains the pair, drop the pair.
   std::mt19937 random(kSeed);
   std::vector<Params> rows;
   std::optional<std::vector<Row>> all;
@@ -203,7 +206,8 @@ std::vector<Params> pairs_without(const std::vector<Params>& there, const std::v
   std::vector<Params> rows;
   std::size_t i = 0, a = 0, j = 0, b = 0;
   while (open.first(i, a, j, b)) {
-    // The first row that shows the pair is good enough, because such pairs are few.
+    // Take the first valid row in which both values make a difference. A search for the best row is not worth its time,
+    // because few pairs are still open.
     std::optional<Row> found;
     const auto try_row = [&](const Row& row, const Params& params) {
       if (valid && !valid(params)) return false;

@@ -15,7 +15,7 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (std::to_string(value) != text) return std::nullopt;  // one spelling for each number, because ids are canonical
+  if (std::to_string(value) != text) return std::nullopt;  // ids are canonical: a number has one spelling
   return value;
 }
 

@@ -1,4 +1,5 @@
-/// Parameters of a case, an ordered list of names and values; and the allowed values of a parameter.
+/// The parameters of a case are an ordered list of names and values (Params). ParamSpec describes the allowed values of
+/// one parameter.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,8 @@
 
 namespace dsv4 {
 
-/// Ordered name -> value pairs. Values are kept as canonical text; integers have no leading zeros or plus sign.
+/// Ordered pairs of a name and a value. Values are kept as canonical text: integers have no leading zeros and no
+/// plus sign.
 class Params {
  public:
   Params() = default;
@@ -22,9 +24,9 @@ class Params {
   Params& set(std::string_view name, const char* value) { return set(name, std::string_view(value)); }
 
   [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
-  /// The value's text. Throws Error if it is absent.
+  /// The value's text. Throws Error if the parameter is absent.
   [[nodiscard]] const std::string& text(std::string_view name) const;
-  /// The value as an integer. Throws Error if it is absent or not an integer.
+  /// The value as an integer. Throws Error if the parameter is absent or not an integer.
   [[nodiscard]] std::int64_t integer(std::string_view name) const;
   /// True for "1", false for "0"; throws Error otherwise.
   [[nodiscard]] bool flag(std::string_view name) const;
@@ -45,12 +47,12 @@ struct ParamSpec {
   std::string name;
   std::string meaning;
   std::vector<std::string> choices;  ///< if not empty, the value is a word of this list
-  std::int64_t min = 0;              ///< otherwise it is an integer in [min, max]
+  std::int64_t min = 0;              ///< if `choices` is empty, the value is an integer in [min, max]
   std::int64_t max = 0;
-  std::vector<std::int64_t> interesting;  ///< integers that soak draws from, besides the whole range
-  std::string usual = {};                 ///< value in a point that does not name the parameter; "": it must be named
-  std::vector<std::string> quick = {};    ///< values in the covering of the quick tier; if empty, it takes no part
-  std::vector<std::string> full = {};     ///< the same for the full tier
+  std::vector<std::int64_t> interesting;  ///< integers that random cases (soak) often take instead of others
+  std::string usual = {};  ///< value in a point that does not name the parameter; "": each point must name it
+  std::vector<std::string> quick = {};  ///< values in coverings of the quick tier; if empty, they do not vary it
+  std::vector<std::string> full = {};   ///< the same for the full tier
 
   static ParamSpec choice(std::string name, std::vector<std::string> choices, std::string meaning);
   static ParamSpec integer(std::string name, std::int64_t min, std::int64_t max, std::string meaning,

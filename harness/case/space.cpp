@@ -77,7 +77,7 @@ Space Space::with(std::vector<ParamSpec> more) const {
   return all;
 }
 
-/// A parsed line: its values by parameter.
+/// A parsed line: the values that it gives to each parameter.
 struct Space::Line {
   bool cover = false;
   std::vector<std::pair<std::string, std::vector<std::string>>> axes;

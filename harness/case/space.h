@@ -1,9 +1,10 @@
-/// The parameters of an op, each listed once, and points of them, whose values are written as in a case id.
+/// The parameter space of an op lists each parameter once. It makes points from text, in which values are written as in
+/// a case id.
 ///
 ///   const Space space{number("rows", 1, 1 << 20, "tokens",
 ///                            {.usual = 5, .quick = {1, 4, 5, 128}, .full = {257, 4097}}),
 ///                     number("k", 1, 32, "expert ids of a token", {.usual = 6, .quick = {1, 6, 32}}),
-///                     word("count", {"device_i32", "host_i32"}, "where and as what the count is given")};
+///                     word("count", {"device_i32", "host_i32"}, "memory and type of the count")};
 ///
 ///   space.at("rows=4 count=host_i32")                       one point; k takes its usual value, 6
 ///   space.points(Tier::kQuick, "cover")                     every pair of values of the quick columns
@@ -21,26 +22,28 @@
 
 namespace dsv4 {
 
-/// Values of an integer parameter. `usual` is its value in a point that does not name it. Its column holds its values
-/// in a tier's covering. A parameter without a column takes no part in the covering of that tier.
+/// Values of an integer parameter. `usual` is its value in a point that does not name the parameter. A tier's
+/// column lists the values that coverings of this tier use. If the column of a tier is empty, its coverings do not
+/// vary the parameter.
 struct Columns {
   std::int64_t usual = 0;
   std::vector<std::int64_t> both = {};  ///< column of the quick and the full tier, if they are the same
   std::vector<std::int64_t> quick = {};
   std::vector<std::int64_t> full = {};
-  std::vector<std::int64_t> soak = {};  ///< values that random cases prefer, besides both columns
+  std::vector<std::int64_t> soak = {};  ///< further values that random cases prefer, besides those of the columns
 };
 
 /// An integer in [min, max].
 ParamSpec number(std::string name, std::int64_t min, std::int64_t max, std::string meaning, Columns columns);
-/// A word of either list; the first one is the usual value. `choices` is the column of both tiers. A covering uses a
-/// word of `more` only if its line names it.
+/// A word of `choices` or of `more`. The first choice is the usual value. `choices` is the column of the quick and the
+/// full tier. A covering uses a word of `more` only if its line names the word.
 ParamSpec word(std::string name, std::vector<std::string> choices, std::string meaning,
                std::vector<std::string> more = {});
 /// "0" or "1".
 ParamSpec flag(std::string name, std::string meaning);
 
-/// Each line once for each value, which replaces the first "{}" in the line. Throws Error if there is none.
+/// Repeats each line once for each value. The value replaces the first "{}" in the line. Throws Error if a line has
+/// no "{}".
 std::vector<std::string> each(const std::vector<std::string>& lines, const std::vector<std::string>& values);
 /// The same with every pair of values, for the line's first two "{}".
 inline std::vector<std::string> each(const std::vector<std::string>& lines, const std::vector<std::string>& values,
@@ -52,7 +55,7 @@ std::vector<std::string> joined(std::initializer_list<std::vector<std::string>> 
 
 class Space {
  public:
-  /// Says why parameters together are not a case; nullopt if they are one. Each is in its own range.
+  /// Says why a combination of parameters is not a case; nullopt if it is a case. Each parameter is in its own range.
   using Reject = std::function<std::optional<std::string>(const Params&)>;
   /// Names the parameters whose value makes no difference at a point.
   using Idle = std::function<std::vector<std::string>(const Params&)>;
@@ -65,28 +68,30 @@ class Space {
     specs_.push_back(std::move(spec));
     return *this;
   }
-  /// This space with more parameters after its own.
+  /// A copy of this space, with more parameters after its own.
   [[nodiscard]] Space with(std::vector<ParamSpec> more) const;
   [[nodiscard]] const std::vector<ParamSpec>& specs() const { return specs_; }
   /// The parameter of this name; nullptr if there is none.
   [[nodiscard]] const ParamSpec* find(std::string_view name) const;
 
-  /// The point "name=value name=value"; the other parameters take their usual values. Parameters come in the space's
-  /// order. Throws an Error that names the point and the wrong part, such as an unknown name or a value out of range.
+  /// Parses a point, "name=value name=value". The parameters that it does not name take their usual values. The result
+  /// has the parameters in the space's order. Throws an Error that names the point and the wrong part, such as an
+  /// unknown name or a value out of range.
   [[nodiscard]] Params at(std::string_view point) const;
 
-  /// The points of one line, which is "cover ..." or a point. A covering contains all pairs of values of its axes.
-  /// Every parameter with a column in this tier is an axis; "name=a|b" gives an axis other values. Parameters after
-  /// "at" are fixed and are not axes. Rows that `reject` refuses are left out.
+  /// The points of one line. A line is a covering ("cover ...") or a point. A covering contains all pairs of values of
+  /// its axes. Every parameter with a column for `tier` is an axis. "name=a|b" gives an axis other values. Parameters
+  /// after "at" are fixed and are not axes. Rows that `reject` refuses are left out.
   ///
-  /// If a pair of values occurs only in rows where one of them is idle, a row is added in which neither is idle.
+  /// If a pair of values occurs only in rows where one of the two parameters is idle, a row is added in which neither
+  /// parameter is idle, if there is a valid one.
   [[nodiscard]] std::vector<Params> points(Tier tier, std::string_view line, const Reject& reject = {},
                                            const Idle& idle = {}) const;
   /// The points of several lines.
   [[nodiscard]] std::vector<Params> points(Tier tier, const std::vector<std::string>& lines, const Reject& reject = {},
                                            const Idle& idle = {}) const;
 
-  /// Throws Error unless every line can be parsed and its values are in range. Computes no covering.
+  /// Throws Error if a line cannot be parsed or a value is out of range. Does not compute coverings.
   void check(const std::vector<std::string>& lines) const;
 
  private:

@@ -6,7 +6,8 @@
 namespace dsv4 {
 namespace {
 
-/// Value of a small IEEE-like format: sign, `exponent_bits`, `mantissa_bits`, bias; subnormals at exponent field 0.
+/// Value of a number in a small IEEE-like format: a sign bit, `exponent_bits` with the bias `bias`, and
+/// `mantissa_bits`. The numbers with exponent field 0 are subnormal or zero.
 double small_float(unsigned bits, int exponent_bits, int mantissa_bits, int bias) {
   const unsigned mantissa = bits & ((1u << mantissa_bits) - 1u);
   const unsigned exponent = (bits >> mantissa_bits) & ((1u << exponent_bits) - 1u);
@@ -42,8 +43,9 @@ std::uint8_t e4m3_from_double(double x) {
   if (std::isnan(x)) return 0x7f;
   const std::uint8_t sign = std::signbit(x) ? 0x80 : 0;
   const double magnitude = std::fabs(x);
-  if (magnitude >= 464.0) return sign | 0x7e;  // beyond the midpoint between 448 and the absent 480
-  // The quantum is 2^-9 below the smallest normal 2^-6 and 2^(e-3) above it. nearbyint rounds ties to even.
+  if (magnitude >= 464.0) return sign | 0x7e;  // 464: midpoint between 448 and 480, which E4M3 lacks
+  // The quantum is the distance between neighbouring E4M3 numbers. It is 2^-9 below 2^-6, the smallest normal number,
+  // and 2^(e-3) for larger numbers, whose exponent is e. nearbyint rounds ties to even.
   const int exponent = magnitude < 0x1p-6 ? -6 : std::ilogb(magnitude);
   const double quantum = std::ldexp(1.0, exponent - 3);
   const double rounded = std::nearbyint(magnitude / quantum) * quantum;

@@ -13,13 +13,13 @@ constexpr std::uint16_t bf16_from_float(float x) {
   return static_cast<std::uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
-/// Exact widening.
+/// The float with exactly the value of the bfloat16 `h`.
 constexpr float float_from_bf16(std::uint16_t h) { return std::bit_cast<float>(static_cast<std::uint32_t>(h) << 16); }
 
 /// Exact value of an IEEE binary16.
 double double_from_f16(std::uint16_t h);
 
-/// Exact value of an E4M3 (finite-only, "e4m3fn") code; NaN for 0x7f and 0xff.
+/// Exact value of an E4M3 code; NaN for 0x7f and 0xff. The format is the one without infinities, also called "e4m3fn".
 double double_from_e4m3(std::uint8_t code);
 
 /// Exact value of an E5M2 code.

@@ -1,4 +1,5 @@
-/// Element types that cross the ABI, and how they print and compare.
+/// The element types that tensors can have when a call passes them across the ABI, and how elements are printed
+/// and compared.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +48,9 @@ std::uint64_t bits_of(DType dtype, const void* bits);
 /// "0.3333 (0x3eaaaaab)": value and bits, as reports print an element.
 std::string format_element(DType dtype, const void* bits);
 
-/// Position of an element in its type's total order; negative zero comes just before positive zero. The difference of
-/// two keys is a distance in units of the last place. NaN has no position: nullopt.
+/// Position of an element in the total order of its dtype. Negative zero comes just before positive zero. The
+/// difference of two positions is a distance in units of the last place. The result is nullopt for NaN, which does not
+/// have a position.
 std::optional<std::int64_t> order_key(DType dtype, const void* bits);
 
 }  // namespace dsv4

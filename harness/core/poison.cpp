@@ -17,7 +17,7 @@ std::uint8_t poison_byte(std::uint32_t variant, std::size_t position) {
 void poison_bytes(std::uint8_t* bytes, std::size_t count, std::uint32_t variant, std::size_t origin) {
   const std::size_t head = std::min<std::size_t>(count, 4);
   for (std::size_t i = 0; i < head; ++i) bytes[i] = poison_byte(variant, origin + i);
-  // The pattern repeats every four bytes, so copy the part that is filled already and double it each time.
+  // The pattern repeats every four bytes. So each step copies the part that is filled already, which doubles it.
   for (std::size_t done = head; done < count;) {
     const std::size_t n = std::min(done, count - done);
     std::memcpy(bytes + done, bytes, n);

@@ -1,4 +1,4 @@
-/// Shell commands that people can paste.
+/// Shell commands that a user can copy and paste.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-/// Text for people: tables, escaping of foreign text (refusals, printed output, file names), globs, and suggestions for
-/// mistyped words.
+/// Text for people: tables, globs, suggestions for mistyped words, and escaping of text that comes from outside the
+/// tool (refusals, printed output, file names).
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace dsv4 {
 
-/// `text` with control characters and bytes that are not UTF-8 written as \xNN, so that it cannot move a terminal's
-/// cursor. Line ends and tabs stay.
+/// Returns `text` with control characters, and bytes that are not UTF-8, written as \xNN. So the text cannot move a
+/// terminal's cursor. Line ends and tabs stay.
 std::string printable(std::string_view text);
 /// The same on one line: line ends and tabs become spaces.
 std::string one_line(std::string_view text);
@@ -17,28 +17,29 @@ std::string one_line(std::string_view text);
 /// Number of characters (not bytes) of UTF-8 text.
 std::size_t width_of(std::string_view text);
 
-/// Columns padded to their widest cell, two spaces between, no spaces at the end. The first row is the heading.
-/// `right`: which columns are aligned to the right.
+/// Formats a table whose first row is the heading. Each column is as wide as its widest cell. There are two spaces
+/// between columns, and no spaces at the end of a line. `right` says which columns are aligned to the right.
 std::string align(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
 
 /// "0.42 s", "12.3 s" or "12:05".
 std::string format_seconds(double seconds);
 
-/// The largest error over bound: "0.31", "1e-06", or "-" for zero.
+/// The largest ratio of error to bound: "0.31", "1e-06", or "-" for zero.
 std::string format_tightness(double tightness);
 
 /// "12:05" or "1:02:03": hours, minutes and seconds.
 std::string format_duration(double seconds);
 
-/// True if `text` matches `glob` as fnmatch(3) does. '*' matches any characters, '?' one character, and '[abc]' one
-/// of these.
+/// True if `text` matches `glob` by the rules of fnmatch(3). '*' matches any characters, '?' matches one character, and
+/// '[abc]' matches one of a, b and c.
 bool glob_match(const std::string& glob, const std::string& text);
 /// True if `text` matches one of the globs.
 bool any_glob_match(const std::vector<std::string>& globs, const std::string& text);
-/// True if `text` contains a wildcard. Otherwise it names one thing.
+/// True if `text` contains a wildcard. Otherwise it is the name of one thing.
 bool is_glob(std::string_view text);
 
-/// The candidate closest to `word` by edit distance, if close enough to be a likely typing error; else empty.
+/// The candidate with the smallest edit distance to `word`. Empty if no candidate is so close that `word` is probably a
+/// typing error.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 /// ", did you mean 'topk_v1'?" or "".
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);

@@ -68,7 +68,8 @@ int Allocations::allocate(DLTensor* prototype, DLManagedTensorVersioned** out, v
     GuardedBlock& block = active_->add(bytes, prototype->device.device_type == kDLCUDA);
     managed->tensor.version = {DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
     managed->tensor.manager_ctx = managed.get();
-    // The block outlives the tensor. It is checked and released after the call, when the device is idle.
+    // This deletes only the description of the tensor. Its block is checked and released after the call, when the
+    // device is idle.
     managed->tensor.deleter = [](DLManagedTensorVersioned* self) { delete static_cast<Managed*>(self->manager_ctx); };
     managed->tensor.dl_tensor = *prototype;
     managed->tensor.dl_tensor.data = block.payload();

@@ -13,19 +13,19 @@
 
 namespace dsv4 {
 
-/// While an object of this class exists, it provides the tensors that a module asks its TVM-FFI environment for
-/// (returned plans, workspaces). Each is a block with guard bands, like an argument. It lives as long as this object,
-/// so that it can be checked after the call.
+/// While an object of this class exists, it allocates the tensors that a module requests from its TVM-FFI environment:
+/// returned plans and workspaces. Each tensor has a block with guard bands, as an argument has. The block lives as long
+/// as this object, so that the block can be checked after the call.
 class Allocations {
  public:
-  /// `on_device_block` is called for each new block on the device, before it is armed.
+  /// `on_device_block` is called for each new block on the device, before the block is armed (Block::arm).
   Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t poison,
               std::function<void(const GuardedBlock&)> on_device_block = {});
   ~Allocations();
   Allocations(const Allocations&) = delete;
   Allocations& operator=(const Allocations&) = delete;
 
-  /// Call this before reading any block. Until then the blocks are armed (Block::arm).
+  /// Call this before reading any block. Until this call the blocks are armed.
   void disarm();
   [[nodiscard]] const std::vector<std::unique_ptr<GuardedBlock>>& blocks() const { return blocks_; }
   /// The block whose payload contains `address`; nullptr if there is none.

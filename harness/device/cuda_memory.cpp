@@ -1,7 +1,8 @@
-/// Device memory and streams through LibTorch: the plug-in libdsv4_cuda.so.
+/// The plug-in libdsv4_cuda.so: device memory and streams, implemented with LibTorch.
 ///
-/// Only LibTorch's device-generic interface is used, so nothing here links the CUDA runtime or libtorch_cuda. That
-/// library registers itself when it is loaded. A machine without it gets a sentence instead of a loader error.
+/// The plug-in uses only LibTorch's device-generic interface, so it does not link the CUDA runtime or libtorch_cuda. It
+/// loads libtorch_cuda at run time, and that library then registers itself. On a machine without libtorch_cuda, the
+/// user gets a clear message instead of an error of the loader.
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -41,8 +42,8 @@ class TorchCudaMemory final : public DeviceMemory {
     }
   }
 
-  /// Such a block has gigabytes. release() returns it to the device at once, because other workers need that
-  /// memory too.
+  /// A reserved block has gigabytes. Other workers need memory too, so release() returns the block to the
+  /// device immediately.
   void* reserve(std::size_t bytes) override {
     void* const block = allocate(bytes);
     reserved_.insert(block);
@@ -75,7 +76,7 @@ class TorchCudaMemory final : public DeviceMemory {
   }
 
   std::string take_error() override {
-    // libtorch_cuda loaded the CUDA runtime, and the kernels' modules share it.
+    // libtorch_cuda loaded the CUDA runtime. The modules of the kernels use the same runtime.
     static const auto last = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "cudaGetLastError"));
     static const auto text = reinterpret_cast<const char* (*)(int)>(dlsym(RTLD_DEFAULT, "cudaGetErrorString"));
     if (last == nullptr || text == nullptr) return "";
@@ -88,15 +89,15 @@ class TorchCudaMemory final : public DeviceMemory {
  private:
   static at::TensorOptions options() { return at::TensorOptions().dtype(at::kByte).device(at::kCUDA, 0); }
 
-  /// Uses a stream of its own. A kernel that launches on another stream by mistake then runs unordered, so that the
-  /// mistake shows in its outputs.
+  /// Chooses a stream other than the default stream. A kernel that launches on the wrong stream is then not ordered
+  /// with the copies, so that the mistake shows in its outputs.
   c10::Stream start() {
     at::globalContext().lazyInitDevice(at::kCUDA);
     return guard_.getStreamFromGlobalPool(c10::Device(c10::DeviceType::CUDA, 0));
   }
 
-  /// Runs `body`. Throws std::bad_alloc if the GPU has too little memory. Every other failure of the runtime here means
-  /// that the context is dead, so it becomes DeviceLost.
+  /// Runs `body`. Throws std::bad_alloc if the GPU has too little memory. Every other failure of the runtime means that
+  /// the context is dead, so it is thrown as DeviceLost.
   template <class Body>
   static auto checked(Body body) -> decltype(body()) {
     try {
@@ -118,11 +119,11 @@ class TorchCudaMemory final : public DeviceMemory {
 }  // namespace
 }  // namespace dsv4
 
-/// Makes the CUDA memory of device 0, or returns null and writes why not.
+/// Opens the memory of CUDA device 0. If that fails, returns null and writes the reason into `why`.
 extern "C" dsv4::DeviceMemory* dsv4_open_cuda_memory(char* why, std::size_t size) {
   try {
     if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
-      std::snprintf(why, size, "LibTorch's CUDA part is missing (%s)", dlerror());
+      std::snprintf(why, size, "LibTorch's libtorch_cuda.so could not be loaded (%s)", dlerror());
       return nullptr;
     }
     auto memory = std::make_unique<dsv4::TorchCudaMemory>();

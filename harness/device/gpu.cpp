@@ -14,7 +14,8 @@ class Library {
 
   [[nodiscard]] bool loaded() const { return handle_ != nullptr; }
 
-  /// Calls a function that returns 0 on success. Returns true on success; false if it failed or does not exist.
+  /// Calls a function that returns 0 on success. Returns true on success, and false if the function failed or does
+  /// not exist.
   template <typename... Arguments>
   [[nodiscard]] bool call(const char* function, Arguments... arguments) const {
     const auto f = handle_ == nullptr ? nullptr : reinterpret_cast<int (*)(Arguments...)>(dlsym(handle_, function));

@@ -1,5 +1,5 @@
-/// What the NVIDIA driver says about the GPU. Asking it opens no context. Its libraries are loaded only when it is
-/// asked. A machine without them counts as a machine without a GPU.
+/// Asks the NVIDIA driver about the GPU, without opening a GPU context. The driver's libraries are loaded only when
+/// these functions are called. A machine without the libraries counts as a machine without a GPU.
 #pragma once
 
 #include <map>
@@ -13,11 +13,12 @@ struct DriverLibraries {
   std::string management = "libnvidia-ml.so.1";
 };
 
-/// Says in a few words why no kernel can run on a GPU here; "" if one can.
+/// Says in a few words why this machine cannot run kernels on a GPU; "" if it can.
 std::string gpu_missing(const DriverLibraries& libraries = {});
 
-/// Facts about the GPU that kernels run on: "gpu" is its name, "driver" the driver's version. A fact that the driver
-/// does not give is absent. Results from a GPU are worth little without these facts.
+/// Facts about the GPU that kernels run on: "gpu" is its name, and "driver" is the driver's version. A fact that the
+/// driver does not give is absent. Results from a GPU are worth little without these facts, because they can depend
+/// on both.
 std::map<std::string, std::string> gpu_facts(const DriverLibraries& libraries = {});
 
 }  // namespace dsv4

@@ -21,14 +21,15 @@
 namespace dsv4 {
 namespace {
 
-/// Bytes of address space that are kept free on both sides of a reserved block. An offset that wrapped to a negative
-/// 32-bit number, in elements of at most eight bytes, leads into this margin. So it cannot reach other memory.
+/// Size in bytes of the margin on each side of a reserved block. The margin is address space without accessible memory.
+/// If an offset, in elements of at most eight bytes, wraps to a negative 32-bit number, the access is in this margin.
+/// So it cannot reach other memory.
 constexpr std::size_t kReservedMargin = std::size_t{8} << 31;
 
 class HostMemory final : public DeviceMemory {
  public:
   void* allocate(std::size_t bytes) override {
-    // aligned_alloc needs a multiple of the alignment.
+    // The size that aligned_alloc gets must be a multiple of the alignment.
     void* block = std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
     if (block == nullptr) throw std::bad_alloc();
     return block;
@@ -72,8 +73,9 @@ class HostMemory final : public DeviceMemory {
   std::unordered_map<void*, std::size_t> reserved_;  ///< size of each mapping in bytes, by block
 };
 
-/// Loads libdsv4_cuda.so from the build's lib folder or beside the executable, from ../lib of an installation, or from
-/// the loader's path. If it fails, `tried` says why.
+/// Loads libdsv4_cuda.so. Tries these places in this order: lib/ beside the executable (a build), the executable's
+/// folder, ../lib (an installation), and the loader's path. If no place has a library that can be loaded, `tried`
+/// says why.
 void* open_plugin(std::string& tried) {
   const std::filesystem::path exe = executable_folder();
   for (const std::string& path : {(exe / "lib/libdsv4_cuda.so").string(), (exe / "libdsv4_cuda.so").string(),
@@ -101,7 +103,8 @@ std::unique_ptr<DeviceMemory> make_cuda_memory() {
   const auto open = reinterpret_cast<Open>(dlsym(plugin, "dsv4_open_cuda_memory"));
   if (open == nullptr)
     throw Error(
-        "libdsv4_cuda.so does not belong to this tool, because it has no dsv4_open_cuda_memory. Build it again");
+        "libdsv4_cuda.so does not belong to this tool, because it does not have the function dsv4_open_cuda_memory. "
+        "Build it again");
   char why[1024] = "";
   DeviceMemory* memory = open(why, sizeof why);
   if (memory == nullptr) {
@@ -116,8 +119,8 @@ GuardedBlock::GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_
     : memory_(memory), bytes_(bytes), before_(kGuard + misalign), after_(kGuard), poison_(poison) {
   base_ = static_cast<std::uint8_t*>(memory_.allocate(before_ + bytes_ + after_));
   payload_ = base_ + before_;
-  // The payload is poisoned as well, because a module's own allocations (a workspace, a returned plan) must not start
-  // as zeros.
+  // The payload is poisoned as well, because memory that a module allocates (a workspace, a returned plan) must not
+  // start as zeros.
   std::vector<std::uint8_t> image(before_ + bytes_ + after_);
   poison_bytes(image.data(), image.size(), poison_);
   memory_.upload(base_, image.data(), image.size());

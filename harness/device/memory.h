@@ -1,4 +1,4 @@
-/// Memory of a set's device, and guarded blocks in it.
+/// The memory of a set's device, and blocks with guard bands in this memory.
 #pragma once
 
 #include <dlpack/dlpack.h>
@@ -20,23 +20,24 @@ class DeviceMemory {
   virtual ~DeviceMemory() = default;
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* block) = 0;
-  /// Reserves a block of `bytes`, most of which is never used. Only parts passed to open() may be accessed. Released
-  /// with `release`, like any block. Throws std::bad_alloc.
+  /// Reserves a block of `bytes` bytes, most of which are never used. Only parts that were passed to open() may be
+  /// accessed. release() releases the block. Throws std::bad_alloc if there is too little memory.
   virtual void* reserve(std::size_t bytes) = 0;
-  /// Makes part of a reserved block accessible, in whole pages of kPage bytes. On a host, an access to another page is
-  /// a segmentation fault. On a GPU the whole block is accessible.
+  /// Makes part of a reserved block accessible, in whole pages of kPage bytes. On a host, an access to any other page
+  /// of the block is a segmentation fault. On a GPU the whole block is accessible.
   virtual void open(void* /*part*/, std::size_t /*bytes*/) {}
   static constexpr std::size_t kPage = 4096;
-  /// Under AddressSanitizer, each access to this part is reported at the instruction that makes it, until the part is
-  /// permitted again. Host memory only.
+  /// Forbids access to this part, until permit() allows it again. Under AddressSanitizer, each forbidden access to host
+  /// memory is reported at the instruction that makes it. In every other case this has no effect.
   virtual void forbid(const void* /*part*/, std::size_t /*bytes*/) {}
   virtual void permit(const void* /*part*/, std::size_t /*bytes*/) {}
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
-  /// Waits for all launches. Throws DeviceLost if a launch left the context dead.
+  /// Waits until all launches have ended. Throws DeviceLost if the context is dead.
   virtual void synchronize() = 0;
-  /// Returns and clears the error that a launch left behind; "" if there is none. Such an error does not mean that the
-  /// context is dead. But if it stays, the next user of the runtime gets it.
+  /// Returns and clears the last error of the CUDA runtime, which a launch may have set; "" if there is none. This
+  /// error does not mean that the context is dead. But if it is not cleared, the next code that asks the runtime for
+  /// errors gets it.
   virtual std::string take_error() { return ""; }
   /// The stream on which the set's functions launch (TVM-FFI's environment stream); null on a host.
   [[nodiscard]] virtual void* stream() = 0;
@@ -49,27 +50,27 @@ std::unique_ptr<DeviceMemory> make_cuda_memory();
 /// A tensor's memory on a device, with guard bands around it.
 class Block {
  public:
-  static constexpr std::size_t kGuard = 4096;  ///< bytes of a band: more than a row of any op's widest vector access
+  static constexpr std::size_t kGuard =
+      4096;  ///< bytes of a band; the widest vector access of a warp, 32 * 16 bytes, is smaller
 
   Block() = default;
   virtual ~Block() = default;
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
-  /// Where the tensor's storage begins.
+  /// Address at which the tensor's storage begins.
   [[nodiscard]] virtual void* payload() const = 0;
-  /// Writes the tensor's whole storage; read() returns it.
+  /// Writes the tensor's whole storage. read() returns the current contents.
   virtual void write(const std::vector<std::uint8_t>& image) = 0;
   [[nodiscard]] virtual std::vector<std::uint8_t> read() const = 0;
-  /// Under AddressSanitizer, each access to the guard bands is reported at the instruction that makes it. Host
-  /// memory only.
+  /// Forbids access to the guard bands (DeviceMemory::forbid), until disarm() allows it again.
   virtual void arm() = 0;
   virtual void disarm() = 0;
   /// Appends a finding "guard" if a guard band was changed; `name` is the argument's name.
   virtual void check(const std::string& name, std::vector<Finding>& findings) const = 0;
 };
 
-/// A block with guard bands on both sides. The payload starts at a multiple of 256 bytes plus `misalign`.
+/// A block with guard bands on both sides. The address of the payload is a multiple of 256 bytes, plus `misalign`.
 class GuardedBlock final : public Block {
  public:
   GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign = 0);

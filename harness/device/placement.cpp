@@ -19,7 +19,7 @@ std::size_t page_up(std::size_t byte) { return page_down(byte + kPage - 1); }
 
 void require_fit(const HostTensor& t, const Placement& p) {
   const auto refuse = [&](const char* why) {
-    throw Error(fmt::format("placement: {} on {} strides {}: {}", t.describe(), format_shape(p.shape),
+    throw Error(fmt::format("placement: {} at shape {} with strides {}: {}", t.describe(), format_shape(p.shape),
                             format_shape(p.strides), why));
   };
   if (t.rank() == 0 || p.shape.size() != t.rank() || p.strides.size() != t.rank()) refuse("the ranks differ");
@@ -33,7 +33,7 @@ void require_fit(const HostTensor& t, const Placement& p) {
   }
 }
 
-/// Bytes from the first element to the end of the last one that the function sees.
+/// Bytes from the start of the first element to the end of the last element that the function sees.
 std::size_t extent(DType dtype, const Placement& p) {
   std::int64_t last = 0;
   for (std::size_t d = 0; d < p.shape.size(); ++d) last += std::max<std::int64_t>(p.shape[d] - 1, 0) * p.strides[d];
@@ -44,7 +44,7 @@ std::size_t extent(DType dtype, const Placement& p) {
 
 std::vector<PlacedBlock::Run> PlacedBlock::runs_of(const HostTensor& t, const Placement& p, std::size_t before) {
   const auto element = static_cast<std::size_t>(size_of(t.dtype));
-  // If elements of the last dimension are adjacent on both sides, one run holds all of them.
+  // If the elements of the last dimension are adjacent in the storage and also in the block, one run holds all of them.
   const bool dense = t.rank() > 1 && t.strides.back() == 1 && p.strides.back() == 1;
   const std::int64_t step = dense ? std::max<std::int64_t>(t.shape.back(), 1) : 1;
   std::vector<Run> runs;
@@ -129,7 +129,8 @@ std::vector<std::uint8_t> PlacedBlock::download(const Island& island) const {
   return bytes;
 }
 
-/// Storage bytes that belong to no element were never on the device, so they come back as they were written.
+/// Bytes of the storage that belong to no element are not copied to the device. For these bytes, the result has the
+/// values that write() got.
 std::vector<std::uint8_t> PlacedBlock::read() const {
   std::vector<std::uint8_t> image = written_;
   for (const Island& island : islands_) {

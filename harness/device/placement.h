@@ -1,4 +1,4 @@
-/// Memory of tensors that are spread out on a device as Arg::placement says.
+/// Memory of far arguments: tensors that are spread out on a device as Arg::placement says.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,13 @@
 namespace dsv4 {
 
 /// The memory of a tensor that is spread out. A block is reserved for the whole placement. Only the places of the
-/// tensor's elements, with guard bands around them, are opened and filled. A stray access near them is found as in any
-/// block. Elsewhere, on a host, it is a segmentation fault. Nothing is filled before the first write().
+/// tensor's elements, and the guard bands around these places, are opened and filled. A wrong write to a guard band is
+/// found as in any block. On a host, a wrong access to the rest of the block is a segmentation fault. Nothing is filled
+/// before the first write().
 class PlacedBlock final : public Block {
  public:
-  /// Throws Error if the tensor does not fit its placement, Unavailable if there is too little memory; `name` is the
-  /// argument's name.
+  /// Throws Error if the tensor does not fit its placement, and Unavailable if there is too little memory. `name` is
+  /// the argument's name.
   PlacedBlock(DeviceMemory& memory, const std::string& name, const HostTensor& tensor, const Placement& placement,
               std::uint32_t poison, std::size_t misalign = 0);
   ~PlacedBlock() override;
@@ -38,7 +39,7 @@ class PlacedBlock final : public Block {
     std::size_t to;    ///< offset in the block
     std::size_t bytes;
   };
-  /// Adjacent open pages of the block. They hold runs, and guard bands before, between and after them.
+  /// Adjacent open pages of the block. They hold runs, and guard bands before, between and after the runs.
   struct Island {
     std::size_t begin;
     std::size_t end;
@@ -52,7 +53,8 @@ class PlacedBlock final : public Block {
   static std::vector<Run> runs_of(const HostTensor& tensor, const Placement& placement, std::size_t before);
   void add(const Run& run, std::size_t all);
   [[nodiscard]] std::vector<std::uint8_t> download(const Island& island) const;
-  /// Calls visit(begin, end) for each part of the island that belongs to no run; both are offsets in the block.
+  /// Calls visit(begin, end) for each part of the island that belongs to no run. `begin` and `end` are offsets in
+  /// the block.
   template <class Visit>
   static void for_each_gap(const Island& island, Visit visit);
 

@@ -15,12 +15,12 @@ namespace dsv4 {
 
 Elements::Elements(HostTensor& tensor, std::int64_t first, std::int64_t count) : dtype_(tensor.dtype), size_(count) {
   if (dtype_ != DType::kF32 && dtype_ != DType::kBF16)
-    throw Error("a fill writes f32 or bf16, and not " + tensor.describe());
+    throw Error("a fill writes f32 or bf16, but the tensor is " + tensor.describe());
   if (count == 0) return;
   const std::size_t begin = tensor.byte_of(first), last = tensor.byte_of(first + count - 1);
   if (last - begin != static_cast<std::size_t>((count - 1) * size_of(dtype_)))
     throw Error(
-        fmt::format("elements {} to {} of {} do not lie side by side", first, first + count - 1, tensor.describe()));
+        fmt::format("elements {} to {} of {} are not adjacent in memory", first, first + count - 1, tensor.describe()));
   data_ = tensor.storage.data() + begin;
 }
 
@@ -54,7 +54,7 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-/// `count` elements at random places get a value from `next`.
+/// Sets `count` elements at random places to values from `next`.
 template <class Next>
 void scatter(Random& r, Elements x, std::int64_t count, Next next) {
   const auto order = r.permutation(x.size());
@@ -215,7 +215,8 @@ Fill huge() {
 }
 
 Fill f16_midpoints() {
-  // A midpoint rounds to even, so a comparison with the middle of two bins gives the wrong bin.
+  // Rounding moves a midpoint to its even neighbour. A kernel that compares with the middle of two bins instead can put
+  // the midpoint into the wrong bin.
   return each("midpoints", [](Random& r) {
     auto h = static_cast<std::uint16_t>(r.between(0x2000, 0x7000));
     if (r.chance(2)) h |= 0xff;

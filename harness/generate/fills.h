@@ -1,6 +1,8 @@
-/// Named distributions of input values: one table for all ops. An op lists the ones that it takes and adds its own.
+/// Fills: named distributions of input values, in one table for all ops. An op lists the fills that it uses, and can
+/// add its own.
 ///
-///   Fills({fills::gauss(), fills::wide(-40, 40), {"steps", [](Random& r, Elements x) { ... }}}).apply("wide", random, elements)
+///   Fills({fills::gauss(), fills::wide(-40, 40), {"steps", [](Random& r, Elements x) { ... }}})
+///       .apply("wide", random, elements)
 ///
 /// A fill draws its values in a fixed order, so a case has the same input bits on every machine.
 #pragma once
@@ -16,23 +18,23 @@
 
 namespace dsv4 {
 
-/// Elements of an f32 or bf16 tensor that lie side by side in memory: a row, or a group that shares a scale.
+/// Elements of an f32 or bf16 tensor that are adjacent in memory: a row, or a group that shares a scale.
 class Elements {
  public:
-  /// `count` elements from the one with row-major index `first` on. Throws Error if they do not lie side by side, or if
-  /// the tensor is not f32 or bf16.
+  /// `count` elements in row-major order, beginning with the element of index `first`. Throws Error if they are not
+  /// adjacent in memory, or if the tensor is not f32 or bf16.
   Elements(HostTensor& tensor, std::int64_t first, std::int64_t count);
   /// All elements of a contiguous tensor.
   explicit Elements(HostTensor& tensor) : Elements(tensor, 0, tensor.numel()) {}
 
   [[nodiscard]] DType dtype() const { return dtype_; }
   [[nodiscard]] std::int64_t size() const { return size_; }
-  /// Writes `value`, rounded to the nearest number of the dtype, ties to even. A NaN becomes quiet; in bf16 each
-  /// becomes 0x7fff.
+  /// Writes `value`, rounded to the nearest number of the dtype, ties to even. A NaN becomes quiet in f32, and 0x7fff
+  /// in bf16.
   void set(std::int64_t i, float value);
-  /// Writes the bits of a float; bf16 takes the upper half of them. NaN keeps its payload.
+  /// Writes the bits of a float; an element of bf16 takes the upper half of the bits. A NaN keeps its payload.
   void set_bits(std::int64_t i, std::uint32_t f32);
-  /// Writes every element, in order, from `next()`.
+  /// Sets every element, in order, to a value from `next()`.
   template <class Next>
   void set_all(Next next) {
     for (std::int64_t i = 0; i < size_; ++i) set(i, static_cast<float>(next()));
@@ -44,7 +46,7 @@ class Elements {
   std::int64_t size_;
 };
 
-/// One distribution: its name, as case ids write it, and what it writes.
+/// One distribution: its name in case ids, and the function that writes the elements.
 struct Fill {
   std::string name;
   std::function<void(Random&, Elements)> apply;
@@ -65,79 +67,88 @@ class Fills {
 
 namespace fills {
 
-/// Element after element from `next`.
+/// Sets each element, in order, to a value from `next`.
 Fill each(std::string name, std::function<float(Random&)> next);
 
 // Any elements.
 
-/// Roughly normal, full mantissas.
+/// Roughly normal numbers with full mantissas.
 Fill gauss();
 /// Uniform in [low, high), computed in float.
 Fill uniform(float low, float high, std::string name = "uniform");
-/// Integers in [low, high]: few values, so that sums are exact and many elements are equal.
+/// Integers in [low, high]. These are few values, so that sums are exact and many elements are equal.
 Fill integers(std::int64_t low, std::int64_t high, std::string name = "integers");
-/// Full mantissas, both signs, exponents uniform in [low, high] (Random::wide).
+/// Numbers of both signs with full mantissas and exponents uniform in [low_exponent, high_exponent] (Random::wide).
 Fill wide(int low_exponent, int high_exponent, std::string name = "wide");
-/// One value for all.
+/// The same random value for all elements.
 Fill equal();
 /// Zeros of both signs.
 Fill zeros();
-/// f32 with an exponent field of zero.
+/// f32 numbers with an exponent field of zero: subnormals and zeros, of both signs.
 Fill denormal();
-/// Any bits: NaN, infinities and subnormals among them.
+/// Random bits, so also NaN, infinities and subnormals.
 Fill bits();
-/// A quarter of zeros, subnormals, the greatest numbers, infinities, and quiet and signalling NaN; the rest normal.
+/// A quarter of the elements are special, with both signs: zeros, subnormals, the greatest numbers, 1, infinities, and
+/// quiet and signalling NaN. The other elements are as in gauss().
 Fill special();
-/// One infinity at a random place.
+/// One positive infinity at a random place. The other elements are as in gauss().
 Fill one_inf();
-/// One quiet NaN at a random place; every second element; all of them. Of both signs.
+/// Quiet NaN of both signs: one at a random place, about half of the elements, or all elements.
 Fill one_nan();
 Fill half_nan();
 Fill all_nan();
 
-// Rows of which the greatest elements are selected. `k` is the number of elements to select.
+// Fills of rows from which the `k` greatest elements are selected.
 
-/// 0 ... n-1 in random order, in ascending order, and negated in descending order.
+/// The numbers 0 ... n-1 in random order or in ascending order, or 0 ... -(n-1) in descending order.
 Fill permutation();
 Fill ascending();
 Fill descending();
-/// k-1, k or k+1 equal greatest elements.
+/// The greatest value occurs k-1, k or k+1 times.
 Fill maxima(std::int64_t k);
-/// More equal elements than there is room for, below some greater ones: the cut goes through them.
+/// k-129 elements are the greatest. Below them, more than 129 elements are equal, so that only some of these equal
+/// elements are selected.
 Fill plateau(std::int64_t k);
 /// The last element is the greatest.
 Fill last_best();
-/// Zeros of both signs among k/2 other numbers, and what a rectifier leaves.
+/// Zeros of both signs, and k/2 other numbers.
 Fill signed_zeros(std::int64_t k);
+/// The output of a rectifier: positive numbers and many zeros.
 Fill relu();
-/// A narrow interval, an offset, and tiny numbers: all elements share a few coarse bins of binary16.
+/// Numbers in a narrow interval, numbers near 10, and tiny numbers. In each of these fills, all elements are in a few
+/// coarse bins. A coarse bin holds the binary16 numbers with the same high byte.
 Fill cluster();
 Fill offset();
 Fill tiny();
-/// Numbers beyond binary16, the greatest float among them.
+/// Numbers of magnitude 2^15 and more, most of them too large for binary16. Some are the greatest float.
 Fill huge();
-/// Halfway between two neighbouring binary16 numbers, every second one at the border of two coarse bins.
+/// Numbers halfway between two neighbouring binary16 numbers. About half of them are at the border of two coarse bins.
 Fill f16_midpoints();
-/// About k infinities among negative ones and great numbers; and k-5 numbers among negative infinities.
+/// About k positive infinities. The other elements are negative infinities and great numbers.
 Fill many_inf(std::int64_t k);
+/// Negative infinities and k-5 numbers.
 Fill minus_inf(std::int64_t k);
 
-// Groups of elements that a quantiser scales by their greatest magnitude, so that it becomes 448, the greatest E4M3.
+// Fills of groups. A quantiser scales each group so that its greatest magnitude becomes 448, the greatest E4M3 number.
 
-/// Makes `greatest` the group's greatest magnitude: one element at a random place. The others must be smaller.
+/// Sets one element, at a random place, to `greatest` or -`greatest`. The magnitudes of the other elements must
+/// be smaller.
 void set_greatest(Elements x, double greatest, Random& random);
 
-/// Integers up to 16 beside 448: the scale is exactly 1, and the codes are the integers themselves.
+/// Integers of magnitude up to 16, and one element of magnitude 448. So the scale is exactly 1, and each code stands
+/// for the integer itself.
 Fill scaled_integers();
-/// A scale of exactly 1, and elements halfway between two E4M3 codes, or one step of the dtype beside it.
+/// The scale is exactly 1. An element is halfway between two E4M3 numbers, or one step of the dtype away from
+/// that midpoint.
 Fill e4m3_midpoints();
 /// The greatest magnitude is 448 times a power of two, or the next number above or below.
 Fill scale_edges();
-/// Both sides of 1e-4, the least greatest magnitude that a scale takes.
+/// Tiny numbers. One element of every second group is just above or just below 1e-4. The scale of a group is computed
+/// from at least 1e-4, even if its greatest magnitude is smaller.
 Fill tiny_groups();
-/// Normal numbers and zeros, with one infinity, none, or infinities alone.
+/// Normal numbers and zeros. A group also has one infinity, or none, or it has only infinities.
 Fill inf_groups();
-/// The same with NaN, quiet and signalling, of both signs.
+/// The same with NaN instead of infinities. They are quiet or signalling, and of both signs.
 Fill nan_groups();
 
 }  // namespace fills

@@ -8,13 +8,13 @@
 namespace dsv4 {
 namespace {
 
-/// Gate and up of one output.
+/// The gate and the up of one output, which is silu(gate) * up.
 struct GateUp {
   float gate;
   float up;
 };
 
-/// A fill that draws pair after pair. `next` is given the random numbers and the index of the output.
+/// A fill that draws one pair for each output. `next` gets the random stream and the index of the output.
 Fill pairs(std::string name, std::function<GateUp(Random&, std::int64_t)> next) {
   return {std::move(name), [next = std::move(next)](Random& r, Elements x) {
             for (std::int64_t i = 0; i < x.size(); i += 2) {
@@ -31,7 +31,8 @@ float bf16_neighbour(float x, std::int64_t steps) {
 
 float any_sign(Random& r, float x) { return r.chance(2) ? x : -x; }
 
-/// On the limit, just beside it, well beyond it, or below it.
+/// A number at the limit, one bfloat16 step beside it or four times as large, or a normal number multiplied by
+/// the limit.
 float around_limit(Random& r, float limit) {
   const float near = std::fabs(limit) < 0x1p-20f ? 1.0f : limit;
   switch (r.below(4)) {
@@ -46,7 +47,7 @@ float around_limit(Random& r, float limit) {
   }
 }
 
-/// One of 200 pairs has a special gate or up.
+/// One of 200 pairs has the gate `special` or the up `special`.
 GateUp with_special(Random& r, float special) {
   if (!r.chance(200)) return {r.gauss(), r.gauss()};
   return r.chance(2) ? GateUp{special, r.gauss()} : GateUp{r.gauss(), special};
@@ -61,13 +62,14 @@ Fills gate_up_fills(float limit, std::int64_t group) {
             [](Random& r, std::int64_t) {
               return GateUp{4.0f * r.gauss(), 2.0f * r.gauss()};
             }),
-      // silu(g) = g to the bit from g = 17 on, so these products are integers.
+      // For g >= 17, silu(g) has exactly the bits of g, so these products are integers.
       pairs("integers",
             [](Random& r, std::int64_t) {
               return GateUp{r.chance(8) ? 0.0f : static_cast<float>(r.between(17, 40)),
                             static_cast<float>(r.between(-8, 8))};
             }),
-      // One product of a group is 448 times a power of two, or the next number above or below. The others are smaller.
+      // One product of each group is 448 times a power of two, or the next number above or below. The other products
+      // are smaller.
       pairs("scale_edges",
             [group](Random& r, std::int64_t i) {
               if (i % group != 17) return GateUp{r.gauss(), r.gauss() * 0x1p-40f};

@@ -1,12 +1,13 @@
-/// Distributions of gates and ups that gated activations, and quantisers after them, have got wrong, or could.
+/// Distributions of gates and ups. Gated activations, or the quantisers after them, have failed with such inputs or
+/// could fail.
 #pragma once
 
 #include "harness/generate/fills.h"
 
 namespace dsv4 {
 
-/// Fills of pairs of a gate and an up, bf16 [2 * outputs], under a clamp at `limit`. Groups of `group` outputs share
-/// a scale.
+/// Fills of bf16 [2 * outputs], a gate and an up for each output. The op clamps gates and ups at `limit`. Each group of
+/// `group` outputs shares a scale.
 Fills gate_up_fills(float limit, std::int64_t group);
 
 }  // namespace dsv4

@@ -10,14 +10,15 @@ namespace {
 
 constexpr double kGreatestE4m3 = 448.0;
 
-/// The next number of the dtype away from zero, or towards it.
+/// The neighbour of `x` in the dtype: the next number away from zero if `away`, or else towards zero.
 double neighbour(DType dtype, double x, bool away) {
   const auto f = static_cast<float>(x);
   if (dtype == DType::kF32) return std::nextafter(f, away ? std::numeric_limits<float>::infinity() : 0.0f);
   return float_from_bf16(static_cast<std::uint16_t>(bf16_from_float(f) + (away ? 1 : -1)));
 }
 
-/// Numbers and zeros; in three of four groups one bit pattern of `next` or none, in the fourth nothing else.
+/// Fills a group. A quarter of the groups have only bit patterns from `next`. The other groups have numbers and zeros,
+/// and three quarters of them also have one bit pattern from `next`.
 template <class Next>
 void write_with_specials(Random& r, Elements x, Next next) {
   x.set_all([&] { return r.chance(8) ? (r.chance(2) ? 0.0f : -0.0f) : r.gauss(); });
@@ -82,7 +83,7 @@ Fill nan_groups() {
   return {"one_nan", [](Random& r, Elements x) {
             write_with_specials(r, x, [&] {
               static constexpr std::uint32_t kNans[] = {0x7fc00000u, 0xffc00000u, 0x7f810000u, 0xff810000u};
-              r.u32();  // not used: recorded inputs depend on this draw
+              r.u32();  // the number is not used, but recorded inputs depend on this draw
               return kNans[r.below(4)];
             });
           }};

@@ -40,7 +40,7 @@ float Random::gauss() {
     const std::uint32_t bits = u32();
     sum += static_cast<std::int32_t>(bits & 0xffffu) + static_cast<std::int32_t>(bits >> 16);
   }
-  return static_cast<float>(sum - 6 * 65535) * 0x1p-16f;  // |sum| < 2^19: exact
+  return static_cast<float>(sum - 6 * 65535) * 0x1p-16f;  // exact, because |sum| < 2^19
 }
 
 float Random::wide(int low_exponent, int high_exponent) {
@@ -94,7 +94,8 @@ std::int64_t integer_at(const HostTensor& tensor, std::int64_t linear) {
 }
 
 void set_integer(HostTensor& tensor, std::int64_t linear, std::int64_t value) {
-  if (is_floating(tensor.dtype)) throw Error("set_integer: the tensor is " + tensor.describe());
+  if (is_floating(tensor.dtype))
+    throw Error("set_integer: the elements are not integers: the tensor is " + tensor.describe());
   std::memcpy(tensor.element(linear), &value, static_cast<std::size_t>(size_of(tensor.dtype)));
 }
 

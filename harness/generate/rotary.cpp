@@ -9,7 +9,8 @@
 namespace dsv4 {
 namespace {
 
-/// Fills of the heads of a token with these angles, bf16. "cancel": the two products of the real part nearly cancel.
+/// Fills of the bf16 heads of a token that is rotated by `angles`. With the fill "cancel", the two products of each
+/// real part nearly cancel.
 Fills head_fills(const float* angles, bool inverse) {
   const auto cancel = [angles, inverse](Random& r, Elements x) {
     for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
@@ -65,13 +66,13 @@ HostTensor angle_table(const std::string& kind, std::int64_t positions, std::uin
     for (std::int64_t i = 0; i < kRotaryDim; i += 2) {
       float c = 1.0f, s = 0.0f;
       if (kind == "axes") {
-        // Quarter turns keep products of integers integers.
+        // With quarter turns, the products of integer elements are integers.
         const std::int64_t turn = p == 0 ? 0 : random.below(4);
         c = turn == 0 ? 1.0f : (turn == 2 ? -1.0f : 0.0f);
         s = turn == 1 ? 1.0f : (turn == 3 ? -1.0f : 0.0f);
       } else if (kind == "wild") {
-        // Magnitudes are below 1/2, so no product of a finite element overflows. After an overflow the fused and the
-        // unfused sums differ without bound.
+        // Magnitudes are below 1/2, so that the product with a finite element does not overflow. After an overflow, the
+        // fused and the unfused sums could differ by any amount.
         c = random.wide(-20, -2);
         s = random.wide(-20, -2);
       } else if (p != 0) {

@@ -8,8 +8,8 @@
 
 namespace dsv4 {
 
-/// Fills of the logits that count for a token. Between about -103.98 and -102.5 expf may or may not underflow, and any
-/// weights are right for a token that has no other logit: no fill draws from there.
+/// Fills of the logits of a token's experts. For a logit between about -103.98 and -102.5, expf may or may not
+/// underflow. If a token has only such logits, any weights are right. So no fill uses this range.
 inline const Fills& router_fills() {
   using fills::each;
   using Limits = std::numeric_limits<float>;

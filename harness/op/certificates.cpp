@@ -13,7 +13,9 @@ CallResult auxiliary(const Call& call, const std::string& aux, Caller& reference
   asked.aux = aux;
   for (Arg& arg : more) asked.args.push_back(std::move(arg));
   CallResult result = reference.call(asked);
-  if (result.refusal) throw Error(fmt::format("{}: the reference refused '{}': {}", call.op, aux, *result.refusal));
+  if (result.refusal)
+    throw Error(fmt::format("op '{}': the reference refused the call of its auxiliary function '{}': {}", call.op, aux,
+                            *result.refusal));
   return result;
 }
 

@@ -1,4 +1,5 @@
-/// Tolerances that the auxiliary functions of the reference compute.
+/// Tolerances that the reference set computes. Its auxiliary functions (DSV4_AUX) compute the bounds and intervals of
+/// an op's outputs.
 #pragma once
 
 #include <string>
@@ -14,12 +15,12 @@ namespace dsv4 {
 CallResult auxiliary(const Call& call, const std::string& aux, Caller& reference, std::vector<Arg> more = {});
 
 /// Computes an interval for each named argument that is present. Calls the auxiliary function "interval" with two more
-/// outputs for each argument, "<name>_lo" and "<name>_hi". They have the argument's dtype and shape.
+/// outputs for each argument, "<name>_lo" and "<name>_hi". Both have the dtype and the shape of the argument.
 Tolerances certified(const Call& call, Caller& reference, const std::vector<std::string>& names,
                      const std::string& reason);
 
 /// Computes a bound for each element of argument `name`. The auxiliary function "bound" takes the arguments of `call`
-/// and writes the bound into `name`.
+/// and writes the bounds into argument `name`.
 Tolerance bounded(const Call& call, Caller& reference, const std::string& name, std::string reason);
 
 }  // namespace dsv4

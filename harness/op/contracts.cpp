@@ -49,7 +49,7 @@ Scenario& Contracts::remade(std::string name, std::string meaning, std::string a
   return refused(std::move(name), std::move(meaning), argument, [argument, other = std::move(other)](Call& call) {
     Arg& a = call.arg(argument);
     a.value = other(a.tensor());
-    a.footprint.clear();  // it belongs to the old tensor
+    a.footprint.clear();  // the footprint belongs to the old tensor
   });
 }
 
@@ -81,14 +81,16 @@ Scenario& Contracts::integer(std::string name, std::string meaning, std::string 
 }
 
 void Contracts::wrong_form(const std::string& argument, DType other) {
-  remade(argument + "_dtype", "elements of another type are refused, not reinterpreted", argument,
+  remade(argument + "_dtype", "a tensor with another dtype is refused, not reinterpreted", argument,
          [other](const HostTensor& t) { return HostTensor::make(other, t.shape); });
-  reshaped(argument + "_rank", "one dimension too many is refused", argument, [](Shape& s) { s.push_back(1); });
+  reshaped(argument + "_rank", "a tensor with one dimension too many is refused", argument,
+           [](Shape& s) { s.push_back(1); });
 }
 
 Scenario& Contracts::strided(const std::string& argument) {
-  return remade(argument + "_strided", "elements with gaps between them are refused, not read as adjacent elements",
-                argument, [](const HostTensor& t) {
+  return remade(argument + "_strided",
+                "a tensor with gaps between its elements is refused, not read as if it had no gaps", argument,
+                [](const HostTensor& t) {
                   Shape strides(t.rank());
                   std::int64_t step = 2;
                   for (std::size_t d = t.rank(); d-- > 0; step *= t.shape[d]) strides[d] = step;
@@ -98,7 +100,7 @@ Scenario& Contracts::strided(const std::string& argument) {
 
 Scenario& Contracts::misplaced(const std::string& argument, Place place) {
   return misplaced(argument + (place == Place::kHost ? "_on_host" : "_on_device"),
-                   "a tensor in the wrong memory is refused, not dereferenced", argument, place);
+                   "a tensor in the wrong memory is refused, and its memory is not accessed", argument, place);
 }
 
 }  // namespace dsv4

@@ -1,4 +1,5 @@
-/// How ops declare their contracts: calls that must be refused, and extreme calls that are legal.
+/// Helpers with which an op declares its contracts. A contract is a call that must be refused, or an extreme call that
+/// is legal.
 #pragma once
 
 #include <cstdint>
@@ -14,29 +15,32 @@ namespace dsv4 {
 /// The change that a contract makes to a valid call.
 using Change = std::function<void(Call&)>;
 
-/// Adds contracts to an op's scenarios, all on the same points. Each contract takes the call of a valid case and
-/// changes something in it. The function must refuse the changed call because of `argument`; edge() is the exception.
-/// Each member except wrong_form() returns the scenario that it added. A contract for sets that can tell device
-/// arguments from host arguments is marked there: `.needs_device = true`.
+/// Adds contracts to an op's scenarios. All of them run on the same points. Each contract takes the call of a valid
+/// case and changes something in the call. The function must refuse the changed call because of `argument`. The
+/// exception is edge(), whose changed call is legal. Each member except wrong_form() returns the scenario that it
+/// added, so that its fields can be changed. For example, `.needs_device = true` limits it to sets that can tell device
+/// arguments from host arguments.
 class Contracts {
  public:
   explicit Contracts(std::vector<Scenario>& list, Points points = kFirstSmokePoint);
 
   Scenario& refused(std::string name, std::string meaning, std::string argument, Change break_it);
-  /// Each change alone must be refused. Where the set's errors name arguments, the error must also contain one of the
-  /// words in `why`, which '|' separates ("size|element").
+  /// Makes one call for each change. The function must refuse every one of these calls. If the set's errors name
+  /// arguments, the error must also contain one of the words in `why`. The words are separated by '|' ("size|element").
   Scenario& refused_each(std::string name, std::string meaning, std::string argument, std::string why,
                          std::vector<Change> changes);
-  /// An extreme call that is legal. It must agree with the reference, or be refused without writing anything.
+  /// An extreme call that is legal. Its outputs must agree with those of the reference, or the function must refuse the
+  /// call without writing anything.
   Scenario& edge(std::string name, std::string meaning, Change change);
 
   /// Passes `tensor` instead of tensor `argument`.
   Scenario& replaced(std::string name, std::string meaning, std::string argument, HostTensor tensor);
-  /// Passes a zeroed tensor instead of tensor `argument`; `change` turns the shape of `argument` into its shape.
+  /// Passes a zeroed tensor instead of tensor `argument`. `change` gets the shape of `argument` and turns it into the
+  /// shape of the new tensor.
   Scenario& reshaped(std::string name, std::string meaning, std::string argument, std::function<void(Shape&)> change);
-  /// Passes tensor `argument` in memory `place`, which is the wrong one.
+  /// Passes tensor `argument` in memory `place`, which is the wrong memory for it.
   Scenario& misplaced(std::string name, std::string meaning, std::string argument, Place place);
-  /// Passes `value` as integer `argument`.
+  /// Passes `value` for the integer argument `argument`.
   Scenario& integer(std::string name, std::string meaning, std::string argument, std::int64_t value);
 
   // Contracts that fit any tensor argument. Their names begin with the argument's name.
@@ -49,7 +53,7 @@ class Contracts {
 
  private:
   Scenario& add(std::string name, std::string meaning, std::function<void(ScenarioContext&)> run);
-  /// Passes the result of `other` instead of tensor `argument`; `other` gets that tensor.
+  /// Passes `other(t)` instead of `t`, the tensor of `argument`.
   Scenario& remade(std::string name, std::string meaning, std::string argument,
                    std::function<HostTensor(const HostTensor&)> other);
 

@@ -18,6 +18,6 @@
 
 namespace dsv4 {
 
-using enum DType;  // declarations can write kI32, kBF16, ...
+using enum DType;  // so that declarations can write kI32, kBF16, ...
 
 }  // namespace dsv4

@@ -30,12 +30,12 @@ std::vector<DType> strangers_to(const Argument& a) {
   return strangers;
 }
 
-/// A change that passes the result of `other` instead of tensor `argument`.
+/// A change that passes `other(t)` instead of `t`, the tensor of `argument`.
 Change replaced(std::string argument, std::function<HostTensor(const HostTensor&)> other) {
   return [argument = std::move(argument), other = std::move(other)](Call& call) {
     Arg& arg = call.arg(argument);
     arg.value = other(arg.tensor());
-    arg.footprint.clear();  // it belongs to the old tensor
+    arg.footprint.clear();  // the footprint belongs to the old tensor
   };
 }
 
@@ -55,7 +55,7 @@ HostTensor flattened(const HostTensor& t) {
   return HostTensor::make(t.dtype, shape);
 }
 
-/// A zeroed tensor of the same shape with a gap after each element. Only the last dimension adds gaps.
+/// A zeroed tensor of the same shape with a gap after each element. The other dimensions add no further gaps.
 HostTensor spread_elements(const HostTensor& t) {
   Shape strides(t.rank());
   std::int64_t step = 2;
@@ -71,42 +71,44 @@ void add_contracts_of(const Argument& a, const Signature& signature, Contracts& 
   std::vector<Change> dtypes;
   for (const DType other : strangers_to(a))
     dtypes.push_back(replaced(name, [other](const HostTensor& t) { return HostTensor::make(other, t.shape); }));
-  contracts.refused_each(a.contract("dtype"), "elements of another type are refused, not reinterpreted", name, "dtype",
-                         std::move(dtypes));
+  contracts.refused_each(a.contract("dtype"), "a tensor with another dtype is refused, not reinterpreted", name,
+                         "dtype", std::move(dtypes));
   std::vector<Change> ranks{replaced(name, [](const HostTensor& t) {
     Shape shape = t.shape;
     shape.push_back(1);
     return HostTensor::make(t.dtype, shape);
   })};
   if (a.dims.size() > 1) ranks.push_back(replaced(name, flattened));
-  contracts.refused_each(a.contract("rank"), "one dimension more is refused, and so is one fewer", name, "dimension",
-                         std::move(ranks));
+  contracts.refused_each(a.contract("rank"), "a tensor with one dimension more, or one dimension fewer, is refused",
+                         name, "dimension", std::move(ranks));
   for (std::size_t d = 0; d < a.dims.size(); ++d) {
     if (!signature.is_tied(a, d)) continue;
     contracts.refused_each(a.contract(a.dims[d].label),
-                           fmt::format("a size other than '{}' is refused: one more, and one fewer", a.dims[d].symbol),
-                           name, "size|element|stride", {resized(name, d, 1), resized(name, d, -1)});
+                           fmt::format("sizes one above and one below '{}' are refused", a.dims[d].symbol), name,
+                           "size|element|stride", {resized(name, d, 1), resized(name, d, -1)});
   }
   const bool single = std::ranges::all_of(a.dims, [](const Dim& dim) { return dim.symbol == "1"; });
   if (!single) {
     std::vector<Change> gaps{replaced(name, spread_elements)};
     if (!a.has_gaps() && a.dims.size() > 1) gaps.push_back(replaced(name, spread_rows));
     contracts.refused_each(a.contract(a.has_gaps() ? "columns_strided" : "strided"),
-                           a.has_gaps() ? "gaps between the elements of a row are refused"
-                                        : "elements with gaps between them are refused, not read as if there were none",
+                           a.has_gaps()
+                               ? "a tensor with gaps between the elements of a row is refused"
+                               : "a tensor with gaps between its elements is refused, not read as if it had no gaps",
                            name, "stride|contiguous", std::move(gaps));
   }
   if (a.traits.place) {
     const Place wrong = *a.traits.place == Place::kHost ? Place::kDevice : Place::kHost;
     contracts
         .refused_each(a.contract(wrong == Place::kHost ? "on_host" : "on_device"),
-                      "a tensor in the wrong memory is refused, not dereferenced", name, "CUDA|host",
+                      "a tensor in the wrong memory is refused, and its memory is not accessed", name, "CUDA|host",
                       {[name, wrong](Call& call) { call.arg(name).place = wrong; }})
         .needs_device = true;
   }
 }
 
-/// The tensor arguments that the op's smoke points pass on the device, each with the points that pass it.
+/// The op's tensor arguments in device memory. Each has a list of the smoke points at which it is in device memory and
+/// not empty.
 using DeviceTensors = std::map<std::string, std::vector<Params>>;
 
 DeviceTensors find_device_tensors(const Op& op) {
@@ -120,7 +122,7 @@ DeviceTensors find_device_tensors(const Op& op) {
   return found;
 }
 
-/// Cached per registered op, because every scenario case needs them.
+/// The same, but cached for each registered op, because every scenario case needs these arguments.
 DeviceTensors device_tensors(const Op& op) {
   if (find_op(op.info().name) != &op) return find_device_tensors(op);
   static std::map<const Op*, DeviceTensors> known;
@@ -129,13 +131,14 @@ DeviceTensors device_tensors(const Op& op) {
   return it->second;
 }
 
-/// Adds "relation:index_types" for the first parameter that names the dtype of an integer argument.
+/// Adds "relation:index_types" for the first integer argument that has several dtypes and whose dtype a
+/// parameter names.
 void add_index_types(const Op& op, std::vector<Scenario>& list) {
   for (const Argument& a : op.info().signature.arguments()) {
     if (a.traits.dtype_of.empty() || a.dtypes.size() < 2 || is_floating(a.dtypes.front())) continue;
     const std::string first(name_of(a.dtypes[0])), second(name_of(a.dtypes[1]));
     list.push_back(params_relation(
-        "index_types", fmt::format("'{}' as {} and as {} gives the same outputs", a.name, first, second),
+        "index_types", fmt::format("the outputs are the same with '{}' as {} and as {}", a.name, first, second),
         kFirstSmokePoint,
         [param = a.traits.dtype_of, first, second](Params& p) { p.set(param, p.is(param, first) ? second : first); }));
     return;
@@ -152,7 +155,7 @@ std::vector<Scenario> every_derived(const Op& op) {
   }
   const std::string& batch = signature.batch();
   if (!batch.empty()) {
-    contracts.edge("no_" + batch, "with an empty batch nothing is written, or the call is refused",
+    contracts.edge("no_" + batch, "if the batch is empty, nothing is written, or the call is refused",
                    [&op](Call& call) { keep_batch(op, call, {}); });
     list.push_back(
         batch_relation("the result of a row does not depend on the other rows", kFirstSmokePoint,
@@ -187,10 +190,9 @@ void keep_batch(const Op& op, Call& call, const std::vector<std::int64_t>& rows)
     const int dim = a.is_tensor() ? a.dim_of(signature.batch()) : -1;
     if (dim < 0 || !call.arg(a.name).is_tensor()) continue;
     if (dim > 0) {
-      throw Error(
-          fmt::format("op '{}': the batch is not the first dimension of '{}'; leave out the checks that take "
-                      "the batch apart",
-                      op.info().name, a.name));
+      throw Error(fmt::format(
+          "op '{}': the batch is not the first dimension of '{}'; leave out the checks that split the batch",
+          op.info().name, a.name));
     }
     Arg& arg = call.arg(a.name);
     arg.tensor() = rows_of(arg.tensor(), rows);

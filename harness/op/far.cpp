@@ -43,8 +43,8 @@ std::vector<std::int64_t> far_rows(std::int64_t count, std::int64_t row_elements
       continue;
     }
     const std::int64_t edge = edges[static_cast<std::size_t>((i - 1) % std::ssize(edges))];
-    const std::int64_t on = (edge + row_elements - 1) / row_elements;  // the first row that begins at or after it
-    const std::int64_t round = (i - 1) / std::ssize(edges);            // 0, -1, +1, -2, +2, ...
+    const std::int64_t on = (edge + row_elements - 1) / row_elements;  // the first row that begins at or after the edge
+    const std::int64_t round = (i - 1) / std::ssize(edges);  // the rounds take on, on - 1, on + 1, on - 2, ...
     rows.push_back(on + (round % 2 == 0 ? round / 2 : -(round + 1) / 2));
   }
   return rows;
@@ -58,8 +58,9 @@ Placement far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows) {
 }
 
 Placement far_apart(const HostTensor& tensor, std::size_t dim) {
-  // The stride is a multiple of every vector access. It exceeds 2^31 by so little that a wrapped offset lies inside the
-  // first row, even if that has only two vectors.
+  // The stride is a multiple of 8 elements, so that rows stay aligned for vector access. It exceeds 2^31 by only 8
+  // elements. So if the offset of index 2 wraps to 32 bits, 16 elements remain: a place in the data of index 0, or in
+  // the guard band after them.
   constexpr std::int64_t kStride = (std::int64_t{1} << 31) + 8;
   Placement p{tensor.shape, tensor.strides, {}};
   p.strides.at(dim) = kStride;

@@ -1,5 +1,6 @@
-/// Relations for arguments with elements at offsets beyond 2^31 and 2^32, where a 32-bit offset wraps. A tensor of that
-/// size is never allocated: it has few rows, which Arg::placement spreads out.
+/// Relations for far arguments: arguments with elements at offsets beyond 2^31 and 2^32, where a 32-bit offset wraps.
+/// No host tensor of that size is made. The tensor of the call has few rows, and Arg::placement puts these rows at
+/// far offsets.
 #pragma once
 
 #include <cstdint>
@@ -11,29 +12,32 @@
 
 namespace dsv4 {
 
-/// Makes "relation:far_<argument>" with the meaning "<what> give what near ones give". `move` spreads out the argument:
-/// it sets the placement, and makes the call's indices name the far rows. The moved call must give the same outputs as
-/// the call before the move, the near call. The near call must agree with the reference. Op::observe gets the near call
-/// for both results, because tensors come back as they lie on the host.
+/// Makes "relation:far_<argument>". Its meaning is "<what> give the same outputs as adjacent ones". `move` spreads
+/// out the argument: it sets the placement, and makes the call's indices name the far rows. The near call is the
+/// call before the move. The near call must agree with the reference, and the moved call must give the same outputs
+/// as the near call. Op::observe gets the near call for both results, because a result holds each tensor without
+/// its placement.
 Scenario far_relation(const std::string& argument, const std::string& what, Points points,
                       std::function<void(Call& call)> move);
 
-/// Offsets, in elements, where 32 bits end: 2^32 elements, 2^31 elements, and 2^31 bytes if an element has
-/// several bytes.
+/// Offsets, in elements, at which 32-bit arithmetic wraps: 2^32 elements, 2^31 elements and, if an element has several
+/// bytes, the number of elements in 2^31 bytes.
 std::vector<std::int64_t> far_edges(DType dtype);
 
-/// Chooses far places for the rows 0 ... count - 1 of a tensor; each row has `row_elements` elements. Row 0 stays,
-/// because a wrapped offset leads there. The other rows take turns at the edges. At each edge they take the first row
-/// that begins at or after it, then the row before, then the row after, and so on.
+/// Chooses far places for the rows 0 ... count - 1 of a tensor. Each row has `row_elements` elements. A place is a row
+/// of a larger tensor. Row 0 gets place 0, because a wrapped offset points there. The other rows are distributed over
+/// the edges, one row to each edge in each round. In the first round an edge gives the first place that begins at or
+/// after the edge. In the next rounds it gives the place before that, the place after that, and so on.
 std::vector<std::int64_t> far_rows(std::int64_t count, std::int64_t row_elements,
                                    const std::vector<std::int64_t>& edges);
 
-/// Places the rows of a contiguous tensor at `rows` of a larger one. The largest number in `rows` is the last row of
-/// the larger tensor. Throws Error if the tensor is not contiguous or `rows` is empty.
+/// Places row i of a contiguous tensor at row `rows[i]` of a larger tensor. The last row of the larger tensor is the
+/// largest number in `rows`. Throws Error if the tensor is not contiguous or `rows` is empty.
 Placement far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows);
 
-/// Spreads out the tensor with a stride of 2^31 + 8 elements in dimension `dim`. The offset of the second place needs
-/// more than 31 bits, and that of the third more than 32. Cut to 32 bits, the third offset lies in the first place.
+/// Gives dimension `dim` of the tensor a stride of 2^31 + 8 elements. The offset of index 1 needs more than 31 bits,
+/// and the offset of index 2 needs more than 32 bits. If the offset of index 2 is cut to 32 bits, 16 elements remain: a
+/// place in the data of index 0, or in the guard band after them.
 Placement far_apart(const HostTensor& tensor, std::size_t dim = 0);
 
 /// A `move` for far_relation: applies far_apart to the argument and changes nothing else in the call.

@@ -11,7 +11,7 @@ namespace dsv4 {
 
 namespace {
 
-/// The bytes of a tensor's elements.
+/// Size of a tensor's elements in bytes, without gaps.
 double bytes_of(const HostTensor& t) { return static_cast<double>(t.numel() * size_of(t.dtype)); }
 
 bool is_nan(DType dtype, const std::uint8_t* element) {

@@ -60,7 +60,8 @@ void register_op(std::unique_ptr<Op> op) {
   try {
     check_declaration(*op);
   } catch (const std::exception& e) {
-    // This runs before main(), where nobody could catch the exception. The tool cannot work with a wrong declaration.
+    // This runs before main(), where no caller can catch an exception. The tool cannot work with a wrong declaration,
+    // so it ends here.
     fmt::print(stderr, "dsv4diff: the declaration of op '{}' is wrong: {}\n", op->info().name, e.what());
     std::_Exit(2);
   }
@@ -74,7 +75,7 @@ std::vector<Scenario> all_scenarios(const Op& op) {
   for (Scenario& derived : derived_scenarios(op)) {
     if (find_scenario(list, derived.label()) == nullptr) list.push_back(std::move(derived));
   }
-  // Every op runs this relation on its smoke points, and on any points that the op itself gives.
+  // Every op runs relation:repeat on its smoke points. If the op declares the relation itself, it can add points.
   Scenario& repeat = *std::ranges::find(list, "relation:repeat", &Scenario::label);
   repeat.points = [&op, more = std::move(repeat.points)](Tier tier) {
     std::vector<Params> points = tier == Tier::kSmoke ? op.points(tier) : std::vector<Params>{};
@@ -129,8 +130,8 @@ Case random_case(const Op& op, std::uint64_t seed) {
         params.set(spec.name, spec.interesting[static_cast<std::size_t>(
                                   random.below(static_cast<std::int64_t>(spec.interesting.size())))]);
       } else {
-        // Sizes matter by their magnitude. So draw a power of two as the limit first, which makes small
-        // values frequent.
+        // The magnitude of a size matters more than its exact value. So first draw a power of two, and then a value
+        // below this limit. Small values become frequent in this way.
         const std::int64_t span = spec.max - spec.min;
         std::int64_t width = 1;
         while (width < span && random.below(3) != 0) width *= 2;
@@ -139,8 +140,9 @@ Case random_case(const Op& op, std::uint64_t seed) {
     }
     if (!why_not(op, params)) return {op.info().name, "", params, seed};
   }
-  throw Error(fmt::format("op '{}': no valid random case found in 1000 attempts; its parameter space is too sparse",
-                          op.info().name));
+  throw Error(fmt::format(
+      "op '{}': no valid random case found in 1000 attempts; too few combinations of its parameters are valid",
+      op.info().name));
 }
 
 CheckedCase with_definitions(Case c) {

@@ -1,4 +1,4 @@
-/// Rows of tensors, for scenarios that split a batch. A row is one index of the first dimension.
+/// Functions that choose rows of tensors, for scenarios that split a batch. A row is one index of the first dimension.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@
 
 namespace dsv4 {
 
-/// A packed copy of these rows, in this order. Throws Error if the tensor does not have one of the rows.
+/// A packed copy of the rows `rows`, in this order. Throws Error if the tensor does not have one of these rows.
 HostTensor rows_of(const HostTensor& t, const std::vector<std::int64_t>& rows);
 
-/// A copy with the rows permuted: its row i is row `rows[i]` of `t`. Strides and gaps stay the same.
+/// A copy of `t` with its rows permuted: row i of the copy is row `rows[i]` of `t`. Strides and gaps stay the same.
 HostTensor reordered(const HostTensor& t, const std::vector<std::int64_t>& rows);
 
-/// Keeps only these rows of the named tensors; an absent argument stays absent. Clears their footprints, so that the
-/// call may write to every remaining element of an output.
+/// Removes all rows except `rows` from the named tensors. An absent argument stays absent. Clears the footprints of
+/// these tensors, so that the call may write to every remaining element of an output.
 void keep_rows(Call& call, std::initializer_list<const char*> names, const std::vector<std::int64_t>& rows);
 
 /// These rows, in this order, of a tensor without gaps that is seen as [n, width]. Throws Error for a row that the

@@ -56,10 +56,12 @@ Scenario late_relation(const std::string& argument, Points points) {
   const auto run = [argument](ScenarioContext& x) {
     const Call call = x.op.make(x.c);
     const Observation want = x.observed("alone", call);
-    // The earlier contents are zeros, or the same values at other places, as a previous step may have left them. A
-    // kernel that reads them too early gives a wrong answer. Other values, used as an index, would end the process.
+    // Before the previous kernel writes the argument, it holds zeros, or its own values at other places. A previous
+    // step may leave such contents. A kernel that reads them too early gives a wrong answer. Values that never occur in
+    // the argument are not used: as an index, they could crash the process.
     const auto& now = call.tensor(argument).storage;
-    const auto half = static_cast<std::ptrdiff_t>(now.size() / 16 * 8);  // whole elements of every dtype
+    const auto half =
+        static_cast<std::ptrdiff_t>(now.size() / 16 * 8);  // a multiple of 8 bytes: whole elements of every dtype
     std::vector<std::uint8_t> moved = now;
     std::rotate(moved.begin(), moved.begin() + half, moved.end());
     for (const auto& [what, earlier] :
@@ -68,12 +70,12 @@ Scenario late_relation(const std::string& argument, Points points) {
       x.expect_agree(where, x.observed(where, call, {.late_argument = argument, .earlier = earlier}), want);
     }
   };
-  return overlap_relation("late_" + argument,
-                          fmt::format("the stream's previous kernel may still write '{}' when the launch begins; the "
-                                      "kernel does not touch it before "
-                                      "that kernel has ended",
-                                      argument),
-                          std::move(points), run);
+  return overlap_relation(
+      "late_" + argument,
+      fmt::format(
+          "the kernel does not access '{}' before the stream's previous kernel, which may still write it, has ended",
+          argument),
+      std::move(points), run);
 }
 
 Scenario late_allocation_relation(Points points) {
@@ -82,11 +84,10 @@ Scenario late_allocation_relation(Points points) {
     const Observation want = x.observed("alone", call);
     x.expect_agree("late", x.observed("late", call, {.late_allocations = true}), want);
   };
-  return overlap_relation(
-      "late_allocated",
-      "the stream's previous kernel may still use memory that the function allocates; it is not touched "
-      "before that kernel, or the call's own previous kernel, has ended",
-      std::move(points), run);
+  return overlap_relation("late_allocated",
+                          "memory that the function allocates may still be in use: no kernel accesses it before the "
+                          "previous kernel (of the stream, or of the same call) has ended",
+                          std::move(points), run);
 }
 
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change) {

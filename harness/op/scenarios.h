@@ -1,4 +1,5 @@
-/// How ops declare relations and sequences, and the points of any scenario. Contracts are in harness/op/contracts.h.
+/// Helpers with which an op declares relations, sequences, and the points of scenarios. The helpers for contracts are
+/// in harness/op/contracts.h.
 #pragma once
 
 #include <cstddef>
@@ -16,37 +17,38 @@ inline constexpr std::nullptr_t kFirstSmokePoint = nullptr;
 /// Points for a scenario that runs on `points` in every tier, and also on `more` from the quick tier on.
 Points only(std::vector<Params> points, std::vector<Params> more = {});
 
-/// A relation: a property of calls that is checked without comparing them with a reference.
+/// A relation: a property that must hold between calls. Most relations need no reference.
 Scenario relation(std::string name, std::string meaning, Points points, std::function<void(ScenarioContext&)> run);
 
 /// A sequence: several calls in order.
 Scenario sequence(std::string name, std::string meaning, Points points, std::function<void(ScenarioContext&)> run);
 
 /// Makes "relation:repeat", which every op has. It runs on the op's smoke points and on `points`. An op adds points if
-/// its smoke points do not reach the code path whose results could vary.
+/// a code path that could give a different result on each run is not reached by its smoke points.
 Scenario repeat_relation(Points points = {});
 
-/// Makes "relation:late_<argument>", which every op has for each tensor that it passes on the device. The call uses
+/// Makes "relation:late_<argument>". Every op has one for each of its tensor arguments in device memory. The call uses
 /// programmatic dependent launch, and the previous kernel ends as late as possible.
 Scenario late_relation(const std::string& argument, Points points);
-/// Makes "relation:late_allocated": the same check for memory that the function allocates. At the points the function
-/// must allocate something.
+/// Makes "relation:late_allocated": the same check for memory that the function allocates. Choose points at which the
+/// function allocates memory.
 Scenario late_allocation_relation(Points points);
 
 /// A relation: the outputs stay the same when `change` changes the parameters.
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change);
 
-/// A relation: every value of parameter `param`, which must be a word, gives the same outputs.
+/// A relation: the outputs do not depend on the value of `param`, a parameter with a list of allowed words.
 Scenario any_word_relation(std::string name, std::string meaning, Points points, std::string param);
 
-/// A relation: a changed call gives the original outputs with a matching change. `change` gets the original case, call
-/// and outputs. It turns them into the changed case and call and the outputs that are wanted.
+/// A relation: if the call is changed in a certain way, the outputs change in a known way. `change` gets the original
+/// case, call and outputs. It changes the case and the call, and turns the outputs into those that the changed call
+/// must give.
 Scenario call_relation(std::string name, std::string meaning, Points points,
                        std::function<void(Case&, Call&, Observation& want)> change);
 
 /// Makes "relation:any_batch": the output of a row does not depend on any other row. Rows are the first dimension of
-/// every output. The rows are shuffled and computed in two calls, one with a sixth of them and one with the rest.
-/// `keep` removes all other rows from a call.
+/// every output. The rows are shuffled and computed in two calls, one with a sixth of the rows and one with the rest.
+/// `keep` removes from a call all rows except `rows`.
 Scenario batch_relation(std::string meaning, Points points,
                         std::function<void(Call&, const std::vector<std::int64_t>& rows)> keep);
 

@@ -92,7 +92,7 @@ Call Signature::call(std::string op, Params compile, std::vector<Value> values) 
   Call call{std::move(op), "", std::move(compile), {}};
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Argument& a = arguments_[i];
-    // For each kind, its index in Value, whose order is: None, integer, real, flag, tensor.
+    // Index of each Argument::Kind in the variant Value. The order of Value is: None, integer, real, flag, tensor.
     static constexpr std::size_t kIndex[] = {4, 1, 2, 3};
     const std::size_t index = values[i].index();
     if (index != kIndex[static_cast<std::size_t>(a.kind)] && !(index == 0 && a.traits.optional)) {
@@ -142,7 +142,9 @@ Call Signature::allocate(std::string op, Params compile, const Params& params, c
     if (!a.traits.dtype_of.empty()) {
       const std::string& word = params.text(a.traits.dtype_of);
       const auto named = dtype_from_name(word);
-      if (!named) throw Error(fmt::format("op '{}': '{}' of '{}' is not a dtype", op, word, a.traits.dtype_of));
+      if (!named)
+        throw Error(
+            fmt::format("op '{}': the value '{}' of parameter '{}' is not a dtype", op, word, a.traits.dtype_of));
       dtype = *named;
     }
     if (a.traits.gap_of.empty()) {
@@ -169,8 +171,8 @@ Sizes Signature::sizes_of(const Call& call) const {
     }
     const HostTensor& t = arg.tensor();
     if (std::ranges::find(a.dtypes, t.dtype) == a.dtypes.end())
-      throw wrong(a, "its dtype is wrong, as in " + t.describe());
-    if (t.rank() != a.dims.size()) throw wrong(a, "its rank is wrong, as in " + t.describe());
+      throw wrong(a, "its dtype is wrong: it is " + t.describe());
+    if (t.rank() != a.dims.size()) throw wrong(a, "its rank is wrong: it is " + t.describe());
     if (arg.role != a.role) throw wrong(a, "its role is wrong");
     if (a.traits.place && arg.place != *a.traits.place) throw wrong(a, "it is in the wrong memory");
     for (std::size_t d = 0; d < t.rank(); ++d) {

@@ -14,25 +14,25 @@
 namespace dsv4 {
 
 enum class Verdict {
-  kPassed,       ///< everything compared agrees
+  kPassed,       ///< every comparison agrees, and there is no finding
   kFailed,       ///< a difference, a finding, or a broken contract
-  kKnown,        ///< differs exactly as a listed known fault says
-  kError,        ///< crash, signal, time-out, exception, a refusal of a valid call
+  kKnown,        ///< differs only as an entry of known_faults.json says
+  kError,        ///< crash, signal, time-out, exception, or a refusal of a valid call
   kUnsupported,  ///< the set has no such op or variant
-  kSkipped,      ///< could not be run here, for the reason given
-  kMistrusted,   ///< nothing was really tested: no element compared, or all of them trivial
+  kSkipped,      ///< could not be run here; `reason` says why
+  kMistrusted,   ///< nothing was tested: no element was compared, or all outputs are trivial
 };
 
 std::string_view name_of(Verdict verdict);
 std::optional<Verdict> verdict_from_name(std::string_view name);
 
-/// One differing element.
+/// One element that differs.
 struct ElementDifference {
   Shape at;
   std::string got;  ///< value and bits
   std::string want;
-  double error = 0;  ///< |got - want|; NaN where no distance is defined
-  double bound = 0;  ///< allowed; 0 where the comparison is exact
+  double error = 0;  ///< |got - want|; NaN if no distance is defined
+  double bound = 0;  ///< allowed error; 0 if the comparison is exact
   bool operator==(const ElementDifference&) const = default;
 };
 
@@ -40,11 +40,11 @@ struct ElementDifference {
 struct OutputReport {
   std::string name;
   std::string tolerance;                   ///< "exact", "exact_nan", "bound", "interval"
-  std::string reason;                      ///< why this tolerance
-  std::int64_t compared = 0;               ///< elements
-  std::int64_t different = 0;              ///< elements whose bits differ, allowed or not
+  std::string reason;                      ///< the reason for this tolerance
+  std::int64_t compared = 0;               ///< number of compared elements
+  std::int64_t different = 0;              ///< elements whose bits differ, whether that is allowed or not
   std::int64_t violations = 0;             ///< elements outside the tolerance
-  std::int64_t certified = 0;              ///< elements where a certified alternative was taken
+  std::int64_t certified = 0;              ///< elements that are a certified alternative
   double tightness = 0;                    ///< largest |error| / bound over elements with a bound > 0
   bool trivial = false;                    ///< every compared element has the same bits
   std::optional<ElementDifference> first;  ///< first violation in row-major order
@@ -66,7 +66,7 @@ struct CaseResult {
   std::string against;
   Verdict verdict = Verdict::kError;
   std::string reason;       ///< one line; empty when passed
-  std::string known_fault;  ///< id of the known fault whose conditions hold, even if it did not show
+  std::string known_fault;  ///< id of the known fault whose conditions hold, even if the fault does not show
   std::vector<OutputReport> outputs;
   std::vector<Finding> findings;
   double seconds = 0;

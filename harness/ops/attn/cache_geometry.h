@@ -1,4 +1,4 @@
-/// Where the rows of a paged cache lie. For ops that store into a cache.
+/// Byte offsets of the rows of a paged cache, for ops that store into a cache.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ struct CacheGeometry {
   }
 };
 
-/// The bytes that a store to these slots may change. Slots outside the cache have none.
+/// The footprint of a store to these slots. A slot outside the cache does not add bytes to it.
 std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
 
 }  // namespace dsv4

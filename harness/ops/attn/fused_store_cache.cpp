@@ -1,5 +1,5 @@
-/// fused_store_cache: quantises the rows of new tokens and stores them in a paged cache. Every byte is exact. Padding,
-/// unused scale bytes and the slots of other tokens must stay as they are.
+/// fused_store_cache: quantises the rows of new tokens and stores them in a paged cache. Every stored byte is exact.
+/// Padding, unused scale bytes and the slots of other tokens must stay as they are.
 #include <algorithm>
 
 #include "harness/op/define.h"
@@ -17,7 +17,7 @@ std::vector<std::int64_t> slots_of(const Params& p, std::int64_t capacity, Rando
   const std::int64_t tokens = p.integer("tokens"), page = p.integer("page");
   std::vector<std::int64_t> slots = random.permutation(capacity);
   if (p.is("order", "edges")) {
-    // Begin with the first and last slots of pages.
+    // Begin with slots at the edges of pages. The other slots follow in random order.
     std::vector<std::int64_t> first{0, page - 1, page, capacity - 1};
     first.insert(first.end(), slots.begin(), slots.end());
     std::vector<bool> seen(static_cast<std::size_t>(capacity), false);
@@ -40,7 +40,7 @@ ParamSpec page_sizes() {
   return page;
 }
 
-/// Fills of a group that shares a scale.
+/// Fills of one group of elements. The elements of a group share a scale.
 const Fills kRowFills{fills::gauss(),
                       fills::scaled_integers(),
                       fills::e4m3_midpoints(),
@@ -82,7 +82,8 @@ class FusedStoreCache final : public Op {
                       "layout=indexer tokens=4096", "layout=indexer input=f32 tokens=4096"},
         }) {}
 
-  /// The indexer's cache has pages of 64 in production. Pages of 1 are the other extreme of its address arithmetic.
+  /// In the quick tier, the cache of the indexer has only pages of 64 slots or of one slot. Production uses 64 slots.
+  /// One slot is the other extreme of the address arithmetic.
   [[nodiscard]] std::vector<Params> points(Tier tier) const override {
     if (tier != Tier::kQuick) return Op::points(tier);
     const auto built = [](const Params& p) -> std::optional<std::string> {
@@ -117,8 +118,8 @@ class FusedStoreCache final : public Op {
     cache.footprint = footprint(CacheGeometry(call.compile), cache.tensor(), call.tensor("indices"));
   }
 
-  /// The content of each token's slot, in token order: codes, scales (exponent bytes, or one float),
-  /// rotated dimensions.
+  /// The outputs are the contents of each token's slot, in token order: codes, scales (exponent bytes, or one float),
+  /// and rotated dimensions.
   [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
     const CacheGeometry g(c.params);
     const HostTensor& cache = result.tensor("cache");
@@ -148,13 +149,15 @@ class FusedStoreCache final : public Op {
 
   [[nodiscard]] Tolerances tolerances(const Case& c, const Call&, const CallResult&, const Observation&,
                                       Caller&) const override {
-    return {{"codes", Tolerance::exact("a maximum, one division and products: every rounding is specified")},
-            {"scales", Tolerance::exact("the greatest magnitude over 448, rounded as specified")},
+    return {{"codes",
+             Tolerance::exact("computed with a maximum, one division and products, whose roundings are all specified")},
+            {"scales", Tolerance::exact("the greatest magnitude divided by 448, rounded as specified")},
             {"tail", c.params.is("input", "bf16") ? Tolerance::exact("bfloat16 rows are copied bit for bit")
                                                   : Tolerance::exact_nan("rounded to nearest even")}};
   }
 
-  /// A group of NaN has only one code, and so may a group with an infinity. A row of the indexer is one group.
+  /// All codes of a group of NaN are equal. All codes of a group with an infinity may be equal. A row of the indexer is
+  /// one group.
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
     return c.params.is("layout", "indexer") && (c.params.is("fill", "one_nan") || c.params.is("fill", "one_inf"));
   }

@@ -14,8 +14,8 @@ using layout::FlashMlaCache;
 using layout::IndexerCache;
 
 /// Fills the elements with values for which a product and a quotient differ: value * (1 / scale) and value / scale
-/// round to different E4M3 codes, with the scale greatest / 448. Not every code has such a value; returns how many
-/// were found.
+/// round to different E4M3 codes. The scale is the group's greatest magnitude divided by 448. Such a value does not
+/// exist for every code. Returns the number of elements for which one was found.
 std::int64_t fill_around_reciprocal(Elements x, Random& r) {
   const float greatest = 1.0f + r.unit();
   const float scale = greatest / 448.0f;
@@ -40,23 +40,25 @@ std::int64_t fill_around_reciprocal(Elements x, Random& r) {
   return found;
 }
 
-/// A quotient and a product with the rounded reciprocal differ in one code of a million, so random rows do not show it.
+/// For random elements, a quotient and a product with the rounded reciprocal differ in only one code of a million. So
+/// this relation chooses elements for which they differ.
 Scenario reciprocal(Points points) {
-  return relation(
-      "reciprocal",
-      "codes come from the value times the rounded reciprocal of the scale, where a quotient gives other codes",
-      std::move(points), [](ScenarioContext& x) {
-        Call call = x.op.make(x.c);
-        HostTensor& input = call.arg("input").tensor();
-        Random random(x.c.seed, "reciprocal");
-        std::int64_t found = 0;
-        for (std::int64_t row = 0; row < input.numel(); row += IndexerCache::kDim) {
-          found += fill_around_reciprocal(Elements(input, row, IndexerCache::kDim), random);
-        }
-        if (found < input.numel() / 20)
-          throw Error(fmt::format("only {} of {} values tell a product from a quotient", found, input.numel()));
-        x.expect_agree("stored", x.observed("stored", call), x.expected(call));
-      });
+  return relation("reciprocal",
+                  "a code is computed from the value times the rounded reciprocal of the scale; for these values a "
+                  "quotient gives other codes",
+                  std::move(points), [](ScenarioContext& x) {
+                    Call call = x.op.make(x.c);
+                    HostTensor& input = call.arg("input").tensor();
+                    Random random(x.c.seed, "reciprocal");
+                    std::int64_t found = 0;
+                    for (std::int64_t row = 0; row < input.numel(); row += IndexerCache::kDim) {
+                      found += fill_around_reciprocal(Elements(input, row, IndexerCache::kDim), random);
+                    }
+                    if (found < input.numel() / 20)
+                      throw Error(fmt::format("only {} of {} values give different codes for a product and a quotient",
+                                              found, input.numel()));
+                    x.expect_agree("stored", x.observed("stored", call), x.expected(call));
+                  });
 }
 
 HostTensor& output(Observation& o, const std::string& name) {
@@ -67,9 +69,10 @@ HostTensor& output(Observation& o, const std::string& name) {
 }
 
 void add_relations(const Op& op, std::vector<Scenario>& list) {
-  list.push_back(params_relation("page_size", "the page size changes addresses, not what is stored", kFirstSmokePoint,
-                                 [](Params& p) { p.set("page", "2"); }));
-  list.push_back(call_relation("input_types", "bfloat16 rows and the same numbers as floats store the same",
+  list.push_back(params_relation("page_size", "the page size changes the addresses but not the stored values",
+                                 kFirstSmokePoint, [](Params& p) { p.set("page", "2"); }));
+  list.push_back(call_relation("input_types",
+                               "bfloat16 rows and float rows with the same numbers give the same stored values",
                                kFirstSmokePoint, [](Case& c, Call& call, Observation&) {
                                  const HostTensor narrow = call.tensor("input");
                                  HostTensor wide = HostTensor::make(DType::kF32, narrow.shape);
@@ -82,42 +85,45 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
                                  c.params.set("input", "f32");
                                  call.compile.set("input", "f32");
                                }));
-  list.push_back(call_relation("power_of_two", "16 times the input has the same codes and scale exponents 4 higher",
-                               kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
-                                 HostTensor& input = call.arg("input").tensor();
-                                 for (std::int64_t i = 0; i < input.numel(); ++i) {
-                                   set_float(input, i, 16.0 * value_of(input.dtype, input.element(i)));
-                                 }
-                                 for (std::uint8_t& byte : output(want, "scales").storage) byte += 4;
-                                 HostTensor& tail = output(want, "tail");
-                                 for (std::int64_t i = 0; i < tail.numel(); ++i) {
-                                   set_float(tail, i, 16.0 * value_of(tail.dtype, tail.element(i)));
-                                 }
-                               }));
-  list.push_back(call_relation("negation",
-                               "the negated input has the same codes with the other sign, and the same scales",
-                               kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
-                                 for (HostTensor* t : {&call.arg("input").tensor(), &output(want, "tail")}) {
-                                   for (std::size_t i = 1; i < t->storage.size(); i += 2) t->storage[i] ^= 0x80;
-                                 }
-                                 for (std::uint8_t& code : output(want, "codes").storage) code ^= 0x80;
-                               }));
-  // The second and third point have so many rows that a kernel may take another path for them than for a sixth of them.
-  list.push_back(
-      batch_relation("the content of a row's slot does not depend on other rows: shuffled, and in two calls",
-                     op.at({"", "page=256 tokens=1200 fill=scale_edges",
-                            "input=f32 index=i64 tokens=1200 fill=scale_edges", "layout=indexer input=f32 tokens=9"}),
-                     [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_batch(op, call, rows); }));
+  list.push_back(call_relation(
+      "power_of_two", "if the input is multiplied by 16, the codes stay the same and the scale exponents increase by 4",
+      kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
+        HostTensor& input = call.arg("input").tensor();
+        for (std::int64_t i = 0; i < input.numel(); ++i) {
+          set_float(input, i, 16.0 * value_of(input.dtype, input.element(i)));
+        }
+        for (std::uint8_t& byte : output(want, "scales").storage) byte += 4;
+        HostTensor& tail = output(want, "tail");
+        for (std::int64_t i = 0; i < tail.numel(); ++i) {
+          set_float(tail, i, 16.0 * value_of(tail.dtype, tail.element(i)));
+        }
+      }));
+  list.push_back(call_relation(
+      "negation", "if the input is negated, the codes change only their sign, and the scales stay the same",
+      kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
+        for (HostTensor* t : {&call.arg("input").tensor(), &output(want, "tail")}) {
+          for (std::size_t i = 1; i < t->storage.size(); i += 2) t->storage[i] ^= 0x80;
+        }
+        for (std::uint8_t& code : output(want, "codes").storage) code ^= 0x80;
+      }));
+  // The second and the third point have many rows. A kernel may take one code path for all rows of such a point, and
+  // another path for a sixth of the rows.
+  list.push_back(batch_relation(
+      "the content of a row's slot does not depend on other rows: the rows are shuffled and stored in two calls",
+      op.at({"", "page=256 tokens=1200 fill=scale_edges", "input=f32 index=i64 tokens=1200 fill=scale_edges",
+             "layout=indexer input=f32 tokens=9"}),
+      [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_batch(op, call, rows); }));
   list.push_back(reciprocal(op.at({"layout=indexer input=f32 tokens=9"})));
   list.push_back(call_relation(
-      "row_alignment", "rows that do not start at a multiple of 16 bytes store the same",
+      "row_alignment", "rows that do not start at a multiple of 16 bytes give the same stored values",
       op.at({"", "input=f32 index=i64 tokens=600", "layout=indexer"}), [](Case&, Call& call, Observation&) {
-        // The least alignment for vector access of two elements, or of four in a row of 128.
+        // The rows keep only the alignment that a vector access of two elements needs, or of four elements if a row
+        // has 128.
         Arg& input = call.arg("input");
         input.misalign = size_of(input.tensor().dtype) * (input.tensor().size(1) == 512 ? 2 : 4);
       }));
   list.push_back(far_relation(
-      "cache", "pages of the cache beyond 2^32 bytes",
+      "cache", "pages of the cache at offsets beyond 2^32 bytes",
       op.at({"tokens=33 spare=8", "input=f32 index=i64 page=256 tokens=33 spare=8",
              "layout=indexer input=f32 tokens=33 spare=8", "layout=indexer index=i64 page=1 tokens=12 spare=0"}),
       [](Call& call) {
@@ -136,7 +142,7 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
 }
 
 void add_contracts(const Op& op, std::vector<Scenario>& list) {
-  Contracts contracts(list);  // the first smoke point: FlashMLA, 2 pages of 64, 5 rows in bfloat16, slots in i32
+  Contracts contracts(list);  // the first smoke point: FlashMLA, 2 pages of 64 slots, 5 bfloat16 rows, i32 slots
   contracts.refused("cache_page_short", "a page too short for its slots is refused, even if it is the only page",
                     "cache", [](Call& call) {
                       Arg& cache = call.arg("cache");
@@ -156,8 +162,9 @@ void add_contracts(const Op& op, std::vector<Scenario>& list) {
   };
   with_slots("negative_slot", "a row with slot -1 is not stored anywhere", {3, -1, 70, 0, 127});
   with_slots("all_slots_negative", "if no slot is valid, nothing is written", {-1, -1, -1, -1, -1});
-  with_slots("slot_past_the_cache", "a slot beyond the last page is not stored anywhere", {3, 128, 70, 0, 1});
-  with_slots("slot_of_33_bits", "a slot beyond 32 bits is not stored as its lower half",
+  with_slots("slot_past_the_cache", "a row with a slot beyond the last page is not stored anywhere",
+             {3, 128, 70, 0, 1});
+  with_slots("slot_of_33_bits", "a row with a slot beyond 32 bits is not stored in the slot of the lower 32 bits",
              {3, (std::int64_t{1} << 32) + 5, 70, 0, 127}, kI64);
 }
 

@@ -1,8 +1,9 @@
 /// fused_rope: rotates the rotary dimensions of queries, and optionally keys, by the angles of their positions,
 /// in place.
 ///
-/// The result is exact but for one freedom: the compiler may fuse either product of a*b + c*d into the sum, or neither.
-/// The reference computes the interval of the three results. Nearly everywhere it is one value.
+/// The result is exact except for one choice of the compiler: it may fuse either product of a*b + c*d into the sum, or
+/// neither. So there are three right results, and the reference computes the interval that contains them. For nearly
+/// all elements, the interval is a single value.
 #include "harness/generate/rotary.h"
 #include "harness/op/define.h"
 #include "harness/ops/elementwise/fused_rope_scenarios.h"
@@ -23,8 +24,8 @@ class FusedRope final : public Op {
                       number("q_heads", 1, 256, "heads of the queries",
                              {.usual = 8, .quick = {1, 3, 8}, .full = {1, 7, 33}, .soak = {64, 128}}),
                       number("k_heads", 0, 256, "heads of the keys, 0 for none", {.usual = 1, .both = {0, 1, 3}}),
-                      word("layout", head_layouts(), "how heads lie in memory"),
-                      word("index", {"i32", "i64"}, "type of the positions"), flag("inverse", "rotate back"),
+                      word("layout", head_layouts(), "memory layout of the heads"),
+                      word("index", {"i32", "i64"}, "type of the positions"), flag("inverse", "whether to rotate back"),
                       number("table", 1, 1 << 17, "positions in the angle table",
                              {.usual = 300, .quick = {1, 2, 300}, .full = {300, 4099}, .soak = {65537}}),
                       word("angles", angle_tables(), "points of the unit circle, quarter turns, or any numbers"),
@@ -53,7 +54,8 @@ class FusedRope final : public Op {
     return "this case would take too long: tokens times heads must be at most 2^15";
   }
   [[nodiscard]] std::vector<std::string> idle(const Params& p) const override {
-    // Position 0 does not rotate unless the angles are any numbers. A table of one position has only position 0.
+    // Position 0 does not rotate, except with the angles "wild", which are any numbers. A table of one position has
+    // only position 0.
     std::vector<std::string> names;
     const bool one = p.integer("table") == 1;
     if (one) names.emplace_back("at");

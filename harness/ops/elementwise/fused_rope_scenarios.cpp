@@ -29,15 +29,18 @@ HostTensor heads_of(const HostTensor& x, std::int64_t first, std::int64_t count)
 
 Scenario any_batch(const Op& op) {
   return batch_relation(
-      "the bits of a token depend neither on its place nor on other tokens: shuffled, and in two calls",
-      // The second point has so many tokens that a kernel may take another path for them than for a sixth of them.
+      "the bits of a token do not depend on its place or on other tokens: the tokens are shuffled and computed in two "
+      "calls",
+      // The second point has many tokens. A kernel may take one code path for all of them, and another path for a sixth
+      // of the tokens.
       op.at({"tokens=9", "tokens=1200 q_heads=3"}),
       [&op](Call& call, const std::vector<std::int64_t>& tokens) { keep_batch(op, call, tokens); });
 }
 
 Scenario any_heads(const Op& op) {
   return relation("any_heads",
-                  "the bits of a head do not depend on the number of heads: all at once, and eight at a time",
+                  "the bits of a head do not depend on the number of heads: one call has all heads, the other calls "
+                  "have eight each",
                   op.at({"tokens=3 q_heads=128 k_heads=3"}), [](ScenarioContext& x) {
                     const Call call = x.op.make(x.c);
                     const Observation whole = x.observed("whole", call);
@@ -57,8 +60,9 @@ Scenario any_heads(const Op& op) {
 }
 
 Scenario far_angles() {
-  return call_relation("far_rows", "angles 65536 rows further down the table give the same", kFirstSmokePoint,
-                       [](Case&, Call& call, Observation&) {
+  return call_relation("far_rows",
+                       "the outputs stay the same if the same angles are 65536 rows further down in the table",
+                       kFirstSmokePoint, [](Case&, Call& call, Observation&) {
                          constexpr std::int64_t kRows = 1 << 16;
                          const HostTensor table = call.tensor("freqs_cis");
                          HostTensor& longer = call.arg("freqs_cis").tensor();
@@ -71,7 +75,8 @@ Scenario far_angles() {
                        });
 }
 
-/// Far tokens and heads by their strides, and far angles by the length of the table.
+/// Relations for far arguments. Tokens and heads are far because of their strides. Angles are far because the table
+/// is long.
 std::vector<Scenario> far_arguments(const Op& op) {
   std::vector<Scenario> list;
   const Points points =
@@ -80,16 +85,16 @@ std::vector<Scenario> far_arguments(const Op& op) {
     for (const std::size_t dim : {0, 1}) {
       const char* const what = dim == 0 ? "tokens" : "heads";
       list.push_back(far_relation(dim == 0 ? name : name + "_heads",
-                                  fmt::format("{} of '{}' 2^31 elements apart", what, name), points,
+                                  fmt::format("{} of '{}' that lie 2^31 elements apart", what, name), points,
                                   move_apart(name, dim)));
     }
   }
-  list.push_back(far_relation("freqs_cis", "angles beyond 2^32 elements",
+  list.push_back(far_relation("freqs_cis", "angles at offsets beyond 2^32 elements",
                               op.at({"tokens=10", "tokens=10 index=i64 inverse=1"}), [](Call& call) {
                                 HostTensor& positions = call.arg("positions").tensor();
                                 const auto rows = numbers_of(call, "positions");
                                 Arg& table = call.arg("freqs_cis");
-                                table.tensor() = rows_of(table.tensor(), rows);  // a row for each token
+                                table.tensor() = rows_of(table.tensor(), rows);  // one row for each token
                                 table.placement = far_pool(
                                     table.tensor(), far_rows(std::ssize(rows), kRotaryDim, far_edges(DType::kF32)));
                                 positions = numbers(table.placement->rows, positions.dtype);
@@ -116,7 +121,7 @@ Scenario odd_strides() {
 
 Scenario there_and_back() {
   return relation(
-      "there_and_back", "rotating there and back gives the input, within the two roundings to bfloat16",
+      "there_and_back", "a rotation and then its inverse give the input again, within two roundings to bfloat16",
       kFirstSmokePoint, [](ScenarioContext& x) {
         const Call there = x.op.make(x.c);
         Call back = there;
@@ -132,8 +137,8 @@ Scenario there_and_back() {
           for (std::int64_t i = 0; i < before.numel(); i += 2) {
             const float re = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i)));
             const float im = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i + 1)));
-            // Each rounding moves the pair by at most 2^-8 of its length. Float arithmetic, and angles that are not
-            // exactly on the circle, add far less.
+            // Each rounding to bfloat16 changes the pair (re, im) by at most 2^-8 of its length. The errors of float
+            // arithmetic, and of angles that are not exactly on the unit circle, are far smaller.
             const double length = std::sqrt(static_cast<double>(re) * re + static_cast<double>(im) * im);
             set_float(bound, i, length * 0x1.01p-7);
             set_float(bound, i + 1, length * 0x1.01p-7);
@@ -145,15 +150,17 @@ Scenario there_and_back() {
       });
 }
 void add_contracts(std::vector<Scenario>& list) {
-  Contracts contracts(list);  // the first smoke point: 5 tokens, 8 + 1 heads, 300 positions in i32
+  Contracts contracts(list);  // the first smoke point: 5 tokens, 8 heads of q and 1 of k, 300 positions in i32
   for (const std::int64_t dim : {32, 128}) {
     contracts.reshaped(fmt::format("q_dim_{}", dim), "another number of rotary dimensions is refused", "q",
                        [dim](Shape& s) { s[2] = dim; });
   }
-  contracts.edge("position_outside_the_table", "a position outside the table reads no other memory", [](Call& call) {
-    call.arg("positions").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, -1, 300, 1 << 30, 299});
-  });
-  contracts.edge("no_heads", "no heads: nothing is written, or the call is refused cleanly", [](Call& call) {
+  contracts.edge(
+      "position_outside_the_table", "with a position outside the table, no memory outside the table is read",
+      [](Call& call) {
+        call.arg("positions").tensor() = HostTensor::of<std::int32_t>(DType::kI32, {0, -1, 300, 1 << 30, 299});
+      });
+  contracts.edge("no_heads", "with no heads, nothing is written, or the call is refused", [](Call& call) {
     call.arg("q").tensor() = HostTensor::make(DType::kBF16, {5, 0, 64});
     call.arg("k").value = None{};
   });

@@ -1,7 +1,8 @@
-/// hash_topk: experts looked up by token id and weighted by sqrt(softplus(logit)), normalised per token.
+/// hash_topk looks up the experts of a token by its token id. The weight of an expert is sqrt(softplus(logit)),
+/// normalised per token.
 ///
-/// Ids are exact. Weights pass through expf and log1pf, whose accuracy is documented. From it the reference derives a
-/// bound for every weight.
+/// Ids are exact. Weights are computed with expf and log1pf, whose accuracy is documented. From this accuracy the
+/// reference derives a bound for every weight.
 #include <algorithm>
 #include <limits>
 
@@ -35,7 +36,7 @@ class HashTopK final : public Op {
                       number("scale", -1000000, 1000000, "routed scaling factor, in thousandths",
                              {.usual = 1500, .both = {0, 1500, 2500}, .soak = {1000}}),
                       word("table", {"distinct", "duplicates"}, "whether the experts of a token may repeat"),
-                      word("fill", router_fills().names(), "distribution of the logits of the token's experts")},
+                      word("fill", router_fills().names(), "distribution of the logits of each token's experts")},
             .signature = {{in("router_logits", {kF32}, "tokens experts", {.called = "logits"}),
                            in("input_id", {kI64}, "tokens:count", {.called = "ids"}),
                            in("tid2eid", {kI32}, "vocab k", {.called = "table"}),
@@ -51,13 +52,15 @@ class HashTopK final : public Op {
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
-    if (p.integer("k") + p.integer("shared") > 32) return "k + shared must be at most 32: a warp handles a token";
-    if (p.is("table", "distinct") && p.integer("experts") < p.integer("k")) return "fewer experts than k distinct ones";
+    if (p.integer("k") + p.integer("shared") > 32)
+      return "k + shared must be at most 32, because a warp handles a token";
+    if (p.is("table", "distinct") && p.integer("experts") < p.integer("k"))
+      return "a table of distinct experts needs at least k experts";
     return std::nullopt;
   }
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
     if (p.integer("experts") * std::max(p.integer("tokens"), p.integer("vocab")) <= 1 << 24) return std::nullopt;
-    return "this case would take too long: experts times tokens, and times vocab, must be at most 2^24";
+    return "this case would take too long: experts times tokens, and experts times vocab, must be at most 2^24";
   }
 
   [[nodiscard]] Call make(const Case& c) const override {
@@ -68,12 +71,13 @@ class HashTopK final : public Op {
     HostTensor logits = HostTensor::make(DType::kF32, {tokens, experts});
     Random random(c.seed, "router_logits");
     for (std::int64_t t = 0; t < tokens; ++t) {
-      // Logits that no token looks up must have no effect.
+      // Logits of experts that the token does not use must have no effect, so they are NaN and infinity.
       for (std::int64_t e = 0; e < experts; ++e)
         logits.at<float>(t, e) = e % 2 == 0 ? Limits::quiet_NaN() : Limits::infinity();
       HostTensor values = HostTensor::make(kF32, {k});
       router_fills().apply(p.text("fill"), random, Elements(values));
-      // If an expert repeats, its last value stays. The special value of a fill is the last one.
+      // If an expert repeats, the last value written to its logit stays. The special value of a fill is the last value,
+      // so it always stays.
       for (std::int64_t j = 0; j < k; ++j) {
         const std::int32_t e = table.at<std::int32_t>(ids.at<std::int64_t>(t), k - 1 - j);
         logits.at<float>(t, e) = values.at<float>(j);
@@ -97,11 +101,12 @@ class HashTopK final : public Op {
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
                                       Caller& reference) const override {
     return {{"ids", Tolerance::exact("ids are copied")},
-            {"weights", bounded(call, reference, "topk_weights",
-                                "expf to 2 ulp, log1pf to 1, and correctly rounded sqrt, sum and division")}};
+            {"weights",
+             bounded(call, reference, "topk_weights",
+                     "errors of 2 ulp in expf and 1 ulp in log1pf; sqrt, sum and division are correctly rounded")}};
   }
 
-  /// `empty_tokens`: number of tokens of which every weight underflows, so that their sum is 0.
+  /// `empty_tokens` is the number of tokens whose weights all underflow, so that the sum of their weights is 0.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     constexpr float kUnderflow = -103.98f;
     const HostTensor& ids = call.tensor("input_id");
@@ -118,8 +123,8 @@ class HashTopK final : public Op {
     return {{"empty_tokens", empty}};
   }
 
-  /// Without shared experts all ids of a case may be equal: one expert a token, or a table of few experts. Then all
-  /// weights are equal too.
+  /// Without shared experts, all ids of a case may be equal: if each token has one expert, or if experts repeat. Then
+  /// all weights are equal too.
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
     const Params& p = c.params;
     if (p.integer("shared") != 0 || (p.integer("k") > 1 && p.is("table", "distinct"))) return false;
@@ -144,7 +149,7 @@ class HashTopK final : public Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override { return hash_topk_scenarios(*this); }
 
  private:
-  /// Random token ids. The first two name the last and the first row of the table.
+  /// Random token ids. The first id names the last row of the table, and the second id names the first row.
   static HostTensor ids_of(const Case& c) {
     const std::int64_t tokens = c.params.integer("tokens"), vocab = c.params.integer("vocab");
     HostTensor ids = HostTensor::make(DType::kI64, {tokens});
@@ -155,7 +160,7 @@ class HashTopK final : public Op {
     return ids;
   }
 
-  /// The experts of each token id.
+  /// The lookup table: the experts of each token id.
   static HostTensor table_of(const Case& c) {
     const Params& p = c.params;
     const std::int64_t k = p.integer("k"), experts = p.integer("experts"), vocab = p.integer("vocab");

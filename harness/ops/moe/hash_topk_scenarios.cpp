@@ -8,19 +8,21 @@ namespace dsv4 {
 namespace {
 
 Scenario far_table(const Op& op) {
-  return far_relation("tid2eid", "rows of the lookup table beyond 2^32 elements", op.at({"tokens=10"}), [](Call& call) {
-    HostTensor& ids = call.arg("input_id").tensor();
-    Arg& table = call.arg("tid2eid");
-    table.tensor() = rows_of(table.tensor(), numbers_of(call, "input_id"));  // a row for each token
-    table.placement = far_pool(table.tensor(), far_rows(ids.numel(), table.tensor().size(1), far_edges(DType::kI32)));
-    ids = numbers(table.placement->rows);
-  });
+  return far_relation(
+      "tid2eid", "rows of the lookup table at offsets beyond 2^32 elements", op.at({"tokens=10"}), [](Call& call) {
+        HostTensor& ids = call.arg("input_id").tensor();
+        Arg& table = call.arg("tid2eid");
+        table.tensor() = rows_of(table.tensor(), numbers_of(call, "input_id"));  // a row for each token
+        table.placement =
+            far_pool(table.tensor(), far_rows(ids.numel(), table.tensor().size(1), far_edges(DType::kI32)));
+        ids = numbers(table.placement->rows);
+      });
 }
 
-/// Few rows of very many experts stand for very many rows, because the offset is their product. There are no shared
-/// experts: their ids follow from the number of experts.
+/// The offset of a row is its index times the number of experts. So few rows with very many experts test the same as
+/// very many rows. There are no shared experts, because their ids depend on the number of experts.
 Scenario far_logits(const Op& op) {
-  return far_relation("router_logits", "logits beyond 2^32 elements", op.at({"shared=0"}), [](Call& call) {
+  return far_relation("router_logits", "logits at offsets beyond 2^32 elements", op.at({"shared=0"}), [](Call& call) {
     constexpr std::int64_t kExperts = std::int64_t{1} << 30;
     Arg& logits = call.arg("router_logits");
     Placement far{{logits.tensor().size(0), kExperts}, {kExperts, 1}, {}};
@@ -30,7 +32,8 @@ Scenario far_logits(const Op& op) {
 }
 
 Scenario batch_permutation() {
-  return call_relation("batch_permutation", "tokens in another order give the same rows in that order, to the bit",
+  return call_relation("batch_permutation",
+                       "if the tokens are in another order, the output rows are in that order and have the same bits",
                        kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
                          std::vector<std::int64_t> backwards;
                          for (std::int64_t t = call.tensor("input_id").size(0); t-- > 0;) backwards.push_back(t);
@@ -39,8 +42,8 @@ Scenario batch_permutation() {
                        });
 }
 
-/// Equal logits share a token's weight equally, and with k a power of two every sum and quotient is exact. All widths
-/// are tried, with and without one more column: some kernels choose the number of lanes by the width.
+/// Equal logits give equal weights. If k is a power of two, every sum and quotient is exact. All these k are tried,
+/// with and without a shared expert, because some kernels choose the number of lanes by the number of columns.
 Scenario exact_normalisation() {
   return relation("equal_logits",
                   "k equal logits give weights of exactly 1/k for k = 1, 2, 4, ... 32, whatever the logit",
@@ -68,7 +71,7 @@ Scenario exact_normalisation() {
                   });
 }
 
-/// Gives the call a table of `k` experts a token, and outputs of `columns` columns.
+/// Gives the call a table with `k` experts per token, and outputs with `columns` columns.
 Change widened(std::int64_t k, std::int64_t columns) {
   return [k, columns](Call& call) {
     const std::int64_t tokens = call.tensor("input_id").size(0);
@@ -83,8 +86,10 @@ Change widened(std::int64_t k, std::int64_t columns) {
 std::vector<Scenario> hash_topk_scenarios(const Op& op) {
   std::vector<Scenario> list{batch_permutation(), exact_normalisation(), far_table(op), far_logits(op)};
   Contracts contracts(list);
-  contracts.refused("too_wide", "33 experts a token are more than a warp holds", "topk_ids", widened(32, 33));
-  contracts.refused("narrower_than_table", "outputs must hold the table's experts", "tid2eid", widened(6, 5));
+  contracts.refused("too_wide", "33 experts per token are refused, because a warp handles at most 32", "topk_ids",
+                    widened(32, 33));
+  contracts.refused("narrower_than_table", "outputs with fewer columns than the table are refused", "tid2eid",
+                    widened(6, 5));
   return list;
 }
 

@@ -1,4 +1,5 @@
-/// mask_topk_ids: the expert ids of padding tokens become -1, in place. Exact; nothing else may change.
+/// mask_topk_ids sets the expert ids of padding tokens to -1, in place. The result is exact, and nothing else
+/// may change.
 #include <fmt/format.h>
 
 #include "harness/op/define.h"
@@ -6,7 +7,8 @@
 namespace dsv4 {
 namespace {
 
-/// Counts around every edge. A negative count is a huge unsigned number; a count beyond the rows leaves no padding.
+/// Counts of real tokens around every edge. A negative count is read as a huge unsigned number. If the count is larger
+/// than the number of rows, no row is padding.
 std::vector<std::string> coverings(const std::vector<std::int64_t>& rows) {
   std::vector<std::string> lines;
   for (const auto n : rows) lines.push_back(fmt::format("cover real=-1|0|1|{}|{}|{} at rows={}", n - 1, n, n + 1, n));
@@ -51,7 +53,7 @@ class MaskTopkIds final : public Op {
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
-    // Every row is padding; or no row is, and the few random ids happen to be equal.
+    // Trivial if every row is padding. Also trivial if no row is padding and the few random ids happen to be equal.
     if (c.params.integer("real") == 0) return true;
     if (c.params.integer("rows") * c.params.integer("k") > 16) return false;
     const std::vector<std::uint8_t> ids = make(c).tensor("topk_ids").packed().storage;
@@ -74,7 +76,7 @@ class MaskTopkIds final : public Op {
                         call.arg("num_token_non_padded").value = numbers({c.params.integer("real") + (1LL << 32)});
                       })};
     Contracts contracts(list);
-    contracts.reshaped("ids_wide", "33 ids a token are more than a warp holds", "topk_ids",
+    contracts.reshaped("ids_wide", "33 ids per token are refused, because a warp handles at most 32", "topk_ids",
                        [](Shape& s) { s[1] = 33; });
     contracts
         .refused("count_device_i64", "a 64-bit count on the device is refused, not truncated", "num_token_non_padded",

@@ -1,8 +1,8 @@
 /// silu_and_mul_masked_post_quant: silu(gate) * up for the rows that experts use, quantised to E4M3 in groups of 128.
 ///
 /// silu uses approximate exponentials and reciprocals, so a code or a scale near a rounding boundary has two right
-/// values. The reference computes the interval that its error bound allows, under the kernel's own scales. Nearly
-/// everywhere the interval is one value.
+/// values. The reference computes the interval that the error bound of silu allows. For codes, it uses the kernel's own
+/// scales. For nearly all elements, the interval is a single value.
 #include <algorithm>
 
 #include "harness/generate/gate_up_fills.h"
@@ -16,7 +16,7 @@ namespace {
 /// The limit as a number. "none" is 0, as in upstream's calls.
 double limit_of(const Params& p) { return p.is("limit", "none") ? 0.0 : std::stod(p.text("limit")); }
 
-/// Rows in use of expert e.
+/// Number of rows that expert e uses.
 std::int64_t count_of(const Params& p, Random& random, std::int64_t e) {
   const std::int64_t experts = p.integer("experts"), tokens = p.integer("tokens"), topk = p.integer("topk");
   const std::string& kind = p.text("counts");
@@ -24,7 +24,7 @@ std::int64_t count_of(const Params& p, Random& random, std::int64_t e) {
   if (kind == "quarter") return tokens / 4;
   if (kind == "one") return e == experts / 2 ? tokens : 0;
   if (kind == "ends") return e == 0 || e == experts - 1 ? tokens : 0;
-  // "exact" gives tokens * topk rows; "surplus" gives one more, which is dropped.
+  // "exact" gives tokens * topk rows; "surplus" gives one row more, which is dropped.
   if (kind == "exact") return e < topk ? tokens : 0;
   if (kind == "surplus") return e < topk ? tokens : (e == experts - 1 ? 1 : 0);
   if (kind != "mixed") return 0;
@@ -61,14 +61,15 @@ class SiluAndMulMaskedPostQuant final : public Op {
                   in("masked_m", {kI32}, "experts:size", {.called = "counts"}), integer("topk"), truth("transposed"),
                   real("swiglu_limit")},
                  "experts"},
-            // The last point reaches both ends of both clamps.
+            // At the last point, values reach both ends of both clamps.
             .smoke = {"ue8m0=1 transposed=1 limit=10", "experts=2 dim=256 swizzle=1 counts=full fill=wide",
                       "experts=2 limit=7.03 counts=full fill=at_limit"},
             .quick = joined({{"cover"},
-                             // Experts around a warp, and the most that the narrowest row allows.
+                             // Numbers of experts around 32 (a warp), and the most experts that the smallest
+                             // dim allows.
                              each({"experts={} tokens=1 dim=256 topk=40 ue8m0=1 limit=10"}, {"31", "32"}),
                              each({"experts={} tokens=1 topk=40 ue8m0=1 transposed=1 limit=10"}, {"33", "64"}),
-                             // Every compile-time variant, and rows of an odd number of blocks.
+                             // Every compile-time variant, and rows with an odd number of blocks.
                              each(each(each({"ue8m0={} swizzle={} limit={}"}, {"0", "1"}), {"0", "1"}), {"none", "10"}),
                              {"dim=1536 ue8m0=1 transposed=1 limit=10", "dim=2304 ue8m0=1 limit=10",
                               "ue8m0=1 transposed=1 limit=10 counts=quarter"}}),
@@ -80,18 +81,20 @@ class SiluAndMulMaskedPostQuant final : public Op {
             .bench = joined({each({"experts=32 tokens={} dim=2048 topk=8 ue8m0=1 transposed=1 limit=10 counts=quarter"},
                                   {"128", "1024"}),
                              {"experts=32 tokens=1024 dim=2048 topk=8 limit=10 counts=quarter"}}),
-            .host_note = "fast-math: on a CPU the exponential and the reciprocal are accurate, and subnormals stay",
+            .host_note = "the effects of fast-math: on a CPU the exponential and the reciprocal are accurate, and "
+                         "subnormals are not flushed to zero",
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     const std::int64_t dim = p.integer("dim");
-    if (dim % 256 != 0) return "dim must be a multiple of 256: a warp handles 256 outputs";
+    if (dim % 256 != 0) return "dim must be a multiple of 256, because a warp handles 256 outputs";
     if (dim / 8 < p.integer("experts")) return "a row needs at least one thread per expert: dim / 8 >= experts";
-    if (p.flag("transposed") && !p.flag("ue8m0")) return "the transposed layout holds exponent bytes: ue8m0 only";
+    if (p.flag("transposed") && !p.flag("ue8m0"))
+      return "the transposed layout holds exponent bytes, so it needs ue8m0=1";
     if (p.flag("transposed") && dim % 512 != 0)
       return "the transposed layout packs 4 groups: dim must be a multiple of 512";
     if ((p.is("counts", "surplus") || p.is("counts", "exact")) && p.integer("experts") <= p.integer("topk"))
-      return "a surplus needs more experts than topk";
+      return "counts=exact and counts=surplus need more experts than topk";
     return std::nullopt;
   }
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
@@ -150,13 +153,14 @@ class SiluAndMulMaskedPostQuant final : public Op {
     const Tolerances ends = certified(scaled, reference, {"output", "output_scale"}, "");
     const auto &code = ends.at("output"), &scale = ends.at("output_scale");
     return {{"codes", Tolerance::between(masked_codes(call, code.low), masked_codes(call, code.high),
-                                         "error bound of fast silu, under the kernel's own scale")},
+                                         "error bound of fast silu, with the kernel's own scale")},
             {"scales", Tolerance::between(masked_scales(call, scale.low), masked_scales(call, scale.high),
                                           "error bound of fast silu on the group's greatest magnitude")}};
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
-    // There are no rows; or every gate and up is clamped to -1, so all outputs are equal.
+    // Trivial if there are no rows. Also trivial if every gate and up is clamped to -1, because then all outputs
+    // are equal.
     return c.params.is("counts", "none") || (c.params.is("limit", "-1") && c.params.is("fill", "integers"));
   }
 

@@ -8,29 +8,31 @@
 namespace dsv4 {
 namespace {
 
-/// topk is the number of experts, so every row below any counts is processed.
+/// topk is the number of experts. So whatever the counts are, every row in use is processed.
 constexpr const char* kRoomForAll = "topk=3 ue8m0=1 transposed=1 limit=10";
 
 Scenario transposed(const Op& op) {
-  return call_relation("transposed", "scales as floats are the powers of two that the bytes stand for",
-                       // A row has three words of scales. With one, a swap of tokens and words would not show.
-                       op.at({"dim=1536 ue8m0=1 transposed=1 fill=scale_edges"}),
-                       [&op](Case& c, Call& call, Observation& want) {
-                         c.params.set("transposed", "0");
-                         call = op.make(c);
-                         HostTensor& bytes = want.outputs.back().value;
-                         HostTensor floats = HostTensor::make(kF32, bytes.shape);
-                         for (std::int64_t i = 0; i < bytes.numel(); ++i) {
-                           // Rows that are not processed hold zeros on both sides.
-                           const int b = *bytes.element(i);
-                           set_float(floats, i, b == 0 ? 0.0 : std::ldexp(1.0, b - 127));
-                         }
-                         bytes = floats;
-                       });
+  return call_relation(
+      "transposed",
+      "the scales of the float layout are the powers of two that the bytes of the transposed layout stand for",
+      // A row has three 32-bit words of scales. If it had only one, a swap of tokens and words would
+      // not change the result.
+      op.at({"dim=1536 ue8m0=1 transposed=1 fill=scale_edges"}), [&op](Case& c, Call& call, Observation& want) {
+        c.params.set("transposed", "0");
+        call = op.make(c);
+        HostTensor& bytes = want.outputs.back().value;
+        HostTensor floats = HostTensor::make(kF32, bytes.shape);
+        for (std::int64_t i = 0; i < bytes.numel(); ++i) {
+          // Rows that are not processed hold zeros on both sides.
+          const int b = *bytes.element(i);
+          set_float(floats, i, b == 0 ? 0.0 : std::ldexp(1.0, b - 127));
+        }
+        bytes = floats;
+      });
 }
 
 Scenario unaligned() {
-  return relation("unaligned", "rows that are not aligned for vector access give the same bits, or are refused cleanly",
+  return relation("unaligned", "rows that are not aligned for vector access give the same bits, or the call is refused",
                   kFirstSmokePoint, [](ScenarioContext& x) {
                     const Call call = x.op.make(x.c);
                     Call moved = call;
@@ -44,7 +46,8 @@ Scenario unaligned() {
                   });
 }
 
-/// Spreads the seven experts over 256 with 4200 rows each. Only the first row of an expert is in use.
+/// Spreads the seven experts of the call over 256 experts with 4200 rows each. Each of the seven experts uses only its
+/// first row.
 void spread_experts(Call& call) {
   constexpr std::int64_t kExperts = 256, kTokens = 4200;
   const MaskedSizes s(call);
@@ -59,10 +62,11 @@ void spread_experts(Call& call) {
   HostTensor counts = HostTensor::make(kI32, {kExperts});
   for (const std::int64_t e : experts) set_integer(counts, e, 1);
   call.arg("masked_m").tensor() = counts;
-  call.arg("topk").value = std::int64_t{1};  // room for 4200 rows
+  call.arg("topk").value = std::int64_t{1};  // at most 4200 rows are processed
 }
 
-/// Gives the second of three experts this count. The others have no rows, so a write to their rows shows.
+/// Gives the second of three experts this count. The other experts use no rows, so a write to one of their rows
+/// is found.
 Change with_count(const Op& op, std::int32_t count) {
   return [&op, count](Call& call) {
     call.arg("masked_m").tensor() = HostTensor::of<std::int32_t>(kI32, {0, count, 0});
@@ -76,10 +80,11 @@ std::vector<Scenario> silu_scenarios(const Op& op) {
   std::vector<Scenario> list{transposed(op), unaligned()};
   list.push_back(params_relation("swizzle", "the same pairs in the other column order give the same bits",
                                  kFirstSmokePoint, [](Params& p) { p.set("swizzle", p.flag("swizzle") ? "0" : "1"); }));
-  list.push_back(params_relation("topk", "room for more rows than there are changes nothing", op.at({kRoomForAll}),
-                                 [](Params& p) { p.set("topk", "64"); }));
+  list.push_back(params_relation("topk", "a larger topk changes nothing if every row in use is processed already",
+                                 op.at({kRoomForAll}), [](Params& p) { p.set("topk", "64"); }));
   list.push_back(batch_relation(
-      "an expert's rows do not depend on the other experts if topk leaves room for all", op.at({kRoomForAll}),
+      "an expert's rows do not depend on the other experts if topk is so large that all rows in use are processed",
+      op.at({kRoomForAll}),
       [&op](Call& call, const std::vector<std::int64_t>& experts) { keep_batch(op, call, experts); }));
   list.push_back(relation("idle_clamp", "a limit that no value reaches gives the same bits as no limit",
                           kFirstSmokePoint, [](ScenarioContext& x) {
@@ -89,35 +94,41 @@ std::vector<Scenario> silu_scenarios(const Op& op) {
                             x.expect_agree("no limit", x.observed(without, "no limit", x.op.make(without)),
                                            x.observed(with, "limit 1e30", x.op.make(with)));
                           }));
-  list.push_back(far_relation("input", "rows beyond 2^32 elements of the input and 2^31 of the output",
+  list.push_back(far_relation("input",
+                              "rows at offsets beyond 2^32 elements of the input and 2^31 elements of the output",
                               op.at({"experts=7 tokens=1 dim=2048 topk=7 ue8m0=1 transposed=1 limit=10 counts=full"},
                                     {"experts=7 tokens=1 dim=2048 topk=7 swizzle=1 counts=full"}),
                               spread_experts));
 
   Contracts contracts(list);
-  contracts.reshaped("output_dim", "outputs are half as wide as inputs", "output", [](Shape& s) { s[2] /= 2; });
-  contracts.replaced("scale_floats", "transposed scales are packed into 32-bit words", "output_scale",
-                     HostTensor::make(kF32, {3, 1, 4}));
+  contracts.reshaped("output_dim", "an output that is not half as wide as the input is refused", "output",
+                     [](Shape& s) { s[2] /= 2; });
+  contracts.replaced("scale_floats",
+                     "transposed scales as floats are refused, because they are packed into 32-bit words",
+                     "output_scale", HostTensor::make(kF32, {3, 1, 4}));
   const auto sized = [&](const char* name, const char* meaning, const char* argument, std::int64_t experts,
                          std::int64_t dim, bool transposed) {
     contracts.refused(name, meaning, argument, [&op, experts, dim, transposed](Call& call) {
       call = masked_call(op, call.compile, experts, 4, dim, transposed);
     });
   };
-  sized("dim_384", "384 outputs are not a multiple of 256, which a warp handles", "output", 3, 384, false);
-  sized("dim_256_transposed", "two groups do not fill a word of four", "output", 3, 256, true);
+  sized("dim_384", "384 outputs per row are refused, because a warp handles 256 outputs", "output", 3, 384, false);
+  sized("dim_256_transposed", "two groups per row are refused, because a word holds the scales of four groups",
+        "output", 3, 256, true);
   sized("experts_257", "more than 256 experts are refused", "masked_m", 257, 4096, true);
-  sized("experts_65", "512 outputs serve at most 64 experts", "masked_m", 65, 512, true);
-  contracts.refused("transposed_floats", "the transposed layout holds exponent bytes only", "transposed",
-                    [](Call& call) { call.compile.set("ue8m0", "0"); });
-  contracts.edge("no_budget", "topk = 0 writes nothing, or is refused cleanly", [&op](Call& call) {
+  sized("experts_65", "65 experts are refused, because 512 outputs per row allow at most 64 experts", "masked_m", 65,
+        512, true);
+  contracts.refused("transposed_floats", "the transposed layout is refused for scales that are not exponent bytes",
+                    "transposed", [](Call& call) { call.compile.set("ue8m0", "0"); });
+  contracts.edge("no_budget", "with topk = 0 nothing is written, or the call is refused", [&op](Call& call) {
     call.arg("topk").value = std::int64_t{0};
     op.fit(call);
   });
-  contracts.edge("negative_count", "a negative count means no rows, or is refused cleanly", with_count(op, -1));
-  contracts.edge("count_past_the_rows",
-                 "a count beyond the rows is cut or refused cleanly; the next expert's rows are not touched",
-                 with_count(op, 5));
+  contracts.edge("negative_count", "a negative count means no rows, or the call is refused", with_count(op, -1));
+  contracts.edge(
+      "count_past_the_rows",
+      "a count larger than the number of rows is cut, or the call is refused; the next expert's rows are not accessed",
+      with_count(op, 5));
   return list;
 }
 

@@ -1,4 +1,4 @@
-/// Distributions of scores that top-k kernels have got wrong, or could.
+/// Distributions of scores. Top-k kernels have failed with such scores or could fail.
 #pragma once
 
 #include <bit>
@@ -8,10 +8,10 @@
 
 namespace dsv4 {
 
-/// Fills of a row of which `k` elements are selected.
+/// Fills of a row from which `k` elements are selected.
 inline Fills score_fills(std::int64_t k) {
   using namespace fills;
-  // Numbers of all magnitudes, and NaN, some of which signal.
+  // Numbers of all magnitudes, and quiet and signalling NaN.
   const auto wide_bits = [](Random& r, Elements x) {
     for (std::int64_t i = 0; i < x.size(); ++i) x.set_bits(i, std::bit_cast<std::uint32_t>(r.wide(-140, 127)));
   };

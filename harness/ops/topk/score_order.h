@@ -1,4 +1,4 @@
-/// The order of float scores in the top-k ops, and the coarse bins by which their kernels sort first.
+/// The order of float scores in the top-k ops, and the coarse bins into which the kernels sort the scores first.
 #pragma once
 
 #include <bit>
@@ -6,13 +6,15 @@
 
 namespace dsv4 {
 
-/// Total order of float bits, ascending: -NaN < -inf < ... < -0 < +0 < ... < +inf < +NaN.
+/// Maps a float to an integer whose order is the total order of floats, ascending: -NaN < -inf < ... < -0 < +0 < ... <
+/// +inf < +NaN.
 inline std::uint32_t order_bits(float score) {
   const auto u = std::bit_cast<std::uint32_t>(score);
   return (u & 0x80000000u) != 0 ? ~u : (u | 0x80000000u);
 }
 
-/// Sort key of topk_v1; greater is better. Every NaN is above every number; the rest is in total order.
+/// Sort key of topk_v1; a greater key is better. Every NaN is above every number. Otherwise keys are in the total order
+/// of floats.
 inline std::uint64_t rank_key(float score) {
   const bool nan = (std::bit_cast<std::uint32_t>(score) & 0x7fffffffu) > 0x7f800000u;
   return (static_cast<std::uint64_t>(nan) << 32) | order_bits(score);
@@ -27,7 +29,8 @@ inline std::uint16_t f16_bits(float x) {
   if (magnitude > 0x7f800000u) return 0x7fff;
   if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);  // 65520 and above
   if (magnitude < 0x38800000u) {
-    // Below 2^-14 binary16 is a fixed-point format of quantum 2^-24. Adding 0.5 aligns a float's last bit with it.
+    // Below 2^-14, binary16 is a fixed-point format with the quantum 2^-24. After 0.5 is added, the last bit of the
+    // float has this value too.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u));
   }
@@ -35,7 +38,7 @@ inline std::uint16_t f16_bits(float x) {
   return static_cast<std::uint16_t>(sign | (rounded >> 13));
 }
 
-/// The 8-bit bin of topk_v1's first pass: the high byte of the binary16 value in its total order.
+/// The 8-bit bin of topk_v1's first pass: the high byte of the binary16 value, mapped to an integer in total order.
 inline std::uint32_t coarse_bin(float score) {
   const std::uint32_t h = f16_bits(score);
   return ((h & 0x8000u) != 0 ? (~h & 0xffffu) : (h | 0x8000u)) >> 8;

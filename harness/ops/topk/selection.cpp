@@ -13,8 +13,8 @@ namespace dsv4 {
 namespace {
 
 constexpr std::int32_t kPadding = -1;          ///< the op writes it where a row has fewer than k positions
-constexpr std::int32_t kInterchangeable = -2;  ///< canonical form of a position that ties with the k-th best
-constexpr std::size_t kMostFindings = 8;       ///< a broken row repeats itself, so the first findings are enough
+constexpr std::int32_t kInterchangeable = -2;  ///< canonical form of a position that ties with the k-th best score
+constexpr std::size_t kMostFindings = 8;       ///< more findings of a broken row would repeat the first ones
 
 using Positions = std::vector<std::int32_t>;
 
@@ -30,8 +30,9 @@ std::int32_t slot_of(const Call& call, std::int64_t row, std::int64_t position) 
   return static_cast<std::int32_t>(page * page_size + position % page_size);
 }
 
-/// The positions that one row selected, in output order; -1 for padding and for a slot without a position. They come
-/// from the raw output if there is one. Otherwise the page table, which maps positions one to one, is inverted.
+/// The positions that one row selected, in output order. -1 stands for padding, and for a slot that belongs to no
+/// position. If the call has the raw output, the positions are read from it. Otherwise they are computed from the
+/// slots: the page table maps positions one to one, so it can be inverted.
 Positions decode(const Call& call, const CallResult& result, std::int64_t row, std::int64_t n, Observation& o) {
   const HostTensor& slots = result.tensor("page_indices");
   const std::int64_t k = slots.size(1);
@@ -64,8 +65,8 @@ Positions decode(const Call& call, const CallResult& result, std::int64_t row, s
     } else if (j < n) {
       if (slot != slot_of(call, row, position)) {
         report(o, "page_mapping",
-               fmt::format("row {}: slot {} at place {} is not position {}'s, which is {}", row, slot, j, position,
-                           slot_of(call, row, position)));
+               fmt::format("row {}: slot {} at place {} is wrong, because position {} has slot {}", row, slot, j,
+                           position, slot_of(call, row, position)));
       }
       positions[static_cast<std::size_t>(j)] = static_cast<std::int32_t>(position);
     }
@@ -82,7 +83,8 @@ void check_distinct(Positions positions, std::int64_t row, Observation& o) {
   }
 }
 
-/// Checks that all positions above the bin of the k-th best score are selected, and none below it.
+/// Checks the selection by coarse bins. The bin of the k-th best score is the cut. All positions in bins above the cut
+/// must be selected, and no position in a bin below it.
 void check_bins(std::span<const float> scores, std::int64_t k, const Positions& positions, std::int64_t row,
                 Observation& o) {
   const std::uint32_t cut = threshold_bin(scores, k).bin;
@@ -93,12 +95,14 @@ void check_bins(std::span<const float> scores, std::int64_t k, const Positions& 
     const std::uint32_t bin = coarse_bin(scores[static_cast<std::size_t>(p)]);
     missing -= bin > cut ? 1 : 0;
     if (bin < cut) {
-      return report(o, "coarse_bin",
-                    fmt::format("row {}: position {} is selected though {} or more lie in higher bins", row, p, k));
+      return report(
+          o, "coarse_bin",
+          fmt::format("row {}: position {} is selected, although {} or more positions are in higher bins", row, p, k));
     }
   }
   if (missing != 0) {
-    report(o, "coarse_bin", fmt::format("row {}: {} positions in bins above the cut's are missing", row, missing));
+    report(o, "coarse_bin",
+           fmt::format("row {}: {} positions in bins above the bin of the k-th best score are missing", row, missing));
   }
 }
 

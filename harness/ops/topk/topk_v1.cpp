@@ -1,7 +1,8 @@
-/// topk_v1: the k best-scored positions of each row, mapped through the row's page table.
+/// topk_v1 selects the k positions with the best scores in each row, and maps them through the row's page table.
 ///
-/// The op promises a set, not an order, and scores equal to the k-th best are interchangeable. So two things are
-/// compared exactly: the multiset of selected scores, and the positions whose scores are above the k-th best.
+/// The op does not promise an order of the selected positions. Positions whose scores equal the k-th best score are
+/// interchangeable. So two things are compared exactly: the multiset of selected scores, and the positions whose scores
+/// are above the k-th best.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +18,8 @@
 namespace dsv4 {
 namespace {
 
-/// Columns past a row's length hold these in turn. They would be selected if a kernel read them.
+/// The columns after the end of a row hold these two values alternately. A kernel that reads these columns
+/// selects them.
 constexpr float kGarbage[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()};
 
 class TopKV1 final : public Op {
@@ -31,7 +33,7 @@ class TopKV1 final : public Op {
             .space = {word("k", {"512", "1024"}, "positions to select"),
                       number("batch", 1, 32768, "rows",
                              {.usual = 1, .quick = {1, 2, 5}, .full = {1, 3}, .soak = {33, 132}}),
-                      number("len", 0, 1 << 20, "scores of the longest row, or columns",
+                      number("len", 0, 1 << 20, "scores of a row of full length",
                              {.usual = 2048,
                               .quick = {1, 511, 512, 513, 1023, 1024, 1025, 2048, 4099},
                               .full = {8191, 8192, 8193, 16385, 32767, 65536},
@@ -39,10 +41,10 @@ class TopKV1 final : public Op {
                       number("page", 1, 256, "positions per page, a power of two",
                              {.usual = 64, .both = {1, 2, 64, 256}, .soak = {4, 8, 16, 32, 128}}),
                       flag("raw", "whether the call also asks for the positions"),
-                      number("tail", 0, 64, "columns of garbage after the scores, and again between rows",
+                      number("tail", 0, 64, "columns of garbage after the scores, and as many between rows",
                              {.both = {0, 1, 5}, .soak = {64}}),
-                      word("lens", {"full", "mixed"}, "rows of full length, around every edge, or a sixteenth as long",
-                           {"sixteenth"}),
+                      word("lens", {"full", "mixed"},
+                           "lengths of the rows: full, around every edge, or a sixteenth of full", {"sixteenth"}),
                       word("fill", score_fills(1).names(), "distribution of the scores")},
             .signature = {{in("scores", {kF32}, "rows? columns", {.gaps = true}),
                            in("seq_lens", {kI32}, "rows:count", {.called = "lengths"}),
@@ -54,7 +56,8 @@ class TopKV1 final : public Op {
                       "len=8193 page=1 raw=1 tail=1 fill=equal"},
             .quick = joined(
                 {{"cover"},
-                 // Whole rows in one coarse bin, with lengths around and above the capacity of upstream's buffer.
+                 // Rows whose scores are in one or two coarse bins. Their lengths are around and above the capacity of
+                 // upstream's buffer.
                  each(each({"len={} raw=1 fill={}"}, {"8191", "8192", "8193", "16384"}), {"equal", "cluster", "tiny"}),
                  {"k=1024 batch=2 len=32769 tail=1 fill=uniform", "batch=33 len=1024 raw=1 lens=mixed",
                   // Short rows in a wide matrix.
@@ -64,12 +67,12 @@ class TopKV1 final : public Op {
                                       {"65535", "65537", "131072", "262144", "262145", "1048576"}),
                                  {"gauss", "last_best", "cluster"}),
                             each({"batch={} len=1100 tail=4 lens=mixed"}, {"132", "1024"}),
-                            // As many rows as a long prefill has. Some have more than k scores.
+                            // As many rows as a long prefill has. Some of these rows have more than k scores.
                             {"batch=32768 len=520 lens=mixed"}}),
             .bench = {"batch=64 len=131072", "k=1024 batch=64 len=131072", "batch=64 len=32768",
                       "batch=64 len=131072 lens=sixteenth", "len=262144", "batch=1024 len=8192",
                       "batch=4096 len=16384"},
-            .host_note = "the real order of atomics; the schedule seed varies the latter",
+            .host_note = "the order of atomics on a GPU; on a CPU the schedule seed varies this order",
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
@@ -84,7 +87,7 @@ class TopKV1 final : public Op {
     std::vector<std::string> names;
     // A row of at most k scores gives all its positions in order, whatever the scores are.
     if (p.integer("len") <= p.integer("k")) names.emplace_back("fill");
-    // The first of the mixed lengths is the full one.
+    // The first of the mixed lengths is the full length, so a single row has the same length in both cases.
     if (p.integer("batch") == 1 && !p.is("lens", "sixteenth")) names.emplace_back("lens");
     return names;
   }
@@ -100,7 +103,8 @@ class TopKV1 final : public Op {
     scores = HostTensor::with_gaps(kF32, {batch, columns}, tail);
     const Fills fills = score_fills(k);
     for (std::int64_t row = 0; row < batch; ++row) {
-      // Each row has its own stream, so it depends neither on other rows (batch permutation) nor on the tail.
+      // Each row has its own random stream, so that its data do not depend on other rows (batch_permutation) or on
+      // the tail.
       Random random(c.seed, fmt::format("row {}", row));
       const std::int64_t n = length_of(p, random, row);
       set_integer(call.arg("seq_lens").tensor(), row, n);
@@ -127,7 +131,8 @@ class TopKV1 final : public Op {
             {"scores", Tolerance::exact("the k best scores are exact, as a multiset")}};
   }
 
-  /// `threshold_bin`: the most scores in the coarse bin of the k-th best score, over all rows of more than k scores.
+  /// `threshold_bin` is the number of scores in the coarse bin of the k-th best score, in the row where this number is
+  /// largest. Only rows of more than k scores count.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     const std::int64_t k = call.tensor("page_indices").size(1);
     std::int64_t most = 0;
@@ -138,8 +143,8 @@ class TopKV1 final : public Op {
     return {{"threshold_bin", most}};
   }
 
-  /// With these fills all selected scores may be equal, so all compared values are equal. Such a case tests that the
-  /// positions are distinct, in range and rightly mapped.
+  /// With these fills, all selected scores may be equal, so that all compared values are equal. Such a case still tests
+  /// that the positions are distinct, in range and correctly mapped.
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
     static const std::set<std::string> kOneScore{"equal", "maxima", "ties", "many_inf", "huge", "half_nan", "all_nan"};
     return c.params.integer("len") == 0 || kOneScore.contains(c.params.text("fill"));

@@ -12,11 +12,13 @@
 namespace dsv4 {
 namespace {
 
-/// Mixes rows of more than k scores with shorter ones. The larger points have more rows than a GPU runs at once: later
-/// blocks find what earlier ones left in memory, and kernels with a special path for many rows take it.
+/// Mixes rows of more than k scores with shorter rows. The larger points have more rows than a GPU can run at the same
+/// time. So later blocks start with what earlier blocks left in memory. Kernels that have a special path for many rows
+/// use this path.
 Scenario batch_permutation(const Op& op) {
   return relation(
-      "batch_permutation", "permuted rows give the same rows, permuted, and they are right",
+      "batch_permutation",
+      "if the rows are permuted, the outputs are permuted in the same way, and both results are right",
       op.at({"batch=9 len=1500 raw=1 tail=3 lens=mixed"},
             {"batch=450 len=600 raw=1 tail=3 lens=mixed", "k=1024 batch=450 len=1100 raw=1 tail=3 lens=mixed"}),
       [](ScenarioContext& x) {
@@ -33,11 +35,12 @@ Scenario batch_permutation(const Op& op) {
       });
 }
 
-/// Serving engines pass score matrices as wide as the longest request may become. A kernel that divides its work by the
-/// width must still respect the length of a row.
+/// Serving engines pass score matrices that are as wide as the longest possible request. A kernel that divides its work
+/// by the width must still respect the length of a row.
 Scenario wide_matrix(const Op& op) {
   return relation(
-      "wide_matrix", "rows of a matrix far wider than their lengths give the same as rows of a narrow matrix",
+      "wide_matrix",
+      "rows give the same outputs in a matrix that is far wider than their lengths as in a narrow matrix",
       op.at(each({"k={} batch=9 len=1500 raw=1 tail=3 lens=mixed"}, {"512", "1024"})), [](ScenarioContext& x) {
         const Call narrow = x.op.make(x.c);
         const HostTensor& scores = narrow.tensor("scores");
@@ -50,7 +53,7 @@ Scenario wide_matrix(const Op& op) {
         wide_table = HostTensor::make(DType::kI32, {scores.size(0), columns / x.c.params.integer("page") + 1});
         for (std::int64_t row = 0; row < scores.size(0); ++row) {
           for (std::int64_t i = 0; i < columns; ++i) {
-            // Columns past the row would be selected if a kernel read them.
+            // A kernel that reads columns after the end of a row selects them, because they hold infinity.
             wide_scores.at<float>(row, i) =
                 i < scores.size(1) ? scores.at<float>(row, i) : std::numeric_limits<float>::infinity();
           }
@@ -73,14 +76,15 @@ std::vector<std::int64_t> best_first(std::string_view arrangement, std::int64_t 
 }
 
 /// Each arrangement is the worst case of some algorithm. With ascending scores, a kernel that keeps a running bound
-/// must raise it at every score, and one that drops the tail loses the best. With stripes, one lane holds all of
-/// the best.
+/// must raise the bound at every score, and a kernel that drops the last columns loses the best scores. With stripes,
+/// one lane holds all of the best scores.
 Scenario column_order(const Op& op) {
   return relation(
       "column_order",
-      "the order of the scores in a row does not matter: ascending, descending, the best in every 16th column",
-      // The list of kernels/topk/select.cuh holds 4864 entries. With ascending scores, the 1024 best of a
-      // chunk of 8192 and 3840 more fill it exactly; one more column is too many.
+      "the order of the scores in a row does not matter: they ascend, they descend, or the best are in every 16th "
+      "column",
+      // The list of kernels/topk/select.cuh holds 4864 entries. With ascending scores, the 1024 best of a chunk of 8192
+      // columns and 3840 more columns fill the list exactly. One more column is too many.
       op.at(each({"k=1024 len={} raw=1 tail=3"}, {"12032", "12033"}),
             each({"k={} len=140001 raw=1 tail=3"}, {"512", "1024"})),
       [](ScenarioContext& x) {
@@ -99,8 +103,8 @@ Scenario column_order(const Op& op) {
       });
 }
 
-/// Slots are computed from page numbers in int32: a negative page gives negative slots, and a large one wraps. No page
-/// number is special.
+/// Slots are computed from page numbers in int32. A negative page number gives negative slots, and a large page number
+/// wraps. No page number is special.
 Scenario any_page() {
   return relation(
       "any_page",
@@ -111,7 +115,7 @@ Scenario any_page() {
         HostTensor& table = odd.arg("page_table").tensor();
         for (std::int64_t row = 0; row < table.size(0); ++row) {
           for (std::int64_t i = 0; i < table.size(1); ++i) {
-            // Pages go down from -2 and from 2^31 - 2, so no slot is -1, which means padding.
+            // Page numbers go down from -2 and from 2^31 - 2. So no slot is -1, the value that means padding.
             const auto n = static_cast<std::int32_t>(i / 2);
             table.at<std::int32_t>(row, i) = i % 2 == 0 ? -2 - n : 0x7ffffffe - n;
           }
@@ -122,7 +126,7 @@ Scenario any_page() {
 
 /// Calls both widths in one process, in both orders. This finds state that two modules share.
 Scenario both_widths() {
-  return sequence("both_widths", "selections of 512 and of 1024 in one process, in both orders, are both right",
+  return sequence("both_widths", "selections of 512 and of 1024 positions are right in one process, in both orders",
                   kFirstSmokePoint, [](ScenarioContext& x) {
                     for (const char* k : {"512", "1024", "512"}) {
                       Case c = x.c;
@@ -138,32 +142,34 @@ Scenario both_widths() {
 
 std::vector<Scenario> topk_v1_scenarios(const Op& op) {
   std::vector<Scenario> list{batch_permutation(op), wide_matrix(op), column_order(op), any_page(), both_widths()};
-  list.push_back(params_relation("page_size", "the page size changes addresses, not the selection", kFirstSmokePoint,
-                                 [](Params& p) { p.set("page", "1"); }));
+  list.push_back(params_relation("page_size", "the page size changes the addresses but not the selection",
+                                 kFirstSmokePoint, [](Params& p) { p.set("page", "1"); }));
   list.push_back(params_relation("raw_output", "asking for positions does not change the other outputs",
                                  kFirstSmokePoint, [](Params& p) { p.set("raw", p.flag("raw") ? "0" : "1"); }));
-  list.push_back(params_relation("row_padding", "columns past the lengths do not matter", kFirstSmokePoint,
+  list.push_back(params_relation("row_padding", "columns after the end of a row do not matter", kFirstSmokePoint,
                                  [](Params& p) { p.set("tail", "64"); }));
 
-  // These rows are so long that kernels divide them: the parts meet in memory that the function allocates.
+  // These rows are so long that kernels divide them into parts. The results of the parts are combined in memory that
+  // the function allocates.
   list.push_back(late_allocation_relation(op.at({"len=40000 raw=1 tail=3", "k=1024 batch=2 len=40000 raw=1 tail=3"})));
   for (const std::string argument : {"scores", "page_table"}) {
-    list.push_back(far_relation(argument, fmt::format("rows of '{}' 2^31 elements apart", argument),
+    list.push_back(far_relation(argument, fmt::format("rows of '{}' that lie 2^31 elements apart", argument),
                                 op.at({"batch=3 len=1500 raw=1 tail=3", "k=1024 batch=3 len=40000 raw=1 tail=3"}),
                                 move_apart(argument)));
   }
 
   Contracts contracts(list);
-  contracts.reshaped("raw_width", "positions of the other selection's width are refused", "raw_indices",
+  contracts.reshaped("raw_width", "an output for positions with the width of the other k is refused", "raw_indices",
                      [](Shape& s) { s[1] *= 2; });
   for (const std::int64_t size : {0, 48}) {
-    contracts.integer(fmt::format("page_size_{}", size), "the page size must be a power of two", "page_size", size);
+    contracts.integer(fmt::format("page_size_{}", size), "a page size that is not a power of two is refused",
+                      "page_size", size);
   }
-  contracts.edge("negative_length", "a negative length means an empty row, or is refused cleanly",
+  contracts.edge("negative_length", "a negative length means an empty row, or the call is refused",
                  [](Call& call) { set_integer(call.arg("seq_lens").tensor(), 1, -1); });
-  contracts.edge("length_past_the_row", "a length beyond the columns is cut, or refused cleanly", [](Call& call) {
+  contracts.edge("length_past_the_row", "a length beyond the columns is cut, or the call is refused", [](Call& call) {
     set_integer(call.arg("seq_lens").tensor(), 2, 1 << 20);
-    // The table covers every column, so a length that is cut needs no page beyond it.
+    // The page table covers every column, so that a length that is cut to the columns needs no further page.
     HostTensor& table = call.arg("page_table").tensor();
     table = HostTensor::make(kI32, {table.size(0), table.size(1) + 1});
     for (std::int64_t i = 0; i < table.numel(); ++i) set_integer(table, i, i);
