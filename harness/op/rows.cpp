@@ -32,6 +32,14 @@ HostTensor reordered(const HostTensor& t, const std::vector<std::int64_t>& rows)
   return moved;
 }
 
+void copy_columns(const HostTensor& from, HostTensor& to) {
+  const std::int64_t columns = from.size(1);
+  for (std::int64_t i = 0; i < from.numel(); ++i) {
+    const std::int64_t there = i / columns * to.size(1) + i % columns;
+    std::memcpy(to.element(there), from.element(i), static_cast<std::size_t>(size_of(from.dtype)));
+  }
+}
+
 void keep_rows(Call& call, std::initializer_list<const char*> names, const std::vector<std::int64_t>& rows) {
   for (const char* name : names) {
     Arg& arg = call.arg(name);

@@ -18,6 +18,9 @@ HostTensor rows_of(const HostTensor& t, const std::vector<std::int64_t>& rows);
 /// A copy of `t` with its rows permuted: row i of the copy is row `rows[i]` of `t`. Strides and gaps stay the same.
 HostTensor reordered(const HostTensor& t, const std::vector<std::int64_t>& rows);
 
+/// Copies each row of `from`, [n, columns], to the first columns of the same row of `to`, which has at least as many.
+void copy_columns(const HostTensor& from, HostTensor& to);
+
 /// Removes all rows except `rows` from the named tensors. An absent argument stays absent. Clears the footprints of
 /// these tensors, so that the call may write to every remaining element of an output.
 void keep_rows(Call& call, std::initializer_list<const char*> names, const std::vector<std::int64_t>& rows);

@@ -17,15 +17,10 @@ std::vector<std::int64_t> slots_of(const Params& p, std::int64_t capacity, Rando
   const std::int64_t tokens = p.integer("tokens"), page = p.integer("page");
   std::vector<std::int64_t> slots = random.permutation(capacity);
   if (p.is("order", "edges")) {
-    // Begin with slots at the edges of pages. The other slots follow in random order.
-    std::vector<std::int64_t> first{0, page - 1, page, capacity - 1};
-    first.insert(first.end(), slots.begin(), slots.end());
-    std::vector<bool> seen(static_cast<std::size_t>(capacity), false);
-    slots.clear();
-    for (const std::int64_t s : first) {
-      if (s >= capacity || seen[static_cast<std::size_t>(s)]) continue;
-      seen[static_cast<std::size_t>(s)] = true;
-      slots.push_back(s);
+    // Begin with the first and last slots of pages.
+    for (const std::int64_t slot : {capacity - 1, page, page - 1, std::int64_t{0}}) {
+      const auto at = std::ranges::find(slots, slot);
+      if (at != slots.end()) std::rotate(slots.begin(), at, at + 1);
     }
   }
   slots.resize(static_cast<std::size_t>(tokens));

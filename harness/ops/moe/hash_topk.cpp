@@ -65,29 +65,25 @@ class HashTopK final : public Op {
 
   [[nodiscard]] Call make(const Case& c) const override {
     const Params& p = c.params;
-    const std::int64_t tokens = p.integer("tokens"), k = p.integer("k"), experts = p.integer("experts");
-    HostTensor ids = ids_of(c);
-    HostTensor table = table_of(c);
-    HostTensor logits = HostTensor::make(DType::kF32, {tokens, experts});
+    const std::int64_t k = p.integer("k");
+    Call call = allocate(c, {{"columns", k + p.integer("shared")}});
+    fill_ids(call.arg("input_id").tensor(), p.integer("vocab"), Random(c.seed, "input_id"));
+    fill_table(call.arg("tid2eid").tensor(), p, Random(c.seed, "tid2eid"));
+    call.arg("routed_scaling_factor").value = scale_of(p);
+    HostTensor& logits = call.arg("router_logits").tensor();
+    HostTensor values = HostTensor::make(kF32, {k});
     Random random(c.seed, "router_logits");
-    for (std::int64_t t = 0; t < tokens; ++t) {
+    for (std::int64_t t = 0; t < logits.size(0); ++t) {
       // Logits of experts that the token does not use must have no effect, so they are NaN and infinity.
-      for (std::int64_t e = 0; e < experts; ++e)
+      for (std::int64_t e = 0; e < logits.size(1); ++e)
         logits.at<float>(t, e) = e % 2 == 0 ? Limits::quiet_NaN() : Limits::infinity();
-      HostTensor values = HostTensor::make(kF32, {k});
       router_fills().apply(p.text("fill"), random, Elements(values));
       // If an expert repeats, the last value written to its logit stays. The special value of a fill is the last value,
       // so it always stays.
-      for (std::int64_t j = 0; j < k; ++j) {
-        const std::int32_t e = table.at<std::int32_t>(ids.at<std::int64_t>(t), k - 1 - j);
-        logits.at<float>(t, e) = values.at<float>(j);
-      }
+      const std::vector<std::int32_t> experts = experts_of(call, t);
+      for (std::int64_t j = 0; j < k; ++j)
+        logits.at<float>(t, experts[static_cast<std::size_t>(k - 1 - j)]) = values.at<float>(j);
     }
-    Call call = allocate(c, {{"columns", k + p.integer("shared")}});
-    call.arg("router_logits").value = std::move(logits);
-    call.arg("input_id").value = std::move(ids);
-    call.arg("tid2eid").value = std::move(table);
-    call.arg("routed_scaling_factor").value = scale_of(p);
     return call;
   }
 
@@ -109,16 +105,11 @@ class HashTopK final : public Op {
   /// `empty_tokens` is the number of tokens whose weights all underflow, so that the sum of their weights is 0.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     constexpr float kUnderflow = -103.98f;
-    const HostTensor& ids = call.tensor("input_id");
-    const HostTensor& table = call.tensor("tid2eid");
+    const HostTensor& logits = call.tensor("router_logits");
     std::int64_t empty = 0;
-    for (std::int64_t t = 0; t < ids.numel(); ++t) {
-      bool all = true;
-      for (std::int64_t j = 0; j < table.size(1); ++j) {
-        const std::int32_t e = table.at<std::int32_t>(ids.at<std::int64_t>(t), j);
-        all = all && call.tensor("router_logits").at<float>(t, e) < kUnderflow;
-      }
-      empty += all ? 1 : 0;
+    for (std::int64_t t = 0; t < logits.size(0); ++t) {
+      const auto underflows = [&](std::int32_t e) { return logits.at<float>(t, e) < kUnderflow; };
+      empty += std::ranges::all_of(experts_of(call, t), underflows) ? 1 : 0;
     }
     return {{"empty_tokens", empty}};
   }
@@ -128,13 +119,10 @@ class HashTopK final : public Op {
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
     const Params& p = c.params;
     if (p.integer("shared") != 0 || (p.integer("k") > 1 && p.is("table", "distinct"))) return false;
-    const HostTensor ids = ids_of(c);
-    const HostTensor table = table_of(c);
-    const std::int32_t first = table.at<std::int32_t>(ids.at<std::int64_t>(0), 0);
-    for (std::int64_t t = 0; t < ids.numel(); ++t) {
-      for (std::int64_t j = 0; j < table.size(1); ++j) {
-        if (table.at<std::int32_t>(ids.at<std::int64_t>(t), j) != first) return false;
-      }
+    const Call call = make(c);
+    const std::int32_t first = experts_of(call, 0).front();
+    for (std::int64_t t = 0; t < p.integer("tokens"); ++t) {
+      if (!std::ranges::all_of(experts_of(call, t), [&](std::int32_t e) { return e == first; })) return false;
     }
     return true;
   }
@@ -149,32 +137,29 @@ class HashTopK final : public Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override { return hash_topk_scenarios(*this); }
 
  private:
+  /// The experts of token `t`, in the order of the lookup table.
+  static std::vector<std::int32_t> experts_of(const Call& call, std::int64_t t) {
+    const HostTensor row = rows_of(call.tensor("tid2eid"), {call.tensor("input_id").at<std::int64_t>(t)});
+    return {row.data<std::int32_t>(), row.data<std::int32_t>() + row.numel()};
+  }
+
   /// Random token ids. The first id names the last row of the table, and the second id names the first row.
-  static HostTensor ids_of(const Case& c) {
-    const std::int64_t tokens = c.params.integer("tokens"), vocab = c.params.integer("vocab");
-    HostTensor ids = HostTensor::make(DType::kI64, {tokens});
-    Random random(c.seed, "input_id");
-    for (std::int64_t t = 0; t < tokens; ++t) {
+  static void fill_ids(HostTensor& ids, std::int64_t vocab, Random random) {
+    for (std::int64_t t = 0; t < ids.numel(); ++t)
       ids.at<std::int64_t>(t) = t == 0 ? vocab - 1 : (t == 1 ? 0 : random.below(vocab));
-    }
-    return ids;
   }
 
   /// The lookup table: the experts of each token id.
-  static HostTensor table_of(const Case& c) {
-    const Params& p = c.params;
-    const std::int64_t k = p.integer("k"), experts = p.integer("experts"), vocab = p.integer("vocab");
-    HostTensor table = HostTensor::make(DType::kI32, {vocab, k});
-    Random random(c.seed, "tid2eid");
-    for (std::int64_t v = 0; v < vocab; ++v) {
+  static void fill_table(HostTensor& table, const Params& p, Random random) {
+    const std::int64_t experts = p.integer("experts");
+    for (std::int64_t v = 0; v < table.size(0); ++v) {
       const bool distinct = p.is("table", "distinct");
       const auto order = distinct ? random.permutation(experts) : std::vector<std::int64_t>{};
-      for (std::int64_t j = 0; j < k; ++j) {
+      for (std::int64_t j = 0; j < table.size(1); ++j) {
         table.at<std::int32_t>(v, j) = static_cast<std::int32_t>(
             distinct ? order[static_cast<std::size_t>(j)] : random.below(std::min<std::int64_t>(experts, 5)));
       }
     }
-    return table;
   }
 };
 

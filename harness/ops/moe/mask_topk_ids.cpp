@@ -7,8 +7,7 @@
 namespace dsv4 {
 namespace {
 
-/// Counts of real tokens around every edge. A negative count is read as a huge unsigned number. If the count is larger
-/// than the number of rows, no row is padding.
+/// Counts of real tokens around every edge. Kernels read a negative count as a huge unsigned number.
 std::vector<std::string> coverings(const std::vector<std::int64_t>& rows) {
   std::vector<std::string> lines;
   for (const auto n : rows) lines.push_back(fmt::format("cover real=-1|0|1|{}|{}|{} at rows={}", n - 1, n, n + 1, n));
@@ -26,8 +25,8 @@ class MaskTopkIds final : public Op {
             .space = {number("rows", 1, 1 << 20, "tokens", {.usual = 5, .soak = {1, 2, 3, 4, 5, 127, 128, 129, 1024}}),
                       number("k", 1, 32, "expert ids of a token", {.usual = 6, .both = {1, 6, 8, 32}}),
                       number("gap", 0, 64, "unused columns between rows", {.both = {0, 3}}),
-                      number("real", -(1LL << 31), (1LL << 31) - 1,
-                             "number of real tokens; the rows after them are padding", {.soak = {-1, 0, 1, 2}}),
+                      number("real", -(1LL << 31), (1LL << 31) - 1, "real tokens; later rows are padding",
+                             {.soak = {-1, 0, 1, 2}}),
                       word("count", {"device_i32", "host_i32", "host_i64"}, "memory and type of the count")},
             .signature =
                 {{inout("topk_ids", {kI32}, "rows k", {.called = "ids", .gap_of = "gap", .far = "rows=3 real=1"}),
@@ -67,8 +66,7 @@ class MaskTopkIds final : public Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list{
-        any_word_relation("count_forms", "the memory and the type of the count make no difference", kFirstSmokePoint,
-                          "count"),
+        any_word_relation("count_forms", "the memory and type of the count do not matter", kFirstSmokePoint, "count"),
         call_relation("count_cut", "only the low 32 bits of a 64-bit count are used", kFirstSmokePoint,
                       [this](Case& c, Call& call, Observation&) {
                         c.params.set("count", "host_i64");
@@ -76,11 +74,11 @@ class MaskTopkIds final : public Op {
                         call.arg("num_token_non_padded").value = numbers({c.params.integer("real") + (1LL << 32)});
                       })};
     Contracts contracts(list);
-    contracts.reshaped("ids_wide", "33 ids per token are refused, because a warp handles at most 32", "topk_ids",
+    contracts.reshaped("ids_wide", "33 ids per token are refused: a warp holds 32", "topk_ids",
                        [](Shape& s) { s[1] = 33; });
     contracts
-        .refused("count_device_i64", "a 64-bit count on the device is refused, not truncated", "num_token_non_padded",
-                 [](Call& call) { call.arg("num_token_non_padded").value = HostTensor::make(kI64, {1}); })
+        .replaced("count_device_i64", "a 64-bit count on the device is refused, not truncated", "num_token_non_padded",
+                  HostTensor::make(kI64, {1}))
         .needs_device = true;
     return list;
   }

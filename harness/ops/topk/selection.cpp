@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 
+#include "harness/op/records.h"
 #include "harness/ops/topk/score_order.h"
 
 namespace dsv4 {
@@ -22,10 +23,8 @@ void report(Observation& o, const char* check, std::string detail) {
   if (o.findings.size() < kMostFindings) o.find(check, std::move(detail));
 }
 
-std::int64_t page_size_of(const Call& call) { return std::get<std::int64_t>(call.arg("page_size").value); }
-
 std::int32_t slot_of(const Call& call, std::int64_t row, std::int64_t position) {
-  const std::int64_t page_size = page_size_of(call);
+  const std::int64_t page_size = integer_of(call, "page_size");
   const std::int64_t page = call.tensor("page_table").at<std::int32_t>(row, position / page_size);
   return static_cast<std::int32_t>(page * page_size + position % page_size);
 }
@@ -36,7 +35,7 @@ std::int32_t slot_of(const Call& call, std::int64_t row, std::int64_t position) 
 Positions decode(const Call& call, const CallResult& result, std::int64_t row, std::int64_t n, Observation& o) {
   const HostTensor& slots = result.tensor("page_indices");
   const std::int64_t k = slots.size(1);
-  const std::int64_t page_size = page_size_of(call);
+  const std::int64_t page_size = integer_of(call, "page_size");
   const bool has_raw = call.arg("raw_indices").is_tensor();
   std::map<std::int64_t, std::int64_t> index_of_page;
   for (std::int64_t i = 0; !has_raw && i * page_size < n; ++i) {

@@ -51,15 +51,10 @@ Scenario wide_matrix(const Op& op) {
         HostTensor& wide_table = wide.arg("page_table").tensor();
         wide_scores = HostTensor::make(DType::kF32, {scores.size(0), columns});
         wide_table = HostTensor::make(DType::kI32, {scores.size(0), columns / x.c.params.integer("page") + 1});
-        for (std::int64_t row = 0; row < scores.size(0); ++row) {
-          for (std::int64_t i = 0; i < columns; ++i) {
-            // A kernel that reads columns after the end of a row selects them, because they hold infinity.
-            wide_scores.at<float>(row, i) =
-                i < scores.size(1) ? scores.at<float>(row, i) : std::numeric_limits<float>::infinity();
-          }
-          for (std::int64_t i = 0; i < table.size(1); ++i)
-            wide_table.at<std::int32_t>(row, i) = table.at<std::int32_t>(row, i);
-        }
+        // A kernel that reads columns after the end of a row selects them, because they hold infinity.
+        fill_floats(wide_scores, [] { return std::numeric_limits<float>::infinity(); });
+        copy_columns(scores, wide_scores);
+        copy_columns(table, wide_table);
         x.expect_agree("wide", x.observed("wide", wide), x.expected(narrow));
       });
 }
