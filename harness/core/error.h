@@ -13,6 +13,13 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// An access to a tensor that its dtype, its shape or its storage does not allow. Where a kernel returned the tensor, its
+/// case gets the finding `unreadable`.
+class TensorError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// The set lacks the op or the compile-time variant: verdict `unsupported` with this reason.
 class Unsupported : public std::runtime_error {
  public:

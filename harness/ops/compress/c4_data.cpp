@@ -129,7 +129,7 @@ HostTensor C4Tokens::unwritten_state(std::int64_t rows) const {
   // A NaN with a payload of its own: a row that should not have been read shows in every sum, a moved one in its bits.
   for (std::int64_t i = 0; i < t.numel(); ++i) {
     const std::uint32_t bits = 0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u;
-    std::memcpy(t.data<std::uint32_t>() + i, &bits, sizeof bits);
+    std::memcpy(t.element(i), &bits, sizeof bits);
   }
   return t;
 }

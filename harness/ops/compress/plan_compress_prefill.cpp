@@ -82,7 +82,7 @@ void check_entries(const Batch& batch, const std::vector<BatchToken>& tokens, co
 HostTensor canonical(std::vector<TokenPlan> entries) {
   std::ranges::sort(entries, {}, &TokenPlan::ragged_id);
   HostTensor t = HostTensor::make(DType::kI32, {std::ssize(entries), 4});
-  if (!entries.empty()) std::memcpy(t.data<std::uint8_t>(), entries.data(), t.storage.size());
+  if (!entries.empty()) std::memcpy(t.storage.data(), entries.data(), t.storage.size());
   return t;
 }
 

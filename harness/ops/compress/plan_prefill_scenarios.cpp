@@ -43,7 +43,7 @@ Observation by_request(const Batch& batch, std::int64_t ratio, const CallResult&
     std::ranges::sort(rows);
     HostTensor t =
         HostTensor::make(DType::kI32, {std::ssize(rows), static_cast<std::int64_t>(rows.empty() ? 1 : rows[0].size())});
-    if (!rows.empty()) std::memcpy(t.data<std::uint8_t>(), rows.data(), rows.size() * sizeof(rows[0]));
+    if (!rows.empty()) std::memcpy(t.storage.data(), rows.data(), rows.size() * sizeof(rows[0]));
     return t;
   };
   o.add("compress_plan", tensor(compress));
@@ -86,7 +86,7 @@ Scenario one_request_differs(const Op& op) {
             std::int64_t n = 0;
             while (n < t.size(0) && t.at<std::int32_t>(n, 0) < tokens) ++n;
             HostTensor rows = HostTensor::make(DType::kI32, {n, t.size(1)});
-            std::memcpy(rows.data<std::uint8_t>(), t.data<std::uint8_t>(), rows.storage.size());
+            std::memcpy(rows.storage.data(), t.storage.data(), rows.storage.size());
             kept.add(name, std::move(rows));
           }
           kept.findings = o.findings;

@@ -133,8 +133,8 @@ Scenario there_and_back() {
           const HostTensor before = there.tensor(name).packed();
           HostTensor bound = HostTensor::make(DType::kF32, before.shape);
           for (std::int64_t i = 0; i < before.numel(); i += 2) {
-            const float re = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i)));
-            const float im = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i + 1)));
+            const float re = float_from_bf16(before.get<std::uint16_t>(i));
+            const float im = float_from_bf16(before.get<std::uint16_t>(i + 1));
             // Each rounding moves the pair by at most 2^-8 of its length; float arithmetic and angles not exactly on
             // the circle add far less.
             const double length = std::sqrt(static_cast<double>(re) * re + static_cast<double>(im) * im);
