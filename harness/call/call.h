@@ -113,8 +113,8 @@ class Caller {
  public:
   virtual ~Caller() = default;
   /// Makes the call on fresh guarded copies of the arguments. A refusal by the function is a result, not an exception.
-  /// Throws Unsupported if the set has no entry for the call, Unavailable if the machine lacks what it needs, Error if
-  /// the set cannot be used at all.
+  /// Throws Unsupported if the set has no entry for the call, Unavailable if the machine lacks what it needs, SetError
+  /// if the set cannot be used at all, and Error if the call itself is malformed.
   virtual CallResult call(const Call& call, const CallOptions& options = {}) = 0;
   /// Name of the set, for messages.
   [[nodiscard]] virtual const std::string& name() const = 0;

@@ -71,7 +71,8 @@ class RecordCommand final : public Command {
            "Cases that an op no longer has are removed; cases that --tier or the set leaves out only with --prune.\n"
            "Exit status: 0 all written, 1 an op was not written or an answer differs from the reference (it is "
            "recorded\n"
-           "with that verdict), 2 the call or the environment is at fault, 130 interrupted (nothing is written).";
+           "with that verdict), 2 the call, the environment or dsv4diff itself is at fault, 130 interrupted\n"
+           "(nothing is written).";
   }
 
   void add_options(CLI::App& app) override {

@@ -28,8 +28,8 @@ class RunCommand final : public Command {
   std::string details() const override {
     return "Exit status: 0 everything agrees (known faults are counted and excused), 1 something differs (failed, "
            "error\n"
-           "or mistrusted cases), 2 the call or the environment is at fault, 130 interrupted (what was done is "
-           "printed).";
+           "or mistrusted cases), 2 the call, the environment or dsv4diff itself is at fault, 130 interrupted\n"
+           "(what was done is printed).";
   }
 
   void add_options(CLI::App& app) override {

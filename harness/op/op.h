@@ -69,6 +69,7 @@ struct Scenario {
   std::string name;
   std::string meaning;  ///< one line: the property or the promise
   Points points;        ///< empty function: the op's first smoke point
+  /// May throw where a kernel returned another form than the op promises: see harness/run/trial.h.
   std::function<void(ScenarioContext&)> run;
   bool needs_device = false;   ///< skipped, with this reason, on sets that cannot tell device from host arguments
   bool needs_overlap = false;  ///< skipped, with this reason, on sets that cannot show a late argument
@@ -107,10 +108,11 @@ class Op {
   virtual void fit(Call&) const {}
 
   /// Canonical outputs of a result of `call`. Called for each side on its own. The default gives every argument that
-  /// the call writes, packed, under its output name.
+  /// the call writes, packed, under its output name. May throw if the result has another form than the op promises.
   [[nodiscard]] virtual Observation observe(const Case& c, const Call& call, const CallResult& result) const;
 
-  /// Tolerances for the outputs of `got`. `reference` computes bounds and certificates (auxiliary functions).
+  /// Tolerances for the outputs of `got`. `reference` computes bounds and certificates (auxiliary functions). Must not
+  /// throw, whatever the kernel wrote.
   [[nodiscard]] virtual Tolerances tolerances(const Case&, const Call&, const CallResult& /*got*/,
                                               const Observation& /*got*/, Caller& /*reference*/) const {
     return {};

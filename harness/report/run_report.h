@@ -60,7 +60,7 @@ struct RunReport {
   int jobs = 0;
   int signal = 0;           ///< that ended it early
   bool open_ended = false;  ///< a soak: being stopped is how it ends
-  std::string failure;      ///< why it could not be finished, e.g. workers cannot be started
+  std::string failure;      ///< why it is not about kernels: workers cannot be started, an internal error, ...
 
   [[nodiscard]] Tally total() const;
 };

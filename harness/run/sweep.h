@@ -33,8 +33,8 @@ struct SweepOptions {
 struct SweepResult {
   std::vector<CaseResult> results;  ///< sorted by id
   PoolEnd end;
-  /// Why results cannot be trusted to be about kernels: workers could not be started, or the harness could not go on in
-  /// a case (a module was altered, say). Empty if all is well.
+  /// Why results cannot be trusted to be about kernels: workers could not be started, a set could not be used (a module
+  /// was altered, say), or dsv4diff itself is at fault (InternalError). Empty if all is well.
   std::string failure;
   double seconds = 0;
 };

@@ -27,7 +27,18 @@ struct Response {
   bool readable = true;     ///< false if the op cannot read the result; `observation` then says why
 };
 
-/// Tries one case. Everything that this takes is looked up or made once, when it is first needed: the call, the
+/// Tries one case.
+///
+/// An exception may be the kernel's fault or dsv4diff's own. The op's code (make, tolerances, facts, ...) works on what
+/// dsv4diff made, so what it throws is an InternalError. Code that reads results of the set under test may throw because
+/// a kernel returned them in another form than the op promises. It is the kernel's fault if the same code can read the
+/// reference's results: then the case gets the finding "unreadable". If it cannot, it is an InternalError.
+///
+///   the op's own call   Op::observe reads the results of both sides, so the reference's result decides
+///   a scenario          its code makes calls and reads results as well; if it throws, the scenario is run once more
+///                       with the reference in the place of the set under test, and that run decides
+///
+/// Everything that this takes is looked up or made once, when it is first needed: the call, the
 /// subject's response, the known fault, the tolerances. Recording and verifying goldens are trials with other steps.
 class Trial {
  public:
@@ -38,8 +49,8 @@ class Trial {
   Trial& operator=(const Trial&) = delete;
 
   /// Tries the case; to be called once. Whatever the kernels do becomes a verdict: also that the set lacks the op, that
-  /// the machine lacks the memory, and that the GPU context is dead. Throws Error if the harness cannot go on, and
-  /// std::bad_alloc.
+  /// the machine lacks the memory, and that the GPU context is dead. Throws SetError if a set cannot be used,
+  /// InternalError if dsv4diff itself is at fault, and std::bad_alloc.
   CaseResult run();
 
  protected:
@@ -67,6 +78,10 @@ class Trial {
 
  private:
   void run_scenario();
+  /// True if the scenario throws nothing when the reference takes the place of the set under test.
+  bool runs_on_reference(const Scenario& scenario);
+  /// Throws InternalError if the op cannot read the reference's result of its own call either.
+  void require_readable_reference();
   /// Gives the verdict from what was compared and found. `own_compared`: elements that a scenario's own checks
   /// compared.
   void conclude(std::int64_t own_compared);
