@@ -19,8 +19,8 @@ class SetError : public Error {
   using Error::Error;
 };
 
-/// dsv4diff itself is at fault (exit status 2): its own code threw an exception that it must not throw. Neither a kernel
-/// nor the user is to blame.
+/// dsv4diff itself is at fault (exit status 2): its own code threw an exception that it must not throw. It says nothing
+/// about a kernel or the user's call.
 class InternalError : public std::runtime_error {
  public:
   /// `where` names what ran: op, case and step.
@@ -35,8 +35,8 @@ class InternalError : public std::runtime_error {
   static constexpr const char* kStart = "internal error: ";
 };
 
-/// An access to a tensor that its dtype, its shape or its storage does not allow. Where a kernel returned the tensor, its
-/// case gets the finding `unreadable`.
+/// An access to a tensor that its dtype, its shape or its storage does not allow. Where a kernel returned the tensor,
+/// its case gets the finding `unreadable`.
 class TensorError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

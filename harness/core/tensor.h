@@ -37,8 +37,8 @@ constexpr DType dtype_of() {
   }
 }
 
-/// True if an element of `dtype` may be accessed as `type`, a result of dtype_of(). Types that C++ lacks are accessed as
-/// their bits: uint8_t for bool, e4m3 and e5m2, uint16_t for f16 and bf16.
+/// True if an element of `dtype` may be accessed as `type`, a result of dtype_of(). Types that C++ lacks are accessed
+/// as their bits: uint8_t for bool, e4m3 and e5m2, uint16_t for f16 and bf16.
 constexpr bool is_accessed_as(DType dtype, DType type) {
   switch (dtype) {
     case DType::kBool:

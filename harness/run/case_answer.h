@@ -12,7 +12,8 @@ namespace dsv4 {
 struct CaseAnswer {
   CaseResult result;
   nlohmann::json entry = nullptr;  ///< of `record`: the golden entry; null if there is none
-  /// The result is not about kernels, for the reason that it gives: a set cannot be used, or dsv4diff itself is at fault.
+  /// The result is not about kernels, for the reason that it gives: a set cannot be used, or dsv4diff itself is at
+  /// fault.
   bool cannot_go_on = false;
 };
 

@@ -23,7 +23,7 @@ std::string reproduction(const SweepOptions& options, const std::string& id) {
   return shell_command(words);
 }
 
-/// The result of a case whose worker gave no answer: an error, unless a known fault excuses it.
+/// The result of a case whose worker gave no answer: an error, unless a known fault covers it.
 CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
   CaseResult result = CaseResult::error(outcome.id, options.names, outcome.error);
   result.seconds = outcome.seconds;
@@ -38,7 +38,7 @@ CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
       return own_code(*c, "computing the facts that known faults refer to (its worker had crashed)",
                       [&] { return c->definition->facts(*c, c->definition->make(*c)); });
     };
-    excuse_error(options.policy, options.policy.known.match(*c, result.set_name, facts), "crash", result);
+    apply_known_fault(options.policy, options.policy.known.match(*c, result.set_name, facts), "crash", result);
   } catch (const InternalError& e) {
     result.reason = e.what();
     return {.result = result, .cannot_go_on = true};

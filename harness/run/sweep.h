@@ -26,7 +26,7 @@ struct SweepOptions {
   std::function<CaseAnswer(const nlohmann::json& answer)> read = [](const nlohmann::json& answer) {
     return answer.get<CaseAnswer>();
   };
-  /// Known faults may excuse a case whose worker died ("crash"); a worker that answers has applied them itself.
+  /// Known faults may cover a case whose worker died ("crash"); a worker that answers has applied them itself.
   Policy policy;
 };
 

@@ -103,7 +103,7 @@ CaseResult Trial::run() {
     end(Verdict::kError, e.what());
   } catch (const DeviceLost& e) {
     end(Verdict::kError, fmt::format("the GPU context is dead: {}", e.what()));
-    excuse("device_lost");
+    apply_fault("device_lost");
   } catch (const std::exception& e) {
     if (says_its_cause(e)) throw;
     throw internal_error(case_, "trying the case", e);
@@ -116,7 +116,7 @@ void Trial::steps() {
   if (case_.scenario_definition) {
     run_scenario();
   } else {
-    judge();
+    compare_sides();
   }
 }
 
@@ -168,7 +168,7 @@ void Trial::require_readable_reference() {
   own_code(case_, "reading the reference's outputs", [&] { (void)op_.observe(case_, call(), result); });
 }
 
-void Trial::judge() {
+void Trial::compare_sides() {
   const Response& got = response();
   if (!got.readable) require_readable_reference();
   // The other side gets its own poison, so that two kernels which both leave an element unwritten do not agree on it.
@@ -191,7 +191,7 @@ void Trial::judge() {
   result_.findings = got.result.findings;
   if (got.result.refusal) {
     end(Verdict::kError, "a valid call was refused: " + *got.result.refusal);
-    return excuse("refusal");
+    return apply_fault("refusal");
   }
   result_.findings.insert(result_.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
   // Against another kernel each side is allowed its own error.
@@ -234,10 +234,10 @@ void Trial::conclude(std::int64_t own_compared) {
   if (fault() != nullptr) result_.known_fault = fault()->id;
   const auto names = disagreeing(result_);
   if (!names.empty()) {
-    const bool excused =
-        std::ranges::all_of(names, [&](const std::string& name) { return policy_.excuses(fault(), name); });
-    return excused ? end(Verdict::kKnown, fmt::format("{} ({})", fault()->summary, first_reason(result_)))
-                   : end(Verdict::kFailed, first_reason(result_));
+    const bool known =
+        std::ranges::all_of(names, [&](const std::string& name) { return policy_.is_known(fault(), name); });
+    return known ? end(Verdict::kKnown, fmt::format("{} ({})", fault()->summary, first_reason(result_)))
+                 : end(Verdict::kFailed, first_reason(result_));
   }
   const bool may_be_trivial =
       own_code(case_, "asking whether a right result may be trivial", [&] { return op_.trivial_by_design(case_); });
@@ -250,7 +250,7 @@ void Trial::end(Verdict verdict, const std::string& reason) {
   result_.reason = reason;
 }
 
-void Trial::excuse(const std::string& check) { excuse_error(policy_, fault(), check, result_); }
+void Trial::apply_fault(const std::string& check) { apply_known_fault(policy_, fault(), check, result_); }
 
 CaseResult try_case(const CheckedCase& c, const Sides& sides, const Policy& policy) {
   return Trial(c, sides, policy).run();

@@ -29,10 +29,11 @@ struct Response {
 
 /// Tries one case.
 ///
-/// An exception may be the kernel's fault or dsv4diff's own. The op's code (make, tolerances, facts, ...) works on what
-/// dsv4diff made, so what it throws is an InternalError. Code that reads results of the set under test may throw because
-/// a kernel returned them in another form than the op promises. It is the kernel's fault if the same code can read the
-/// reference's results: then the case gets the finding "unreadable". If it cannot, it is an InternalError.
+/// An exception may be the kernel's fault or dsv4diff's own. The op's code (make, tolerances, facts, ...) must not
+/// throw, whatever a kernel wrote; if it does, that is an InternalError. Code that reads results of the set under test
+/// may throw because a kernel returned them in another form than the op promises. It is the kernel's fault if the same
+/// code can read the reference's results: then the case gets the finding "unreadable". If it cannot, it is an
+/// InternalError.
 ///
 ///   the op's own call   Op::observe reads the results of both sides, so the reference's result decides
 ///   a scenario          its code makes calls and reads results as well; if it throws, the scenario is run once more
@@ -70,9 +71,9 @@ class Trial {
   /// Tolerances for the response's outputs. Only for a readable one.
   const Tolerances& tolerances();
 
-  /// Judges the response by the answer of the other side: outputs, findings, verdict. A reference that refuses the call
-  /// or breaks its own checks is an error of the case.
-  void judge();
+  /// Compares the response with the answer of the other side: outputs, findings, verdict. A reference that refuses the
+  /// call or breaks its own checks is an error of the case.
+  void compare_sides();
   /// The case ends with this verdict.
   void end(Verdict verdict, const std::string& reason);
 
@@ -85,7 +86,8 @@ class Trial {
   /// Gives the verdict from what was compared and found. `own_compared`: elements that a scenario's own checks
   /// compared.
   void conclude(std::int64_t own_compared);
-  void excuse(const std::string& check);
+  /// Makes the verdict `known` if the case's known fault covers this check.
+  void apply_fault(const std::string& check);
 
   const CheckedCase case_;
   const Op& op_;

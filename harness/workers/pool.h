@@ -17,9 +17,9 @@ namespace dsv4 {
 struct PoolOptions {
   std::vector<std::string> command;  ///< how a worker is started; argv[0] is a path
   int jobs = 1;
-  double timeout_seconds = 60;  ///< per case; the worker is killed after it
-  double start_seconds = 120;   ///< for a worker to open its sets
-  std::size_t suspects = 4;     ///< earlier cases of a crashed worker that are tried alone
+  double timeout_seconds = 60;    ///< per case; the worker is killed after it
+  double start_seconds = 120;     ///< for a worker to open its sets
+  std::size_t earlier_tried = 4;  ///< earlier cases of a crashed worker that are tried alone
 };
 
 /// What came of one case: an answer, or the reason why there is none.

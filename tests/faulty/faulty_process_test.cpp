@@ -129,7 +129,7 @@ TEST(FaultyProcess, ResultsCrossTheProcessBoundaryWhole) {
   }
 }
 
-TEST(FaultyProcess, AKnownFaultExcusesACrashOnlyIfItSaysSo) {
+TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItSaysSo) {
   KnownFault fault;
   fault.id = "copy-aborts";
   fault.op = "test_copy";

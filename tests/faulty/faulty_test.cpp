@@ -290,7 +290,7 @@ TEST(Faulty, FactsThatThrowAreAnInternalError) {
 TEST(Faulty, AReferenceThatBreaksTheRulesIsNotTheTruth) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
-  // As `against`, the faulty set is just another kernel: each side is judged by its own.
+  // As `against`, the faulty set is just another kernel: only its own findings count for the set under test.
   const CheckedCase c = checked_case(test_case_id("copy", "gap"));
   EXPECT_EQ(try_case(c, {*right, *faulty, *right}).verdict, Verdict::kPassed);
   // As the reference it is not believed.
@@ -306,7 +306,7 @@ TEST(Faulty, TwoFaultyKernelsThatLeaveTheSameElementUnwrittenDoNotAgree) {
   EXPECT_EQ(r.verdict, Verdict::kFailed) << story(r);
 }
 
-TEST(Faulty, KnownFaultsExcuseWhatTheyNameAndNothingElse) {
+TEST(Faulty, KnownFaultsCoverWhatTheyNameAndNothingElse) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
   KnownFault fault;
@@ -319,10 +319,10 @@ TEST(Faulty, KnownFaultsExcuseWhatTheyNameAndNothingElse) {
     const Policy policy{.known = KnownFaults({fault}), .keep_known = keep_known};
     return try_case(checked_case(test_case_id("copy", name)), {*faulty, *right, *right}, policy);
   };
-  const CaseResult excused = verdict("one_wrong");
-  EXPECT_EQ(excused.verdict, Verdict::kKnown);
-  EXPECT_EQ(excused.known_fault, "copy-middle");
-  EXPECT_THAT(excused.reason, AllOf(StartsWith("the middle is wrong"), HasSubstr("1 of 15 elements")));
+  const CaseResult known = verdict("one_wrong");
+  EXPECT_EQ(known.verdict, Verdict::kKnown);
+  EXPECT_EQ(known.known_fault, "copy-middle");
+  EXPECT_THAT(known.reason, AllOf(StartsWith("the middle is wrong"), HasSubstr("1 of 15 elements")));
   EXPECT_EQ(verdict("one_wrong", false).verdict, Verdict::kFailed);
   // Also writing where it must not is not what is known.
   EXPECT_EQ(verdict("gap").verdict, Verdict::kFailed);
@@ -333,7 +333,7 @@ TEST(Faulty, KnownFaultsExcuseWhatTheyNameAndNothingElse) {
   EXPECT_EQ(gone.known_fault, "copy-middle");
 }
 
-TEST(Faulty, AKnownFaultOfAScenarioExcusesThatScenarioAlone) {
+TEST(Faulty, AKnownFaultOfAScenarioCoversThatScenarioAlone) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
   KnownFault fault;

@@ -22,8 +22,8 @@ void register_test_ops();
 std::unique_ptr<Caller> open_faulty();
 std::unique_ptr<Caller> open_right();
 
-/// Id of a case of a test op: "copy", "store", "plan" or "broken" with a fault. `scenario`: "" or a label. `changes` replaces
-/// default parameters: {{"fill", "zeros"}}.
+/// Id of a case of a test op: "copy", "store", "plan" or "broken" with a fault. `scenario`: "" or a label. `changes`
+/// replaces default parameters: {{"fill", "zeros"}}.
 std::string test_case_id(const std::string& op, const std::string& fault, const std::string& scenario = "",
                          const Params& changes = {});
 

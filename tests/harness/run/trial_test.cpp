@@ -38,8 +38,8 @@ struct TrialTest : ::testing::Test {
 
   FakeCaller reference = honest("reference", true);
 
-  CaseResult tried(FakeCaller subject, const std::string& judge = "exact", const Policy& policy = {}) {
-    return try_case(probe(8, judge), {subject, reference, reference}, policy);
+  CaseResult tried(FakeCaller subject, const std::string& tolerance = "exact", const Policy& policy = {}) {
+    return try_case(probe(8, tolerance), {subject, reference, reference}, policy);
   }
 };
 
@@ -55,19 +55,19 @@ TEST_F(TrialTest, ACallThatTheMachineHasNoMemoryForIsSkipped) {
   EXPECT_EQ(r.reason, "no 16.0 GiB of memory in one piece");
 }
 
-TEST_F(TrialTest, AKnownFaultExcusesADeadDeviceOnlyIfItSaysSo) {
+TEST_F(TrialTest, AKnownFaultCoversADeadDeviceOnlyIfItSaysSo) {
   const FakeCaller lost = throwing(DeviceLost("trap"));
-  const CaseResult excused = tried(lost, "exact", fault_covering("device_lost"));
-  EXPECT_EQ(excused.verdict, Verdict::kKnown);
-  EXPECT_EQ(excused.known_fault, "probe-fault");
-  EXPECT_EQ(excused.reason, "it does that (the GPU context is dead: trap)");
+  const CaseResult known = tried(lost, "exact", fault_covering("device_lost"));
+  EXPECT_EQ(known.verdict, Verdict::kKnown);
+  EXPECT_EQ(known.known_fault, "probe-fault");
+  EXPECT_EQ(known.reason, "it does that (the GPU context is dead: trap)");
   const CaseResult other = tried(lost, "exact", fault_covering("y"));
   EXPECT_EQ(other.verdict, Verdict::kError);
   EXPECT_EQ(other.known_fault, "probe-fault") << "that a fault was known of the case is said all the same";
   EXPECT_EQ(tried(lost, "exact", fault_covering("device_lost", false)).verdict, Verdict::kError);
 }
 
-TEST_F(TrialTest, AKnownFaultExcusesARefusalOnlyIfItSaysSo) {
+TEST_F(TrialTest, AKnownFaultCoversARefusalOnlyIfItSaysSo) {
   FakeCaller refuses = off_by(-1, 0, "bad");
   refuses.refusal = "I do not like it";
   EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal")).verdict, Verdict::kKnown);
@@ -83,7 +83,7 @@ TEST_F(TrialTest, WhatTheProcessCannotGoOnAfterPassesThrough) {
   EXPECT_THROW((void)tried(throwing(Error("the footprint covers 3 bytes"))), InternalError);
 }
 
-TEST_F(TrialTest, ARefusalByTheOtherSideAccusesNobody) {
+TEST_F(TrialTest, ARefusalByTheOtherSideIsNotTheSubjects) {
   FakeCaller subject = honest();
   FakeCaller other = off_by(-1, 0, "other");
   other.refusal = "not I";
@@ -110,13 +110,13 @@ TEST_F(TrialTest, EachSideMustHaveTheOthersOutputs) {
       o.add("second", HostTensor::make(DType::kF32, {0}));
     return o;
   };
-  const auto judged = [&](const std::vector<Finding>& others_findings) {
+  const auto compared = [&](const std::vector<Finding>& others_findings) {
     FakeCaller subject = honest(), other = honest("other");
     other.findings = others_findings;
     return try_case(op.own_case(), {subject, other, reference});
   };
-  EXPECT_EQ(judged({}).verdict, Verdict::kPassed);
-  const CaseResult fewer = judged({{"fewer", ""}}), more = judged({{"more", ""}});
+  EXPECT_EQ(compared({}).verdict, Verdict::kPassed);
+  const CaseResult fewer = compared({{"fewer", ""}}), more = compared({{"more", ""}});
   EXPECT_EQ(fewer.verdict, Verdict::kFailed);
   EXPECT_THAT(fewer.reason, HasSubstr("first: the other side has no such output"));
   EXPECT_EQ(more.verdict, Verdict::kFailed);
