@@ -6,7 +6,8 @@ file(GLOB_RECURSE DSV4_HARNESS_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/
 list(FILTER DSV4_HARNESS_SOURCES EXCLUDE REGEX "/harness/device/cuda_|/harness/cli/main\\.cpp$")
 add_library(dsv4_harness OBJECT ${DSV4_HARNESS_SOURCES})
 target_link_libraries(dsv4_harness PUBLIC dsv4_flags tvm_ffi::shared fmt::fmt nlohmann_json::nlohmann_json CLI11::CLI11
-                      dsv4_crypto dsv4_hdf5 dsv4_random123 dsv4_xxhash Threads::Threads ${CMAKE_DL_LIBS})
+                      dsv4_crypto dsv4_hdf5 dsv4_random123 dsv4_xxhash pugixml::pugixml Threads::Threads
+                      ${CMAKE_DL_LIBS})
 if(DSV4_SANITIZE MATCHES "undefined")
   # Kernels and references are compiled with all checks. In the harness, these four checks double the compile time and
   # find nothing that AddressSanitizer does not find.

@@ -116,8 +116,8 @@ class Caller {
   virtual ~Caller() = default;
   /// Makes the call on new copies of the arguments, with guard bands around them. If the function refuses the call,
   /// CallResult::refusal says so, and nothing is thrown. Throws Unsupported if the set has no entry for the call, and
-  /// Unavailable if the machine lacks something that the call needs. Throws DeviceLost if the GPU context is dead, and
-  /// Error if the set cannot be used at all.
+  /// Unavailable if the machine lacks something that the call needs. Throws DeviceLost if the GPU context is dead,
+  /// SetError if the set cannot be used at all, and Error if the call itself is malformed.
   virtual CallResult call(const Call& call, const CallOptions& options = {}) = 0;
   /// Name of the set, for messages.
   [[nodiscard]] virtual const std::string& name() const = 0;

@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <new>
 #include <sstream>
+#include <system_error>
 
 #include "harness/case/case.h"
 #include "harness/cli/command_line.h"
@@ -137,7 +139,8 @@ int run_command_line(int argc, const char* const* argv) {
   if (argc > 0) called() = argv[0];
   CLI::App app{
       "dsv4diff decides whether a DeepSeek-V4 CUDA kernel still computes what it should.\n"
-      "Exit status: 0 agrees, 1 differs, 2 the command or the environment is wrong, 128+N interrupted by signal N.",
+      "Exit status: 0 agrees, 1 differs, 2 the call, the environment or dsv4diff itself is at fault,\n"
+      "128+N interrupted by signal N.",
       "dsv4diff"};
   app.set_version_flag("--version", "dsv4diff " DSV4_VERSION);
   app.require_subcommand(1);
@@ -176,9 +179,18 @@ int run_command_line(int argc, const char* const* argv) {
   } catch (const Error& e) {
     std::fflush(stdout);
     return complain(who, e.what());
+  } catch (const InternalError& e) {
+    std::fflush(stdout);
+    return complain(who, e.what());
+  } catch (const std::bad_alloc&) {
+    std::fflush(stdout);
+    return complain(who, "out of memory");
+  } catch (const std::system_error& e) {  // of a file or a process, for instance
+    std::fflush(stdout);
+    return complain(who, e.what());
   } catch (const std::exception& e) {
     std::fflush(stdout);
-    return complain(who, fmt::format("unexpected: {}", e.what()));
+    return complain(who, InternalError(fmt::format("command '{}'", first), e.what()).what());
   }
 }
 

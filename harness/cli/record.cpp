@@ -72,7 +72,8 @@ class RecordCommand final : public Command {
            "with --prune.\n"
            "Exit status: 0 all written, 1 an op was not written or outputs differ from the reference (they are "
            "recorded\n"
-           "with that verdict), 2 the command or the environment is wrong, 130 interrupted (nothing is written).";
+           "with that verdict), 2 the call, the environment or dsv4diff itself is at fault, 130 interrupted\n"
+           "(nothing is written).";
   }
 
   void add_options(CLI::App& app) override {

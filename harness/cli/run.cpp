@@ -26,10 +26,9 @@ class RunCommand final : public Command {
   std::string name() const override { return "run"; }
   std::string summary() const override { return "Compare kernel sets with the reference"; }
   std::string details() const override {
-    return "Exit status: 0 everything agrees (known faults are only counted), 1 something differs (failed, "
-           "error\n"
-           "or mistrusted cases), 2 the command or the environment is wrong, 130 interrupted (the results so far are "
-           "printed).";
+    return "Exit status: 0 everything agrees, apart from known faults, which are counted, 1 something differs\n"
+           "(failed, error or mistrusted cases), 2 the call, the environment or dsv4diff itself is at fault,\n"
+           "130 interrupted (what was done is printed).";
   }
 
   void add_options(CLI::App& app) override {

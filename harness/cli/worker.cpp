@@ -111,22 +111,10 @@ class WorkerCommand final : public Command {
                       .against = sets.against == nullptr ? *sets.reference : *sets.against,
                       .reference = *sets.reference,
                       .names = {set_label_, sets.subject->name(), against_label_}};
-    const auto error = [&](const std::string& reason) { return CaseResult::error(id, sides.names, reason); };
-    CaseAnswer answer;
-    bool leaving = false;
-    try {
-      answer = tried(id, sides);
-    } catch (const std::bad_alloc&) {
-      lift_memory_limit();
-      answer.result =
-          error("out of memory: the worker reached its limit (--memory), or the machine has no free memory");
-      leaving = true;
-    } catch (const Error& e) {
-      answer = {.result = error(e.what()), .cannot_go_on = true};
-    } catch (const std::exception& e) {
-      answer.result = error(fmt::format("exception: {}", e.what()));
-    }
-    return {.result = answer, .leaving = leaving || !sets.usable()};
+    bool out_of_memory = false;
+    const CaseAnswer answer = answer_of(
+        id, sides.names, [&] { return tried(id, sides); }, out_of_memory);
+    return {.result = answer, .leaving = out_of_memory || !sets.usable()};
   }
 
   CaseAnswer tried(const std::string& id, const Sides& sides) {

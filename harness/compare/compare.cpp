@@ -27,7 +27,7 @@ const char* name_of_kind(Tolerance::Kind kind) {
 }
 
 /// The comparison of one element.
-struct Outcome {
+struct ElementComparison {
   bool same_bits = false;
   bool violation = false;
   bool certified = false;
@@ -42,133 +42,140 @@ double distance(double got, double want) {
   return std::fabs(got - want);
 }
 
-Outcome compare_exact(DType dtype, const std::uint8_t* got, const std::uint8_t* want, bool any_nan) {
-  Outcome o;
-  o.same_bits = std::memcmp(got, want, static_cast<std::size_t>(size_of(dtype))) == 0;
-  if (o.same_bits) return o;
-  const double g = value_of(dtype, got);
-  const double w = value_of(dtype, want);
-  o.error = distance(g, w);
-  o.violation = !(any_nan && std::isnan(g) && std::isnan(w));
-  return o;
+ElementComparison compare_exact(DType dtype, const std::uint8_t* got, const std::uint8_t* want, bool any_nan) {
+  ElementComparison element;
+  element.same_bits = std::memcmp(got, want, static_cast<std::size_t>(size_of(dtype))) == 0;
+  if (element.same_bits) return element;
+  const double got_value = value_of(dtype, got);
+  const double want_value = value_of(dtype, want);
+  element.error = distance(got_value, want_value);
+  element.violation = !(any_nan && std::isnan(got_value) && std::isnan(want_value));
+  return element;
 }
 
-Outcome compare_bound(DType dtype, const std::uint8_t* got, const std::uint8_t* want, double bound) {
-  Outcome o;
-  o.same_bits = std::memcmp(got, want, static_cast<std::size_t>(size_of(dtype))) == 0;
-  const double g = value_of(dtype, got);
-  const double w = value_of(dtype, want);
-  o.error = distance(g, w);
-  o.bound = bound;
-  if (o.same_bits) return o;
-  if (std::isnan(g) || std::isnan(w)) {
-    o.violation = std::isnan(g) != std::isnan(w);
-    return o;
+ElementComparison compare_bound(DType dtype, const std::uint8_t* got, const std::uint8_t* want, double bound) {
+  ElementComparison element;
+  element.same_bits = std::memcmp(got, want, static_cast<std::size_t>(size_of(dtype))) == 0;
+  const double got_value = value_of(dtype, got);
+  const double want_value = value_of(dtype, want);
+  element.error = distance(got_value, want_value);
+  element.bound = bound;
+  if (element.same_bits) return element;
+  if (std::isnan(got_value) || std::isnan(want_value)) {
+    element.violation = std::isnan(got_value) != std::isnan(want_value);
+    return element;
   }
-  // Infinity must be at the same place with the same sign on both sides, unless the bound itself is infinite. Then the
-  // reference says that the value may overflow or not.
-  o.violation = !(o.error <= bound);
-  return o;
+  // Infinity must be where the other side has it, with the same sign, unless the bound itself is infinite: then the
+  // reference says that overflow may go either way.
+  element.violation = !(element.error <= bound);
+  return element;
 }
 
-Outcome compare_interval(DType dtype, const std::uint8_t* got, const std::uint8_t* want, const std::uint8_t* low,
-                         const std::uint8_t* high) {
-  Outcome o;
+ElementComparison compare_interval(DType dtype, const std::uint8_t* got, const std::uint8_t* want,
+                                   const std::uint8_t* low, const std::uint8_t* high) {
+  ElementComparison element;
   const auto bytes = static_cast<std::size_t>(size_of(dtype));
-  o.same_bits = std::memcmp(got, want, bytes) == 0;
-  o.error = o.same_bits ? 0 : distance(value_of(dtype, got), value_of(dtype, want));
-  const auto l = order_key(dtype, low);
-  const auto h = order_key(dtype, high);
-  const auto g = order_key(dtype, got);
-  if (!l || !h) {
-    // An end of the interval is NaN. Then only the bits of either end are allowed.
-    o.violation = std::memcmp(got, low, bytes) != 0 && std::memcmp(got, high, bytes) != 0;
-    o.certified = !o.violation && !o.same_bits;
-    return o;
+  element.same_bits = std::memcmp(got, want, bytes) == 0;
+  element.error = element.same_bits ? 0 : distance(value_of(dtype, got), value_of(dtype, want));
+  const auto low_key = order_key(dtype, low);
+  const auto high_key = order_key(dtype, high);
+  const auto got_key = order_key(dtype, got);
+  if (!low_key || !high_key) {
+    // The certificate itself is NaN: only those very bits will do.
+    element.violation = std::memcmp(got, low, bytes) != 0 && std::memcmp(got, high, bytes) != 0;
+    element.certified = !element.violation && !element.same_bits;
+    return element;
   }
-  o.violation = !g || *g < *l || *g > *h;
-  o.certified = !o.violation && !o.same_bits;
-  o.bound = value_of(dtype, high) - value_of(dtype, low);
-  return o;
+  element.violation = !got_key || *got_key < *low_key || *got_key > *high_key;
+  element.certified = !element.violation && !element.same_bits;
+  element.bound = value_of(dtype, high) - value_of(dtype, low);
+  return element;
 }
 
-ElementDifference describe(const Output& got, const Output& want, std::int64_t i, const Outcome& o) {
-  return {got.value.coordinates(i), format_element(got.value.dtype, got.value.element(i)),
-          format_element(want.value.dtype, want.value.element(i)), o.error, o.bound};
+ElementDifference describe(const HostTensor& got, const HostTensor& want, std::int64_t i,
+                           const ElementComparison& element) {
+  return {got.coordinates(i), format_element(got.dtype, got.element(i)), format_element(want.dtype, want.element(i)),
+          element.error, element.bound};
 }
 
-/// How bad a violation is; larger is worse. An undefined distance (NaN against a number) is the worst. So is any
-/// distance with a bound of zero, because error/bound is infinite there.
-double badness(Tolerance::Kind kind, const Outcome& o) {
-  if (kind != Tolerance::Kind::kBound && !std::isnan(o.error)) return o.error;
-  return o.bound > 0 && !std::isnan(o.error) ? o.error / o.bound : std::numeric_limits<double>::infinity();
+/// Larger is worse; an undefined distance (NaN against a number) is the worst of all, and so is any distance under a
+/// bound of zero: measured in bounds it is infinite.
+double badness(Tolerance::Kind kind, const ElementComparison& element) {
+  if (kind != Tolerance::Kind::kBound && !std::isnan(element.error)) return element.error;
+  return element.bound > 0 && !std::isnan(element.error) ? element.error / element.bound
+                                                         : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace
 
-OutputReport compare_output(const Output& got, const Output& want, const Tolerance& tolerance, double scale) {
-  OutputReport r;
-  r.name = got.name;
-  r.tolerance = name_of_kind(tolerance.kind);
-  r.reason = tolerance.reason;
-  const HostTensor& g = got.value;
-  const HostTensor& w = want.value;
-  const auto same_form = [&](const HostTensor& t) { return t.shape == g.shape; };
+OutputReport compare_output(const Output& got_output, const Output& want_output, const Tolerance& tolerance,
+                            double scale) {
+  const HostTensor& got = got_output.value;
+  const HostTensor& want = want_output.value;
+  OutputReport report;
+  report.name = got_output.name;
+  report.tolerance = name_of_kind(tolerance.kind);
+  report.reason = tolerance.reason;
+  const auto same_form = [&](const HostTensor& t) { return t.shape == got.shape; };
   std::string mismatch;
-  if (g.dtype != w.dtype || !same_form(w)) {
-    mismatch = fmt::format("got {}, want {}", g.describe(), w.describe());
+  if (got.dtype != want.dtype || !same_form(want)) {
+    mismatch = fmt::format("got {}, want {}", got.describe(), want.describe());
   } else if (tolerance.kind == Tolerance::Kind::kBound && !same_form(tolerance.bound)) {
-    mismatch = fmt::format("the bound is {}, the output {}", tolerance.bound.describe(), g.describe());
+    mismatch = fmt::format("the bound is {}, the output {}", tolerance.bound.describe(), got.describe());
   } else if (tolerance.kind == Tolerance::Kind::kInterval &&
-             (!same_form(tolerance.low) || !same_form(tolerance.high) || tolerance.low.dtype != g.dtype ||
-              tolerance.high.dtype != g.dtype)) {
+             (!same_form(tolerance.low) || !same_form(tolerance.high) || tolerance.low.dtype != got.dtype ||
+              tolerance.high.dtype != got.dtype)) {
     mismatch = fmt::format("the interval is {} to {}, the output {}", tolerance.low.describe(),
-                           tolerance.high.describe(), g.describe());
+                           tolerance.high.describe(), got.describe());
   }
   if (!mismatch.empty()) {
-    r.violations = r.different = 1;
-    r.first = r.worst = ElementDifference{{}, g.describe(), w.describe(), kNan, 0};
-    r.reason = mismatch;
-    return r;
+    report.violations = report.different = 1;
+    report.first = report.worst = ElementDifference{{}, got.describe(), want.describe(), kNan, 0};
+    report.reason = mismatch;
+    return report;
   }
 
-  const std::int64_t n = g.numel();
-  r.compared = n;
-  r.trivial = n > 0;
+  const std::int64_t n = got.numel();
+  const auto bytes = static_cast<std::size_t>(size_of(got.dtype));
+  report.compared = n;
+  report.trivial = n > 0;
   double worst = -1;
   for (std::int64_t i = 0; i < n; ++i) {
-    const std::uint8_t* ge = g.element(i);
-    const std::uint8_t* we = w.element(i);
-    Outcome o;
+    const std::uint8_t* got_element = got.element(i);
+    const std::uint8_t* want_element = want.element(i);
+    ElementComparison element;
     switch (tolerance.kind) {
       case Tolerance::Kind::kExact:
-        o = compare_exact(g.dtype, ge, we, false);
+        element = compare_exact(got.dtype, got_element, want_element, false);
         break;
       case Tolerance::Kind::kExactNan:
-        o = compare_exact(g.dtype, ge, we, true);
+        element = compare_exact(got.dtype, got_element, want_element, true);
         break;
       case Tolerance::Kind::kBound:
-        o = compare_bound(g.dtype, ge, we, scale * value_of(tolerance.bound.dtype, tolerance.bound.element(i)));
+        element = compare_bound(got.dtype, got_element, want_element,
+                                scale * value_of(tolerance.bound.dtype, tolerance.bound.element(i)));
         break;
       case Tolerance::Kind::kInterval:
-        o = compare_interval(g.dtype, ge, we, tolerance.low.element(i), tolerance.high.element(i));
+        element =
+            compare_interval(got.dtype, got_element, want_element, tolerance.low.element(i), tolerance.high.element(i));
         break;
     }
-    if (r.trivial && i > 0) r.trivial = std::memcmp(ge, g.element(0), static_cast<std::size_t>(size_of(g.dtype))) == 0;
-    if (!o.same_bits) ++r.different;
-    if (o.certified) ++r.certified;
-    if (tolerance.kind == Tolerance::Kind::kBound && o.bound > 0 && std::isfinite(o.bound) && std::isfinite(o.error)) {
-      r.tightness = std::max(r.tightness, o.error / o.bound);
+    if (report.trivial && i > 0) report.trivial = std::memcmp(got_element, got.element(0), bytes) == 0;
+    if (!element.same_bits) ++report.different;
+    if (element.certified) ++report.certified;
+    if (tolerance.kind == Tolerance::Kind::kBound && element.bound > 0 && std::isfinite(element.bound) &&
+        std::isfinite(element.error)) {
+      report.tightness = std::max(report.tightness, element.error / element.bound);
     }
-    if (!o.violation) continue;
-    ++r.violations;
-    if (!r.first) r.first = describe(got, want, i, o);
-    if (const double bad = badness(tolerance.kind, o); bad > worst) {
+    if (!element.violation) continue;
+    ++report.violations;
+    if (!report.first) report.first = describe(got, want, i, element);
+    if (const double bad = badness(tolerance.kind, element); bad > worst) {
       worst = bad;
-      r.worst = describe(got, want, i, o);
+      report.worst = describe(got, want, i, element);
     }
   }
-  return r;
+  return report;
 }
 
 std::vector<OutputReport> compare_outputs(const Observation& got, const Observation& want, const Tolerances& tolerances,
@@ -191,12 +198,12 @@ std::vector<OutputReport> compare_outputs(const Observation& got, const Observat
 }
 
 OutputReport incomparable(const std::string& name, const std::string& reason) {
-  OutputReport r;
-  r.name = name;
-  r.tolerance = "exact";
-  r.reason = reason;
-  r.violations = r.different = 1;
-  return r;
+  OutputReport report;
+  report.name = name;
+  report.tolerance = "exact";
+  report.reason = reason;
+  report.violations = report.different = 1;
+  return report;
 }
 
 }  // namespace dsv4

@@ -13,28 +13,63 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The set lacks the op or the compile-time variant: verdict `unsupported` with this reason.
-class Unsupported : public std::runtime_error {
+/// A kernel set cannot be used: its module was altered, or does not fit its manifest.
+class SetError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// dsv4diff itself is at fault (exit status 2): its own code threw an exception that it must not throw. It says nothing
+/// about a kernel or the user's call.
+class InternalError : public std::runtime_error {
+ public:
+  /// `where` names what ran: op, case and step.
+  InternalError(const std::string& where, const std::string& what)
+      : std::runtime_error(std::string(kStart) + where + ": " + what +
+                           ". This is a fault of dsv4diff, not of the kernel") {}
+
+  /// True for the text of an InternalError, also behind the name of a file.
+  static bool is_in(const std::string& text) { return text.find(kStart) != std::string::npos; }
+
+ private:
+  static constexpr const char* kStart = "internal error: ";
+};
+
+/// An access to a tensor that its dtype, its shape or its storage does not allow. Where a kernel returned the tensor,
+/// its case gets the finding `unreadable`.
+class TensorError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// Base of the exceptions that end a case with a verdict.
+class CaseEnd : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The set lacks the op or the compile-time variant: verdict `unsupported` with this reason.
+class Unsupported : public CaseEnd {
+ public:
+  using CaseEnd::CaseEnd;
 };
 
 /// This machine has too little memory for the call: verdict `skipped` with this reason.
-class Unavailable : public std::runtime_error {
+class Unavailable : public CaseEnd {
  public:
-  using std::runtime_error::runtime_error;
+  using CaseEnd::CaseEnd;
 };
 
-/// A function refused a call that is valid according to a scenario: verdict `error` with this reason.
-class Refused : public std::runtime_error {
+/// A function refused a call that a scenario holds to be valid: verdict `error` with this reason.
+class Refused : public CaseEnd {
  public:
-  using std::runtime_error::runtime_error;
+  using CaseEnd::CaseEnd;
 };
 
 /// The GPU context is dead (illegal address, trap, ...): no other kernel can run in this process.
-class DeviceLost : public std::runtime_error {
+class DeviceLost : public CaseEnd {
  public:
-  using std::runtime_error::runtime_error;
+  using CaseEnd::CaseEnd;
 };
 
 }  // namespace dsv4

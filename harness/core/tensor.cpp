@@ -67,13 +67,34 @@ bool HostTensor::contiguous() const {
   return true;
 }
 
-std::size_t HostTensor::byte_at(const Shape& index) const {
-  std::int64_t e = offset;
-  for (std::size_t i = 0; i < index.size(); ++i) e += index[i] * strides[i];
-  return static_cast<std::size_t>(e) * size_of(dtype);
+std::int64_t HostTensor::size(std::size_t dim) const {
+  if (dim >= shape.size()) throw TensorError(fmt::format("dimension {} of {}", dim, describe()));
+  return shape[dim];
+}
+
+std::size_t HostTensor::stored(std::int64_t position) const {
+  const auto bytes = static_cast<std::size_t>(size_of(dtype));
+  const std::size_t first = static_cast<std::size_t>(position) * bytes;
+  // A negative position is a huge number here.
+  if (first > storage.size() || storage.size() - first < bytes) {
+    throw TensorError(fmt::format("{} reaches beyond its storage of {} bytes", describe(), storage.size()));
+  }
+  return first;
+}
+
+std::size_t HostTensor::byte_at_place(std::span<const std::int64_t> place) const {
+  bool inside = place.size() == shape.size();
+  std::int64_t position = offset;
+  for (std::size_t i = 0; inside && i < place.size(); ++i) {
+    inside = place[i] >= 0 && place[i] < shape[i];
+    position += place[i] * strides[i];
+  }
+  if (!inside) throw TensorError(fmt::format("index ({}) of {}", fmt::join(place, ", "), describe()));
+  return stored(position);
 }
 
 Shape HostTensor::coordinates(std::int64_t linear) const {
+  if (linear < 0 || linear >= numel()) throw TensorError(fmt::format("element {} of {}", linear, describe()));
   Shape index(shape.size());
   for (std::size_t i = shape.size(); i-- > 0;) {
     index[i] = linear % shape[i];
@@ -83,12 +104,22 @@ Shape HostTensor::coordinates(std::int64_t linear) const {
 }
 
 std::size_t HostTensor::byte_of(std::int64_t linear) const {
-  std::int64_t e = offset;
-  for (std::size_t i = shape.size(); i-- > 0;) {
-    e += (linear % shape[i]) * strides[i];
-    linear /= shape[i];
+  std::int64_t left = linear;
+  std::int64_t position = offset;
+  bool inside = linear >= 0;
+  for (std::size_t i = shape.size(); inside && i-- > 0;) {
+    inside = shape[i] > 0;
+    if (!inside) break;
+    position += (left % shape[i]) * strides[i];
+    left /= shape[i];
   }
-  return static_cast<std::size_t>(e) * size_of(dtype);
+  // Where something is left, the index was not below the number of elements.
+  if (!inside || left != 0) throw TensorError(fmt::format("element {} of {}", linear, describe()));
+  return stored(position);
+}
+
+void HostTensor::refuse_type(DType type) const {
+  throw TensorError(fmt::format("access to {} as {}", describe(), name_of(type)));
 }
 
 HostTensor HostTensor::packed() const {

@@ -1,9 +1,11 @@
 /// A tensor in host memory. Generation, calls and comparison all use it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -14,11 +16,51 @@ namespace dsv4 {
 
 using Shape = std::vector<std::int64_t>;
 
+/// The dtype whose elements are of the C++ type T.
+template <class T>
+constexpr DType dtype_of() {
+  static_assert((std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>) ||
+                    std::is_same_v<T, float> || std::is_same_v<T, double>,
+                "no dtype has elements of this type");
+  if constexpr (std::is_same_v<T, float>) {
+    return DType::kF32;
+  } else if constexpr (std::is_same_v<T, double>) {
+    return DType::kF64;
+  } else if constexpr (sizeof(T) == 1) {
+    return std::is_signed_v<T> ? DType::kI8 : DType::kU8;
+  } else if constexpr (sizeof(T) == 2) {
+    return std::is_signed_v<T> ? DType::kI16 : DType::kU16;
+  } else if constexpr (sizeof(T) == 4) {
+    return std::is_signed_v<T> ? DType::kI32 : DType::kU32;
+  } else {
+    return std::is_signed_v<T> ? DType::kI64 : DType::kU64;
+  }
+}
+
+/// True if an element of `dtype` may be accessed as `type`, a result of dtype_of(). Types that C++ lacks are accessed
+/// as their bits: uint8_t for bool, e4m3 and e5m2, uint16_t for f16 and bf16.
+constexpr bool is_accessed_as(DType dtype, DType type) {
+  switch (dtype) {
+    case DType::kBool:
+    case DType::kE4M3:
+    case DType::kE5M2:
+      return type == DType::kU8;
+    case DType::kF16:
+    case DType::kBF16:
+      return type == DType::kU16;
+    default:
+      return type == dtype;
+  }
+}
+
 /// dtype, shape and strides over an owned byte storage.
 ///
 /// The storage may be larger than the view: gaps between rows, bytes before `offset` and after the last element belong
-/// to the tensor as well. They are copied to the device and back, so that a write into a gap is noticed. Strides and
-/// offset count elements.
+/// to the tensor as well. They travel to the device and back, so a write into a gap is seen. Strides and offset count
+/// elements.
+///
+/// Each access checks the type, the index and the storage, and throws TensorError if one of them does not fit. Only
+/// `storage` and the pointer that data() returns can be indexed without checks.
 struct HostTensor {
   DType dtype = DType::kU8;
   Shape shape;
@@ -41,6 +83,7 @@ struct HostTensor {
   template <class T>
   static HostTensor of(DType dtype, const std::vector<T>& values) {
     HostTensor t = make(dtype, {static_cast<std::int64_t>(values.size())});
+    t.require<T>();
     if (!values.empty()) std::memcpy(t.storage.data(), values.data(), values.size() * sizeof(T));
     return t;
   }
@@ -48,30 +91,46 @@ struct HostTensor {
   [[nodiscard]] std::int64_t numel() const;
   [[nodiscard]] bool contiguous() const;
   [[nodiscard]] std::size_t rank() const { return shape.size(); }
-  [[nodiscard]] std::int64_t size(std::size_t dim) const { return shape.at(dim); }
+  [[nodiscard]] std::int64_t size(std::size_t dim) const;
 
   /// Byte position in `storage` of the element with row-major index `linear` in the view.
   [[nodiscard]] std::size_t byte_of(std::int64_t linear) const;
   [[nodiscard]] const std::uint8_t* element(std::int64_t linear) const { return storage.data() + byte_of(linear); }
   [[nodiscard]] std::uint8_t* element(std::int64_t linear) { return storage.data() + byte_of(linear); }
 
-  /// Typed access by coordinates; T must have the element's size. Bounds are not checked.
+  /// The element at these coordinates, one for each dimension.
   template <class T, class... I>
   [[nodiscard]] T& at(I... index) {
-    return *reinterpret_cast<T*>(storage.data() + byte_at({static_cast<std::int64_t>(index)...}));
+    return *reinterpret_cast<T*>(storage.data() + byte_at<T>(index...));
   }
   template <class T, class... I>
   [[nodiscard]] const T& at(I... index) const {
-    return *reinterpret_cast<const T*>(storage.data() + byte_at({static_cast<std::int64_t>(index)...}));
+    return *reinterpret_cast<const T*>(storage.data() + byte_at<T>(index...));
+  }
+
+  /// The element with row-major index `linear`, whatever the rank.
+  template <class T>
+  [[nodiscard]] T get(std::int64_t linear) const {
+    require<T>();
+    T value;
+    std::memcpy(&value, element(linear), sizeof value);
+    return value;
+  }
+  template <class T>
+  void set(std::int64_t linear, T value) {
+    require<T>();
+    std::memcpy(element(linear), &value, sizeof value);
   }
 
   /// Pointer to the first element of the view. Use it as an array only if the tensor is contiguous.
   template <class T>
   [[nodiscard]] T* data() {
+    require<T>();
     return reinterpret_cast<T*>(storage.data() + offset * size_of(dtype));
   }
   template <class T>
   [[nodiscard]] const T* data() const {
+    require<T>();
     return reinterpret_cast<const T*>(storage.data() + offset * size_of(dtype));
   }
 
@@ -88,7 +147,20 @@ struct HostTensor {
   [[nodiscard]] std::string describe() const;
 
  private:
-  [[nodiscard]] std::size_t byte_at(const Shape& index) const;
+  template <class T>
+  void require() const {
+    if (!is_accessed_as(dtype, dtype_of<T>())) refuse_type(dtype_of<T>());
+  }
+  template <class T, class... I>
+  [[nodiscard]] std::size_t byte_at(I... index) const {
+    require<T>();
+    const std::array<std::int64_t, sizeof...(I)> place{static_cast<std::int64_t>(index)...};
+    return byte_at_place(place);
+  }
+  [[nodiscard]] std::size_t byte_at_place(std::span<const std::int64_t> place) const;
+  /// The byte position of the element at `position`, an offset in elements. Throws if the storage does not hold it.
+  [[nodiscard]] std::size_t stored(std::int64_t position) const;
+  [[noreturn]] void refuse_type(DType type) const;
 };
 
 /// "[4, 8193]".

@@ -62,20 +62,14 @@ void fill_integers(HostTensor& tensor, std::int64_t low, std::int64_t high, Rand
 }
 
 void set_float(HostTensor& tensor, std::int64_t linear, double value) {
-  std::uint8_t* const p = tensor.element(linear);
   const auto single = static_cast<float>(value);
   switch (tensor.dtype) {
     case DType::kF32:
-      std::memcpy(p, &single, 4);
-      return;
+      return tensor.set(linear, single);
     case DType::kF64:
-      std::memcpy(p, &value, 8);
-      return;
-    case DType::kBF16: {
-      const std::uint16_t half = bf16_from_float(single);
-      std::memcpy(p, &half, 2);
-      return;
-    }
+      return tensor.set(linear, value);
+    case DType::kBF16:
+      return tensor.set(linear, bf16_from_float(single));
     default:
       throw Error("set_float: the tensor is not f32, f64 or bf16");
   }

@@ -167,11 +167,11 @@ class Verification final : public Trial {
                       "so the case says nothing about the kernel; {}",
                       hex(now), hex(entry_.inputs), record_again(tried_case().op, entry_.set)));
     }
-    if (entry_.verdict != Verdict::kPassed) return judge_without_golden();
+    if (entry_.verdict != Verdict::kPassed) return compare_without_golden();
     const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
     if (clean && all_equal(entry_, got.observation)) return pass();
-    judge();
-    // If one side has no usable outputs, nothing more can be compared.
+    compare_sides();
+    // Without a usable answer of both sides there is nothing more to compare.
     if (result().verdict == Verdict::kError || got.result.refusal || !got.readable) return;
     join(compare_all_to_golden(entry_, got.observation, tolerances()));
   }
@@ -183,9 +183,9 @@ class Verification final : public Trial {
     end(Verdict::kPassed, "");
   }
 
-  /// Used if the recorded verdict is not `passed`. The verdict then depends only on the reference.
-  void judge_without_golden() {
-    judge();
+  /// The recorded answer was not right: the reference alone decides.
+  void compare_without_golden() {
+    compare_sides();
     const std::string was = entry_.verdict == Verdict::kKnown
                                 ? fmt::format("recorded with the known fault {}", entry_.known_fault)
                                 : fmt::format("recorded with verdict '{}'", name_of(entry_.verdict));
@@ -213,21 +213,21 @@ class Verification final : public Trial {
       }
     }
     if (bad.empty()) return;
-    const bool excused =
-        std::ranges::all_of(bad, [&](const std::string& name) { return policy().excuses(fault(), name); });
+    const bool known =
+        std::ranges::all_of(bad, [&](const std::string& name) { return policy().is_known(fault(), name); });
     const bool right = result().verdict == Verdict::kPassed || result().verdict == Verdict::kMistrusted;
-    if (!right && (excused || result().verdict != Verdict::kKnown)) return;  // the verdict is already at least as bad
+    if (!right && (known || result().verdict != Verdict::kKnown)) return;  // already as bad, and with its reason
     const OutputReport& first = *std::ranges::find(result().outputs, bad.front(), &OutputReport::name);
-    std::string reason = fmt::format("{}differs from the golden in {}: {}", excused ? fault()->summary + ": " : "",
+    std::string reason = fmt::format("{}differs from the golden in {}: {}", known ? fault()->summary + ": " : "",
                                      fmt::join(bad, ", "), first.reason);
     if (first.first.has_value() && !first.first->at.empty()) {
       reason += fmt::format("; at {} got {}, recorded {}", format_shape(first.first->at), first.first->got,
                             first.first->want);
     }
-    if (right && !excused) {
-      reason += "; today's reference agrees with these outputs, so the golden is out of date or the reference changed";
+    if (right && !known) {
+      reason += "; today's reference agrees with this answer, so the golden is out of date or the reference changed";
     }
-    end(excused ? Verdict::kKnown : Verdict::kFailed, reason);
+    end(known ? Verdict::kKnown : Verdict::kFailed, reason);
   }
 
   const GoldenEntry& entry_;

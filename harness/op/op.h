@@ -113,11 +113,12 @@ class Op {
   virtual void fit(Call&) const {}
 
   /// Turns a result of `call` into canonical outputs. This function is called for each side separately. The default
-  /// returns every output argument, packed, under its output name.
+  /// returns every output argument, packed, under its output name. May throw if the kernel returned another form than
+  /// the op promises: the case then fails (harness/run/trial.h).
   [[nodiscard]] virtual Observation observe(const Case& c, const Call& call, const CallResult& result) const;
 
   /// Tolerances for the outputs of `got`, the result of the set under test. An output without an entry must be exact.
-  /// The auxiliary functions of `reference` compute bounds and intervals.
+  /// The auxiliary functions of `reference` compute bounds and intervals. Must not throw, whatever the kernel wrote.
   [[nodiscard]] virtual Tolerances tolerances(const Case&, const Call&, const CallResult& /*got*/,
                                               const Observation& /*got*/, Caller& /*reference*/) const {
     return {};

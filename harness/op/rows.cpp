@@ -56,7 +56,7 @@ HostTensor gather_rows(const HostTensor& t, const std::vector<std::int64_t>& row
     if (rows[i] < 0 || (rows[i] + 1) * width > t.numel()) {
       throw Error(fmt::format("tensor: {} has no row {} of {} elements", t.describe(), rows[i], width));
     }
-    std::copy_n(t.data<std::uint8_t>() + rows[i] * bytes, bytes, &picked.storage[i * static_cast<std::size_t>(bytes)]);
+    std::copy_n(t.storage.data() + rows[i] * bytes, bytes, &picked.storage[i * static_cast<std::size_t>(bytes)]);
   }
   return picked;
 }

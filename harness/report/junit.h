@@ -11,7 +11,4 @@ namespace dsv4 {
 /// an error. known, unsupported and skipped are skipped, with the reason.
 std::string junit_report(const RunReport& report);
 
-/// Text for XML content and attributes. Characters that XML 1.0 cannot hold are written as \xNN.
-std::string xml_escape(std::string_view text);
-
 }  // namespace dsv4

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "harness/core/error.h"
 #include "harness/core/text.h"
 
 namespace dsv4 {
@@ -82,8 +83,11 @@ std::string verdict_line(const RunReport& report) {
     if (total.of(v) != 0) counts += fmt::format(", {} {}", total.of(v), name_of(v));
   }
   counts += fmt::format(" ({})", format_seconds(report.wall_seconds));
-  if (!report.failure.empty())
-    return fmt::format("the command or the environment is wrong: {}; so far {}", one_line(report.failure), counts);
+  if (!report.failure.empty()) {
+    // An internal error says itself whose fault it is.
+    const char* whose = InternalError::is_in(report.failure) ? "" : "the call or the environment is at fault: ";
+    return fmt::format("{}{}; so far {}", whose, one_line(report.failure), counts);
+  }
   if (report.signal != 0 && !report.open_ended) return fmt::format("interrupted: so far {}", counts);
   if (total.differing() != 0) return "differs: " + counts;
   if (total.ran() == 0) return "nothing was tested: " + counts;

@@ -59,9 +59,9 @@ struct RunReport {
   std::vector<SetRun> runs;
   double wall_seconds = 0;
   int jobs = 0;
-  int signal = 0;           ///< signal that ended the run early; 0 if none
-  bool open_ended = false;  ///< true for a soak; a signal may end it without an error
-  std::string failure;      ///< why the run could not be finished, for example because no worker starts; else ""
+  int signal = 0;           ///< that ended it early
+  bool open_ended = false;  ///< a soak: being stopped is how it ends
+  std::string failure;      ///< why it is not about kernels: workers cannot be started, an internal error, ...
 
   [[nodiscard]] Tally total() const;
 };

@@ -18,8 +18,7 @@ namespace {
 using nlohmann::json;
 
 KnownFault parse(const json& j) {
-  // Unknown keys are refused. If a condition were misspelt and ignored, the entry would apply to more cases than
-  // it says.
+  // A misspelt condition would make the entry cover more than it says: no unknown key passes.
   static const std::set<std::string> kKeys{"id",    "op",     "scenarios", "sets",     "params",
                                            "facts", "covers", "summary",   "evidence", "fix"};
   for (const auto& [key, value] : j.items()) {
@@ -100,10 +99,10 @@ bool KnownFaults::covers(const KnownFault& fault, const std::string& name) {
   return any_glob_match(fault.covers, name);
 }
 
-void excuse_error(const Policy& policy, const KnownFault* fault, const std::string& check, CaseResult& result) {
+void apply_known_fault(const Policy& policy, const KnownFault* fault, const std::string& check, CaseResult& result) {
   if (fault == nullptr) return;
   result.known_fault = fault->id;
-  if (!policy.excuses(fault, check)) return;
+  if (!policy.is_known(fault, check)) return;
   result.verdict = Verdict::kKnown;
   result.reason = fmt::format("{} ({})", fault->summary, result.reason);
 }

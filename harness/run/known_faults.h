@@ -21,7 +21,7 @@ struct KnownFault {
   std::vector<std::string> sets;                           ///< globs of set names
   std::map<std::string, std::vector<std::string>> params;  ///< parameter -> values for which it shows (globs)
   std::map<std::string, std::pair<std::int64_t, std::int64_t>> facts;  ///< fact -> inclusive range in which it shows
-  std::vector<std::string> covers;  ///< globs of output and check names that may differ; nothing else may
+  std::vector<std::string> covers;  ///< globs of output and check names that may differ; nothing else is covered
   std::string summary;              ///< what is wrong
   std::string evidence;             ///< smallest case, how it was seen, where upstream fixed it
   std::string fix;                  ///< what a fix would be
@@ -38,7 +38,7 @@ class KnownFaults {
   /// none. `facts` is called only if all other conditions of a fault hold.
   [[nodiscard]] const KnownFault* match(const Case& c, const std::string& set,
                                         const std::function<Facts()>& facts) const;
-  /// True if `fault` says that the output or check called `name` may differ.
+  /// True if `fault` covers a difference in the output or check called `name`.
   static bool covers(const KnownFault& fault, const std::string& name);
   [[nodiscard]] const std::vector<KnownFault>& all() const { return faults_; }
 
@@ -51,15 +51,16 @@ struct Policy {
   KnownFaults known;
   bool keep_known = true;  ///< false (--no-known): known faults fail like any other difference
 
-  /// True if a difference in the output or check called `name` is `known` because of `fault`, which may be null.
-  [[nodiscard]] bool excuses(const KnownFault* fault, const std::string& name) const {
+  /// True if a difference in the output or check called `name` gets the verdict `known` because of `fault` (may be
+  /// null).
+  [[nodiscard]] bool is_known(const KnownFault* fault, const std::string& name) const {
     return fault != nullptr && keep_known && KnownFaults::covers(*fault, name);
   }
 };
 
 /// Names `fault` (may be null) in `result`, whose verdict is `error`. If the fault covers `check`, the verdict becomes
-/// `known`. Checks are "crash" for a worker that died or hung, "device_lost" for a dead GPU context, "refusal" for a
-/// valid call that was refused.
-void excuse_error(const Policy& policy, const KnownFault* fault, const std::string& check, CaseResult& result);
+/// `known`. Checks: "crash" for a worker that died or hung, "device_lost" for a dead GPU context, "refusal" for a valid
+/// call that was refused.
+void apply_known_fault(const Policy& policy, const KnownFault* fault, const std::string& check, CaseResult& result);
 
 }  // namespace dsv4

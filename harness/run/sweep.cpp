@@ -5,9 +5,12 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 
+#include "harness/core/error.h"
 #include "harness/core/shell.h"
 #include "harness/op/op.h"
+#include "harness/run/own_code.h"
 #include "harness/workers/interrupt.h"
 
 namespace dsv4 {
@@ -20,22 +23,30 @@ std::string reproduction(const SweepOptions& options, const std::string& id) {
   return shell_command(words);
 }
 
-/// The result of a case whose worker gave no answer: an error, or `known` if a known fault covers it.
+/// The result of a case whose worker gave no answer: an error, unless a known fault covers it.
 CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
   CaseResult result = CaseResult::error(outcome.id, options.names, outcome.error);
   result.seconds = outcome.seconds;
+  std::optional<CheckedCase> c;
   try {
-    const CheckedCase c = checked_case(outcome.id);
-    const Op& op = *c.definition;
-    const auto facts = [&] { return op.facts(c, op.make(c)); };
-    excuse_error(options.policy, options.policy.known.match(c, result.set_name, facts), "crash", result);
-  } catch (const std::exception&) {
-    // A golden may hold a case that the op does not have any more. Then no known fault applies.
+    c = checked_case(outcome.id);
+  } catch (const Error&) {
+    return {result};  // a golden may hold a case that the op no longer has: then no known fault is about it
+  }
+  try {
+    const auto facts = [&] {
+      return own_code(*c, "computing the facts that known faults refer to (its worker had crashed)",
+                      [&] { return c->definition->facts(*c, c->definition->make(*c)); });
+    };
+    apply_known_fault(options.policy, options.policy.known.match(*c, result.set_name, facts), "crash", result);
+  } catch (const InternalError& e) {
+    result.reason = e.what();
+    return {.result = result, .cannot_go_on = true};
   }
   return {result};
 }
 
-CaseAnswer answer_of(const SweepOptions& options, const Outcome& outcome) {
+CaseAnswer read_answer(const SweepOptions& options, const Outcome& outcome) {
   if (!outcome.answered()) return without_answer(options, outcome);
   try {
     return options.read(outcome.answer);
@@ -60,7 +71,7 @@ SweepResult sweep(const SweepOptions& options, const CaseSource& next) {
       options.journal->start(id, reproduction(options, id));
     };
     events.on_outcome = [&](const Outcome& outcome) {
-      CaseAnswer answer = answer_of(options, outcome);
+      CaseAnswer answer = read_answer(options, outcome);
       CaseResult& result = answer.result;
       result.reproduce = reproduction(options, outcome.id);
       if (answer.cannot_go_on && swept.failure.empty()) swept.failure = result.reason;

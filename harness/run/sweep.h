@@ -26,15 +26,15 @@ struct SweepOptions {
   std::function<CaseAnswer(const nlohmann::json& answer)> read = [](const nlohmann::json& answer) {
     return answer.get<CaseAnswer>();
   };
-  /// Applies known faults to cases whose worker died (check "crash"). A worker that answers has applied them itself.
+  /// Known faults may cover a case whose worker died ("crash"); a worker that answers has applied them itself.
   Policy policy;
 };
 
 struct SweepResult {
   std::vector<CaseResult> results;  ///< sorted by id
   PoolEnd end;
-  /// Why the results may say nothing about kernels; empty if they do. Either workers could not be started, or the
-  /// harness could not go on in a case, for example because a module was changed.
+  /// Why results cannot be trusted to be about kernels: workers could not be started, a set could not be used (a module
+  /// was altered, say), or dsv4diff itself is at fault (InternalError). Empty if all is well.
   std::string failure;
   double seconds = 0;
 };

@@ -10,6 +10,7 @@
 
 #include "harness/compare/compare.h"
 #include "harness/core/error.h"
+#include "harness/run/own_code.h"
 #include "harness/run/scenario_context.h"
 
 namespace dsv4 {
@@ -58,6 +59,29 @@ std::string why_skipped(const Scenario& scenario, const Caller& subject) {
   return "";
 }
 
+/// What is said of results that the op cannot read.
+std::string describe_unreadable(const std::exception& e) {
+  return fmt::format("the outputs are not in the form that the op promises: {}", e.what());
+}
+
+/// The reference in the place of a set under test. It takes every call that a scenario may make: it ignores options for
+/// overlapping kernels, which a CPU function cannot show.
+class ReferenceAsSubject final : public Caller {
+ public:
+  explicit ReferenceAsSubject(Caller& reference) : reference_(reference) {}
+
+  CallResult call(const Call& call, const CallOptions& options) override {
+    return reference_.call(call, {.poison = options.poison});
+  }
+  [[nodiscard]] const std::string& name() const override { return reference_.name(); }
+  [[nodiscard]] bool is_reference() const override { return reference_.is_reference(); }
+  [[nodiscard]] bool errors_name_arguments() const override { return reference_.errors_name_arguments(); }
+  [[nodiscard]] bool shows_overlap() const override { return true; }
+
+ private:
+  Caller& reference_;
+};
+
 }  // namespace
 
 Trial::Trial(CheckedCase c, const Sides& sides, const Policy& policy)
@@ -79,14 +103,10 @@ CaseResult Trial::run() {
     end(Verdict::kError, e.what());
   } catch (const DeviceLost& e) {
     end(Verdict::kError, fmt::format("the GPU context is dead: {}", e.what()));
-    excuse("device_lost");
-  } catch (const Error&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;  // this process must perhaps be replaced
+    apply_fault("device_lost");
   } catch (const std::exception& e) {
-    // An op reads outputs in the form that it promises. That throws if a kernel returned something else.
-    end(Verdict::kError, fmt::format("the outputs are not in the form that the op promises: {}", e.what()));
+    if (says_its_cause(e)) throw;
+    throw internal_error(case_, "trying the case", e);
   }
   result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result_;
@@ -96,12 +116,12 @@ void Trial::steps() {
   if (case_.scenario_definition) {
     run_scenario();
   } else {
-    judge();
+    compare_sides();
   }
 }
 
 const Call& Trial::call() {
-  if (!call_) call_ = op_.make(case_);
+  if (!call_) call_ = own_code(case_, "making the call", [&] { return op_.make(case_); });
   return *call_;
 }
 
@@ -113,36 +133,56 @@ const Response& Trial::response() {
     try {
       got.observation = op_.observe(case_, call(), got.result);
     } catch (const std::exception& e) {
-      // For instance, a returned tensor is missing or has another shape than the op reads. The findings of the call are
-      // reported first, because they say why.
+      if (says_its_cause(e)) throw;
+      // For instance a returned tensor that is missing, or has another shape than the op reads. The checks of the call
+      // come first: they tell why.
       got.readable = false;
-      got.observation.find("unreadable",
-                           fmt::format("the outputs are not in the form that the op promises: {}", e.what()));
+      got.observation.find("unreadable", describe_unreadable(e));
     }
   }
   return response_.emplace(std::move(got));
 }
 
 const KnownFault* Trial::fault() {
-  if (!fault_) fault_ = policy_.known.match(case_, result_.set_name, [&] { return op_.facts(case_, call()); });
+  const auto facts = [&] {
+    const Call& made = call();
+    return own_code(case_, "computing the facts that known faults refer to", [&] { return op_.facts(case_, made); });
+  };
+  if (!fault_) fault_ = policy_.known.match(case_, result_.set_name, facts);
   return *fault_;
 }
 
 const Tolerances& Trial::tolerances() {
   if (!tolerances_) {
     const Response& got = response();
-    tolerances_ = op_.tolerances(case_, call(), got.result, got.observation, sides_.reference);
+    tolerances_ = own_code(case_, "computing the tolerances", [&] {
+      return op_.tolerances(case_, call(), got.result, got.observation, sides_.reference);
+    });
   }
   return *tolerances_;
 }
 
-void Trial::judge() {
+void Trial::require_readable_reference() {
+  const CallResult result = sides_.reference.call(call());
+  if (result.refusal) return;
+  own_code(case_, "reading the reference's outputs", [&] { (void)op_.observe(case_, call(), result); });
+}
+
+void Trial::compare_sides() {
   const Response& got = response();
+  if (!got.readable) require_readable_reference();
   // The other side gets its own poison, so that two kernels which both leave an element unwritten do not agree on it.
   const CallResult other = sides_.against.call(call(), {.poison = 1});
   if (other.refusal)
     return end(Verdict::kError, fmt::format("'{}' refused the call: {}", sides_.against.name(), *other.refusal));
-  Observation want = op_.observe(case_, call(), other);
+  Observation want;
+  try {
+    want = op_.observe(case_, call(), other);
+  } catch (const std::exception& e) {
+    if (says_its_cause(e)) throw;
+    require_readable_reference();
+    return end(Verdict::kError, fmt::format("'{}': {}", sides_.against.name(), describe_unreadable(e)));
+  }
   want.findings.insert(want.findings.begin(), other.findings.begin(), other.findings.end());
   if (sides_.against.is_reference() && !want.findings.empty()) {
     const Finding& broken = want.findings.front();
@@ -152,7 +192,7 @@ void Trial::judge() {
   result_.findings = got.result.findings;
   if (got.result.refusal) {
     end(Verdict::kError, "a valid call was refused: " + *got.result.refusal);
-    return excuse("refusal");
+    return apply_fault("refusal");
   }
   result_.findings.insert(result_.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
   // If the other side is a kernel too, each side may have its own error.
@@ -165,20 +205,44 @@ void Trial::run_scenario() {
   const Scenario& scenario = *case_.scenario_definition;
   if (const std::string why = why_skipped(scenario, sides_.subject); !why.empty()) return end(Verdict::kSkipped, why);
   TrialContext context(op_, case_, sides_.subject, sides_.reference, result_);
-  scenario.run(context);
+  try {
+    scenario.run(context);
+  } catch (const std::exception& e) {
+    if (says_its_cause(e)) throw;
+    if (!runs_on_reference(scenario)) throw internal_error(case_, "running the scenario's own code", e);
+    context.fail("unreadable", describe_unreadable(e));
+  }
   conclude(context.own_compared());
+}
+
+bool Trial::runs_on_reference(const Scenario& scenario) {
+  ReferenceAsSubject subject(sides_.reference);
+  CaseResult unused;
+  TrialContext context(op_, case_, subject, sides_.reference, unused);
+  try {
+    scenario.run(context);
+    return true;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const SetError&) {
+    throw;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 void Trial::conclude(std::int64_t own_compared) {
   if (fault() != nullptr) result_.known_fault = fault()->id;
   const auto names = disagreeing(result_);
   if (!names.empty()) {
-    const bool excused =
-        std::ranges::all_of(names, [&](const std::string& name) { return policy_.excuses(fault(), name); });
-    return excused ? end(Verdict::kKnown, fmt::format("{} ({})", fault()->summary, first_reason(result_)))
-                   : end(Verdict::kFailed, first_reason(result_));
+    const bool known =
+        std::ranges::all_of(names, [&](const std::string& name) { return policy_.is_known(fault(), name); });
+    return known ? end(Verdict::kKnown, fmt::format("{} ({})", fault()->summary, first_reason(result_)))
+                 : end(Verdict::kFailed, first_reason(result_));
   }
-  const std::string why = op_.trivial_by_design(case_) ? "" : why_mistrusted(result_, own_compared);
+  const bool may_be_trivial =
+      own_code(case_, "asking whether a right result may be trivial", [&] { return op_.trivial_by_design(case_); });
+  const std::string why = may_be_trivial ? "" : why_mistrusted(result_, own_compared);
   end(why.empty() ? Verdict::kPassed : Verdict::kMistrusted, why);
 }
 
@@ -187,7 +251,7 @@ void Trial::end(Verdict verdict, const std::string& reason) {
   result_.reason = reason;
 }
 
-void Trial::excuse(const std::string& check) { excuse_error(policy_, fault(), check, result_); }
+void Trial::apply_fault(const std::string& check) { apply_known_fault(policy_, fault(), check, result_); }
 
 CaseResult try_case(const CheckedCase& c, const Sides& sides, const Policy& policy) {
   return Trial(c, sides, policy).run();

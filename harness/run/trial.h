@@ -27,8 +27,20 @@ struct Response {
   bool readable = true;     ///< false if the op cannot read the result; `observation` then says why
 };
 
-/// Runs the trial of one case. The call, the subject's response, the known fault and the tolerances are made once, when
-/// they are first needed. Recording and verifying goldens are trials with other steps.
+/// Tries one case.
+///
+/// An exception may be the kernel's fault or dsv4diff's own. The op's code (make, tolerances, facts, ...) must not
+/// throw, whatever a kernel wrote; if it does, that is an InternalError. Code that reads results of the set under test
+/// may throw because a kernel returned them in another form than the op promises. It is the kernel's fault if the same
+/// code can read the reference's results: then the case gets the finding "unreadable". If it cannot, it is an
+/// InternalError.
+///
+///   the op's own call   Op::observe reads the results of both sides, so the reference's result decides
+///   a scenario          its code makes calls and reads results as well; if it throws, the scenario is run once more
+///                       with the reference in the place of the set under test, and that run decides
+///
+/// Everything that this takes is looked up or made once, when it is first needed: the call, the
+/// subject's response, the known fault, the tolerances. Recording and verifying goldens are trials with other steps.
 class Trial {
  public:
   /// `sides` and `policy` must outlive the trial.
@@ -37,8 +49,9 @@ class Trial {
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
 
-  /// Runs the trial; call it only once. Whatever the kernels do becomes a verdict. So do a missing op, too little
-  /// memory for the call, and a dead GPU context. Throws Error if the harness cannot go on, and std::bad_alloc.
+  /// Tries the case; to be called once. Whatever the kernels do becomes a verdict: also that the set lacks the op, that
+  /// the machine lacks the memory, and that the GPU context is dead. Throws SetError if a set cannot be used,
+  /// InternalError if dsv4diff itself is at fault, and std::bad_alloc.
   CaseResult run();
 
  protected:
@@ -59,18 +72,23 @@ class Trial {
   /// Tolerances for the response's outputs. Call this only if the response is readable.
   const Tolerances& tolerances();
 
-  /// Compares the response with the other side's, and sets outputs, findings and verdict. If the other side refuses the
-  /// call, or the reference breaks its own checks, the verdict is `error`.
-  void judge();
-  /// Sets the verdict of the case and its reason.
+  /// Compares the response with the answer of the other side: outputs, findings, verdict. A reference that refuses the
+  /// call or breaks its own checks is an error of the case.
+  void compare_sides();
+  /// The case ends with this verdict.
   void end(Verdict verdict, const std::string& reason);
 
  private:
   void run_scenario();
-  /// Sets the verdict from the comparisons and findings. `own_compared`: elements that a scenario's own
-  /// checks compared.
+  /// True if the scenario throws nothing when the reference takes the place of the set under test.
+  bool runs_on_reference(const Scenario& scenario);
+  /// Throws InternalError if the op cannot read the reference's result of its own call either.
+  void require_readable_reference();
+  /// Gives the verdict from what was compared and found. `own_compared`: elements that a scenario's own checks
+  /// compared.
   void conclude(std::int64_t own_compared);
-  void excuse(const std::string& check);
+  /// Makes the verdict `known` if the case's known fault covers this check.
+  void apply_fault(const std::string& check);
 
   const CheckedCase case_;
   const Op& op_;

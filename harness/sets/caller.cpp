@@ -328,7 +328,7 @@ class SetCaller final : public Caller {
       }
     }
     if (entry->arity != static_cast<int>(call.args.size())) {
-      throw Error(
+      throw SetError(
           fmt::format("{}: takes {} arguments, the op passes {}. The module does not match its manifest's ABI '{}'; "
                       "build the set again",
                       where, entry->arity, call.args.size(), entry->abi));
@@ -336,7 +336,7 @@ class SetCaller final : public Caller {
     module = &load(entry->module, where);
     const auto found = module->module->GetFunction(entry->function);
     if (!found.has_value())
-      throw Error(fmt::format("{}: the module exports no such function. Build the set again", where));
+      throw SetError(fmt::format("{}: the module exports no such function. Build the set again", where));
     return found.value();
   }
 
@@ -344,14 +344,14 @@ class SetCaller final : public Caller {
     if (const auto it = modules_.find(file); it != modules_.end()) return it->second;
     const std::string path = (std::filesystem::absolute(manifest_.folder) / file).string();
     if (!std::filesystem::exists(path))
-      throw Error(fmt::format("{}: the module file is missing ({}). Build the set again", where, path));
+      throw SetError(fmt::format("{}: the module file is missing ({}). Build the set again", where, path));
     const std::string expected = manifest_.modules.at(file).sha256;
     const std::string actual = sha256_of_file(path);
     if (actual != expected) {
-      throw Error(fmt::format(
-          "{}: the module's SHA-256 is {}, but the manifest says {}. The file was changed after the set was "
-          "built; build it again",
-          where, actual, expected));
+      throw SetError(
+          fmt::format("{}: the module's SHA-256 is {}, its manifest says {}. The file was changed after the set was "
+                      "built; build it again",
+                      where, actual, expected));
     }
     try {
       ffi::Module m = ffi::Module::LoadFromFile(path);
@@ -365,7 +365,7 @@ class SetCaller final : public Caller {
                     .no_predecessor = find("simt_no_predecessor")};
       return modules_.emplace(file, std::move(loaded)).first->second;
     } catch (const ffi::Error& e) {
-      throw Error(fmt::format("{}: cannot be loaded: {}", where, std::string(e.message())));
+      throw SetError(fmt::format("{}: cannot be loaded: {}", where, std::string(e.message())));
     }
   }
 

@@ -24,17 +24,17 @@ constexpr double kDyingSeconds = 1;     // between the end of the connection and
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The search for the case that caused a crash. First the case that ran is run alone, then the cases before it.
-struct Inquiry {
-  std::optional<std::string> id;      ///< nullopt: the worker crashed after its last case, while it closed its sets
-  std::string crash;                  ///< how the worker ended that ran all these cases
-  std::vector<std::string> suspects;  ///< earlier cases of that worker, the latest first
-  std::size_t next = 0;               ///< index in `suspects`; used after the case itself was run alone
-  std::optional<Outcome> alone;       ///< the outcome of `id` when run alone
+/// The search for the case that made a worker crash. First the case that ran is tried alone, then the cases before it.
+struct CrashSearch {
+  std::optional<std::string> id;     ///< nullopt: the worker crashed after its last case, while it closed its sets
+  std::string crash;                 ///< how the shared worker ended
+  std::vector<std::string> earlier;  ///< earlier cases of that worker, the latest first
+  std::size_t next = 0;              ///< the earlier case to be tried, once the case itself has been
+  std::optional<Outcome> alone;      ///< the outcome of `id` alone
   bool closed = false;
 
-  [[nodiscard]] bool tries_suspects() const { return alone || !id; }
-  [[nodiscard]] const std::string& current() const { return tries_suspects() ? suspects[next] : *id; }
+  [[nodiscard]] bool tries_earlier() const { return alone || !id; }
+  [[nodiscard]] const std::string& current() const { return tries_earlier() ? earlier[next] : *id; }
 };
 
 struct Worker {
@@ -53,12 +53,12 @@ struct Worker {
   LineBuffer lines;
   std::deque<std::string> sent;      ///< the first one runs
   std::vector<std::string> history;  ///< the last answered cases
-  Clock::time_point since;           ///< time when it or its current case was started, or it was told to close
-  Inquiry* inquiry = nullptr;        ///< if set, the process runs one case of this crash alone
-  Outcome outcome;                   ///< outcome of that case, until the process ended without a crash
+  Clock::time_point since;           ///< when it was started, its present case began, or it was told to close
+  CrashSearch* search = nullptr;     ///< a process that tries one case alone
+  Outcome outcome;                   ///< of a search's case, until the process is found sound
 
   [[nodiscard]] bool live() const { return state != State::kDone; }
-  [[nodiscard]] bool busy() const { return live() && (state != State::kClosing || inquiry != nullptr); }
+  [[nodiscard]] bool busy() const { return live() && (state != State::kClosing || search != nullptr); }
 };
 
 class Pool {
@@ -71,7 +71,7 @@ class Pool {
         end_.how = PoolEnd::How::kStopped;
         break;
       }
-      staff();
+      assign_work();
       if (workers_.empty()) break;
       wait();
       events_.on_tick();
@@ -98,30 +98,30 @@ class Pool {
     return static_cast<std::size_t>(std::ranges::count_if(workers_, [&](const auto& w) { return what(*w); }));
   }
 
-  /// Starts workers while there is work for one more, and sends cases to workers that can take one.
-  void staff() {
+  /// Starts workers as long as there is work for one more, and sends cases to those that have room.
+  void assign_work() {
     std::erase_if(workers_, [](const auto& w) { return !w->live(); });
-    std::erase_if(inquiries_, [](const auto& i) { return i->closed; });
+    std::erase_if(searches_, [](const auto& s) { return s->closed; });
     const auto jobs = static_cast<std::size_t>(options_.jobs);
     const auto free = [&] { return count([](const Worker& w) { return w.busy(); }) < jobs; };
-    for (const auto& inquiry : inquiries_) {
-      const bool running = std::ranges::any_of(workers_, [&](const auto& w) { return w->inquiry == inquiry.get(); });
-      if (!running && free()) start(inquiry.get());
+    for (const auto& search : searches_) {
+      const bool running = std::ranges::any_of(workers_, [&](const auto& w) { return w->search == search.get(); });
+      if (!running && free()) start(search.get());
     }
     for (auto& w : workers_) feed(*w);
-    const auto starting = [](const Worker& w) { return w.state == Worker::State::kStarting && w.inquiry == nullptr; };
+    const auto starting = [](const Worker& w) { return w.state == Worker::State::kStarting && w.search == nullptr; };
     while (free() && have(count(starting) + 1)) start(nullptr);
   }
 
-  void start(Inquiry* inquiry) {
+  void start(CrashSearch* search) {
     workers_.push_back(std::make_unique<Worker>(options_.command));
-    workers_.back()->inquiry = inquiry;
+    workers_.back()->search = search;
   }
 
   void feed(Worker& w) {
     if (w.state != Worker::State::kReady) return;
-    if (w.inquiry) {
-      if (w.sent.empty()) send(w, w.inquiry->current());
+    if (w.search) {
+      if (w.sent.empty()) send(w, w.search->current());
       return;
     }
     if (w.sent.empty() && have(1)) send_next(w);
@@ -176,26 +176,26 @@ class Pool {
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       Worker& w = *workers_[i];
       if (fds[2 * i + 1].revents != 0) w.process.drain_output();
-      if (fds[2 * i].revents != 0) listen(w);
+      if (fds[2 * i].revents != 0) read_messages(w);
       if (w.live()) watch(w);
     }
   }
 
   /// Reads and handles what the worker has sent. Returns false if there was nothing.
-  bool listen(Worker& w) {
+  bool read_messages(Worker& w) {
     std::string bytes;
     w.hung_up = read_available(w.process.socket(), bytes) == ReadState::kClosed;
     w.lines.append(bytes);
     while (w.live()) {
       const auto line = w.lines.next();
       if (!line) break;
-      hear(w, *line);
+      handle_message(w, *line);
     }
     if (w.live() && w.lines.overlong()) garbage(w, "a message without a line end");
     return !bytes.empty();
   }
 
-  void hear(Worker& w, const std::string& line) {
+  void handle_message(Worker& w, const std::string& line) {
     const auto message = nlohmann::json::parse(line, nullptr, false);
     if (!message.is_object()) return garbage(w, line);
     if (w.state == Worker::State::kStarting) {
@@ -210,7 +210,7 @@ class Pool {
       }
     } else if (w.state == Worker::State::kClosing && message.contains("bye")) {
       w.state = Worker::State::kDone;
-      if (w.inquiry) tried_alone(w, "");
+      if (w.search) tried_alone(w, "");
     } else if (!w.sent.empty() && message.contains("result") && message.contains("case") &&
                message["case"] == w.sent.front()) {
       answer(w, message);
@@ -223,14 +223,14 @@ class Pool {
     Outcome outcome{std::move(w.sent.front()), message["result"], "", seconds_since(w.since)};
     w.sent.pop_front();
     const bool leaving = message.contains("leaving");
-    if (w.inquiry) {
+    if (w.search) {
       w.outcome = std::move(outcome);
       if (!leaving) return close(w);
       w.state = Worker::State::kDone;
       return tried_alone(w, "");
     }
     w.history.push_back(outcome.id);
-    if (w.history.size() > options_.suspects) w.history.erase(w.history.begin());
+    if (w.history.size() > options_.earlier_tried) w.history.erase(w.history.begin());
     events_.on_outcome(outcome);
     if (leaving) {
       ++end_.replacements;
@@ -245,8 +245,8 @@ class Pool {
   /// Checks the time limit of the worker, and whether its process has ended.
   void watch(Worker& w) {
     if (w.hung_up || w.process.ended()) {
-      // First handle what it sent before it ended.
-      while (!w.hung_up && w.live() && listen(w)) {
+      // First handle the messages that it sent before it ended.
+      while (!w.hung_up && w.live() && read_messages(w)) {
       }
       if (!w.live()) return;
       const auto status = w.process.wait_for(kDyingSeconds);
@@ -277,10 +277,10 @@ class Pool {
     const auto state = w.state;
     w.state = Worker::State::kDone;
     if (state == Worker::State::kStarting) return failed_start(how);
-    if (w.inquiry) return tried_alone(w, how);
-    if (state == Worker::State::kClosing && !perhaps_another) return;  // closed too slowly; its cases have outcomes
+    if (w.search) return tried_alone(w, how);
+    if (state == Worker::State::kClosing && !perhaps_another) return;  // it closed too slowly, which costs no case
     ++end_.replacements;
-    const bool shared = perhaps_another && !w.history.empty() && options_.suspects > 0;
+    const bool shared = perhaps_another && !w.history.empty() && options_.earlier_tried > 0;
     std::optional<std::string> id;
     if (!w.sent.empty()) {
       id = std::move(w.sent.front());
@@ -288,43 +288,42 @@ class Pool {
     }
     give_back(w);
     if (shared) {
-      inquiries_.push_back(std::make_unique<Inquiry>());
-      *inquiries_.back() = {id, how, {w.history.rbegin(), w.history.rend()}, 0, std::nullopt, false};
+      searches_.push_back(std::make_unique<CrashSearch>());
+      *searches_.back() = {id, how, {w.history.rbegin(), w.history.rend()}, 0, std::nullopt, false};
     } else if (id) {
       events_.on_outcome({*id, nullptr, "the worker process " + how, seconds_since(w.since)});
     }
   }
 
-  /// Called when a process that ran one case alone has ended; `how` is empty if it did not crash.
+  /// The process of a search has ended, soundly if `how` is empty.
   void tried_alone(Worker& w, const std::string& how) {
-    Inquiry& q = *w.inquiry;
+    CrashSearch& search = *w.search;
     if (!how.empty()) ++end_.replacements;
-    if (!q.tries_suspects()) {
+    if (!search.tries_earlier()) {
       if (how.empty()) {
-        q.alone = std::move(w.outcome);
+        search.alone = std::move(w.outcome);
       } else {
-        events_.on_outcome({*q.id, nullptr, "the worker process " + how, seconds_since(w.since)});
-        q.closed = true;
+        events_.on_outcome({*search.id, nullptr, "the worker process " + how, seconds_since(w.since)});
+        search.closed = true;
       }
     } else if (!how.empty()) {
-      const auto after = q.id ? fmt::format("in a later case ('{}')", *q.id) : "at the end";
-      events_.on_outcome({q.current(), nullptr,
-                          fmt::format("the worker process {}. When this case ran together with others, it damaged the "
-                                      "process, which then crashed {}",
-                                      how, after),
-                          seconds_since(w.since)});
-      if (q.alone) events_.on_outcome(*q.alone);
-      q.closed = true;
-    } else if (++q.next == q.suspects.size()) {
-      // No case crashes alone, so the crash is reported in the case where it happened.
-      const auto& id = q.id ? *q.id : q.suspects.front();
+      const auto after = search.id ? fmt::format("in a later case ('{}')", *search.id) : "at the end";
+      events_.on_outcome(
+          {search.current(), nullptr,
+           fmt::format("the worker process {}. Run with others, it damaged the process, which crashed {}", how, after),
+           seconds_since(w.since)});
+      if (search.alone) events_.on_outcome(*search.alone);
+      search.closed = true;
+    } else if (++search.next == search.earlier.size()) {
+      // None of them crashes alone, so the crash is reported where it happened.
+      const auto& id = search.id ? *search.id : search.earlier.front();
       events_.on_outcome(
           {id, nullptr,
-           fmt::format("the worker process {}. This was the last of several cases in one process; none of them crashes "
-                       "alone",
-                       q.crash),
-           q.alone ? q.alone->seconds : 0});
-      q.closed = true;
+           fmt::format("the worker process {}. It was the last of several cases in one process; neither it "
+                       "nor those before it crash alone",
+                       search.crash),
+           search.alone ? search.alone->seconds : 0});
+      search.closed = true;
     }
   }
 
@@ -342,7 +341,7 @@ class Pool {
 
   const PoolOptions& options_;
   const PoolEvents& events_;
-  std::vector<std::unique_ptr<Inquiry>> inquiries_;
+  std::vector<std::unique_ptr<CrashSearch>> searches_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::deque<std::string> queue_;
   bool exhausted_ = false;

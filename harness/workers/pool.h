@@ -20,9 +20,9 @@ namespace dsv4 {
 struct PoolOptions {
   std::vector<std::string> command;  ///< command line of a worker; argv[0] is a path
   int jobs = 1;
-  double timeout_seconds = 60;  ///< time limit for each case; after it the worker is killed
-  double start_seconds = 120;   ///< time limit for a worker to open its sets
-  std::size_t suspects = 4;     ///< at most so many earlier cases of a crashed worker are run alone
+  double timeout_seconds = 60;    ///< per case; the worker is killed after it
+  double start_seconds = 120;     ///< for a worker to open its sets
+  std::size_t earlier_tried = 4;  ///< earlier cases of a crashed worker that are tried alone
 };
 
 /// The outcome of one case: an answer, or the reason why there is none.

@@ -5,6 +5,8 @@
 
 #include <map>
 
+#include "harness/report/run_report.h"
+#include "harness/report/terminal.h"
 #include "harness/run/sweep.h"
 #include "harness/verdict/result.h"
 #include "harness/workers/pool.h"
@@ -19,6 +21,8 @@ using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Matcher;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 std::map<std::string, Outcome> sweep(const std::vector<std::string>& ids, double timeout) {
   std::map<std::string, Outcome> outcomes;
@@ -56,7 +60,7 @@ void expect_costs_one(const std::string& fault, const Matcher<const std::string&
       continue;
     }
     ASSERT_TRUE(outcome.answered()) << fault << " cost " << id << " too: " << outcome.error;
-    EXPECT_EQ(outcome.answer.at("verdict"), "passed") << id;
+    EXPECT_EQ(outcome.answer.at("result").at("verdict"), "passed") << id;
   }
 }
 
@@ -66,7 +70,7 @@ TEST(FaultyProcess, RowsFarApartNeedNoMemory) {
     const std::string id = testing::test_case_id("copy", "none", scenario);
     const auto outcomes = sweep({id}, 30);
     ASSERT_TRUE(outcomes.at(id).answered()) << outcomes.at(id).error;
-    EXPECT_EQ(outcomes.at(id).answer.at("verdict"), "passed");
+    EXPECT_EQ(outcomes.at(id).answer.at("result").at("verdict"), "passed");
   }
 }
 
@@ -101,9 +105,9 @@ TEST(FaultyProcess, EndlessAllocationIsAnErrorAndTheWorkerGoesOn) {
   ASSERT_EQ(outcomes.size(), 3u);
   const Outcome& eats = outcomes.at(case_id("eats"));
   ASSERT_TRUE(eats.answered()) << eats.error;
-  EXPECT_EQ(eats.answer.at("verdict"), "error");
-  EXPECT_THAT(eats.answer.at("reason").get<std::string>(), HasSubstr("bad_alloc"));
-  EXPECT_EQ(outcomes.at(case_id("none", 6)).answer.at("verdict"), "passed");
+  EXPECT_EQ(eats.answer.at("result").at("verdict"), "error");
+  EXPECT_THAT(eats.answer.at("result").at("reason").get<std::string>(), HasSubstr("bad_alloc"));
+  EXPECT_EQ(outcomes.at(case_id("none", 6)).answer.at("result").at("verdict"), "passed");
 }
 #endif
 TEST(FaultyProcess, AbortCostsOneCase) { expect_costs_one("abort", HasSubstr("SIGABRT")); }
@@ -117,7 +121,7 @@ TEST(FaultyProcess, ResultsOfAWorkerEqualThoseOfThisProcess) {
   for (const char* fault : {"one_wrong", "gap", "nan"}) {
     const Outcome& o = outcomes.at(case_id(fault));
     ASSERT_TRUE(o.answered()) << o.error;
-    CaseResult there = o.answer.get<CaseResult>();
+    CaseResult there = o.answer.get<CaseAnswer>().result;
     CaseResult here = testing::try_faulty(case_id(fault));
     there.seconds = here.seconds = 0;
     // The error of a NaN element is NaN, which does not equal itself. So the printed results are compared.
@@ -126,7 +130,7 @@ TEST(FaultyProcess, ResultsOfAWorkerEqualThoseOfThisProcess) {
   }
 }
 
-TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItListsCrash) {
+TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItSaysSo) {
   KnownFault fault;
   fault.id = "copy-aborts";
   fault.op = "test_copy";
@@ -153,9 +157,85 @@ TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItListsCrash) {
   EXPECT_EQ(aborted("output").verdict, Verdict::kError);
 }
 
-/// Every fault that ends or damages the process has a test above. Whoever adds one must add a test and raise
-/// this number.
-TEST(FaultyProcess, EveryProcessFaultHasATest) {
+SweepResult swept_by_worker(const std::vector<std::string>& ids, const Policy& policy = {}) {
+  SweepOptions o;
+  o.names = {"faulty", "faulty", "reference"};
+  o.pool.command = testing::faulty_worker();
+  o.policy = policy;
+  o.progress.plain_interval_seconds = 1e9;
+  return dsv4::sweep(o, source_of(ids));
+}
+
+RunReport report_of(const SweepResult& swept) {
+  RunReport report;
+  SetRun run;
+  run.set_label = run.set_name = "faulty";
+  run.against = "reference";
+  run.results = swept.results;
+  report.runs.push_back(run);
+  report.failure = swept.failure;
+  return report;
+}
+
+std::string broken_case(const std::string& throws, const std::string& fault = "none",
+                        const std::string& scenario = "") {
+  return testing::test_case_id("broken", fault, scenario, Params().set("throws", throws));
+}
+
+TEST(FaultyProcess, AnInternalErrorIsStatus2AndNamesOpCaseAndStep) {
+  for (const auto& [id, step] :
+       {std::pair<std::string, std::string>{broken_case("make"), "making the call: broken make"},
+        {broken_case("observe"), "reading the reference's outputs: broken observe"},
+        {broken_case("tolerances"), "computing the tolerances: broken tolerances"},
+        {broken_case("scenario", "none", "relation:broken"), "running the scenario's own code: broken scenario"}}) {
+    const SweepResult swept = swept_by_worker({id, case_id("none")});
+    ASSERT_EQ(swept.results.size(), 2u);
+    const std::string text = "internal error: op 'test_broken', case '" + id + "', " + step +
+                             ". This is a fault of dsv4diff, not of the kernel";
+    EXPECT_EQ(swept.results[0].reason, text);
+    EXPECT_EQ(swept.results[0].verdict, Verdict::kError);
+    EXPECT_TRUE(swept.results[0].findings.empty());
+    EXPECT_EQ(swept.results[1].verdict, Verdict::kPassed) << "the other cases run to the end";
+    const RunReport report = report_of(swept);
+    EXPECT_EQ(exit_status(report), 2);
+    EXPECT_THAT(verdict_line(report), AllOf(StartsWith(text + "; so far 2 cases"), Not(HasSubstr("environment"))));
+    EXPECT_THAT(terminal_report(report), HasSubstr(text));
+  }
+}
+
+TEST(FaultyProcess, AWrongFormOfAResultIsStatus1) {
+  const SweepResult swept = swept_by_worker({testing::test_case_id("plan", "returns_nothing"),
+                                             testing::test_case_id("plan", "wrong_shape", "relation:last_row")});
+  ASSERT_EQ(swept.results.size(), 2u);
+  for (const CaseResult& r : swept.results) {
+    EXPECT_EQ(r.verdict, Verdict::kFailed) << r.id;
+    EXPECT_THAT(r.reason, StartsWith("unreadable: ")) << r.id;
+  }
+  EXPECT_EQ(swept.failure, "");
+  EXPECT_EQ(exit_status(report_of(swept)), 1);
+}
+
+// The process of the run asks whether a crash is known, so it is there that the op's code may throw.
+TEST(FaultyProcess, AnInternalErrorAfterACrashIsOneToo) {
+  KnownFault fault;
+  fault.id = "broken-aborts";
+  fault.op = "test_broken";
+  fault.sets = {"faulty"};
+  fault.covers = {"crash"};
+  fault.facts = {{"rows", {3, 3}}};
+  const Policy policy{.known = KnownFaults({fault})};
+  const SweepResult known = swept_by_worker({broken_case("nowhere", "abort")}, policy);
+  EXPECT_EQ(known.results.at(0).verdict, Verdict::kKnown);
+  EXPECT_EQ(known.failure, "");
+  const SweepResult broken = swept_by_worker({broken_case("facts", "abort")}, policy);
+  EXPECT_EQ(broken.results.at(0).verdict, Verdict::kError);
+  EXPECT_THAT(broken.failure, AllOf(StartsWith("internal error: op 'test_broken'"), HasSubstr("broken facts"),
+                                    HasSubstr("its worker had crashed")));
+  EXPECT_EQ(exit_status(report_of(broken)), 2);
+}
+
+/// Every fault of the process is in one of the tests above.
+TEST(FaultyProcess, NoFaultIsForgotten) {
   EXPECT_EQ(static_cast<int>(testing::Fault::kCount_) - static_cast<int>(testing::Fault::kSegfault), 11);
 }
 

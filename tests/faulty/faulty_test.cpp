@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/core/error.h"
 #include "harness/run/trial.h"
 #include "tests/faulty/faults.h"
 #include "tests/faulty/test_ops.h"
@@ -147,8 +148,9 @@ TEST(Faulty, OffsetsWrappedTo32BitsFailWhereRowsLieFarApart) {
 #ifndef __SANITIZE_ADDRESS__
   expect_caught(test_case_id("copy", "wraps_32", "relation:far_input"), Verdict::kFailed, "output:output",
                 "5 of 30 elements");
-  expect_caught(test_case_id("copy", "wraps_32", "relation:far_output"), Verdict::kFailed, "guard",
-                "far: 'output': the byte at offset 64 from its first element, which belongs to no element, was overwritten");
+  expect_caught(
+      test_case_id("copy", "wraps_32", "relation:far_output"), Verdict::kFailed, "guard",
+      "far: 'output': the byte at offset 64 from its first element, which belongs to no element, was overwritten");
 #endif
 }
 
@@ -212,18 +214,85 @@ TEST(Faulty, ReturnedValuesAreChecked) {
   expect_failed("plan", "claims_more", "returned", "takes 32808 bytes, its memory has 40");
   expect_failed("plan", "returns_text", "returned", "a value of type");
   expect_failed("plan", "returns_nothing", "unreadable", "not in the form that the op promises");
-  // A scenario reads the outputs in its own code. It must end with a verdict too.
+  // A scenario, which reads outputs by itself, ends in the same way.
   for (const char* fault : {"returns_nothing", "returns_text", "foreign_memory"}) {
     const CaseResult r = try_faulty(test_case_id("plan", fault, "relation:repeat"));
-    EXPECT_EQ(r.verdict, Verdict::kError) << story(r);
-    EXPECT_THAT(r.reason, HasSubstr("not in the form that the op promises")) << fault;
+    EXPECT_EQ(r.verdict, Verdict::kFailed) << story(r);
+    EXPECT_EQ(r.findings.back().check, "unreadable") << fault;
+  }
+  EXPECT_EQ(try_faulty(test_case_id("plan", "none", "relation:last_row")).verdict, Verdict::kPassed);
+  const auto expect_unreadable = [](const char* fault, const std::string& why) {
+    const CaseResult r = try_faulty(test_case_id("plan", fault, "relation:last_row"));
+    EXPECT_EQ(r.verdict, Verdict::kFailed) << story(r);
+    EXPECT_THAT(r.reason, AllOf(StartsWith("unreadable: the outputs are not in the form that the op promises: "),
+                                HasSubstr(why)));
+  };
+  expect_unreadable("wrong_shape", "index (4, 1) of i32[4, 2]");
+  expect_unreadable("wrong_dtype", "access to f32[5, 2] as i32");
+  expect_unreadable("returns_nothing", "vector");
+}
+
+/// The text of the InternalError that a case ends in; else its verdict.
+std::string internal_error_of(const std::string& id) {
+  try {
+    return story(try_faulty(id));
+  } catch (const InternalError& e) {
+    return e.what();
+  }
+}
+
+TEST(Faulty, AnExceptionOfTheOpsOwnCodeIsAnInternalErrorWhateverTheKernelDoes) {
+  const auto id = [](const char* throws, const char* fault, const char* scenario = "") {
+    return test_case_id("broken", fault, scenario, Params().set("throws", throws));
+  };
+  const auto expect_internal = [](const std::string& id, const std::string& step) {
+    EXPECT_EQ(internal_error_of(id), "internal error: op 'test_broken', case '" + id + "', " + step +
+                                         ". This is a fault of dsv4diff, not of the kernel");
+  };
+  EXPECT_EQ(internal_error_of(id("nowhere", "none")), "passed: ");
+  EXPECT_EQ(internal_error_of(id("nowhere", "none", "relation:broken")), "passed: ");
+  for (const char* fault : {"none", "one_wrong", "gap"}) {
+    expect_internal(id("make", fault), "making the call: broken make");
+    expect_internal(id("observe", fault), "reading the reference's outputs: broken observe");
+    expect_internal(id("tolerances", fault), "computing the tolerances: broken tolerances");
+    for (const char* throws : {"make", "observe"}) {
+      for (const char* scenario : {"relation:broken", "relation:repeat"}) {
+        expect_internal(id(throws, fault, scenario), std::string("running the scenario's own code: broken ") + throws);
+      }
+    }
+    expect_internal(id("scenario", fault, "relation:broken"), "running the scenario's own code: broken scenario");
+    EXPECT_THAT(internal_error_of(id("scenario_late", fault, "relation:broken")),
+                AllOf(StartsWith("internal error: "), HasSubstr("running the scenario's own code: std::get")));
+  }
+  // Asked only where nothing disagrees.
+  expect_internal(id("trivial_by_design", "none"),
+                  "asking whether a right result may be trivial: broken trivial_by_design");
+  EXPECT_THAT(internal_error_of(id("trivial_by_design", "one_wrong")), StartsWith("failed: "));
+  // Asked only if a known fault depends on facts.
+  EXPECT_EQ(internal_error_of(id("facts", "none")), "passed: ");
+}
+
+TEST(Faulty, FactsThatThrowAreAnInternalError) {
+  const auto faulty = testing::open_faulty();
+  const auto right = testing::open_right();
+  KnownFault fault;
+  fault.id = "broken";
+  fault.op = "test_broken";
+  fault.sets = {"faulty"};
+  fault.facts = {{"rows", {3, 3}}};
+  const CheckedCase c = checked_case(test_case_id("broken", "none", "", Params().set("throws", "facts")));
+  try {
+    (void)try_case(c, {*faulty, *right, *right}, {.known = KnownFaults({fault})});
+    FAIL();
+  } catch (const InternalError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("computing the facts that known faults refer to: broken facts"));
   }
 }
 
 TEST(Faulty, AFindingOfTheReferenceIsAnError) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
-  // As `against`, the faulty set is an ordinary kernel set. Its findings do not fail the set under test.
+  // As `against`, the faulty set is just another kernel: only its own findings count for the set under test.
   const CheckedCase c = checked_case(test_case_id("copy", "gap"));
   EXPECT_EQ(try_case(c, {*right, *faulty, *right}).verdict, Verdict::kPassed);
   // As the reference, the same set makes the case an error.
@@ -239,7 +308,7 @@ TEST(Faulty, TwoFaultyKernelsThatLeaveTheSameElementUnwrittenDoNotAgree) {
   EXPECT_EQ(r.verdict, Verdict::kFailed) << story(r);
 }
 
-TEST(Faulty, AKnownFaultCoversTheChecksItListsAndNoOthers) {
+TEST(Faulty, KnownFaultsCoverWhatTheyNameAndNothingElse) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
   KnownFault fault;
@@ -252,10 +321,10 @@ TEST(Faulty, AKnownFaultCoversTheChecksItListsAndNoOthers) {
     const Policy policy{.known = KnownFaults({fault}), .keep_known = keep_known};
     return try_case(checked_case(test_case_id("copy", name)), {*faulty, *right, *right}, policy);
   };
-  const CaseResult excused = verdict("one_wrong");
-  EXPECT_EQ(excused.verdict, Verdict::kKnown);
-  EXPECT_EQ(excused.known_fault, "copy-middle");
-  EXPECT_THAT(excused.reason, AllOf(StartsWith("the middle is wrong"), HasSubstr("1 of 15 elements")));
+  const CaseResult known = verdict("one_wrong");
+  EXPECT_EQ(known.verdict, Verdict::kKnown);
+  EXPECT_EQ(known.known_fault, "copy-middle");
+  EXPECT_THAT(known.reason, AllOf(StartsWith("the middle is wrong"), HasSubstr("1 of 15 elements")));
   EXPECT_EQ(verdict("one_wrong", false).verdict, Verdict::kFailed);
   // The known fault lists the output alone. It covers neither a write in a wrong place nor a refusal.
   EXPECT_EQ(verdict("gap").verdict, Verdict::kFailed);

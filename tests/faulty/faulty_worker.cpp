@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "harness/core/error.h"
+#include "harness/run/case_answer.h"
 #include "harness/run/trial.h"
 #include "harness/workers/worker.h"
 #include "tests/faulty/test_ops.h"
@@ -22,7 +23,11 @@ int serve() {
     const auto faulty = open_faulty();
     const auto right = open_right();
     connection.serve([&](const std::string& id) -> Answer {
-      return {nlohmann::json(try_case(checked_case(id), {*faulty, *right, *right})), false};
+      const Sides sides{*faulty, *right, *right};
+      const auto tried = [&] { return CaseAnswer{.result = try_case(checked_case(id), sides)}; };
+      bool out_of_memory = false;
+      const CaseAnswer answer = answer_of(id, sides.names, tried, out_of_memory);
+      return {answer, out_of_memory};
     });
   }
   connection.bye();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <stdexcept>
 
 #include "harness/core/poison.h"
 #include "harness/generate/random.h"
@@ -169,6 +170,86 @@ class TestPlan final : public Op {
         .add("plan", std::get<HostTensor>(result.returned.at(0)))
         .add("count", HostTensor::of(DType::kI64, count));
   }
+  /// A scenario that reads a result by itself: the last row that the count names.
+  [[nodiscard]] std::vector<Scenario> scenarios() const override {
+    const auto run = [](ScenarioContext& x) {
+      const CallResult result = x.call("plan", x.op.make(x.c));
+      const auto rows = std::get<std::int64_t>(result.returned.at(1));
+      const auto& plan = std::get<HostTensor>(result.returned.at(0));
+      x.compared(1);
+      if (plan.at<std::int32_t>(rows - 1, 1) <= 0) x.fail("length", "the last row has no length");
+    };
+    return {relation("last_row", "the last row has a length", kFirstSmokePoint, run)};
+  }
+};
+
+/// test_copy, with a definition that throws where its parameter `throws` says.
+class TestBroken final : public Op {
+ public:
+  TestBroken()
+      : Op({.name = "test_broken",
+            .family = "test",
+            .summary = "test_copy with a broken definition",
+            .upstream = "none",
+            .space = {ParamSpec::choice("throws",
+                                        {"nowhere", "make", "observe", "tolerances", "facts", "trivial_by_design",
+                                         "scenario", "scenario_late"},
+                                        "what of the definition throws"),
+                      fault_spec()},
+            .host_note = "everything is shown on a CPU"}) {}
+  [[nodiscard]] std::vector<Params> points(Tier) const override {
+    return {Params().set("throws", "nowhere").set("fault", "none")};
+  }
+  [[nodiscard]] Call make(const Case& c) const override {
+    throw_if(c, "make");
+    return copy_.make(copied(c));
+  }
+  [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
+    throw_if(c, "observe");
+    return copy_.observe(copied(c), call, result);
+  }
+  [[nodiscard]] Tolerances tolerances(const Case& c, const Call&, const CallResult&, const Observation&,
+                                      Caller&) const override {
+    throw_if(c, "tolerances");
+    return {};
+  }
+  [[nodiscard]] Facts facts(const Case& c, const Call&) const override {
+    throw_if(c, "facts");
+    return {{"rows", 3}};
+  }
+  [[nodiscard]] bool trivial_by_design(const Case& c) const override {
+    throw_if(c, "trivial_by_design");
+    return false;
+  }
+  [[nodiscard]] std::vector<Scenario> scenarios() const override {
+    const auto run = [](ScenarioContext& x) {
+      throw_if(x.c, "scenario");
+      const Call call = x.op.make(x.c);
+      const Observation got = x.observed("first", call);
+      // After a call, when results of the kernel have been read.
+      if (x.c.params.is("throws", "scenario_late")) (void)std::get<double>(call.arg("input").value);
+      x.expect_agree("first", got, x.expected(call));
+    };
+    return {relation("broken", "its own code throws", kFirstSmokePoint, run)};
+  }
+
+ private:
+  static void throw_if(const Case& c, const char* where) {
+    if (c.params.is("throws", where)) throw std::logic_error(std::string("broken ") + where);
+  }
+  static Case copied(const Case& c) {
+    return {"test_copy", "",
+            Params()
+                .set("rows", 3)
+                .set("columns", 5)
+                .set("gap", 2)
+                .set("fill", "values")
+                .set("judge", "exact")
+                .set("fault", c.params.text("fault")),
+            c.seed};
+  }
+
+  TestCopy copy_;
 };
 
 const bool registered = (register_test_ops(), true);
@@ -182,6 +263,7 @@ void register_test_ops() {
   register_op(std::make_unique<TestCopy>());
   register_op(std::make_unique<TestStore>());
   register_op(std::make_unique<TestPlan>());
+  register_op(std::make_unique<TestBroken>());
 }
 
 std::unique_ptr<Caller> open_faulty() { return open_set(manifest_of("faulty")); }

@@ -1,9 +1,10 @@
-/// Three small ops for tests. Their last parameter is the fault that the module under test commits. Two sets implement
-/// them: `faulty` (tests/faulty/faulty.cpp) and the reference (tests/faulty/right.cpp).
+/// Small ops of the test program, whose last parameter is the fault that the module under test commits, and the
+/// two sets that serve them: `faulty` (tests/faulty/faulty.cpp) and the truth (tests/faulty/right.cpp).
 ///
 ///   test_copy    out = in, f32, rows strided; the output is a separate argument
 ///   test_store   six bytes into each named slot of eight; an argument that is changed in place
-///   test_plan    (rows, count) from lengths; the function returns both
+///   test_plan    (rows, count) from lengths; values that the function returns
+///   test_broken  test_copy, but the definition of the op throws where the parameter `throws` says
 #pragma once
 
 #include <memory>
@@ -22,8 +23,8 @@ void register_test_ops();
 std::unique_ptr<Caller> open_faulty();
 std::unique_ptr<Caller> open_right();
 
-/// Id of a case of a test op: "copy", "store" or "plan" with a fault. `scenario`: "" or a label. `changes` replaces
-/// default parameters: {{"fill", "zeros"}}.
+/// Id of a case of a test op: "copy", "store", "plan" or "broken" with a fault. `scenario`: "" or a label. `changes`
+/// replaces default parameters: {{"fill", "zeros"}}.
 std::string test_case_id(const std::string& op, const std::string& fault, const std::string& scenario = "",
                          const Params& changes = {});
 

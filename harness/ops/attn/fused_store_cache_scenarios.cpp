@@ -77,9 +77,7 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
                                  const HostTensor narrow = call.tensor("input");
                                  HostTensor wide = HostTensor::make(DType::kF32, narrow.shape);
                                  for (std::int64_t i = 0; i < narrow.numel(); ++i) {
-                                   std::uint16_t h = 0;
-                                   std::memcpy(&h, narrow.element(i), sizeof h);
-                                   set_float(wide, i, float_from_bf16(h));
+                                   set_float(wide, i, float_from_bf16(narrow.get<std::uint16_t>(i)));
                                  }
                                  call.arg("input").tensor() = wide;
                                  c.params.set("input", "f32");

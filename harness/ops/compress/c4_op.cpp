@@ -109,7 +109,7 @@ HostTensor C4Tokens::state(const CacheMaps& maps, const std::vector<std::int64_t
   // was moved shows in its bits.
   for (std::int64_t i = 0; i < t.numel(); ++i) {
     const std::uint32_t bits = 0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u;
-    std::memcpy(t.data<std::uint32_t>() + i, &bits, sizeof bits);
+    std::memcpy(t.element(i), &bits, sizeof bits);
   }
   for (std::size_t b = 0; b < lengths.size(); ++b) {
     for (std::int64_t p = first_live(lengths[b], 4); p < lengths[b]; ++p) {

@@ -135,8 +135,8 @@ Scenario there_and_back() {
           const HostTensor before = there.tensor(name).packed();
           HostTensor bound = HostTensor::make(DType::kF32, before.shape);
           for (std::int64_t i = 0; i < before.numel(); i += 2) {
-            const float re = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i)));
-            const float im = float_from_bf16(*reinterpret_cast<const std::uint16_t*>(before.element(i + 1)));
+            const float re = float_from_bf16(before.get<std::uint16_t>(i));
+            const float im = float_from_bf16(before.get<std::uint16_t>(i + 1));
             // Each rounding to bfloat16 changes the pair (re, im) by at most 2^-8 of its length. The errors of float
             // arithmetic, and of angles that are not exactly on the unit circle, are far smaller.
             const double length = std::sqrt(static_cast<double>(re) * re + static_cast<double>(im) * im);

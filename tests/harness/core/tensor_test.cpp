@@ -19,14 +19,20 @@ HostTensor counting(HostTensor t) {
   return t;
 }
 
-template <class F>
+template <class Exception = Error, class F>
 std::string error_of(F f) {
   try {
     f();
-  } catch (const Error& e) {
+  } catch (const Exception& e) {
     return e.what();
   }
   return "no error";
+}
+
+/// What TensorError says about an access; "no error" if the access is allowed.
+template <class F>
+std::string refusal_of(F f) {
+  return error_of<TensorError>(f);
 }
 
 TEST(Tensor, ContiguousLayout) {
@@ -122,6 +128,108 @@ TEST(Tensor, PackedKeepsValuesAtAnyOffset) {
 TEST(Tensor, OfMakesATensorOfValues) {
   EXPECT_EQ(HostTensor::of(DType::kI32, std::vector<std::int32_t>{1, -2}).at<std::int32_t>(1), -2);
   EXPECT_EQ(HostTensor::of(DType::kI32, std::vector<std::int32_t>{}).numel(), 0);
+}
+
+TEST(TensorAccess, AnIndexOutsideTheShapeIsRefused) {
+  HostTensor t = counting(HostTensor::make(DType::kF32, {4, 8}));
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(3, 7); }), "no error");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(5, 0); }), "index (5, 0) of f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(4, 0); }), "index (4, 0) of f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(-1, 0); }), "index (-1, 0) of f32[4, 8]");
+  // The offset of (0, 8) is that of (1, 0), an element of the tensor.
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(0, 8); }), "index (0, 8) of f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1, -1); }), "index (1, -1) of f32[4, 8]");
+  const HostTensor& same = t;
+  EXPECT_EQ(refusal_of([&] { (void)same.at<float>(0, 8); }), "index (0, 8) of f32[4, 8]");
+}
+
+TEST(TensorAccess, AnIndexOfAnotherRankIsRefused) {
+  const HostTensor t = HostTensor::make(DType::kF32, {4, 8});
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1); }), "index (1) of f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1, 1, 0); }), "index (1, 1, 0) of f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(); }), "index () of f32[4, 8]");
+  EXPECT_EQ(HostTensor::make(DType::kF32, {}).at<float>(), 0.0f);
+}
+
+TEST(TensorAccess, ALinearIndexOutsideTheShapeIsRefused) {
+  HostTensor t = counting(HostTensor::strided(DType::kU8, {2, 3}, {5, 1}, 2, 12));
+  const HostTensor& same = t;
+  for (const std::int64_t i : {-1, 6, 7, 1 << 20}) {
+    const std::string want = "element " + std::to_string(i) + " of u8[2, 3] strides (5, 1)";
+    EXPECT_EQ(refusal_of([&] { (void)t.byte_of(i); }), want);
+    EXPECT_EQ(refusal_of([&] { (void)t.element(i); }), want);
+    EXPECT_EQ(refusal_of([&] { (void)same.element(i); }), want);
+    EXPECT_EQ(refusal_of([&] { (void)t.get<std::uint8_t>(i); }), want);
+    EXPECT_EQ(refusal_of([&] { t.set<std::uint8_t>(i, 1); }), want);
+    EXPECT_EQ(refusal_of([&] { (void)t.coordinates(i); }), want);
+  }
+  EXPECT_EQ(refusal_of([&] {
+              (void)HostTensor::make(DType::kF32, {3, 0, 2}).element(0);
+            }),
+            "element 0 of f32[3, 0, 2]");
+  EXPECT_EQ(refusal_of([&] { (void)HostTensor::make(DType::kF32, {}).element(1); }), "element 1 of f32[]");
+  EXPECT_EQ(refusal_of([&] { (void)t.size(2); }), "dimension 2 of u8[2, 3] strides (5, 1)");
+}
+
+TEST(TensorAccess, AnotherTypeThanTheDtypesIsRefused) {
+  HostTensor t = HostTensor::make(DType::kF32, {4, 8});
+  const HostTensor& same = t;
+  EXPECT_EQ(refusal_of([&] { (void)t.at<std::int32_t>(0, 0); }), "access to f32[4, 8] as i32");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<double>(0, 0); }), "access to f32[4, 8] as f64");
+  EXPECT_EQ(refusal_of([&] { (void)t.data<std::uint8_t>(); }), "access to f32[4, 8] as u8");
+  EXPECT_EQ(refusal_of([&] { (void)same.data<std::uint16_t>(); }), "access to f32[4, 8] as u16");
+  EXPECT_EQ(refusal_of([&] { (void)t.get<std::int64_t>(0); }), "access to f32[4, 8] as i64");
+  EXPECT_EQ(refusal_of([&] { t.set(0, 1.0); }), "access to f32[4, 8] as f64");
+  // Values of eight bytes would be written over a storage of four bytes each.
+  EXPECT_EQ(refusal_of([] {
+              (void)HostTensor::of(DType::kI32, std::vector<std::int64_t>{1, 2});
+            }),
+            "access to i32[2] as i64");
+}
+
+/// The dtypes that an access as T is allowed to.
+template <class T>
+std::vector<DType> dtypes_of_type() {
+  std::vector<DType> allowed;
+  for (int i = 0; i <= static_cast<int>(DType::kE5M2); ++i) {
+    HostTensor t = HostTensor::make(static_cast<DType>(i), {1});
+    if (refusal_of([&] { (void)t.at<T>(0); }) == "no error") allowed.push_back(t.dtype);
+  }
+  return allowed;
+}
+
+TEST(TensorAccess, EachDtypeHasOneType) {
+  EXPECT_THAT(dtypes_of_type<std::uint8_t>(), ElementsAre(DType::kU8, DType::kBool, DType::kE4M3, DType::kE5M2));
+  EXPECT_THAT(dtypes_of_type<std::int8_t>(), ElementsAre(DType::kI8));
+  EXPECT_THAT(dtypes_of_type<std::uint16_t>(), ElementsAre(DType::kU16, DType::kF16, DType::kBF16));
+  EXPECT_THAT(dtypes_of_type<std::int16_t>(), ElementsAre(DType::kI16));
+  EXPECT_THAT(dtypes_of_type<std::uint32_t>(), ElementsAre(DType::kU32));
+  EXPECT_THAT(dtypes_of_type<std::int32_t>(), ElementsAre(DType::kI32));
+  EXPECT_THAT(dtypes_of_type<std::uint64_t>(), ElementsAre(DType::kU64));
+  EXPECT_THAT(dtypes_of_type<std::int64_t>(), ElementsAre(DType::kI64));
+  EXPECT_THAT(dtypes_of_type<float>(), ElementsAre(DType::kF32));
+  EXPECT_THAT(dtypes_of_type<double>(), ElementsAre(DType::kF64));
+}
+
+TEST(TensorAccess, AnElementThatTheStorageDoesNotHoldIsRefused) {
+  HostTensor t = HostTensor::make(DType::kI32, {2, 3});
+  t.storage.resize(20);
+  const std::string want = "i32[2, 3] reaches beyond its storage of 20 bytes";
+  EXPECT_EQ(refusal_of([&] { (void)t.at<std::int32_t>(1, 1); }), "no error");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<std::int32_t>(1, 2); }), want);
+  EXPECT_EQ(refusal_of([&] { (void)t.element(5); }), want);
+  t.storage.resize(22);
+  EXPECT_THAT(refusal_of([&] { (void)t.element(5); }), HasSubstr("22 bytes")) << "half an element is none";
+  t.offset = -1;
+  EXPECT_THAT(refusal_of([&] { (void)t.at<std::int32_t>(0, 0); }), HasSubstr("reaches beyond its storage"));
+}
+
+TEST(TensorAccess, LinearAccessReadsAndWritesTheView) {
+  HostTensor t = counting(HostTensor::strided(DType::kU8, {2, 3}, {5, 1}, 2, 12));
+  EXPECT_EQ(t.get<std::uint8_t>(4), 8);
+  t.set<std::uint8_t>(4, 80);
+  EXPECT_EQ(t.at<std::uint8_t>(1, 1), 80);
+  EXPECT_EQ(t.storage[8], 80);
 }
 
 }  // namespace

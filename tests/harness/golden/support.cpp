@@ -44,7 +44,7 @@ class Probe final : public Op {
       y.strides = {16, 1};
     }
     HostTensor first = HostTensor::make(DType::kF32, {std::min<std::int64_t>(n, 1)});
-    if (n > 0) first.at<float>(0) = std::round(y.at<float>(0));
+    if (n > 0) first.set(0, std::round(y.get<float>(0)));
     return Observation().add("y", y).add("first", first);
   }
 

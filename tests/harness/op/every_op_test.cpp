@@ -8,7 +8,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
 
+#include "harness/core/poison.h"
+#include "harness/generate/random.h"
 #include "harness/run/trial.h"
 #include "tests/harness/ops/specimen.h"
 
@@ -189,6 +194,127 @@ TEST(EveryOp, TheCostOfACallLiesBetweenItsWritesAndAllItsBytes) {
       EXPECT_GE(cost.bytes, traffic.written) << c.id();
       EXPECT_LE(cost.bytes, traffic.all) << c.id();
       EXPECT_GE(cost.flops, 0) << c.id();
+    }
+  }
+}
+
+// --- anything that a kernel may write or return ---------------------------------------------------------------------
+
+/// Something that a kernel may do to its results.
+using Damage = std::pair<std::string, std::function<void(CallResult&)>>;
+
+Damage filled(const std::string& name, const std::function<std::uint8_t(std::size_t)>& byte) {
+  return {name, [byte](CallResult& r) {
+            for (const Given& given : given_back(r)) {
+              for (std::size_t i = 0; i < given.may.size(); ++i) {
+                if (given.may[i] != 0) given.tensor->storage[i] = byte(i);
+              }
+            }
+          }};
+}
+
+Damage returned(const std::string& name, const std::function<Value(const Value&)>& other) {
+  return {"returned " + name, [other](CallResult& r) {
+            for (Value& value : r.returned) value = other(value);
+          }};
+}
+
+/// The returned tensors in another form; other values as they are.
+Damage reformed(const std::string& name, const std::function<HostTensor(const HostTensor&)>& other) {
+  return returned(name, [other](const Value& value) {
+    const auto* t = std::get_if<HostTensor>(&value);
+    return t == nullptr ? value : Value(other(*t));
+  });
+}
+
+Damage resized_by(const std::string& name, std::int64_t rows) {
+  return reformed(name, [rows](const HostTensor& t) {
+    Shape shape = t.shape;
+    if (!shape.empty()) shape[0] = std::max<std::int64_t>(0, shape[0] + rows);
+    HostTensor other = HostTensor::make(t.dtype, shape);
+    std::copy_n(t.storage.begin(), std::min(t.storage.size(), other.storage.size()), other.storage.begin());
+    return other;
+  });
+}
+
+std::vector<Damage> all_damages() {
+  std::vector<Damage> all{
+      filled("zeros", [](std::size_t) { return std::uint8_t{0}; }),
+      filled("ones", [](std::size_t) { return std::uint8_t{0xff}; }),
+      filled("largest", [](std::size_t i) { return static_cast<std::uint8_t>(i % 4 == 3 ? 0x7f : 0xff); }),
+      filled("poison", [](std::size_t i) { return poison_byte(0, i); })};
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    const auto random = std::make_shared<Random>(seed, "damage");
+    all.push_back(filled("random", [random](std::size_t) { return static_cast<std::uint8_t>(random->u32()); }));
+  }
+  all.emplace_back("returned nothing", [](CallResult& r) { r.returned.clear(); });
+  all.emplace_back("returned one value less", [](CallResult& r) {
+    if (!r.returned.empty()) r.returned.pop_back();
+  });
+  all.push_back(returned("absent values", [](const Value&) { return None{}; }));
+  all.push_back(returned("a float", [](const Value&) { return 0.5; }));
+  all.push_back(returned("a tensor", [](const Value&) { return HostTensor::make(DType::kI32, {2, 2}); }));
+  for (const std::int64_t n : {std::int64_t{-1}, std::int64_t{0}, std::numeric_limits<std::int64_t>::max(),
+                               std::numeric_limits<std::int64_t>::min()}) {
+    all.push_back(returned("the number " + std::to_string(n), [n](const Value& value) {
+      return std::holds_alternative<std::int64_t>(value) ? Value(n) : value;
+    }));
+  }
+  all.push_back(resized_by("one row less", -1));
+  all.push_back(resized_by("one row more", 1));
+  all.push_back(resized_by("no row", -(std::int64_t{1} << 40)));
+  all.push_back(reformed("another dtype", [](const HostTensor& t) { return HostTensor::make(DType::kF64, t.shape); }));
+  all.push_back(reformed("no dimension", [](const HostTensor& t) { return HostTensor::make(t.dtype, {}); }));
+  all.push_back(reformed("a dimension more", [](const HostTensor& t) {
+    Shape shape = t.shape;
+    shape.push_back(1);
+    return HostTensor::make(t.dtype, shape);
+  }));
+  all.push_back(reformed("another width", [](const HostTensor& t) {
+    Shape shape = t.shape;
+    if (!shape.empty()) ++shape.back();
+    return HostTensor::make(t.dtype, shape);
+  }));
+  return all;
+}
+
+/// The verdict on a set that does this to the results of every call. An InternalError fails the test.
+std::optional<Verdict> verdict_on_damage(const Case& c, const Damage& damage) {
+  Tampered damaged([&](int, CallResult& r) { damage.second(r); });
+  try {
+    return tried(c, damaged).verdict;
+  } catch (const std::exception& e) {
+    ADD_FAILURE() << c.id() << ", " << damage.first << ": " << e.what();
+    return std::nullopt;
+  }
+}
+
+TEST(EveryOp, WhateverAKernelWritesOrReturnsEndsInAVerdict) {
+  for (const Op* op : real_ops()) {
+    int failed = 0;
+    for (const Case& c : smoke_cases(*op, "")) {
+      for (const Damage& damage : all_damages()) {
+        const auto verdict = verdict_on_damage(c, damage);
+        failed += verdict == Verdict::kFailed ? 1 : 0;
+        // Damage that changes nothing (to returned values, of an op that returns none) leaves a pass.
+        EXPECT_TRUE(!verdict || verdict == Verdict::kFailed || verdict == Verdict::kPassed)
+            << c.id() << ", " << damage.first << ": " << name_of(*verdict);
+      }
+    }
+    EXPECT_GE(failed, 5) << op->info().name;
+  }
+}
+
+TEST(EveryOp, WhateverAKernelWritesOrReturnsEndsInAVerdictOfEachScenario) {
+  const auto damages = all_damages();
+  for (const Op* op : real_ops()) {
+    std::string last;
+    for (const char* kind : {"contract:", "relation:", "sequence:"}) {
+      for (const Case& c : smoke_cases(*op, kind)) {
+        if (c.scenario == last) continue;  // one point of each
+        last = c.scenario;
+        for (const Damage& damage : damages) (void)verdict_on_damage(c, damage);
+      }
     }
   }
 }

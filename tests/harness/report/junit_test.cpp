@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <pugixml.hpp>
 #include <random>
 
+#include "harness/core/text.h"
+#include "harness/report/terminal.h"
 #include "tests/harness/report/samples.h"
 
 namespace dsv4 {
@@ -27,17 +30,19 @@ void expect_well_formed(const std::string& xml) {
       EXPECT_NE(text[k], '<');
       if (text[k] != '&') continue;
       const std::string entity = text.substr(k, text.find(';', k) - k + 1);
-      EXPECT_THAT(entity, ::testing::AnyOf("&amp;", "&lt;", "&gt;", "&quot;", "&#10;", "&#9;"))
-          << "in the text: " << text;
+      EXPECT_THAT(entity, ::testing::AnyOf("&amp;", "&lt;", "&gt;", "&quot;", "&#10;", "&#09;")) << "in: " << text;
     }
   };
   while (i < xml.size()) {
     const std::size_t tag = xml.find('<', i);
     check_text(xml.substr(i, tag == std::string::npos ? std::string::npos : tag - i));
     if (tag == std::string::npos) break;
-    // In XML, a '>' in quotes does not end the tag. Reports escape every '>' in quotes, so this '>' ends the tag.
-    const std::size_t end = xml.find('>', tag);
-    ASSERT_NE(end, std::string::npos);
+    // A '>' within quotes does not end the tag.
+    std::size_t end = tag;
+    for (bool quoted = false; end < xml.size() && (quoted || xml[end] != '>'); ++end) {
+      if (xml[end] == '"') quoted = !quoted;
+    }
+    ASSERT_LT(end, xml.size());
     std::string inside = xml.substr(tag + 1, end - tag - 1);
     i = end + 1;
     if (inside.starts_with("?")) continue;
@@ -54,7 +59,7 @@ void expect_well_formed(const std::string& xml) {
       if (c == '"') quoted = !quoted;
       if (!quoted) outside += c;
     }
-    const bool empty = inside.ends_with("/");
+    const bool empty = outside.ends_with("/");
     if (!empty) open.push_back(inside.substr(0, inside.find(' ')));
     check_text(inside);
   }
@@ -75,7 +80,7 @@ TEST(JUnit, CountsAndKindsOfResults) {
               R"(<testsuite name="a host against reference" tests="4" failures="1" errors="1" time="2.000" skipped="1")"),
           HasSubstr(
               R"(<testsuite name="b host against reference" tests="1" failures="0" errors="0" time="0.500" skipped="1")"),
-          HasSubstr(R"(<skipped message="known fault fault-one: upstream is wrong"/>)"),
+          HasSubstr(R"(<skipped message="known fault fault-one: upstream is wrong" />)"),
           HasSubstr(R"(<error type="error" message="SIGSEGV">)"),
           HasSubstr(R"(<failure type="mistrusted" message="all zero">)")));
 }
@@ -95,7 +100,35 @@ TEST(JUnit, AnyStringGivesWellFormedXml) {
   }
 }
 
-TEST(JUnit, AnIncompleteRunIsAnError) {
+TEST(JUnit, AReaderGetsTheStringsBack) {
+  CaseResult bad = failed();
+  bad.reason = "a < b && \"c\" > 'd'\twith\nlines and \x01";
+  RunReport r = report({bad});
+  r.command = "run <all>";
+  pugi::xml_document document;
+  ASSERT_TRUE(document.load_string(junit_report(r).c_str()));
+  const pugi::xml_node suites = document.child("testsuites");
+  EXPECT_STREQ(suites.attribute("name").value(), "dsv4diff run <all>");
+  EXPECT_STREQ(suites.attribute("tests").value(), "1");
+  const pugi::xml_node test = suites.child("testsuite").child("testcase");
+  EXPECT_EQ(test.attribute("name").value(), bad.id);
+  EXPECT_EQ(test.attribute("classname").value(), "dsv4diff." + bad.set_label + "." + bad.op());
+  EXPECT_EQ(test.child("failure").attribute("message").value(), one_line(bad.reason));
+  EXPECT_EQ(test.child("failure").text().get(), printable(describe_case(bad)));
+}
+
+TEST(JUnit, TheFormOfTheFile) {
+  EXPECT_EQ(junit_report(report({result("a/x=1/seed=1", Verdict::kPassed)})),
+            R"(<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="dsv4diff run" tests="1" failures="0" errors="0" time="0.500">
+  <testsuite name="a host against reference" tests="1" failures="0" errors="0" time="0.500" skipped="0">
+    <testcase classname="dsv4diff.host.a" name="a/x=1/seed=1" time="0.500" />
+  </testsuite>
+</testsuites>
+)");
+}
+
+TEST(JUnit, AnIncompleteRunIsNoCleanRun) {
   RunReport r = report({result("a/x=1/seed=1", Verdict::kPassed)});
   EXPECT_THAT(junit_report(r), Not(HasSubstr("incomplete")));
   r.signal = 15;

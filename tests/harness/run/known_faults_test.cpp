@@ -76,7 +76,7 @@ TEST(KnownFaults, EveryConditionMustHold) {
   EXPECT_EQ(changed([](Case& o) { o.params.set("fill", "nearer"); }), "none");
   EXPECT_EQ(changed([](Case& o) { o.params = Params{{"k", "512"}}; }), "none");
   EXPECT_EQ(changed([](Case& o) { o.op = "hash_topk"; }), "none");
-  // A known fault that lists no scenario covers no scenario of the op. One that lists a scenario covers only this one.
+  // A fault of the op covers none of its scenarios, and the other way round.
   EXPECT_EQ(changed([](Case& o) { o.scenario = "relation:repeat"; }), "repeat");
   EXPECT_EQ(changed([](Case& o) { o.scenario = "contract:scores_dtype"; }), "none");
 

@@ -38,8 +38,8 @@ struct TrialTest : ::testing::Test {
 
   FakeCaller reference = honest("reference", true);
 
-  CaseResult tried(FakeCaller subject, const std::string& judge = "exact", const Policy& policy = {}) {
-    return try_case(probe(8, judge), {subject, reference, reference}, policy);
+  CaseResult tried(FakeCaller subject, const std::string& tolerance = "exact", const Policy& policy = {}) {
+    return try_case(probe(8, tolerance), {subject, reference, reference}, policy);
   }
 };
 
@@ -55,19 +55,19 @@ TEST_F(TrialTest, ACallThatNeedsTooMuchMemoryIsSkipped) {
   EXPECT_EQ(r.reason, "no 16.0 GiB of memory in one piece");
 }
 
-TEST_F(TrialTest, AKnownFaultCoversADeadDeviceOnlyIfItListsDeviceLost) {
+TEST_F(TrialTest, AKnownFaultCoversADeadDeviceOnlyIfItSaysSo) {
   const FakeCaller lost = throwing(DeviceLost("trap"));
-  const CaseResult excused = tried(lost, "exact", fault_covering("device_lost"));
-  EXPECT_EQ(excused.verdict, Verdict::kKnown);
-  EXPECT_EQ(excused.known_fault, "probe-fault");
-  EXPECT_EQ(excused.reason, "it does that (the GPU context is dead: trap)");
+  const CaseResult known = tried(lost, "exact", fault_covering("device_lost"));
+  EXPECT_EQ(known.verdict, Verdict::kKnown);
+  EXPECT_EQ(known.known_fault, "probe-fault");
+  EXPECT_EQ(known.reason, "it does that (the GPU context is dead: trap)");
   const CaseResult other = tried(lost, "exact", fault_covering("y"));
   EXPECT_EQ(other.verdict, Verdict::kError);
   EXPECT_EQ(other.known_fault, "probe-fault") << "that a fault was known of the case is said all the same";
   EXPECT_EQ(tried(lost, "exact", fault_covering("device_lost", false)).verdict, Verdict::kError);
 }
 
-TEST_F(TrialTest, AKnownFaultCoversARefusalOnlyIfItListsRefusal) {
+TEST_F(TrialTest, AKnownFaultCoversARefusalOnlyIfItSaysSo) {
   FakeCaller refuses = off_by(-1, 0, "bad");
   refuses.refusal = "I do not like it";
   EXPECT_EQ(tried(refuses, "exact", fault_covering("refusal")).verdict, Verdict::kKnown);
@@ -78,10 +78,12 @@ TEST_F(TrialTest, AKnownFaultCoversARefusalOnlyIfItListsRefusal) {
 
 TEST_F(TrialTest, ErrorsThatEndTheProcessAreThrown) {
   EXPECT_THROW((void)tried(throwing(std::bad_alloc())), std::bad_alloc);
-  EXPECT_THROW((void)tried(throwing(Error("the set was altered"))), Error);
+  EXPECT_THROW((void)tried(throwing(SetError("the set was altered"))), SetError);
+  // A call that no set can take is the op's fault.
+  EXPECT_THROW((void)tried(throwing(Error("the footprint covers 3 bytes"))), InternalError);
 }
 
-TEST_F(TrialTest, ARefusalByTheOtherSideIsAnError) {
+TEST_F(TrialTest, ARefusalByTheOtherSideIsNotTheSubjects) {
   FakeCaller subject = honest();
   FakeCaller other = off_by(-1, 0, "other");
   other.refusal = "not I";
@@ -108,20 +110,81 @@ TEST_F(TrialTest, EachSideMustHaveTheOthersOutputs) {
       o.add("second", HostTensor::make(DType::kF32, {0}));
     return o;
   };
-  const auto judged = [&](const std::vector<Finding>& others_findings) {
+  const auto compared = [&](const std::vector<Finding>& others_findings) {
     FakeCaller subject = honest(), other = honest("other");
     other.findings = others_findings;
     return try_case(op.own_case(), {subject, other, reference});
   };
-  EXPECT_EQ(judged({}).verdict, Verdict::kPassed);
-  const CaseResult fewer = judged({{"fewer", ""}}), more = judged({{"more", ""}});
+  EXPECT_EQ(compared({}).verdict, Verdict::kPassed);
+  const CaseResult fewer = compared({{"fewer", ""}}), more = compared({{"more", ""}});
   EXPECT_EQ(fewer.verdict, Verdict::kFailed);
   EXPECT_THAT(fewer.reason, HasSubstr("first: the other side has no such output"));
   EXPECT_EQ(more.verdict, Verdict::kFailed);
   EXPECT_THAT(more.reason, HasSubstr("second: this side has no such output"));
 }
 
-TEST_F(TrialTest, InputsFactsAndCallsAreMadeOnce) {
+/// Makes the op unable to read a result with a finding that is called `hidden`.
+void read_unless_hidden(ScriptedOp& op) {
+  op.on_observe = [](const Case& c, const Call& call, const CallResult& result) {
+    if (!result.findings.empty() && result.findings.front().check == "hidden") throw TensorError("index (8) of f32[8]");
+    return probe_op().observe(c, call, result);
+  };
+}
+
+TEST_F(TrialTest, AResultThatTheOpCannotReadIsAFindingIfItReadsTheReferences) {
+  ScriptedOp op;
+  read_unless_hidden(op);
+  FakeCaller hides = honest("bad"), fine = honest("other");
+  hides.findings = {{"hidden", ""}};
+  for (Caller* against : {static_cast<Caller*>(&reference), static_cast<Caller*>(&fine)}) {
+    const CaseResult r = try_case(op.own_case(), {hides, *against, reference});
+    EXPECT_EQ(r.verdict, Verdict::kFailed);
+    EXPECT_EQ(r.findings.back(),
+              (Finding{"unreadable", "the outputs are not in the form that the op promises: index (8) of f32[8]"}));
+  }
+  // Of the other kernel it is an error, which says whose result that is.
+  const CaseResult other = try_case(op.own_case(), {fine, hides, reference});
+  EXPECT_EQ(other.verdict, Verdict::kError);
+  EXPECT_EQ(other.reason, "'bad': the outputs are not in the form that the op promises: index (8) of f32[8]");
+  // If the reference's result cannot be read either, the op is at fault.
+  FakeCaller truth = honest("reference", true);
+  truth.findings = {{"hidden", ""}};
+  EXPECT_THROW((void)try_case(op.own_case(), {hides, truth, truth}), InternalError);
+  EXPECT_THROW((void)try_case(op.own_case(), {hides, fine, truth}), InternalError);
+  EXPECT_THROW((void)try_case(op.own_case(), {fine, hides, truth}), InternalError);
+}
+
+TEST_F(TrialTest, AScenarioThatThrowsIsTheKernelsFaultOnlyIfItRunsOnTheReference) {
+  ScriptedOp op;
+  read_unless_hidden(op);
+  const auto reads = [](ScenarioContext& x) {
+    const CallResult result = x.call("first", x.op.make(x.c), {.late_argument = "x"});
+    x.expect_agree("first", x.op.observe(x.c, x.op.make(x.c), result), x.expected(x.op.make(x.c)));
+    const std::vector<int> rows(result.findings.empty() ? 1 : 0);
+    if (rows.at(0) != 0) x.fail("rows", "");
+  };
+  FakeCaller fine = honest(), hides = honest("bad"), notes = honest("notes");
+  hides.findings = {{"hidden", ""}};
+  notes.findings = {{"noted", ""}};
+  EXPECT_EQ(try_case(op.scenario_case(reads), {fine, reference, reference}).verdict, Verdict::kPassed);
+  for (FakeCaller* subject : {&hides, &notes}) {
+    const CaseResult r = try_case(op.scenario_case(reads), {*subject, reference, reference});
+    EXPECT_EQ(r.verdict, Verdict::kFailed);
+    EXPECT_EQ(r.findings.back().check, "unreadable");
+    EXPECT_EQ(r.findings.size(), 2u) << "the second run, on the reference, adds none";
+  }
+  const auto broken = [](ScenarioContext& x) {
+    (void)x.call("first", x.op.make(x.c));
+    throw Error("the scenario is wrong");
+  };
+  EXPECT_THROW((void)try_case(op.scenario_case(broken), {fine, reference, reference}), InternalError);
+  // Exceptions that say their cause are not looked into.
+  FakeCaller altered = throwing(SetError("altered")), no_memory = throwing(std::bad_alloc());
+  EXPECT_THROW((void)try_case(op.scenario_case(reads), {altered, reference, reference}), SetError);
+  EXPECT_THROW((void)try_case(op.scenario_case(reads), {no_memory, reference, reference}), std::bad_alloc);
+}
+
+TEST_F(TrialTest, EverythingIsMadeOnce) {
   ScriptedOp op;
   int made = 0, asked = 0;
   op.on_make = [&](const Case& c) {

@@ -107,7 +107,7 @@ TEST(TopKV1Reference, OrdersSpecialValues) {
                                         0x00000000u,
                                         0x80000000u,
                                         0x80000001u};
-  for (std::size_t i = 0; i < bits.size(); ++i) t.scores.at<std::uint32_t>(0, i) = bits[i];
+  for (std::size_t i = 0; i < bits.size(); ++i) t.scores.at<float>(0, i) = std::bit_cast<float>(bits[i]);
   for (int i = 512; i < 516; ++i) t.scores.at<float>(0, i) = -kInf;
   t.call();
   const std::vector<std::int32_t> expected{2, 1, 3, 0, 4, 5, 6, 7, 8, 9};

@@ -46,15 +46,13 @@ TEST(FusedRopeOp, AcceptsAnyNanForANanButNoNumber) {
       "fill=special/seed=1");
   const HostTensor& q = s.result.tensor("q");
   std::int64_t nan = 0;
-  while (*reinterpret_cast<const std::uint16_t*>(q.element(nan)) != 0x7fff) ++nan;
+  while (q.get<std::uint16_t>(nan) != 0x7fff) ++nan;
   EXPECT_EQ(s.failure_after([nan](Specimen& m) { set_float(m.tensor("q"), nan, 1.0); }), "q");
   for (const std::uint16_t other : {0x7fc0, 0xffc0, 0x7f81}) {
-    EXPECT_EQ(
-        s.failure_after([&](Specimen& m) { *reinterpret_cast<std::uint16_t*>(m.tensor("q").element(nan)) = other; }),
-        "");
+    EXPECT_EQ(s.failure_after([&](Specimen& m) { m.tensor("q").set(nan, other); }), "");
   }
   std::int64_t number = 0;
-  while (*reinterpret_cast<const std::uint16_t*>(q.element(number)) == 0x7fff) ++number;
+  while (q.get<std::uint16_t>(number) == 0x7fff) ++number;
   EXPECT_EQ(s.failure_after([number](Specimen& m) { set_float(m.tensor("q"), number, std::nan("")); }), "q");
 }
 
