@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -40,7 +41,7 @@ at::Tensor as_torch(HostTensor& tensor) {
 TEST(AgainstTorch, Bfloat16RoundsTheSame) {
   Random random(1, "bf16");
   HostTensor x = HostTensor::make(DType::kF32, {200000});
-  for (std::int64_t i = 0; i < x.numel(); ++i) x.at<std::uint32_t>(i) = random.u32();
+  for (std::int64_t i = 0; i < x.numel(); ++i) x.at<float>(i) = std::bit_cast<float>(random.u32());
   const at::Tensor rounded = as_torch(x).to(at::kBFloat16);
   const auto* bits = reinterpret_cast<const std::uint16_t*>(rounded.const_data_ptr());
   for (std::int64_t i = 0; i < x.numel(); ++i) {
@@ -51,7 +52,9 @@ TEST(AgainstTorch, Bfloat16RoundsTheSame) {
 
 TEST(AgainstTorch, E4m3RoundsTheSame) {
   HostTensor x = HostTensor::make(DType::kF32, {1 << 16});
-  for (std::int64_t i = 0; i < x.numel(); ++i) x.at<std::uint32_t>(i) = static_cast<std::uint32_t>(i) << 16;
+  for (std::int64_t i = 0; i < x.numel(); ++i) {
+    x.at<float>(i) = std::bit_cast<float>(static_cast<std::uint32_t>(i) << 16);
+  }
   Random random(2, "e4m3");
   HostTensor fine = HostTensor::make(DType::kF32, {200000});
   fill_floats(fine, [&] { return random.wide(-12, 8); });
