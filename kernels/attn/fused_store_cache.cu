@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
 #pragma unroll
   for (int half = 0; half < 2; ++half) amax[half] = lanes_max<8>(max_magnitude(x[half]));
   const Slot slot = slot_of<Index>(p, row);
-  if (slot.page == nullptr) return;  // the same for the whole warp
+  if (slot.page == nullptr) return;  // all lanes of the warp agree
   const auto [data, scales] = flashmla_slot(p, slot);
 
 #pragma unroll
@@ -160,10 +160,10 @@ __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const _
   x.load(static_cast<const Element*>(p.input) + row * 512 + dim);
   const float amax = warp_max_magnitude(max_magnitude(x));  // the last warp ignores it, but its load then starts early
   const Slot slot = slot_of<Index>(p, row);
-  if (slot.page == nullptr) return;  // the same for the whole block
+  if (slot.page == nullptr) return;  // all threads of the block agree
   const auto [data, scales] = flashmla_slot(p, slot);
 
-  if (dim < kQuantisedDims) {  // the same for the whole warp
+  if (dim < kQuantisedDims) {  // all lanes of the warp agree
     const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax));
     store_bytes<kWide>(data + dim, codes_of(x, ue8m0_inverse(byte)));
     if (threadIdx.x % 32 == 0) scales[dim / 64] = static_cast<std::uint8_t>(byte);
