@@ -133,7 +133,7 @@ DSV4_DEVICE std::uint32_t bf16_pair(float low, float high) {
 }
 
 /// Minimum and maximum. If one operand is NaN, the result is the other operand. The GPU's fminf and fmaxf do the same.
-/// Those of the host's C library return NaN if an operand is a signalling NaN. Half of the bfloat16 NaNs become
+/// Those of the host's C library return NaN if an operand is a signalling NaN. About half of the bfloat16 NaNs become
 /// signalling NaNs when they are widened to float32.
 DSV4_DEVICE float min_number(float a, float b) {
 #if defined(__NVCC__)
@@ -210,7 +210,7 @@ DSV4_DEVICE std::uint32_t ue8m0_byte_of_amax(float amax) {
 
 /// Returns 2^(127 - byte), the factor by which the elements of a group are multiplied. It is exact for bytes 1..253.
 /// For byte 255 (a group with an infinity), the exponent field wraps around and the result is -Inf. The kernels that
-/// define the cache format have always computed it like this.
+/// define the cache format have always given this result.
 DSV4_DEVICE float ue8m0_inverse(std::uint32_t byte) { return __uint_as_float((254u - byte) << 23); }
 
 /// Returns 2^(byte - 127). Byte 0 does not occur, because it would need a scale below 2^-126.

@@ -9,11 +9,11 @@
 /// | freqs_cis | [M, 64]     | float32        | contiguous; row = cos_0, sin_0, ..., cos_31, sin_31 |
 /// | positions | [T]         | int32 or int64 | contiguous; row of freqs_cis for each token |
 ///
-/// Elements 2i and 2i + 1 of a head are the real part re and the imaginary part im of pair i. With c = cos_i and s =
-/// sin_i, the pair is multiplied by the complex number c + j*s, or by c - j*s if `inverse` is true. The result is
-/// computed in float32 and rounded once to bfloat16. It is always the same product that is fused, so every bit of the
-/// result is specified. If `inverse` is false, re' = fma(c, re, -(s*im)) and im' = fma(s, re, c*im). If it is true, re'
-/// = fma(c, re, s*im) and im' = fma(c, im, -(s*re)).
+/// Elements 2i and 2i + 1 of a head are the real part re and the imaginary part im of pair i. With c = cos_i and
+/// s = sin_i, the pair is multiplied by the complex number c + j*s, or by c - j*s if `inverse` is true. The result is
+/// computed in float32 and rounded once to bfloat16. One product of each sum is fused, always the same one. So every
+/// bit of the result is specified: if `inverse` is false, re' = fma(c, re, -(s*im)) and im' = fma(s, re, c*im). If it
+/// is true, re' = fma(c, re, s*im) and im' = fma(c, im, -(s*re)).
 ///
 /// Positions are on the device, so the host cannot check them. A token whose position is outside [0, M) is left
 /// unchanged. If there are no tokens or no heads, no kernel is launched.

@@ -19,9 +19,9 @@
 /// token get expert id -1 and weight 0. If an e_j is outside [0, E), it is still written to topk_ids, and w_j is 0. If
 /// N = 0, no kernel is launched.
 ///
-/// Each token has 8, 16 or 32 lanes of a warp: the smallest of these numbers that is at least K + s. Usually K + s <=
-/// 8, and then a warp handles four tokens. Lanes without a routed expert add +0. So the sum has the same bits for each
-/// of these numbers of lanes.
+/// Each token has 8, 16 or 32 lanes of a warp: the smallest of these numbers that is at least K + s. Usually
+/// K + s <= 8, and then a warp handles four tokens. Lanes without a routed expert add +0. So the sum has the same bits
+/// for each of these numbers of lanes.
 
 #include "interface/entry.h"
 #include "kernels/common/check.h"
@@ -47,8 +47,8 @@ struct HashTopkParams {
   float shared_weight;
 };
 
-/// Returns sqrt(softplus(x)). softplus(x) is ln(1 + e^x). To avoid overflow, it is computed as max(x, 0) + ln(1 +
-/// e^-|x|). NaN stays NaN.
+/// Returns sqrt(softplus(x)). softplus(x) is ln(1 + e^x). To avoid overflow, it is computed as max(x,
+/// 0) + ln(1 + e^-|x|). NaN stays NaN.
 DSV4_DEVICE float sqrt_softplus(float x) { return sqrtf(max_number(x, 0.0f) + log1pf(expf(-fabsf(x)))); }
 
 template <int kLanes>

@@ -7,10 +7,11 @@
 /// | topk_ids             | [N, K] | int32 | in place; K <= 32, any row stride, unit column stride |
 /// | num_token_non_padded | one element | int32 on the device, int32 or int64 on the host | first padding row |
 ///
-/// All K columns of the rows from number num_token_non_padded on become -1. Nothing else is written. The low 32 bits of
-/// num_token_non_padded are used as an unsigned number. So a negative number masks nothing, like a number >= N. If the
-/// number is on the device, the kernel reads it, so a captured graph uses the new value at each replay. If it is on the
-/// host, the call reads it, and a captured graph keeps that value. If N = 0 or K = 0, no kernel is launched.
+/// All K columns of row num_token_non_padded and of all later rows become -1. Nothing else is written. The low 32 bits
+/// of num_token_non_padded are used as an unsigned number. So with a negative number, or a number >= N, no row is
+/// changed. If the number is on the device, the kernel reads it, so a captured graph uses the new value at each
+/// replay. If it is on the host, the call reads it, and a captured graph keeps that value. If N = 0 or K = 0, no
+/// kernel is launched.
 ///
 /// The launch takes nearly all of the time of the call. Each row has 2^n threads, where 2^n is the smallest power of
 /// two >= K. So the kernel needs no division and no loop. Threads of rows before the padding return without an access
