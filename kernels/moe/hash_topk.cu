@@ -47,8 +47,8 @@ struct HashTopkParams {
   float shared_weight;
 };
 
-/// Returns sqrt(softplus(x)). softplus(x) is ln(1 + e^x). To avoid overflow, it is computed as max(x,
-/// 0) + ln(1 + e^-|x|). NaN stays NaN.
+/// Returns sqrt(softplus(x)), where softplus(x) = ln(1 + e^x). The form max(x, 0) + ln(1 + e^-|x|) cannot overflow. NaN
+/// stays NaN.
 DSV4_DEVICE float sqrt_softplus(float x) { return sqrtf(max_number(x, 0.0f) + log1pf(expf(-fabsf(x)))); }
 
 template <int kLanes>

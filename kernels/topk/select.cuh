@@ -188,7 +188,7 @@ struct EntryChunk {
 
   template <typename Visitor>
   DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
-    /// In each step, a bit of the thread's number chooses which half of `left` is kept, until one entry is left.
+    // In each step, a bit of the thread's number chooses which half of `left` is kept, until one entry is left.
     Entry left[kPerThread];
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) left[i] = entry[i];
