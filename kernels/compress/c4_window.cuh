@@ -1,5 +1,5 @@
-/// The arithmetic of compression at ratio 4, which prefill and decode share. A compressed entry is made from a window
-/// of eight window entries: one for each token of the entry's own group of four tokens, and of the group before. A lane
+/// Computes compressed entries at ratio 4, for prefill and for decode. A compressed entry is made from a window of
+/// eight window entries: one for each token of the entry's own group of four tokens, and of the group before. A lane
 /// holds four columns of the eight window entries.
 ///
 /// The row of a token has four blocks of head_dim floats. Blocks 0 and 2 ("overlap") hold the kv and the score that the
