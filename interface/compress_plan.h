@@ -17,7 +17,7 @@ namespace dsv4::layout {
 
 /// Record of a V1 plan (compress plan or write plan): one token.
 struct alignas(16) TokenPlan {
-  std::uint32_t ragged_id;   ///< row of the token in the batch; all ones: no entry
+  std::uint32_t ragged_id;   ///< row of the token in the batch; all bits 1: no entry
   std::uint32_t batch_id;    ///< index of the request in the batch
   std::uint32_t position;    ///< position of the token in its request
   std::uint32_t window_len;  ///< how many tokens of the window are before this batch
@@ -33,7 +33,7 @@ struct alignas(16) DecodePlan {
 
 /// Record of a V2 plan of a prefill batch: one compressed entry that the batch completes.
 struct alignas(16) CompressPlan {
-  std::uint32_t seq_len;     ///< position of the entry's last token + 1, a multiple of the ratio; all ones: no entry
+  std::uint32_t seq_len;     ///< position of the entry's last token + 1, a multiple of the ratio; all bits 1: no entry
   std::uint16_t ragged_id;   ///< row in the batch of the entry's last token
   std::uint16_t buffer_len;  ///< how many tokens of the window, from the first one, are read from the state
   // The two pages have no meaning if buffer_len = 0.
@@ -43,7 +43,7 @@ struct alignas(16) CompressPlan {
 
 /// Record of a V2 plan of a prefill batch: one token whose row is kept in the state.
 struct alignas(8) WritePlan {
-  std::uint32_t ragged_id;  ///< row of the token in the batch; all ones: no entry
+  std::uint32_t ragged_id;  ///< row of the token in the batch; all bits 1: no entry
   std::int32_t write_loc;   ///< state row to which the token's row is written
 };
 

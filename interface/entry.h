@@ -39,8 +39,8 @@ bool record(const char* op, const char* aux, const char* function, const char* a
   return true;
 }
 
-/// The records of this module: `[{"op": ..., "aux": ..., "function": ..., "abi": ..., "params": {...}, "arity": n}]`.
-/// Names are identifiers, so no character needs an escape in JSON.
+/// Returns the records of this module: `[{"op": ..., "aux": ..., "function": ..., "abi": ..., "params": {...}, "arity":
+/// n}]`. Names are identifiers, so no character needs an escape in JSON.
 inline ::tvm::ffi::String describe() {
   std::string out = "[";
   for (const Entry& e : entries()) {

@@ -30,8 +30,8 @@ struct FlashMlaCache {
   }
 };
 
-/// Indexer cache: 132 bytes per token. A page has first rows of 128 E4M3 codes, and then one float scale for each row.
-/// It has no padding.
+/// Indexer cache: 132 bytes per token. A page begins with data rows of 128 E4M3 codes. After them comes one float scale
+/// for each row. It has no padding.
 struct IndexerCache {
   static constexpr std::int64_t kDim = 128;
   static constexpr std::int64_t kScaleBytes = 4;  ///< one float32, little endian

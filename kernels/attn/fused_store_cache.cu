@@ -8,7 +8,7 @@
 /// | cache    | [pages, bytes]   | uint8               | stride (page_bytes, 1), in place |
 /// | indices  | [T]              | int32 or int64      | contiguous; slot of each row |
 ///
-/// Slot s is row o = s mod P of page s / P. A page has these bytes:
+/// Slot s is row o = s mod P of page s / P. A page has these bytes, at these offsets in the page:
 ///
 /// | | flashmla, page_bytes = ceil(584 P / 576) * 576          | indexer, page_bytes = 132 P |
 /// |-|---------------------------------------------------------|-----------------------------|
@@ -75,9 +75,10 @@ DSV4_DEVICE Slot slot_of(const StoreParams& p, std::int64_t row) {
   return {p.cache + (index >> p.page_bits) * p.page_bytes, index & ((std::int64_t{1} << p.page_bits) - 1)};
 }
 
-/// Returns the largest magnitude among a thread's own elements; NaN is ignored. The kernels reduce it over the threads
-/// before they read the slot index. Then the row load and the index load overlap. The compiler does not move a
-/// reduction. So with the reduction after the slot lookup, the row load would wait for the index.
+/// Returns the largest magnitude among a thread's own elements; NaN is ignored. The kernels compute the maximum
+/// over the threads (a reduction) before they read the slot index. Then the row load and the index load overlap.
+/// The compiler does not move a reduction. So with the reduction after the slot lookup, the row load would wait for
+/// the index.
 template <typename Element, int N, bool kWide>
 DSV4_DEVICE float max_magnitude(const Pack<Element, N, kWide>& x) {
   float amax = 0.0f;

@@ -1,8 +1,8 @@
-/// Checks of the arguments of in-tree kernels.
+/// Checks the arguments of in-tree kernels.
 ///
-/// Every exported function checks all arguments before it launches anything, so a refused call has written nothing. For
-/// a wrong argument, it throws a tvm::ffi::Error that names the op and the argument. The error is a TypeError if the
-/// dtype is wrong, and otherwise a ValueError:
+/// Every exported function checks all arguments before it launches a kernel. So a call with a wrong argument writes
+/// nothing. The call throws a tvm::ffi::Error that names the op and the argument. The error is a TypeError if the dtype
+/// is wrong, and otherwise a ValueError:
 ///
 ///     topk_v1: argument 'scores': expected dtype float32, got bfloat16
 ///
@@ -14,9 +14,9 @@
 ///     check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({batch}).contiguous().on_cuda();
 ///     const float* data = data_of<const float>(scores);
 ///
-/// A `Size` gets its value from the first tensor that is checked with it. Every later tensor must have the same size in
-/// that place. If it does not, the message also names the argument that set the value. All tensors that are checked
-/// with `on_cuda()` must be on the same device. `check.device()` returns that device.
+/// A `Size` gets its value from the first tensor that is checked with it. Wherever the same `Size` is used again, the
+/// tensor must have this size. If it does not, the message also names the argument that set the value. All tensors that
+/// are checked with `on_cuda()` must be on the same device. `check.device()` returns that device.
 #pragma once
 
 #include <dlpack/dlpack.h>
@@ -139,7 +139,7 @@ class TensorCheck {
   TensorView tensor_;
 };
 
-/// The checks of one call.
+/// The argument checks of one call.
 class ArgumentCheck {
  public:
   explicit ArgumentCheck(const char* op) : op_(op) {}
@@ -151,7 +151,7 @@ class ArgumentCheck {
     if (!ok) TVM_FFI_THROW(ValueError) << op_ << ": argument '" << name << "': " << expectation;
   }
 
-  /// The device that all `on_cuda()` arguments share.
+  /// Returns the device of all arguments that were checked with `on_cuda()`.
   DLDevice device() const { return device_; }
 
  private:

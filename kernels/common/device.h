@@ -47,8 +47,8 @@ DSV4_DEVICE void allow_next_kernel() {
 
 // --- vector access -------------------------------------------------------------------------------------------------
 
-// Words of these types are used to copy elements of other types. The attribute may_alias allows this to the
-// host compiler.
+// `Pack` copies elements of other types as words of these types. With the host compiler, this is allowed only if the
+// words have the attribute may_alias.
 #if defined(__NVCC__)
 using Word4 = unsigned;
 using Word8 = uint2;
@@ -102,7 +102,7 @@ struct Pack {
   }
 };
 
-/// Writes a pack to memory of type byte. If `kWide` is true, it uses `Pack::store`, and the address must be aligned as
+/// Writes a pack to an array of bytes. If `kWide` is true, it uses `Pack::store`, and the address must be aligned as
 /// that function needs. If `kWide` is false, it writes byte by byte, and any address is allowed.
 template <bool kWide, typename T, int N>
 DSV4_DEVICE void store_bytes(std::uint8_t* to, const Pack<T, N, kWide>& pack) {
@@ -162,8 +162,8 @@ DSV4_DEVICE float lanes_max(float value) {
   return value;
 }
 
-/// Maximum over the warp. Every lane gets the maximum. The values must not be negative or NaN. The order of such values
-/// is the order of their bits as integers, and the hardware has one instruction for an integer maximum.
+/// Maximum over the warp. Every lane gets the maximum. The values must not be negative or NaN. All other values have
+/// the same order as their bits, read as integers. The hardware has one instruction for an integer maximum.
 DSV4_DEVICE float warp_max_magnitude(float value) {
   return __uint_as_float(__reduce_max_sync(kAllLanes, __float_as_uint(value)));
 }

@@ -20,9 +20,9 @@
 /// B <= num_q_tokens <= 65535. compress_ratio is 4 or 128. ring_size is a multiple of compress_ratio, and swa_page_size
 /// is a multiple of ring_size. Both plans are in token order.
 ///
-/// The tokens of the batch at or after position min(live, length - pad) are kept, with pad = min(ring_size -
-/// compress_ratio, 4). `live` is the first position that a later entry still reads: length rounded down to a multiple
-/// of the ratio, minus 4 at ratio 4. At ratio 4, the last four tokens of each cache page are also kept.
+/// The tokens of the batch at or after position min(live, length - pad) are kept. Here pad = min(ring_size -
+/// compress_ratio, 4), and `live` is the first position that a later entry still reads: length rounded down to a
+/// multiple of the ratio, minus 4 at ratio 4. At ratio 4, the last four tokens of each cache page are also kept.
 ///
 /// Lengths on the host are checked: each of extend_lens must be from 1 to the request's length, and the sum of
 /// extend_lens must be num_q_tokens. Then the plans have only the rows that are needed, unless use_cuda_graph is set.

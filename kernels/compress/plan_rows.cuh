@@ -1,10 +1,10 @@
 /// Makes the two plans of a batch on the device. Each thread fills one row of each plan.
 ///
 /// The rows of a plan are in token order. Every block adds up how many rows the requests need. It does this tile by
-/// tile; a tile has one request for each thread of the block. If the row of a thread is in a tile, the thread finds
-/// the request of the row by bisection, and the token by a formula. So the order is the same in every run, for any
-/// number of requests, with one launch and without atomics. For all values of the lengths, no row beyond the end of a
-/// plan is written.
+/// tile; a tile has one request for each thread of the block. If the row of a thread belongs to a request of the tile,
+/// the thread finds the request of the row by bisection, and the token by a formula. So the order is the same in every
+/// run, for any number of requests, with one launch and without atomics. For all values of the lengths, no row beyond
+/// the end of a plan is written.
 #pragma once
 
 #include "kernels/compress/batch_sets.cuh"
@@ -88,7 +88,7 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
     ends[threadIdx.x] = end;
     __syncthreads();
 
-    // Returns the token of this row. `count` selects the plan, and the row must be one of the tile's rows.
+    // Returns the token of this row. `count` selects the plan, and the row must belong to a request of the tile.
     // `position_of(sets, k)` gives the position of a request's k-th token in that plan.
     const auto token_of = [&](auto count, auto position_of) {
       int found = 0;  // first request of the tile whose entry in `ends` is above the row

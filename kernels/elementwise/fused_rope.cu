@@ -12,8 +12,8 @@
 /// Elements 2i and 2i + 1 of a head are the real part re and the imaginary part im of pair i. With c = cos_i and
 /// s = sin_i, the pair is multiplied by the complex number c + j*s, or by c - j*s if `inverse` is true. The result is
 /// computed in float32 and rounded once to bfloat16. One product of each sum is fused, always the same one. So every
-/// bit of the result is specified: if `inverse` is false, re' = fma(c, re, -(s*im)) and im' = fma(s, re, c*im). If it
-/// is true, re' = fma(c, re, s*im) and im' = fma(c, im, -(s*re)).
+/// bit of the results re' and im' is specified: if `inverse` is false, re' = fma(c, re, -(s*im)) and im' = fma(s, re,
+/// c*im). If it is true, re' = fma(c, re, s*im) and im' = fma(c, im, -(s*re)).
 ///
 /// Positions are on the device, so the host cannot check them. A token whose position is outside [0, M) is left
 /// unchanged. If there are no tokens or no heads, no kernel is launched.

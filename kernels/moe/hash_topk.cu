@@ -11,7 +11,7 @@
 /// | topk_ids      | [N, K+s] | int32   | contiguous, out; K + s <= 32 |
 ///
 /// For token n and j < K, let e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(router_logits[n, e_j])). Then
-/// topk_ids[n, j] = e_j and topk_weights[n, j] = w_j / W. W is the sum of w_0..w_{K-1} in the order of lanes_sum
+/// topk_ids[n, j] = e_j and topk_weights[n, j] = w_j / W. W is the sum of w_0..w_{K-1}, added in the order of lanes_sum
 /// (kernels/common/device.h). If every w_j underflows to 0, W is 0, and these weights are also 0. The s shared experts
 /// come after the K routed experts. Shared expert t gets id E + t and weight 1 / routed_scaling_factor.
 ///

@@ -4,9 +4,10 @@
 /// complement of the score's index. So an entry is larger than another if its score is larger, or if the scores are
 /// equal and its index is lower. All entries are different, so the set of the k largest is unique.
 ///
-/// The block reads the stream in chunks that fill its registers. It keeps a list of the entries that may still be among
-/// the k largest. It also keeps a bound. An entry below the bound cannot be one of the k largest; an entry that is not
-/// below it reaches the bound. The entries of a chunk that reach the bound are appended to the list.
+/// The block reads the stream in chunks that fill its registers. It keeps a list of the entries that may still be
+/// among the k largest. It also keeps a bound. An entry below the bound cannot be one of the k largest. An entry that
+/// is equal to the bound or larger "reaches" the bound. The entries of a chunk that reach the bound are appended to
+/// the list.
 ///
 /// If the list cannot take all of these entries, radix selection finds the k largest entries of list and chunk
 /// together. Then only these k entries remain in the list, and the smallest of them becomes the bound. The first bound
@@ -137,7 +138,7 @@ struct ScoreChunk {
     }
   }
 
-  /// Visits one entry of each thread. These entries are spread evenly over the chunk.
+  /// Visits one entry of each thread. The entries of all threads are spread evenly over the chunk.
   template <typename Visitor>
   DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
     std::uint32_t sampled = key[0];
@@ -152,8 +153,8 @@ struct ScoreChunk {
   }
 };
 
-/// A chunk of entries that earlier selections left in global memory. Indices are below 2^31, so their complement is not
-/// 0, and no entry is 0. Registers beyond the last entry hold 0.
+/// A chunk of entries that other blocks have selected and written to global memory. Indices are below 2^31, so their
+/// complement is not 0, and no entry is 0. Registers beyond the last entry hold 0.
 struct EntryChunk {
   static constexpr int kPerThread = 8;
   static constexpr int kEntries = kThreads * kPerThread;
@@ -269,7 +270,7 @@ DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
 /// Radix selection among the entries >= `floor` that `visit` visits. There must be at least `need` of these entries.
 /// Returns a bound. At least `need` and at most `most` of these entries reach it; if `most` equals `need`, exactly
 /// `need` do. All entries differ, so after the last digit exactly `need` entries reach the bound. If scores are equal,
-/// those with lower indices reach it first.
+/// those with lower indices reach it.
 ///
 /// The digits are those of an entry's distance to `base`, the low end of the range of the entries. The first digit
 /// begins at the highest bit of the largest distance. So entries with similar values still spread over all bins, and

@@ -1,5 +1,5 @@
-/// Makes the V2 decode plan. For each request, it names the state row of the new token, and the state pages of the
-/// token's window.
+/// Makes the V2 decode plan (interface/compress_plan.h). For each request, it names the state row of the new token, and
+/// the state pages of the token's window.
 #pragma once
 
 #include "interface/compress_plan.h"

@@ -1,5 +1,5 @@
-/// Reference of `plan_compress_prefill`: makes the V1 plans of a prefill batch. The plans name the tokens that complete
-/// a compressed entry, and the tokens that must be kept.
+/// Reference of `plan_compress_prefill`: makes the V1 plans (interface/compress_plan.h) of a prefill batch. The plans
+/// name the tokens that complete a compressed entry, and the tokens that must be kept.
 ///
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
 ///   write    = { tokens with position >= ratio * floor(length / ratio) - (is_overlap ? ratio : 0) }

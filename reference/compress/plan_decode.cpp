@@ -1,5 +1,5 @@
-/// Reference of `plan_decode`: makes the V2 plan of a decode step. The state row of a token is computed from its slot
-/// in the sliding-window cache.
+/// Reference of `plan_decode`: makes the V2 plan (interface/compress_plan.h) of a decode step. The state row of a token
+/// is computed from its slot in the sliding-window cache.
 #include "interface/entry.h"
 #include "reference/compress/decode_plan.h"
 #include "reference/compress/state_address.h"

@@ -1,4 +1,5 @@
-/// Reference of `plan_decode_legacy`: makes the V2 plan of a decode step. Each request has its own ring of state rows.
+/// Reference of `plan_decode_legacy`: makes the V2 plan (interface/compress_plan.h) of a decode step. Each request has
+/// its own ring of state rows.
 #include "interface/entry.h"
 #include "reference/compress/decode_plan.h"
 #include "reference/compress/state_address.h"

@@ -1,5 +1,5 @@
-/// Reference of `plan_prefill`: makes the V2 plans of a prefill batch. The state row of a token is computed from its
-/// slot in the sliding-window cache.
+/// Reference of `plan_prefill`: makes the V2 plans (interface/compress_plan.h) of a prefill batch. The state row of a
+/// token is computed from its slot in the sliding-window cache.
 ///
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
 ///   write    = { tokens with position >= min(first_live, length - pad),

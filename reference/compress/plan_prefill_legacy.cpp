@@ -1,5 +1,5 @@
-/// Reference of `plan_prefill_legacy`: makes the V2 plans of a prefill batch. Each request has its own ring of
-/// state rows.
+/// Reference of `plan_prefill_legacy`: makes the V2 plans (interface/compress_plan.h) of a prefill batch. Each request
+/// has its own ring of state rows.
 ///
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
 ///   write    = { tokens with position >= first_live (batch.h) }

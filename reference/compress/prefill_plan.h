@@ -1,5 +1,5 @@
-/// Makes the V2 plans of a prefill batch. batch.h defines the sets of tokens, and state_address.h computes the
-/// state rows.
+/// Makes the V2 plans (interface/compress_plan.h) of a prefill batch. batch.h defines the sets of tokens, and
+/// state_address.h computes the state rows.
 #pragma once
 
 #include <tvm/ffi/container/tuple.h>

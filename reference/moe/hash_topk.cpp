@@ -74,7 +74,7 @@ Eigen::ArrayXd weights_of(const Arguments& a, std::int64_t token) {
 /// hash_topk: writes the experts of each token and their weights. The weight of expert j is w_j divided by the sum of
 /// the token's w, with w = sqrt(softplus(logit)).
 ///
-/// If an expert is twice in a row of `tid2eid`, it is kept twice and counts twice. The shared experts come after the
+/// If a row of `tid2eid` has the same expert twice, both are kept and both count. The shared experts come after the
 /// routed experts. They have the ids E, E+1, ..., and each has the weight 1 / routed_scaling_factor. This factor does
 /// not change the routed weights. If every logit of a token is below about -103.98, all w are 0, and the routed weights
 /// of the token are 0. If a logit is NaN, all routed weights of the token are NaN. If a single logit is +inf, its own
@@ -152,7 +152,8 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
   const Range own = ranges[j];
   double levels = 0.0;
   for (std::size_t reach = 1; reach < ranges.size(); reach *= 2) ++levels;
-  // Each level of the sum and the division round once. The factor 1 + 2^-20 covers products of these errors.
+  // The sum rounds once in each level, and the division rounds once. The factor 1 + 2^-20 covers products of
+  // these errors.
   const double rounding = (levels + 1.0) * kHalfUlp * (1.0 + 0x1p-20);
   const double least = own.low == 0.0 ? 0.0 : own.low / (own.low + others_high) * (1.0 - rounding);
   const double most = own.high == 0.0 ? 0.0 : own.high / (own.high + others_low) * (1.0 + rounding);

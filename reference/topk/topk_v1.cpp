@@ -31,8 +31,8 @@ std::tuple<bool, std::uint32_t> rank_of(float score) {
   return {std::isnan(score), key};
 }
 
-/// Returns the slot of a position on a page. All arithmetic is in 32 bits. So a negative page entry gives a negative
-/// slot, and a large page entry wraps around.
+/// Returns the slot of a position. `page` is the page table's entry for it. All arithmetic is in 32 bits. So a negative
+/// page entry gives a negative slot, and a large page entry wraps around.
 std::int32_t slot_of(std::int32_t page, std::int64_t position, int page_bits) {
   const auto within = static_cast<std::uint32_t>(position) & ((1u << page_bits) - 1u);
   return static_cast<std::int32_t>((static_cast<std::uint32_t>(page) << page_bits) | within);
