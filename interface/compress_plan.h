@@ -1,11 +1,13 @@
-/// Byte layouts of the plans that drive KV compression. This header contains nothing else.
+/// Byte layouts of the plans for KV compression. A plan says which tokens a call compresses or stores, and where their
+/// rows are. This header contains only these layouts.
 ///
-/// A plan tensor is `u8[n, 16]` or `u8[n, 8]`, with one packed little-endian record per row. The bytes do not say which
-/// kind of 16-byte record they are. A consumer that gets the wrong kind reads wrong values.
+/// A plan tensor is `u8[n, 16]` or `u8[n, 8]`, with one packed little-endian record per row. Three kinds of record have
+/// 16 bytes, and the bytes do not show the kind. A kernel that gets records of the wrong kind reads wrong values.
 ///
 /// Words used below: `ratio` is the number of tokens per compressed entry, 4 or 128. The window of an entry has 8
-/// tokens at ratio 4 (its own group and the previous one), and 128 at ratio 128. A state page holds `ratio` consecutive
-/// state rows. `ragged` numbers the query tokens of a whole batch, request after request.
+/// tokens at ratio 4 (its own group and the previous one), and 128 at ratio 128. The state keeps rows of tokens between
+/// calls. A state page holds `ratio` consecutive state rows. `ragged_id` is the number of a token in the whole batch,
+/// where the tokens are numbered request after request.
 #pragma once
 
 #include <cstddef>
@@ -13,15 +15,15 @@
 
 namespace dsv4::layout {
 
-/// Plan V1, for the compress plan and the write plan: one token.
+/// Record of a V1 plan (compress plan or write plan): one token.
 struct alignas(16) TokenPlan {
-  std::uint32_t ragged_id;   ///< row of the token in the batch; all ones: no entry
+  std::uint32_t ragged_id;   ///< row of the token in the batch; all bits 1: no entry
   std::uint32_t batch_id;    ///< index of the request in the batch
   std::uint32_t position;    ///< position of the token in its request
-  std::uint32_t window_len;  ///< leading window entries that lie before this batch
+  std::uint32_t window_len;  ///< how many tokens of the window are before this batch
 };
 
-/// Plan V2, decode: one request with one new token. It has no sentinel.
+/// Record of the V2 plan of a decode step: one request with one new token. No value marks it as empty.
 struct alignas(16) DecodePlan {
   std::uint32_t seq_len;     ///< length of the request, the new token included
   std::int32_t write_loc;    ///< state row of the new token
@@ -29,26 +31,27 @@ struct alignas(16) DecodePlan {
   std::int32_t read_page_1;  ///< state page of the new token's own group
 };
 
-/// Plan V2, prefill: one compressed entry that the batch completes.
+/// Record of a V2 plan of a prefill batch: one compressed entry that the batch completes.
 struct alignas(16) CompressPlan {
-  std::uint32_t seq_len;     ///< position of the entry's last token + 1, a multiple of the ratio; all ones: no entry
+  std::uint32_t seq_len;     ///< position of the entry's last token + 1, a multiple of the ratio; all bits 1: no entry
   std::uint16_t ragged_id;   ///< row in the batch of the entry's last token
-  std::uint16_t buffer_len;  ///< leading window entries that are read from the state, not from the batch
-  // These have no meaning if buffer_len = 0:
+  std::uint16_t buffer_len;  ///< how many tokens of the window, from the first one, are read from the state
+  // The two pages have no meaning if buffer_len = 0.
   std::int32_t read_page_0;  ///< state page of the previous group (read only at ratio 4)
   std::int32_t read_page_1;  ///< state page of the entry's own group
 };
 
-/// Plan V2, prefill: one token whose row is kept in the state.
+/// Record of a V2 plan of a prefill batch: one token whose row is kept in the state.
 struct alignas(8) WritePlan {
-  std::uint32_t ragged_id;  ///< row of the token in the batch; all ones: no entry
-  std::int32_t write_loc;   ///< state row to which it is written
+  std::uint32_t ragged_id;  ///< row of the token in the batch; all bits 1: no entry
+  std::int32_t write_loc;   ///< state row to which the token's row is written
 };
 
-/// Value of the field that marks a record as empty: `ragged_id` of TokenPlan and WritePlan, `seq_len` of CompressPlan.
+/// The value that marks a record as empty (a sentinel). It is in `ragged_id` of a TokenPlan or WritePlan, and in
+/// `seq_len` of a CompressPlan.
 inline constexpr std::uint32_t kNoEntry = 0xffffffffu;
 
-/// The records that pad a plan to its fixed size. Every byte of them is specified.
+/// The sentinels. They fill the unused rows of a plan that has a fixed size. All their bytes are specified.
 inline constexpr TokenPlan kNoToken{kNoEntry, kNoEntry, kNoEntry, kNoEntry};
 inline constexpr CompressPlan kNoCompress{kNoEntry, 0, 0, -1, -1};
 inline constexpr WritePlan kNoWrite{kNoEntry, -1};

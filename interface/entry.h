@@ -1,9 +1,10 @@
-/// How a module of this project exports the functions of an op, and describes itself.
+/// Defines the macros with which a module of this project exports the functions of an op and describes them.
 ///
 /// Every `kernels/<family>/<op>.cu` and `reference/<family>/<op>.cpp` is one translation unit and becomes one TVM-FFI
-/// module. `DSV4_ENTRY` exports a function under TVM-FFI's symbol convention. It also records which op, compile-time
-/// parameters and ABI variant the function serves. The module's exported `dsv4_manifest` returns those records as JSON,
-/// and the build writes the set's manifest from them. So nothing is listed a second time.
+/// module. `DSV4_ENTRY` exports a function under TVM-FFI's symbol convention. It also records the op, the compile-time
+/// parameters and the signature variant (ABI) of the function. Every module also exports the function `dsv4_manifest`,
+/// which returns these records as JSON. The build writes the manifest of the set from them. So no other list of the
+/// functions is needed.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -38,8 +39,8 @@ bool record(const char* op, const char* aux, const char* function, const char* a
   return true;
 }
 
-/// The records of this module: `[{"op": ..., "aux": ..., "function": ..., "abi": ..., "params": {...}, "arity": n}]`.
-/// Names are identifiers, so nothing needs escaping.
+/// Returns the records of this module: `[{"op": ..., "aux": ..., "function": ..., "abi": ..., "params": {...}, "arity":
+/// n}]`. Names are identifiers, so no character needs an escape in JSON.
 inline ::tvm::ffi::String describe() {
   std::string out = "[";
   for (const Entry& e : entries()) {
@@ -61,13 +62,14 @@ inline ::tvm::ffi::String describe() {
 
 }  // namespace dsv4::abi
 
-/// Exports `FN` as FUNCTION of op OP (a string). ABI is the signature variant, "<op>/<n>". PARAMS are the compile-time
-/// parameters that the function is built for ("ue8m0=1;swizzle=0"), or "" if it serves every case of the op.
+/// Exports the C++ function `FN` under the name FUNCTION, for op OP (a string). ABI names the variant of the signature:
+/// "<op>/<n>". PARAMS are the compile-time parameters that the function is built for ("ue8m0=1;swizzle=0"), or "" if
+/// the function can run every case of the op.
 #define DSV4_ENTRY(FUNCTION, FN, OP, ABI, PARAMS) \
   TVM_FFI_DLL_EXPORT_TYPED_FUNC(FUNCTION, FN);    \
   [[maybe_unused]] static const bool dsv4_recorded_##FUNCTION = ::dsv4::abi::record<FN>(OP, "", #FUNCTION, ABI, PARAMS)
 
-/// Exports an auxiliary function of an op, for instance the reference's error bound ("bound") or its certificate.
+/// Exports an auxiliary function of an op, for instance the reference's error bound ("bound") or interval ("interval").
 #define DSV4_AUX(FUNCTION, FN, OP, AUX, PARAMS)                 \
   TVM_FFI_DLL_EXPORT_TYPED_FUNC(FUNCTION, FN);                  \
   [[maybe_unused]] static const bool dsv4_recorded_##FUNCTION = \

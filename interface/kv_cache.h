@@ -1,7 +1,8 @@
-/// Byte layouts of the paged KV caches that DSv4 attention and its indexer read. This header contains nothing else.
+/// Byte layouts of the paged KV caches that DSv4 attention and its indexer read. This header contains only
+/// these layouts.
 ///
-/// A cache is `u8[pages, page_bytes]`. Slot s lies in page s / page_size as row s % page_size. Page sizes are powers of
-/// two. Both layouts are block-split: first the data rows of the whole page, then its scale rows.
+/// A cache is `u8[pages, page_bytes]`. Slot s is row s % page_size of page s / page_size. Page sizes are powers of two.
+/// In both layouts, a page has first all its data rows, and then all its scale rows.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +10,15 @@
 namespace dsv4::layout {
 
 /// Attention cache ("FlashMLA V4"): 584 bytes per token. A page begins with data rows of 576 bytes: 448 E4M3 codes and
-/// 64 bfloat16 values. Then it has scale rows of 8 bytes, whose last byte is never written. Padding to a multiple of
-/// 576 bytes follows; it is never written.
+/// 64 bfloat16 values. After all data rows come scale rows of 8 bytes. The last byte of a scale row is never written.
+/// At the end, a page is padded to a multiple of 576 bytes. The padding is never written.
 struct FlashMlaCache {
-  static constexpr std::int64_t kDim = 512;        ///< elements of a token
-  static constexpr std::int64_t kQuantized = 448;  ///< the first elements, which are stored as E4M3
-  static constexpr std::int64_t kGroup = 64;       ///< elements that share a scale
-  static constexpr std::int64_t kGroups = 7;       ///< scale bytes of a token: UE8M0, byte b means 2^(b-127)
+  static constexpr std::int64_t kDim = 512;        ///< number of elements of a token
+  static constexpr std::int64_t kQuantized = 448;  ///< number of elements, from the first one, that are stored as E4M3
+  static constexpr std::int64_t kGroup = 64;       ///< number of elements with a common scale
+  static constexpr std::int64_t kGroups = 7;       ///< number of scale bytes of a token; a UE8M0 byte b means 2^(b-127)
   static constexpr std::int64_t kDataRow = 576;    ///< bytes of a data row: 448 codes, then 64 bfloat16
-  static constexpr std::int64_t kScaleRow = 8;     ///< bytes of a scale row: 7 in use
+  static constexpr std::int64_t kScaleRow = 8;     ///< bytes of a scale row; 7 of them are used
   static constexpr std::int64_t kPageMultiple = 576;
 
   static constexpr std::int64_t page_bytes(std::int64_t page_size) {
@@ -29,8 +30,8 @@ struct FlashMlaCache {
   }
 };
 
-/// Indexer cache: 132 bytes per token. A page has rows of 128 E4M3 codes, then one float scale per row. It
-/// has no padding.
+/// Indexer cache: 132 bytes per token. A page begins with data rows of 128 E4M3 codes. After them comes one float scale
+/// for each row. It has no padding.
 struct IndexerCache {
   static constexpr std::int64_t kDim = 128;
   static constexpr std::int64_t kScaleBytes = 4;  ///< one float32, little endian

@@ -1,6 +1,6 @@
-/// The digest by which a manifest identifies its modules, so that a changed file is detected. It is SHA-256, not
-/// the faster XXH3 of goldens and inputs, because Python writes the manifests of upstream's sets, and its
-/// hashlib has SHA-256.
+/// Computes the digest of a file. A manifest has the digests of its modules, so that a changed file is detected. The
+/// digest is SHA-256. Goldens and inputs use XXH3, which is faster. But Python writes the manifests of upstream's sets,
+/// and Python's hashlib has SHA-256 and no XXH3.
 #pragma once
 
 #include <openssl/evp.h>
@@ -13,7 +13,7 @@
 
 namespace dsv4 {
 
-/// SHA-256 of a file as lower-case hex; nullopt if the file cannot be read.
+/// Returns the SHA-256 of a file as lower-case hex digits, or nullopt if the file cannot be read.
 inline std::optional<std::string> sha256_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);

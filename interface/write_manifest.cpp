@@ -3,10 +3,11 @@
 ///     write_manifest RECIPE FOLDER REVISION
 ///
 /// RECIPE is a JSON file with the facts that the build knows: name, device, provenance, and the file, source and
-/// compiler flags of each module. `dsv4_manifest`, which every in-tree module exports (interface/entry.h), says which
-/// function serves which op, parameters and ABI. The modules are in FOLDER, and the manifest is written there.
+/// compiler flags of each module. FOLDER has the modules, and the manifest is written there. REVISION is the revision
+/// in the manifest's provenance. Every in-tree module exports `dsv4_manifest` (interface/entry.h), which returns the
+/// op, the parameters and the ABI of each of its functions.
 ///
-/// The text depends only on the inputs. A manifest that is already correct is not written again.
+/// The text of the manifest depends only on these inputs. If the file already has this text, it is not written again.
 
 #include <dlfcn.h>
 #include <tvm/ffi/any.h>
@@ -30,7 +31,7 @@ namespace dsv4 {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;  // keys sorted, so the text is deterministic
+using Json = nlohmann::json;  // sorts the keys, so the text is deterministic
 
 std::optional<std::string> read_text(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -44,8 +45,8 @@ std::string digest_of(const fs::path& path) {
   return *digest;
 }
 
-/// The entries that a module exports. The module stays loaded, because its destructors must not run
-/// before TVM-FFI's own.
+/// Returns the records of the functions that a module exports. The module stays loaded. Otherwise its destructors would
+/// run before those of TVM-FFI.
 Json describe(const fs::path& module) {
   void* handle = dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) throw std::runtime_error("cannot load " + module.string() + ": " + dlerror());
@@ -99,7 +100,7 @@ Json make_manifest(const Json& recipe, const fs::path& folder, const std::string
   return manifest;
 }
 
-/// Writes a temporary file and renames it. So a reader sees the old manifest or the new one, never a part of one.
+/// Writes a temporary file and renames it. So a reader sees either the complete old manifest or the complete new one.
 void write_if_changed(const fs::path& path, const std::string& text) {
   if (read_text(path) == text) return;
   const fs::path temporary = path.string() + ".new";

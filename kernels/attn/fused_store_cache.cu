@@ -1,4 +1,4 @@
-/// fused_store_cache: quantises rows and stores them into the slots of a paged cache.
+/// fused_store_cache: quantises rows and stores each of them in a slot of a paged cache.
 ///
 ///     flashmla_p<P>(input, cache, indices)      indexer_p<P>(input, cache, indices)      P = 1, 2, 4, ..., 256
 ///
@@ -8,7 +8,7 @@
 /// | cache    | [pages, bytes]   | uint8               | stride (page_bytes, 1), in place |
 /// | indices  | [T]              | int32 or int64      | contiguous; slot of each row |
 ///
-/// Slot s lies in page s / P as row o = s mod P.
+/// Slot s is row o = s mod P of page s / P. A page has these bytes, at these offsets in the page:
 ///
 /// | | flashmla, page_bytes = ceil(584 P / 576) * 576          | indexer, page_bytes = 132 P |
 /// |-|---------------------------------------------------------|-----------------------------|
@@ -16,17 +16,20 @@
 /// | o * 576 + 448 | dims 448..511 as bfloat16                 | 128 P + 4 o: scale, float32 |
 /// | 576 P + 8 o   | 7 UE8M0 scale bytes, one per 64 dims      | |
 ///
-/// flashmla: byte_g = UE8M0(max(1e-4, amax_g) / 448), code = E4M3(x * 2^(127 - byte_g)).
-/// indexer: scale = max(1e-4, amax) / 448, code = E4M3(x * (1 / scale)).
-/// amax ignores NaN; every float32 step rounds once, so the bytes are exact.
-/// The kernel does not write byte 7 of a scale row, the end of a page, or a slot that no index names.
+/// - flashmla: byte_g = UE8M0(max(1e-4, amax_g) / 448), code = E4M3(x * 2^(127 - byte_g)). amax_g is the largest
+///   magnitude in group g of 64 dims. UE8M0(x) is the biased exponent of the smallest power of two >= x.
+/// - indexer: scale = max(1e-4, amax) / 448, code = E4M3(x * (1 / scale)). amax is the largest magnitude in the row.
 ///
-/// Indices are data, so the host cannot refuse them: the kernel skips a row whose index is negative or beyond the last
-/// page. If two rows have the same index, their writes race. T = 0 returns at once.
+/// A maximum ignores NaN. Every float32 operation rounds once, so all stored bytes are specified. The kernel does not
+/// write byte 7 of a scale row, the padding at the end of a page, or a slot that no index names.
 ///
-/// A warp serves a row, so the maxima of its groups stay in registers. It reads the row in accesses of up to 16 bytes.
-/// If there are few flashmla rows, each row gets a block instead. The page size is passed as a shift, so one kernel
-/// serves all page sizes. If an address is not a multiple of the access size, elements are moved one by one.
+/// Indices are on the device, so the host cannot check them. The kernel skips a row whose index is negative or beyond
+/// the last page. If two rows have the same index, their writes race. If T = 0, no kernel is launched.
+///
+/// One warp handles a row, so the maxima of the row's groups stay in registers. The warp reads the row in accesses of
+/// up to 16 bytes. If there are few flashmla rows, a whole block handles each row. The page size is passed as a shift,
+/// so one kernel handles all page sizes. If an address is not a multiple of the access size, elements are read and
+/// written one by one.
 
 #include <bit>
 
@@ -41,11 +44,11 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 
-/// Up to this many flashmla rows, each row gets its own block, with two dims per thread.
+/// If there are at most this many flashmla rows, each row gets its own block, with two dims per thread.
 constexpr std::int64_t kFewRows = 512;
 constexpr int kRowThreads = 256;
 
-constexpr int kQuantisedDims = 448;  ///< quantised dims of a flashmla row; the other 64 stay bfloat16
+constexpr int kQuantisedDims = 448;  ///< quantised dims of a flashmla row; the other 64 dims are stored as bfloat16
 constexpr float kMinAmax = 1e-4f;
 
 struct StoreParams {
@@ -58,7 +61,8 @@ struct StoreParams {
   int page_bits;
 };
 
-/// Where a row is stored: its page and its place in that page. `page` is null if the row must be skipped.
+/// The place where a row is stored: the address of its page, and its row number in the page. `page` is null if the row
+/// must be skipped.
 struct Slot {
   std::uint8_t* page;
   std::int64_t place;
@@ -71,9 +75,10 @@ DSV4_DEVICE Slot slot_of(const StoreParams& p, std::int64_t row) {
   return {p.cache + (index >> p.page_bits) * p.page_bytes, index & ((std::int64_t{1} << p.page_bits) - 1)};
 }
 
-/// Largest magnitude of a thread's own elements; NaN is ignored. The kernels reduce it among threads before they read
-/// the slot index: then the row load and the index load overlap. The compiler does not move a reduction. If the
-/// reduction came after the slot lookup, the row load would wait for the index.
+/// Returns the largest magnitude among a thread's own elements; NaN is ignored. The kernels compute the maximum
+/// over the threads (a reduction) before they read the slot index. Then the row load and the index load overlap.
+/// The compiler does not move a reduction. So with the reduction after the slot lookup, the row load would wait for
+/// the index.
 template <typename Element, int N, bool kWide>
 DSV4_DEVICE float max_magnitude(const Pack<Element, N, kWide>& x) {
   float amax = 0.0f;
@@ -82,7 +87,7 @@ DSV4_DEVICE float max_magnitude(const Pack<Element, N, kWide>& x) {
   return amax;
 }
 
-/// E4M3 codes of the elements times `inverse`. Each 16-bit value holds two codes.
+/// Returns the E4M3 codes of the elements times `inverse`. Each 16-bit value holds two codes.
 template <typename Element, int N, bool kWide>
 DSV4_DEVICE Pack<std::uint16_t, N / 2, kWide> codes_of(const Pack<Element, N, kWide>& x, float inverse) {
   Pack<std::uint16_t, N / 2, kWide> codes;
@@ -93,7 +98,7 @@ DSV4_DEVICE Pack<std::uint16_t, N / 2, kWide> codes_of(const Pack<Element, N, kW
   return codes;
 }
 
-/// Where a slot's data and scale bytes begin in a flashmla page.
+/// The addresses at which a slot's data and its scale bytes begin in a flashmla page.
 struct FlashmlaSlot {
   std::uint8_t* data;
   std::uint8_t* scales;
@@ -103,8 +108,9 @@ DSV4_DEVICE FlashmlaSlot flashmla_slot(const StoreParams& p, const Slot& slot) {
   return {slot.page + slot.place * 576, slot.page + (std::int64_t{576} << p.page_bits) + slot.place * 8};
 }
 
-/// For many rows of 512 dims: a warp serves a row. Lane l holds dims 8l..8l+7 of each half, so eight neighbouring lanes
-/// hold a group of 64. In the second half, lanes 24..31 hold the 64 dims that stay bfloat16.
+/// Used for many rows of 512 dims. One warp handles a row. Lane l holds dims 8l..8l+7 of each half of the row, so
+/// eight neighbouring lanes hold a group of 64 dims. In the second half, lanes 24..31 hold the 64 dims that are stored
+/// as bfloat16.
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
@@ -121,7 +127,7 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
 #pragma unroll
   for (int half = 0; half < 2; ++half) amax[half] = lanes_max<8>(max_magnitude(x[half]));
   const Slot slot = slot_of<Index>(p, row);
-  if (slot.page == nullptr) return;  // the same for the whole warp
+  if (slot.page == nullptr) return;  // all lanes of the warp agree
   const auto [data, scales] = flashmla_slot(p, slot);
 
 #pragma unroll
@@ -141,9 +147,9 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
   }
 }
 
-/// For few rows of 512 dims, as in a decode step. They do not fill the device, so one thread's chain of
-/// instructions determines the time. Therefore a block serves a row, a warp serves a group of 64, and a lane holds
-/// two neighbouring dims.
+/// Used for few rows of 512 dims, as in a decode step. So few rows do not fill the device, and the number of
+/// instructions that one thread executes determines the time. Therefore one block handles a row, one warp handles a
+/// group of 64 dims, and each lane holds only two neighbouring dims.
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
@@ -153,12 +159,12 @@ __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const _
 
   Pack<Element, 2, kWide> x;
   x.load(static_cast<const Element*>(p.input) + row * 512 + dim);
-  const float amax = warp_max_magnitude(max_magnitude(x));  // the last warp does not need it, but its load starts early
+  const float amax = warp_max_magnitude(max_magnitude(x));  // the last warp ignores it, but its load then starts early
   const Slot slot = slot_of<Index>(p, row);
-  if (slot.page == nullptr) return;  // the same for the whole block
+  if (slot.page == nullptr) return;  // all threads of the block agree
   const auto [data, scales] = flashmla_slot(p, slot);
 
-  if (dim < kQuantisedDims) {  // the same for the whole warp
+  if (dim < kQuantisedDims) {  // all lanes of the warp agree
     const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax));
     store_bytes<kWide>(data + dim, codes_of(x, ue8m0_inverse(byte)));
     if (threadIdx.x % 32 == 0) scales[dim / 64] = static_cast<std::uint8_t>(byte);
@@ -168,7 +174,7 @@ __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const _
   }
 }
 
-/// For rows of 128 dims: a warp serves a row, and lane l holds dims 4l..4l+3.
+/// Used for rows of 128 dims. One warp handles a row, and lane l holds dims 4l..4l+3.
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
@@ -233,8 +239,8 @@ void store(TensorView input, TensorView cache, TensorView indices) {
       .page_bytes = kPageBytes,
       .page_bits = std::countr_zero(static_cast<unsigned>(kPage)),
   };
-  // The widest access into a page is 16 bytes for a flashmla row and 4 bytes for an indexer row. In a flashmla page all
-  // offsets are multiples of 8, and the offsets of data rows are multiples of 16.
+  // The widest access to a page has 16 bytes for a flashmla row and 4 bytes for an indexer row. In a flashmla page, all
+  // offsets are multiples of 8. The offsets of data rows, which have the 16-byte accesses, are multiples of 16.
   const bool wide = is_aligned(input, 16) && is_aligned(cache, kFlashmla ? 16 : 4);
   const bool few = kFlashmla && params.rows <= kFewRows;
   const bool is_bf16 = same_dtype(input.dtype(), kBfloat16);
@@ -254,7 +260,7 @@ constexpr bool kIndexer = false;
 }  // namespace
 }  // namespace dsv4
 
-/// One function for each layout and page size. The call itself selects the kernel for the dtypes of input and indices.
+/// One function for each layout and page size. Each function selects the kernel by the dtypes of input and indices.
 #define DSV4_STORE(PAGE)                                                                                         \
   DSV4_ENTRY(flashmla_p##PAGE, (dsv4::store<dsv4::kFlashmla, PAGE>), "fused_store_cache", "fused_store_cache/1", \
              "layout=flashmla;page=" #PAGE);                                                                     \

@@ -1,11 +1,12 @@
-/// Argument checks of in-tree kernels.
+/// Checks the arguments of in-tree kernels.
 ///
-/// Every exported function checks all arguments before it launches anything, so a refused call has written nothing.
-/// A refusal is a tvm::ffi::Error (TypeError for a wrong dtype, ValueError for the rest) that names op and argument:
+/// Every exported function checks all arguments before it launches a kernel. So a call with a wrong argument writes
+/// nothing. The call throws a tvm::ffi::Error that names the op and the argument. The error is a TypeError if the dtype
+/// is wrong, and otherwise a ValueError:
 ///
 ///     topk_v1: argument 'scores': expected dtype float32, got bfloat16
 ///
-/// Use:
+/// Example:
 ///
 ///     ArgumentCheck check("topk_v1");
 ///     Size batch("batch"), columns("columns");
@@ -13,9 +14,9 @@
 ///     check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({batch}).contiguous().on_cuda();
 ///     const float* data = data_of<const float>(scores);
 ///
-/// A `Size` takes the value of its first use, and every later use must agree with it. If a use disagrees,
-/// the message names the argument that set the value. All tensors checked with `on_cuda()` must lie on
-/// one device, `check.device()`.
+/// A `Size` gets its value from the first tensor that is checked with it. Wherever the same `Size` is used again, the
+/// tensor must have this size. If it does not, the message also names the argument that set the value. All tensors that
+/// are checked with `on_cuda()` must be on the same device. `check.device()` returns that device.
 #pragma once
 
 #include <dlpack/dlpack.h>
@@ -55,23 +56,23 @@ inline std::string name_of(DLDevice device) {
          std::to_string(device.device_id);
 }
 
-/// Address of the first element; DLPack adds a byte offset to the data pointer.
+/// Returns the address of the first element. In DLPack, it is the data pointer plus a byte offset.
 template <typename T>
 T* data_of(const TensorView& tensor) {
   return reinterpret_cast<T*>(static_cast<char*>(tensor.data_ptr()) + tensor.byte_offset());
 }
 
-/// Whether the tensor's first element lies on a multiple of `bytes`. True for an empty tensor, because its memory
+/// True if the address of the first element is a multiple of `bytes`. Also true for an empty tensor, because its memory
 /// is never accessed.
 inline bool is_aligned(const TensorView& tensor, std::uintptr_t bytes) {
   return tensor.numel() == 0 || reinterpret_cast<std::uintptr_t>(data_of<char>(tensor)) % bytes == 0;
 }
 
-/// Stride of a dimension in elements.
+/// Returns the stride of a dimension in elements.
 inline std::int64_t stride_of(const TensorView& tensor, int dim) { return tensor.strides()[dim]; }
 
-/// A size that several arguments share. It is not copyable, because a copy would not see a value that the
-/// original takes later.
+/// A size that several arguments share. It cannot be copied, because a copy would not get a value that is set in the
+/// original later.
 class Size {
  public:
   explicit Size(const char* name) : name_(name) {}
@@ -87,10 +88,10 @@ class Size {
   std::int64_t value_ = -1;
 };
 
-/// An entry of an expected shape: a fixed number, a shared `Size`, or `kAnySize`.
+/// One element of an expected shape: a fixed number, a shared `Size`, or `kAnySize`.
 class Dim {
  public:
-  Dim(std::int64_t fixed) : fixed_(fixed) {}  // NOLINT(google-explicit-constructor): reads as a list of sizes
+  Dim(std::int64_t fixed) : fixed_(fixed) {}  // NOLINT(google-explicit-constructor): a shape is a plain list
   Dim(int fixed) : fixed_(fixed) {}           // NOLINT(google-explicit-constructor)
   Dim(Size& size) : size_(&size) {}           // NOLINT(google-explicit-constructor)
 
@@ -104,7 +105,7 @@ inline constexpr int kAnySize = -1;
 
 class ArgumentCheck;
 
-/// The checks of one tensor argument. Each check returns this object, and throws if it refuses the argument.
+/// The checks of one tensor argument. Each check throws if the argument is wrong; otherwise it returns this object.
 class TensorCheck {
  public:
   TensorCheck(ArgumentCheck& call, const char* name, const TensorView& tensor)
@@ -115,16 +116,19 @@ class TensorCheck {
   TensorCheck& on_cuda();
   TensorCheck& on_host();
 
-  /// Row-major without gaps. A dimension of size 1 may have any stride. An empty tensor is contiguous.
+  /// Checks that the elements are in row-major order without gaps. A dimension of size 1 may have any stride. An empty
+  /// tensor is always contiguous.
   TensorCheck& contiguous();
-  /// The last dimension has stride 1. The other strides are free.
+  /// Checks that the last dimension has stride 1. The other strides may have any value.
   TensorCheck& unit_stride();
-  /// The stride of `dim` is `expected` elements. A dimension of size 1 is not checked, because DLPack does not
-  /// specify its stride.
+  /// Checks that the stride of `dim` is `expected` elements. A dimension of size 1 is not checked, because DLPack does
+  /// not specify its stride.
   TensorCheck& stride(int dim, std::int64_t expected);
-  /// No two elements share an address. An op that writes to a strided argument in place needs this.
+  /// Checks that no two elements have the same address. An op that writes in place to an argument with strides
+  /// needs this.
   TensorCheck& no_overlap();
-  /// The first element lies on a multiple of `bytes`. `dtype` already checks this for the size of an element.
+  /// Checks that the address of the first element is a multiple of `bytes`. `dtype` already checks this for the size of
+  /// an element.
   TensorCheck& aligned(std::uintptr_t bytes);
 
  private:
@@ -135,25 +139,25 @@ class TensorCheck {
   TensorView tensor_;
 };
 
-/// The checks of one call.
+/// The argument checks of one call.
 class ArgumentCheck {
  public:
   explicit ArgumentCheck(const char* op) : op_(op) {}
 
   TensorCheck tensor(const char* name, const TensorView& tensor) { return TensorCheck(*this, name, tensor); }
 
-  /// Refuses the call because of argument `name` unless `ok`.
+  /// If `ok` is false, throws an error that names argument `name`.
   void require(bool ok, const char* name, const std::string& expectation) const {
     if (!ok) TVM_FFI_THROW(ValueError) << op_ << ": argument '" << name << "': " << expectation;
   }
 
-  /// The device that all `on_cuda()` arguments share.
+  /// Returns the device of all arguments that were checked with `on_cuda()`.
   DLDevice device() const { return device_; }
 
  private:
   friend class TensorCheck;
   const char* op_;
-  const char* device_of_ = nullptr;  ///< the argument that fixed the device
+  const char* device_of_ = nullptr;  ///< the first argument that was checked with `on_cuda()`
   DLDevice device_{kDLCUDA, 0};
 };
 
@@ -164,7 +168,7 @@ inline void TensorCheck::refuse(const std::string& what) const {
 
 inline TensorCheck& TensorCheck::dtype(std::initializer_list<DLDataType> allowed) {
   for (const DLDataType candidate : allowed) {
-    // A pointer that is not even a multiple of the element size would fault on the device, so it is refused here.
+    // A device cannot access an address that is not a multiple of the element size, so such a tensor is refused here.
     if (same_dtype(candidate, tensor_.dtype())) return aligned((candidate.bits + 7) / 8);
   }
   std::string names;
@@ -218,7 +222,8 @@ inline TensorCheck& TensorCheck::on_host() {
 }
 
 inline TensorCheck& TensorCheck::contiguous() {
-  if (tensor_.numel() == 0 || tensor_.IsContiguous()) return *this;  // IsContiguous() is also true without strides
+  // IsContiguous() is also true if the tensor has no strides.
+  if (tensor_.numel() == 0 || tensor_.IsContiguous()) return *this;
   std::int64_t expected = 1;
   for (int d = tensor_.ndim() - 1; d >= 0; --d) {
     const std::int64_t got = stride_of(tensor_, d);
@@ -244,8 +249,9 @@ inline TensorCheck& TensorCheck::unit_stride() { return stride(tensor_.ndim() - 
 
 inline TensorCheck& TensorCheck::no_overlap() {
   if (tensor_.numel() == 0) return *this;
-  // In order of stride, each dimension must step over everything that the dimensions with smaller strides span. This
-  // also refuses layouts whose elements interleave without overlap; no caller builds one by accident.
+  // The dimensions are visited in the order of their strides. The stride of each one must be at least the span of all
+  // dimensions before it. Some layouts whose elements interleave without overlap are refused as well; no caller builds
+  // such a layout by accident.
   std::vector<std::pair<std::int64_t, std::int64_t>> dims;  // (stride, size)
   for (int d = 0; d < tensor_.ndim(); ++d) {
     if (tensor_.size(d) > 1) dims.emplace_back(stride_of(tensor_, d), tensor_.size(d));

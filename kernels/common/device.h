@@ -1,10 +1,10 @@
 /// Device functions that several in-tree kernels share: vector access, warp reductions, FP8 and scale bytes.
 ///
-/// The same source is compiled twice: by nvcc for a GPU, and by the host compiler for the executor in simt/. For the
-/// host, the build includes simt's prelude before everything else; the prelude replaces the CUDA language. So a kernel
-/// may use these functions and plain CUDA C++ (indices, __syncthreads, __shfl_xor_sync, atomics, __shared__), but not
-/// inline assembly. Where rounding matters, arithmetic is written with `__fmul_rn`, `__fmaf_rn` and `__fdiv_rn`. Then
-/// neither compiler may contract it, and both give the same bits.
+/// The same source is compiled twice: by nvcc for a GPU, and by the host compiler for the host executor in simt/. For
+/// the host, the build includes simt's prelude before everything else. The prelude provides the CUDA language there. So
+/// a kernel may use these functions and plain CUDA C++ (indices, __syncthreads, __shfl_xor_sync, atomics, __shared__),
+/// but not inline assembly. Where rounding matters, arithmetic is written with `__fmul_rn`, `__fmaf_rn` and
+/// `__fdiv_rn`. Then neither compiler may fuse a product with a sum by itself, and both compilers give the same bits.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -26,9 +26,9 @@ __host__ __device__ constexpr T ceil_div(T a, T b) {
   return (a + b - 1) / b;
 }
 
-/// Blocks until everything that earlier kernels of the stream wrote is visible. Every kernel launched with
-/// `overlap_previous` calls it in all threads, even in threads with nothing to do. Otherwise the kernel could end
-/// before its predecessor, and its successor would start too early.
+/// Waits until all writes of earlier kernels of the stream are visible. In a kernel that is launched with
+/// `overlap_previous`, all threads must call it, even threads that have nothing to do. Otherwise the kernel could end
+/// before its predecessor has ended, and its successor would start too early.
 DSV4_DEVICE void wait_for_previous_kernel() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -37,8 +37,8 @@ DSV4_DEVICE void wait_for_previous_kernel() {
 #endif
 }
 
-/// Lets the stream's next kernel be scheduled. That kernel still waits for this kernel's writes before
-/// it reads anything.
+/// Allows the stream's next kernel to start before this kernel has ended. The next kernel must still call
+/// wait_for_previous_kernel() before it reads what this kernel writes.
 DSV4_DEVICE void allow_next_kernel() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -47,7 +47,8 @@ DSV4_DEVICE void allow_next_kernel() {
 
 // --- vector access -------------------------------------------------------------------------------------------------
 
-// The host compiler must be told that these may alias the elements they move.
+// `Pack` copies elements of other types as words of these types. With the host compiler, this is allowed only if the
+// words have the attribute may_alias.
 #if defined(__NVCC__)
 using Word4 = unsigned;
 using Word8 = uint2;
@@ -62,9 +63,9 @@ struct alignas(16) [[gnu::may_alias]] Word16 {
 };
 #endif
 
-/// `N` consecutive elements in registers. If `kWide`, `load` and `store` use accesses of 16 bytes, or of 8 or 4 bytes
-/// if the pack has only that size. The address must then be a multiple of the access size. Otherwise they move the
-/// elements one by one.
+/// `N` consecutive elements in registers. If `kWide` is true, `load` and `store` use accesses of 16 bytes, or one
+/// access of 8 or 4 bytes if the pack has only that size. The address must then be a multiple of the access size. If
+/// `kWide` is false, or the pack has another size, the elements are read or written one by one.
 template <typename T, int N, bool kWide>
 struct Pack {
   static constexpr int kBytes = N * static_cast<int>(sizeof(T));
@@ -101,8 +102,8 @@ struct Pack {
   }
 };
 
-/// Writes a pack into bytes. If `kWide`, it uses the pack's accesses, and the address must be aligned for them.
-/// Otherwise it writes byte by byte, and the address may be odd.
+/// Writes a pack to an array of bytes. If `kWide` is true, it uses `Pack::store`, and the address must be aligned as
+/// that function needs. If `kWide` is false, it writes byte by byte, and any address is allowed.
 template <bool kWide, typename T, int N>
 DSV4_DEVICE void store_bytes(std::uint8_t* to, const Pack<T, N, kWide>& pack) {
   if constexpr (kWide) {
@@ -119,9 +120,9 @@ DSV4_DEVICE void store_bytes(std::uint8_t* to, const Pack<T, N, kWide>& pack) {
 DSV4_DEVICE float to_float(float x) { return x; }
 DSV4_DEVICE float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
 
-/// Bits of two bfloat16 values, the low one first. bfloat16 values keep their bits; float32 values are rounded to
-/// nearest even (NaN becomes 0x7FFF). The result is a 32-bit word, because a byte-wise store of 16-bit conversion
-/// results was wrong on sm_90 (ptxas 13.0).
+/// Returns the bits of two bfloat16 values in one word; `low` is in the low half. A bfloat16 argument keeps its bits. A
+/// float32 argument is rounded to nearest even, and NaN becomes 0x7FFF. The result has 32 bits for this reason: ptxas
+/// 13.0 compiled a byte-wise store of 16-bit conversion results wrongly for sm_90.
 DSV4_DEVICE std::uint32_t bf16_pair(__nv_bfloat16 low, __nv_bfloat16 high) {
   return static_cast<std::uint32_t>(__bfloat16_as_ushort(low)) | static_cast<std::uint32_t>(__bfloat16_as_ushort(high))
                                                                      << 16;
@@ -131,9 +132,9 @@ DSV4_DEVICE std::uint32_t bf16_pair(float low, float high) {
   return bf16_pair(pair.x, pair.y);
 }
 
-/// Minimum and maximum that return the other operand when one is NaN. The GPU's fminf and fmaxf do this. The
-/// host library's functions return NaN for a signalling NaN, and half of the bfloat16 NaNs become signalling
-/// when they are widened.
+/// Minimum and maximum. If one operand is NaN, the result is the other operand. The GPU's fminf and fmaxf do the same.
+/// Those of the host's C library return NaN if an operand is a signalling NaN. About half of the bfloat16 NaNs become
+/// signalling NaNs when they are widened to float32.
 DSV4_DEVICE float min_number(float a, float b) {
 #if defined(__NVCC__)
   return fminf(a, b);
@@ -151,7 +152,7 @@ DSV4_DEVICE float max_number(float a, float b) {
 #endif
 }
 
-/// Maximum over each aligned group of `kLanes` lanes. Every lane of the group gets it. NaN is ignored.
+/// Maximum over each aligned group of `kLanes` lanes. Every lane of a group gets the group's maximum. NaN is ignored.
 template <int kLanes>
 DSV4_DEVICE float lanes_max(float value) {
 #pragma unroll
@@ -161,14 +162,15 @@ DSV4_DEVICE float lanes_max(float value) {
   return value;
 }
 
-/// Maximum over the warp. Every lane gets it. The values must not be negative or NaN. Then they have the same order as
-/// their bits, and the hardware has one instruction for an integer maximum.
+/// Maximum over the warp. Every lane gets the maximum. The values must not be negative or NaN. All other values have
+/// the same order as their bits, read as integers. The hardware has one instruction for an integer maximum.
 DSV4_DEVICE float warp_max_magnitude(float value) {
   return __uint_as_float(__reduce_max_sync(kAllLanes, __float_as_uint(value)));
 }
 
-/// Sum over each aligned group of `kLanes` lanes, as a butterfly with the widest exchange first. Every lane of the
-/// group gets the same bits.
+/// Sum over each aligned group of `kLanes` lanes. In each step, every lane adds the value of a partner lane (a
+/// butterfly). The partner is kLanes / 2 lanes away in the first step, and half as far in each next step. Every lane of
+/// a group gets the same bits.
 template <int kLanes>
 DSV4_DEVICE float lanes_sum(float value) {
 #pragma unroll
@@ -182,34 +184,36 @@ DSV4_DEVICE float lanes_sum(float value) {
 
 inline constexpr float kE4m3Max = 448.0f;
 
-/// Two E4M3 codes (low byte first), rounded to nearest even after clipping to +-448. NaN clips to +448: code 0x7E.
+/// Returns two E4M3 codes; the code of `low` is in the low byte. Values are clipped to +-448 and then rounded to
+/// nearest even. NaN is clipped to +448, which has code 0x7E.
 DSV4_DEVICE std::uint16_t e4m3_codes(float low, float high) {
   const float2 clipped{max_number(min_number(low, kE4m3Max), -kE4m3Max),
                        max_number(min_number(high, kE4m3Max), -kE4m3Max)};
   return __nv_cvt_float2_to_fp8x2(clipped, __NV_SATFINITE, __NV_E4M3);
 }
 
-/// The UE8M0 byte of a positive scale: the smallest power of two that is not below it, as a biased exponent.
-/// Infinity gives 255.
+/// Returns the UE8M0 byte of a positive scale: the biased exponent of the smallest power of two >= `scale`. The byte of
+/// infinity is 255.
 DSV4_DEVICE std::uint32_t ue8m0_byte(float scale) {
   const std::uint32_t bits = __float_as_uint(scale);
   return ((bits >> 23) & 0xFFu) + ((bits & 0x7FFFFFu) != 0 ? 1u : 0u);
 }
 
-/// The UE8M0 byte of fl(amax / 448), without the division: 448 is 1.75 * 2^8, so the quotient passes a power of
-/// two where the mantissa of amax passes 0.75. It is valid for amax >= 2^-118. Infinity gives 255, as it does
-/// with the division.
+/// Returns the UE8M0 byte of amax / 448 (rounded to float32) without a division. Because 448 = 1.75 * 2^8, the quotient
+/// exceeds a power of two where the mantissa of amax exceeds 1.75. The result is correct for amax >= 2^-118. The byte
+/// of an infinite amax is 255, as with the division.
 DSV4_DEVICE std::uint32_t ue8m0_byte_of_amax(float amax) {
   const std::uint32_t bits = __float_as_uint(amax);
   if (bits == 0x7F800000u) return 255u;
   return (bits >> 23) - 8u + ((bits & 0x7FFFFFu) > 0x600000u ? 1u : 0u);
 }
 
-/// 2^(127 - byte), the factor that quantises by a scale byte; exact for 1..253. For 255 (a group with an infinity) the
-/// exponent field wraps and the result is -Inf, which is what the cache format's kernels have always produced.
+/// Returns 2^(127 - byte), the factor by which the elements of a group are multiplied. It is exact for bytes 1..253.
+/// For byte 255 (a group with an infinity), the exponent field wraps around and the result is -Inf. The kernels that
+/// define the cache format have always given this result.
 DSV4_DEVICE float ue8m0_inverse(std::uint32_t byte) { return __uint_as_float((254u - byte) << 23); }
 
-/// 2^(byte - 127). Byte 0 is never produced here (it would need a scale below 2^-126).
+/// Returns 2^(byte - 127). Byte 0 does not occur, because it would need a scale below 2^-126.
 DSV4_DEVICE float ue8m0_value(std::uint32_t byte) { return __uint_as_float(byte << 23); }
 
 }  // namespace dsv4

@@ -1,10 +1,11 @@
-/// Launching a kernel: device, stream, shared-memory limit, programmatic dependent launch, errors.
+/// Launches a kernel. A launch selects the device and the stream, raises the limit of shared memory if necessary, may
+/// overlap with the previous kernel, and throws on errors.
 ///
 ///     const Launch launch{.name = "fused_rope", .device = check.device(), .grid = dim3(tokens), .block = dim3(256)};
 ///     launch(kernel, params);
 ///
-/// The stream is the one that the caller set in the TVM-FFI environment. The launch makes the tensors' device current
-/// and restores the caller's device afterwards, so a caller need not do that.
+/// The kernel runs on the stream that the caller set in the TVM-FFI environment. The launch makes `device` the current
+/// CUDA device and afterwards restores the previous one. So the caller need not set the current device.
 #pragma once
 
 #include <tvm/ffi/error.h>
@@ -18,14 +19,14 @@
 
 namespace dsv4 {
 
-/// Throws a RuntimeError "<what>: CUDA error: <text>" unless `status` is cudaSuccess.
+/// If `status` is an error, throws a RuntimeError "<what>: CUDA error: <text>".
 inline void throw_on_cuda_error(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
-  (void)cudaGetLastError();  // clear it, or the next unrelated call would report it again
+  (void)cudaGetLastError();  // clears the error; otherwise a later call would report it again
   TVM_FFI_THROW(RuntimeError) << what << ": CUDA error: " << cudaGetErrorString(status);
 }
 
-/// Makes a device current for a scope.
+/// Makes a device current while this object exists. Then the previous device is current again.
 class DeviceScope {
  public:
   explicit DeviceScope(int device) {
@@ -45,7 +46,8 @@ class DeviceScope {
   bool changed_ = false;
 };
 
-/// Number of multiprocessors of a device. A launch that should fill the device derives its size from it.
+/// Returns the number of multiprocessors of a device. A launch that should fill the device computes its number of
+/// blocks from it.
 inline int multiprocessor_count(DLDevice device) {
   int count = 0;
   throw_on_cuda_error(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device.device_id),
@@ -57,7 +59,7 @@ inline cudaStream_t current_stream(DLDevice device) {
   return static_cast<cudaStream_t>(TVMFFIEnvGetStream(device.device_type, device.device_id));
 }
 
-/// A one-dimensional grid. Throws if it exceeds CUDA's limit of 2^31 - 1 blocks.
+/// Returns a one-dimensional grid. Throws if `blocks` exceeds CUDA's limit of 2^31 - 1 blocks.
 inline dim3 grid_of(std::int64_t blocks, const char* op) {
   constexpr std::int64_t kMaxBlocks = 0x7FFFFFFF;
   if (blocks > kMaxBlocks) {
@@ -72,16 +74,17 @@ struct Launch {
   dim3 grid;
   dim3 block;
   std::size_t dynamic_shared_bytes = 0;
-  /// Programmatic dependent launch: blocks may start before the stream's previous kernel has ended. A kernel that is
-  /// launched this way calls `wait_for_previous_kernel()` in every thread before it touches global memory or returns.
+  /// If true, blocks may start before the stream's previous kernel has ended (programmatic dependent launch). Then
+  /// every thread of the kernel must call `wait_for_previous_kernel()` before it accesses global memory or returns.
   bool overlap_previous = true;
 
   template <typename... Parameters, typename... Arguments>
   void operator()(void (*kernel)(Parameters...), Arguments&&... arguments) const {
     const DeviceScope scope(device.device_id);
     if (dynamic_shared_bytes > 48 * 1024) {
-      // Above 48 KB, this attribute of the kernel must be set. It belongs to the current device's context, so a
-      // per-process "done" flag would be wrong on a second device. Setting it again costs far less than a launch.
+      // A launch with more than 48 KB fails unless this attribute of the kernel is set. The attribute belongs to the
+      // context of the current device. So a flag "already set" for the whole process would be wrong for a second
+      // device. Therefore every launch sets the attribute; this costs far less than the launch.
       throw_on_cuda_error(
           cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(dynamic_shared_bytes)),

@@ -1,9 +1,9 @@
-/// Computes in closed form which tokens of a prefill batch complete a compressed entry, and which are kept
-/// in the state.
+/// Computes two sets of tokens of a prefill batch: the tokens that complete a compressed entry, and the tokens that are
+/// kept in the state.
 ///
-/// Each set of a request consists of at most two regular sequences of positions. So formulas give its size and its k-th
-/// member, without a loop over tokens, and a plan row finds its own token. A plan is therefore in token order, whether
-/// the host or the device makes it.
+/// Each set of a request consists of at most two regular sequences of positions. So formulas give the size of a set and
+/// its k-th token, without a loop over tokens. With these formulas, the thread that fills a plan row finds the token of
+/// the row. A plan is therefore in token order, both on the host and on the device.
 #pragma once
 
 #include <cstdint>
@@ -14,33 +14,36 @@ namespace dsv4 {
 
 #define DSV4_HOST_DEVICE __host__ __device__ inline
 
-/// What a plan keeps of each request in addition to its open group.
+/// The rule by which tokens of a request are kept. The tokens of the open group (those after the last complete group)
+/// are always kept.
 struct SetRule {
-  std::int32_t ratio;      ///< tokens per compressed entry
-  std::int32_t overlap;    ///< rows of the previous group that the next entry also reads: `ratio` or 0
-  std::int32_t pad;        ///< trailing tokens that are kept because a verify step may take them back
-  std::int32_t tail_page;  ///< cache page size if the last `ratio` tokens of each page are kept for later reuse; else 0
+  std::int32_t ratio;    ///< tokens per compressed entry
+  std::int32_t overlap;  ///< tokens of the last complete group that the next entry also reads: `ratio` or 0
+  std::int32_t pad;      ///< number of last tokens that are also kept, because speculative decoding may reject tokens
+  /// Page size of the cache if the last `ratio` tokens of each page (the page-tail tokens) are also kept, for requests
+  /// that reuse a prefix. Otherwise 0.
+  std::int32_t tail_page;
 
   DSV4_HOST_DEVICE std::int32_t window() const { return ratio + overlap; }
 
-  /// Number of page-tail tokens at positions below `end`.
+  /// Returns the number of page-tail tokens at positions below `end`.
   DSV4_HOST_DEVICE std::int32_t tails_below(std::int32_t end) const {
     if (tail_page == 0) return 0;
     const std::int32_t into_tail = end % tail_page - (tail_page - ratio);
     return end / tail_page * ratio + (into_tail > 0 ? into_tail : 0);
   }
-  /// Position of the page-tail token number `index`.
+  /// Returns the position of page-tail token number `index`, counted from 0.
   DSV4_HOST_DEVICE std::int32_t tail_position(std::int32_t index) const {
     return index / ratio * tail_page + tail_page - ratio + index % ratio;
   }
 };
 
-/// The two sets of one request.
+/// The two sets of one request: the tokens that complete an entry, and the tokens that are kept.
 struct RequestSets {
-  std::int32_t prefix;   ///< first position of the batch; negative only if the lengths are inconsistent
-  std::int32_t tokens;   ///< tokens in the batch
-  std::int32_t entries;  ///< tokens that complete an entry
-  std::int32_t kept;     ///< tokens kept: `tails` page-tail tokens, then every token from `kept_from` on
+  std::int32_t prefix;   ///< position of the request's first token in the batch; negative only if extend_len > seq_len
+  std::int32_t tokens;   ///< number of tokens in the batch
+  std::int32_t entries;  ///< number of tokens that complete an entry
+  std::int32_t kept;  ///< number of kept tokens: first `tails` page-tail tokens, then every token from `kept_from` on
   std::int32_t tails;
   std::int32_t kept_from;
   std::int32_t first;  ///< `prefix`, but at least 0
@@ -52,16 +55,16 @@ struct RequestSets {
   DSV4_HOST_DEVICE std::int32_t kept_position(std::int32_t k) const {
     return k < tails ? rule.tail_position(rule.tails_below(first) + k) : kept_from + k - tails;
   }
-  /// How many leading entries of the window that ends at `position` lie before the batch.
+  /// Returns how many tokens of the window that ends at `position` are before the batch.
   DSV4_HOST_DEVICE std::int32_t window_before_batch(std::int32_t position) const {
     const std::int32_t in_batch = position - prefix + 1;
     return in_batch < rule.window() ? rule.window() - in_batch : 0;
   }
 };
 
-/// The sets of a request of `seq_len` tokens, of which the last `extend_len` are in the batch. Lengths on a device
-/// cannot be refused, so a negative length counts as 0. If a request claims more new tokens than its length, its sets
-/// have no positions below 0.
+/// Returns the sets of a request of `seq_len` tokens. The last `extend_len` of them are in the batch. Lengths on the
+/// device cannot be checked by the host. So a negative length counts as 0, and the sets never have positions below 0,
+/// even if `extend_len` is larger than `seq_len`.
 DSV4_HOST_DEVICE RequestSets request_sets(const SetRule& rule, std::int64_t seq_len, std::int64_t extend_len) {
   const std::int32_t length = seq_len > 0 ? static_cast<std::int32_t>(seq_len) : 0;
   RequestSets sets{};

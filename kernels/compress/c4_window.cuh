@@ -1,7 +1,10 @@
-/// The arithmetic that prefill and decode share at ratio 4: a lane holds four columns of the eight window entries.
+/// Computes compressed entries at ratio 4, for prefill and for decode. A compressed entry is made from a window of
+/// eight window entries: one for each token of the entry's own group of four tokens, and of the group before. A lane
+/// holds four columns of the eight window entries.
 ///
-/// A row has four blocks of head_dim floats. Blocks 0 and 2 ("overlap") hold kv and score of the token as a member of
-/// the next group's window. Blocks 1 and 3 hold kv and score of the token as a member of its own group.
+/// The row of a token has four blocks of head_dim floats. Blocks 0 and 2 ("overlap") hold the kv and the score that the
+/// token has in the window of the next group. Blocks 1 and 3 ("own") hold the kv and the score that it has in the
+/// window of its own group.
 #pragma once
 
 #include <cfloat>
@@ -12,15 +15,15 @@
 
 namespace dsv4 {
 
-inline constexpr int kGroup = 4;                     ///< tokens of a group, rows of a state page
-inline constexpr int kWindow = 2 * kGroup;           ///< window entries that make a compressed entry
-inline constexpr int kLaneColumns = 4;               ///< one 16-byte access
-inline constexpr int kWarpColumns = 4 * kWarpLanes;  ///< 128
-inline constexpr int kC4Threads = 128;               ///< four warps: one entry at head_dim 512, four at 128
+inline constexpr int kGroup = 4;                     ///< tokens per group, and rows per state page
+inline constexpr int kWindow = 2 * kGroup;           ///< window entries per compressed entry
+inline constexpr int kLaneColumns = 4;               ///< columns per lane: one 16-byte access
+inline constexpr int kWarpColumns = 4 * kWarpLanes;  ///< columns per warp: 128
+inline constexpr int kC4Threads = 128;               ///< four warps: one entry at head_dim 512, or four entries at 128
 
 using Columns = Pack<float, kLaneColumns, true>;
 
-/// What a lane works on: `unit` is the plan row, `column` is the lane's first column.
+/// The work of a lane: `unit` is its plan row, and `column` is the first of its columns.
 template <int kHeadDim>
 struct C4Place {
   static_assert(kHeadDim % kWarpColumns == 0, "kHeadDim must be a multiple of the columns of a warp");
@@ -40,7 +43,8 @@ struct C4Place {
   }
 };
 
-/// Window entries of a lane. Entries 0..3 come from the overlap blocks of their rows, entries 4..7 from the own blocks.
+/// The lane's columns of the eight window entries. Entries 0..3 are read from the "overlap" blocks of their tokens'
+/// rows, and entries 4..7 from the "own" blocks.
 template <int kHeadDim>
 struct C4Window {
   Columns kv[kWindow];
@@ -52,7 +56,7 @@ struct C4Window {
     kv[i].load(half);
     score[i].load(half + 2 * kHeadDim);
   }
-  /// Marks entry i as absent. Its weight is 0 if another entry has a score well above -FLT_MAX.
+  /// Marks entry i as absent. If another entry has a score far above -FLT_MAX, the weight of entry i is then 0.
   DSV4_DEVICE void absent(int i) {
 #pragma unroll
     for (int c = 0; c < kLaneColumns; ++c) {
@@ -61,10 +65,11 @@ struct C4Window {
     }
   }
 
-  /// The weighted means of the lane's columns. `ape` points to the lane's column in the first of eight bias rows.
+  /// Returns the weighted mean of each of the lane's columns. `ape` points to the lane's column in the first of the
+  /// eight bias rows.
   ///
-  /// The order of the sums is fixed, and the products are fused explicitly. So an entry has the same bits in prefill
-  /// and in decode, and for rows from the batch and from the state.
+  /// The order of the sums is fixed, and the products are fused explicitly. So prefill and decode make an entry with
+  /// the same bits. The bits also do not depend on whether a row comes from the batch or from the state.
   DSV4_DEVICE Columns mean(const float* ape) {
 #pragma unroll
     for (int i = 0; i < kWindow; ++i) {
@@ -86,7 +91,7 @@ struct C4Window {
         weights = __fadd_rn(weights, weight);
         sum = __fmaf_rn(kv[i].v[c], weight, sum);
       }
-      out.v[c] = __fdividef(sum, weights);  // 1 <= weights <= 8: inside the range of the fast division
+      out.v[c] = __fdividef(sum, weights);  // the fast division is valid here, because 1 <= weights <= 8
     }
     return out;
   }
@@ -101,7 +106,8 @@ struct C4Tensors {
   std::int64_t head_dim;
 };
 
-/// Checks the tensors. Sets `tokens` to the rows of kv_input, and `entries` to the rows of kv_output.
+/// Checks the tensors. Sets `tokens` to the number of rows of kv_input, and `entries` to the number of rows
+/// of kv_output.
 inline C4Tensors check_c4_tensors(ArgumentCheck& check, const TensorView& kv_buffer, const TensorView& kv_input,
                                   const TensorView& kv_output, const TensorView& ape, Size& tokens, Size& entries) {
   Size head_dim("head_dim"), pages("pages");

@@ -1,19 +1,20 @@
-/// compress_c4_decode: stores each request's newest token in the state, and makes the entry of a group that
-/// the token completes.
+/// compress_c4_decode: stores the row of each request's newest token in the state. If this token completes a group of
+/// four tokens, the kernel makes the compressed entry of the group.
 ///
 ///     decode(kv_buffer, kv_input, kv_output, ape, plan_d)
 ///
 /// | argument  | shape          | dtype   | |
 /// |-----------|----------------|---------|-|
 /// | kv_buffer | [pages, 4, 4H] | float32 | in place; H is 128 or 512 |
-/// | kv_input  | [B, 4H]        | float32 | row of each request's token: kv overlap, kv own, score overlap, score own |
+/// | kv_input  | [B, 4H]        | float32 | a row per newest token: kv overlap, kv own, score overlap, score own |
 /// | kv_output | [B, H]         | float32 | out; a row is written if the request's length is a multiple of 4 |
 /// | ape       | [8, H]         | float32 | bias of the scores for each place in the window |
 /// | plan_d    | [B, 16]        | uint8   | DecodePlan |
 ///
-/// All tensors are contiguous, on one device and 16-byte aligned. Column by column, an entry is the
-/// softmax-weighted mean of the eight tokens up to the newest. The rows that a plan names must exist and be
-/// different. B = 0 returns at once.
+/// All tensors are contiguous, on the same device, and aligned to 16 bytes. Each column of an entry is the mean of the
+/// kv of the request's last eight tokens, weighted by the softmax of their scores. The state rows that the plan names
+/// must exist. No two requests may write to the same row, and no request may read a row that another request writes. If
+/// B = 0, no kernel is launched.
 
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
@@ -40,7 +41,7 @@ __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_cons
   if (place.unit >= p.requests) return;
   const layout::DecodePlan plan = p.plan[place.unit];
 
-  // A lane stores the four blocks of its own columns, so the window below reads nothing that another lane writes.
+  // A lane stores its own columns of all four blocks. So the window below reads nothing that another lane writes.
   const float* newest = p.input + static_cast<std::int64_t>(place.unit) * Place::kRow + place.column;
   float* kept = p.state + static_cast<std::int64_t>(plan.write_loc) * Place::kRow + place.column;
   Columns block[4];
@@ -66,7 +67,7 @@ __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_cons
       window.load(i, (i < kGroup ? group_before : group) + i % kGroup * Place::kRow);
     }
   }
-  window.kv[kWindow - 1] = block[1];  // the newest token itself, still in registers
+  window.kv[kWindow - 1] = block[1];  // the newest token, which is still in registers
   window.score[kWindow - 1] = block[3];
   const Columns out = window.mean(p.ape + place.column);
   allow_next_kernel();

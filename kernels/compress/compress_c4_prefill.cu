@@ -1,4 +1,5 @@
-/// compress_c4_prefill: makes the compressed entries that a prefill batch completes, and stores the rows that it keeps.
+/// compress_c4_prefill: makes the compressed entries that a prefill batch completes. Then it stores in the state the
+/// rows of the tokens that are kept.
 ///
 ///     prefill(kv_buffer, kv_input, kv_output, ape, plan_c, plan_w)
 ///
@@ -11,10 +12,11 @@
 /// | plan_c    | [n_c, 16]     | uint8   | CompressPlan |
 /// | plan_w    | [n_w, 8]      | uint8   | WritePlan, n_w <= N |
 ///
-/// All tensors are contiguous, on one device and 16-byte aligned. Column by column, an entry is the softmax-weighted
-/// mean of the eight tokens up to its own. The first `buffer_len` of them come from the state as it was before the
-/// call, so a second launch writes the rows. Sentinel rows of a plan are skipped. A plan is data, so the host cannot
-/// check it: the rows that it names must exist.
+/// All tensors are contiguous, on the same device, and aligned to 16 bytes. An entry is made from eight tokens; the
+/// last of them is the token that plan_c names. Each column of the entry is the mean of their kv, weighted by the
+/// softmax of their scores. The first `buffer_len` of the eight tokens are read from the state as it was before the
+/// call. Therefore the rows are written to the state by a second launch. Sentinels (plan rows that are marked as empty)
+/// are skipped. The plans are on the device, so the host cannot check them. The rows that they name must exist.
 
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
@@ -47,8 +49,8 @@ __global__ void __launch_bounds__(kC4Threads, 4) compress_kernel(const __grid_co
   const float* state = p.state + place.column;
   const float* group_before = state + static_cast<std::int64_t>(plan.read_page_0) * kGroup * Place::kRow;
   const float* group = state + static_cast<std::int64_t>(plan.read_page_1) * kGroup * Place::kRow;
-  // `batch + i * Place::kRow` is the row of window entry i in the batch. It may lie before the first row if entry i
-  // comes from the state.
+  // `batch + i * Place::kRow` is the row of window entry i in the batch. It may be before the first row of the batch if
+  // entry i comes from the state.
   const float* batch =
       p.input + place.column + (static_cast<std::int64_t>(plan.ragged_id) - (kWindow - 1)) * Place::kRow;
   C4Window<kHeadDim> window;

@@ -1,4 +1,5 @@
-/// The V2 decode planners: one thread per request.
+/// Makes the V2 plan of a decode step (interface/compress_plan.h), with one thread per request. Both planners use it:
+/// plan_decode and plan_decode_legacy.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -34,13 +35,14 @@ __global__ void __launch_bounds__(kDecodePlanThreads)
   if (request >= p.requests) return;
   const std::int64_t request_id = p.request_ids[request];
   const auto length = static_cast<std::int32_t>(p.seq_lens[request]);
-  const std::int32_t newest = length > 0 ? length - 1 : 0;  // a request without tokens must not read before its table
+  // A request without tokens gets position 0, because a negative position would read outside req_to_token.
+  const std::int32_t newest = length > 0 ? length - 1 : 0;
   const std::int32_t row = p.address.row(request_id, newest);
   const std::int32_t before = p.address.row(request_id, newest > p.ratio ? newest - p.ratio : 0);
   p.plan[request] = {static_cast<std::uint32_t>(length), row, before / p.ratio, row / p.ratio};
 }
 
-/// Checks the arguments that both planners have and makes the plan, `u8[B, 16]`.
+/// Checks the arguments that both planners have. Returns the plan, `u8[B, 16]`.
 template <class Address>
 Tensor make_decode_plan(ArgumentCheck& check, const char* op, const TensorView& req_pool_indices,
                         const TensorView& seq_lens, std::int64_t ratio, const Address& address) {

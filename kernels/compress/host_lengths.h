@@ -1,4 +1,4 @@
-/// Checks the lengths of a prefill batch that are in host memory.
+/// Checks the lengths of a prefill batch if they are in host memory.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace dsv4 {
 
-/// Refuses lengths that do not describe a batch of `rows` tokens.
+/// Throws unless the lengths describe a batch of `rows` tokens.
 inline void check_host_lengths(const ArgumentCheck& check, const std::int64_t* seq_lens,
                                const std::int64_t* extend_lens, std::int64_t requests, std::int64_t rows) {
   std::int64_t tokens = 0;

@@ -1,25 +1,27 @@
-/// plan_compress_prefill: makes the V1 plan of a prefill batch. It names tokens by request and
-/// position, without addresses.
+/// plan_compress_prefill: makes the plans (V1, interface/compress_plan.h) of a prefill batch. A V1 plan names tokens by
+/// request and position. It has no state rows.
 ///
 ///     plan_compress_prefill(extend_lens, seq_lens, compress_plan, write_plan, compress_ratio, is_overlap,
 ///                           use_cuda_graph) -> (n_c, n_w)
 ///
 /// | argument              | shape       | dtype | |
 /// |-----------------------|-------------|-------|-|
-/// | extend_lens, seq_lens | [B]         | int64 | how much of each request is in the batch, and its length |
+/// | extend_lens, seq_lens | [B]         | int64 | per request: its tokens in the batch, and its length |
 /// | compress_plan         | [num_q, 16] | uint8 | out: TokenPlan of each token that completes an entry |
 /// | write_plan            | [num_q, 16] | uint8 | out: TokenPlan of each token that is kept |
 ///
-/// The tokens from the open group on are kept. With is_overlap, the tokens from the previous group on are kept.
+/// The tokens of the open group are kept: those after the last complete group of compress_ratio tokens. With
+/// is_overlap, the tokens of the last complete group are also kept.
 ///
 /// All four tensors are on the device, or all are on the host. Both plans are in token order.
 ///
-/// On the host the lengths are checked: each extend must lie in 1 ... length, and their sum must be num_q. Without
-/// use_cuda_graph, n_c and n_w are the numbers of rows in use, and the other rows are not written. With use_cuda_graph,
-/// sentinels fill the other rows, and n_c and n_w are num_q.
+/// Lengths on the host are checked: each of extend_lens must be from 1 to the request's length, and the sum of
+/// extend_lens must be num_q. Without use_cuda_graph, n_c and n_w are the numbers of plan rows in use, and the other
+/// rows are not written. With use_cuda_graph, the other rows become sentinels (they are marked as empty), and n_c and
+/// n_w are num_q.
 ///
-/// On the device the call always does what use_cuda_graph asks for. A request may have no token, and tokens that the
-/// lengths claim beyond num_q are left out.
+/// With tensors on the device, the call always works as with use_cuda_graph. A request may have no token in the batch.
+/// If the sum of extend_lens is larger than num_q, the tokens after the first num_q get no plan entry.
 
 #include "interface/compress_plan.h"
 #include "interface/entry.h"

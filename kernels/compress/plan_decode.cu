@@ -1,4 +1,5 @@
-/// plan_decode: makes the V2 plan of a decode step, with state rows that follow the sliding-window cache.
+/// plan_decode: makes the plan (V2, interface/compress_plan.h) of a decode step. The state row of a token is computed
+/// from its slot in the sliding-window cache.
 ///
 ///     plan_decode(req_pool_indices, req_to_token, full_to_swa, seq_lens, compress_ratio, swa_page_size, ring_size)
 ///         -> plan_d
@@ -7,13 +8,13 @@
 /// |------------------|---------------|-------|-|
 /// | req_pool_indices | [B]           | int64 | row of each request in req_to_token |
 /// | req_to_token     | [requests, T] | int32 | cache slot of each position |
-/// | full_to_swa      | [slots]       | int64 | slot in the sliding-window cache of each cache slot |
-/// | seq_lens         | [B]           | int64 | length of each request with its new token, at least 1 |
-/// | plan_d           | [B, 16]       | uint8 | returned: DecodePlan, all fields of every row filled |
+/// | full_to_swa      | [slots]       | int64 | for each cache slot, its slot in the sliding-window cache |
+/// | seq_lens         | [B]           | int64 | length of each request, new token included; at least 1 |
+/// | plan_d           | [B, 16]       | uint8 | returned: a DecodePlan per request, with all fields filled |
 ///
-/// compress_ratio is 4 or 128. It divides ring_size, which divides swa_page_size. All tensors are on the device.
-/// B = 0 returns an empty plan. A length of 0 cannot be refused here. Its row is that of length 1, except that
-/// `seq_len` is 0.
+/// compress_ratio is 4 or 128. ring_size is a multiple of compress_ratio, and swa_page_size is a multiple of ring_size.
+/// All tensors are on the device. If B = 0, the plan is empty. The host cannot check the lengths. A request of length 0
+/// gets the plan row of a request of length 1, except that `seq_len` is 0.
 
 #include "interface/entry.h"
 #include "kernels/compress/decode_plan.cuh"

@@ -1,14 +1,15 @@
-/// plan_decode_legacy: makes the V2 plan of a decode step, with state rows that belong to the request.
+/// plan_decode_legacy: makes the plan (V2, interface/compress_plan.h) of a decode step. Each request has its own ring
+/// of state rows.
 ///
 ///     plan_decode_legacy(req_pool_indices, seq_lens, compress_ratio) -> plan_d
 ///
 /// | argument         | shape   | dtype | |
 /// |------------------|---------|-------|-|
-/// | req_pool_indices | [B]     | int64 | ring of each request: 8 rows at ratio 4, 128 at ratio 128 |
-/// | seq_lens         | [B]     | int64 | length of each request with its new token, at least 1 |
-/// | plan_d           | [B, 16] | uint8 | returned: DecodePlan, all fields of every row filled |
+/// | req_pool_indices | [B]     | int64 | ring of each request; it has 8 rows at ratio 4, and 128 at ratio 128 |
+/// | seq_lens         | [B]     | int64 | length of each request, new token included; at least 1 |
+/// | plan_d           | [B, 16] | uint8 | returned: a DecodePlan per request, with all fields filled |
 ///
-/// All tensors are on the device. B = 0 returns an empty plan.
+/// All tensors are on the device. If B = 0, the plan is empty.
 
 #include "interface/entry.h"
 #include "kernels/compress/decode_plan.cuh"

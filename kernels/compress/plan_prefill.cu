@@ -1,4 +1,5 @@
-/// plan_prefill: makes the V2 plan of a prefill batch, with state rows that follow the sliding-window cache.
+/// plan_prefill: makes the plans (V2, interface/compress_plan.h) of a prefill batch. The state row of a token is
+/// computed from its slot in the sliding-window cache.
 ///
 ///     plan_prefill(req_pool_indices, req_to_token, full_to_swa, seq_lens, extend_lens, pin_buffer, num_q_tokens,
 ///                  compress_ratio, swa_page_size, ring_size, use_cuda_graph) -> (plan_c, plan_w)
@@ -7,24 +8,27 @@
 /// |-----------------------|------------------|-------|-|
 /// | req_pool_indices      | [B]              | int64 | row of each request in req_to_token |
 /// | req_to_token          | [requests, T]    | int32 | cache slot of each position |
-/// | full_to_swa           | [slots]          | int64 | slot in the sliding-window cache of each cache slot |
-/// | seq_lens, extend_lens | [B]              | int64 | length of each request, and how much of it is in the batch |
-/// | pin_buffer            | [>= 24 num_q]    | uint8 | host scratch, pinned |
+/// | full_to_swa           | [slots]          | int64 | for each cache slot, its slot in the sliding-window cache |
+/// | seq_lens, extend_lens | [B]              | int64 | length of each request, and number of its tokens in the batch |
+/// | pin_buffer            | [>= 24 num_q]    | uint8 | pinned host memory for temporary data |
 /// | plan_c                | [n_c, 16]        | uint8 | returned: CompressPlan of each token that completes an entry |
 /// | plan_w                | [n_w, 8]         | uint8 | returned: WritePlan of each token whose row is kept |
 ///
-/// seq_lens and extend_lens are both on the device, or both on the host. With lengths on the device, pin_buffer is not
+/// seq_lens and extend_lens are both on the device, or both on the host. If they are on the device, pin_buffer is not
 /// used and may be empty.
 ///
-/// B <= num_q_tokens <= 65535. compress_ratio is 4 or 128. It divides ring_size, which divides swa_page_size. The
-/// tokens from position min(first live position, length - pad) on are kept, with
-/// pad = min(ring_size - compress_ratio, 4). At ratio 4 the last four tokens of each cache page are kept as well.
-/// Both plans are in token order.
+/// B <= num_q_tokens <= 65535. compress_ratio is 4 or 128. ring_size is a multiple of compress_ratio, and swa_page_size
+/// is a multiple of ring_size. Both plans are in token order.
 ///
-/// Lengths on the host are checked: each extend must lie in 1 ... length, and their sum must be num_q_tokens. The plans
-/// then have exact sizes, unless use_cuda_graph is set. With use_cuda_graph, or with lengths on the device, both plans
-/// have num_q_tokens rows, and sentinels are at their end. On the device, a request may have no token, and tokens that
-/// the lengths claim beyond num_q_tokens are left out.
+/// The tokens of the batch at or after position min(live, length - pad) are kept. Here pad = min(ring_size -
+/// compress_ratio, 4), and `live` is the first position that a later entry still reads: length rounded down to a
+/// multiple of the ratio, minus 4 at ratio 4. At ratio 4, the last four tokens of each cache page are also kept.
+///
+/// Lengths on the host are checked: each of extend_lens must be from 1 to the request's length, and the sum of
+/// extend_lens must be num_q_tokens. Then the plans have only the rows that are needed, unless use_cuda_graph is set.
+/// With use_cuda_graph, or with lengths on the device, both plans have num_q_tokens rows; unused rows are at the end
+/// and are sentinels (marked as empty). With lengths on the device, a request may have no token in the batch. If the
+/// sum of extend_lens is then larger than num_q_tokens, the tokens after the first num_q_tokens get no plan entry.
 
 #include "interface/entry.h"
 #include "kernels/compress/prefill_plan.cuh"
@@ -33,7 +37,7 @@
 namespace dsv4 {
 namespace {
 
-/// Largest number of draft tokens that a verify step may take back.
+/// Largest number of draft tokens that speculative decoding may reject in one step.
 constexpr std::int64_t kMaxDraftTokens = 4;
 
 PrefillPlans plan_prefill(TensorView req_pool_indices, TensorView req_to_token, TensorView full_to_swa,

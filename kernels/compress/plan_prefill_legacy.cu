@@ -1,18 +1,20 @@
-/// plan_prefill_legacy: makes the V2 plan of a prefill batch, with state rows that belong to the request.
+/// plan_prefill_legacy: makes the plans (V2, interface/compress_plan.h) of a prefill batch. Each request has its own
+/// ring of state rows.
 ///
 ///     plan_prefill_legacy(req_pool_indices, seq_lens, extend_lens, pin_buffer, num_q_tokens, compress_ratio,
 ///                         use_cuda_graph) -> (plan_c, plan_w)
 ///
 /// | argument              | shape         | dtype | |
 /// |-----------------------|---------------|-------|-|
-/// | req_pool_indices      | [B]           | int64 | ring of each request |
-/// | seq_lens, extend_lens | [B]           | int64 | on the host: length of each request, and how much of it is new |
-/// | pin_buffer            | [>= 24 num_q] | uint8 | host scratch, pinned |
+/// | req_pool_indices      | [B]           | int64 | number of each request's ring of state rows |
+/// | seq_lens, extend_lens | [B]           | int64 | on the host, per request: length, and tokens in the batch |
+/// | pin_buffer            | [>= 24 num_q] | uint8 | pinned host memory for temporary data |
 /// | plan_c                | [n_c, 16]     | uint8 | returned: CompressPlan of each token that completes an entry |
-/// | plan_w                | [n_w, 8]      | uint8 | returned: WritePlan of each token from the first live one on |
+/// | plan_w                | [n_w, 8]      | uint8 | returned: WritePlan of each token that a later entry still reads |
 ///
-/// A request owns 8 rows at ratio 4 (two pages in turn) and 128 at ratio 128. Both plans are in token order. They have
-/// exact sizes, unless use_cuda_graph is set: then they have num_q_tokens rows, and sentinels are at their end.
+/// The ring of a request has 8 rows (two state pages) at ratio 4, and 128 rows (one page) at ratio 128. Both plans are
+/// in token order. They have only the rows that are needed, unless use_cuda_graph is set. With use_cuda_graph, both
+/// plans have num_q_tokens rows; unused rows are at the end and are sentinels (marked as empty).
 
 #include "interface/entry.h"
 #include "kernels/compress/prefill_plan.cuh"

@@ -1,21 +1,22 @@
 /// Makes the two plans of a batch on the device. Each thread fills one row of each plan.
 ///
-/// Rows are numbered in token order. Every block sums the requests' row counts, in tiles of one request per thread. If
-/// the row lies in the tile, the thread finds its request by bisection, and its token by a formula. So a plan has one
-/// defined order, for any number of requests, with one launch and without atomics. No row beyond the end of a plan is
-/// written, whatever the lengths are.
+/// The rows of a plan are in token order. Every block adds up how many rows the requests need. It does this tile by
+/// tile; a tile has one request for each thread of the block. If the row of a thread belongs to a request of the tile,
+/// the thread finds the request of the row by bisection, and the token by a formula. So the order is the same in every
+/// run, for any number of requests, with one launch and without atomics. For all values of the lengths, no row beyond
+/// the end of a plan is written.
 #pragma once
 
 #include "kernels/compress/batch_sets.cuh"
 
 namespace dsv4 {
 
-/// Lengths in device memory, and the rule.
+/// The lengths of a batch in device memory, and the rule that decides which tokens are kept.
 struct PlanBatch {
   const std::int64_t* seq_lens;     ///< [requests]
   const std::int64_t* extend_lens;  ///< [requests]
   std::int32_t requests;
-  std::uint32_t query_tokens;  ///< rows of the batch; tokens that the lengths claim beyond it are left out
+  std::uint32_t query_tokens;  ///< number of rows of the batch; later tokens get no plan entry
   SetRule rule;
 
   DSV4_DEVICE RequestSets sets(std::int32_t request) const {
@@ -31,7 +32,8 @@ struct PlanToken {
   std::int32_t window_before_batch;
 };
 
-/// Numbers of rows that some requests take. They have 64 bits, because lengths on a device may have any value.
+/// Numbers of rows that one or more requests need. They have 64 bits, because lengths on the device are not checked and
+/// may be large.
 struct RowCounts {
   unsigned long long entries = 0;
   unsigned long long kept = 0;
@@ -44,7 +46,8 @@ struct RowCounts {
   }
 };
 
-/// Sum over this thread and all threads before it in the block. `warp_sums` may be used again after the next barrier.
+/// Returns the sum of the counts of this thread and all threads before it in the block. `warp_sums` may be written
+/// again after the next barrier.
 template <int kThreads>
 DSV4_DEVICE RowCounts block_inclusive_sum(RowCounts sum, RowCounts* warp_sums) {
   const int lane = static_cast<int>(threadIdx.x % kWarpLanes);
@@ -61,15 +64,16 @@ DSV4_DEVICE RowCounts block_inclusive_sum(RowCounts sum, RowCounts* warp_sums) {
   return sum;
 }
 
-/// Fills row `row` of both plans. All threads of the block must call it. A Writer has `entry_rows` and `kept_rows`, the
-/// sizes of the plans, and `entry(row, token)`, `no_entry(row)`, `kept(row, token)`, `not_kept(row)`.
+/// Fills row `row` of both plans. All threads of the block must call it. A Writer has the sizes of the plans,
+/// `entry_rows` and `kept_rows`. It also has four functions that write a row: `entry(row, token)`, `no_entry(row)`,
+/// `kept(row, token)` and `not_kept(row)`.
 template <int kThreads, class Writer>
 DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const Writer& writer) {
   __shared__ RowCounts warp_sums[kThreads / kWarpLanes];
-  __shared__ RowCounts ends[kThreads];  // rows taken by all requests up to this one of the tile, included
+  __shared__ RowCounts ends[kThreads];  // [i]: rows needed by all requests up to request i of the tile, included
   bool entry_open = row < writer.entry_rows;
   bool kept_open = row < writer.kept_rows;
-  RowCounts before;  // rows taken by the earlier tiles
+  RowCounts before;  // rows needed by the requests of the earlier tiles
 
   for (std::int32_t tile = 0; tile < batch.requests; tile += kThreads) {
     RowCounts own;
@@ -84,10 +88,10 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
     ends[threadIdx.x] = end;
     __syncthreads();
 
-    // Returns the token of this row, which lies in the tile according to `count`. The k-th token of a request is
-    // at `position_of(sets, k)`.
+    // Returns the token of this row. `count` selects the plan, and the row must belong to a request of the tile.
+    // `position_of(sets, k)` gives the position of a request's k-th token in that plan.
     const auto token_of = [&](auto count, auto position_of) {
-      int found = 0;  // first request of the tile whose end lies above the row
+      int found = 0;  // first request of the tile whose entry in `ends` is above the row
       for (int high = kThreads - 1; found < high;) {
         const int middle = (found + high) / 2;
         if (ends[middle].*count > row) {
@@ -125,7 +129,7 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
         writer.not_kept(row);
       }
     }
-    before = last;  // the next sum has a barrier, so `ends` is read by then and may be written again
+    before = last;  // `ends` is written again only after the barrier in the next sum, when all threads have read it
   }
   if (entry_open) writer.no_entry(row);
   if (kept_open) writer.not_kept(row);

@@ -1,4 +1,6 @@
-/// The V2 prefill planners: checks, sizes, and the one kernel that makes both plans and resolves their addresses.
+/// Makes the V2 plans of a prefill batch (interface/compress_plan.h). Both planners use it: plan_prefill and
+/// plan_prefill_legacy. It checks the arguments, computes the sizes, and launches one kernel, which fills both plans
+/// and computes the state rows.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -20,7 +22,7 @@ namespace dsv4 {
 using ::tvm::ffi::Tensor;
 using PrefillPlans = ::tvm::ffi::Tuple<Tensor, Tensor>;
 
-/// A CompressPlan stores the number of a token in 16 bits.
+/// Largest number of tokens of a batch. A CompressPlan stores the number of a token in 16 bits.
 inline constexpr std::int64_t kMaxQueryTokens = 65535;
 
 inline constexpr std::int64_t kPinBytesPerToken = sizeof(layout::CompressPlan) + sizeof(layout::WritePlan);
@@ -74,13 +76,13 @@ struct PrefillPlanCall {
   const std::int64_t* seq_lens;     ///< on the device or on the host
   const std::int64_t* extend_lens;  ///< in the same memory as seq_lens
   bool lengths_on_host;
-  void* pin_buffer;  ///< host memory; if the lengths are there too, at least kPinBytesPerToken per query token
+  void* pin_buffer;  ///< host memory; at least kPinBytesPerToken bytes per query token if the lengths are on the host
   std::int64_t requests;
   std::int64_t query_tokens;
-  bool padded;  ///< if true, each plan has query_tokens rows, whatever the batch needs
+  bool padded;  ///< if true, each plan has query_tokens rows, even if the batch needs fewer
 };
 
-/// Numbers of rows that the two plans need. The lengths must be on the host.
+/// Returns the numbers of rows that the two plans need. The lengths must be on the host.
 inline std::pair<std::int64_t, std::int64_t> count_rows(const PrefillPlanCall& call, const SetRule& rule) {
   std::int64_t entries = 0, kept = 0;
   for (std::int64_t b = 0; b < call.requests; ++b) {
@@ -91,8 +93,8 @@ inline std::pair<std::int64_t, std::int64_t> count_rows(const PrefillPlanCall& c
   return {entries, kept};
 }
 
-/// Makes both plans on the device. Lengths on the host are copied there asynchronously, through the pinned buffer. The
-/// buffer must not be written again before the stream has passed this point.
+/// Makes both plans on the device. Lengths on the host are first copied to the pinned buffer, and from there
+/// asynchronously to the device. The caller must not write to the buffer before the stream has executed that copy.
 template <class Address>
 PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCall& call, const SetRule& rule,
                                 const Address& address) {
@@ -110,7 +112,7 @@ PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCal
   Tensor lengths;  // freed after the launch; the environment's allocator reuses memory in stream order
   if (call.lengths_on_host) {
     const std::size_t bytes = static_cast<std::size_t>(call.requests) * sizeof(std::int64_t);
-    auto* staged = static_cast<char*>(call.pin_buffer);  // takes 16 bytes per request and has at least 24
+    auto* staged = static_cast<char*>(call.pin_buffer);  // uses 16 bytes per request, and there are at least 24
     std::memcpy(staged, call.seq_lens, bytes);
     std::memcpy(staged + bytes, call.extend_lens, bytes);
     lengths = new_tensor(2, call.requests, kInt64, call.device);
@@ -137,8 +139,8 @@ PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCal
   return PrefillPlans(std::move(compress), std::move(write));
 }
 
-/// Checks the arguments that both planners have. If `device_lengths` are allowed, the device of seq_lens decides
-/// `lengths_on_host`; otherwise it is true.
+/// Checks the arguments that both planners have. If `device_lengths` is false, the lengths must be on the host. If it
+/// is true, they may also be on the device, and `lengths_on_host` says where seq_lens is.
 inline PrefillPlanCall check_prefill_call(ArgumentCheck& check, const char* op, const TensorView& req_pool_indices,
                                           const TensorView& seq_lens, const TensorView& extend_lens,
                                           const TensorView& pin_buffer, std::int64_t num_q_tokens, bool use_cuda_graph,

@@ -1,4 +1,4 @@
-/// Computes on the device which state row belongs to a token. A state page is `ratio` consecutive rows.
+/// Computes on the device which state row belongs to a token. A state page consists of `ratio` consecutive state rows.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 
 namespace dsv4 {
 
-/// Rows that follow the sliding-window cache: each of its pages owns a ring of rows.
+/// Computes the state row from the token's slot in the sliding-window cache (SWA). Each page of that cache has its own
+/// ring of `ring_size` state rows.
 struct SwaAddress {
   const std::int32_t* req_to_token;  ///< [requests, positions]
   const std::int64_t* full_to_swa;
@@ -16,14 +17,15 @@ struct SwaAddress {
   std::int32_t page_size;
   std::int32_t ring_size;
 
-  /// The maps are data, so the host cannot refuse them. A request, position or slot outside the maps must not occur.
+  /// The two maps are on the device, so the host cannot check their content. Request, position and slot must be inside
+  /// the maps.
   DSV4_DEVICE std::int32_t row(std::int64_t request_id, std::int32_t position) const {
     const auto slot = static_cast<std::int32_t>(full_to_swa[req_to_token[request_id * positions + position]]);
     return slot / page_size * ring_size + slot % ring_size;
   }
 };
 
-/// Rows that belong to the request: 8 at ratio 4, 128 at ratio 128.
+/// Each request has its own ring of state rows: 8 rows at ratio 4, and 128 rows at ratio 128.
 struct RingAddress {
   std::int32_t rows_per_request;
 
@@ -38,7 +40,7 @@ inline void check_ratio(const ArgumentCheck& check, std::int64_t ratio) {
 
 inline RingAddress ring_address(std::int64_t ratio) { return {ratio == 4 ? 8 : 128}; }
 
-/// Checks these arguments and makes the address. The ratio must have been checked before.
+/// Checks the arguments of a SwaAddress and makes it. `ratio` must have been checked before.
 inline SwaAddress swa_address(ArgumentCheck& check, const TensorView& req_to_token, const TensorView& full_to_swa,
                               std::int64_t ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
   constexpr std::int64_t kLargest = 0x7FFFFFFF;

@@ -1,25 +1,27 @@
-/// fused_rope: rotary position embedding of q and, if given, k, in place.
+/// fused_rope: applies the rotary position embedding in place to q and, if k is given, to k.
 ///
 ///     forward(q, k?, freqs_cis, positions, inverse)
 ///
 /// | argument  | shape       | dtype          | |
 /// |-----------|-------------|----------------|-|
-/// | q         | [T, HQ, 64] | bfloat16       | in place; unit stride in the last dimension, the others free |
+/// | q         | [T, HQ, 64] | bfloat16       | in place; unit stride in the last dimension, any other strides |
 /// | k         | [T, HK, 64] | bfloat16       | as q, or None |
 /// | freqs_cis | [M, 64]     | float32        | contiguous; row = cos_0, sin_0, ..., cos_31, sin_31 |
 /// | positions | [T]         | int32 or int64 | contiguous; row of freqs_cis for each token |
 ///
-/// Pair i of a head, (x_2i, x_2i+1) = (re, im), is multiplied by cos_i + j*sin_i, or by its conjugate if `inverse`. The
-/// result is computed in float32 and rounded once to bfloat16. The products are fused in one fixed way, which makes the
-/// result exact to the bit: forward re' = fma(c, re, -(s*im)), im' = fma(s, re, c*im); inverse re' = fma(c, re, s*im),
-/// im' = fma(c, im, -(s*re)).
+/// Elements 2i and 2i + 1 of a head are the real part re and the imaginary part im of pair i. With c = cos_i and
+/// s = sin_i, the pair is multiplied by the complex number c + j*s, or by c - j*s if `inverse` is true. The result is
+/// computed in float32 and rounded once to bfloat16. One product of each sum is fused, always the same one. So every
+/// bit of the results re' and im' is specified: if `inverse` is false, re' = fma(c, re, -(s*im)) and im' = fma(s, re,
+/// c*im). If it is true, re' = fma(c, re, s*im) and im' = fma(c, im, -(s*re)).
 ///
-/// Positions are data, so the host cannot refuse them: a token whose position lies outside [0, M) is left unchanged. A
-/// call without tokens or without heads returns at once.
+/// Positions are on the device, so the host cannot check them. A token whose position is outside [0, M) is left
+/// unchanged. If there are no tokens or no heads, no kernel is launched.
 ///
-/// Memory bandwidth limits the kernel. A block serves one token, so it reads one row of the table, and no lane needs a
-/// division to find its head. A head is eight 16-byte accesses, and each lane loads all its heads before it rotates
-/// one. If a stride or an address is not a multiple of 16 bytes, an access moves one pair (4 bytes) or one element.
+/// Memory bandwidth limits the kernel. A block handles heads of one token only. So it reads one row of freqs_cis, and
+/// no lane needs a division to find its head. A head takes eight 16-byte accesses. Each lane loads all its heads before
+/// it rotates the first of them. If a stride or an address is not a multiple of 16 bytes, each access moves one pair (4
+/// bytes). If it is not a multiple of 4 bytes either, each access moves one element.
 
 #include <algorithm>
 
@@ -33,14 +35,14 @@ namespace {
 
 constexpr int kRopeDim = 64;
 constexpr int kMaxThreads = 256;
-constexpr std::int64_t kMaxHeads = 1 << 20;  // keeps grid.y below 65536 on every path
+constexpr std::int64_t kMaxHeads = 1 << 20;  // keeps grid.y below 65536 for every kind of access
 
 struct Heads {
   __nv_bfloat16* data;
   std::int64_t token_stride;  ///< in elements
   std::int64_t head_stride;
   int count;
-  int blocks = 0;  ///< blocks along grid.y that serve these heads
+  int blocks = 0;  ///< number of blocks along grid.y that handle these heads
 };
 
 struct RopeParams {
@@ -51,7 +53,7 @@ struct RopeParams {
   std::int64_t table_rows;
 };
 
-/// Rotates one pair by (c, s).
+/// Multiplies one pair by c + j*s, or by c - j*s if `kInverse` is true.
 template <bool kInverse>
 DSV4_DEVICE void rotate(__nv_bfloat16& re, __nv_bfloat16& im, float c, float s) {
   const float x = __bfloat162float(re);
@@ -65,8 +67,9 @@ DSV4_DEVICE void rotate(__nv_bfloat16& re, __nv_bfloat16& im, float c, float s) 
   }
 }
 
-/// Block (token, part) serves heads_per_step * kHeadsPerLane consecutive heads of that token: first the parts of q,
-/// then those of k. A lane has kHeadsPerLane heads, and kPairs pairs of each.
+/// Block (token, part) handles heads_per_step * kHeadsPerLane consecutive heads of that token. The first parts have
+/// the heads of q, and the parts after them have the heads of k. A lane handles kPairs pairs of each of its
+/// kHeadsPerLane heads.
 template <typename Position, bool kInverse, int kPairs, bool kWide, int kHeadsPerLane>
 __global__ void __launch_bounds__(kMaxThreads) fused_rope_kernel(const __grid_constant__ RopeParams p) {
   constexpr int kLanesPerHead = kRopeDim / 2 / kPairs;
@@ -105,7 +108,7 @@ __global__ void __launch_bounds__(kMaxThreads) fused_rope_kernel(const __grid_co
   }
 }
 
-/// How a call accesses memory: the widest access that every address allows.
+/// The kind of memory access that a call uses: the widest one that all its addresses and strides allow.
 template <int kPairs_, bool kWide_>
 struct Access {
   static constexpr int kPairs = kPairs_;
@@ -115,7 +118,7 @@ struct Access {
 template <typename Position, bool kInverse, typename A, int kHeadsPerLane>
 void launch_rope(RopeParams params, std::int64_t tokens, DLDevice device) {
   constexpr int kLanesPerHead = kRopeDim / 2 / A::kPairs;
-  // As many threads as the heads of a token can use, in whole warps.
+  // The number of threads that the heads of a token can use, rounded up to whole warps.
   const int wanted = ceil_div(std::max(params.q.count, params.k.count), kHeadsPerLane) * kLanesPerHead;
   const int threads = std::min(kMaxThreads, ceil_div(wanted, 32) * 32);
   const int heads_per_block = threads / kLanesPerHead * kHeadsPerLane;
@@ -130,8 +133,8 @@ void launch_rope(RopeParams params, std::int64_t tokens, DLDevice device) {
 template <typename Position, bool kInverse>
 void choose_access(const RopeParams& params, std::int64_t tokens, DLDevice device, int element_multiple) {
   if (element_multiple == 8) {
-    // For few tokens, one head per lane spreads the heads over more blocks. For many tokens, two heads per lane keep
-    // more bytes in flight.
+    // For few tokens, one head per lane spreads the heads over more blocks. For many tokens, with two heads per lane,
+    // each lane has more loads under way at the same time.
     const std::int64_t heads = params.q.count + params.k.count;
     if (tokens * ceil_div<std::int64_t>(heads, 64) < 4 * multiprocessor_count(device)) {
       launch_rope<Position, kInverse, Access<4, true>, 1>(params, tokens, device);

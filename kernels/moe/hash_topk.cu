@@ -10,16 +10,18 @@
 /// | topk_weights  | [N, K+s] | float32 | contiguous, out |
 /// | topk_ids      | [N, K+s] | int32   | contiguous, out; K + s <= 32 |
 ///
-/// With e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(logits[n, e_j])): ids[n, j] = e_j and
-/// weights[n, j] = w_j / W, where W is the sum of w_0..w_{K-1} as a butterfly over lanes. If every w_j underflows, W is
-/// 0, and these weights are 0 as well. The s shared experts follow: shared expert t gets id E + t and weight
-/// 1 / routed_scaling_factor.
+/// For token n and j < K, let e_j = tid2eid[input_id[n], j] and w_j = sqrt(softplus(router_logits[n, e_j])). Then
+/// topk_ids[n, j] = e_j and topk_weights[n, j] = w_j / W. W is the sum of w_0..w_{K-1}, added in the order of lanes_sum
+/// (kernels/common/device.h). If every w_j underflows to 0, W is 0, and these weights are also 0. The s shared experts
+/// come after the K routed experts. Shared expert t gets id E + t and weight 1 / routed_scaling_factor.
 ///
-/// Ids are data, so the host cannot refuse them. A token id outside [0, V) gets expert id -1 and weight 0 in its K
-/// routed columns. A table entry outside [0, E) keeps its id and counts with w_j = 0. N = 0 returns at once.
+/// Ids are on the device, so the host cannot check them. If a token id is outside [0, V), the K routed columns of the
+/// token get expert id -1 and weight 0. If an e_j is outside [0, E), it is still written to topk_ids, and w_j is 0. If
+/// N = 0, no kernel is launched.
 ///
-/// A token takes 8, 16 or 32 lanes: the smallest of these numbers that is at least K + s. At the usual K + s <= 8, a
-/// warp serves four tokens. Lanes without an expert add +0, so the sum has the same bits for every number of lanes.
+/// Each token has 8, 16 or 32 lanes of a warp: the smallest of these numbers that is at least K + s. Usually
+/// K + s <= 8, and then a warp handles four tokens. Lanes without a routed expert add +0. So the sum has the same bits
+/// for each of these numbers of lanes.
 
 #include "interface/entry.h"
 #include "kernels/common/check.h"
@@ -45,7 +47,8 @@ struct HashTopkParams {
   float shared_weight;
 };
 
-/// sqrt(ln(1 + e^x)) without overflow: softplus(x) = max(x, 0) + ln(1 + e^-|x|). NaN stays NaN.
+/// Returns sqrt(softplus(x)), where softplus(x) = ln(1 + e^x). The form max(x, 0) + ln(1 + e^-|x|) cannot overflow. NaN
+/// stays NaN.
 DSV4_DEVICE float sqrt_softplus(float x) { return sqrtf(max_number(x, 0.0f) + log1pf(expf(-fabsf(x)))); }
 
 template <int kLanes>
@@ -67,7 +70,7 @@ __global__ void __launch_bounds__(kThreads) hash_topk_kernel(const __grid_consta
       if (expert >= 0 && expert < p.experts) weight = sqrt_softplus(p.logits[token * p.experts + expert]);
     }
   }
-  const float sum = lanes_sum<kLanes>(weight);  // all lanes take part, even those past the last token
+  const float sum = lanes_sum<kLanes>(weight);  // all lanes must call it, even those beyond the last token
   if (!live || lane >= p.columns) return;
   const std::int64_t at = token * p.columns + lane;
   if (lane >= p.routed) {

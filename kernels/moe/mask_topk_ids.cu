@@ -1,19 +1,21 @@
-/// mask_topk_ids: marks the padded rows of a routing table.
+/// mask_topk_ids: writes -1 to the padding rows of a routing table, which has the expert ids of each token.
 ///
 ///     run(topk_ids, num_token_non_padded)
 ///
 /// | argument             | shape  | dtype | |
 /// |----------------------|--------|-------|-|
 /// | topk_ids             | [N, K] | int32 | in place; K <= 32, any row stride, unit column stride |
-/// | num_token_non_padded | one element | int32 on the device, int32 or int64 on the host | number of real rows |
+/// | num_token_non_padded | one element | int32 on the device, int32 or int64 on the host | first padding row |
 ///
-/// Rows at and after num_token_non_padded become -1 in all K columns; nothing else is written. The call takes the low
-/// 32 bits of the count as an unsigned number. So a negative count masks nothing, like a count of N or more. The kernel
-/// reads a count on the device, so a captured graph follows its value. A count on the host is fixed at the call. N = 0
-/// or K = 0 returns at once.
+/// All K columns of row num_token_non_padded and of all later rows become -1. Nothing else is written. The low 32 bits
+/// of num_token_non_padded are used as an unsigned number. So with a negative number, or a number >= N, no row is
+/// changed. If the number is on the device, the kernel reads it, so a captured graph uses the new value at each
+/// replay. If it is on the host, the call reads it, and a captured graph keeps that value. If N = 0 or K = 0, no
+/// kernel is launched.
 ///
-/// The launch is nearly the whole cost of the call. A row takes 2^n lanes (the smallest power of two that holds K), so
-/// the kernel needs neither a division nor a loop. Lanes of real rows return without an access to the table.
+/// The launch takes nearly all of the time of the call. Each row has 2^n threads, where 2^n is the smallest power of
+/// two >= K. So the kernel needs no division and no loop. Threads of rows before the padding return without an access
+/// to the table.
 
 #include "interface/entry.h"
 #include "kernels/common/check.h"
@@ -28,12 +30,12 @@ constexpr std::int64_t kMaxColumns = 32;
 
 struct MaskParams {
   std::int32_t* ids;
-  const std::int32_t* count_on_device;  ///< if null, `count` is the count
+  const std::int32_t* count_on_device;  ///< if null, `count` is used
   std::uint32_t count;
   std::int64_t rows;
   std::int64_t row_stride;
   int columns;
-  int lane_bits;  ///< 2^lane_bits lanes serve a row
+  int lane_bits;  ///< each row has 2^lane_bits threads
 };
 
 __global__ void __launch_bounds__(kThreads) mask_topk_ids_kernel(const __grid_constant__ MaskParams p) {

@@ -1,33 +1,40 @@
-/// silu_and_mul_masked_post_quant: computes SwiGLU of the live rows of a padded expert layout, and quantises it to E4M3
-/// in groups of 128 columns.
+/// silu_and_mul_masked_post_quant: computes SwiGLU, which is silu(gate) * up, and quantises the result to E4M3
+/// in groups of 128 columns. Each expert has T rows, of which the first masked_m are in use (live); the others
+/// are padding.
 ///
 ///     run_u<U>_s<S>_c<C>(input, output, output_scale, masked_m, topk, transposed, swiglu_limit)
-///     U: power-of-two (UE8M0) scales, S: gate and up interleaved, C: clamp by swiglu_limit
+///     U = 1: scales are powers of two (UE8M0); S = 1: gate and up interleaved; C = 1: clamp by swiglu_limit
 ///
 /// | argument     | shape          | dtype    | |
 /// |--------------|----------------|----------|-|
 /// | input        | [E, T, 2D]     | bfloat16 | contiguous |
 /// | output       | [E, T, D]      | E4M3     | contiguous, out |
 /// | output_scale | [E, T, D/128]  | float32  | contiguous, out; if `transposed` int32 [E, D/512, T], see below |
-/// | masked_m     | [E]            | int32    | contiguous; live rows of each expert, clamped to [0, T] |
+/// | masked_m     | [E]            | int32    | contiguous; number of live rows of each expert, clamped to [0, T] |
 ///
-/// Column j of a row: gate is at j, and up is at D + j. With S, gate is at 16 (j / 8) + j % 8, and up is 8 columns on.
-/// With C: L = swiglu_limit as bfloat16, gate = min(gate, L), up = min(max(up, -L), L). NaN becomes L or -L.
-/// v = silu(gate) * up in float32, not rounded to bfloat16. Per group of 128: a = max(1e-10, max |v|), NaN ignored.
-/// With U: byte = UE8M0(a / 448), code = E4M3(v * 2^(127 - byte)). The scale is stored as a power of two.
-/// Transposed, it is stored as byte g % 4 of word [e, g / 4, row]: four scale bytes per word.
-/// Without U: scale = a / 448 and code = E4M3(v / scale).
+/// The output of a live row is computed in these steps:
+/// - Without S, the gate of output column j is input column j, and up is input column D + j. With S, the gate is input
+///   column 16 (j / 8) + j % 8, and up is 8 columns after the gate.
+/// - With C, L is swiglu_limit rounded to bfloat16. Then gate = min(gate, L) and up = min(max(up, -L), L). A NaN gate
+///   becomes L, and a NaN up becomes min(-L, L).
+/// - v = silu(gate) * up in float32. It is not rounded to bfloat16.
+/// - For each group of 128 columns, a = max(1e-10, largest |v|). NaN is ignored.
+/// - With U, byte = UE8M0(a / 448) and code = E4M3(v * 2^(127 - byte)). The scale is stored as a power of two. If
+///   `transposed`, byte g % 4 of word [e, g / 4, row] holds the scale byte of group g of that row of expert e. So a
+///   word holds four scale bytes.
+/// - Without U, scale = a / 448 and code = E4M3(v / scale).
 ///
-/// Live rows are numbered expert by expert. The first T * topk of them are processed. Nothing is written for other
-/// rows. E = 0 or T * topk = 0 returns at once.
+/// Live rows are numbered expert by expert. Only the first T * topk live rows are processed. Nothing is written for any
+/// other row. If E = 0 or T * topk = 0, no kernel is launched.
 ///
-/// D must be a multiple of 256 (transposed: of 512) and at most 8192. E must be at most 256 and at most D / 8. The
-/// reason is that a lane serves eight columns, and one lane per expert is needed for the prefix sums. silu uses the
-/// hardware's exponential and reciprocal. Its relative error is below 2^-21.5 + 2^-23.5 max(0, -gate).
+/// D must be a multiple of 256 (of 512 if transposed) and at most 8192. E must be at most 256 and at most D / 8. The
+/// limit D / 8 is the number of threads of a block, because each thread handles eight columns. The prefix sums of the
+/// live rows need one thread per expert. silu uses the hardware's approximate exponential and reciprocal. Its relative
+/// error is below 2^-21.5 + 2^-23.5 max(0, -gate).
 ///
-/// Memory bandwidth limits the kernel: it moves 5 bytes per column. A fixed number of blocks fills the device with all
-/// the threads that it can hold, and the blocks share the live rows. So padding costs nothing, and each block makes the
-/// prefix sums once.
+/// Memory bandwidth limits the kernel: it moves 5 bytes per output column. The launch has only as many blocks as can
+/// run on the device at the same time. The live rows are divided among these blocks. So padding costs nothing, and each
+/// block computes the prefix sums only once.
 
 #include <algorithm>
 
@@ -66,8 +73,9 @@ struct GateUp {
   Pack<__nv_bfloat16, kLaneColumns, kWide> up;
 };
 
-/// Fills `ends` with the inclusive prefix sums of the experts' live rows. Entries behind the last expert, up to a whole
-/// warp, get the total. One lane serves an expert, but all lanes must call. Returns the total.
+/// Fills `ends` with the inclusive prefix sums of the experts' numbers of live rows. Entries after the last expert get
+/// the total, until the number of entries is a multiple of 32. Each thread handles one expert, but all threads of the
+/// block must call. Returns the total.
 DSV4_DEVICE unsigned sum_live_rows(const SiluParams& p, unsigned* ends) {
   __shared__ unsigned warp_total[kMaxExperts / 32];
   const int expert = static_cast<int>(threadIdx.x);
@@ -79,7 +87,7 @@ DSV4_DEVICE unsigned sum_live_rows(const SiluParams& p, unsigned* ends) {
     const int m = p.live_rows[expert];
     sum = static_cast<unsigned>(m < 0 ? 0 : m > p.padded_rows ? p.padded_rows : m);
   }
-  if (warp < warps) {  // the same for a whole warp
+  if (warp < warps) {  // all lanes of a warp agree
 #pragma unroll
     for (int offset = 1; offset < 32; offset *= 2) {
       const unsigned lower = __shfl_up_sync(kAllLanes, sum, offset);
@@ -96,8 +104,8 @@ DSV4_DEVICE unsigned sum_live_rows(const SiluParams& p, unsigned* ends) {
   return ends[p.experts - 1];
 }
 
-/// The expert of live row `row`, which is the same for the whole warp. Its number is the number of experts that end at
-/// or before the row.
+/// Returns the expert of live row `row`. All lanes of a warp must pass the same row. The result is the number of
+/// experts whose entry in `ends` is at most `row`.
 DSV4_DEVICE int expert_of(const unsigned* ends, int experts, unsigned row) {
   int before = 0;
   for (int first = 0; first < experts; first += 32) {
@@ -144,16 +152,17 @@ __global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
       amax = max_number(amax, fabsf(v[c]));
     }
     amax = lanes_max<kLanesPerGroup>(amax);
-    // Multiplies by the rounded 1/448 instead of dividing by 448. The byte is the same for every amax, because
-    // 448 = 1.75 * 2^8 leaves no mantissa near a power of two. A float32 scale may differ in its last bit.
+    // This multiplies by the rounded 1/448 instead of dividing by 448. A float32 scale may therefore differ in its last
+    // bit. The UE8M0 byte is the same for every amax: because 448 = 1.75 * 2^8, the two results never are on different
+    // sides of a power of two.
     float scale = __fmul_rn(amax, 1.0f / kE4m3Max);
     float inverse;
     std::uint32_t byte = 0;
     if constexpr (kPowerOfTwo) {
       byte = ue8m0_byte(scale);
       scale = ue8m0_value(byte);
-      // 2^(127 - byte) for a finite group. A group with an infinity has scale Inf, and the inverse is 0, as
-      // a reciprocal gives.
+      // If the group has no infinity, the inverse is 2^(127 - byte). A group with an infinity has scale Inf. Then the
+      // inverse is 0, which is the reciprocal of Inf.
       inverse = byte == 255 ? 0.0f : ue8m0_inverse(byte);
     } else {
       inverse = __frcp_rn(scale);
@@ -232,8 +241,8 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   const auto kernel =
       wide ? silu_and_mul_kernel<kPowerOfTwo, kClamp, true> : silu_and_mul_kernel<kPowerOfTwo, kClamp, false>;
   const int threads = static_cast<int>(d / kLaneColumns);
-  // As many blocks as can be resident at once (2048 threads per multiprocessor), but not more than there can
-  // be live rows.
+  // As many blocks as can run at the same time (2048 threads per multiprocessor), but at most one per possible
+  // live row.
   const std::int64_t resident =
       static_cast<std::int64_t>(multiprocessor_count(check.device())) * (2 * kMaxThreads / threads);
   Launch{.name = "silu_and_mul_masked_post_quant",

@@ -1,19 +1,22 @@
-/// One block selects exactly the k largest of a stream of entries, in shared memory of fixed size.
+/// One thread block selects exactly the k largest entries of a stream. The amount of shared memory is fixed.
 ///
-/// An entry has 64 bits: the upper half is the order key of a score, the lower half is the complement of its index. So
-/// "larger entry" means "larger score, and of equal scores the lower index". All entries are different, so the k
-/// largest are one definite set.
+/// An entry has 64 bits. The upper half is the order key of a score (see order_key). The lower half is the bitwise
+/// complement of the score's index. So an entry is larger than another if its score is larger, or if the scores are
+/// equal and its index is lower. All entries are different, so the set of the k largest is unique.
 ///
-/// The block reads the stream in chunks that fill its registers. It keeps a list of entries that may still be among the
-/// k largest, and a bound: entries below it cannot be among them. The entries of a chunk that reach the bound are
-/// appended to the list.
+/// The block reads the stream in chunks that fill its registers. It keeps a list of the entries that may still be
+/// among the k largest. It also keeps a bound. An entry below the bound cannot be one of the k largest. An entry that
+/// is equal to the bound or larger "reaches" the bound. The entries of a chunk that reach the bound are appended to
+/// the list.
 ///
-/// If they do not fit, radix selection finds the k largest of list and registers together. The list shrinks to these,
-/// and the bound rises to the smallest of them. The same is done once after a guessed bound, and once after the last
-/// chunk. The first bound is guessed from a sample of the first chunk, and is kept only if at least k entries reach it.
+/// If the list cannot take all of these entries, radix selection finds the k largest entries of list and chunk
+/// together. Then only these k entries remain in the list, and the smallest of them becomes the bound. The first bound
+/// is guessed from a sample of the first chunk. It is kept only if at least k entries reach it. The list is also
+/// shortened like this after the chunk for which the bound was guessed, and after the last chunk.
 ///
-/// So ordinary data costs one comparison per score, and radix selections of a short list. Adversarial data (ascending
-/// scores, clustered scores, ties) costs one radix selection per chunk. No buffer can overflow.
+/// So ordinary data costs one comparison per score and a few radix selections, most of them of a short list.
+/// Adversarial data (ascending scores, clustered scores, ties) costs one radix selection per chunk. No buffer
+/// can overflow.
 #pragma once
 
 #include <cstdint>
@@ -29,17 +32,22 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kDigitBits = 11;
 constexpr int kBins = 1 << kDigitBits;
 constexpr int kBinsPerThread = kBins / kThreads;
-constexpr int kListCapacity = 4864;  ///< 4 * 1024, and a reserve for chance; all shared memory is just below 48 KiB
+/// The length is four times the largest k, and 768 more because the number of appended entries varies. SelectMemory
+/// then has 47200 bytes, less than 48 KiB.
+constexpr int kListCapacity = 4864;
 
-/// Maps a score to a key, so that a larger key comes first. Every NaN is above +Inf; NaNs are ordered by their bits,
-/// negative ones last. Other scores are ordered by value, with -0 < +0. The usual order-preserving map puts -NaN below
-/// -Inf. So the keys from -Inf to +Inf are moved down, and those of -NaN go between +Inf and +NaN.
+/// Maps a score to its order key: a score with a larger key is selected first. The key of every NaN is above that of
+/// +Inf, and the keys of positive NaNs are above those of negative NaNs. Among positive NaNs, the key grows with the
+/// bits; among negative NaNs, it falls. All other keys follow the value of the score, with -0 below +0.
+///
+/// The usual order-preserving map from floats to unsigned integers puts negative NaNs below -Inf. Therefore this
+/// function moves the keys of -Inf ... +Inf down, and the keys of negative NaNs to just above the key of +Inf.
 DSV4_DEVICE std::uint32_t order_key(float score) {
   const std::uint32_t bits = __float_as_uint(score);
   const std::uint32_t ordered = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
   if (ordered > 0xFF800000u) return ordered;                // +NaN
-  if (ordered < 0x007FFFFFu) return ordered + 0xFF000002u;  // -NaN, to just above +Inf
-  return ordered - 0x007FFFFFu;                             // -Inf is 0, +Inf is 0xFF000001
+  if (ordered < 0x007FFFFFu) return ordered + 0xFF000002u;  // -NaN: just above +Inf
+  return ordered - 0x007FFFFFu;                             // -Inf becomes 0, +Inf 0xFF000001
 }
 
 DSV4_DEVICE Entry make_entry(std::uint32_t key, std::uint32_t index) {
@@ -47,42 +55,43 @@ DSV4_DEVICE Entry make_entry(std::uint32_t key, std::uint32_t index) {
 }
 DSV4_DEVICE std::uint32_t index_of(Entry entry) { return ~static_cast<std::uint32_t>(entry); }
 
-/// Lambdas that use a chunk must be inlined, or the chunk could not stay in registers.
+/// A lambda that uses a chunk must be inlined. Otherwise the chunk could not stay in registers.
 #define DSV4_INLINE __attribute__((always_inline))
 
-/// Shared memory of a selection of at most `K` entries.
+/// The shared memory of a block that selects at most `K` entries.
 template <int K>
 struct SelectMemory {
   static_assert(K < kListCapacity);
   static_assert(sizeof(Entry) * K <= sizeof(std::uint32_t) * kBins);
   alignas(16) Entry list[kListCapacity];
   union {
-    alignas(16) std::uint32_t histogram[kBins];  ///< all zero between passes
-    alignas(16) Entry winners[K];                ///< used only while selected entries move to the list; then zeroed
+    alignas(16) std::uint32_t histogram[kBins];  ///< all zero before each digit is counted
+    alignas(16) Entry winners[K];  ///< holds the selected entries until they are copied to the list; then zeroed
   };
   std::uint32_t warp_total[kWarps];
   std::uint32_t cursor;
-  std::uint32_t top_key;     ///< largest key, for `bound_of_largest`; 0 between its calls
-  std::uint32_t bottom_key;  ///< smallest key; all ones between the calls
+  std::uint32_t top_key;     ///< largest key of a call of `bound_of_largest`; 0 before each call
+  std::uint32_t bottom_key;  ///< smallest key of the call; all bits are 1 before each call
   struct {
     std::uint32_t bin;
-    std::uint32_t above;  ///< entries in higher bins
-    std::uint32_t count;  ///< entries in this bin
+    std::uint32_t above;  ///< number of entries in higher bins
+    std::uint32_t count;  ///< number of entries in this bin
   } pick;
 };
 
-/// A chunk of scores in registers.
+/// A chunk of scores. Each thread of the block holds kPerThread of them in registers.
 struct ScoreChunk {
   static constexpr int kPerThread = 16;
   static constexpr int kEntries = kThreads * kPerThread;
 
   std::uint32_t key[kPerThread];
-  std::uint32_t valid;  ///< one bit per register
-  std::uint32_t first;  ///< index of register 0
+  std::uint32_t valid;  ///< bit i is set if `key[i]` holds a score
+  std::uint32_t first;  ///< index in the row of the score in `key[0]`
 
-  /// Loads scores `offset` .. `offset + kEntries` of a part of a row. The part has `length` scores, and its first score
-  /// is at position `begin` of the row. `part + offset` must be a multiple of 16 bytes, so `offset` may be as low as
-  /// -3. If a group of four scores crosses an end of the part, its scores are read one by one, and nothing outside the
+  /// Loads `kEntries` scores of a part of a row, beginning with score number `offset` of the part. The part has
+  /// `length` scores, and its first score is at position `begin` of the row. The address `part + offset` must be
+  /// aligned to 16 bytes. The part itself need not be, so the first `offset` is between -3 and 0. A thread loads
+  /// groups of four scores. If a group crosses an end of the part, its scores are read one by one. Nothing outside the
   /// part is read.
   DSV4_DEVICE void load(const float* part, int offset, int length, std::uint32_t begin) {
     const float* const chunk = part + offset;
@@ -113,8 +122,8 @@ struct ScoreChunk {
 
   DSV4_DEVICE void clear() { valid = 0; }
 
-  /// Turns the loaded scores into order keys. It is separate from `load`, so that a prefetch does not wait
-  /// for its data.
+  /// Turns the loaded scores into order keys. It is separate from `load`, because it waits for the loaded data. So a
+  /// caller can load a chunk before it needs the scores.
   DSV4_DEVICE void convert() {
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) key[i] = order_key(__uint_as_float(key[i]));
@@ -129,7 +138,7 @@ struct ScoreChunk {
     }
   }
 
-  /// Visits one entry of each thread. These entries are spread evenly over the chunk.
+  /// Visits one entry of each thread. The entries of all threads are spread evenly over the chunk.
   template <typename Visitor>
   DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
     std::uint32_t sampled = key[0];
@@ -144,8 +153,8 @@ struct ScoreChunk {
   }
 };
 
-/// A chunk of entries that earlier selections left in global memory. Indices stay below 2^31, so an entry is never 0,
-/// and 0 marks the registers past the end.
+/// A chunk of entries that other blocks have selected and written to global memory. Indices are below 2^31, so their
+/// complement is not 0, and no entry is 0. Registers beyond the last entry hold 0.
 struct EntryChunk {
   static constexpr int kPerThread = 8;
   static constexpr int kEntries = kThreads * kPerThread;
@@ -157,7 +166,8 @@ struct EntryChunk {
     for (int i = 0; i < kPerThread; ++i) entry[i] = 0;
   }
 
-  /// Loads entries `base` .. `base + kEntries` of `count`. `count` must be even, and `entries` a multiple of 16 bytes.
+  /// Loads `kEntries` entries of an array of `count` entries, beginning with entry number `base`. `count` must be even,
+  /// and the address `entries` must be aligned to 16 bytes.
   DSV4_DEVICE void load(const Entry* entries, int base, int count) {
 #pragma unroll
     for (int pair = 0; pair < kPerThread / 2; ++pair) {
@@ -179,7 +189,8 @@ struct EntryChunk {
 
   template <typename Visitor>
   DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
-    Entry left[kPerThread];  // each step keeps one half, by a bit of the thread's number: one entry remains
+    // In each step, a bit of the thread's number chooses which half of `left` is kept, until one entry is left.
+    Entry left[kPerThread];
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) left[i] = entry[i];
 #pragma unroll
@@ -191,15 +202,15 @@ struct EntryChunk {
   }
 };
 
-/// Gives each entry >= bound that `visit` shows to `sink(position, entry)`. Positions are consecutive from
-/// `memory.cursor` on, and the cursor moves behind them. There must be a barrier before the call, after the cursor is
-/// set, and one after the call, before the cursor is read.
+/// Calls `sink(position, entry)` for each entry >= `bound` among those that `visit` visits. Positions are consecutive
+/// and begin at `memory.cursor`. The cursor is advanced by their number. The caller needs two barriers: one between
+/// setting the cursor and this call, and one between this call and reading the cursor.
 template <int K, typename Visit, typename Sink>
 DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Sink&& sink) {
   std::uint32_t own = 0;
   visit([&](Entry entry) DSV4_INLINE { own += entry >= bound ? 1u : 0u; });
   const unsigned lane = threadIdx.x % 32;
-  std::uint32_t through = own;  // sum over this lane and the lower ones
+  std::uint32_t through = own;  // sum of `own` over this lane and all lower lanes
 #pragma unroll
   for (unsigned offset = 1; offset < 32; offset *= 2) {
     const std::uint32_t lower = __shfl_up_sync(kAllLanes, through, offset);
@@ -215,8 +226,9 @@ DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Si
   });
 }
 
-/// Finds the digit of the `need`-th largest entry that the histogram counted, stores it in `memory.pick`, and clears
-/// the histogram. All threads must call it. There must be a barrier before the call, and the function ends with one.
+/// The histogram counts entries by a digit: it has one bin for each value of the digit. This function finds the bin of
+/// the `need`-th largest entry and stores it in `memory.pick`. Then it clears the histogram. All threads of the block
+/// must call the function. There must be a barrier between counting and the call. The function ends with a barrier.
 template <int K>
 DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
   // Each thread owns a few neighbouring bins. No other thread reads or clears them.
@@ -231,7 +243,7 @@ DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
   }
   const unsigned lane = threadIdx.x % 32;
   const unsigned warp = threadIdx.x / 32;
-  std::uint32_t from = own;  // sum over this lane and the higher ones
+  std::uint32_t from = own;  // sum of `own` over this lane and all higher lanes
 #pragma unroll
   for (unsigned offset = 1; offset < 32; offset *= 2) {
     const std::uint32_t higher = __shfl_down_sync(kAllLanes, from, offset);
@@ -242,7 +254,7 @@ DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
   std::uint32_t above = from - own;
 #pragma unroll
   for (unsigned w = 1; w < kWarps; ++w) above += w > warp ? memory.warp_total[w] : 0u;
-  if (above < need && above + own >= need) {  // exactly one thread
+  if (above < need && above + own >= need) {  // true in exactly one thread
 #pragma unroll
     for (int b = kBinsPerThread - 1; b >= 0; --b) {
       if (above < need && above + count[b] >= need) {
@@ -255,11 +267,14 @@ DSV4_DEVICE void pick_digit(SelectMemory<K>& memory, std::uint32_t need) {
   __syncthreads();
 }
 
-/// Radix selection among the entries >= `floor` that `visit` shows; there must be at least `need` of them. Returns a
-/// bound that at least `need` and at most `most` of them reach: exactly `need` if the two are equal. Digits are taken
-/// from an entry's distance to the smallest entry, beginning at the highest bit of the largest distance. So entries
-/// that lie close together still spread over all bins, and fewer atomics meet in one bin. All entries differ, so the
-/// last digit always decides, and of equal scores the lowest index is taken.
+/// Radix selection among the entries >= `floor` that `visit` visits. There must be at least `need` of these entries.
+/// Returns a bound. At least `need` and at most `most` of these entries reach it; if `most` equals `need`, exactly
+/// `need` do. All entries differ, so after the last digit exactly `need` entries reach the bound. If scores are equal,
+/// those with lower indices reach it.
+///
+/// The digits are those of an entry's distance to `base`, the low end of the range of the entries. The first digit
+/// begins at the highest bit of the largest distance. So entries with similar values still spread over all bins, and
+/// fewer atomics access the same bin at the same time.
 template <int K, typename Visit>
 DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry floor, std::uint32_t need,
                                    std::uint32_t most) {
@@ -283,8 +298,8 @@ DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry
   const Entry base = lowest > floor ? lowest : floor;
   const Entry range = (static_cast<Entry>(memory.top_key) << 32 | 0xFFFFFFFFu) - base;
 
-  int known = 64 - __clzll(static_cast<long long>(range | 1));  // wanted distances agree in all bits from this one up
-  Entry prefix = 0;                                             // and this is the value of those bits
+  int known = 64 - __clzll(static_cast<long long>(range | 1));  // low bits of the bound's distance that are unknown
+  Entry prefix = 0;                                             // the higher bits of that distance, which are known
   for (;;) {
     const int shift = known > kDigitBits ? known - kDigitBits : 0;
     const std::uint32_t mask = (1u << (known - shift)) - 1;
@@ -313,7 +328,7 @@ DSV4_DEVICE Entry bound_of_largest(SelectMemory<K>& memory, Visit&& visit, Entry
 template <int K>
 class Selection {
  public:
-  /// All threads must call it. It ends with a barrier.
+  /// All threads of the block must call the constructor. It ends with a barrier.
   DSV4_DEVICE explicit Selection(SelectMemory<K>& memory) : memory_(memory) {
     for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) memory_.histogram[bin] = 0;
     if (threadIdx.x == 0) {
@@ -324,8 +339,8 @@ class Selection {
     __syncthreads();
   }
 
-  /// Adds a chunk of at most `size` entries. After the `last` chunk the list holds the K largest entries, or all
-  /// entries if there are fewer.
+  /// Adds a chunk. This chunk and the later ones together have at most `size` entries. After the `last` chunk, the list
+  /// holds the K largest entries, or all entries if there are fewer.
   template <typename Chunk>
   DSV4_DEVICE void add(Chunk& chunk, int size, bool last) {
     bool guessed = false;
@@ -335,7 +350,7 @@ class Selection {
     }
     std::uint32_t wanted = append(chunk);
     if (guessed && wanted < K) {
-      // Fewer than K entries reach the guessed bound, so it is not valid.
+      // Fewer than K entries reach the guessed bound. So the guess is too high and must not be used.
       bound_ = 0;
       if (threadIdx.x == 0) memory_.cursor = 0;
       __syncthreads();
@@ -343,11 +358,13 @@ class Selection {
     }
     if (wanted <= kListCapacity) {
       count_ = wanted;
-      // A guessed bound is loose. A tighter bound saves work for every later chunk, so it is computed now.
+      // More than K entries reach the guessed bound. A higher bound saves work for every later chunk, so it is
+      // computed now.
       if (wanted <= K || !(last || guessed)) return;
-      chunk.clear();  // the list has every entry that matters
+      chunk.clear();  // the list already has all entries of the chunk that reach the bound
     }
-    // Otherwise the entries just appended to the list are dropped, because the registers still hold the chunk.
+    // If the chunk did not fit, `count_` is still the old length, so the list's new entries are ignored. The registers
+    // still hold the whole chunk.
     const auto everything = [&](auto&& visitor) DSV4_INLINE {
       chunk.visit(visitor);
 #pragma unroll 1
@@ -361,22 +378,23 @@ class Selection {
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < K; i += kThreads) {
       memory_.list[i] = memory_.winners[i];
-      memory_.winners[i] = 0;  // this also zeroes the histogram, which shares the memory
+      memory_.winners[i] = 0;  // this also clears the histogram, which uses the same memory
     }
-    count_ = K;  // the cursor has counted to K as well
+    count_ = K;  // the cursor is also K
     __syncthreads();
   }
 
-  /// Call it after the last chunk. It gives the entries of the list to `sink(position, entry)`, in unspecified order.
+  /// Calls `sink(position, entry)` for each entry of the list, in unspecified order. The last chunk must have been
+  /// added before.
   template <typename Sink>
   DSV4_DEVICE void finish(Sink&& sink) const {
     for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) sink(i, memory_.list[i]);
   }
 
  private:
-  /// A bound that about two K of a chunk's entries reach, guessed from one entry in Chunk::kPerThread. If the sample
-  /// of rank r is the bound, kPerThread * (r +- 4 sqrt(r)) entries reach it. That is enough for K, and few enough
-  /// for the list.
+  /// Guesses a bound that about 2 * K entries of the chunk reach. The sample has one of every Chunk::kPerThread
+  /// entries. If the bound is the r-th largest entry of the sample, kPerThread * (r +- 4 sqrt(r)) entries of the chunk
+  /// reach it. That is almost always at least K, and at most kListCapacity.
   template <typename Chunk>
   DSV4_DEVICE Entry guess(const Chunk& chunk) {
     constexpr std::uint32_t kNeed = (K + 768) / Chunk::kPerThread;
@@ -385,8 +403,8 @@ class Selection {
     return bound_of_largest(memory_, sample, Entry{0}, kNeed, kMost);
   }
 
-  /// Appends a chunk's entries that reach the bound to the list, as far as there is room.
-  /// Returns how long the list would be with all of them.
+  /// Appends to the list those entries of a chunk that reach the bound, until the list is full. Returns the length that
+  /// the list would have with all of them.
   template <typename Chunk>
   DSV4_DEVICE std::uint32_t append(const Chunk& chunk) {
     const auto chunk_only = [&](auto&& visitor) DSV4_INLINE { chunk.visit(visitor); };
@@ -395,7 +413,7 @@ class Selection {
     });
     __syncthreads();
     const std::uint32_t wanted = memory_.cursor;
-    __syncthreads();  // all threads have read the cursor before one moves it again
+    __syncthreads();  // all threads must have read the cursor before a thread changes it again
     return wanted;
   }
 

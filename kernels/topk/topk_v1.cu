@@ -1,30 +1,31 @@
-/// topk_v1: positions of the k largest scores of every row, mapped through a page table.
+/// topk_v1: selects the positions of the k largest scores of every row, and maps them through a page table.
 ///
 ///     topk_transform(scores, seq_lens, page_table, page_indices, page_size, raw_indices?)
 ///
 /// | argument     | shape        | dtype   | |
 /// |--------------|--------------|---------|-|
 /// | scores       | [B, columns] | float32 | any row stride, unit column stride |
-/// | seq_lens     | [B]          | int32   | contiguous; number of scores of each row that count |
+/// | seq_lens     | [B]          | int32   | contiguous; number of scores that each row has |
 /// | page_table   | [B, pages]   | int32   | any row stride, unit column stride |
 /// | page_indices | [B, k]       | int32   | contiguous, out; k = 512 or 1024 |
 /// | page_size    | scalar       |         | a power of two |
 /// | raw_indices  | [B, k]       | int32   | contiguous, out, or None |
 ///
-/// With n = seq_lens[b]: if n <= k, slot j < n gets position j, and the other slots get -1. Otherwise the slots get the
-/// positions of the k largest of scores[b, :n], in unspecified order. NaN counts as larger than +Inf, and -0 as smaller
-/// than +0. Of equal scores, those with the lowest positions are taken. The set is exact for every input and the same
-/// on every run. If a slot of raw_indices gets position i, the same slot of page_indices gets
-/// page_table[b, i / page_size] * page_size + i % page_size.
+/// Let n = seq_lens[b]. If n <= k, output slot j gets position j for every j < n, and the other slots get -1. If n > k,
+/// the slots get the positions of the k largest of scores[b, :n], in unspecified order. NaN counts as larger than +Inf,
+/// and -0 as smaller than +0. Among equal scores, those at the lowest positions are selected. The selected set is exact
+/// for every input, and it is the same in every run. If a slot of raw_indices gets position i, the same slot of
+/// page_indices gets page_table[b, i / page_size] * page_size + i % page_size.
 ///
-/// Lengths are data, so the host cannot refuse them. n is clamped to [0, columns], and to the positions that a row of
-/// the page table covers. So nothing outside the arguments is read. B = 0 returns at once.
+/// Lengths are on the device, so the host cannot check them. Therefore the kernel clamps n to at least 0, and to at
+/// most the number of columns and the number of positions for which the page table has pages. So nothing outside the
+/// arguments is read. If B = 0, no kernel is launched.
 ///
-/// Memory bandwidth limits the kernel: every score is read once, from global memory into registers, and compared there
-/// (see select.cuh). If there are fewer rows than blocks that fit the device, a row is divided among several blocks.
-/// Each block leaves the k largest of its part in a workspace, and a second kernel selects from those. The workspace
-/// has 8 k bytes per part, and at most 2 parts per multiprocessor. The division follows the row's length, not the
-/// matrix's width, so a short row in a wide matrix costs little.
+/// Memory bandwidth limits the kernel. Every score is read once from global memory into registers and is compared there
+/// (see select.cuh). If the rows are too few to fill the device with one block each, a row is divided among several
+/// blocks. Each block writes the k largest entries of its part to a workspace. A second kernel selects from these
+/// entries. The workspace has 8 k bytes per part, and at most 2 parts per multiprocessor. The number of parts depends
+/// on the length of the row, not on the width of the matrix. So a short row in a wide matrix costs little.
 
 #include <tvm/ffi/extra/c_env_api.h>
 
@@ -40,9 +41,9 @@
 namespace dsv4::topk {
 namespace {
 
-/// Resident blocks of `select_scores_kernel` per multiprocessor. With many rows there are three, so that some
-/// blocks load while others compute. With few rows there are two: then the time of one block decides, and its
-/// threads have more registers.
+/// Number of blocks of `select_scores_kernel` that run on a multiprocessor at the same time. With many rows it is
+/// three, so that some blocks load while others compute. With few rows, the time of a single block determines the time
+/// of the call. Then it is two, which leaves more registers for each thread.
 constexpr int kBlocksManyRows = 3;
 constexpr int kBlocksFewRows = 2;
 
@@ -60,17 +61,19 @@ struct TopkParams {
   int page_bits;
 };
 
-/// A row is not divided into parts much shorter than this, because each part leaves K entries that are read again.
+/// A row gets at most one part for each kPartScores scores, rounded up. Shorter parts would cost too much, because each
+/// part writes K entries that must be read again.
 template <int K>
 constexpr unsigned kPartScores = 16 * K;
 
-/// Rows longer than this are refused, because 32-bit offsets step up to a chunk beyond the end of a row.
+/// Longer rows are refused. The kernel's 32-bit offsets go beyond the end of a row by up to one chunk, and must
+/// not overflow.
 constexpr std::int64_t kMaxColumns = (std::int64_t{1} << 31) - (1 << 16);
 
 struct Row {
   int length;
   int parts;
-  int part_length;  ///< length of every part but the last, which may be shorter
+  int part_length;  ///< length of each part; the last part may be shorter
 };
 
 template <int K>
@@ -91,7 +94,7 @@ DSV4_DEVICE void write_slot(const TopkParams& p, std::int64_t row, std::uint32_t
   if (p.raw_indices != nullptr) p.raw_indices[row * K + slot] = static_cast<std::int32_t>(position);
 }
 
-/// Writes a row of at most K scores: all positions in order, then -1.
+/// Writes the output of a row of at most K scores: all positions in order, then -1 in the other slots.
 template <int K>
 DSV4_DEVICE void write_whole_row(const TopkParams& p, std::int64_t row, std::int64_t length) {
   for (int slot = static_cast<int>(threadIdx.x); slot < K; slot += kThreads) {
@@ -104,8 +107,8 @@ DSV4_DEVICE void write_whole_row(const TopkParams& p, std::int64_t row, std::int
   }
 }
 
-/// Block (row, part) selects the K largest scores of a part of a row. If the row has one part, it writes them
-/// to the output.
+/// Block (row, part) selects the K largest scores of one part of a row. If the row has only one part, the block writes
+/// their positions to the output. Otherwise it writes their entries to the workspace.
 template <int K, int kBlocks>
 __global__ void __launch_bounds__(kThreads, kBlocks) select_scores_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
@@ -139,8 +142,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks) select_scores_kernel(const 
   }
 }
 
-/// One block per row selects the K largest of the entries that its parts left. Every part is longer than K, so each
-/// left exactly K entries.
+/// One block per row selects the K largest entries among those that `select_scores_kernel` wrote for the row's parts.
+/// Every part is longer than K, so there are exactly K entries for each part.
 template <int K>
 __global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
@@ -163,7 +166,7 @@ __global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_con
 
 template <int K>
 void launch_topk(TopkParams params, std::int64_t rows, DLDevice device) {
-  // Divides rows only as far as needed to give every multiprocessor its blocks.
+  // A row gets only as many parts as are needed to give every multiprocessor kBlocksFewRows blocks.
   const std::int64_t multiprocessors = multiprocessor_count(device);
   const std::int64_t wanted = std::min(std::max<std::int64_t>(multiprocessors * kBlocksFewRows / rows, 1),
                                        ceil_div<std::int64_t>(params.max_length, kPartScores<K>));

@@ -1,7 +1,7 @@
 /// Reference of fused_store_cache: quantises the rows of new tokens to E4M3 and stores them in a paged KV cache.
 ///
-/// The op is specified to the bit. It has maxima, one division and products, but no sums. Each is a single float
-/// operation, rounded as written.
+/// Every bit of the result is specified. The op consists of maxima, one division and products; it has no sums. Each of
+/// these is a single float operation, which rounds once.
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -19,20 +19,20 @@ using layout::FlashMlaCache;
 using layout::IndexerCache;
 
 constexpr const char* kOp = "fused_store_cache";
-constexpr float kSmallestMaximum = 1e-4f;  ///< keeps the scale of tiny and of zero groups away from zero
+constexpr float kSmallestMaximum = 1e-4f;  ///< so that the scale of a group of zeros or tiny values is not 0
 constexpr float kCodeMaximum = 448.0f;
 
-/// Scale that maps the greatest magnitude among the values of a group to code 448.
+/// Returns the scale with which the greatest magnitude of a group becomes 448.
 float scale_of(const Eigen::ArrayXf& group) {
   return std::max(kSmallestMaximum, greatest_magnitude(group)) / kCodeMaximum;
 }
 
-/// Codes of the values of a group times `inverse`.
+/// Returns the codes of the values of a group after multiplication by `inverse`.
 Eigen::ArrayX<std::uint8_t> codes_of(const Eigen::ArrayXf& group, float inverse) {
   return (group * inverse).unaryExpr([](float x) { return pack_e4m3(x).bits; });
 }
 
-/// The bytes of one page row of a cache.
+/// One row of a page of the cache. `write` takes offsets in bytes from the start of the page.
 class Slot {
  public:
   Slot(const View<std::uint8_t, 2>& cache, std::int64_t page, std::int64_t row)
@@ -54,8 +54,8 @@ class Slot {
   std::int64_t row_;
 };
 
-/// Conversions of an input element. The quantiser reads floats, so a bfloat16 value is widened. Where a bfloat16 is
-/// stored, a bfloat16 value is copied bit for bit, and a float value is rounded.
+/// Conversions of an input element. widen() returns the float that is quantised. narrow() returns the bfloat16 for the
+/// dims that are stored as bfloat16. It copies a bfloat16 element bit for bit, and rounds a float element.
 float widen(float x) { return x; }
 float widen(Bf16 x) { return to_float(x); }
 Bf16 narrow(float x) { return to_bf16(x); }
@@ -66,8 +66,8 @@ Eigen::ArrayXf widen_row(const View<const Element, 2>& input, std::int64_t token
   return row_of(input, token).unaryExpr([](Element x) { return widen(x); });
 }
 
-/// Stores 7 groups of 64, each with a power-of-two scale, then 64 values in bfloat16. Byte 7 of the scale row
-/// is not written.
+/// Stores a row as 7 groups of 64 codes and then 64 values in bfloat16. The scale of each group is a power of two. Byte
+/// 7 of the scale row is not written.
 template <class Element>
 void store_flashmla(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
   const std::int64_t data = FlashMlaCache::data_offset(slot.row());
@@ -84,7 +84,8 @@ void store_flashmla(const View<const Element, 2>& input, std::int64_t token, con
   }
 }
 
-/// Stores one group of 128 with a float scale. Values are multiplied by the rounded reciprocal of the scale.
+/// Stores a row as one group of 128 codes with a float scale. Values are multiplied by the rounded reciprocal of
+/// the scale.
 template <class Element>
 void store_indexer(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
   const Eigen::ArrayXf group = widen_row(input, token);
@@ -106,7 +107,7 @@ void store(TensorView input, TensorView cache, TensorView indices) {
            "expected stride " + std::to_string(Layout::page_bytes(kPageSize)) +
                " in dimension 0, the bytes of a page, got " + std::to_string(pages.stride(0)));
   }
-  // The scale row after the last one begins where the last one ends.
+  // The last scale row ends where the next scale row would begin.
   const std::int64_t used = Layout::scale_offset(kPageSize, kPageSize);
   if (pages.size(0) > 0 && pages.size(1) < used) {
     refuse(kOp, "cache",
@@ -126,10 +127,10 @@ void store(TensorView input, TensorView cache, TensorView indices) {
 
 /// run: stores row t of `input` in slot `indices[t]` of `cache`.
 ///
-/// Slots outside the cache, negative ones included, are skipped. Upstream's kernels do not check slots and write out
-/// of bounds. If several rows have the same slot, this reference keeps the last row. Kernels may leave any mixture
-/// of them, so such a slot cannot be compared. Bytes of other slots, byte 7 of a FlashMLA scale row and page padding
-/// are never written.
+/// A row is skipped if its slot is negative or outside the cache. Upstream's kernels do not check slots; they write out
+/// of bounds. If several rows have the same slot, this reference keeps the last of these rows. A kernel may leave any
+/// mixture of these rows, so the content of that slot cannot be compared. Bytes of other slots, byte 7 of a FlashMLA
+/// scale row and the padding of a page are never written.
 ///
 /// @param input    bf16 or f32 [tokens, 512 (FlashMLA) or 128 (indexer)], contiguous
 /// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout
@@ -145,7 +146,8 @@ void run(TensorView input, TensorView cache, TensorView indices) {
                     : store<Layout, kPageSize, float, std::int32_t>(input, cache, indices);
 }
 
-/// One function for each layout and page size, as in the kernels. The call itself selects the element types.
+/// One function for each layout and page size, as in the kernels. Each function selects the code for the element types
+/// of its arguments.
 #define DSV4_STORE(PAGE)                                                                           \
   constexpr auto run_flashmla_##PAGE = run<FlashMlaCache, PAGE>;                                   \
   constexpr auto run_indexer_##PAGE = run<IndexerCache, PAGE>;                                     \

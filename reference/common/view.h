@@ -1,7 +1,7 @@
-/// Typed, bounds-checked views over the CPU tensors that a reference is called with.
+/// A View gives a reference typed access to a CPU tensor, and checks every index.
 ///
-/// A reference checks its arguments once, when it makes the views. Then it uses the indices of the formula on paper.
-/// Every error names the op and the argument: `topk_v1: argument 'scores': expected float32, got bfloat16`.
+/// A reference checks its arguments once, when it makes the views. After that, its code uses the same indices as the
+/// formulas. Every error names the op and the argument: `topk_v1: argument 'scores': expected float32, got bfloat16`.
 #pragma once
 
 #include <tvm/ffi/container/tensor.h>
@@ -50,7 +50,7 @@ inline bool same_dtype(DLDataType a, DLDataType b) {
 
 inline std::string dtype_name(DLDataType dtype) { return std::string(::tvm::ffi::DLDataTypeToString(dtype)); }
 
-/// True if the elements of `tensor` are of type T. For arguments that come in several types.
+/// True if the elements of `tensor` have type T. Used for arguments that may have one of several types.
 template <class T>
 bool holds(TensorView tensor) {
   return same_dtype(tensor.dtype(), dtype_of<T>());
@@ -66,7 +66,7 @@ bool holds(TensorView tensor) {
 template <class T, int Rank>
 class View {
  public:
-  /// Throws unless `tensor` lies in CPU memory and has this rank and element type.
+  /// Throws unless `tensor` is in CPU memory and has this rank and element type.
   View(const char* op, const char* name, TensorView tensor) : op_(op), name_(name) {
     if (tensor.device().device_type != kDLCPU) refuse(op, name, "expected a CPU tensor");
     if (tensor.ndim() != Rank) {
@@ -85,7 +85,7 @@ class View {
   [[nodiscard]] std::int64_t size(int dim) const { return size_[dim]; }
   [[nodiscard]] std::int64_t stride(int dim) const { return stride_[dim]; }
 
-  /// The element at these indices; throws if one is out of bounds.
+  /// Returns the element at these indices. Throws if an index is out of bounds.
   template <class... I>
   T& operator()(I... index) const {
     static_assert(sizeof...(I) == Rank, "a View needs one index for each dimension");
@@ -112,7 +112,8 @@ class View {
     return *this;
   }
 
-  /// Throws unless the elements lie densely in row-major order. The stride of a dimension of size 1 has no meaning.
+  /// Throws unless the elements are in row-major order without gaps. The stride of a dimension of size 1 has no
+  /// meaning, so it is not checked.
   const View& expect_contiguous() const {
     for (const auto size : size_) {
       if (size == 0) return *this;

@@ -1,4 +1,4 @@
-/// Defines the sets of tokens of a prefill batch that a plan names, in one line each.
+/// Defines which tokens of a prefill batch a plan names. Each set has a definition of one line.
 #pragma once
 
 #include <algorithm>
@@ -10,14 +10,16 @@
 
 namespace dsv4::reference {
 
-/// One query token of a ragged batch.
+/// One token of a batch. In a batch, the tokens of one request come after those of the request before it
+/// (ragged order).
 struct QueryToken {
-  std::int64_t request;   ///< index in the batch
-  std::int64_t position;  ///< position in the request
-  std::int64_t ragged;    ///< row in the batch
+  std::int64_t request;   ///< index of the request in the batch
+  std::int64_t position;  ///< position of the token in the request
+  std::int64_t ragged;    ///< row of the token in the batch
 };
 
-/// Every token of the batch in ragged order: request b has positions [seq_lens[b] - extend_lens[b], seq_lens[b]).
+/// Returns every token of the batch in ragged order. The positions of request b go from `seq_lens[b] - extend_lens[b]`
+/// to `seq_lens[b] - 1`.
 inline std::vector<QueryToken> query_tokens(const Numbers& seq_lens, const Numbers& extend_lens) {
   std::vector<QueryToken> tokens;
   for (std::int64_t b = 0; b < seq_lens.size(0); ++b) {
@@ -28,27 +30,31 @@ inline std::vector<QueryToken> query_tokens(const Numbers& seq_lens, const Numbe
   return tokens;
 }
 
-/// Number of tokens that make one compressed entry: those of its own group and, at ratio 4, of the previous group.
+/// Returns the number of tokens that make one compressed entry: the tokens of its own group and, at ratio 4, also those
+/// of the previous group.
 inline std::int64_t window_of(std::int64_t ratio) { return ratio == 4 ? 8 : ratio; }
 
-/// Whether the token at `position` completes a compressed entry.
+/// True if the token at `position` completes a compressed entry.
 inline bool completes_entry(std::int64_t position, std::int64_t ratio) { return (position + 1) % ratio == 0; }
 
-/// How many leading entries of the window that ends at `position` lie before the batch, which starts at `prefix`.
+/// Returns how many tokens of the window that ends at `position` are before the batch. The request's first token in the
+/// batch is at `prefix`.
 inline std::int64_t entries_before_batch(std::int64_t position, std::int64_t prefix, std::int64_t window) {
   return window - std::min(position - prefix + 1, window);
 }
 
-/// First position whose row later entries may still need. It starts the open group, or at ratio 4 the previous group.
+/// Returns the first position whose row a later entry may still need. It is the start of the open group (the tokens
+/// after the last complete group). At ratio 4, it is the start of the last complete group.
 inline std::int64_t first_live(std::int64_t seq_len, std::int64_t ratio) {
   return ratio * (seq_len / ratio) - (ratio == 4 ? 4 : 0);
 }
 
-/// Refuses lengths that do not describe a batch of `num_q_tokens` rows.
+/// Throws unless the lengths describe a batch of `num_q_tokens` rows.
 ///
-/// If `underfilled`, the batch may leave rows unused, and requests may have no tokens. Such a plan has a fixed size,
-/// for the largest batch of a captured graph. Otherwise each request must have 1 <= extend <= length, and the batch
-/// must fill the rows exactly.
+/// If `underfilled` is true, the batch may have fewer tokens than rows, and a request may have no token in the batch. A
+/// plan for a captured graph needs this: it has a fixed size, which is that of the graph's largest batch. If
+/// `underfilled` is false, 1 <= extend_lens[b] <= seq_lens[b] must be true for each request, and the batch must have
+/// exactly `num_q_tokens` tokens.
 inline void check_lengths(const char* op, const Numbers& seq_lens, const Numbers& extend_lens,
                           std::int64_t num_q_tokens, bool underfilled) {
   const std::int64_t least = underfilled ? 0 : 1;

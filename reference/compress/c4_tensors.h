@@ -1,8 +1,10 @@
-/// The tensors that both C4 compressions use, their checks, and how a token's row is put into a window.
+/// Defines the tensors that both compressions at ratio 4 (C4) use, and checks them. This header also has the functions
+/// that put a token's row into a window.
 ///
-/// A row has four blocks of head_dim floats. The first two are the token's kv as a member of the next group's window
-/// ("overlap"), and its kv as a member of its own group. The other two are the scores of both. The state is `[pages, 4,
-/// 4 * head_dim]`. It holds the rows that are kept after a batch.
+/// The row of a token has four blocks of head_dim floats. The first block ("overlap") is the kv that the token has in
+/// the window of the next group. The second block ("own") is the kv that it has in the window of its own group. The
+/// third and the fourth block are the scores for these two windows. The state has the shape [pages, 4, 4 * head_dim].
+/// It holds the rows that are kept after a batch.
 #pragma once
 
 #include <cfloat>
@@ -27,7 +29,8 @@ struct C4Tensors {
 
   [[nodiscard]] std::int64_t head_dim() const { return ape.size(1); }
 
-  /// Throws ValueError naming the argument unless the state has this row and the input has this token.
+  /// Throws a ValueError that names argument `plan`, unless the state has row `state_row` and the input has
+  /// row `token`.
   void check_row(const char* plan, std::int64_t state_row, std::int64_t token) const {
     if (state_row < 0 || state_row >= kGroup * state.size(0)) {
       refuse(op, plan,
@@ -40,7 +43,7 @@ struct C4Tensors {
   }
 };
 
-/// Throws ValueError naming the wrong argument unless the shapes fit each other. kv_output must have `entries` rows.
+/// Throws a ValueError that names the wrong argument if the shapes do not match. kv_output must have `entries` rows.
 /// Without `entries`, it must have one row for each token of kv_input.
 inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
                             TensorView ape, std::optional<std::int64_t> entries) {
@@ -55,7 +58,7 @@ inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_
   return t;
 }
 
-/// Fills place `i` of a window with the row of a token. Places 0 to 3 are the previous group.
+/// Fills place `i` of a window with the row of a token. Places 0 to 3 belong to the previous group.
 inline void set_place(const C4Tensors& t, Window& window, int i, const Eigen::Ref<const Eigen::ArrayXf>& row) {
   const std::int64_t half = i < kGroup ? 0 : t.head_dim();
   const auto kv = row.segment(half, t.head_dim());
@@ -64,7 +67,7 @@ inline void set_place(const C4Tensors& t, Window& window, int i, const Eigen::Re
   window.z.row(i) = score.cast<double>() + row_of(t.ape, i).cast<double>();
 }
 
-/// Fills place `i` of a window with an absent entry: one that lies before the first token of the request.
+/// Fills place `i` of a window as absent, because the place is before the first token of the request.
 inline void set_absent(const C4Tensors& t, Window& window, int i) {
   window.kv.row(i) = 0.0;
   window.z.row(i) = row_of(t.ape, i).cast<double>() - double{FLT_MAX};

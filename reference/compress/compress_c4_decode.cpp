@@ -1,5 +1,5 @@
-/// Reference of `compress_c4_decode`: stores each request's newest token in the state. If the token completes a group,
-/// the entry is computed from the state.
+/// Reference of `compress_c4_decode`: stores the row of each request's newest token in the state. If the token
+/// completes a group, the compressed entry is computed from the state.
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/c4_tensors.h"
@@ -14,7 +14,8 @@ using layout::DecodePlan;
 
 bool completes(const DecodePlan& plan) { return plan.seq_len % kGroup == 0; }
 
-/// The window of request `plan`; `state(page, row)` is a row of the state that contains all new rows.
+/// Returns the window of the request of `plan`. `state(page, row)` must return a row of the state in which all new rows
+/// have been stored.
 template <class State>
 Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State& state) {
   Window window(t.head_dim());
@@ -28,7 +29,7 @@ Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State
   return window;
 }
 
-/// Refuses a plan of another batch, and a plan that points outside the tensors.
+/// Throws if the plan has another number of rows than the batch, or if it names a row outside the tensors.
 void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
   if (static_cast<std::int64_t>(plan_d.size()) != t.input.size(0)) {
     refuse(
@@ -43,8 +44,14 @@ void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
   }
 }
 
-/// kv_buffer: f32[pages, 4, 4H], updated; kv_input: f32[B, 4H]; kv_output: f32[B, H], a row is written if the request's
-/// length is a multiple of 4; ape: f32[8, H]; plan_d: u8[B, 16]. Throws ValueError naming the argument.
+/// decode: stores the new rows in the state, and then computes the entries. Throws a ValueError that names
+/// the argument.
+///
+/// @param kv_buffer  f32 [pages, 4, 4H], in place: the state
+/// @param kv_input   f32 [B, 4H]: rows of the newest tokens
+/// @param kv_output  f32 [B, H], out; a row is written if the request's length is a multiple of 4
+/// @param ape        f32 [8, H]: bias of the scores for each place in the window
+/// @param plan_d     u8 [B, 16]: DecodePlan records
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
   const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
   const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, kv_output, ape, std::nullopt);
@@ -52,7 +59,7 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
 
   for (std::size_t b = 0; b < plans.size(); ++b) {
     const std::int64_t row = plans[b].write_loc;
-    // Copies bytes, not values, because a row must keep a signalling NaN.
+    // Copies bytes, because a row must keep a signalling NaN. A copy of floats could change it.
     std::memcpy(&t.state(row / kGroup, row % kGroup, 0), &t.input(b, 0), sizeof(float) * 4 * t.head_dim());
   }
   for (std::size_t b = 0; b < plans.size(); ++b) {
@@ -65,9 +72,9 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
   }
 }
 
-/// Takes the arguments of `decode`, but f32[B, H] `bound` in the place of kv_output. It receives how far each
-/// element of a correct output may be from this reference's element. It is 0 in rows that are not written. Nothing
-/// else is changed.
+/// Computes the error bounds of `decode`. The arguments are those of `decode`, but `bound`, f32 [B, H], replaces
+/// kv_output. `bound` receives the largest distance that each element of a correct output may have from the reference's
+/// element. It is 0 in rows that `decode` does not write. No other argument is changed.
 void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_d) {
   const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
   const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, std::nullopt);
@@ -75,7 +82,8 @@ void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, T
   for (std::size_t b = 0; b < plans.size(); ++b) {
     row_of(t.output, b) = 0.0f;
     if (!completes(plans[b])) continue;
-    // Of the new rows, a request reads only its own.
+    // The state does not have the new rows here. A request reads only one new row, its own, and takes it from
+    // the input.
     const auto state = [&](std::int64_t page, std::int64_t row) -> Eigen::ArrayXf {
       if (kGroup * page + row == plans[b].write_loc) return row_of(t.input, b);
       return row_of(t.state, page, row);

@@ -1,8 +1,9 @@
-/// Reference of `compress_c4_prefill`: computes the compressed entries that a prefill batch completes, then stores the
-/// rows that it keeps.
+/// Reference of `compress_c4_prefill`: computes the compressed entries that a prefill batch completes. Then it stores
+/// in the state the rows of the tokens that are kept.
 ///
-/// An entry ending at position p is, column by column, the softmax-weighted mean of the eight tokens p - 7 ... p. The
-/// first `buffer_len` of them are read from the state as it was before the batch, and the others from the batch.
+/// An entry that ends at position p is made from the eight tokens p - 7 ... p. Each column is the mean of the kv of
+/// these tokens, weighted by the softmax of their scores. The first `buffer_len` tokens are read from the state as it
+/// was before the batch. The other tokens are read from the batch.
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/c4_tensors.h"
@@ -16,7 +17,7 @@ constexpr const char* kOp = "compress_c4_prefill";
 using layout::CompressPlan;
 using layout::WritePlan;
 
-/// The window of plan entry `plan`.
+/// Returns the window of the entry that `plan` names.
 Window window_of_entry(const C4Tensors& t, const CompressPlan& plan) {
   Window window(t.head_dim());
   for (int i = 0; i < 8; ++i) {
@@ -32,7 +33,7 @@ Window window_of_entry(const C4Tensors& t, const CompressPlan& plan) {
   return window;
 }
 
-/// Refuses a plan that points outside the tensors. An element's own bounds check would not name the plan.
+/// Throws if a plan names a row outside the tensors. The bounds check of a View would not name the plan.
 void check_plan(const C4Tensors& t, const std::vector<CompressPlan>& plan_c, const std::vector<WritePlan>& plan_w) {
   for (const CompressPlan& plan : plan_c) {
     if (plan.seq_len == layout::kNoEntry) continue;
@@ -51,9 +52,15 @@ void check_plan(const C4Tensors& t, const std::vector<CompressPlan>& plan_c, con
   }
 }
 
-/// kv_buffer: f32[pages, 4, 4H], updated; kv_input: f32[N, 4H]; kv_output: f32[n_c, H], row k belongs to entry k of
-/// plan_c; ape: f32[8, H]; plan_c: u8[n_c, 16]; plan_w: u8[n_w, 8], n_w <= N. Sentinel rows of a plan are skipped.
-/// Throws ValueError naming the argument.
+/// prefill: computes the entries, and then stores the kept rows in the state. Plan records that are marked as empty
+/// (sentinels) are skipped. Throws a ValueError that names the argument.
+///
+/// @param kv_buffer  f32 [pages, 4, 4H], in place: the state
+/// @param kv_input   f32 [N, 4H]: rows of the batch's tokens
+/// @param kv_output  f32 [n_c, H], out; row k belongs to record k of plan_c
+/// @param ape        f32 [8, H]: bias of the scores for each place in the window
+/// @param plan_c     u8 [n_c, 16]: CompressPlan records
+/// @param plan_w     u8 [n_w, 8]: WritePlan records, n_w <= N
 void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_c,
              TensorView plan_w) {
   const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);
@@ -75,15 +82,15 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
   }
   for (const WritePlan& plan : writes) {
     if (plan.ragged_id == layout::kNoEntry) continue;
-    // Copies bytes, not values, because a row must keep a signalling NaN.
+    // Copies bytes, because a row must keep a signalling NaN. A copy of floats could change it.
     std::memcpy(&t.state(plan.write_loc / kGroup, plan.write_loc % kGroup, 0), &t.input(plan.ragged_id, 0),
                 sizeof(float) * 4 * t.head_dim());
   }
 }
 
-/// Takes the arguments of `prefill`, but f32[n_c, H] `bound` in the place of kv_output. It receives how far
-/// each element of a correct output may be from this reference's element. It is 0 in rows of sentinels. Nothing
-/// else is changed.
+/// Computes the error bounds of `prefill`. The arguments are those of `prefill`, but `bound`, f32 [n_c, H], replaces
+/// kv_output. `bound` receives the largest distance that each element of a correct output may have from the reference's
+/// element. It is 0 in the rows of sentinels. No other argument is changed.
 void prefill_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_c,
                    TensorView plan_w) {
   const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);

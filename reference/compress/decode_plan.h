@@ -1,4 +1,5 @@
-/// The V2 decode plan: where one new token of each request is written, and where its window lies.
+/// Makes the V2 decode plan (interface/compress_plan.h). For each request, it names the state row of the new token, and
+/// the state pages of the token's window.
 #pragma once
 
 #include "interface/compress_plan.h"
@@ -6,8 +7,8 @@
 
 namespace dsv4::reference {
 
-/// Returns u8[B, 16] of DecodePlan, one row per request, in order. Every field of every row is filled, even if the new
-/// token does not complete an entry. Throws ValueError if a length is not in 1 ... 2^31 - 1.
+/// Returns the plan, u8[B, 16], with one DecodePlan for each request in the order of the requests. All fields are
+/// filled, even if the new token does not complete an entry. Throws a ValueError if a length is not from 1 to 2^31 - 1.
 template <class Address>
 Tensor decode_plan(const char* op, const Numbers& request_ids, const Numbers& seq_lens, std::int64_t ratio,
                    const Address& address) {

@@ -1,10 +1,11 @@
-/// Reference of `plan_compress_prefill`, the V1 prefill plan.
-/// It says which tokens complete a compressed entry, and which must be kept.
+/// Reference of `plan_compress_prefill`: makes the V1 plans (interface/compress_plan.h) of a prefill batch. The plans
+/// name the tokens that complete a compressed entry, and the tokens that must be kept.
 ///
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
 ///   write    = { tokens with position >= ratio * floor(length / ratio) - (is_overlap ? ratio : 0) }
 ///
-/// Both are in ragged order. A record is (ragged row, request, position, window entries before the batch).
+/// Both plans are in ragged order: request after request. A record holds four numbers: the token's row in the batch,
+/// its request, its position, and how many tokens of its window are before the batch.
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/batch.h"
@@ -18,18 +19,19 @@ using layout::TokenPlan;
 using Counts = tvm::ffi::Tuple<std::int64_t, std::int64_t>;
 using PlanBytes = View<std::uint8_t, 2>;
 
-/// Writes `records` to the first rows of the plan and, if padded, sentinels to the rest.
-/// Returns the number of rows in use.
+/// Writes `records` to the first rows of the plan. If `padded`, writes sentinels (marked as empty) to the other rows.
+/// Returns the number of rows that were written.
 std::int64_t write_plan_rows(const PlanBytes& plan, std::vector<TokenPlan> records, bool padded) {
   if (padded) records.resize(plan.size(0), layout::kNoToken);
   for (std::size_t i = 0; i < records.size(); ++i) std::memcpy(&plan(i, 0), &records[i], sizeof(TokenPlan));
   return static_cast<std::int64_t>(records.size());
 }
 
-/// extend_lens, seq_lens: i64[B]; compress_plan, write_plan: u8[num_q, 16], written. Returns the numbers of rows in use
-/// of both plans. Without `use_cuda_graph` they are exact, and the other rows are not written. With `use_cuda_graph`
-/// they are num_q, and sentinels are at the end. A plan made on a device always has the second form, and its batch need
-/// not fill the rows. Throws ValueError naming the argument.
+/// extend_lens and seq_lens are i64[B]. compress_plan and write_plan are u8[num_q, 16], and are written. Returns the
+/// numbers of rows of both plans. Without `use_cuda_graph`, these are the numbers of records, and the other rows are
+/// not written. With `use_cuda_graph`, both numbers are num_q, and the rows after the records become sentinels. A
+/// kernel that gets the lengths on the device always makes plans of the second form, and its batch may have fewer than
+/// num_q tokens. Throws a ValueError that names the argument.
 Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, TensorView compress_plan,
                              TensorView write_plan, std::int64_t compress_ratio, bool is_overlap, bool use_cuda_graph) {
   const Numbers extend = numbers(kOp, "extend_lens", extend_lens);

@@ -1,4 +1,5 @@
-/// Reference of `plan_decode`, the V2 decode plan over the sliding-window address.
+/// Reference of `plan_decode`: makes the V2 plan (interface/compress_plan.h) of a decode step. The state row of a token
+/// is computed from its slot in the sliding-window cache.
 #include "interface/entry.h"
 #include "reference/compress/decode_plan.h"
 #include "reference/compress/state_address.h"
@@ -8,8 +9,8 @@ namespace {
 
 constexpr const char* kOp = "plan_decode";
 
-/// req_pool_indices, seq_lens: i64[B]; req_to_token: i32[requests, positions]; full_to_swa: i64[slots].
-/// Returns u8[B, 16] of DecodePlan. Throws ValueError naming the argument.
+/// req_pool_indices and seq_lens are i64[B], req_to_token is i32[requests, positions], and full_to_swa is i64[slots].
+/// Returns the plan, u8[B, 16], which consists of DecodePlan records. Throws a ValueError that names the argument.
 Tensor plan_decode(TensorView req_pool_indices, TensorView req_to_token, TensorView full_to_swa, TensorView seq_lens,
                    std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
   const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);

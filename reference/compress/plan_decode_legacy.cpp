@@ -1,4 +1,5 @@
-/// Reference of `plan_decode_legacy`, the V2 decode plan over a ring of rows that each request owns.
+/// Reference of `plan_decode_legacy`: makes the V2 plan (interface/compress_plan.h) of a decode step. Each request has
+/// its own ring of state rows.
 #include "interface/entry.h"
 #include "reference/compress/decode_plan.h"
 #include "reference/compress/state_address.h"
@@ -8,7 +9,8 @@ namespace {
 
 constexpr const char* kOp = "plan_decode_legacy";
 
-/// req_pool_indices, seq_lens: i64[B]. Returns u8[B, 16] of DecodePlan. Throws ValueError naming the argument.
+/// req_pool_indices and seq_lens are i64[B]. Returns the plan, u8[B, 16], which consists of DecodePlan records. Throws
+/// a ValueError that names the argument.
 Tensor plan_decode_legacy(TensorView req_pool_indices, TensorView seq_lens, std::int64_t compress_ratio) {
   const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);
   const Numbers seq = numbers(kOp, "seq_lens", seq_lens).expect_size(0, ids.size(0));

@@ -1,12 +1,13 @@
-/// Reference of `plan_prefill`, the V2 prefill plan over the sliding-window address.
+/// Reference of `plan_prefill`: makes the V2 plans (interface/compress_plan.h) of a prefill batch. The state row of a
+/// token is computed from its slot in the sliding-window cache.
 ///
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
-///   write    = { tokens with position >= min(first live row, length - pad),
+///   write    = { tokens with position >= min(first_live, length - pad),
 ///                or at ratio 4 in the last 4 of a cache page }
 ///
-/// with pad = min(ring_size - ratio, 4). A verify step of up to 4 draft tokens may be taken back, and the rows that are
-/// then needed must still be in the state. A plan depends on the batch alone, so the pad is the same for lengths on the
-/// host and on a device.
+/// with pad = min(ring_size - ratio, 4); first_live is defined in batch.h. Speculative decoding may reject up to 4
+/// draft tokens in one step. Then it needs earlier rows again, so these rows must still be in the state. A plan depends
+/// on the batch alone. So the pad is the same for lengths on the host and for lengths on the device.
 #include "interface/entry.h"
 #include "reference/compress/prefill_plan.h"
 #include "reference/compress/state_address.h"
@@ -16,13 +17,15 @@ namespace {
 
 constexpr const char* kOp = "plan_prefill";
 
-/// req_pool_indices, seq_lens, extend_lens: i64[B]; req_to_token: i32[requests, positions]; full_to_swa: i64[slots];
-/// pin_buffer: u8, at least 24 bytes per query token (scratch that this reference does not use).
+/// req_pool_indices, seq_lens and extend_lens are i64[B], req_to_token is i32[requests, positions], and full_to_swa is
+/// i64[slots]. pin_buffer is u8 and has at least 24 bytes per query token. Kernels use it for temporary data; this
+/// reference does not.
 ///
-/// Returns (u8[n_c, 16] of CompressPlan, u8[n_w, 8] of WritePlan), in ragged order. The sizes are exact. With
-/// `use_cuda_graph`, both plans have num_q_tokens rows, and sentinels are at the end. An empty pin_buffer asks for the
-/// plan that a kernel makes from lengths on the device, which needs no scratch. That plan always has num_q_tokens rows,
-/// and the batch need not fill them. Throws ValueError naming the argument.
+/// Returns two plans in ragged order: CompressPlan records, u8[n_c, 16], and WritePlan records, u8[n_w, 8]. Without
+/// `use_cuda_graph`, the plans have no other rows. With `use_cuda_graph`, both plans have num_q_tokens rows, and the
+/// rows after the records are sentinels (marked as empty). With lengths on the device, a kernel does not need
+/// pin_buffer. So an empty pin_buffer tells this reference to make the plans of that case: they always have
+/// num_q_tokens rows, and the batch may have fewer tokens. Throws a ValueError that names the argument.
 tvm::ffi::Tuple<Tensor, Tensor> plan_prefill(TensorView req_pool_indices, TensorView req_to_token,
                                              TensorView full_to_swa, TensorView seq_lens, TensorView extend_lens,
                                              TensorView pin_buffer, std::int64_t num_q_tokens,

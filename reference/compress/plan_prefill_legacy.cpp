@@ -1,9 +1,11 @@
-/// Reference of `plan_prefill_legacy`, the V2 prefill plan over a ring of rows that each request owns.
+/// Reference of `plan_prefill_legacy`: makes the V2 plans (interface/compress_plan.h) of a prefill batch. Each request
+/// has its own ring of state rows.
 ///
 ///   compress = { tokens with (position + 1) mod ratio = 0 }
-///   write    = { tokens with position >= first live row }
+///   write    = { tokens with position >= first_live (batch.h) }
 ///
-/// There are no cache pages, so no page tails are kept. No verify step uses this plan, so there is no pad.
+/// There are no cache pages, so no page tails are kept. Speculative decoding does not use these plans, so there is
+/// no pad.
 #include "interface/entry.h"
 #include "reference/compress/prefill_plan.h"
 #include "reference/compress/state_address.h"
@@ -13,10 +15,13 @@ namespace {
 
 constexpr const char* kOp = "plan_prefill_legacy";
 
-/// req_pool_indices, seq_lens, extend_lens: i64[B]; pin_buffer: u8, at least 24 bytes per query token (scratch that
-/// this reference does not use). Returns (u8[n_c, 16] of CompressPlan, u8[n_w, 8] of WritePlan), in ragged order. The
-/// sizes are exact. With `use_cuda_graph`, both plans have num_q_tokens rows, and sentinels are at the end. The batch
-/// must fill the rows in both forms. Throws ValueError naming the argument.
+/// req_pool_indices, seq_lens and extend_lens are i64[B]. pin_buffer is u8 and has at least 24 bytes per query token.
+/// Kernels use it for temporary data; this reference does not.
+///
+/// Returns two plans in ragged order: CompressPlan records, u8[n_c, 16], and WritePlan records, u8[n_w, 8]. Without
+/// `use_cuda_graph`, the plans have no other rows. With `use_cuda_graph`, both plans have num_q_tokens rows, and the
+/// rows after the records are sentinels (marked as empty). In both cases, the batch must have exactly num_q_tokens
+/// tokens. Throws a ValueError that names the argument.
 tvm::ffi::Tuple<Tensor, Tensor> plan_prefill_legacy(TensorView req_pool_indices, TensorView seq_lens,
                                                     TensorView extend_lens, TensorView pin_buffer,
                                                     std::int64_t num_q_tokens, std::int64_t compress_ratio,

@@ -14,21 +14,21 @@ namespace dsv4::reference {
 
 using ::tvm::ffi::Tensor;
 
-/// An argument that is a dense vector of integers, such as lengths or request ids.
+/// An argument that is a contiguous vector of integers, such as lengths or request ids.
 using Numbers = View<const std::int64_t, 1>;
 
 inline Numbers numbers(const char* op, const char* name, TensorView tensor) {
   return Numbers(op, name, tensor).expect_contiguous();
 }
 
-/// The bytes of a plan argument `u8[n, sizeof(Record)]`; throws unless the tensor has this dtype and shape
-/// and is dense.
+/// Returns the bytes of a plan argument `u8[n, sizeof(Record)]`. Throws unless the tensor has this dtype and this shape
+/// and is contiguous.
 template <class Record, class Byte>
 View<Byte, 2> plan_bytes(const char* op, const char* name, TensorView tensor) {
   return View<Byte, 2>(op, name, tensor).expect_size(1, sizeof(Record)).expect_contiguous();
 }
 
-/// The records of a plan argument.
+/// Returns the records of a plan argument.
 template <class Record>
 std::vector<Record> read_plan(const char* op, const char* name, TensorView tensor) {
   const auto bytes = plan_bytes<Record, const std::uint8_t>(op, name, tensor);
@@ -37,7 +37,7 @@ std::vector<Record> read_plan(const char* op, const char* name, TensorView tenso
   return records;
 }
 
-/// A new plan tensor `u8[n, sizeof(Record)]`, from the caller's allocator.
+/// Returns a new plan tensor `u8[n, sizeof(Record)]` with these records. Its memory comes from the caller's allocator.
 template <class Record>
 Tensor new_plan(const std::vector<Record>& records) {
   const std::int64_t shape[] = {static_cast<std::int64_t>(records.size()), static_cast<std::int64_t>(sizeof(Record))};

@@ -1,4 +1,5 @@
-/// The V2 prefill plan, from the sets of batch.h and an address of state_address.h.
+/// Makes the V2 plans (interface/compress_plan.h) of a prefill batch. batch.h defines the sets of tokens, and
+/// state_address.h computes the state rows.
 #pragma once
 
 #include <tvm/ffi/container/tuple.h>
@@ -8,13 +9,13 @@
 
 namespace dsv4::reference {
 
-/// A CompressPlan stores the number of a batch's row in 16 bits.
+/// Largest number of tokens of a batch. A CompressPlan stores the token's row in the batch in 16 bits.
 inline constexpr std::int64_t kMaxQueryTokens = 65535;
 
 /// Bytes of pinned memory that a caller provides for each query token: one record of each plan.
 inline constexpr std::int64_t kPinBytesPerToken = sizeof(layout::CompressPlan) + sizeof(layout::WritePlan);
 
-/// Checks the scalars of the two V2 prefill planners. Throws ValueError naming the argument.
+/// Checks the scalar arguments of the two V2 prefill planners. Throws a ValueError that names the argument.
 inline void check_plan_size(const char* op, std::int64_t requests, std::int64_t num_q_tokens, std::int64_t ratio) {
   if (ratio != 4 && ratio != 128) refuse(op, "compress_ratio", "expected 4 or 128, got " + std::to_string(ratio));
   if (num_q_tokens < requests || num_q_tokens > kMaxQueryTokens) {
@@ -24,7 +25,8 @@ inline void check_plan_size(const char* op, std::int64_t requests, std::int64_t 
   }
 }
 
-/// Throws ValueError unless `pin_buffer` has room for both plans of `num_q_tokens`. A reference does not access it.
+/// Throws a ValueError unless `pin_buffer` is large enough for two plans of `num_q_tokens` rows. A reference does not
+/// access the buffer.
 inline void check_pin_buffer(const char* op, const View<const std::uint8_t, 1>& pin_buffer, std::int64_t num_q_tokens) {
   if (pin_buffer.expect_contiguous().size(0) < num_q_tokens * kPinBytesPerToken) {
     refuse(op, "pin_buffer",
@@ -36,8 +38,10 @@ inline void check_pin_buffer(const char* op, const View<const std::uint8_t, 1>& 
 /// The rule that decides which rows a prefill keeps in the state.
 struct KeepRule {
   std::int64_t ratio;
-  std::int64_t pad;        ///< trailing tokens that are also kept, because a verify step may take them back
-  std::int64_t tail_page;  ///< cache page size if page tails are kept for requests that reuse a prefix; else 0
+  std::int64_t pad;  ///< number of last tokens that are also kept, because speculative decoding may reject tokens
+  /// Page size of the cache if the last 4 tokens of each page are also kept, for requests that reuse a prefix.
+  /// Otherwise 0.
+  std::int64_t tail_page;
 
   [[nodiscard]] bool keeps(std::int64_t position, std::int64_t seq_len) const {
     const bool live = position >= first_live(seq_len, ratio);
@@ -47,8 +51,9 @@ struct KeepRule {
   }
 };
 
-/// Both plans in ragged order: (CompressPlan rows, WritePlan rows). If `padded`, each has num_q_tokens rows, and
-/// sentinels are at the end. The page fields are filled for every entry.
+/// Returns two plans in ragged order: first CompressPlan records, then WritePlan records. If `padded`, each plan has
+/// num_q_tokens rows, and the rows after the records are sentinels (marked as empty). The page fields of each
+/// CompressPlan are filled.
 template <class Address>
 tvm::ffi::Tuple<Tensor, Tensor> prefill_plan(const Numbers& request_ids, const Numbers& seq_lens,
                                              const Numbers& extend_lens, std::int64_t num_q_tokens,

@@ -1,4 +1,5 @@
-/// Computes which state row belongs to a token, in two schemes. A state page is `ratio` consecutive rows.
+/// Computes which state row belongs to a token. There are two ways: SwaAddress and RingAddress. A state page consists
+/// of `ratio` consecutive state rows.
 #pragma once
 
 #include <cstdint>
@@ -8,22 +9,23 @@
 
 namespace dsv4::reference {
 
-/// Rows that follow the sliding-window cache. Each of its pages of `swa_page_size` tokens owns a ring of `ring_size`
-/// rows, so requests that share a cached prefix share its state.
+/// Computes the state row from the token's slot in the sliding-window cache (SWA). Each page of that cache has
+/// `swa_page_size` tokens and its own ring of `ring_size` state rows. So requests that share a cached prefix also share
+/// the state of this prefix.
 struct SwaAddress {
   View<const std::int32_t, 2> req_to_token;  ///< [requests, positions] -> slot of the full cache
   View<const std::int64_t, 1> full_to_swa;   ///< slot of the full cache -> slot of the sliding-window cache
   std::int64_t swa_page_size;
   std::int64_t ring_size;
 
-  /// Throws ValueError if the request, the position or the slot lies outside its map.
+  /// Throws a ValueError if the request, the position or the slot is outside its map.
   [[nodiscard]] std::int64_t row(std::int64_t request_id, std::int64_t position) const {
     const std::int64_t slot = full_to_swa(req_to_token(request_id, position));
     return slot / swa_page_size * ring_size + slot % ring_size;
   }
 };
 
-/// Checks the arguments of this scheme and makes the address.
+/// Checks the arguments of a SwaAddress and makes it.
 inline SwaAddress swa_address(const char* op, TensorView req_to_token, TensorView full_to_swa,
                               std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
   if (compress_ratio != 4 && compress_ratio != 128) {
@@ -43,7 +45,7 @@ inline SwaAddress swa_address(const char* op, TensorView req_to_token, TensorVie
           View<const std::int64_t, 1>(op, "full_to_swa", full_to_swa).expect_contiguous(), swa_page_size, ring_size};
 }
 
-/// Rows that belong to the request: two pages of 4 rows in turn at ratio 4, one page of 128 rows at ratio 128.
+/// Each request has its own ring of state rows: two pages of 4 rows at ratio 4, or one page of 128 rows at ratio 128.
 struct RingAddress {
   std::int64_t ratio;
 

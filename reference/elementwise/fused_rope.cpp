@@ -1,7 +1,8 @@
 /// Reference of fused_rope: rotates pairs of elements by the angles of each token's position, in place.
 ///
-/// The op is specified to the bit. Each result is one product and one fused multiply-add, in the form that nvcc makes
-/// of the kernels' expressions, rounded to bfloat16. So the reference uses float arithmetic, not double.
+/// Every bit of the result is specified. Each result is computed with one product and one fused multiply-add (fma), and
+/// then rounded to bfloat16. nvcc compiles the kernels' expressions to this form. So the reference uses float
+/// arithmetic, not double.
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -23,7 +24,8 @@ struct Complex {
   float im;
 };
 
-/// x times (cos + i sin), or its conjugate. The product inside each fma is not rounded; the other product is.
+/// Returns x times (cos + i sin), or x times (cos - i sin) if `inverse` is true. The product inside each fma is not
+/// rounded. The other product is rounded.
 Complex rotate(Complex x, Complex angle, bool inverse) {
   const float c = angle.re;
   const float s = angle.im;
@@ -31,14 +33,14 @@ Complex rotate(Complex x, Complex angle, bool inverse) {
   return {std::fma(c, x.re, -(s * x.im)), std::fma(s, x.re, c * x.im)};
 }
 
-/// The three results that a compiler may give for a*b + c*d: with the first product inside an fma, with the second,
-/// or with neither.
+/// Returns the three values that compiled code may give for a*b + c*d: with a*b inside an fma, with c*d inside an fma,
+/// or without an fma.
 std::array<float, 3> sums(float a, float b, float c, float d) {
   return {std::fma(a, b, c * d), std::fma(c, d, a * b), a * b + c * d};
 }
 
-/// Writes the least and the greatest of the results, by the order of their bfloat16 bits (-0 below +0). If some results
-/// are NaN and some are not, one end is a NaN and the other is a number.
+/// Rounds the results to bfloat16, and writes the least and the greatest of them. They are ordered by their bits, with
+/// -0 below +0. If only some of the results are NaN, one end is a NaN and the other end is a number.
 void bracket(const std::array<float, 3>& results, Bf16& low, Bf16& high) {
   const auto order = [](Bf16 h) {
     return (h.bits & 0x8000) != 0 ? ~static_cast<int>(h.bits & 0x7fff) : static_cast<int>(h.bits);
@@ -81,9 +83,9 @@ void rotate_all(TensorView q, Optional<TensorView> k, TensorView freqs_cis, Tens
   for (std::int64_t t = 0; t < queries.size(0); ++t) rotate_heads(queries, t, position(t), freqs, inverse);
 }
 
-/// forward: rotates every head of every token by row `positions[token]` of the table.
+/// forward: rotates every head of every token by the angles in row `positions[token]` of freqs_cis.
 ///
-/// Elements (2i, 2i+1) are the real and the imaginary part of pair i. A position outside the table is an error here.
+/// Elements (2i, 2i+1) are the real and the imaginary part of pair i. A position outside freqs_cis is an error here.
 /// Upstream's kernels do not check positions.
 ///
 /// @param q          bf16 [tokens, heads, 64], last stride 1, in place
@@ -96,12 +98,13 @@ void forward(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorV
   return rotate_all<std::int32_t>(q, k, freqs_cis, positions, inverse);
 }
 
-/// Computes the interval of correct results. The kernels' source lets the compiler fuse either product into the sum, or
-/// none. nvcc for Hopper gives `forward`'s form; other compilers may give another. All three are correct.
+/// Computes the interval of correct results. The source of the kernels lets the compiler fuse the first product of a
+/// sum, the second product, or none. nvcc for Hopper gives the form that `forward` computes. Other compilers may give
+/// another form. All three forms are correct.
 ///
-/// @param q, k           the inputs, as forward's; not changed
+/// @param q, k           the inputs of `forward`; not changed
 /// @param q_lo, q_hi     bf16 of q's shape, out: least and greatest correct result
-/// @param k_lo, k_hi     the same for k; absent if k is
+/// @param k_lo, k_hi     the same for k; absent if k is absent
 void interval(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorView positions, bool inverse,
               TensorView q_lo, TensorView q_hi, Optional<TensorView> k_lo, Optional<TensorView> k_hi) {
   const View<const float, 2> freqs(kOp, "freqs_cis", freqs_cis);

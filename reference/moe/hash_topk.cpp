@@ -21,7 +21,7 @@ constexpr double kHalfUlp = 0x1p-24;  ///< relative error of one correctly round
 /// The arguments and their checks.
 struct Arguments {
   View<const float, 2> logits;          ///< [tokens, experts]
-  View<const std::int64_t, 1> tokens;   ///< [tokens]: rows of `experts`
+  View<const std::int64_t, 1> tokens;   ///< [tokens]: the row of `experts` for each token
   View<const std::int32_t, 2> experts;  ///< [vocabulary, k]
   View<float, 2> weights;               ///< [tokens, k + shared], out
   View<std::int32_t, 2> ids;            ///< same shape, out
@@ -50,12 +50,12 @@ struct Arguments {
 
   [[nodiscard]] std::int64_t k() const { return experts.size(1); }
   [[nodiscard]] std::int64_t shared() const { return weights.size(1) - k(); }
-  /// Experts of a token.
+  /// Returns the experts of a token.
   [[nodiscard]] Row<const std::int32_t> experts_of(std::int64_t token) const { return row_of(experts, tokens(token)); }
 };
 
-/// exp(-|x|), or zero below half of the smallest float, because a float holds nothing smaller. The op's results for
-/// very negative logits depend on that.
+/// Returns exp(-|x|). A result below half of the smallest positive float becomes zero, as in float arithmetic. The op's
+/// results for very negative logits depend on this.
 double decay(double x) {
   const double e = std::exp(-std::fabs(x));
   return e < 0x1p-150 ? 0.0 : e;
@@ -66,20 +66,22 @@ double weight_of(float x) {
   return std::sqrt(std::max<double>(x, 0.0) + std::log1p(decay(x)));
 }
 
-/// Unnormalised weights of a token's experts.
+/// Returns the weights of a token's experts before they are normalised.
 Eigen::ArrayXd weights_of(const Arguments& a, std::int64_t token) {
   return a.experts_of(token).unaryExpr([&](std::int32_t expert) { return weight_of(a.logits(token, expert)); });
 }
 
-/// hash_topk: the experts of each token and their weights, w_j / sum w with w = sqrt(softplus(logit)).
+/// hash_topk: writes the experts of each token and their weights. The weight of expert j is w_j divided by the sum of
+/// the token's w, with w = sqrt(softplus(logit)).
 ///
-/// Duplicate experts in a row of `tid2eid` are kept and count twice. Shared experts follow the routed ones, with ids E,
-/// E+1, ... and weight 1 / routed_scaling_factor each. The routed weights are not scaled. If every logit of a token is
-/// below about -103.98, all w are 0, and the weights of the token are 0. A NaN logit makes all its weights NaN. A
-/// single +inf makes its own weight NaN and the others 0.
+/// If a row of `tid2eid` has the same expert twice, both are kept and both count. The shared experts come after the
+/// routed experts. They have the ids E, E+1, ..., and each has the weight 1 / routed_scaling_factor. This factor does
+/// not change the routed weights. If every logit of a token is below about -103.98, all w are 0, and the routed weights
+/// of the token are 0. If a logit is NaN, all routed weights of the token are NaN. If a single logit is +inf, its own
+/// weight is NaN and the other routed weights are 0.
 ///
-/// @param router_logits  f32 [tokens, E], contiguous; only looked-up experts are read
-/// @param input_id       i64 [tokens], contiguous: rows of tid2eid
+/// @param router_logits  f32 [tokens, E], contiguous; only the logits of the token's experts are read
+/// @param input_id       i64 [tokens], contiguous: the row of tid2eid for each token
 /// @param tid2eid        i32 [vocabulary, k], contiguous: expert ids in [0, E)
 /// @param topk_weights   f32 [tokens, k + shared], contiguous, out; at most 32 columns
 /// @param topk_ids       i32 of the same shape, contiguous, out
@@ -99,21 +101,23 @@ void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid
   }
 }
 
-/// The range in which a value computed in float may lie.
+/// The range of values that a computation in float may give.
 struct Range {
   double low;
   double high;
 };
 
-/// Distance from float(|x|) to the next float: the unit of documented function errors. It is 2^-149 for subnormals.
+/// Returns the distance from float(|x|) to the next larger float. CUDA documents the errors of its functions in this
+/// unit. For subnormal floats, it is 2^-149.
 double ulp(double x) {
   const int exponent = x == 0.0 ? -126 : std::max(std::ilogb(x), -126);
   return std::ldexp(1.0, exponent - 23);
 }
 
-/// The range in which the kernel's unnormalised weight of logit x may lie. CUDA documents errors of 2 ulp for expf and
-/// 1 ulp for log1pf. The sum with max(x, 0) and the square root are correctly rounded. The range uses whole ulps, not
-/// relative errors. So it grows below x = -87.3, where exp(x) is a subnormal float of few bits.
+/// Returns the range of the weight that a kernel may compute for logit x before it normalises. CUDA documents errors of
+/// 2 ulp for expf and 1 ulp for log1pf. The sum with max(x, 0) and the square root are correctly rounded. The range is
+/// computed with whole ulps instead of relative errors. Below x = -87.3, exp(x) is a subnormal float with few bits.
+/// There one ulp is a large relative error, so the range becomes wider.
 Range weight_range(float x) {
   if (std::isinf(x)) return {weight_of(x), weight_of(x)};
   const double e = decay(x);
@@ -121,7 +125,7 @@ Range weight_range(float x) {
   const double low = std::log1p(std::max(e - e_error, 0.0));
   const double high = std::log1p(e + e_error);
   const double positive = std::max<double>(x, 0.0);
-  // log1p of zero is zero, and adding to zero is exact.
+  // log1p(0) is exactly 0, and the sum with a zero max(x, 0) is exact.
   const double log_error_low = low == 0.0 ? 0.0 : ulp(low);
   const double log_error_high = high == 0.0 ? 0.0 : ulp(high);
   const double rounding = positive == 0.0 ? 0.0 : kHalfUlp;
@@ -131,10 +135,12 @@ Range weight_range(float x) {
           std::sqrt(softplus_high * (1.0 + rounding)) * (1.0 + kHalfUlp)};
 }
 
-/// Greatest distance between `value`, the reference's weight of expert j, and a weight that a kernel may give.
+/// Returns the greatest distance between `value`, the reference's weight of expert j, and a weight that a kernel
+/// may give.
 ///
-/// The kernel divides w_j by the sum of all w. It adds them as a balanced tree of ceil(log2 k) <= 5 levels, with one
-/// rounding in each. All terms are positive, so the quotient is least when w_j is least and the others are greatest.
+/// The kernel divides w_j by the sum of all w. The sum is a balanced tree with ceil(log2 k) <= 5 levels, and each level
+/// rounds once. No w is negative. So the quotient is least if w_j is least and all other w are greatest. It is greatest
+/// if w_j is greatest and all other w are least.
 double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value) {
   double others_low = 0.0;
   double others_high = 0.0;
@@ -146,19 +152,21 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
   const Range own = ranges[j];
   double levels = 0.0;
   for (std::size_t reach = 1; reach < ranges.size(); reach *= 2) ++levels;
-  const double rounding = (levels + 1.0) * kHalfUlp * (1.0 + 0x1p-20);  // sums and division; second-order terms
+  // The sum rounds once in each level, and the division rounds once. The factor 1 + 2^-20 covers products of
+  // these errors.
+  const double rounding = (levels + 1.0) * kHalfUlp * (1.0 + 0x1p-20);
   const double least = own.low == 0.0 ? 0.0 : own.low / (own.low + others_high) * (1.0 - rounding);
   const double most = own.high == 0.0 ? 0.0 : own.high / (own.high + others_low) * (1.0 + rounding);
   return std::max(most - value, value - least);
 }
 
-/// Computes a bound on |kernel - reference| for every weight of hash_topk. The arguments are the same: topk_weights
-/// receives the bounds, and topk_ids the ids.
+/// Computes a bound on |kernel - reference| for every weight of hash_topk. The arguments are those of hash_topk.
+/// topk_weights receives the bounds, and topk_ids receives the ids.
 ///
-/// - The bound is 0 if the weight is exact: for shared experts, and for tokens whose weights are NaN or infinite by
-///   specification. A kernel must give those as well.
-/// - Otherwise it is the greatest distance that the errors of expf, log1pf, sqrt, the sum and the division allow. It
-///   includes the rounding of the reference itself.
+/// - The bound is 0 if the weight is specified exactly: for shared experts, and for the routed experts of a token with
+///   a NaN or +inf logit. A kernel must give the same weight.
+/// - Otherwise, the bound is the greatest distance that the errors of expf, log1pf, sqrt, the sum and the division
+///   allow. It includes the rounding of the reference itself.
 void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
            TensorView topk_ids, float routed_scaling_factor) {
   hash_topk(router_logits, input_id, tid2eid, topk_weights, topk_ids, routed_scaling_factor);
@@ -174,7 +182,7 @@ void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, Te
     for (std::int64_t j = 0; j < a.weights.size(1); ++j) {
       const bool exact = j >= a.k() || !finite;
       const double b = exact ? 0.0 : weight_bound(ranges, static_cast<std::size_t>(j), a.weights(token, j));
-      // Rounded up, so that it is still a bound.
+      // The factor rounds up, so that the conversion to float does not make the bound smaller.
       a.weights(token, j) = static_cast<float>(b * (1.0 + 0x1p-23));
     }
   }

@@ -1,4 +1,4 @@
-/// Reference of mask_topk_ids: blanks the expert ids of padding tokens.
+/// Reference of mask_topk_ids: writes -1 to the expert ids of padding tokens.
 #include <cstdint>
 
 #include "interface/entry.h"
@@ -9,7 +9,8 @@ namespace {
 
 constexpr const char* kOp = "mask_topk_ids";
 
-/// The one element of `count`, an i32 or i64 tensor of any rank, as the kernels read it: the low 32 bits, unsigned.
+/// Returns the only element of `count`, an i32 or i64 tensor of any rank. Like the kernels, it takes the low 32 bits as
+/// an unsigned number.
 std::uint32_t first_padding_row(TensorView count) {
   if (count.device().device_type != kDLCPU) refuse(kOp, "num_token_non_padded", "expected a CPU tensor");
   if (count.numel() != 1) {
@@ -22,10 +23,10 @@ std::uint32_t first_padding_row(TensorView count) {
   refuse(kOp, "num_token_non_padded", "expected int32 or int64, got " + dtype_name(count.dtype()));
 }
 
-/// run: writes -1 to every id of rows at and past `num_token_non_padded`, and nothing else.
+/// run: writes -1 to every id of row `num_token_non_padded` and of all later rows. Nothing else is written.
 ///
-/// The count is unsigned: a negative one is beyond every row and masks nothing. If the row stride is wider than k, the
-/// columns past k are not changed.
+/// The number is read as unsigned. So a negative number is larger than every row number, and no row is changed. If the
+/// row stride is larger than k, the elements between two rows are not changed.
 ///
 /// @param topk_ids              i32 [tokens, k], k <= 32, rows dense, in place
 /// @param num_token_non_padded  i32 or i64, exactly one element

@@ -1,9 +1,9 @@
-/// Reference of silu_and_mul_masked_post_quant, and the intervals with which it is compared. The op computes the gated
-/// activation of the experts' rows, and quantises it to E4M3 in groups of 128.
+/// Reference of silu_and_mul_masked_post_quant, and the intervals of its correct outputs. The op computes
+/// silu(gate) * up for the rows of the experts, and quantises the result to E4M3 in groups of 128 elements.
 ///
-/// The kernels compute silu with approximate exponentials and reciprocals, so neither codes nor scales are
-/// reproducible to the bit. `run` computes in double precision. `interval` says which codes and scales the kernels'
-/// error bound allows.
+/// The kernels compute silu with approximate exponentials and reciprocals, so two correct kernels may give different
+/// codes and scales. `run` computes in double precision. `interval` computes the codes and scales that the error bound
+/// of the kernels allows.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -20,11 +20,11 @@ namespace {
 
 constexpr const char* kOp = "silu_and_mul_masked_post_quant";
 constexpr std::int64_t kGroup = 128;          ///< elements that share a scale
-constexpr double kSmallestMaximum = 1e-10f;   ///< floor of a group's greatest magnitude, the float nearest to 1e-10
-constexpr double kSmallestNormal = 0x1p-126;  ///< below it the kernels may flush a float to zero
+constexpr double kSmallestMaximum = 1e-10f;   ///< lower limit of a group's maximum: the float nearest to 1e-10
+constexpr double kSmallestNormal = 0x1p-126;  ///< kernels may flush smaller magnitudes to zero
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// The compile-time parameters of an entry.
+/// The compile-time parameters of an exported function.
 struct Variant {
   bool ue8m0;    ///< scales are powers of two
   bool swizzle;  ///< gate and up columns alternate in chunks of 8
@@ -36,12 +36,15 @@ struct Variant {
 
 /// The values that the kernels may compute for one element.
 struct Activation {
-  float value;  ///< the exact value or, if silu saturates, that of float arithmetic; rounded once
-  double low;   ///< `low` to `high`: the values that the error bound allows; no meaning if `value` is NaN
+  /// The exact value, rounded once to float. If silu saturates, or its reciprocal is flushed to zero, this is the
+  /// value that float arithmetic gives.
+  float value;
+  double low;  ///< the error bound allows `low` to `high`; no meaning if `value` is NaN
   double high;
-  bool maybe_infinite = false;  ///< `value` is NaN, but without flushing it would be infinite
+  bool maybe_infinite = false;  ///< `value` is NaN because of flushing; otherwise it would be infinite
 
-  /// Range of the magnitude in the group's maximum, which ignores NaN.
+  /// The range of the magnitude that this element may have in the group's maximum. The maximum ignores NaN, so the
+  /// magnitude of a NaN counts as 0.
   [[nodiscard]] double least_magnitude() const {
     if (std::isnan(value)) return 0.0;
     return low <= 0.0 && high >= 0.0 ? 0.0 : std::min(std::fabs(low), std::fabs(high));
@@ -52,8 +55,9 @@ struct Activation {
   }
 };
 
-/// Clamps a pair as the kernels do, in bfloat16: the gate only from above, `up` from below and then from above. So a
-/// negative limit makes every `up` the limit. If one operand is NaN, a minimum or maximum gives the other one.
+/// Clamps gate and up in bfloat16, as the kernels do. The gate is limited only from above. `up` is first limited from
+/// below and then from above. So if `limit` is negative, every `up` becomes `limit`. If one operand of a minimum or
+/// maximum is NaN, the result is the other operand.
 void clamp(Bf16& gate, Bf16& up, float limit) {
   const float high = to_float(to_bf16(limit));
   const float low = to_float(to_bf16(-limit));
@@ -62,19 +66,21 @@ void clamp(Bf16& gate, Bf16& up, float limit) {
   up = to_bf16(min_number(max_number(to_float(up), low), high));
 }
 
-/// True if float arithmetic allows one result only: 1 + exp(-g) rounds to 1 for every approximation of the exponential,
-/// and the reciprocal of 1 is 1. Then silu(g) is g, and its product with `up` is exact as well, because the product of
-/// two bfloat16 mantissas fits into a float mantissa. Only there lie the values that distinguish two ways of rounding:
-/// ties between codes, and maxima of 448 times a power of two.
+/// True if float arithmetic can give only one result for silu(g). This is the case if 1 + exp(-g) rounds to 1 for every
+/// approximation of the exponential. The reciprocal of 1 is 1, so silu(g) is then g. The product of g and `up` is also
+/// exact, because the product of two bfloat16 mantissas fits into a float mantissa. Two kinds of values occur only in
+/// this range: a value exactly halfway between two codes, and a maximum of exactly 448 times a power of two. These
+/// values show how a kernel rounds.
 bool saturates(double g) { return std::exp(-g) * (1.0 + 0x1p-16) < 0x1p-24; }
 
-/// Relative error of the kernels' silu(g) * u in float, if silu does not saturate. The exponential and the reciprocal
-/// are approximations, and the argument g * log2(e) is rounded. The exponential amplifies that rounding by |g| where
-/// it matters (negative g). The coefficients are measured: the bound is 1.1 to 2 times the errors of all bfloat16
-/// gates on an H200.
+/// Returns the relative error that is allowed to the kernels' silu(g) * u in float, if silu does not saturate. The
+/// exponential and the reciprocal are approximations. The argument g * log2(e) is also rounded, and the
+/// exponential multiplies the relative error of this rounding by |g|. This matters only for negative g. The
+/// coefficients were measured. On an H200, for every bfloat16 value of g, the allowed error is 1.1 to 2 times the
+/// error that was observed.
 double relative_error(double g) { return 0x1p-22 * std::sqrt(2.0) + std::exp2(-23.5) * std::max(0.0, -g) + 0x1p-24; }
 
-/// Rounds the magnitude of a bound to infinity if the float product overflows.
+/// Returns `x`, or an infinity with the sign of `x` if the magnitude of `x` overflows when it is rounded to float.
 double overflow(double x) {
   constexpr double kFirstInfinite = 0x1.ffffffp127;  // halfway between the greatest float and 2^128
   return std::fabs(x) >= kFirstInfinite ? std::copysign(kInfinity, x) : x;
@@ -86,9 +92,9 @@ Activation activate(Bf16 gate, Bf16 up) {
   // If g = -inf, exp(-g) is inf and its reciprocal is 0. The kernels multiply -inf by this 0, which gives NaN.
   if (std::isnan(g) || std::isnan(u) || g == -kInfinity) return {std::nanf(""), 0.0, 0.0};
   const double silu = saturates(g) ? g : g / (1.0 + std::exp(-g));
-  // If 1 + exp(-g) is beyond 2^126, its reciprocal is subnormal. Fast-math arithmetic makes it zero, and exact
-  // arithmetic keeps it. The same holds for a subnormal operand or silu. Both are correct, so zero (of the same sign)
-  // is allowed too.
+  // If 1 + exp(-g) is larger than 2^126, its reciprocal is subnormal. Fast-math arithmetic replaces a subnormal number
+  // by zero; other arithmetic keeps it. The same happens if `u` or silu is subnormal. Both results are correct, so a
+  // zero of the same sign is also allowed.
   const bool reciprocal_flushes = g < -87.33;
   const bool flushes =
       reciprocal_flushes || (std::fabs(silu) < kSmallestNormal * (1.0 + 0x1p-18)) || std::fabs(u) < kSmallestNormal;
@@ -109,19 +115,20 @@ Activation activate(Bf16 gate, Bf16 up) {
 
 using Group = Eigen::Array<Activation, kGroup, 1>;
 
-/// Exponent byte of the least power of two not below a / 448; 255 for infinity.
+/// Returns the exponent byte of the smallest power of two >= a / 448, or 255 if `a` is infinite.
 std::uint8_t exponent_above(double a) {
   if (std::isinf(a)) return 255;
-  int b = std::ilogb(a) - 9 + 127;  // 448 * 2^-9 is less than 1
+  int b = std::ilogb(a) - 9 + 127;  // at first too small, because 448 * 2^-9 < 1
   while (std::ldexp(kE4m3Max, b - 127) < a) ++b;
   return static_cast<std::uint8_t>(b);
 }
 
-/// Code of v under scale s. The kernels multiply by the reciprocal of s, which is zero if s is infinite. Then finite
-/// values become zero, and infinite values become NaN, which is stored as 448.
+/// Returns the code of v for scale s. The kernels multiply by the reciprocal of s. If s is infinite, the reciprocal is
+/// zero. Then finite values become zero. Infinite values become NaN, which is stored as the code of 448.
 E4m3 code_of(double v, double s) { return pack_e4m3(v * (std::isinf(s) ? 0.0 : 1.0 / s)); }
 
-/// Least and greatest float scale within |s - a/448| <= 2^-22 a/448. The bound allows a product with the rounded 1/448.
+/// Return the least and the greatest float scale s with |s - a/448| <= 2^-22 * a/448. This bound allows kernels to
+/// multiply by the rounded 1/448 instead of dividing by 448.
 float least_scale(double a) {
   const double bound = a / kE4m3Max * (1.0 - 0x1p-22);
   const auto nearest = static_cast<float>(bound);
@@ -136,7 +143,7 @@ float greatest_scale(double a) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The tensors
 
-/// The arguments that both functions share, their checks, and their layout.
+/// The arguments that `run` and `interval` share. This class checks them and knows their layout.
 class Problem {
  public:
   Problem(Variant variant, TensorView input, TensorView masked_m, std::uint32_t topk, bool transposed,
@@ -178,8 +185,9 @@ class Problem {
   [[nodiscard]] std::int64_t groups() const { return dim() / kGroup; }
   [[nodiscard]] bool transposed() const { return transposed_; }
 
-  /// Calls visit(expert, token, group, activations of the group) for every row that is processed. Rows below the counts
-  /// are taken expert by expert. After tokens * topk of them (a 32-bit product), the others are dropped.
+  /// Calls visit(expert, token, group, activations of the group) for every group of every row that is processed. The
+  /// rows in use are visited expert by expert. Only the first tokens * topk of these rows are processed; the product
+  /// has 32 bits.
   template <class Visit>
   void for_each_group(Visit visit) const {
     std::uint32_t left = budget_;
@@ -193,7 +201,7 @@ class Problem {
 
  private:
   [[nodiscard]] Group activations(std::int64_t e, std::int64_t t, std::int64_t g) const {
-    // The row as a matrix: each column is a chunk of gates, followed by a chunk of as many ups.
+    // The row is read as a matrix. Each column of the matrix has a chunk of gates, and then a chunk of as many ups.
     const std::int64_t chunk = variant_.swizzle ? 8 : dim();
     const auto chunks = row_of(input_, e, t).reshaped(2 * chunk, dim() / chunk);
     const auto gates = chunks.topRows(chunk).reshaped().segment(g * kGroup, kGroup);
@@ -212,8 +220,9 @@ class Problem {
   std::uint32_t budget_ = 0;
 };
 
-/// Scales by (expert, token, group), in either layout: f32 [E, T, D/128] or, transposed, i32 [E, D/512, T]. Transposed,
-/// byte g mod 4 (little endian) of word [e, g/4, t] is the exponent byte of group g.
+/// The scales, with the indices (expert, token, group). The tensor has one of two layouts: f32 [E, T, D/128], or i32
+/// [E, D/512, T] if transposed. In the transposed layout, byte g mod 4 (little endian) of word [e, g/4, t] is the
+/// exponent byte of group g.
 class Scales {
  public:
   Scales(const Problem& problem, const char* name, TensorView tensor) {
@@ -253,19 +262,20 @@ View<E4m3, 3> codes(const Problem& problem, const char* name, TensorView tensor)
   return view.expect_contiguous();
 }
 
-/// run: computes v = silu(gate) * up for the rows in use, and quantises it in groups of 128. The scale s follows
-/// from the group's greatest |v| (at least 1e-10), and the codes are E4M3(v / s). Rows not in use, and their scales,
-/// are not changed.
+/// run: computes v = silu(gate) * up for the rows in use, and quantises it in groups of 128. The scale s of a group is
+/// computed from its greatest |v|, or from 1e-10 if that is larger. The codes are E4M3(v / s). Rows that are not in
+/// use, and their scales, are not changed.
 ///
-/// Without clamping, a NaN input makes v NaN; silu(-inf) is NaN too. The maximum ignores NaN, and NaN has code 448. A
-/// group that contains an infinity has scale infinity: finite elements become +-0, and infinite ones 448.
+/// Without clamping, v is NaN if an input is NaN or if the gate is -inf. The maximum of a group ignores NaN, and NaN is
+/// stored as the code of 448. If a group contains an infinite v, its scale is infinity. Then its finite elements become
+/// +-0, and its infinite elements become 448.
 ///
 /// @param input         bf16 [E, T, 2D], contiguous. Row: D gates then D ups; swizzled: chunks of 8 gates and 8 ups
 /// @param output        e4m3 [E, T, D], contiguous, out; D a multiple of 256, at most 8192, at least 8 E
 /// @param output_scale  f32 [E, T, D/128] or, transposed (ue8m0 only), i32 [E, D/512, T], contiguous, out
-/// @param masked_m      i32 [E], contiguous: rows in use per expert, in [0, T]; other counts are undefined
+/// @param masked_m      i32 [E], contiguous: number of rows in use per expert; must be in [0, T]
 /// @param topk          at most T * topk rows (32-bit product) are processed
-/// @param swiglu_limit  clamp, rounded to float and then to bfloat16; ignored by entries without clamp
+/// @param swiglu_limit  limit of the clamp, rounded to float and then to bfloat16; not used without clamp
 void run(Variant variant, TensorView input, TensorView output, TensorView output_scale, TensorView masked_m,
          std::uint32_t topk, bool transposed, double swiglu_limit) {
   const Problem problem(variant, input, masked_m, topk, transposed, swiglu_limit);
@@ -287,20 +297,23 @@ void run(Variant variant, TensorView input, TensorView output, TensorView output
   });
 }
 
-/// Computes the correct outputs: which scales a kernel may give, and which codes it may give under its own scales.
+/// Computes the intervals of correct outputs: the scales that a kernel may give, and the codes that it may give for its
+/// own scales.
 ///
-/// An element's value v is known to a relative error eps (activate), so a group's maximum a lies in a known interval.
-/// An exponent byte must be that of one of the interval's ends, or between them; they differ only at powers of two. A
-/// float scale must lie within 2^-22, relative, of the interval over 448.
+/// A kernel computes the value v of an element with a relative error of at most eps (see activate). So the maximum a of
+/// a group is in a known interval. The least allowed exponent byte is that of the interval's low end, and the greatest
+/// is that of its high end. The two bytes differ only if a / 448 is close to a power of two. A float scale must be in
+/// the interval divided by 448, and may be outside it by a relative 2^-22.
 ///
-/// A code must lie between those of v (1 - eps') / s and v (1 + eps') / s, where s is the kernel's own scale. eps' is
-/// eps for powers of two, and eps + 2^-22 for float scales (a reciprocal and a product). low = high for nearly every
-/// element of an output.
+/// A code must be between the codes of v (1 - eps') / s and v (1 + eps') / s, where s is the kernel's own scale. If s
+/// is a power of two, eps' is eps. If s is a float scale, eps' is eps + 2^-22, because a reciprocal and a product are
+/// rounded. For nearly every element of an output, both codes are equal.
 ///
 /// @param output_scale  the scales of the kernel under test, in
 /// @param output_lo, output_hi              like run's output, out
 /// @param output_scale_lo, output_scale_hi  like output_scale, out
-/// In all four outputs, rows not in use are not changed. The other arguments are run's; `output` is not used.
+/// In all four outputs, rows that are not in use are not changed. The other arguments are those of `run`; `output` is
+/// not used.
 void interval(Variant variant, TensorView input, TensorView, TensorView output_scale, TensorView masked_m,
               std::uint32_t topk, bool transposed, double swiglu_limit, TensorView output_lo, TensorView output_hi,
               TensorView output_scale_lo, TensorView output_scale_hi) {
@@ -328,7 +341,7 @@ void interval(Variant variant, TensorView input, TensorView, TensorView output_s
       const Activation& v = group[i];
       E4m3 low = code_of(std::isnan(v.value) ? v.value : v.low * (1.0 + std::copysign(slack, -v.low)), scale);
       E4m3 high = code_of(std::isnan(v.value) ? v.value : v.high * (1.0 + std::copysign(slack, v.high)), scale);
-      // Only an infinity can reverse the order, because its code is 448 for both signs.
+      // An infinity has the code of 448 for both signs. Only an infinity can reverse the order of the codes.
       if (to_double(high) < to_double(low)) std::swap(low, high);
       low_code(e, t, g * kGroup + i) = low;
       high_code(e, t, g * kGroup + i) = high;
@@ -336,7 +349,7 @@ void interval(Variant variant, TensorView input, TensorView, TensorView output_s
   });
 }
 
-/// Entries differ only in their variant.
+/// The exported functions differ only in their variant.
 template <bool kUe8m0, bool kSwizzle, bool kClamp>
 void run_as(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
             bool transposed, double swiglu_limit) {

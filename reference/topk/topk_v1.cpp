@@ -1,4 +1,5 @@
-/// Reference of topk_v1: the k best-scored positions of every row, mapped through the row's page table.
+/// Reference of topk_v1: selects the positions of the k best scores of every row, and maps them through the row's
+/// page table.
 ///
 /// This reference selects in the simplest way: it orders all positions of the row and takes the first k.
 #include <algorithm>
@@ -20,23 +21,25 @@ using ::tvm::ffi::Optional;
 
 constexpr const char* kOp = "topk_v1";
 
-/// Rank of a score in the op's order; greater is better. Every NaN, of either sign, ranks above all numbers. Numbers
-/// have the order -inf < ... < -0 < +0 < ... < +inf. Positive NaNs rank above negative ones. Among positive NaNs a
-/// greater payload ranks higher, among negative ones lower.
+/// Returns the rank of a score in the op's order; a score with a greater rank is better. Every NaN, positive or
+/// negative, ranks above all numbers. The order of the numbers is -inf < ... < -0 < +0 < ... < +inf. Positive NaNs rank
+/// above negative NaNs. Among positive NaNs, a greater payload ranks higher. Among negative NaNs, a greater payload
+/// ranks lower.
 std::tuple<bool, std::uint32_t> rank_of(float score) {
   const std::uint32_t bits = bits_of(score);
   const std::uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : (bits | 0x80000000u);
   return {std::isnan(score), key};
 }
 
-/// All arithmetic is in int32: a negative page entry gives a negative slot, and a large one wraps.
+/// Returns the slot of a position. `page` is the page table's entry for it. All arithmetic is in 32 bits. So a negative
+/// page entry gives a negative slot, and a large page entry wraps around.
 std::int32_t slot_of(std::int32_t page, std::int64_t position, int page_bits) {
   const auto within = static_cast<std::uint32_t>(position) & ((1u << page_bits) - 1u);
   return static_cast<std::int32_t>((static_cast<std::uint32_t>(page) << page_bits) | within);
 }
 
-/// Positions that row `row` selects, best first. Of equal scores, the lower position comes first. A row with no more
-/// than k positions selects all of them, in ascending order, and its scores are not read.
+/// Returns the positions that are selected in row `row`, best first. Among equal scores, the lower position comes
+/// first. If the row has at most k positions, all of them are selected in ascending order, and its scores are not read.
 std::vector<std::int64_t> select(const View<const float, 2>& scores, std::int64_t row, std::int64_t length,
                                  std::int64_t k) {
   std::vector<std::int64_t> positions(static_cast<std::size_t>(length));
@@ -52,14 +55,15 @@ std::vector<std::int64_t> select(const View<const float, 2>& scores, std::int64_
   return positions;
 }
 
-/// topk_transform: for every row, the slots of the k best of its first `seq_lens[row]` scores. The other
-/// outputs are -1.
+/// topk_transform: writes for every row the slots of the k best of its first `seq_lens[row]` scores. The other outputs
+/// become -1.
 ///
-/// A length outside [0, columns] is clamped here; upstream leaves it undefined. Slots and raw positions are written in
-/// order of rank. The op itself promises an order only if length <= k: then positions ascend.
+/// This reference clamps a length to [0, columns]. In upstream, a length outside this range is undefined. Slots and raw
+/// positions are written in the order of rank, best first. The op itself specifies an order only if length <= k: then
+/// positions ascend.
 ///
-/// @param scores        f32 [rows, columns], rows dense; a row's columns at and past its length are never read
-/// @param seq_lens      i32 [rows], contiguous; in score columns
+/// @param scores        f32 [rows, columns], rows dense; columns from the row's length on are never read
+/// @param seq_lens      i32 [rows], contiguous; number of scores of each row
 /// @param page_table    i32 [rows, pages], rows dense; only the pages of selected positions are read
 /// @param page_indices  i32 [rows, k], contiguous, out; k is 512 or 1024
 /// @param page_size     positions per page, a power of two
