@@ -92,9 +92,8 @@ class PlanCompressPrefill final : public Op {
     const HostTensor plan = v1_plan(batch.tokens() + p.integer("slack"));
     Call v1 =
         call({numbers(batch.extend_lens), numbers(batch.seq_lens), plan, plan, ratio, ratio == 4, p.flag("graph")});
-    for (const char* name : {"extend_lens", "seq_lens", "compress_plan", "write_plan"}) {
+    for (const char* name : {"extend_lens", "seq_lens", "compress_plan", "write_plan"})
       v1.arg(name).place = p.is("lens", "device") ? Place::kDevice : Place::kHost;
-    }
     // The function must not write behind the entries of a plan that is not padded.
     const PlanCounts used = plan_counts(batch, ratio, 0);
     for (const auto& [name, rows] : {std::pair{"compress_plan", used.compress}, {"write_plan", used.write}}) {
@@ -116,9 +115,8 @@ class PlanCompressPrefill final : public Op {
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
     // Two lengths of each request, and the rows of both plans that the call fills.
     auto bytes = 16.0 * static_cast<double>(call.tensor("seq_lens").numel());
-    for (const char* plan : {"compress_plan", "write_plan"}) {
+    for (const char* plan : {"compress_plan", "write_plan"})
       bytes += static_cast<double>(std::ranges::count(call.arg(plan).footprint, 1));
-    }
     return {.bytes = bytes};
   }
 
@@ -132,7 +130,10 @@ void legacy_equals_current(ScenarioContext& x) {
   const Observation now = observe_prefill_plan(v2, x.call("V2", v2));
   const Observation old = x.observed("V1", v1);
   HostTensor entries = columns_of(old.output("compress_plan"), {0, 2, 3});
-  for (std::int64_t i = 0; i < entries.size(0); ++i) ++entries.at<std::int32_t>(i, 1);
+  for (std::int64_t i = 0; i < entries.size(0); ++i) {
+    auto& length = entries.at<std::int32_t>(i, 1);
+    length = static_cast<std::int32_t>(std::int64_t{length} + 1);  // wraps if a kernel wrote the greatest number
+  }
   // Both give the token, the length and the window entries before the batch of an entry, and the token of a kept row.
   Observation got, want;
   got.findings = old.findings;
