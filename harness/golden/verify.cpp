@@ -225,7 +225,7 @@ class Verification final : public Trial {
                             first.first->want);
     }
     if (right && !known) {
-      reason += "; today's reference agrees with this answer, so the golden is out of date or the reference changed";
+      reason += "; today's reference agrees with these outputs, so the golden is out of date or the reference changed";
     }
     end(known ? Verdict::kKnown : Verdict::kFailed, reason);
   }

@@ -308,10 +308,11 @@ class Pool {
       }
     } else if (!how.empty()) {
       const auto after = search.id ? fmt::format("in a later case ('{}')", *search.id) : "at the end";
-      events_.on_outcome(
-          {search.current(), nullptr,
-           fmt::format("the worker process {}. Run with others, it damaged the process, which crashed {}", how, after),
-           seconds_since(w.since)});
+      events_.on_outcome({search.current(), nullptr,
+                          fmt::format("the worker process {}. When this case ran together with others, it damaged the "
+                                      "process, which then crashed {}",
+                                      how, after),
+                          seconds_since(w.since)});
       if (search.alone) events_.on_outcome(*search.alone);
       search.closed = true;
     } else if (++search.next == search.earlier.size()) {
@@ -319,8 +320,8 @@ class Pool {
       const auto& id = search.id ? *search.id : search.earlier.front();
       events_.on_outcome(
           {id, nullptr,
-           fmt::format("the worker process {}. It was the last of several cases in one process; neither it "
-                       "nor those before it crash alone",
+           fmt::format("the worker process {}. This was the last of several cases in one process; none of them crashes "
+                       "alone",
                        search.crash),
            search.alone ? search.alone->seconds : 0});
       search.closed = true;

@@ -153,7 +153,7 @@ TEST_F(GoldenFileTest, RefusesToWriteInvalidGoldens) {
   EXPECT_THAT(error_of([&] { write_golden(path, foreign); }), HasSubstr("does not belong to op 'other'"));
   Golden mixed = sample_golden();
   mixed.entries[1].set = "cuda";
-  EXPECT_THAT(error_of([&] { write_golden(path, mixed); }), HasSubstr("recorded from 'cuda'"));
+  EXPECT_THAT(error_of([&] { write_golden(path, mixed); }), HasSubstr("recorded from set 'cuda'"));
   Golden multiline = sample_golden();
   multiline.provenance["compiler"] = "g++\n12";
   EXPECT_THAT(error_of([&] { write_golden(path, multiline); }), HasSubstr("control characters"));

@@ -116,9 +116,9 @@ TEST(PlanPrefillReference, RefusalsNameTheArgument) {
     return refusal_of(prefill_plan_call(form, batch, m));
   };
   EXPECT_THAT(refused({{1, 2}, {9, 9}, {4, 0}}, {}, maps), HasSubstr("'extend_lens': [1] = 0"));
-  EXPECT_THAT(refused({{1, 2}, {9, 9}, {4, 10}}, {}, maps), HasSubstr("'extend_lens': [1] = 10 exceeds"));
-  EXPECT_THAT(refused(good, {.num_q = 9}, maps), HasSubstr("'extend_lens': sum is 8"));
-  EXPECT_THAT(refused(good, {.num_q = 7}, maps), HasSubstr("'extend_lens': sum is 8"));
+  EXPECT_THAT(refused({{1, 2}, {9, 9}, {4, 10}}, {}, maps), HasSubstr("'extend_lens': [1] = 10 must be at most"));
+  EXPECT_THAT(refused(good, {.num_q = 9}, maps), HasSubstr("'extend_lens': the sum must be"));
+  EXPECT_THAT(refused(good, {.num_q = 7}, maps), HasSubstr("'extend_lens': the sum must be"));
   EXPECT_THAT(refused(good, {.num_q = 1}, maps), HasSubstr("'num_q_tokens'"));
   EXPECT_THAT(refused(good, {.num_q = 65536}, maps), HasSubstr("'num_q_tokens'"));
   EXPECT_THAT(refused(good, {.ratio = 8}, maps), HasSubstr("'compress_ratio'"));
