@@ -139,7 +139,7 @@ int run_command_line(int argc, const char* const* argv) {
   if (argc > 0) called() = argv[0];
   CLI::App app{
       "dsv4diff decides whether a DeepSeek-V4 CUDA kernel still computes what it should.\n"
-      "Exit status: 0 agrees, 1 differs, 2 the call, the environment or dsv4diff itself is at fault,\n"
+      "Exit status: 0 agrees, 1 differs, 2 the command, the environment or dsv4diff itself is wrong,\n"
       "128+N interrupted by signal N.",
       "dsv4diff"};
   app.set_version_flag("--version", "dsv4diff " DSV4_VERSION);

@@ -72,7 +72,7 @@ class RecordCommand final : public Command {
            "with --prune.\n"
            "Exit status: 0 all written, 1 an op was not written or outputs differ from the reference (they are "
            "recorded\n"
-           "with that verdict), 2 the call, the environment or dsv4diff itself is at fault, 130 interrupted\n"
+           "with that verdict), 2 the command, the environment or dsv4diff itself is wrong, 130 interrupted\n"
            "(nothing is written).";
   }
 

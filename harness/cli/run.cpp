@@ -27,7 +27,7 @@ class RunCommand final : public Command {
   std::string summary() const override { return "Compare kernel sets with the reference"; }
   std::string details() const override {
     return "Exit status: 0 everything agrees, apart from known faults, which are counted, 1 something differs\n"
-           "(failed, error or mistrusted cases), 2 the call, the environment or dsv4diff itself is at fault,\n"
+           "(failed, error or mistrusted cases), 2 the command, the environment or dsv4diff itself is wrong,\n"
            "130 interrupted (what was done is printed).";
   }
 

@@ -85,7 +85,7 @@ std::string verdict_line(const RunReport& report) {
   counts += fmt::format(" ({})", format_seconds(report.wall_seconds));
   if (!report.failure.empty()) {
     // An internal error says itself whose fault it is.
-    const char* whose = InternalError::is_in(report.failure) ? "" : "the call or the environment is at fault: ";
+    const char* whose = InternalError::is_in(report.failure) ? "" : "the command or the environment is wrong: ";
     return fmt::format("{}{}; so far {}", whose, one_line(report.failure), counts);
   }
   if (report.signal != 0 && !report.open_ended) return fmt::format("interrupted: so far {}", counts);
