@@ -54,8 +54,8 @@ struct Policy {
   KnownFaults known;
   bool keep_known = true;  ///< false (--no-known): known faults fail like any other difference
 
-  /// True if a difference in the output or check called `name` gets the verdict `known` because of `fault` (may be
-  /// null).
+  /// True if a difference in the output or check called `name` gets the verdict `known` because of `fault`. `fault` may
+  /// be null.
   [[nodiscard]] bool is_known(const KnownFault* fault, const std::string& name) const {
     return fault != nullptr && keep_known && KnownFaults::covers(*fault, name);
   }
