@@ -41,7 +41,7 @@ std::vector<Command*>& index() {
 std::string shown(const std::string& text) { return one_line(text.size() <= 100 ? text : text.substr(0, 100) + "..."); }
 
 int complain(const std::string& who, const std::string& what) {
-  say(fmt::format("{}: {}", who, one_line(what)));  // a name may hold line ends
+  say(fmt::format("{}: {}", who, one_line(what)));  // names in the text may contain line ends
   return kStatusAtFault;
 }
 
@@ -53,7 +53,7 @@ std::vector<std::string> visible_commands() {
   return names;
 }
 
-/// Commands in the order of the help text: those that a newcomer needs first come first.
+/// Returns the commands in the order of the help text. The commands that a new user needs come first.
 std::vector<Command*> in_order_of_help() {
   const auto rank = [](const Command* c) {
     const std::vector<std::string> groups{"Commands", "Goldens", "Lists"};
@@ -92,12 +92,13 @@ std::string explain(const CLI::ParseError& error, const CLI::App& app) {
   return fmt::format("{} (see '{}')", text, help);
 }
 
-/// Opens closed standard descriptors. Otherwise the next file or socket would get the number, and printed text would go
-/// into it. Printing to a closed standard output then fails as it should. Output to a closed standard error is lost.
+/// Opens /dev/null for each standard descriptor that is closed. Otherwise the next file or socket would get this
+/// descriptor, and printed text would go into that file. Standard output is then open for reading only, so printing to
+/// it fails as it should. Output to a closed standard error is lost.
 void occupy_standard_descriptors() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
-      (void)::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // gets the lowest free number: fd
+      (void)::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // gets the lowest free number, which is fd
     }
   }
 }
@@ -105,7 +106,8 @@ void occupy_standard_descriptors() {
 /// errno of the first failed write to standard output; 0 if none failed.
 int output_error = 0;
 
-/// Returns `status`, or 2 with a message if output could not be written: a full disk must not look like success.
+/// Returns `status`. If output could not be written, prints a message and returns 2, because a full disk must not look
+/// like success.
 int flushed(int status) {
   flush_output();
   if (output_error == 0) return status;
@@ -139,8 +141,13 @@ int run_command_line(int argc, const char* const* argv) {
   if (argc > 0) called() = argv[0];
   CLI::App app{
       "dsv4diff decides whether a DeepSeek-V4 CUDA kernel still computes what it should.\n"
+<<<<<<< HEAD
       "Exit status: 0 agrees, 1 differs, 2 the command, the environment or dsv4diff itself is wrong,\n"
       "128+N interrupted by signal N.",
+=======
+      "Exit status: 0 everything agrees, 1 something differs, 2 the command or the environment is wrong\n"
+      "or dsv4diff itself fails, 128+N signal N interrupted the run.",
+>>>>>>> r-run
       "dsv4diff"};
   app.set_version_flag("--version", "dsv4diff " DSV4_VERSION);
   app.require_subcommand(1);
@@ -185,7 +192,7 @@ int run_command_line(int argc, const char* const* argv) {
   } catch (const std::bad_alloc&) {
     std::fflush(stdout);
     return complain(who, "out of memory");
-  } catch (const std::system_error& e) {  // of a file or a process, for instance
+  } catch (const std::system_error& e) {  // for instance from a file or a process
     std::fflush(stdout);
     return complain(who, e.what());
   } catch (const std::exception& e) {

@@ -1,4 +1,4 @@
-/// dsv4diff record: records the outputs of a kernel set as goldens, with which later sets are compared.
+/// dsv4diff record: records the outputs of a kernel set as goldens. `dsv4diff verify` compares later sets with them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,8 +20,8 @@
 namespace dsv4 {
 namespace {
 
-/// Says where the outputs came from. The revision is left out: recording the same outputs again after a commit must
-/// change nothing. Git knows when a golden changed.
+/// Says where the outputs came from. The revision is left out, because recording the same outputs again after a commit
+/// must change nothing. Git knows when a golden changed.
 std::map<std::string, std::string> provenance_of(const Manifest& manifest) {
   auto provenance = origin_of(manifest);
   provenance.erase("revision");
@@ -29,7 +29,7 @@ std::map<std::string, std::string> provenance_of(const Manifest& manifest) {
   return provenance;
 }
 
-/// Describes what happened to the old file: "new", "unchanged", or the numbers of added, changed and removed cases.
+/// Describes how the golden file changed: "new", "unchanged", or the numbers of added, changed and removed cases.
 std::string describe(const GoldenWriting& writing) {
   const GoldenDifference& d = writing.difference;
   if (writing.change == GoldenChange::kNew) return "new";
@@ -67,6 +67,7 @@ class RecordCommand final : public Command {
   std::string details() const override {
     return "Writes <golden>/<op>/<set>.h5 and .txt for every selected op that the set has. An op is not written if\n"
            "one of its cases is an error. Recording again changes no file if nothing changed.\n"
+<<<<<<< HEAD
            "Cases that an op does not have any more are removed. Cases that --tier or the set leaves out are removed "
            "only\n"
            "with --prune.\n"
@@ -74,6 +75,13 @@ class RecordCommand final : public Command {
            "recorded\n"
            "with that verdict), 2 the command, the environment or dsv4diff itself is wrong, 130 interrupted\n"
            "(nothing is written).";
+=======
+           "Cases that an op does not have any more are removed. Cases that --tier or the set leaves out are\n"
+           "removed only with --prune.\n"
+           "Exit status: 0 all ops were written, 1 an op was not written or outputs differ from the reference\n"
+           "(such outputs are recorded with their verdict), 2 the command or the environment is wrong or dsv4diff\n"
+           "itself fails, 130 after Ctrl-C (then nothing is written).";
+>>>>>>> r-run
   }
 
   void add_options(CLI::App& app) override {

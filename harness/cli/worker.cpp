@@ -1,4 +1,4 @@
-/// dsv4diff worker: the process that calls kernels. Other commands start it, never a user.
+/// dsv4diff worker: the process that calls kernels. Other commands start it. A user never starts it.
 #include "harness/workers/worker.h"
 
 #include <fmt/format.h>
@@ -25,7 +25,7 @@ namespace {
 /// The sets that a worker calls. The reference is opened once, even if it is also the other side.
 struct OpenSets {
   std::unique_ptr<Caller> subject;
-  std::unique_ptr<Caller> other;  // owns `against`, unless that is the reference
+  std::unique_ptr<Caller> other;  // owns `against`, unless `against` is the reference
   std::unique_ptr<Caller> reference;
   Caller* against = nullptr;
 
@@ -131,7 +131,7 @@ class WorkerCommand final : public Command {
     return {c ? verify_case(*c, entry, sides, policy_) : lost};
   }
 
-  /// The golden entry of a case. An op's file is read for its first case.
+  /// Returns the golden entry of a case. The goldens of an op are read when the first of its cases is needed.
   const GoldenEntry& recorded(const std::string& id) {
     const std::string op = id.substr(0, id.find('/'));
     if (loaded_.insert(op).second) {

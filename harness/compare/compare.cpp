@@ -35,7 +35,8 @@ struct ElementComparison {
   double bound = 0;
 };
 
-/// Distance between two values: 0 for equal ones (infinities included), NaN if either is NaN.
+/// Distance between two values. It is 0 if the values are equal, even if they are infinite. It is NaN if a value
+/// is NaN.
 double distance(double got, double want) {
   if (got == want) return 0;
   if (std::isnan(got) || std::isnan(want)) return kNan;
@@ -65,8 +66,8 @@ ElementComparison compare_bound(DType dtype, const std::uint8_t* got, const std:
     element.violation = std::isnan(got_value) != std::isnan(want_value);
     return element;
   }
-  // Infinity must be where the other side has it, with the same sign, unless the bound itself is infinite: then the
-  // reference says that overflow may go either way.
+  // Infinity must be at the same place with the same sign on both sides, unless the bound itself is infinite. Then the
+  // reference says that the value may overflow or not.
   element.violation = !(element.error <= bound);
   return element;
 }
@@ -81,7 +82,7 @@ ElementComparison compare_interval(DType dtype, const std::uint8_t* got, const s
   const auto high_key = order_key(dtype, high);
   const auto got_key = order_key(dtype, got);
   if (!low_key || !high_key) {
-    // The certificate itself is NaN: only those very bits will do.
+    // An end of the interval is NaN. Then the element must have the bits of one of the ends.
     element.violation = std::memcmp(got, low, bytes) != 0 && std::memcmp(got, high, bytes) != 0;
     element.certified = !element.violation && !element.same_bits;
     return element;
@@ -98,8 +99,8 @@ ElementDifference describe(const HostTensor& got, const HostTensor& want, std::i
           element.error, element.bound};
 }
 
-/// Larger is worse; an undefined distance (NaN against a number) is the worst of all, and so is any distance under a
-/// bound of zero: measured in bounds it is infinite.
+/// How bad a violation is; larger is worse. An undefined distance (NaN against a number) is the worst. So is any
+/// distance with a bound of zero, because error/bound is infinite there.
 double badness(Tolerance::Kind kind, const ElementComparison& element) {
   if (kind != Tolerance::Kind::kBound && !std::isnan(element.error)) return element.error;
   return element.bound > 0 && !std::isnan(element.error) ? element.error / element.bound
@@ -121,11 +122,11 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
   if (got.dtype != want.dtype || !same_form(want)) {
     mismatch = fmt::format("got {}, want {}", got.describe(), want.describe());
   } else if (tolerance.kind == Tolerance::Kind::kBound && !same_form(tolerance.bound)) {
-    mismatch = fmt::format("the bound is {}, the output {}", tolerance.bound.describe(), got.describe());
+    mismatch = fmt::format("the bound is {}, but the output is {}", tolerance.bound.describe(), got.describe());
   } else if (tolerance.kind == Tolerance::Kind::kInterval &&
              (!same_form(tolerance.low) || !same_form(tolerance.high) || tolerance.low.dtype != got.dtype ||
               tolerance.high.dtype != got.dtype)) {
-    mismatch = fmt::format("the interval is {} to {}, the output {}", tolerance.low.describe(),
+    mismatch = fmt::format("the interval is {} to {}, but the output is {}", tolerance.low.describe(),
                            tolerance.high.describe(), got.describe());
   }
   if (!mismatch.empty()) {

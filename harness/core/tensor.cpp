@@ -68,14 +68,14 @@ bool HostTensor::contiguous() const {
 }
 
 std::int64_t HostTensor::size(std::size_t dim) const {
-  if (dim >= shape.size()) throw TensorError(fmt::format("dimension {} of {}", dim, describe()));
+  if (dim >= shape.size()) throw TensorError(fmt::format("dimension {} does not exist in {}", dim, describe()));
   return shape[dim];
 }
 
 std::size_t HostTensor::stored(std::int64_t position) const {
   const auto bytes = static_cast<std::size_t>(size_of(dtype));
   const std::size_t first = static_cast<std::size_t>(position) * bytes;
-  // A negative position is a huge number here.
+  // If the position is negative, `first` is a huge number, which this check also refuses.
   if (first > storage.size() || storage.size() - first < bytes) {
     throw TensorError(fmt::format("{} reaches beyond its storage of {} bytes", describe(), storage.size()));
   }
@@ -89,12 +89,13 @@ std::size_t HostTensor::byte_at_place(std::span<const std::int64_t> place) const
     inside = place[i] >= 0 && place[i] < shape[i];
     position += place[i] * strides[i];
   }
-  if (!inside) throw TensorError(fmt::format("index ({}) of {}", fmt::join(place, ", "), describe()));
+  if (!inside) throw TensorError(fmt::format("index ({}) does not fit {}", fmt::join(place, ", "), describe()));
   return stored(position);
 }
 
 Shape HostTensor::coordinates(std::int64_t linear) const {
-  if (linear < 0 || linear >= numel()) throw TensorError(fmt::format("element {} of {}", linear, describe()));
+  if (linear < 0 || linear >= numel())
+    throw TensorError(fmt::format("element {} does not exist in {}", linear, describe()));
   Shape index(shape.size());
   for (std::size_t i = shape.size(); i-- > 0;) {
     index[i] = linear % shape[i];
@@ -113,13 +114,13 @@ std::size_t HostTensor::byte_of(std::int64_t linear) const {
     position += (left % shape[i]) * strides[i];
     left /= shape[i];
   }
-  // Where something is left, the index was not below the number of elements.
-  if (!inside || left != 0) throw TensorError(fmt::format("element {} of {}", linear, describe()));
+  // If `left` is not 0, the index was not below the number of elements.
+  if (!inside || left != 0) throw TensorError(fmt::format("element {} does not exist in {}", linear, describe()));
   return stored(position);
 }
 
 void HostTensor::refuse_type(DType type) const {
-  throw TensorError(fmt::format("access to {} as {}", describe(), name_of(type)));
+  throw TensorError(fmt::format("{} cannot be accessed as {}", describe(), name_of(type)));
 }
 
 HostTensor HostTensor::packed() const {

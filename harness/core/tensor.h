@@ -16,7 +16,7 @@ namespace dsv4 {
 
 using Shape = std::vector<std::int64_t>;
 
-/// The dtype whose elements are of the C++ type T.
+/// The dtype whose elements have the C++ type T.
 template <class T>
 constexpr DType dtype_of() {
   static_assert((std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>) ||
@@ -37,8 +37,8 @@ constexpr DType dtype_of() {
   }
 }
 
-/// True if an element of `dtype` may be accessed as `type`, a result of dtype_of(). Types that C++ lacks are accessed
-/// as their bits: uint8_t for bool, e4m3 and e5m2, uint16_t for f16 and bf16.
+/// True if code may access an element of `dtype` as `type`, which is a result of dtype_of(). Some dtypes are accessed
+/// as their bits: bool, e4m3 and e5m2 as uint8_t, f16 and bf16 as uint16_t.
 constexpr bool is_accessed_as(DType dtype, DType type) {
   switch (dtype) {
     case DType::kBool:
@@ -53,14 +53,15 @@ constexpr bool is_accessed_as(DType dtype, DType type) {
   }
 }
 
-/// dtype, shape and strides over an owned byte storage.
+/// A tensor that owns its storage. `dtype`, `shape`, `strides` and `offset` describe the view, which is the set of
+/// its elements.
 ///
-/// The storage may be larger than the view: gaps between rows, bytes before `offset` and after the last element belong
-/// to the tensor as well. They travel to the device and back, so a write into a gap is seen. Strides and offset count
-/// elements.
+/// The storage may be larger than the view. Gaps between rows, bytes before `offset` and bytes after the last element
+/// belong to the tensor as well. They are copied to the device and back, so that a write into a gap is noticed. Strides
+/// and offset count elements.
 ///
-/// Each access checks the type, the index and the storage, and throws TensorError if one of them does not fit. Only
-/// `storage` and the pointer that data() returns can be indexed without checks.
+/// Each access checks the type, the index and the storage. If one of them does not fit, the access throws TensorError.
+/// Only `storage` and the pointer that data() returns can be indexed without checks.
 struct HostTensor {
   DType dtype = DType::kU8;
   Shape shape;
@@ -68,18 +69,19 @@ struct HostTensor {
   std::int64_t offset = 0;
   std::vector<std::uint8_t> storage;
 
-  /// Contiguous, zero-filled.
+  /// A contiguous tensor, filled with zeros.
   static HostTensor make(DType dtype, Shape shape);
 
-  /// Strided view over a zero-filled storage of `storage_elements` elements (-1: just enough). Throws Error if it does
-  /// not fit.
+  /// A strided view of a storage with `storage_elements` elements, filled with zeros. -1 means as many elements as the
+  /// view needs. Throws Error if shape and strides are malformed, or if the view does not fit into the storage.
   static HostTensor strided(DType dtype, Shape shape, Shape strides, std::int64_t offset = 0,
                             std::int64_t storage_elements = -1);
 
-  /// `gap` unused elements after each row of the last dimension, also after the last row; zero-filled.
+  /// A tensor with `gap` unused elements after each row of the last dimension, also after the last row. It is filled
+  /// with zeros.
   static HostTensor with_gaps(DType dtype, Shape shape, std::int64_t gap);
 
-  /// Contiguous one-dimensional tensor from values.
+  /// A contiguous one-dimensional tensor with these values.
   template <class T>
   static HostTensor of(DType dtype, const std::vector<T>& values) {
     HostTensor t = make(dtype, {static_cast<std::int64_t>(values.size())});
@@ -98,7 +100,7 @@ struct HostTensor {
   [[nodiscard]] const std::uint8_t* element(std::int64_t linear) const { return storage.data() + byte_of(linear); }
   [[nodiscard]] std::uint8_t* element(std::int64_t linear) { return storage.data() + byte_of(linear); }
 
-  /// The element at these coordinates, one for each dimension.
+  /// The element at these coordinates. Each dimension needs one coordinate.
   template <class T, class... I>
   [[nodiscard]] T& at(I... index) {
     return *reinterpret_cast<T*>(storage.data() + byte_at<T>(index...));
@@ -108,7 +110,7 @@ struct HostTensor {
     return *reinterpret_cast<const T*>(storage.data() + byte_at<T>(index...));
   }
 
-  /// The element with row-major index `linear`, whatever the rank.
+  /// The element with row-major index `linear`, for any rank.
   template <class T>
   [[nodiscard]] T get(std::int64_t linear) const {
     require<T>();
@@ -134,16 +136,16 @@ struct HostTensor {
     return reinterpret_cast<const T*>(storage.data() + offset * size_of(dtype));
   }
 
-  /// The view's elements, row-major, without gaps.
+  /// A contiguous copy of the view: its elements in row-major order, without gaps.
   [[nodiscard]] HostTensor packed() const;
 
   /// Coordinates of the element with row-major index `linear`.
   [[nodiscard]] Shape coordinates(std::int64_t linear) const;
 
-  /// One byte for each storage byte: 1 where an element of the view lies.
+  /// One byte for each storage byte: 1 if the byte belongs to an element of the view, or else 0.
   [[nodiscard]] std::vector<std::uint8_t> view_mask() const;
 
-  /// "f32[4, 8193] strides (8200, 1)".
+  /// Returns a text such as "f32[4, 8193] strides (8200, 1)".
   [[nodiscard]] std::string describe() const;
 
  private:
@@ -158,12 +160,13 @@ struct HostTensor {
     return byte_at_place(place);
   }
   [[nodiscard]] std::size_t byte_at_place(std::span<const std::int64_t> place) const;
-  /// The byte position of the element at `position`, an offset in elements. Throws if the storage does not hold it.
+  /// Byte position in `storage` of the element at `position`, which counts elements. Throws TensorError if the storage
+  /// does not contain the whole element.
   [[nodiscard]] std::size_t stored(std::int64_t position) const;
   [[noreturn]] void refuse_type(DType type) const;
 };
 
-/// "[4, 8193]".
+/// Returns a text such as "[4, 8193]".
 std::string format_shape(const Shape& shape);
 
 }  // namespace dsv4

@@ -34,7 +34,8 @@ bool all_equal(const GoldenEntry& entry, const Observation& got) {
          });
 }
 
-/// Makes the report on an output that has the same bits as the recorded output, which passed at recording.
+/// Makes the report on an output that has the same bits as the recorded output. The recorded output passed when it
+/// was recorded.
 OutputReport equal_report(const GoldenOutput& golden) {
   OutputReport r;
   r.name = golden.name;
@@ -171,7 +172,7 @@ class Verification final : public Trial {
     const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
     if (clean && all_equal(entry_, got.observation)) return pass();
     compare_sides();
-    // Without a usable answer of both sides there is nothing more to compare.
+    // If a side has no usable outputs, there is nothing more to compare.
     if (result().verdict == Verdict::kError || got.result.refusal || !got.readable) return;
     join(compare_all_to_golden(entry_, got.observation, tolerances()));
   }
@@ -183,7 +184,7 @@ class Verification final : public Trial {
     end(Verdict::kPassed, "");
   }
 
-  /// The recorded answer was not right: the reference alone decides.
+  /// Compares only with the reference, because the recorded verdict is not `passed`.
   void compare_without_golden() {
     compare_sides();
     const std::string was = entry_.verdict == Verdict::kKnown
@@ -216,7 +217,7 @@ class Verification final : public Trial {
     const bool known =
         std::ranges::all_of(bad, [&](const std::string& name) { return policy().is_known(fault(), name); });
     const bool right = result().verdict == Verdict::kPassed || result().verdict == Verdict::kMistrusted;
-    if (!right && (known || result().verdict != Verdict::kKnown)) return;  // already as bad, and with its reason
+    if (!right && (known || result().verdict != Verdict::kKnown)) return;  // it is already as bad, and has a reason
     const OutputReport& first = *std::ranges::find(result().outputs, bad.front(), &OutputReport::name);
     std::string reason = fmt::format("{}differs from the golden in {}: {}", known ? fault()->summary + ": " : "",
                                      fmt::join(bad, ", "), first.reason);

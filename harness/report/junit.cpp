@@ -14,8 +14,8 @@
 namespace dsv4 {
 namespace {
 
-/// Attributes and text of the report. `printable` writes the characters that XML 1.0 cannot hold as \xNN; pugixml
-/// escapes the rest.
+/// Sets an attribute. printable() writes the characters that XML 1.0 cannot hold as \xNN. pugixml escapes all other
+/// characters that need it.
 void set(pugi::xml_node node, const char* attribute, std::string_view value) {
   node.append_attribute(attribute).set_value(printable(value).c_str());
 }
@@ -24,7 +24,7 @@ void set(pugi::xml_node node, const char* attribute, std::size_t value) {
 }
 void set_time(pugi::xml_node node, double seconds) { set(node, "time", fmt::format("{:.3f}", seconds)); }
 
-/// Adds what a case that did not pass says: a failure, an error or a skip.
+/// Adds the outcome of a case that did not pass: a failure, an error or a skip.
 void add_outcome(pugi::xml_node node, const CaseResult& r) {
   const auto add = [&](const char* kind, std::string_view type, const std::string& message) {
     pugi::xml_node outcome = node.append_child(kind);
@@ -77,14 +77,14 @@ void add_suites(pugi::xml_node suites, const SetRun& run) {
     pugi::xml_node suite = suites.append_child("testsuite");
     set(suite, "name", fmt::format("{} {} against {}", op, run.set_label, run.against));
     set_counts(suite, tally);
-    // Of a suite only: the schema that Jenkins validates by knows no such attribute of the whole.
+    // Only a suite has this attribute. The schema that Jenkins validates with does not allow it for the whole report.
     set(suite, "skipped", tally.of(Verdict::kKnown) + tally.of(Verdict::kUnsupported) + tally.of(Verdict::kSkipped));
     suite_of[op] = suite;
   }
   for (const CaseResult& r : run.results) add_case(suite_of.at(r.op()), run, r);
 }
 
-/// Adds a suite with one error. Else a run that was cut short would look like a complete one.
+/// Adds a suite with one error. Without this suite, a run that ended early would look like a complete run.
 void add_incomplete(pugi::xml_node suites, const RunReport& report) {
   pugi::xml_node suite = suites.append_child("testsuite");
   set(suite, "name", "dsv4diff");

@@ -7,8 +7,10 @@
 
 namespace dsv4 {
 
-/// One test suite per set and op, one test case per case. The verdicts failed and mistrusted are failures, and error is
-/// an error. known, unsupported and skipped are skipped, with the reason.
+/// Returns a report with one test suite for each set and op, and one test case for each case. The verdicts failed
+/// and mistrusted become failures, and the verdict error becomes an error. The verdicts known, unsupported and
+/// skipped become skipped tests with a reason. If the run failed or a signal ended it, one more suite has an error
+/// that says why.
 std::string junit_report(const RunReport& report);
 
 }  // namespace dsv4

@@ -59,9 +59,9 @@ struct RunReport {
   std::vector<SetRun> runs;
   double wall_seconds = 0;
   int jobs = 0;
-  int signal = 0;           ///< that ended it early
-  bool open_ended = false;  ///< a soak: being stopped is how it ends
-  std::string failure;      ///< why it is not about kernels: workers cannot be started, an internal error, ...
+  int signal = 0;           ///< signal that ended the run early; 0 if none
+  bool open_ended = false;  ///< true for a soak, which may be ended by a signal
+  std::string failure;      ///< why the results may say nothing about kernels, such as an internal error; "" if none
 
   [[nodiscard]] Tally total() const;
 };

@@ -19,7 +19,8 @@ CaseAnswer answer_of(const std::string& id, const SideNames& names, const std::f
   } catch (const std::bad_alloc&) {
     lift_memory_limit();
     out_of_memory = true;
-    return {CaseResult::error(id, names, "out of memory: the worker's limit (--memory) or the machine's is reached")};
+    return {CaseResult::error(
+        id, names, "out of memory: the worker reached its limit (--memory), or the machine has no free memory")};
   } catch (const Error& e) {
     return not_about_kernels(e);
   } catch (const InternalError& e) {

@@ -1,4 +1,4 @@
-/// The answer of a worker process for a case. It is sent to the parent as one JSON object.
+/// The answer that a worker process gives for a case. The worker sends it to the parent process as one JSON object.
 #pragma once
 
 #include <functional>
@@ -11,14 +11,14 @@ namespace dsv4 {
 
 struct CaseAnswer {
   CaseResult result;
-  nlohmann::json entry = nullptr;  ///< of `record`: the golden entry; null if there is none
-  /// The result is not about kernels, for the reason that it gives: a set cannot be used, or dsv4diff itself is at
-  /// fault.
+  nlohmann::json entry = nullptr;  ///< for `record`: the golden entry; null if there is none
+  /// True if the result says nothing about kernels. Either the command or the environment is wrong (Error), for example
+  /// because a set was altered, or dsv4diff itself is wrong (InternalError). The reason of the result names the cause.
   bool cannot_go_on = false;
 };
 
-/// The answer that `tried` gives for a case. What it throws becomes an answer as well. `out_of_memory` becomes true if
-/// memory ran out: then this process is of no more use.
+/// Returns the answer of `tried` for a case. If `tried` throws an exception, the exception becomes an answer as well.
+/// If memory runs out, sets `out_of_memory` to true. Then the worker process must be replaced.
 CaseAnswer answer_of(const std::string& id, const SideNames& names, const std::function<CaseAnswer()>& tried,
                      bool& out_of_memory);
 

@@ -15,7 +15,8 @@ namespace dsv4 {
 Journal::Journal() : temporary_(true) {
   const char* folder = std::getenv("TMPDIR");
   path_ = fmt::format("{}/dsv4diff-{}.journal", folder && *folder ? folder : "/tmp", ::getpid());
-  // A file of that name was left by a dead process of ours, or somebody else made it to misuse it. Never write into it.
+  // If a file of this name exists, a dead process of ours left it, or another user made it for an attack. Remove the
+  // file, and never write into it.
   ::unlink(path_.c_str());
   file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (file_ < 0) path_.clear();
@@ -39,9 +40,9 @@ void Journal::end(const CaseResult& result) { line(fmt::format("{} {}\n", name_o
 
 void Journal::line(const std::string& text) {
   if (file_ < 0) return;
-  // Each line is one write, so that lines are complete whenever the process dies. A full disk ends the journal, not
-  // the run.
-  errno = ENOSPC;  // for a write that stops in the middle, which sets no errno
+  // Each line is one write, so that lines are complete whenever the process dies. A full disk ends only the journal.
+  // The run goes on.
+  errno = ENOSPC;  // a write that stops in the middle does not set errno
   if (::write(file_, text.data(), text.size()) == static_cast<ssize_t>(text.size())) return;
   if (!temporary_) broken_ = fmt::format("--journal {}: cannot be written: {}", path_, std::strerror(errno));
   ::close(file_);

@@ -1,5 +1,5 @@
-/// The journal of a run. Each case is written to it before a worker gets it. So even if the whole run dies, the journal
-/// shows which cases were running.
+/// The journal of a run. Each case is written to the journal before a worker gets the case. So even if the whole run
+/// dies, the journal shows which cases were running.
 ///
 ///   start <case id> <tab> <reproduction command>
 ///   passed <case id>
@@ -13,10 +13,10 @@ namespace dsv4 {
 
 class Journal {
  public:
-  /// The default journal: a file in the temporary folder, which is removed when the run ends normally. If it cannot be
-  /// made, there is no journal and no message.
+  /// The default journal is a file in the temporary folder. The file is removed when the run ends normally. If the file
+  /// cannot be made, there is no journal and no message.
   Journal();
-  /// A journal at `path`, which is kept. Throws Error if it cannot be written.
+  /// A journal at `path`. The file is kept. Throws Error if the file cannot be written.
   explicit Journal(const std::string& path);
   ~Journal();
   Journal(const Journal&) = delete;
@@ -29,7 +29,7 @@ class Journal {
   void start(const std::string& id, const std::string& reproduce);
   void end(const CaseResult& result);
 
-  /// Why lines are missing at the end: the write error, or "" if there was none. Always "" for the default journal.
+  /// The write error after which no more lines were written; "" if there was none. Always "" for the default journal.
   [[nodiscard]] const std::string& broken() const { return broken_; }
 
  private:

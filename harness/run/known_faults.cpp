@@ -18,7 +18,8 @@ namespace {
 using nlohmann::json;
 
 KnownFault parse(const json& j) {
-  // A misspelt condition would make the entry cover more than it says: no unknown key passes.
+  // Unknown keys are refused. If a condition were misspelt and ignored, the entry would apply to more cases than
+  // it says.
   static const std::set<std::string> kKeys{"id",    "op",     "scenarios", "sets",     "params",
                                            "facts", "covers", "summary",   "evidence", "fix"};
   for (const auto& [key, value] : j.items()) {
@@ -33,7 +34,7 @@ KnownFault parse(const json& j) {
   if (j.contains("facts")) {
     for (const auto& fact : j.at("facts").items()) {
       const json& range = fact.value();
-      // [low, high], either may be null for "no limit".
+      // The range is [low, high]. An end that is null means "no limit".
       const auto limit = [&](std::size_t i, std::int64_t none) {
         return range.at(i).is_null() ? none : range.at(i).get<std::int64_t>();
       };
@@ -57,7 +58,7 @@ KnownFaults KnownFaults::load(const std::string& path) {
   if (std::filesystem::is_regular_file(path, none)) file.open(path);
   if (!file.is_open())
     throw Error(fmt::format(
-        "{}: the list of known faults is not a readable file; name another with --known FILE, or use --no-known",
+        "{}: the list of known faults is not a readable file; name another file with --known FILE, or use --no-known",
         path));
   json root;
   std::size_t entry = 0;

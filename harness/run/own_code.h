@@ -1,4 +1,4 @@
-/// Exceptions of dsv4diff's own code, which must never be blamed on a kernel.
+/// Turns exceptions of dsv4diff's own code into InternalError, so that they never count as a fault of a kernel.
 #pragma once
 
 #include <exception>
@@ -10,15 +10,15 @@
 
 namespace dsv4 {
 
-/// True for an exception whose type says what it is about: a verdict of the case (CaseEnd), a set that cannot be used
-/// (SetError), memory that ran out, an InternalError. Any other exception says only that some code failed.
+/// True for an exception whose type names its cause: CaseEnd (a verdict of the case), SetError (a set cannot be used),
+/// std::bad_alloc (memory ran out) or InternalError. Any other exception says only that some code failed.
 bool says_its_cause(const std::exception& e);
 
-/// The InternalError of a case: it names the op, the case and the step that failed.
+/// Makes an InternalError that names the op, the case and the step that failed.
 InternalError internal_error(const Case& c, std::string_view step, const std::exception& e);
 
-/// Runs code of an op or of the harness, no kernel. What it throws becomes an InternalError of this step, unless the
-/// exception says its cause.
+/// Runs code of an op or of the harness; the kernel under test does not run in it. If the code throws, throws an
+/// InternalError that names this step. An exception that names its cause is thrown unchanged (says_its_cause).
 template <class Code>
 decltype(auto) own_code(const Case& c, std::string_view step, const Code& code) {
   try {

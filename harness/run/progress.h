@@ -1,4 +1,5 @@
-/// Shows the progress of a run: on a terminal one line that is overwritten, elsewhere a new line every few seconds.
+/// Shows the progress of a run. On a terminal, one line is overwritten again and again. Elsewhere, a new line is
+/// printed every few seconds.
 #pragma once
 
 #include <array>
@@ -15,7 +16,7 @@ class Progress {
  public:
   struct Options {
     std::FILE* out = stderr;
-    bool terminal = false;             ///< `out` is a terminal
+    bool terminal = false;             ///< true if `out` is a terminal
     std::string label;                 ///< the set
     std::optional<std::size_t> total;  ///< number of cases, if it is known
     std::optional<double> seconds;     ///< duration of a run that is limited by time
@@ -29,12 +30,12 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void add(Verdict verdict);
-  /// A case has got another verdict than it was added with.
+  /// Changes the verdict of a case that was added with the verdict `from`.
   void change(Verdict from, Verdict to);
-  /// Prints the line if the interval since the last one is over.
+  /// Prints the line if the interval since the last printed line is over.
   void tick();
 
-  /// "host: 120/514 (23 %), 95 cases/s, 0:04 left, 1 failed".
+  /// Returns a line such as "host: 120/514 (23 %), 95 cases/s, 0:04 left, 1 failed".
   [[nodiscard]] std::string line(double elapsed_seconds) const;
 
  private:
@@ -43,7 +44,7 @@ class Progress {
   std::size_t done_ = 0;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point printed_ = start_;
-  std::size_t width_ = 0;  // of the line on the terminal
+  std::size_t width_ = 0;  // width of the last line on the terminal
 };
 
 }  // namespace dsv4

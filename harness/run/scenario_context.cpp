@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kMostFindings = 20;  // one broken step gives many findings; the first ones are enough
 
-/// True if the text contains one of the words "a|b|c", or if there are none.
+/// True if `text` contains one of `words` ("a|b|c"), or if `words` is empty.
 bool says_one_of(std::string_view text, std::string_view words) {
   if (words.empty()) return true;
   while (true) {
@@ -42,8 +42,8 @@ void TrialContext::expect_refused(const std::string& where, const Call& call, co
     return;
   }
   if (!subject.errors_name_arguments()) return;
-  // A reference reports the first size that does not fit, which may be another argument's. That is good enough: the
-  // reference's messages are for us, a kernel's messages are for its callers.
+  // A reference reports the first size that does not fit, and this size may belong to another argument. This is
+  // allowed, because only we read the messages of a reference. The messages of a kernel are for its callers.
   const bool any_argument = subject.is_reference() && why.starts_with("size");
   if (!any_argument && answer.refusal->find("'" + argument + "'") == std::string::npos) {
     fail("refusal_names_argument",
@@ -83,7 +83,8 @@ void TrialContext::add_findings(const std::string& where, const std::vector<Find
   for (const Finding& f : findings) fail(f.check, fmt::format("{}: {}", where, f.detail));
 }
 
-/// Joins the reports on one output over all steps. `first` and `worst` are those of the first step with a violation.
+/// Joins the reports of all steps on one output. `reason`, `first` and `worst` come from the first step with
+/// a violation.
 void TrialContext::add_report(const std::string& where, OutputReport report) {
   if (report.violations != 0) report.reason = fmt::format("{} (at {})", report.reason, where);
   const auto joined = std::ranges::find(result_.outputs, report.name, &OutputReport::name);

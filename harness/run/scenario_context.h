@@ -1,4 +1,4 @@
-/// The context of a scenario in a trial. It calls the set under test, and collects reports and findings.
+/// The context of a scenario in a trial. It calls the set under test. It collects findings, and reports on outputs.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace dsv4 {
 
-/// Writes reports on outputs and findings into a result, but no verdict. If several steps have an output of the same
-/// name, their reports are joined.
+/// Adds findings, and reports on outputs, to a result. Does not set the verdict. If several steps have an output of the
+/// same name, the reports on this output are joined.
 class TrialContext final : public ScenarioContext {
  public:
   TrialContext(const Op& op, const Case& c, Caller& subject, Caller& reference, CaseResult& result)

@@ -18,17 +18,18 @@ struct CaseFilter {
   Shard shard = {};
 };
 
-/// Ops that match the globs, sorted. Throws Error, with a suggestion, for a glob that matches none.
+/// Returns the ops that match a glob, sorted by name. If a glob matches no op, throws an Error with a suggestion.
 std::vector<const Op*> select_ops(const std::vector<std::string>& globs);
 
-/// Selected cases, sorted by id. An id without wildcards names its case, whatever tier and seed are. Throws Error for a
-/// bad id, for a glob that matches nothing, and if no case at all is selected.
+/// Returns the selected cases, sorted by id. For an id without wildcards, the tier and the seed of the filter do not
+/// matter. Throws Error for a bad id and for a glob that matches no case. Also throws Error if no case is selected.
 std::vector<Case> select_cases(const CaseFilter& filter);
 
-/// Estimates the work of a case from the sizes in its parameters. It is only good for ordering.
+/// Estimates the work of a case from the sizes in its parameters. The estimate is only good for sorting cases.
 double expected_work(const Case& c);
 
-/// Ids with the most work first, so that no worker begins a long case when the others are done.
+/// Returns the ids, with the most work first. Otherwise a worker could begin a long case when all other workers are
+/// already idle.
 std::vector<std::string> in_running_order(const std::vector<Case>& cases);
 
 }  // namespace dsv4

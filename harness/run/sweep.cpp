@@ -23,7 +23,7 @@ std::string reproduction(const SweepOptions& options, const std::string& id) {
   return shell_command(words);
 }
 
-/// The result of a case whose worker gave no answer: an error, unless a known fault covers it.
+/// The result of a case whose worker gave no answer: `error`, or `known` if a known fault covers the crash.
 CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
   CaseResult result = CaseResult::error(outcome.id, options.names, outcome.error);
   result.seconds = outcome.seconds;
@@ -31,7 +31,7 @@ CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
   try {
     c = checked_case(outcome.id);
   } catch (const Error&) {
-    return {result};  // a golden may hold a case that the op no longer has: then no known fault is about it
+    return {result};  // a golden may hold a case that the op does not have any more; no known fault covers it
   }
   try {
     const auto facts = [&] {

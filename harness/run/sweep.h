@@ -1,4 +1,5 @@
-/// Sweeps one set: runs its cases in the pool, with journal and progress, and collects the results.
+/// Sweeps one set. Runs its cases in the pool of workers and collects the results. Writes the journal and shows
+/// the progress.
 #pragma once
 
 #include <functional>
@@ -17,24 +18,26 @@ namespace dsv4 {
 
 struct SweepOptions {
   SideNames names;
-  /// The words of a command that runs one of these cases again, without --case ID at the end.
+  /// The words of the command that runs a case again. The sweep appends --case ID.
   std::vector<std::string> reproduce;
   PoolOptions pool;
   Progress::Options progress;
   Journal* journal = nullptr;
-  /// Reads a worker's answer. If it throws, the case becomes an error.
+  /// Reads a worker's answer. If this function throws, the verdict of the case is `error`.
   std::function<CaseAnswer(const nlohmann::json& answer)> read = [](const nlohmann::json& answer) {
     return answer.get<CaseAnswer>();
   };
-  /// Known faults may cover a case whose worker died ("crash"); a worker that answers has applied them itself.
+  /// Known faults may cover a case whose worker died (check "crash"). If a worker answers, it has already applied the
+  /// known faults.
   Policy policy;
 };
 
 struct SweepResult {
   std::vector<CaseResult> results;  ///< sorted by id
   PoolEnd end;
-  /// Why results cannot be trusted to be about kernels: workers could not be started, a set could not be used (a module
-  /// was altered, say), or dsv4diff itself is at fault (InternalError). Empty if all is well.
+  /// Why the results may say nothing about kernels; empty if there is no such reason. Either workers could not
+  /// be started, or a set could not be used (for example because a module was altered), or dsv4diff itself is
+  /// wrong (InternalError).
   std::string failure;
   double seconds = 0;
 };

@@ -28,7 +28,7 @@ std::string first_reason(const CaseResult& result) {
   return "";
 }
 
-/// Names of all outputs and checks that disagree.
+/// Names of the outputs with a violation, and of the checks with a finding.
 std::set<std::string> disagreeing(const CaseResult& result) {
   std::set<std::string> names;
   for (const OutputReport& output : result.outputs) {
@@ -38,7 +38,8 @@ std::set<std::string> disagreeing(const CaseResult& result) {
   return names;
 }
 
-/// Why a case in which nothing disagrees tested nothing; "" if it did test something.
+/// Says why a case without a difference tested nothing; "" if it tested something. `own_compared`: number of elements
+/// that the scenario's own checks compared.
 std::string why_mistrusted(const CaseResult& result, std::int64_t own_compared) {
   std::int64_t compared = own_compared;
   bool trivial = own_compared == 0;
@@ -50,7 +51,7 @@ std::string why_mistrusted(const CaseResult& result, std::int64_t own_compared) 
   return trivial ? "every compared element has the same bits, so nothing was really tested" : "";
 }
 
-/// Says what the scenario needs and the set lacks; "" if it lacks nothing.
+/// Says what the scenario needs but the set does not have; "" if the set has everything.
 std::string why_skipped(const Scenario& scenario, const Caller& subject) {
   if (scenario.needs_device && !subject.has_device())
     return "a set of CPU functions cannot tell device arguments from host arguments";
@@ -59,13 +60,14 @@ std::string why_skipped(const Scenario& scenario, const Caller& subject) {
   return "";
 }
 
-/// What is said of results that the op cannot read.
+/// Describes a result that the op cannot read. `e` is the exception of the code that tried to read it.
 std::string describe_unreadable(const std::exception& e) {
   return fmt::format("the outputs are not in the form that the op promises: {}", e.what());
 }
 
-/// The reference in the place of a set under test. It takes every call that a scenario may make: it ignores options for
-/// overlapping kernels, which a CPU function cannot show.
+/// The reference in the place of the set under test. A scenario may make any call on it. The reference gets only
+/// the call option `poison`. The options for overlapping kernels are dropped, because a CPU function cannot show
+/// an overlap.
 class ReferenceAsSubject final : public Caller {
  public:
   explicit ReferenceAsSubject(Caller& reference) : reference_(reference) {}
@@ -134,8 +136,8 @@ const Response& Trial::response() {
       got.observation = op_.observe(case_, call(), got.result);
     } catch (const std::exception& e) {
       if (says_its_cause(e)) throw;
-      // For instance a returned tensor that is missing, or has another shape than the op reads. The checks of the call
-      // come first: they tell why.
+      // For instance, a returned tensor is missing or has another shape than the op reads. The findings of the call are
+      // reported first, because they say why.
       got.readable = false;
       got.observation.find("unreadable", describe_unreadable(e));
     }
@@ -171,7 +173,7 @@ void Trial::require_readable_reference() {
 void Trial::compare_sides() {
   const Response& got = response();
   if (!got.readable) require_readable_reference();
-  // The other side gets its own poison, so that two kernels which both leave an element unwritten do not agree on it.
+  // The two sides get different poison. Otherwise two kernels that leave the same element unwritten would agree on it.
   const CallResult other = sides_.against.call(call(), {.poison = 1});
   if (other.refusal)
     return end(Verdict::kError, fmt::format("'{}' refused the call: {}", sides_.against.name(), *other.refusal));
@@ -195,7 +197,7 @@ void Trial::compare_sides() {
     return apply_fault("refusal");
   }
   result_.findings.insert(result_.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
-  // If the other side is a kernel too, each side may have its own error.
+  // If the other side is a kernel too, each side may differ from the reference by the bound.
   const double scale = sides_.against.is_reference() ? 1.0 : 2.0;
   result_.outputs = compare_outputs(got.observation, want, got.readable ? tolerances() : Tolerances{}, scale);
   conclude(0);

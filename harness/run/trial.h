@@ -1,5 +1,5 @@
-/// The trial of one case: its call is made on two sets, the outputs are compared, and the case gets a verdict. Runs in
-/// a worker process.
+/// The trial of one case. The call of the case is made on two sets, the outputs are compared, and the case gets a
+/// verdict. A trial runs in a worker process.
 #pragma once
 
 #include <cstdint>
@@ -29,18 +29,21 @@ struct Response {
 
 /// Tries one case.
 ///
-/// An exception may be the kernel's fault or dsv4diff's own. The op's code (make, tolerances, facts, ...) must not
-/// throw, whatever a kernel wrote; if it does, that is an InternalError. Code that reads results of the set under test
-/// may throw because a kernel returned them in another form than the op promises. It is the kernel's fault if the same
-/// code can read the reference's results: then the case gets the finding "unreadable". If it cannot, it is an
-/// InternalError.
+/// If code throws an exception, either a kernel or dsv4diff is the cause:
+///   - The op's code (make, tolerances, facts, ...) must not throw, whatever a kernel wrote. If it throws, the trial
+///     throws InternalError.
+///   - The code that reads results of the set under test may throw, because a kernel may return another form than the
+///     op promises. Then the trial checks whether the same code can read the reference's results. If it can, the kernel
+///     is the cause, and the case gets the finding "unreadable". If it cannot, the trial throws InternalError.
 ///
-///   the op's own call   Op::observe reads the results of both sides, so the reference's result decides
-///   a scenario          its code makes calls and reads results as well; if it throws, the scenario is run once more
-///                       with the reference in the place of the set under test, and that run decides
+/// There are two kinds of code that reads results:
+///   - Op::observe reads the results of both sides for the op's own call. The check reads the reference's result of
+///     this call.
+///   - The code of a scenario makes calls and reads their results. The check runs the scenario once more, with the
+///     reference in the place of the set under test.
 ///
-/// Everything that this takes is looked up or made once, when it is first needed: the call, the
-/// subject's response, the known fault, the tolerances. Recording and verifying goldens are trials with other steps.
+/// The call, the subject's response, the known fault and the tolerances are made once, when they are first needed.
+/// Recording and verifying goldens are trials with other steps.
 class Trial {
  public:
   /// `sides` and `policy` must outlive the trial.
@@ -49,13 +52,13 @@ class Trial {
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
 
-  /// Tries the case; to be called once. Whatever the kernels do becomes a verdict: also that the set lacks the op, that
-  /// the machine lacks the memory, and that the GPU context is dead. Throws SetError if a set cannot be used,
-  /// InternalError if dsv4diff itself is at fault, and std::bad_alloc.
+  /// Tries the case; call it only once. Whatever the kernels do becomes a verdict. A missing op, too little memory for
+  /// the call and a dead GPU context also become verdicts. Throws SetError if a set cannot be used, InternalError if
+  /// dsv4diff itself is wrong, and std::bad_alloc if memory runs out.
   CaseResult run();
 
  protected:
-  /// The steps of the trial, which fill `result_`. Here: compares the op's own call with the other side, or runs
+  /// The steps of the trial. They fill `result_`. This version compares the op's own call with the other side, or runs
   /// the scenario.
   virtual void steps();
 
@@ -72,22 +75,24 @@ class Trial {
   /// Tolerances for the response's outputs. Call this only if the response is readable.
   const Tolerances& tolerances();
 
-  /// Compares the response with the answer of the other side: outputs, findings, verdict. A reference that refuses the
-  /// call or breaks its own checks is an error of the case.
+  /// Compares the response with the response of the other side. Sets the outputs, the findings and the verdict of the
+  /// result. The verdict is `error` if the other side refuses the call or if the op cannot read its result. It is also
+  /// `error` if the reference is the other side and its own result has a finding.
   void compare_sides();
-  /// The case ends with this verdict.
+  /// Sets the verdict of the case and its reason.
   void end(Verdict verdict, const std::string& reason);
 
  private:
   void run_scenario();
-  /// True if the scenario throws nothing when the reference takes the place of the set under test.
+  /// Runs the scenario with the reference in the place of the set under test. Returns false if the scenario's code
+  /// throws. SetError and std::bad_alloc are not caught.
   bool runs_on_reference(const Scenario& scenario);
-  /// Throws InternalError if the op cannot read the reference's result of its own call either.
+  /// Throws InternalError if the op cannot read the reference's result of the op's own call.
   void require_readable_reference();
-  /// Gives the verdict from what was compared and found. `own_compared`: elements that a scenario's own checks
-  /// compared.
+  /// Sets the verdict from the comparisons and the findings. `own_compared`: number of elements that the scenario's own
+  /// checks compared.
   void conclude(std::int64_t own_compared);
-  /// Makes the verdict `known` if the case's known fault covers this check.
+  /// Names the case's known fault in the result. If the fault covers this check, makes the verdict `known`.
   void apply_fault(const std::string& check);
 
   const CheckedCase case_;
@@ -101,7 +106,7 @@ class Trial {
   std::optional<Tolerances> tolerances_;
 };
 
-/// Runs the trial of a case against the other side.
+/// Makes the trial of a case and runs it.
 CaseResult try_case(const CheckedCase& c, const Sides& sides, const Policy& policy = {});
 
 }  // namespace dsv4

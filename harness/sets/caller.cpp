@@ -299,14 +299,14 @@ class SetCaller final : public Caller {
     const auto* data = static_cast<const std::uint8_t*>(view.data) + view.byte_offset;
     const GuardedBlock* block = allocations.find(data);
     if (block == nullptr) {
-      findings.push_back({"returned", fmt::format("a returned tensor ({}) lies in memory that the function did not "
+      findings.push_back({"returned", fmt::format("a returned tensor ({}) is in memory that the function did not "
                                                   "allocate through its environment",
                                                   t.describe())});
       return None{};
     }
     const auto* end = static_cast<const std::uint8_t*>(block->payload()) + block->bytes();
     if (t.storage.size() > static_cast<std::size_t>(end - data)) {
-      findings.push_back({"returned", fmt::format("a returned tensor ({}) takes {} bytes, its memory has {}",
+      findings.push_back({"returned", fmt::format("a returned tensor ({}) takes {} bytes, but its memory has {}",
                                                   t.describe(), t.storage.size(), end - data)});
       return None{};
     }
@@ -328,10 +328,10 @@ class SetCaller final : public Caller {
       }
     }
     if (entry->arity != static_cast<int>(call.args.size())) {
-      throw SetError(
-          fmt::format("{}: takes {} arguments, the op passes {}. The module does not match its manifest's ABI '{}'; "
-                      "build the set again",
-                      where, entry->arity, call.args.size(), entry->abi));
+      throw SetError(fmt::format(
+          "{}: takes {} arguments, but the op passes {}. The module does not match its manifest's ABI '{}'; "
+          "build the set again",
+          where, entry->arity, call.args.size(), entry->abi));
     }
     module = &load(entry->module, where);
     const auto found = module->module->GetFunction(entry->function);
@@ -348,10 +348,10 @@ class SetCaller final : public Caller {
     const std::string expected = manifest_.modules.at(file).sha256;
     const std::string actual = sha256_of_file(path);
     if (actual != expected) {
-      throw SetError(
-          fmt::format("{}: the module's SHA-256 is {}, its manifest says {}. The file was changed after the set was "
-                      "built; build it again",
-                      where, actual, expected));
+      throw SetError(fmt::format(
+          "{}: the module's SHA-256 is {}, but the manifest says {}. The file was changed after the set was "
+          "built; build it again",
+          where, actual, expected));
     }
     try {
       ffi::Module m = ffi::Module::LoadFromFile(path);

@@ -18,19 +18,20 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kTickMilliseconds = 100;
-constexpr int kMostFailedStarts = 3;    // in a row, so that it is not chance
-constexpr double kClosingSeconds = 10;  // for a worker to close its sets
-constexpr double kDyingSeconds = 1;     // between the end of the connection and the end of the process
+constexpr int kMostFailedStarts = 3;    // in succession; a single failure may be chance
+constexpr double kClosingSeconds = 10;  // time limit for a worker to close its sets
+constexpr double kDyingSeconds = 1;     // time limit between the end of the connection and the end of the process
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The search for the case that made a worker crash. First the case that ran is tried alone, then the cases before it.
+/// The search for the case that made a worker crash. First the case that ran at the crash is run alone, then the
+/// earlier cases.
 struct CrashSearch {
   std::optional<std::string> id;     ///< nullopt: the worker crashed after its last case, while it closed its sets
-  std::string crash;                 ///< how the shared worker ended
+  std::string crash;                 ///< how the worker ended that ran all these cases
   std::vector<std::string> earlier;  ///< earlier cases of that worker, the latest first
-  std::size_t next = 0;              ///< the earlier case to be tried, once the case itself has been
-  std::optional<Outcome> alone;      ///< the outcome of `id` alone
+  std::size_t next = 0;              ///< index in `earlier` of the case to run alone; used after `id` was run alone
+  std::optional<Outcome> alone;      ///< the outcome of `id` when it was run alone
   bool closed = false;
 
   [[nodiscard]] bool tries_earlier() const { return alone || !id; }
@@ -39,7 +40,7 @@ struct CrashSearch {
 
 struct Worker {
   enum class State {
-    kStarting,  ///< has not said hello
+    kStarting,  ///< has not sent "hello"
     kReady,
     kClosing,  ///< gets no more cases and closes its sets; it must then send "bye"
     kDone,     ///< nothing more is read from it
@@ -51,11 +52,11 @@ struct Worker {
   State state = State::kStarting;
   bool hung_up = false;  ///< the other end of its socket is closed
   LineBuffer lines;
-  std::deque<std::string> sent;      ///< the first one runs
-  std::vector<std::string> history;  ///< the last answered cases
-  Clock::time_point since;           ///< when it was started, its present case began, or it was told to close
-  CrashSearch* search = nullptr;     ///< a process that tries one case alone
-  Outcome outcome;                   ///< of a search's case, until the process is found sound
+  std::deque<std::string> sent;      ///< cases that were sent to the worker; the first one runs
+  std::vector<std::string> history;  ///< the last cases that the worker answered
+  Clock::time_point since;           ///< time when it or its current case was started, or it was told to close
+  CrashSearch* search = nullptr;     ///< if set, the process runs one case of this search alone
+  Outcome outcome;                   ///< outcome of that case, until the process has ended without a crash
 
   [[nodiscard]] bool live() const { return state != State::kDone; }
   [[nodiscard]] bool busy() const { return live() && (state != State::kClosing || search != nullptr); }
@@ -80,9 +81,9 @@ class Pool {
   }
 
  private:
-  // --- handing out cases ---------------------------------------------------------------------------------------------
+  // --- assigning cases -----------------------------------------------------------------------------------------------
 
-  /// True if at least `n` cases wait for a worker.
+  /// Fetches cases until `n` cases wait for a worker. Returns false if there are fewer cases.
   bool have(std::size_t n) {
     while (queue_.size() < n && !exhausted_) {
       if (auto id = events_.next()) {
@@ -98,7 +99,7 @@ class Pool {
     return static_cast<std::size_t>(std::ranges::count_if(workers_, [&](const auto& w) { return what(*w); }));
   }
 
-  /// Starts workers as long as there is work for one more, and sends cases to those that have room.
+  /// Starts workers while there is work for one more. Sends cases to workers that can take one.
   void assign_work() {
     std::erase_if(workers_, [](const auto& w) { return !w->live(); });
     std::erase_if(searches_, [](const auto& s) { return s->closed; });
@@ -125,8 +126,8 @@ class Pool {
       return;
     }
     if (w.sent.empty() && have(1)) send_next(w);
-    // One case is sent ahead, so that the worker stays busy while its answer is read. Near the end, cases are not sent
-    // ahead, because other workers would be idle.
+    // One case is sent ahead, so that the worker stays busy while its answer is read. Near the end, no case is sent
+    // ahead, because another worker could run it earlier.
     if (w.sent.size() == 1 && have(static_cast<std::size_t>(options_.jobs))) send_next(w);
     if (w.sent.empty()) close(w);
   }
@@ -138,7 +139,7 @@ class Pool {
     send(w, std::move(id));
   }
 
-  /// A failed write means that the worker has ended. That is noticed when its socket is read.
+  /// A failed write means that the worker has ended. The pool notices the end when it reads the socket of the worker.
   void send(Worker& w, std::string id) {
     if (w.sent.empty()) {
       w.since = Clock::now();
@@ -155,7 +156,7 @@ class Pool {
     w.since = Clock::now();
   }
 
-  /// Puts back the cases that were sent ahead and never ran.
+  /// Puts back into the queue the cases that were sent ahead and did not run.
   void give_back(Worker& w) {
     while (!w.sent.empty()) {
       queue_.push_front(std::move(w.sent.back()));
@@ -168,7 +169,7 @@ class Pool {
   void wait() {
     std::vector<pollfd> fds;
     for (const auto& w : workers_) {
-      // poll reports a descriptor again and again after its other end was closed. It skips negative descriptors.
+      // poll() reports a descriptor again and again after its other end was closed. poll() skips negative descriptors.
       fds.push_back({w->hung_up ? -1 : w->process.socket(), POLLIN, 0});
       fds.push_back({w->hung_up ? -1 : w->process.output(), POLLIN, 0});
     }
@@ -181,7 +182,7 @@ class Pool {
     }
   }
 
-  /// Reads and handles what the worker has sent. Returns false if there was nothing.
+  /// Reads and handles the messages that the worker has sent. Returns false if the worker has sent nothing.
   bool read_messages(Worker& w) {
     std::string bytes;
     w.hung_up = read_available(w.process.socket(), bytes) == ReadState::kClosed;
@@ -245,7 +246,7 @@ class Pool {
   /// Checks the time limit of the worker, and whether its process has ended.
   void watch(Worker& w) {
     if (w.hung_up || w.process.ended()) {
-      // First handle the messages that it sent before it ended.
+      // First handle the messages that the worker sent before it ended.
       while (!w.hung_up && w.live() && read_messages(w)) {
       }
       if (!w.live()) return;
@@ -270,7 +271,7 @@ class Pool {
 
   // --- workers that end too early ------------------------------------------------------------------------------------
 
-  /// `perhaps_another` says that an earlier case may have caused the crash.
+  /// `perhaps_another`: true if an earlier case may have caused the crash.
   void crashed(Worker& w, std::string how, bool perhaps_another) {
     const auto printed = w.process.output_tail();
     if (!printed.empty()) how += "; it printed: " + printed;
@@ -278,7 +279,7 @@ class Pool {
     w.state = Worker::State::kDone;
     if (state == Worker::State::kStarting) return failed_start(how);
     if (w.search) return tried_alone(w, how);
-    if (state == Worker::State::kClosing && !perhaps_another) return;  // it closed too slowly, which costs no case
+    if (state == Worker::State::kClosing && !perhaps_another) return;  // it closed too slowly; its cases have outcomes
     ++end_.replacements;
     const bool shared = perhaps_another && !w.history.empty() && options_.earlier_tried > 0;
     std::optional<std::string> id;
@@ -295,7 +296,7 @@ class Pool {
     }
   }
 
-  /// The process of a search has ended, soundly if `how` is empty.
+  /// Called when a process that ran one case alone has ended. `how` is empty if the process did not crash.
   void tried_alone(Worker& w, const std::string& how) {
     CrashSearch& search = *w.search;
     if (!how.empty()) ++end_.replacements;
@@ -316,7 +317,7 @@ class Pool {
       if (search.alone) events_.on_outcome(*search.alone);
       search.closed = true;
     } else if (++search.next == search.earlier.size()) {
-      // None of them crashes alone, so the crash is reported where it happened.
+      // No case crashes alone, so the case in which the crash happened gets the error.
       const auto& id = search.id ? *search.id : search.earlier.front();
       events_.on_outcome(
           {id, nullptr,

@@ -4,8 +4,8 @@
 /// had run no other case before, the case that it was running gets an error. Otherwise an earlier case may be the
 /// cause, for example because it damaged the heap. So the case runs again, alone in a new process:
 ///   - If it crashes again, it gets the error.
-///   - If it does not crash, it gets the outcome of this run. Then the last cases before it run one after the other,
-///     each alone in a new process, and the heap is checked after each. The first that crashes gets the error.
+///   - If it does not crash, it gets the outcome of this run. Then the last cases before it run, each alone in a new
+///     process. The heap is checked after each case. The first case that crashes gets the error.
 ///   - If no case crashes alone, the case that was running when the worker crashed gets the error.
 #pragma once
 
@@ -20,16 +20,16 @@ namespace dsv4 {
 struct PoolOptions {
   std::vector<std::string> command;  ///< command line of a worker; argv[0] is a path
   int jobs = 1;
-  double timeout_seconds = 60;    ///< per case; the worker is killed after it
-  double start_seconds = 120;     ///< for a worker to open its sets
-  std::size_t earlier_tried = 4;  ///< earlier cases of a crashed worker that are tried alone
+  double timeout_seconds = 60;    ///< time limit of a case; then the worker is killed
+  double start_seconds = 120;     ///< time limit for a worker to open its sets
+  std::size_t earlier_tried = 4;  ///< number of earlier cases of a crashed worker that are run alone
 };
 
 /// The outcome of one case: an answer, or the reason why there is none.
 struct Outcome {
   std::string id;
   nlohmann::json answer;  ///< null if there is no answer
-  std::string error;      ///< "the worker process was killed by SIGSEGV (segmentation fault)", ...; "" with an answer
+  std::string error;      ///< such as "the worker process was killed by SIGSEGV"; "" if there is an answer
   double seconds = 0;
 
   [[nodiscard]] bool answered() const { return error.empty(); }
@@ -37,9 +37,9 @@ struct Outcome {
 
 struct PoolEvents {
   std::function<std::optional<std::string>()> next;     ///< the next case; nullopt when there are no more
-  std::function<void(const std::string& id)> on_start;  ///< before the case is sent to a worker
+  std::function<void(const std::string& id)> on_start;  ///< called before the case is sent to a worker
   std::function<void(const Outcome&)> on_outcome;       ///< may be called twice for a case; the later outcome counts
-  std::function<bool()> stop = [] { return false; };    ///< called several times a second; if true, running cases end
+  std::function<bool()> stop = [] { return false; };    ///< called several times a second; true abandons running cases
   std::function<void()> on_tick = [] {};                ///< called several times a second
 };
 

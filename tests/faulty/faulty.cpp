@@ -1,8 +1,9 @@
 /// A module that commits faults on request. With it, tests show that each check of the harness can fail, and fails for
 /// the right reason.
 ///
-/// It computes the same as right.cpp, with separate loops, and commits the fault that its last argument names
-/// (faults.h). It checks its arguments as an in-tree kernel does, so that contracts hold while the fault is `none`.
+/// Without a fault, it computes the same results as right.cpp, with separate loops. Its last argument names the fault
+/// that it commits (faults.h). It checks its arguments as an in-tree kernel does, so that contracts hold while the
+/// fault is `none`.
 #include <unistd.h>
 
 #include <cmath>
@@ -41,7 +42,7 @@ int recurse(int depth) {
   return recurse(depth + 1) + frame[0];
 }
 
-/// Overwrites the bytes behind a block, where the allocator keeps its record of the next block. It frees nothing.
+/// Overwrites the bytes after a block, where the allocator keeps its record of the next block. Frees no block.
 void smash_heap() {
   static char* volatile first = static_cast<char*>(std::malloc(100));
   static char* volatile second = static_cast<char*>(std::malloc(3000));
@@ -175,7 +176,7 @@ void copy(TensorView input, TensorView output, std::int64_t code) {
       middle = static_cast<float>(++calls);
       break;
     case Fault::kReadsPastEnd: {
-      // The maximum of the last element and of the first element behind the input's memory.
+      // The maximum of the last element and of the first element after the input's memory.
       const float beyond = in[(rows - 1) * from + columns + (from - columns)];
       last = beyond > last ? beyond : last;
       break;

@@ -1,5 +1,5 @@
-/// Faults that end or damage the worker process. Each must make its own case an error, with the reason. The results of
-/// the other cases must not change.
+/// Faults that end or damage the worker process. Each fault must make its own case an error, with the reason. The
+/// results of the other cases must not change.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -46,7 +46,8 @@ std::string case_id(const std::string& fault, std::int64_t columns = 5) {
   return testing::test_case_id("copy", fault, "", {{"columns", std::to_string(columns)}});
 }
 
-/// Runs the faulty case between good cases. Only the faulty case has no answer, and its error matches `why`.
+/// Runs the faulty case between good cases. Expects that only the faulty case has no answer, and that its error
+/// matches `why`.
 void expect_costs_one(const std::string& fault, const Matcher<const std::string&>& why, double timeout = 30,
                       const std::string& scenario = "") {
   const std::string bad = testing::test_case_id("copy", fault, scenario);
@@ -64,7 +65,8 @@ void expect_costs_one(const std::string& fault, const Matcher<const std::string&
   }
 }
 
-// The rows lie gigabytes apart, and the worker may use 1 GiB. So the memory between the rows must not be allocated.
+// The rows are gigabytes apart, and the worker may use only 1 GiB. So the memory between the rows must not
+// be allocated.
 TEST(FaultyProcess, RowsFarApartNeedNoMemory) {
   for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
     const std::string id = testing::test_case_id("copy", "none", scenario);
@@ -92,7 +94,7 @@ TEST(FaultyProcess, CrashesUnderAddressSanitizerCostOneCase) {
 TEST(FaultyProcess, SegfaultCostsOneCase) { expect_costs_one("segfault", HasSubstr("SIGSEGV")); }
 TEST(FaultyProcess, StackOverflowCostsOneCase) { expect_costs_one("stack", HasSubstr("SIGSEGV")); }
 TEST(FaultyProcess, DivisionByZeroCostsOneCase) { expect_costs_one("divide", HasSubstr("SIGFPE")); }
-// The C library finds the damage of the heap, or else the worker's own check of the heap does.
+// The C library finds the damage, or else the worker's own check of the heap finds it.
 TEST(FaultyProcess, DamagedHeapCostsOneCase) {
   expect_costs_one("heap",
                    AllOf(HasSubstr("was killed by SIG"), AnyOf(HasSubstr("the heap is damaged"), HasSubstr("malloc"),
@@ -147,7 +149,7 @@ TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItSaysSo) {
     const SweepResult swept = dsv4::sweep(o, source_of({case_id("abort"), case_id("exit")}));
     EXPECT_EQ(swept.results.size(), 2u);
     EXPECT_EQ(swept.results.at(1).id, case_id("exit"));
-    EXPECT_EQ(swept.results.at(1).verdict, Verdict::kError) << "it is known of another case";
+    EXPECT_EQ(swept.results.at(1).verdict, Verdict::kError) << "the fault is known only for the other case";
     return swept.results.at(0);
   };
   const CaseResult known = aborted("crash");
@@ -215,7 +217,8 @@ TEST(FaultyProcess, AWrongFormOfAResultIsStatus1) {
   EXPECT_EQ(exit_status(report_of(swept)), 1);
 }
 
-// The process of the run asks whether a crash is known, so it is there that the op's code may throw.
+// After a crash, the parent process checks whether a known fault covers the crash. For this it calls the op's facts(),
+// which may throw in the parent process.
 TEST(FaultyProcess, AnInternalErrorAfterACrashIsOneToo) {
   KnownFault fault;
   fault.id = "broken-aborts";
@@ -234,7 +237,7 @@ TEST(FaultyProcess, AnInternalErrorAfterACrashIsOneToo) {
   EXPECT_EQ(exit_status(report_of(broken)), 2);
 }
 
-/// Every fault of the process is in one of the tests above.
+/// The tests above use all 11 faults that end or damage the process. A new fault needs a new test.
 TEST(FaultyProcess, NoFaultIsForgotten) {
   EXPECT_EQ(static_cast<int>(testing::Fault::kCount_) - static_cast<int>(testing::Fault::kSegfault), 11);
 }

@@ -19,7 +19,7 @@ using testing::try_faulty;
 
 std::string story(const CaseResult& r) { return std::string(name_of(r.verdict)) + ": " + r.reason; }
 
-/// Which check found the fault: the first finding's name, or "output:<name>" of the first output that violates.
+/// Which check found the fault: the first finding's name, or "output:<name>" of the first output with a violation.
 std::string check_of(const CaseResult& r) {
   if (!r.findings.empty()) return r.findings.front().check;
   for (const OutputReport& o : r.outputs) {
@@ -113,7 +113,8 @@ TEST(Faulty, ATrivialOutputIsMistrusted) {
   EXPECT_EQ(empty.reason, "no element was compared");
 }
 
-// The guard bands are poisoned for AddressSanitizer. So it reports the wrong access itself, at the instruction.
+// The guard bands are poisoned for AddressSanitizer. So AddressSanitizer reports the wrong access itself, at the
+// instruction that makes it.
 #ifdef __SANITIZE_ADDRESS__
 TEST(FaultyDeathTest, AddressSanitizerReportsAccessesOutsideATensor) {
   for (const char* fault : {"byte_before", "byte_after", "reads_past_end"}) {
@@ -132,15 +133,17 @@ TEST(Faulty, WritesOutsideATensorFail) {
 }
 
 TEST(Faulty, AReadBehindAnInputFailsInTheRepeatRelation) {
-  // The case without the relation passes, because the poison behind the input happens not to change the maximum.
+  // The case without the relation passes, because the poison after the input happens not to change the maximum.
   EXPECT_EQ(try_faulty(test_case_id("copy", "reads_past_end")).verdict, Verdict::kPassed);
   expect_caught(test_case_id("copy", "reads_past_end", "relation:repeat"), Verdict::kFailed, "output:output");
 }
 #endif
 
 TEST(Faulty, OffsetsWrappedTo32BitsFailWhereRowsLieFarApart) {
-  // The offset of the third of three rows does not fit into 32 bits. It wraps to an offset behind the first row.
-  EXPECT_EQ(try_faulty(test_case_id("copy", "wraps_32")).verdict, Verdict::kPassed) << "near, the fault does nothing";
+  // The tensor has three rows. The offset of the third row does not fit into 32 bits. It wraps to an offset after the
+  // first row.
+  EXPECT_EQ(try_faulty(test_case_id("copy", "wraps_32")).verdict, Verdict::kPassed)
+      << "the rows are close together, so the fault changes nothing";
   for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
     const CaseResult right = try_faulty(test_case_id("copy", "none", scenario));
     EXPECT_EQ(right.verdict, Verdict::kPassed) << story(right);
@@ -192,7 +195,7 @@ TEST(Faulty, AnExtremeLegalCallMayBeRefusedButMustNotWriteOutside) {
   const char* contract = "contract:no_rows";
   const CaseResult refused = try_faulty(test_case_id("copy", "throws", contract));
   EXPECT_EQ(refused.verdict, Verdict::kPassed) << story(refused);
-  // The output has no elements, so a write before the refusal lands in its guard band.
+  // The output has no elements, so a write before the refusal goes into its guard band.
 #ifndef __SANITIZE_ADDRESS__
   expect_caught(test_case_id("copy", "throws_after_writing", contract), Verdict::kFailed, "guard",
                 "edge call: 'output': byte 1 after its memory");
@@ -211,10 +214,10 @@ TEST(Faulty, ReturnedValuesAreChecked) {
   expect_failed("plan", "wrong_shape", "output:plan", "got i32[4, 2], want i32[5, 2]");
   expect_failed("plan", "wrong_dtype", "output:plan", "got f32[5, 2], want i32[5, 2]");
   expect_failed("plan", "foreign_memory", "returned", "did not allocate through its environment");
-  expect_failed("plan", "claims_more", "returned", "takes 32808 bytes, its memory has 40");
+  expect_failed("plan", "claims_more", "returned", "takes 32808 bytes, but its memory has 40");
   expect_failed("plan", "returns_text", "returned", "a value of type");
   expect_failed("plan", "returns_nothing", "unreadable", "not in the form that the op promises");
-  // A scenario, which reads outputs by itself, ends in the same way.
+  // A scenario reads outputs itself. It fails in the same way.
   for (const char* fault : {"returns_nothing", "returns_text", "foreign_memory"}) {
     const CaseResult r = try_faulty(test_case_id("plan", fault, "relation:repeat"));
     EXPECT_EQ(r.verdict, Verdict::kFailed) << story(r);
@@ -227,12 +230,12 @@ TEST(Faulty, ReturnedValuesAreChecked) {
     EXPECT_THAT(r.reason, AllOf(StartsWith("unreadable: the outputs are not in the form that the op promises: "),
                                 HasSubstr(why)));
   };
-  expect_unreadable("wrong_shape", "index (4, 1) of i32[4, 2]");
-  expect_unreadable("wrong_dtype", "access to f32[5, 2] as i32");
+  expect_unreadable("wrong_shape", "index (4, 1) does not fit i32[4, 2]");
+  expect_unreadable("wrong_dtype", "f32[5, 2] cannot be accessed as i32");
   expect_unreadable("returns_nothing", "vector");
 }
 
-/// The text of the InternalError that a case ends in; else its verdict.
+/// The text of the InternalError that the trial throws. If it throws none, the verdict and its reason.
 std::string internal_error_of(const std::string& id) {
   try {
     return story(try_faulty(id));
@@ -264,11 +267,11 @@ TEST(Faulty, AnExceptionOfTheOpsOwnCodeIsAnInternalErrorWhateverTheKernelDoes) {
     EXPECT_THAT(internal_error_of(id("scenario_late", fault, "relation:broken")),
                 AllOf(StartsWith("internal error: "), HasSubstr("running the scenario's own code: std::get")));
   }
-  // Asked only where nothing disagrees.
+  // trivial_by_design() is called only if nothing differs.
   expect_internal(id("trivial_by_design", "none"),
                   "asking whether a right result may be trivial: broken trivial_by_design");
   EXPECT_THAT(internal_error_of(id("trivial_by_design", "one_wrong")), StartsWith("failed: "));
-  // Asked only if a known fault depends on facts.
+  // facts() is called only if a known fault has conditions on facts.
   EXPECT_EQ(internal_error_of(id("facts", "none")), "passed: ");
 }
 
@@ -292,10 +295,10 @@ TEST(Faulty, FactsThatThrowAreAnInternalError) {
 TEST(Faulty, AFindingOfTheReferenceIsAnError) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
-  // As `against`, the faulty set is just another kernel: only its own findings count for the set under test.
+  // Here the faulty set is the other side. Its findings do not count, because it is not the reference.
   const CheckedCase c = checked_case(test_case_id("copy", "gap"));
   EXPECT_EQ(try_case(c, {*right, *faulty, *right}).verdict, Verdict::kPassed);
-  // As the reference, the same set makes the case an error.
+  // If the same set is the reference, its finding makes the case an error.
   const CaseResult r = testing::try_with_faulty_reference(c.id());
   EXPECT_EQ(r.verdict, Verdict::kError);
   EXPECT_THAT(r.reason, StartsWith("the reference itself fails the check 'outside_footprint'"));
@@ -354,7 +357,8 @@ TEST(Faulty, AKnownFaultOfAScenarioCoversThatScenarioAlone) {
   EXPECT_EQ(tried("refuses_unnamed", "contract:output_dtype").verdict, Verdict::kFailed);
   EXPECT_EQ(tried("counts", "relation:repeat").verdict, Verdict::kFailed);
   EXPECT_EQ(tried("one_wrong", "").verdict, Verdict::kFailed);
-  // Here the fault is mended. The passed case names it, so that the report can say that it no longer occurs.
+  // Here the kernel does not have the fault. The passed case names the fault, so that the report can say that it no
+  // longer occurs.
   const CaseResult mended = tried("none", "contract:output_dtype");
   EXPECT_EQ(mended.verdict, Verdict::kPassed) << story(mended);
   EXPECT_EQ(mended.known_fault, "accepts-wide-outputs");
@@ -376,13 +380,13 @@ TEST(Faulty, LateArgumentsNeedTheHostExecutor) {
       try_case(checked_case(test_case_id("copy", "none", "relation:late_input")), {*right, *right, *right});
   EXPECT_EQ(r.verdict, Verdict::kSkipped);
   EXPECT_THAT(r.reason, HasSubstr("only the host executor"));
-  const CaseResult bare =
-      try_faulty(test_case_id("copy", "none", "relation:late_input"));  // a host module without the executor in it
+  // The faulty module is a host module, but it does not contain the executor.
+  const CaseResult bare = try_faulty(test_case_id("copy", "none", "relation:late_input"));
   EXPECT_EQ(bare.verdict, Verdict::kUnsupported) << story(bare);
 }
 
-/// Every fault changes the verdict of some case of its op. So a new fault needs a check that catches it. The exceptions
-/// are `none` and the faults of the process (faulty_process_test.cpp).
+/// Every fault changes the verdict of at least one case of an op. So a new fault needs a check that finds it. The
+/// exceptions are `none` and the faults that end or damage the process (faulty_process_test.cpp).
 TEST(Faulty, EveryFaultChangesAVerdict) {
   for (std::size_t i = 1; i < static_cast<std::size_t>(testing::Fault::kSegfault); ++i) {
     const std::string fault(testing::kFaultNames.at(i));

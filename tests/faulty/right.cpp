@@ -1,4 +1,5 @@
-/// The reference of the test ops. It computes the same as faulty.cpp without a fault, and ignores the last argument.
+/// The reference of the test ops. It computes the same results as faulty.cpp without a fault, and ignores the
+/// last argument.
 #include <tvm/ffi/extra/c_env_api.h>
 
 #include "interface/entry.h"
@@ -31,7 +32,7 @@ void store(TensorView values, TensorView cache, TensorView indices, std::int64_t
   }
 }
 
-/// (plan, n): one row (index, length) for each positive length.
+/// Returns (plan, n). The plan has one row (index, length) for each positive length, and n is the number of rows.
 ffi::Tuple<ffi::Tensor, std::int64_t> plan(TensorView lens, std::int64_t) {
   std::int64_t n = 0;
   for (std::int64_t i = 0; i < lens.size(0); ++i) n += data<std::int32_t>(lens)[i] > 0;

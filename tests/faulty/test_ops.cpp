@@ -112,7 +112,7 @@ class TestStore final : public Op {
   TestStore()
       : Op({.name = "test_store",
             .family = "test",
-            .summary = "six bytes into each named slot of eight",
+            .summary = "writes six bytes into each named slot of eight bytes",
             .upstream = "none",
             .abis = {"test_store/1"},
             .space = {ParamSpec::integer("slots", 2, 4096, "slots of the cache"), fault_spec()},
@@ -120,7 +120,7 @@ class TestStore final : public Op {
   [[nodiscard]] std::vector<Params> points(Tier) const override {
     return {Params().set("slots", 9).set("fault", "none")};
   }
-  /// Every slot but the last is named, in random order.
+  /// The indices name every slot except the last one, in random order.
   [[nodiscard]] Call make(const Case& c) const override {
     const std::int64_t slots = c.params.integer("slots");
     Random random(c.seed, "store");
@@ -148,7 +148,7 @@ class TestPlan final : public Op {
   TestPlan()
       : Op({.name = "test_plan",
             .family = "test",
-            .summary = "index and length of each sequence that has one",
+            .summary = "index and length of each sequence with a positive length",
             .upstream = "none",
             .abis = {"test_plan/1"},
             .space = {ParamSpec::integer("batch", 1, 4096, "sequences"), fault_spec()},
@@ -170,7 +170,7 @@ class TestPlan final : public Op {
         .add("plan", std::get<HostTensor>(result.returned.at(0)))
         .add("count", HostTensor::of(DType::kI64, count));
   }
-  /// A scenario that reads a result by itself: the last row that the count names.
+  /// The scenario reads a result itself: the last of the rows that the returned count promises.
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     const auto run = [](ScenarioContext& x) {
       const CallResult result = x.call("plan", x.op.make(x.c));
@@ -183,7 +183,7 @@ class TestPlan final : public Op {
   }
 };
 
-/// test_copy, with a definition that throws where its parameter `throws` says.
+/// test_copy with a definition that throws. The parameter `throws` names the part that throws.
 class TestBroken final : public Op {
  public:
   TestBroken()
@@ -194,7 +194,7 @@ class TestBroken final : public Op {
             .space = {ParamSpec::choice("throws",
                                         {"nowhere", "make", "observe", "tolerances", "facts", "trivial_by_design",
                                          "scenario", "scenario_late"},
-                                        "what of the definition throws"),
+                                        "the part of the definition that throws"),
                       fault_spec()},
             .host_note = "everything is shown on a CPU"}) {}
   [[nodiscard]] std::vector<Params> points(Tier) const override {
@@ -226,7 +226,7 @@ class TestBroken final : public Op {
       throw_if(x.c, "scenario");
       const Call call = x.op.make(x.c);
       const Observation got = x.observed("first", call);
-      // After a call, when results of the kernel have been read.
+      // This throws after a call, when the scenario has read the result of the kernel.
       if (x.c.params.is("throws", "scenario_late")) (void)std::get<double>(call.arg("input").value);
       x.expect_agree("first", got, x.expected(call));
     };

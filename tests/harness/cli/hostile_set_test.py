@@ -142,7 +142,7 @@ class HostileSet(CommandLineTest):
 
         for damage, says in [
             (lambda m: m["ops"][0].update(function="nope"), "function 'nope' of mask_topk_ids.so: the module exports no"),
-            (lambda m: m["ops"][0].update(arity=3), "takes 3 arguments, the op passes 2"),
+            (lambda m: m["ops"][0].update(arity=3), "takes 3 arguments, but the op passes 2"),
             (lambda m: m["modules"]["mask_topk_ids.so"].update(sha256="0" * 64), "the module's SHA-256 is"),
         ]:
             self.change_manifest(damage)

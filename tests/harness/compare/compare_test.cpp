@@ -187,7 +187,7 @@ TEST(Compare, DifferentDtypesOrShapesAreOneViolation) {
   expect_mismatch(f32({1}), f64({1}), exact, "got f32[1], want f64[1]");
   expect_mismatch(HostTensor::make(DType::kI8, {4}), HostTensor::make(DType::kU8, {4}), exact, "got i8[4], want u8[4]");
   expect_mismatch(HostTensor::make(DType::kBF16, {4}), HostTensor::make(DType::kF16, {4}), exact, "bf16[4]");
-  expect_mismatch(f32({1, 2}), f32({1, 2}), within({1}), "the bound is f64[1], the output f32[2]");
+  expect_mismatch(f32({1, 2}), f32({1, 2}), within({1}), "the bound is f64[1], but the output is f32[2]");
   expect_mismatch(f32({1, 2}), f32({1, 2}), between({1}, {1, 2}), "the interval is f32[1] to f32[2]");
   expect_mismatch(f32({1}), f32({1}), Tolerance::between(f64({1}), f64({1}), ""), "the interval is f64[1]");
 }

@@ -29,7 +29,7 @@ std::string error_of(F f) {
   return "no error";
 }
 
-/// What TensorError says about an access; "no error" if the access is allowed.
+/// Returns the text of the TensorError that an access throws; "no error" if the access is allowed.
 template <class F>
 std::string refusal_of(F f) {
   return error_of<TensorError>(f);
@@ -96,7 +96,7 @@ TEST(Tensor, TensorsWithoutElementsHaveNoStorage) {
     EXPECT_TRUE(t.view_mask().empty());
     for (const auto s : t.strides) EXPECT_GE(s, 1);
   }
-  // A view without elements can lie in memory that is not empty. None of it may be written.
+  // A view without elements may have a storage that is not empty. No byte of this storage may be written.
   const HostTensor t = counting(HostTensor::strided(DType::kU8, {0, 2}, {2, 1}, 3, 8));
   EXPECT_THAT(t.view_mask(), ElementsAre(0, 0, 0, 0, 0, 0, 0, 0));
   EXPECT_TRUE(t.packed().storage.empty());
@@ -133,21 +133,21 @@ TEST(Tensor, OfMakesATensorOfValues) {
 TEST(TensorAccess, AnIndexOutsideTheShapeIsRefused) {
   HostTensor t = counting(HostTensor::make(DType::kF32, {4, 8}));
   EXPECT_EQ(refusal_of([&] { (void)t.at<float>(3, 7); }), "no error");
-  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(5, 0); }), "index (5, 0) of f32[4, 8]");
-  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(4, 0); }), "index (4, 0) of f32[4, 8]");
-  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(-1, 0); }), "index (-1, 0) of f32[4, 8]");
-  // The offset of (0, 8) is that of (1, 0), an element of the tensor.
-  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(0, 8); }), "index (0, 8) of f32[4, 8]");
-  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1, -1); }), "index (1, -1) of f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(5, 0); }), "index (5, 0) does not fit f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(4, 0); }), "index (4, 0) does not fit f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(-1, 0); }), "index (-1, 0) does not fit f32[4, 8]");
+  // (0, 8) and (1, 0) have the same offset, but only (1, 0) is an index of this tensor.
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(0, 8); }), "index (0, 8) does not fit f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1, -1); }), "index (1, -1) does not fit f32[4, 8]");
   const HostTensor& same = t;
-  EXPECT_EQ(refusal_of([&] { (void)same.at<float>(0, 8); }), "index (0, 8) of f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)same.at<float>(0, 8); }), "index (0, 8) does not fit f32[4, 8]");
 }
 
 TEST(TensorAccess, AnIndexOfAnotherRankIsRefused) {
   const HostTensor t = HostTensor::make(DType::kF32, {4, 8});
-  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1); }), "index (1) of f32[4, 8]");
-  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1, 1, 0); }), "index (1, 1, 0) of f32[4, 8]");
-  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(); }), "index () of f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1); }), "index (1) does not fit f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(1, 1, 0); }), "index (1, 1, 0) does not fit f32[4, 8]");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<float>(); }), "index () does not fit f32[4, 8]");
   EXPECT_EQ(HostTensor::make(DType::kF32, {}).at<float>(), 0.0f);
 }
 
@@ -155,7 +155,7 @@ TEST(TensorAccess, ALinearIndexOutsideTheShapeIsRefused) {
   HostTensor t = counting(HostTensor::strided(DType::kU8, {2, 3}, {5, 1}, 2, 12));
   const HostTensor& same = t;
   for (const std::int64_t i : {-1, 6, 7, 1 << 20}) {
-    const std::string want = "element " + std::to_string(i) + " of u8[2, 3] strides (5, 1)";
+    const std::string want = "element " + std::to_string(i) + " does not exist in u8[2, 3] strides (5, 1)";
     EXPECT_EQ(refusal_of([&] { (void)t.byte_of(i); }), want);
     EXPECT_EQ(refusal_of([&] { (void)t.element(i); }), want);
     EXPECT_EQ(refusal_of([&] { (void)same.element(i); }), want);
@@ -166,28 +166,29 @@ TEST(TensorAccess, ALinearIndexOutsideTheShapeIsRefused) {
   EXPECT_EQ(refusal_of([&] {
               (void)HostTensor::make(DType::kF32, {3, 0, 2}).element(0);
             }),
-            "element 0 of f32[3, 0, 2]");
-  EXPECT_EQ(refusal_of([&] { (void)HostTensor::make(DType::kF32, {}).element(1); }), "element 1 of f32[]");
-  EXPECT_EQ(refusal_of([&] { (void)t.size(2); }), "dimension 2 of u8[2, 3] strides (5, 1)");
+            "element 0 does not exist in f32[3, 0, 2]");
+  EXPECT_EQ(refusal_of([&] { (void)HostTensor::make(DType::kF32, {}).element(1); }),
+            "element 1 does not exist in f32[]");
+  EXPECT_EQ(refusal_of([&] { (void)t.size(2); }), "dimension 2 does not exist in u8[2, 3] strides (5, 1)");
 }
 
 TEST(TensorAccess, AnotherTypeThanTheDtypesIsRefused) {
   HostTensor t = HostTensor::make(DType::kF32, {4, 8});
   const HostTensor& same = t;
-  EXPECT_EQ(refusal_of([&] { (void)t.at<std::int32_t>(0, 0); }), "access to f32[4, 8] as i32");
-  EXPECT_EQ(refusal_of([&] { (void)t.at<double>(0, 0); }), "access to f32[4, 8] as f64");
-  EXPECT_EQ(refusal_of([&] { (void)t.data<std::uint8_t>(); }), "access to f32[4, 8] as u8");
-  EXPECT_EQ(refusal_of([&] { (void)same.data<std::uint16_t>(); }), "access to f32[4, 8] as u16");
-  EXPECT_EQ(refusal_of([&] { (void)t.get<std::int64_t>(0); }), "access to f32[4, 8] as i64");
-  EXPECT_EQ(refusal_of([&] { t.set(0, 1.0); }), "access to f32[4, 8] as f64");
-  // Values of eight bytes would be written over a storage of four bytes each.
+  EXPECT_EQ(refusal_of([&] { (void)t.at<std::int32_t>(0, 0); }), "f32[4, 8] cannot be accessed as i32");
+  EXPECT_EQ(refusal_of([&] { (void)t.at<double>(0, 0); }), "f32[4, 8] cannot be accessed as f64");
+  EXPECT_EQ(refusal_of([&] { (void)t.data<std::uint8_t>(); }), "f32[4, 8] cannot be accessed as u8");
+  EXPECT_EQ(refusal_of([&] { (void)same.data<std::uint16_t>(); }), "f32[4, 8] cannot be accessed as u16");
+  EXPECT_EQ(refusal_of([&] { (void)t.get<std::int64_t>(0); }), "f32[4, 8] cannot be accessed as i64");
+  EXPECT_EQ(refusal_of([&] { t.set(0, 1.0); }), "f32[4, 8] cannot be accessed as f64");
+  // Otherwise values of eight bytes would be copied into a storage with four bytes for each value.
   EXPECT_EQ(refusal_of([] {
               (void)HostTensor::of(DType::kI32, std::vector<std::int64_t>{1, 2});
             }),
-            "access to i32[2] as i64");
+            "i32[2] cannot be accessed as i64");
 }
 
-/// The dtypes that an access as T is allowed to.
+/// The dtypes whose elements may be accessed as T.
 template <class T>
 std::vector<DType> dtypes_of_type() {
   std::vector<DType> allowed;
@@ -219,7 +220,8 @@ TEST(TensorAccess, AnElementThatTheStorageDoesNotHoldIsRefused) {
   EXPECT_EQ(refusal_of([&] { (void)t.at<std::int32_t>(1, 2); }), want);
   EXPECT_EQ(refusal_of([&] { (void)t.element(5); }), want);
   t.storage.resize(22);
-  EXPECT_THAT(refusal_of([&] { (void)t.element(5); }), HasSubstr("22 bytes")) << "half an element is none";
+  EXPECT_THAT(refusal_of([&] { (void)t.element(5); }), HasSubstr("22 bytes"))
+      << "the storage has only half of this element";
   t.offset = -1;
   EXPECT_THAT(refusal_of([&] { (void)t.at<std::int32_t>(0, 0); }), HasSubstr("reaches beyond its storage"));
 }

@@ -1,8 +1,8 @@
-/// Every check of every op can fail. Each output, contract, relation and sequence is tried on a set with one fault, and
-/// must find that fault.
+/// Tests that every check of every op can fail. Each output, contract, relation and sequence is tried on a set with one
+/// fault, and must find that fault.
 ///
 /// The set is the reference, whose results are changed before they are returned. So the checks of a new op are tested
-/// at once, and a check that cannot fail is found.
+/// without more code, and a check that cannot fail is found.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +22,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// The reference set under another name, as a set of the host executor whose errors name arguments.
+/// The reference set under another name. It has the properties of a set of the host executor whose errors
+/// name arguments.
 class Tampered final : public Caller {
  public:
   /// Changes the result of the n-th call.
@@ -90,7 +91,7 @@ std::vector<Case> smoke_cases(const Op& op, const std::string& prefix) {
 
 // --- outputs --------------------------------------------------------------------------------------------------------
 
-/// A tensor that a call changed or returned, and which of its bytes the call may write.
+/// A tensor that a call may have changed, or that it returned. `may` is 1 for each byte that the call may write.
 struct Given {
   std::string name;
   HostTensor* tensor;
@@ -110,7 +111,7 @@ std::vector<Given> given_back(CallResult& result) {
   return all;
 }
 
-/// The elements that the call may write, as offsets in storage.
+/// Offsets (in bytes of the storage) of the elements that the call may write.
 std::vector<std::size_t> elements_of(const Given& given) {
   std::vector<std::size_t> places;
   const auto size = static_cast<std::size_t>(size_of(given.tensor->dtype));
@@ -120,7 +121,7 @@ std::vector<std::size_t> elements_of(const Given& given) {
   return places;
 }
 
-/// Changes one element by little: a float is about doubled or halved, an integer changes by one.
+/// Changes one element: a float is about doubled or halved, an integer changes by one.
 void spoil(HostTensor& tensor, std::size_t at) {
   std::uint8_t* const byte = tensor.storage.data() + at;
   switch (tensor.dtype) {
@@ -154,14 +155,14 @@ TEST(EveryOp, EachOutputIsComparedAtItsBeginningMiddleAndEnd) {
           Tampered tampered([&](int, CallResult& r) { spoil(*given_back(r)[i].tensor, at); });
           const CaseResult wrong = tried(c, tampered);
           EXPECT_EQ(wrong.verdict, Verdict::kFailed)
-              << c.id() << ": nobody saw that byte " << at << " of '" << outputs[i].name << "' is wrong";
+              << c.id() << ": no check found that byte " << at << " of '" << outputs[i].name << "' is wrong";
         }
       }
     }
   }
 }
 
-/// Bytes of a call's tensors: all of them, and those that it wrote.
+/// Number of all bytes of a call's tensors, and number of the bytes that the call wrote.
 struct Traffic {
   double all = 0;
   double written = 0;
@@ -173,7 +174,8 @@ Traffic traffic_of(const Call& call, CallResult& result) {
     if (arg.is_tensor()) t.all += static_cast<double>(arg.tensor().storage.size());
   }
   for (const Given& given : given_back(result)) {
-    t.all += static_cast<double>(given.tensor->storage.size());  // written as well as read, or returned
+    // An argument that may be written counts a second time here. A returned tensor counts once.
+    t.all += static_cast<double>(given.tensor->storage.size());
     const auto arg = std::ranges::find(call.args, given.name, &Arg::name);
     for (std::size_t i = 0; i < given.may.size(); ++i) {
       const bool in_place = arg != call.args.end() && arg->role == Role::kInOut;
@@ -200,7 +202,7 @@ TEST(EveryOp, TheCostOfACallLiesBetweenItsWritesAndAllItsBytes) {
 
 // --- anything that a kernel may write or return ---------------------------------------------------------------------
 
-/// Something that a kernel may do to its results.
+/// A name, and a function that changes a result as a wrong kernel may change it.
 using Damage = std::pair<std::string, std::function<void(CallResult&)>>;
 
 Damage filled(const std::string& name, const std::function<std::uint8_t(std::size_t)>& byte) {
@@ -219,7 +221,7 @@ Damage returned(const std::string& name, const std::function<Value(const Value&)
           }};
 }
 
-/// The returned tensors in another form; other values as they are.
+/// Gives the returned tensors another form. Does not change other returned values.
 Damage reformed(const std::string& name, const std::function<HostTensor(const HostTensor&)>& other) {
   return returned(name, [other](const Value& value) {
     const auto* t = std::get_if<HostTensor>(&value);
@@ -278,7 +280,8 @@ std::vector<Damage> all_damages() {
   return all;
 }
 
-/// The verdict on a set that does this to the results of every call. An InternalError fails the test.
+/// Returns the verdict on a set that damages the result of every call. If the trial throws an exception such as
+/// InternalError, the test fails.
 std::optional<Verdict> verdict_on_damage(const Case& c, const Damage& damage) {
   Tampered damaged([&](int, CallResult& r) { damage.second(r); });
   try {
@@ -296,7 +299,7 @@ TEST(EveryOp, WhateverAKernelWritesOrReturnsEndsInAVerdict) {
       for (const Damage& damage : all_damages()) {
         const auto verdict = verdict_on_damage(c, damage);
         failed += verdict == Verdict::kFailed ? 1 : 0;
-        // Damage that changes nothing (to returned values, of an op that returns none) leaves a pass.
+        // Damage to returned values changes nothing if the op returns none. Then the case passes.
         EXPECT_TRUE(!verdict || verdict == Verdict::kFailed || verdict == Verdict::kPassed)
             << c.id() << ", " << damage.first << ": " << name_of(*verdict);
       }
@@ -311,7 +314,7 @@ TEST(EveryOp, WhateverAKernelWritesOrReturnsEndsInAVerdictOfEachScenario) {
     std::string last;
     for (const char* kind : {"contract:", "relation:", "sequence:"}) {
       for (const Case& c : smoke_cases(*op, kind)) {
-        if (c.scenario == last) continue;  // one point of each
+        if (c.scenario == last) continue;  // one point of each scenario
         last = c.scenario;
         for (const Damage& damage : damages) (void)verdict_on_damage(c, damage);
       }
@@ -342,7 +345,7 @@ TEST(EveryOp, EachContractFailsASetThatBreaksIt) {
         return tried(c, canned);
       };
       const CaseResult unnamed = verdict_on(refusal_with("ValueError: 'nonsense': refused"));
-      // An extreme call that is legal passes here: it may be refused. It must not write outside its memory.
+      // A legal extreme call may be refused, so the case passes here. But the call must not write outside its memory.
       if (unnamed.verdict != Verdict::kPassed) {
         ++refusals;
         EXPECT_EQ(unnamed.verdict, Verdict::kFailed) << c.id();
@@ -362,10 +365,11 @@ TEST(EveryOp, EachContractFailsASetThatBreaksIt) {
 
 // --- relations and sequences ----------------------------------------------------------------------------------------
 
-/// The elements of a tensor that are tried lie this many steps apart from end to end: both ends, and some between them.
+/// is_noticed() tries kTries + 1 elements of a tensor: the first one, the last one, and others at equal distances.
 constexpr std::size_t kTries = 8;
 
-/// Changes one element of one tensor that call `call` returns. Tries several elements until the scenario fails.
+/// True if the scenario fails, or a call is refused, after one element in the result of call number `call` was changed.
+/// Tries several elements of each tensor.
 bool is_noticed(const Case& c, int call) {
   for (std::size_t i = 0, outputs = 1; i < outputs; ++i) {
     for (std::size_t k = 0; k <= kTries; ++k) {
@@ -406,14 +410,15 @@ TEST(EveryOp, EachRelationFindsAWrongResultOfAnyOfItsCalls) {
     EXPECT_FALSE(relations.empty()) << op->info().name;
     for (const auto& [c, calls] : relations) {
       for (int call = 0; call < calls; ++call) {
-        EXPECT_TRUE(is_noticed(c, call)) << c.id() << ": nobody saw that call " << call << " answered wrongly";
+        EXPECT_TRUE(is_noticed(c, call)) << c.id() << ": no check found that call " << call << " was wrong";
       }
     }
   }
 }
 
-/// A sequence compares what comes out at its end. That may be right after a wrong step: a state row may be written
-/// again before it is read, and the plan may be of a request that completes no group. Most steps are not like that.
+/// A sequence compares only the outputs at its end. These outputs may be right after a wrong step. For example, a state
+/// row may be written again before it is read, or a plan may be for a request that completes no group. Most wrong steps
+/// change the outputs.
 TEST(EveryOp, EachSequenceFindsAWrongResultOfMostOfItsCalls) {
   constexpr int kSteps = 7;
   int sequences = 0;
@@ -425,7 +430,7 @@ TEST(EveryOp, EachSequenceFindsAWrongResultOfMostOfItsCalls) {
         ++tries;
         noticed += is_noticed(c, call) ? 1 : 0;
       }
-      EXPECT_GT(2 * noticed, tries) << c.id() << ": only " << noticed << " of " << tries << " wrong answers were seen";
+      EXPECT_GT(2 * noticed, tries) << c.id() << ": only " << noticed << " of " << tries << " wrong results were found";
     }
   }
   EXPECT_GE(sequences, 6);

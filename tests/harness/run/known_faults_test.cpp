@@ -76,7 +76,7 @@ TEST(KnownFaults, EveryConditionMustHold) {
   EXPECT_EQ(changed([](Case& o) { o.params.set("fill", "nearer"); }), "none");
   EXPECT_EQ(changed([](Case& o) { o.params = Params{{"k", "512"}}; }), "none");
   EXPECT_EQ(changed([](Case& o) { o.op = "hash_topk"; }), "none");
-  // A fault of the op covers none of its scenarios, and the other way round.
+  // A fault without scenarios covers none of the op's scenarios. A fault of a scenario covers only that scenario.
   EXPECT_EQ(changed([](Case& o) { o.scenario = "relation:repeat"; }), "repeat");
   EXPECT_EQ(changed([](Case& o) { o.scenario = "contract:scores_dtype"; }), "none");
 

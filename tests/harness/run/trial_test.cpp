@@ -1,5 +1,5 @@
-/// Trials of sets that fail in ways that a module on a CPU cannot: a dead device, memory that runs out, a set that
-/// cannot be used. tests/faulty has the faults of modules.
+/// Trials of sets with failures that a module on a CPU cannot cause: a dead device, memory that runs out, a set that
+/// cannot be used. tests/faulty tests the faults of modules.
 #include "harness/run/trial.h"
 
 #include <gmock/gmock.h>
@@ -63,7 +63,7 @@ TEST_F(TrialTest, AKnownFaultCoversADeadDeviceOnlyIfItSaysSo) {
   EXPECT_EQ(known.reason, "it does that (the GPU context is dead: trap)");
   const CaseResult other = tried(lost, "exact", fault_covering("y"));
   EXPECT_EQ(other.verdict, Verdict::kError);
-  EXPECT_EQ(other.known_fault, "probe-fault") << "that a fault was known of the case is said all the same";
+  EXPECT_EQ(other.known_fault, "probe-fault") << "the result still names the known fault";
   EXPECT_EQ(tried(lost, "exact", fault_covering("device_lost", false)).verdict, Verdict::kError);
 }
 
@@ -79,7 +79,7 @@ TEST_F(TrialTest, AKnownFaultCoversARefusalOnlyIfItSaysSo) {
 TEST_F(TrialTest, ErrorsThatEndTheProcessAreThrown) {
   EXPECT_THROW((void)tried(throwing(std::bad_alloc())), std::bad_alloc);
   EXPECT_THROW((void)tried(throwing(SetError("the set was altered"))), SetError);
-  // A call that no set can take is the op's fault.
+  // Error means that the call is malformed. The op made the call, so this is an internal error.
   EXPECT_THROW((void)tried(throwing(Error("the footprint covers 3 bytes"))), InternalError);
 }
 
@@ -123,10 +123,11 @@ TEST_F(TrialTest, EachSideMustHaveTheOthersOutputs) {
   EXPECT_THAT(more.reason, HasSubstr("second: this side has no such output"));
 }
 
-/// Makes the op unable to read a result with a finding that is called `hidden`.
+/// Changes the op: it cannot read a result that has a finding called `hidden`.
 void read_unless_hidden(ScriptedOp& op) {
   op.on_observe = [](const Case& c, const Call& call, const CallResult& result) {
-    if (!result.findings.empty() && result.findings.front().check == "hidden") throw TensorError("index (8) of f32[8]");
+    if (!result.findings.empty() && result.findings.front().check == "hidden")
+      throw TensorError("index (8) does not fit f32[8]");
     return probe_op().observe(c, call, result);
   };
 }
@@ -139,13 +140,14 @@ TEST_F(TrialTest, AResultThatTheOpCannotReadIsAFindingIfItReadsTheReferences) {
   for (Caller* against : {static_cast<Caller*>(&reference), static_cast<Caller*>(&fine)}) {
     const CaseResult r = try_case(op.own_case(), {hides, *against, reference});
     EXPECT_EQ(r.verdict, Verdict::kFailed);
-    EXPECT_EQ(r.findings.back(),
-              (Finding{"unreadable", "the outputs are not in the form that the op promises: index (8) of f32[8]"}));
+    EXPECT_EQ(
+        r.findings.back(),
+        (Finding{"unreadable", "the outputs are not in the form that the op promises: index (8) does not fit f32[8]"}));
   }
-  // Of the other kernel it is an error, which says whose result that is.
+  // If the result of the other kernel cannot be read, the verdict is `error`, and the reason names that kernel's set.
   const CaseResult other = try_case(op.own_case(), {fine, hides, reference});
   EXPECT_EQ(other.verdict, Verdict::kError);
-  EXPECT_EQ(other.reason, "'bad': the outputs are not in the form that the op promises: index (8) of f32[8]");
+  EXPECT_EQ(other.reason, "'bad': the outputs are not in the form that the op promises: index (8) does not fit f32[8]");
   // If the reference's result cannot be read either, the op is at fault.
   FakeCaller truth = honest("reference", true);
   truth.findings = {{"hidden", ""}};
@@ -171,14 +173,14 @@ TEST_F(TrialTest, AScenarioThatThrowsIsTheKernelsFaultOnlyIfItRunsOnTheReference
     const CaseResult r = try_case(op.scenario_case(reads), {*subject, reference, reference});
     EXPECT_EQ(r.verdict, Verdict::kFailed);
     EXPECT_EQ(r.findings.back().check, "unreadable");
-    EXPECT_EQ(r.findings.size(), 2u) << "the second run, on the reference, adds none";
+    EXPECT_EQ(r.findings.size(), 2u) << "the second run, on the reference, must add no finding";
   }
   const auto broken = [](ScenarioContext& x) {
     (void)x.call("first", x.op.make(x.c));
     throw Error("the scenario is wrong");
   };
   EXPECT_THROW((void)try_case(op.scenario_case(broken), {fine, reference, reference}), InternalError);
-  // Exceptions that say their cause are not looked into.
+  // An exception whose type names its cause is thrown unchanged.
   FakeCaller altered = throwing(SetError("altered")), no_memory = throwing(std::bad_alloc());
   EXPECT_THROW((void)try_case(op.scenario_case(reads), {altered, reference, reference}), SetError);
   EXPECT_THROW((void)try_case(op.scenario_case(reads), {no_memory, reference, reference}), std::bad_alloc);

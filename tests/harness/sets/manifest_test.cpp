@@ -188,7 +188,7 @@ TEST(SetErrors, AWrongArityIsAnError) {
   SetFolder folder;
   for (json& entry : folder.manifest["ops"]) entry["arity"] = 5;
   EXPECT_THAT(outcome(folder),
-              AllOf(HasSubstr("op 'test_copy', function 'copy'"), HasSubstr("takes 5 arguments, the op passes 3"),
+              AllOf(HasSubstr("op 'test_copy', function 'copy'"), HasSubstr("takes 5 arguments, but the op passes 3"),
                     HasSubstr("build the set again")));
 }
 
