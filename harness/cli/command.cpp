@@ -141,13 +141,8 @@ int run_command_line(int argc, const char* const* argv) {
   if (argc > 0) called() = argv[0];
   CLI::App app{
       "dsv4diff decides whether a DeepSeek-V4 CUDA kernel still computes what it should.\n"
-<<<<<<< HEAD
-      "Exit status: 0 agrees, 1 differs, 2 the command, the environment or dsv4diff itself is wrong,\n"
-      "128+N interrupted by signal N.",
-=======
       "Exit status: 0 everything agrees, 1 something differs, 2 the command or the environment is wrong\n"
       "or dsv4diff itself fails, 128+N signal N interrupted the run.",
->>>>>>> r-run
       "dsv4diff"};
   app.set_version_flag("--version", "dsv4diff " DSV4_VERSION);
   app.require_subcommand(1);

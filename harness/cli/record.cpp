@@ -67,21 +67,11 @@ class RecordCommand final : public Command {
   std::string details() const override {
     return "Writes <golden>/<op>/<set>.h5 and .txt for every selected op that the set has. An op is not written if\n"
            "one of its cases is an error. Recording again changes no file if nothing changed.\n"
-<<<<<<< HEAD
-           "Cases that an op does not have any more are removed. Cases that --tier or the set leaves out are removed "
-           "only\n"
-           "with --prune.\n"
-           "Exit status: 0 all written, 1 an op was not written or outputs differ from the reference (they are "
-           "recorded\n"
-           "with that verdict), 2 the command, the environment or dsv4diff itself is wrong, 130 interrupted\n"
-           "(nothing is written).";
-=======
            "Cases that an op does not have any more are removed. Cases that --tier or the set leaves out are\n"
            "removed only with --prune.\n"
            "Exit status: 0 all ops were written, 1 an op was not written or outputs differ from the reference\n"
            "(such outputs are recorded with their verdict), 2 the command or the environment is wrong or dsv4diff\n"
            "itself fails, 130 after Ctrl-C (then nothing is written).";
->>>>>>> r-run
   }
 
   void add_options(CLI::App& app) override {

@@ -26,15 +26,9 @@ class RunCommand final : public Command {
   std::string name() const override { return "run"; }
   std::string summary() const override { return "Compare kernel sets with the reference"; }
   std::string details() const override {
-<<<<<<< HEAD
-    return "Exit status: 0 everything agrees, apart from known faults, which are counted, 1 something differs\n"
-           "(failed, error or mistrusted cases), 2 the command, the environment or dsv4diff itself is wrong,\n"
-           "130 interrupted (what was done is printed).";
-=======
     return "Exit status: 0 everything agrees (known faults are only counted), 1 something differs (failed, error\n"
            "or mistrusted cases), 2 the command or the environment is wrong or dsv4diff itself fails, 130 after\n"
            "Ctrl-C (the results so far are printed).";
->>>>>>> r-run
   }
 
   void add_options(CLI::App& app) override {

@@ -75,6 +75,13 @@ class TorchCudaMemory final : public DeviceMemory {
     });
   }
 
+  void synchronize_device() override {
+    checked([&] {
+      guard_.synchronizeDevice(0);
+      return nullptr;
+    });
+  }
+
   std::string take_error() override {
     // libtorch_cuda loaded the CUDA runtime. The modules of the kernels use the same runtime.
     static const auto last = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "cudaGetLastError"));

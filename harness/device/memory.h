@@ -33,8 +33,10 @@ class DeviceMemory {
   virtual void permit(const void* /*part*/, std::size_t /*bytes*/) {}
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
-  /// Waits until all launches have ended. Throws DeviceLost if the context is dead.
+  /// Waits until all launches on stream() have ended. Throws DeviceLost if the context is dead.
   virtual void synchronize() = 0;
+  /// The same for every stream of the device. Some kernels launch on another stream than stream().
+  virtual void synchronize_device() { synchronize(); }
   /// Returns and clears the last error of the CUDA runtime, which a launch may have set; "" if there is none. This
   /// error does not mean that the context is dead. But if it is not cleared, the next code that asks the runtime for
   /// errors gets it.

@@ -11,8 +11,7 @@ namespace dsv4 {
 
 void Tally::add(const CaseResult& result) {
   ++verdicts[static_cast<std::size_t>(result.verdict)];
-  // Only passed cases show how close correct results come to the bound. The error of another case says nothing
-  // about that.
+  // Only passed cases show how close correct results come to the bound. The errors of other cases do not show this.
   if (result.verdict == Verdict::kPassed) tightness = std::max(tightness, result.tightness());
   seconds += result.seconds;
 }
@@ -84,7 +83,7 @@ std::string verdict_line(const RunReport& report) {
   }
   counts += fmt::format(" ({})", format_seconds(report.wall_seconds));
   if (!report.failure.empty()) {
-    // An internal error says itself whose fault it is.
+    // The text of an internal error already says that dsv4diff is wrong.
     const char* whose = InternalError::is_in(report.failure) ? "" : "the command or the environment is wrong: ";
     return fmt::format("{}{}; so far {}", whose, one_line(report.failure), counts);
   }

@@ -66,6 +66,20 @@ class SetCaller final : public Caller {
   [[nodiscard]] bool has_device() const override { return manifest_.device != DeviceKind::kCpu; }
 
   CallResult call(const Call& call, const CallOptions& options) override {
+    try {
+      CallResult result = guarded_call(call, options);
+      // A function may launch on another stream than the one that it was given. If its kernel makes the GPU context
+      // unusable, this call must report it. Otherwise the next call would.
+      device().synchronize_device();
+      return result;
+    } catch (const DeviceLost&) {
+      usable_ = false;
+      throw;
+    }
+  }
+
+ private:
+  CallResult guarded_call(const Call& call, const CallOptions& options) {
     Module* module = nullptr;
     const ffi::Function function = resolve(call, module);
     if (module->configure && module->schedule != options.schedule) {
@@ -102,10 +116,7 @@ class SetCaller final : public Caller {
       arm(lent, false);
       allocations.disarm();
       result.refusal = fmt::format("{}: {}", std::string(e.kind()), std::string(e.message()));
-      settle();
-    } catch (const DeviceLost&) {
-      usable_ = false;
-      throw;
+      (void)device().take_error();  // the refusal already reports this error
     }
     collect(call, lent, result);
     if (!result.refusal) spread(returned, allocations, result);
@@ -113,7 +124,6 @@ class SetCaller final : public Caller {
     return result;
   }
 
- private:
   /// Sets TVM-FFI's stream for the device while a call runs.
   class StreamScope {
    public:
@@ -174,18 +184,6 @@ class SetCaller final : public Caller {
   }
 
   DeviceMemory& device() { return device_ ? *device_ : *host_; }
-
-  /// Checks that the device is still usable after a refusal. Throws DeviceLost if the kernel has made the GPU context
-  /// unusable. Then this process cannot make calls any more.
-  void settle() {
-    try {
-      (void)device().take_error();  // the refusal already reports this error
-      device().synchronize();
-    } catch (const DeviceLost&) {
-      usable_ = false;
-      throw;
-    }
-  }
 
   static void arm(std::vector<Lent>& lent, bool on) {
     for (Lent& l : lent) {
