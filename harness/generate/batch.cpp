@@ -11,7 +11,7 @@
 namespace dsv4 {
 namespace {
 
-/// Most token slots in the pool of a case. With more, the maps alone would take a gigabyte.
+/// Largest number of token slots in the pool of a case. With more slots, the maps alone would take a gigabyte.
 constexpr std::int64_t kMostSlots = std::int64_t{1} << 24;
 
 std::int64_t extend_of(const Params& p, std::int64_t b, Random& random) {
@@ -61,8 +61,8 @@ std::vector<BatchToken> tokens_of(const Batch& batch) {
 std::vector<ParamSpec> decode_batch(Columns batch, Columns len) {
   batch.soak.insert(batch.soak.end(), {1, 2, 9, 33, 129, 1024});
   len.soak.insert(len.soak.end(), {1, 3, 4, 5, 8, 127, 128, 129, 130, 131, 255, 256, 257, 260, 4096});
-  ParamSpec spread =
-      word("spread", {"same", "stagger", "random"}, "every request of that length; one more each; or random up to it");
+  ParamSpec spread = word("spread", {"same", "stagger", "random"},
+                          "lengths: all len; len, len + 1, len + 2, ...; or random, 1 to len");
   spread.usual = "stagger";
   return {number("batch", 1, 4096, "requests", std::move(batch)),
           number("len", 1, 1 << 20, "length of the first request, its new tokens included", std::move(len)),
@@ -73,9 +73,10 @@ std::vector<ParamSpec> prefill_batch(Columns batch, Columns len, Columns extend)
   std::vector<ParamSpec> specs = decode_batch(std::move(batch), std::move(len));
   extend.soak.insert(extend.soak.end(), {1, 2, 4, 5, 7, 8, 9, 32, 33, 127, 128, 129, 300});
   specs.push_back(
-      number("extend", 1, 1 << 17, "new tokens of a request (the most, where they differ)", std::move(extend)));
-  ParamSpec mix = word("mix", {"uniform", "last_differs", "mixed", "some_empty"},
-                       "as many of each request; one more of the last; random; or some none at all");
+      number("extend", 1, 1 << 17, "new tokens of a request; mix can change it for some requests", std::move(extend)));
+  ParamSpec mix =
+      word("mix", {"uniform", "last_differs", "mixed", "some_empty"},
+           "new tokens: extend; one more in the last request; random up to extend; or some requests have none");
   mix.usual = "mixed";
   specs.push_back(std::move(mix));
   return specs;
@@ -107,8 +108,7 @@ std::int64_t longest_request(const Params& p) {
 std::optional<std::string> too_many_slots(const Params& p) {
   const std::int64_t size = p.integer("batch"), longest = longest_request(p);
   if (pool_size(size) * longest <= kMostSlots) return std::nullopt;
-  return fmt::format("{} requests of up to {} tokens exceed the {} token slots a case may have", size, longest,
-                     kMostSlots);
+  return fmt::format("{} requests of up to {} tokens exceed the limit of {} token slots", size, longest, kMostSlots);
 }
 
 std::int64_t CacheMaps::row(std::int64_t request_id, std::int64_t position) const {
@@ -143,7 +143,7 @@ CacheMaps make_maps(const Batch& batch, const CacheForm& form, std::uint64_t see
   const auto pages_of = [size](std::int64_t length) { return (length + size - 1) / size; };
   std::int64_t pages = 0;
   for (const std::int64_t n : batch.seq_lens) pages += pages_of(n);
-  // Numbers 1 ... pages, in both caches: page 0 is the padding page.
+  // Both caches use the pages 1 ... `pages`. Page 0 is the padding page.
   const auto order = [&](std::string_view stream) {
     std::vector<std::int64_t> numbers(static_cast<std::size_t>(pages));
     std::iota(numbers.begin(), numbers.end(), 0);

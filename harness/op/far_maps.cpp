@@ -22,7 +22,7 @@ void spread_requests(Call& call) {
 void spread_slots(Call& call) {
   Arg& map = call.arg("full_to_swa");
   const std::int64_t page = integer_of(call, "swa_page_size"), slots = map.tensor().numel();
-  // The offset in bytes passes 31 and 32 bits. A slot is an i32, so the last pages lie just below 2^31.
+  // The byte offset passes 2^31 and 2^32. A slot is an i32, so the last pages are just below slot 2^31.
   constexpr std::int64_t kSlots = std::numeric_limits<std::int32_t>::max();
   const std::int64_t last_pages = kSlots - slots - page;
   std::vector<std::int64_t> far;
@@ -30,7 +30,7 @@ void spread_slots(Call& call) {
        far_rows(slots / page, page, {std::int64_t{1} << 29, std::int64_t{1} << 28, last_pages})) {
     for (std::int64_t i = 0; i < page; ++i) far.push_back(first * page + i);
   }
-  far.push_back(kSlots - 1);  // the map's last slot lies in no page: it stands for no token
+  far.push_back(kSlots - 1);  // the map's last slot belongs to no page and no token
   HostTensor& tokens = call.arg("req_to_token").tensor();
   for (std::int64_t i = 0; i < tokens.numel(); ++i) {
     auto& slot = tokens.data<std::int32_t>()[i];
@@ -43,7 +43,7 @@ void spread_slots(Call& call) {
 
 std::vector<Scenario> far_map_relations(const Points& points) {
   return {far_relation("req_to_token", "rows of requests beyond 2^32 elements", points, spread_requests),
-          far_relation("full_to_swa", "slots up to 2^31, 2^34 bytes into the map,", points, spread_slots)};
+          far_relation("full_to_swa", "slots up to 2^31 (byte offsets up to 2^34 in the map)", points, spread_slots)};
 }
 
 }  // namespace dsv4

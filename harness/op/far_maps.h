@@ -1,5 +1,5 @@
-/// Far relations of ops that find tokens through the maps of the sliding-window cache (harness/generate/batch.h). Their
-/// arguments are named req_pool_indices, req_to_token, full_to_swa and swa_page_size.
+/// Far relations of ops that find tokens through the maps of the sliding-window cache (harness/generate/batch.h). The
+/// arguments of such an op are named req_pool_indices, req_to_token, full_to_swa and swa_page_size.
 #pragma once
 
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace dsv4 {
 
-/// Relations with the two maps spread out. Rows of req_to_token lie beyond 2^32 elements. Slots of the cache go up to
-/// 2^31, the end of an i32: that is 2^34 bytes into full_to_swa.
+/// Two relations; each spreads out one of the maps. Rows of req_to_token are beyond 2^32 elements. Slots go up to 2^31,
+/// the limit of an i32. Their byte offsets in full_to_swa go up to 2^34.
 std::vector<Scenario> far_map_relations(const Points& points);
 
 }  // namespace dsv4

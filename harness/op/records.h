@@ -1,4 +1,4 @@
-/// Values of calls as the definition of an op reads and makes them: numbers, and tensors of packed records.
+/// Functions with which an op reads and makes the values of calls: numbers, and tensors of packed records.
 #pragma once
 
 #include <fmt/format.h>
@@ -15,23 +15,23 @@
 
 namespace dsv4 {
 
-/// An i64 [n], or of another integer dtype.
+/// Makes a tensor [n] of integers, i64 unless another integer dtype is given.
 HostTensor numbers(const std::vector<std::int64_t>& values, DType dtype = DType::kI64);
 
-/// The elements of an i32 or i64 argument.
+/// Returns the elements of an i32 or i64 tensor argument.
 std::vector<std::int64_t> numbers_of(const Call& call, std::string_view name);
-/// The value of an integer argument, and of a flag.
+/// The value of an integer argument, or of a flag argument.
 std::int64_t integer_of(const Call& call, std::string_view name);
 bool flag_of(const Call& call, std::string_view name);
 /// Whether the call has an argument of this name.
 bool has_argument(const Call& call, std::string_view name);
 
-/// A returned tensor. Where the function returned none, an empty f64 one, in which records_of() finds a wrong form.
+/// A returned tensor. If the function did not return one, an empty f64 tensor: records_of() reports its form as wrong.
 HostTensor returned_tensor(const CallResult& result, std::size_t index);
-/// A returned integer; nullopt where the function returned none.
+/// A returned integer; nullopt if the function did not return one.
 std::optional<std::int64_t> returned_integer(const CallResult& result, std::size_t index);
 
-/// A tensor [n, columns] with the bytes of these rows, each an array or a struct without padding.
+/// Makes a tensor [n, columns] from the bytes of these rows. A row is an array, or a struct without padding.
 template <class Row>
 HostTensor tensor_of_rows(DType dtype, const std::vector<Row>& rows) {
   HostTensor t = HostTensor::make(dtype, {std::ssize(rows), static_cast<std::int64_t>(sizeof(Row)) / size_of(dtype)});
@@ -39,10 +39,10 @@ HostTensor tensor_of_rows(DType dtype, const std::vector<Row>& rows) {
   return t;
 }
 
-/// Whether a tensor is u8 [n, bytes].
+/// True for a tensor u8 [n, bytes].
 bool has_records(const HostTensor& t, std::size_t bytes);
 
-/// The records of a tensor u8 [n, sizeof(Record)]. A tensor of another form has none.
+/// Returns the records of a tensor u8 [n, sizeof(Record)], and no records for a tensor of another form.
 template <class Record>
 std::vector<Record> records_of(const HostTensor& t) {
   if (!has_records(t, sizeof(Record))) return {};
@@ -52,7 +52,7 @@ std::vector<Record> records_of(const HostTensor& t) {
   return records;
 }
 
-/// The same. A tensor of another form is the finding "form".
+/// Returns the same records. For a tensor of another form, it also reports the finding "form".
 template <class Record>
 std::vector<Record> records_of(const HostTensor& t, std::string_view name, Observation& o) {
   if (!has_records(t, sizeof(Record))) {
@@ -61,8 +61,8 @@ std::vector<Record> records_of(const HostTensor& t, std::string_view name, Obser
   return records_of<Record>(t);
 }
 
-/// The rows of a padded list that are no padding. Finding "sentinel": padding with other bytes than `padding`, or a row
-/// behind padding.
+/// Returns the rows of a padded list that are not padding. Finding "sentinel": a padding row has other bytes than
+/// `padding`, or an entry comes after a padding row.
 template <class Record, class IsPadding>
 std::vector<Record> without_padding(const std::vector<Record>& rows, const Record& padding, IsPadding is_padding,
                                     std::string_view name, Observation& o) {
@@ -85,10 +85,10 @@ std::vector<Record> without_padding(const std::vector<Record>& rows, const Recor
   return used;
 }
 
-/// Findings "range" and "duplicate": a number that is not in [0, limit), and one that occurs twice.
+/// Finding "range": a number is not in [0, limit). Finding "duplicate": a number occurs twice.
 void check_distinct(std::string_view name, const std::vector<std::int64_t>& values, std::int64_t limit, Observation& o);
 
-/// The same for a field of records: `field` is a pointer to it.
+/// Checks the numbers in one field of the records like the function above. `field` is a pointer to that member.
 template <class Record, class Field>
 void check_distinct(std::string_view name, const std::vector<Record>& rows, Field field, std::int64_t limit,
                     Observation& o) {

@@ -56,9 +56,9 @@ Scenario late_relation(const std::string& argument, Points points) {
   const auto run = [argument](ScenarioContext& x) {
     const Call call = x.op.make(x.c);
     const Observation want = x.observed("alone", call);
-    // Before the previous kernel writes the argument, it holds zeros, or its own values at other places. A previous
-    // step may leave such contents. A kernel that reads them too early gives a wrong answer. Values that never occur in
-    // the argument are not used: as an index, they could crash the process.
+    // Before the previous kernel writes the argument, it contains zeros, or its own values at other places. A previous
+    // step may leave such contents in memory. A kernel that reads the argument too early gives a wrong answer. Values
+    // that never occur in the argument are not used here, because as an index they could crash the process.
     const auto& now = call.tensor(argument).storage;
     const auto half =
         static_cast<std::ptrdiff_t>(now.size() / 16 * 8);  // a multiple of 8 bytes: whole elements of every dtype
@@ -134,7 +134,7 @@ Scenario batch_relation(std::string meaning, Points points,
     const Call call = x.op.make(x.c);
     const Observation whole = x.observed("whole", call);
     const auto order = Random(x.c.seed, "order").permutation(whole.outputs.at(0).value.size(0));
-    // A kernel may have returned no row at all.
+    // A faulty kernel may return no rows.
     const auto middle = order.begin() + std::min(std::ssize(order), std::max<std::ptrdiff_t>(1, std::ssize(order) / 6));
     for (const std::vector<std::int64_t>& rows :
          {std::vector(order.begin(), middle), std::vector(middle, order.end())}) {

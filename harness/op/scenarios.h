@@ -1,4 +1,4 @@
-/// Helpers with which an op declares relations, sequences, and the points of scenarios. The helpers for contracts are
+/// Helpers with which an op declares relations, sequences and the points of scenarios. Helpers for contracts are
 /// in harness/op/contracts.h.
 #pragma once
 
@@ -14,7 +14,7 @@ namespace dsv4 {
 
 /// Points for a scenario that runs on the op's first smoke point.
 inline constexpr std::nullptr_t kFirstSmokePoint = nullptr;
-/// Points for a scenario that runs on `points` in every tier, and also on `more` from the quick tier on.
+/// Points for a scenario that runs on `points` in every tier. From the quick tier on, it also runs on `more`.
 Points only(std::vector<Params> points, std::vector<Params> more = {});
 
 /// A relation: a property that must hold between calls. Most relations need no reference.
@@ -24,11 +24,11 @@ Scenario relation(std::string name, std::string meaning, Points points, std::fun
 Scenario sequence(std::string name, std::string meaning, Points points, std::function<void(ScenarioContext&)> run);
 
 /// Makes "relation:repeat", which every op has. It runs on the op's smoke points and on `points`. An op adds points if
-/// a code path that could give a different result on each run is not reached by its smoke points.
+/// its smoke points do not reach a code path whose results could differ from run to run.
 Scenario repeat_relation(Points points = {});
 
 /// Makes "relation:late_<argument>". Every op has one for each of its tensor arguments in device memory. The call uses
-/// programmatic dependent launch, and the previous kernel ends as late as possible.
+/// programmatic dependent launch, and the stream's previous kernel ends as late as possible.
 Scenario late_relation(const std::string& argument, Points points);
 /// Makes "relation:late_allocated": the same check for memory that the function allocates. Choose points at which the
 /// function allocates memory.
@@ -47,15 +47,15 @@ Scenario call_relation(std::string name, std::string meaning, Points points,
                        std::function<void(Case&, Call&, Observation& want)> change);
 
 /// Makes "relation:any_batch": the output of a row does not depend on any other row. Rows are the first dimension of
-/// every output. The rows are shuffled and computed in two calls, one with a sixth of the rows and one with the rest.
-/// `keep` removes from a call all rows except `rows`.
+/// every output. The rows are shuffled and computed in two calls: one call with a sixth of the rows, and one with the
+/// rest. `keep` removes from a call all rows except `rows`.
 Scenario batch_relation(std::string meaning, Points points,
                         std::function<void(Call&, const std::vector<std::int64_t>& rows)> keep);
 
 /// Fails the scenario for each of the findings.
 void fail_each(ScenarioContext& x, const std::vector<Finding>& findings);
 
-/// Adds `more` behind the scenarios of `list`.
+/// Appends the scenarios `more` to `list`.
 void append(std::vector<Scenario>& list, std::vector<Scenario> more);
 
 }  // namespace dsv4

@@ -1,4 +1,4 @@
-/// Requests that grow through planners and C4 kernels, with the state carried from call to call.
+/// Runs growing requests through planners and C4 ops (ratio 4). Carries the state from call to call.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,12 @@
 
 namespace dsv4 {
 
-/// Which set an engine calls. The subject's findings fail the case. The reference gives bounds besides entries.
+/// The set that an engine calls. The subject is the set under test. Its findings fail the case. With the reference, the
+/// engine also collects bounds.
 enum class Side { kSubject, kReference };
 
-/// The state starts as NaN. Entries are collected by request and position of their last token. `where` names a step in
-/// findings.
+/// At first, all state rows are NaN. An entry is stored under its request id and the position of its last token. The
+/// argument `where` names the step in messages.
 class C4Engine {
  public:
   C4Engine(ScenarioContext& x, Side side, const Batch& requests, std::int64_t longest);
@@ -25,24 +26,24 @@ class C4Engine {
 
   /// Prefills `extend[b]` more tokens of request b.
   void prefill(const std::vector<std::int64_t>& extend, bool lens_on_device, const std::string& where);
-  /// Verifies `drafts` more tokens of each request, of which the first `accepted[b]` stay. The others are taken back,
-  /// with their entries.
+  /// A step of speculative decoding: prefills `drafts` draft tokens of each request. Request b keeps the first
+  /// `accepted[b]`. Its other drafts are rejected: they are removed, with their entries.
   void verify(std::int64_t drafts, const std::vector<std::int64_t>& accepted, const std::string& where);
   /// Decodes one token of each request.
   void decode(const std::string& where);
 
-  /// The entries so far, with their keys so that missing ones show, and the state rows that later entries read.
+  /// The entries so far, their keys (they show missing entries), and the state rows that later entries read.
   [[nodiscard]] Observation observed() const;
-  /// Bounds of the entries, in the order of observed(). The reference's only.
+  /// Bounds of the entries, in the order of observed(). Only for Side::kReference.
   [[nodiscard]] HostTensor bounds() const { return stacked(bounds_); }
 
  private:
-  /// Rows of an output that are entries.
+  /// The row of kv_output that holds an entry, by the entry's key (request id, position).
   using OutputRows = std::map<KeyedRows::key_type, std::int64_t>;
 
   CallResult call(const std::string& where, const Call& call);
   void prefill_step(const Batch& step, const HostTensor& input, bool lens_on_device, const std::string& where);
-  /// Calls a C4 op with these plans, keeps the state that it leaves, and collects its entries.
+  /// Calls a C4 op with these plans, stores the new state, and collects the entries.
   void compress(const std::string& where, const char* op, const HostTensor& input, const std::vector<HostTensor>& plans,
                 const OutputRows& rows);
 

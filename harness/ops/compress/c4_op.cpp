@@ -10,7 +10,7 @@
 namespace dsv4 {
 namespace {
 
-/// Changes each record of a plan, where the call has this plan.
+/// Applies `change` to each record of the plan `name`, if the call has this plan.
 template <class Record, class Change>
 void change_records(Call& call, const char* name, Change change) {
   if (!has_argument(call, name)) return;
@@ -19,7 +19,7 @@ void change_records(Call& call, const char* name, Change change) {
   call.arg(name).tensor() = plan_tensor(records);
 }
 
-/// Spreads out the pages of the state, and makes the plans name the far pages and rows. -1 names none and stays.
+/// Spreads out the pages of the state. Changes page and row numbers in the plans to match; -1 (none) stays.
 void spread_state(Call& call) {
   Arg& state = call.arg("kv_buffer");
   const HostTensor& t = state.tensor();
@@ -64,7 +64,7 @@ HostTensor C4Tokens::ape() const {
 
 void C4Tokens::fill_row(float* row, std::int64_t request_id, std::int64_t position) const {
   Random random(seed_, fmt::format("row {} {}", request_id, position));
-  // The last token of a group is never reset: an entry whose scores are all minus infinity has no mean.
+  // The last token of a group is never reset: if all scores of an entry were minus infinity, it would have no mean.
   const bool cleared = fill_ == "cleared" && position % 4 != 3 && random.chance(3);
   const auto kv = [&]() -> float {
     if (cleared) return 0;
@@ -84,7 +84,7 @@ void C4Tokens::fill_row(float* row, std::int64_t request_id, std::int64_t positi
 }
 
 HostTensor C4Tokens::input(const Batch& batch, const std::vector<std::int64_t>& rejected_from) const {
-  constexpr std::int64_t kElsewhere = std::int64_t{1} << 40;  // no request is that long: these positions have no token
+  constexpr std::int64_t kElsewhere = std::int64_t{1} << 40;  // longer than any request
   HostTensor t = HostTensor::make(kF32, {batch.tokens(), 4 * head_dim_});
   for (const BatchToken& token : tokens_of(batch)) {
     const bool rejected =
@@ -105,8 +105,8 @@ Call C4Tokens::call(const std::string& op, HostTensor state, HostTensor input,
 HostTensor C4Tokens::state(const CacheMaps& maps, const std::vector<std::int64_t>& request_ids,
                            const std::vector<std::int64_t>& lengths) const {
   HostTensor t = HostTensor::make(kF32, {maps.rows() / 4, 4, 4 * head_dim_});
-  // NaN payloads differ between elements. So a row that should not have been read shows in every sum, and a row that
-  // was moved shows in its bits.
+  // NaN payloads (low bits) differ between elements. So the bits of a row show whether it was moved. A sum is NaN if it
+  // includes a row that must not be read.
   for (std::int64_t i = 0; i < t.numel(); ++i) {
     const std::uint32_t bits = 0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u;
     std::memcpy(t.element(i), &bits, sizeof bits);
@@ -155,23 +155,23 @@ Cost C4Op::cost(const Case&, const Call& call) const {
   const auto head_dim = static_cast<double>(call.tensor("ape").size(1));
   const C4Written rows = written(call);
   const auto entries = static_cast<double>(rows.entries.size()), kept = static_cast<double>(rows.kept.size());
-  // An entry reads half of each of its window's eight rows, from the state or from the input. In a decode step the
-  // newest row is read already, as a kept row.
+  // An entry reads half of each of the eight rows of its window, from the state or from the input. In a decode step,
+  // the newest row is already counted as a kept row.
   const double rows_of_entry = 8 * 0.5 - (has_argument(call, "plan_d") ? 0.5 : 0);
-  // In rows of 4H f32: an entry is a quarter as wide as a row, a kept row is read and written, the bias takes two rows.
+  // Unit: a row of 4H f32. An entry is a quarter of a row, a kept row is read and written, and the bias is two rows.
   double bytes = (entries * (rows_of_entry + 0.25) + 2 * kept + 2) * 16 * head_dim;
   for (const Arg& arg : call.args) {
     if (arg.tensor().dtype == kU8) bytes += static_cast<double>(arg.tensor().storage.size());  // a plan
   }
-  // For each column of an entry: the window's eight scores are biased, compared, exponentiated and summed, and its
-  // eight kv weighted and summed.
+  // Each column of an entry takes six operations for each of eight tokens: four on the score (bias, maximum,
+  // exponential, sum) and two on kv (product, sum).
   return {.bytes = bytes, .flops = entries * head_dim * 8 * 6};
 }
 
 std::vector<Scenario> C4Op::scenarios() const {
   std::vector<Scenario> list{far_relation("kv_buffer", "pages of the state beyond 2^32 elements",
                                           at({info().smoke[0], info().smoke[1]}), spread_state)};
-  Contracts(list).reshaped("state_page_8", "state pages of eight rows are those of an older kernel", "kv_buffer",
+  Contracts(list).reshaped("state_page_8", "state pages of eight rows (an older kernel) are refused", "kv_buffer",
                            [](Shape& s) { s[1] = 8; });
   return list;
 }

@@ -6,14 +6,14 @@
 namespace dsv4 {
 namespace {
 
-/// Both engines must have the same entries and live rows, to the bit.
+/// Both engines must have the same entries and live rows, bit for bit.
 void expect_same(ScenarioContext& x, const std::string& where, const C4Engine& got, const C4Engine& want) {
   x.expect_agree(where, got.observed(), want.observed(),
-                 {{"kv_output", Tolerance::exact("an entry has the same bits wherever its rows came from")}});
+                 {{"kv_output", Tolerance::exact("the bits of an entry do not depend on where its rows are read")}});
 }
 
-/// Compares `engine` with one prefill of all its tokens by the reference: each entry within its own bound, live rows to
-/// the bit.
+/// Compares `engine` with a replay, in which the reference prefills all the tokens in one call. Each entry must be
+/// within its own bound. Live rows must be equal bit for bit.
 void expect_as_replayed(ScenarioContext& x, const std::string& where, const Batch& requests, const C4Engine& engine) {
   const std::vector<std::int64_t>& lengths = engine.requests().lengths();
   C4Engine replay(x, Side::kReference, requests, *std::ranges::max_element(lengths));
@@ -22,7 +22,7 @@ void expect_as_replayed(ScenarioContext& x, const std::string& where, const Batc
                  {{"kv_output", Tolerance::within(replay.bounds(), kC4BoundReason)}});
 }
 
-/// Prefills up to the batch's lengths in chunks of random sizes up to the parameter `extend`.
+/// Prefills the requests to their full lengths, in chunks. The chunk sizes are random, at most the parameter `extend`.
 void prefill_in_chunks(C4Engine& engine, const Batch& requests, const Case& c) {
   Random random(c.seed, "chunks");
   for (int chunk = 0;; ++chunk) {
@@ -51,8 +51,8 @@ void run_prefill_then_decode(ScenarioContext& x) {
   expect_as_replayed(x, "after decoding", requests, engine);
 }
 
-/// Two engines go on from one state: one decodes each token, the other prefills it alone. Entries and live rows must be
-/// the same bits.
+/// Two engines start from the same state. One decodes each token, the other prefills each token alone. Their entries
+/// and live rows must be equal bit for bit.
 void run_decode_equals_prefill(ScenarioContext& x) {
   constexpr int kSteps = 9;
   const Batch requests = make_batch(x.c.params, x.c.seed);
@@ -67,11 +67,11 @@ void run_decode_equals_prefill(ScenarioContext& x) {
   expect_same(x, "decode against prefill of one", decoding, prefilling);
 }
 
-/// Verify steps, of which some drafts are rejected, and decode steps alternate. Each entry must be as if the accepted
-/// tokens had come one by one.
+/// Verify steps, which reject some of their drafts, alternate with decode steps. The entries must agree with a replay
+/// of the accepted tokens.
 void run_verify_then_decode(ScenarioContext& x) {
   constexpr int kSteps = 7;
-  const std::int64_t drafts = x.c.params.integer("ring") == 16 ? 4 : 2;  // the most that a ring can take back
+  const std::int64_t drafts = x.c.params.integer("ring") == 16 ? 4 : 2;  // with more drafts, a rejection loses rows
   const Batch requests = make_batch(x.c.params, x.c.seed);
   C4Engine engine(x, Side::kSubject, requests, requests.longest() + kSteps * (drafts + 1));
   engine.prefill(requests.seq_lens, false, "prefill");
@@ -92,10 +92,10 @@ std::vector<Scenario> c4_prefill_sequences(const Op& op) {
       op.at({"batch=4 len=250", "ring=16 fill=steps len=30 extend=3", "head_dim=512 batch=3 len=40 extend=70",
              "head_dim=512 ring=16 fill=cleared batch=3 len=24 extend=5"});
   return {
-      sequence("chunked_prefill", "one prefill, and the same in chunks through planner and kernel, give the same bits",
-               points, run_chunked_prefill),
-      sequence("prefill_then_decode", "prefill in chunks, then decode: each entry as in a serial replay", points,
-               run_prefill_then_decode)};
+      sequence("chunked_prefill", "one prefill, and a prefill of the same tokens in chunks, give the same bits", points,
+               run_chunked_prefill),
+      sequence("prefill_then_decode", "prefill in chunks, then decode: entries agree with one prefill by the reference",
+               points, run_prefill_then_decode)};
 }
 
 std::vector<Scenario> c4_decode_sequences(const Op& op) {
@@ -104,7 +104,7 @@ std::vector<Scenario> c4_decode_sequences(const Op& op) {
   return {sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", points,
                    run_decode_equals_prefill),
           sequence("verify_then_decode",
-                   "verify steps that are partly taken back, and decoding: each accepted entry as in a serial replay",
+                   "verify steps that reject drafts, then decode: entries agree with one prefill by the reference",
                    points, run_verify_then_decode)};
 }
 

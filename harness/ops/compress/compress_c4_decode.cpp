@@ -1,5 +1,5 @@
-/// compress_c4_decode keeps each request's newest token in the state. Where the token completes a group of four, the op
-/// computes the group's entry from the state.
+/// compress_c4_decode writes the row of each request's newest token to the state. If the token completes a group of
+/// four, the op computes the group's entry from the state.
 #include "harness/op/define.h"
 #include "harness/ops/compress/c4_op.h"
 #include "harness/ops/compress/plan_model.h"
@@ -15,7 +15,7 @@ class CompressC4Decode final : public C4Op {
       : C4Op({
             .name = "compress_c4_decode",
             .family = "compress",
-            .summary = "keeps each request's newest token, and compresses the group of ratio 4 that it completes",
+            .summary = "keeps each request's newest token; if it completes a group of four, computes the group's entry",
             .upstream = "compress_forward, ratio 4, decode",
             .space = c4_space().with(decode_batch({.usual = 9, .quick = {1, 3, 4, 5, 9, 33}},
                                                   {.usual = 1, .quick = {4, 8, 16, 252, 256, 508}})),
@@ -34,7 +34,7 @@ class CompressC4Decode final : public C4Op {
                           "ring=16 fill=large batch=1 len=262144 spread=same"}),
             .bench = {"head_dim=512 batch=256 len=4097", "batch=256 len=4097"},
             .without = {{"relation:any_batch",
-                         "what it writes are the rows that the plan names, not rows of the batch"}},
+                         "the op writes the rows that the plan names, which are not rows of the batch"}},
             .host_note = "the fast exponential and division of the GPU",
         }) {}
 
@@ -57,8 +57,8 @@ class CompressC4Decode final : public C4Op {
   }
 
  private:
-  /// The plan has a row for each request. Each request keeps its token. One whose length is a multiple of four also
-  /// writes the entry of the same row number.
+  /// Row b of the plan is for request b, whose token is kept. If the length is a multiple of four, the call also writes
+  /// row b of kv_output.
   [[nodiscard]] C4Written written(const Call& call) const override {
     const auto plan = records_of<DecodePlan>(call.tensor("plan_d"));
     C4Written rows;

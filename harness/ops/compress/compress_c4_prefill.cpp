@@ -1,4 +1,4 @@
-/// compress_c4_prefill computes the entries of ratio 4 that a prefill batch completes, and keeps rows in the state.
+/// compress_c4_prefill computes the entries that a prefill batch completes at ratio 4, and keeps rows in the state.
 #include <algorithm>
 
 #include "harness/op/define.h"
@@ -12,7 +12,7 @@ namespace {
 using layout::CompressPlan;
 using layout::WritePlan;
 
-/// A plan of these entries with `slack` sentinels behind them. The entries are in random order if the case says so.
+/// A plan of these entries, followed by `slack` sentinels. The entries are in random order if order=shuffled.
 template <class Record>
 HostTensor arranged(std::vector<Record> records, const Case& c, const char* stream) {
   if (c.params.is("order", "shuffled")) {
@@ -23,7 +23,7 @@ HostTensor arranged(std::vector<Record> records, const Case& c, const char* stre
   return plan_tensor(records);
 }
 
-/// Rows of the plan that are entries, in token order.
+/// The numbers of those rows of the plan that are entries, sorted by token.
 template <class Record>
 std::vector<std::int64_t> entries_in_token_order(const std::vector<Record>& plan) {
   std::vector<std::int64_t> rows;
@@ -35,7 +35,7 @@ std::vector<std::int64_t> entries_in_token_order(const std::vector<Record>& plan
   return rows;
 }
 
-/// Gives a call these plans, and an output of as many rows.
+/// Gives a call these plans, and an output with one row for each entry.
 void set_plans(Call& call, const std::vector<CompressPlan>& entries, const std::vector<WritePlan>& writes) {
   call.arg("plan_c").tensor() = plan_tensor(entries);
   call.arg("plan_w").tensor() = plan_tensor(writes);
@@ -48,14 +48,14 @@ class CompressC4Prefill final : public C4Op {
       : C4Op({
             .name = "compress_c4_prefill",
             .family = "compress",
-            .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows it keeps",
+            .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows that it keeps",
             .upstream = "compress_forward, ratio 4, prefill",
             .space = c4_space()
                          .with({word("order", {"token", "shuffled"},
-                                     "order of the plans' entries: as planned on the host, or any")})
+                                     "order of the plans' entries: by token (as planned on the host), or random")})
                          .with(prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21, .quick = {1, 4, 12, 252, 509}},
                                              {.usual = 9, .quick = {1, 2, 3, 4, 5, 7, 8, 9, 33}}))
-                         .with({number("slack", 0, 65535, "sentinels behind the entries of both plans",
+                         .with({number("slack", 0, 65535, "sentinels after the entries of each plan",
                                        {.quick = {0, 5}, .soak = {0, 1, 5}})}),
             .signature = {{inout("kv_buffer", {kF32}, "pages 4:page width",
                                  {.names = {{"page", "state_page"}, {"width", "state_width"}}}),
@@ -89,13 +89,13 @@ class CompressC4Prefill final : public C4Op {
     const C4Tokens tokens(c.params, c.seed);
     auto entries = model_compress_plan(batch, 4, maps.row_of());
     for (CompressPlan& e : entries) {
-      // Planners leave these values in fields that nobody reads.
+      // Planners write these values into page fields that no kernel reads.
       if (!reads_page_before(e, 4)) e.read_page_0 = -1;
       if (!reads_own_page(e, 4)) e.read_page_1 = 0;
     }
     const auto writes = model_write_plan(batch, 4, pad_of(c.params.integer("ring"), 4), kC4CachePage, maps.row_of());
     const HostTensor plan_c = arranged(entries, c, "plan_c order"), plan_w = arranged(writes, c, "plan_w order");
-    // A plan must not have more rows than the batch, so the batch is padded as its plans are.
+    // A plan must not have more rows than the batch. So the batch gets padding rows if the plan has sentinels.
     HostTensor input = HostTensor::make(kF32, {std::max(batch.tokens(), plan_w.size(0)), 4 * tokens.head_dim()});
     poison(input);
     std::ranges::copy(tokens.input(batch).storage, input.storage.begin());
@@ -107,7 +107,7 @@ class CompressC4Prefill final : public C4Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 
  private:
-  /// Both plans may have their rows in any order, and sentinels among them.
+  /// In both plans, rows may be in any order, with sentinels among them.
   [[nodiscard]] C4Written written(const Call& call) const override {
     C4Written rows;
     rows.entries = entries_in_token_order(records_of<CompressPlan>(call.tensor("plan_c")));
@@ -127,16 +127,16 @@ std::vector<Scenario> CompressC4Prefill::scenarios() const {
                      [](Shape& s) { s[1] = 8; });
   contracts.reshaped("plan_w_of_16_bytes", "a compress plan in the place of the write plan is refused", "plan_w",
                      [](Shape& s) { s[1] = 16; });
-  contracts.refused("more_rows_kept_than_tokens", "more kept rows than the batch has tokens are refused", "plan_w",
+  contracts.refused("more_rows_kept_than_tokens", "a write plan with more rows than the batch is refused", "plan_w",
                     [](Call& call) {
                       const auto rows = static_cast<std::size_t>(call.tensor("kv_input").size(0) + 1);
                       call.arg("plan_w").tensor() = plan_tensor(std::vector<WritePlan>(rows, layout::kNoWrite));
                     });
-  contracts.edge("nothing_to_do", "plans without rows: nothing is written, or a clean refusal", [this](Call& call) {
+  contracts.edge("nothing_to_do", "plans without rows: nothing is written, or the call is refused", [this](Call& call) {
     set_plans(call, {}, {});
     fit(call);
   });
-  contracts.edge("sentinels_only", "plans of nothing but sentinels write nothing", [this](Call& call) {
+  contracts.edge("sentinels_only", "plans that hold only sentinels: nothing is written", [this](Call& call) {
     set_plans(call, std::vector<CompressPlan>(6, layout::kNoCompress), std::vector<WritePlan>(6, layout::kNoWrite));
     fit(call);
   });

@@ -1,4 +1,4 @@
-/// Calls of the V2 planners on a batch.
+/// Functions that make calls of the V2 planners (V2: the plan format in interface/compress_plan.h).
 #pragma once
 
 #include "harness/generate/batch.h"
@@ -8,21 +8,21 @@
 
 namespace dsv4 {
 
-/// Bytes of a prefill planner's host scratch for each query token: one record of both plans.
+/// Bytes of host scratch that a prefill planner needs for each token: one record of each plan.
 inline constexpr std::int64_t kPinBytes = sizeof(layout::CompressPlan) + sizeof(layout::WritePlan);
 
-/// How `plan_prefill` is called, apart from its batch.
+/// How `plan_prefill` is called, apart from its batch and maps.
 struct PrefillPlanForm {
   std::int64_t ratio = 4;
   bool lens_on_device = false;
   bool use_cuda_graph = false;
-  std::int64_t num_q = -1;  ///< rows of the batch; -1: as many as it has tokens
+  std::int64_t num_q = -1;  ///< rows of the batch, padding included; -1: its number of tokens
 };
 
-/// `plan_prefill` over the sliding-window address.
+/// A call of `plan_prefill`, which finds state rows through the sliding-window cache.
 inline Call prefill_plan_call(const PrefillPlanForm& form, const Batch& batch, const CacheMaps& maps) {
   const std::int64_t num_q = form.num_q < 0 ? batch.tokens() : form.num_q;
-  // A reference sees every tensor on the CPU. An empty scratch asks it for the plan that is made on a device.
+  // The reference gets all tensors in host memory. An empty scratch means: make the plan for lengths on the device.
   const HostTensor pin = HostTensor::make(DType::kU8, {form.lens_on_device ? 0 : kPinBytes * num_q});
   Call call = call_of("plan_prefill", {numbers(batch.request_ids), maps.req_to_token, maps.full_to_swa,
                                        numbers(batch.seq_lens), numbers(batch.extend_lens), pin, num_q, form.ratio,
@@ -33,13 +33,13 @@ inline Call prefill_plan_call(const PrefillPlanForm& form, const Batch& batch, c
   return call;
 }
 
-/// `plan_decode` over the sliding-window address.
+/// A call of `plan_decode`, which finds state rows through the sliding-window cache.
 inline Call decode_plan_call(std::int64_t ratio, const Batch& batch, const CacheMaps& maps) {
   return call_of("plan_decode", {numbers(batch.request_ids), maps.req_to_token, maps.full_to_swa,
                                  numbers(batch.seq_lens), ratio, maps.page_size, maps.ring_size});
 }
 
-/// `plan_prefill_legacy`: lengths on the host, a ring of rows for each request.
+/// A call of `plan_prefill_legacy`: lengths on the host, and a ring of state rows for each request.
 inline Call legacy_prefill_plan_call(std::int64_t ratio, bool use_cuda_graph, const Batch& batch) {
   const std::int64_t num_q = batch.tokens();
   return call_of("plan_prefill_legacy",
@@ -47,7 +47,7 @@ inline Call legacy_prefill_plan_call(std::int64_t ratio, bool use_cuda_graph, co
                   HostTensor::make(DType::kU8, {kPinBytes * num_q}), num_q, ratio, use_cuda_graph});
 }
 
-/// `plan_decode_legacy`.
+/// A call of `plan_decode_legacy`: a ring of state rows for each request.
 inline Call legacy_decode_plan_call(std::int64_t ratio, const Batch& batch) {
   return call_of("plan_decode_legacy", {numbers(batch.request_ids), numbers(batch.seq_lens), ratio});
 }

@@ -1,6 +1,6 @@
-/// plan_compress_prefill (V1) says which tokens of a prefill batch complete a compressed entry and which are kept, by
-/// request and position. Its plans are compared as sets in token order, as those of plan_prefill are. The plans are
-/// arguments. Plans and lengths lie all on the host, or all on the device.
+/// plan_compress_prefill (V1) says which tokens of a prefill batch complete a compressed entry, and which tokens are
+/// kept. It names a token by its request and position. The plans are arguments. They are sorted by token before they
+/// are compared, as in plan_prefill.cpp. Plans and lengths are all on the host, or all on the device.
 #include "harness/op/define.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/planner.h"
@@ -33,7 +33,7 @@ std::vector<std::string> quick_lines() {
             ratios)});
 }
 
-/// V1 plans number tokens by 32 bits, so batches may have more than 65535 tokens.
+/// V1 plans number tokens with 32 bits, so batches may have more than 65535 tokens.
 std::vector<std::string> full_lines() {
   return joined(
       {each({"ratio={} lens={} graph=1 batch=1 len=65535 spread=same extend=65535 mix=uniform",
@@ -53,9 +53,9 @@ class PlanCompressPrefill final : public Op {
       : Op({
             .name = "plan_compress_prefill",
             .family = "compress",
-            .summary = "plan of a prefill batch by request and position, without addresses (V1)",
+            .summary = "plan of a prefill batch: names requests and positions, has no addresses (V1)",
             .upstream = "CompressorPrefillPlan.generate of compress_old",
-            .space = Space{ratio_param(), word("lens", kLens, "where lengths and plans lie"), graph_param()}
+            .space = Space{ratio_param(), word("lens", kLens, "memory of the lengths and the plans"), graph_param()}
                          .with(edge_batch())
                          .with({slack_param(1 << 17, "rows of the plans beyond the batch's tokens")}),
             .signature = {{in("extend_lens", {kI64}, "requests", {.place = std::nullopt}),
@@ -71,13 +71,13 @@ class PlanCompressPrefill final : public Op {
             .quick = quick_lines(),
             .full = full_lines(),
             .bench = {"lens=device graph=1 batch=16 len=4608 spread=same extend=512 mix=uniform"},
-            .without = {{"relation:any_batch", "rows of a plan name tokens of the whole batch"}},
-            .host_note = "the real order of atomics on the device path; the schedule seed varies it",
+            .without = {{"relation:any_batch", "rows of a plan name tokens by their number in the whole batch"}},
+            .host_note = "the real order of atomics on the device path (the schedule seed varies the order)",
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (p.is("lens", "host") || p.flag("graph")) return reject_host_lens(p);
-    return "a plan made on the device always has a fixed size: graph=1";
+    return "a plan that is made on the device always has a fixed size, so graph must be 1";
   }
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
     if (p.integer("batch") * (p.integer("extend") + 1) > 1 << 20) return "more than a million tokens";
@@ -94,7 +94,7 @@ class PlanCompressPrefill final : public Op {
         call({numbers(batch.extend_lens), numbers(batch.seq_lens), plan, plan, ratio, ratio == 4, p.flag("graph")});
     for (const char* name : {"extend_lens", "seq_lens", "compress_plan", "write_plan"})
       v1.arg(name).place = p.is("lens", "device") ? Place::kDevice : Place::kHost;
-    // The function must not write behind the entries of a plan that is not padded.
+    // If a plan is not padded, the function must not write after the plan's entries.
     const PlanCounts used = plan_counts(batch, ratio, 0);
     for (const auto& [name, rows] : {std::pair{"compress_plan", used.compress}, {"write_plan", used.write}}) {
       std::vector<std::uint8_t>& footprint = v1.arg(name).footprint;
@@ -113,7 +113,7 @@ class PlanCompressPrefill final : public Op {
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {
-    // Two lengths of each request, and the rows of both plans that the call fills.
+    // Bytes of two lengths per request, and of the rows of both plans that the call fills.
     auto bytes = 16.0 * static_cast<double>(call.tensor("seq_lens").numel());
     for (const char* plan : {"compress_plan", "write_plan"})
       bytes += static_cast<double>(std::ranges::count(call.arg(plan).footprint, 1));
@@ -123,7 +123,7 @@ class PlanCompressPrefill final : public Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 
-/// V1 and the V2 planner over request rings name the same tokens. V2 gives position + 1 and does not name the request.
+/// V1 and plan_prefill_legacy (V2) must name the same tokens. V2 gives position + 1, and does not name the request.
 void legacy_equals_current(ScenarioContext& x) {
   const Call v1 = x.op.make(x.c);
   const Call v2 = legacy_prefill_plan_call(x.c.params.integer("ratio"), false, batch_of(v1));
@@ -134,7 +134,7 @@ void legacy_equals_current(ScenarioContext& x) {
     auto& length = entries.at<std::int32_t>(i, 1);
     length = static_cast<std::int32_t>(std::int64_t{length} + 1);  // wraps if a kernel wrote the greatest number
   }
-  // Both give the token, the length and the window entries before the batch of an entry, and the token of a kept row.
+  // Both have an entry's token, its length, its number of window tokens before the batch, and a kept row's token.
   Observation got, want;
   got.findings = old.findings;
   got.add("compress_plan", std::move(entries));
@@ -154,23 +154,22 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
                         Place::kDevice);
   }
   const auto one_token_each = [](Call& call) { call.arg("extend_lens").tensor() = numbers({1, 1, 1, 1, 1}); };
-  contracts.refused("sum_below", "lengths that do not fill the rows are refused", "extend_lens", one_token_each);
-  // Every token is kept. A planner that counts rows only after it has written them writes past the plan.
-  contracts.refused("sum_above", "lengths that need more rows than the plans have are refused", "extend_lens",
+  contracts.refused("sum_below", "fewer new tokens than rows are refused", "extend_lens", one_token_each);
+  // Every token is kept. A planner that counts the rows only after it has written them writes past the end of the plan.
+  contracts.refused("sum_above", "new tokens that need more rows than the plans have are refused", "extend_lens",
                     [one_token_each](Call& call) {
                       one_token_each(call);
                       give_plans(call, 4);
                     });
-  // On a device many threads make one plan. One point has more requests than a thread block has threads.
+  // On a device, many threads make one plan. One point has more requests than a thread block has threads.
   list.push_back(
       repeat_relation(at({"", "lens=device graph=1 batch=300 len=9 extend=5 slack=7",
                           "ratio=128 lens=device graph=1 batch=1025 len=130 spread=random mix=last_differs"})));
   const Points both = at({"graph=1 batch=9 len=250 extend=9", "ratio=128 graph=1 batch=9 len=124 extend=130",
                           "ratio=128 graph=1 batch=40 len=250 extend=5 mix=last_differs"});
   list.push_back(host_equals_device(both));
-  list.push_back(relation("legacy_equals_current",
-                          "V1 and the V2 planner over request rings agree on what both of them say", both,
-                          legacy_equals_current));
+  list.push_back(relation("legacy_equals_current", "V1 and plan_prefill_legacy (V2) agree in the fields that both have",
+                          both, legacy_equals_current));
   return list;
 }
 

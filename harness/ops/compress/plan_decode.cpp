@@ -1,5 +1,5 @@
-/// plan_decode (V2) says where the newest token of each request is kept, and where its window lies. Every field of
-/// every row is exact, whether the token completes an entry or not.
+/// plan_decode (V2) gives the state row in which the newest token of each request is kept, and the state pages of the
+/// token's window. Each field of each row must be exact, even if the token completes no entry.
 #include "harness/op/define.h"
 #include "harness/ops/compress/planner.h"
 
@@ -12,7 +12,7 @@ class PlanDecode final : public DecodePlanner {
       : DecodePlanner({
             .name = "plan_decode",
             .family = "compress",
-            .summary = "plan of a decode step: where each new token is kept and where its window lies",
+            .summary = "plan of a decode step: where each new token is kept and where its window is",
             .upstream = "CompressorDecodePlan.generate",
             .space = Space{ratio_param()}
                          .with(cache_params())
@@ -47,7 +47,7 @@ class PlanDecode final : public DecodePlanner {
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 
-/// A prefill of one token and a decode step are planned for the same requests. Both plans must name the same rows.
+/// Plans a prefill of one token and a decode step for the same requests. Both plans must name the same rows.
 void prefill_of_one(ScenarioContext& x) {
   const std::int64_t ratio = x.c.params.integer("ratio");
   const Batch batch = make_batch(x.c.params, x.c.seed);
@@ -57,7 +57,7 @@ void prefill_of_one(ScenarioContext& x) {
   const Observation decode = x.observed("decode", decode_plan_call(ratio, batch, maps));
   std::ranges::copy(decode.findings, std::back_inserter(got.findings));
   HostTensor compress = got.output("compress_plan"), write = got.output("write_plan");
-  // Puts a field of the decode plan, whose row of a token is (length, state row, two pages), into an entry.
+  // Copies a field of the decode plan to entry i. A row of the decode plan is (length, state row, two pages).
   const auto take = [&](HostTensor& entries, std::int64_t i, std::int64_t column, std::int64_t from) {
     const std::int32_t token = entries.at<std::int32_t>(i, 0);
     const HostTensor& plan = decode.output("plan");
@@ -75,7 +75,7 @@ void prefill_of_one(ScenarioContext& x) {
                  Observation().add("compress_plan", std::move(compress)).add("write_plan", std::move(write)));
 }
 
-/// The page that is a request's own now is its page before, one group later.
+/// When a request grows by one group, the page of its own group must become the page of its previous group.
 void one_group_later(ScenarioContext& x) {
   const std::int64_t ratio = x.c.params.integer("ratio");
   const Batch batch = make_batch(x.c.params, x.c.seed);
@@ -94,10 +94,10 @@ std::vector<Scenario> PlanDecode::scenarios() const {
                           "ratio=128 ring=256 batch=140"});
   std::vector<Scenario> list = DecodePlanner::scenarios();
   append(list, far_map_relations(at({"len=250", "ratio=128 ring=256 len=250"})));
-  list.push_back(relation("prefill_of_one", "a prefill of one token reads and writes the rows that a decode step does",
+  list.push_back(relation("prefill_of_one", "a prefill of one token reads and writes the same rows as a decode step",
                           both, prefill_of_one));
   list.push_back(
-      relation("one_group_later", "the page before, one group later, is the page of now", both, one_group_later));
+      relation("one_group_later", "one more group makes the current page the previous page", both, one_group_later));
   return list;
 }
 

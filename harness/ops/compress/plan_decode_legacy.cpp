@@ -1,4 +1,4 @@
-/// plan_decode_legacy (V2) makes the decode plan over a ring of state rows that each request owns. It is exact.
+/// plan_decode_legacy (V2) makes a decode plan in which each request owns a ring of state rows. The plan must be exact.
 #include "harness/op/define.h"
 #include "harness/ops/compress/planner.h"
 
@@ -11,7 +11,7 @@ class PlanDecodeLegacy final : public DecodePlanner {
       : DecodePlanner({
             .name = "plan_decode_legacy",
             .family = "compress",
-            .summary = "plan of a decode step over a ring of rows that each request owns",
+            .summary = "plan of a decode step in which each request owns a ring of state rows",
             .upstream = "CompressorDecodePlan.generate_legacy",
             .space = Space{ratio_param()}.with(decode_batch({.usual = 9, .quick = {1, 9, 33, 255, 256, 257, 1024}},
                                                             {.usual = 1, .quick = {1, 4, 60, 124, 251, 380}})),

@@ -1,9 +1,9 @@
-/// plan_prefill (V2) says which tokens of a prefill batch complete a compressed entry, which rows are kept, and where
-/// they lie.
+/// plan_prefill (V2) says which tokens of a prefill batch complete a compressed entry, which tokens are kept, and in
+/// which state rows or pages.
 ///
-/// A plan from lengths on the host is in token order. A plan made on the device may have its entries in any order, with
-/// the sentinels last. So plans are compared as sets, in token order. Order and sentinels have checks of their own.
-/// Page fields that nobody reads are masked.
+/// If the lengths are on the host, a plan is in token order. If they are on the device, its entries may be in any
+/// order, and the sentinels come last. So plans are sorted by token before they are compared. The order and the
+/// sentinels are checked separately. Page fields that no kernel reads are masked.
 #include "harness/op/define.h"
 #include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/planner.h"
@@ -13,14 +13,14 @@ namespace {
 
 std::vector<std::string> quick_lines() {
   const std::vector<std::string> ratios{"ratio=4 ring=8", "ratio=128 ring=256"};
-  // Every edge of a ratio: nine requests of lengths len, len + 1, ... meet each remainder and the page's end.
+  // Nine requests with lengths len, len + 1, ... have each remainder modulo 4. They pass ends of groups and pages.
   const std::vector<std::string> edges{
       "cover ratio=4 ring=8|16 page=16|64|256 pages=shuffled len=1|4|12|60|252|508 spread=stagger|random "
       "extend=1|2|4|5|8|9|33 mix={}",
       "cover ratio=128 ring=128|256 page=128|256 pages=shuffled len=1|124|252|380 spread=stagger|random "
       "extend=1|4|8|127|128|129|300 mix={}"};
-  // The other lines: batches around the size of a warp and of a thread block, plans with more rows than tokens, a
-  // prefill from nothing, a chunk of a long request.
+  // The other lines have batches near the size of a warp or of a thread block, plans with more rows than tokens,
+  // requests without earlier tokens, and a chunk of a long request.
   return joined(
       {each(edges, kMixes),
        each({"{} lens=device graph=1 len=9 extend=3 mix=uniform {}"}, ratios,
@@ -61,12 +61,12 @@ class PlanPrefill final : public PrefillPlanner {
             .family = "compress",
             .summary = "plan of a prefill batch: compressed entries, rows to keep, and their addresses",
             .upstream = "CompressorPrefillPlan.generate",
-            .space =
-                Space{ratio_param()}
-                    .with(cache_params())
-                    .with({word("lens", kLens, "where the lengths lie: selects the planner's path"), graph_param()})
-                    .with(prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21}, {.usual = 6}))
-                    .with({slack_param(65535, "rows of the plan beyond the batch's tokens")}),
+            .space = Space{ratio_param()}
+                         .with(cache_params())
+                         .with({word("lens", kLens, "memory of the lengths, which selects the planner's path"),
+                                graph_param()})
+                         .with(prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21}, {.usual = 6}))
+                         .with({slack_param(65535, "rows of the plan beyond the batch's tokens")}),
             .signature = {{in("req_pool_indices", {kI64}, "requests"), in("req_to_token", {kI32}, "pool positions"),
                            in("full_to_swa", {kI64}, "slots"),
                            in("seq_lens", {kI64}, "requests", {.place = std::nullopt}),
@@ -83,8 +83,8 @@ class PlanPrefill final : public PrefillPlanner {
             .full = full_lines(),
             .bench = {"lens=device graph=1 batch=16 len=4608 spread=same extend=512 mix=uniform",
                       "batch=16 len=4608 spread=same extend=512 mix=uniform"},
-            .without = {{"relation:any_batch", "rows of a plan name tokens of the whole batch"}},
-            .host_note = "the real order of atomics on the device path; the schedule seed varies it",
+            .without = {{"relation:any_batch", "rows of a plan name tokens by their number in the whole batch"}},
+            .host_note = "the real order of atomics on the device path (the schedule seed varies the order)",
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
@@ -92,7 +92,7 @@ class PlanPrefill final : public PrefillPlanner {
       if (why) return why;
     }
     if (p.is("lens", "host") || p.integer("batch") <= 1024) return std::nullopt;
-    return "a batch of lengths on the device has at most 1024 requests; a contract covers more";
+    return "with lengths on the device, a batch has at most 1024 requests; a contract covers more";
   }
 
   [[nodiscard]] Call make(const Case& c) const override {
@@ -105,9 +105,9 @@ class PlanPrefill final : public PrefillPlanner {
     return prefill_plan_call(form, batch, make_maps(batch, p, c.seed));
   }
 
-  /// `host_pad_rows`: rows that only the pad for verify steps keeps, in a plan from lengths on the host.
-  /// `uniform_underfill`: rows of a device plan beyond its tokens, where every request brings the same 1 ... 32 tokens.
-  /// `mixed_warps`: requests of a device plan that is not uniform like that, where they fill several warps.
+  /// `host_pad_rows`: rows that are kept only for verify steps, in a plan from lengths on the host.
+  /// `uniform_underfill`: rows of a device plan beyond its tokens, if each request has the same 1 ... 32 new tokens.
+  /// `mixed_warps`: number of requests of any other device plan, if above 32, so that they fill several warps.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     const Batch batch = batch_of(call);
     const bool on_host = !lens_on_device(call);
@@ -121,7 +121,7 @@ class PlanPrefill final : public PrefillPlanner {
     const auto [least, most] = std::ranges::minmax_element(batch.extend_lens);
     const bool uniform = batch.size() > 0 && *least == *most && *most >= 1 && *most <= 32;
     const std::int64_t underfill = integer_of(call, "num_q_tokens") - batch.tokens();
-    // When a planner decides whether all requests bring the same count, it may miss the second and later warps.
+    // A planner that tests whether all requests have the same count may ignore the second and later warps.
     const bool mixed_warps = !on_host && !uniform && batch.size() > 32;
     return {{"host_pad_rows", on_host ? std::ranges::count_if(tokens_of(batch), only_padded) : 0},
             {"uniform_underfill", !on_host && uniform ? underfill : 0},

@@ -1,5 +1,5 @@
-/// plan_prefill_legacy (V2) makes the prefill plan over a ring of state rows that each request owns. Lengths always lie
-/// on the host, so plans are in token order. Page fields that nobody reads are masked.
+/// plan_prefill_legacy (V2) makes prefill plans in which each request owns a ring of state rows. Lengths are always on
+/// the host, so plans are in token order. Page fields that no kernel reads are masked.
 #include "harness/op/define.h"
 #include "harness/ops/compress/planner.h"
 
@@ -12,7 +12,7 @@ class PlanPrefillLegacy final : public PrefillPlanner {
       : PrefillPlanner({
             .name = "plan_prefill_legacy",
             .family = "compress",
-            .summary = "plan of a prefill batch over a ring of rows that each request owns",
+            .summary = "plan of a prefill batch in which each request owns a ring of state rows",
             .upstream = "CompressorPrefillPlan.generate_legacy",
             .space = Space{ratio_param(), graph_param()}.with(edge_batch()),
             .signature = {{in("req_pool_indices", {kI64}, "requests"),
@@ -32,7 +32,7 @@ class PlanPrefillLegacy final : public PrefillPlanner {
                           "ratio={} batch=1000 len=1000 spread=random extend=60"},
                          {"4", "128"}),
             .bench = {"batch=16 len=4608 spread=same extend=512 mix=uniform"},
-            .without = {{"relation:any_batch", "rows of a plan name tokens of the whole batch"}},
+            .without = {{"relation:any_batch", "rows of a plan name tokens by their number in the whole batch"}},
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {

@@ -4,7 +4,7 @@
 namespace dsv4 {
 namespace {
 
-/// Observed entries by request and position, which stay when requests change their places in a batch.
+/// Observed entries by request id and position. Both stay the same when requests change their places in a batch.
 Observation by_request(const Batch& batch, const Observation& o) {
   using Columns = std::vector<std::int64_t>;
   Observation entries;
@@ -14,7 +14,7 @@ Observation by_request(const Batch& batch, const Observation& o) {
     KeyedRows rows;
     for (std::int64_t i = 0; i < plan.size(0); ++i) {
       const auto token = static_cast<std::size_t>(plan.at<std::int32_t>(i, 0));
-      if (token >= tokens.size()) continue;  // a finding already
+      if (token >= tokens.size()) continue;  // already a finding
       rows[{tokens[token].id, tokens[token].position}] = columns_of(gather_rows(plan, {i}, plan.size(1)), columns);
     }
     entries.add(fmt::format("{}_keys", name), keys_of(rows)).add(name, stacked(rows));
@@ -35,7 +35,7 @@ void batch_permutation(ScenarioContext& x) {
                  by_request(batch, x.observed("original", call)));
 }
 
-/// The entries, of both plans, whose token is one of the batch's first `tokens`.
+/// Those entries of both plans whose token is one of the batch's first `tokens` tokens.
 Observation entries_of_first(const Observation& o, std::int64_t tokens) {
   Observation kept;
   for (const char* name : {"compress_plan", "write_plan"}) {
@@ -52,7 +52,7 @@ void one_request_differs(ScenarioContext& x) {
   const Call call = x.op.make(x.c);
   Batch batch = batch_of(call);
   const std::int64_t before_last = batch.tokens() - batch.extend_lens.back();
-  // The last request begins one token earlier and keeps its length, so no map changes.
+  // The new tokens of the last request begin one position earlier. Its length stays the same, so no map changes.
   ++batch.extend_lens.back();
   Call longer = call;
   longer.arg("extend_lens").tensor() = numbers(batch.extend_lens);
@@ -61,7 +61,7 @@ void one_request_differs(ScenarioContext& x) {
                  entries_of_first(x.observed("uniform", call), before_last));
 }
 
-/// A call with more requests than a thread block has threads.
+/// Makes a call with more requests than a thread block has threads.
 void make_1025_requests(Call& call) {
   Batch batch;
   for (std::int64_t b = 0; b < 1025; ++b) {
@@ -79,21 +79,21 @@ std::vector<Scenario> plan_prefill_relations(const Op& op) {
   std::vector<Scenario> list = far_map_relations(
       op.at({"batch=9 len=250 extend=9", "ratio=128 ring=128 lens=device graph=1 batch=9 len=124 extend=9"}));
   Contracts contracts(list);
-  contracts.integer("ratio_0", "a ratio of zero is refused, not divided by", "compress_ratio", 0);
-  contracts.misplaced("extend_lens_on_device", "one kind of length on the device, the other on the host, is refused",
+  contracts.integer("ratio_0", "a ratio of zero is refused before any division by it", "compress_ratio", 0);
+  contracts.misplaced("extend_lens_on_device", "extend_lens on the device and seq_lens on the host are refused",
                       "extend_lens", Place::kDevice);
 
-  // Contracts that are derived for lengths on the host, here with lengths on the device.
+  // The harness derives these contracts for lengths on the host. Here the lengths are on the device.
   Contracts device(list, op.at({"lens=device graph=1"}));
   device.misplaced("device_req_pool_indices_on_host", "a tensor in the wrong memory is refused, not dereferenced",
                    "req_pool_indices", Place::kHost);
-  device.edge("device_no_requests", "a batch of nothing: nothing is written, or the call is refused",
+  device.edge("device_no_requests", "a batch without requests: nothing is written, or the call is refused",
               [&op](Call& call) { keep_batch(op, call, {}); });
-  device.edge("device_requests_1025", "more requests than a block has threads: right, or a clean refusal",
-              make_1025_requests);
+  device.edge("device_requests_1025",
+              "more requests than a block has threads: the plan is right, or the call is refused", make_1025_requests);
 
-  // On a device many threads make one plan. The points have more requests than a warp, and than a thread block, has
-  // threads, and lengths differ between these.
+  // On a device, many threads make one plan. Some points have more requests than a warp, or than a thread block, has
+  // threads. There, the lengths of requests differ from warp to warp.
   list.push_back(
       repeat_relation(op.at({"", "ratio=128 ring=256 lens=device graph=1 batch=40 len=250 extend=5 mix=last_differs",
                              "ring=16 lens=device graph=1 batch=300 len=9 extend=5 slack=3",
@@ -104,13 +104,13 @@ std::vector<Scenario> plan_prefill_relations(const Op& op) {
              "ratio=128 ring=256 graph=1 batch=9 len=124 extend=4 mix=uniform",
              "ratio=128 ring=256 graph=1 batch=40 len=250 extend=5 mix=last_differs"})));
   list.push_back(relation("batch_permutation",
-                          "requests in another order keep their entries: only rows in the batch change",
+                          "if requests change places, entries stay the same, except for the token's row in the batch",
                           op.at({"batch=9 len=250 extend=9",
                                  "ratio=128 ring=256 lens=device graph=1 batch=40 len=250 spread=random extend=5"}),
                           batch_permutation));
   list.push_back(relation(
       "one_request_differs",
-      "one token more of the last request (which may select another path of the planner) leaves the others alone",
+      "one more token of the last request may select another path of the planner, but changes no other request",
       op.at({"ring=16 lens=device graph=1 batch=9 len=250 extend=4 mix=uniform",
              "ratio=128 ring=256 lens=device graph=1 batch=33 len=120 extend=8 mix=uniform",
              "lens=device graph=1 len=60 extend=32 mix=uniform"}),

@@ -5,7 +5,7 @@
 namespace dsv4 {
 namespace {
 
-/// Requests that grow step by step, planned by the subject. A slot map checks every plan.
+/// Requests that grow step by step. The set under test plans each step, and a slot map checks each plan.
 class History {
  public:
   History(ScenarioContext& x, const Batch& requests, std::int64_t longest)
@@ -31,7 +31,7 @@ class History {
     fail_each(x_, slots_.take_findings());
   }
 
-  /// Plans one token of each request by plan_decode.
+  /// Plans a decode step with plan_decode: one token of each request.
   void decode(const std::string& where) {
     const Batch batch = requests_.grow(1);
     const CallResult result = x_.call(where, decode_plan_call(ratio_, batch, requests_.maps()));
@@ -42,13 +42,13 @@ class History {
     fail_each(x_, slots_.take_findings());
   }
 
-  /// Request b loses its last `tokens` tokens.
+  /// Removes the last `tokens` tokens of request b.
   void take_back(std::size_t b, std::int64_t tokens) {
     requests_.take_back(b, tokens);
     slots_.take_back(requests_.ids()[b], requests_.lengths()[b]);
   }
 
-  /// Checks that the state holds what later entries of the requests need, and requests that reuse a prefix of theirs.
+  /// Checks that the state holds the rows that later entries need, and those that requests with the same prefix need.
   void check_kept(const std::string& where) {
     slots_.begin(where);
     const CacheMaps& maps = requests_.maps();
@@ -105,21 +105,21 @@ void chunked_plans(ScenarioContext& x) {
 std::vector<Scenario> plan_prefill_sequences(const Op& op) {
   return {
       sequence("rollback",
-               "a verify step of `extend` draft tokens, of which 1 ... all are accepted, loses no row that later "
+               "a verify step of `extend` drafts, of which at least one is accepted, loses no row that later "
                "entries need",
                op.at({"lens=device graph=1 batch=9 len=1 extend=2 mix=uniform",
                       "ring=16 lens=device graph=1 batch=9 len=250 extend=4 mix=uniform",
                       "ring=16 batch=9 len=13 extend=4 mix=uniform",
                       "ratio=128 ring=128 lens=device graph=1 batch=9 len=120 extend=1 mix=uniform",
-                      // All forty requests pass position 128. Whichever drafts are accepted, some step is taken back
-                      // across it.
+                      // All forty requests pass position 128. With so many, some step takes a request beyond 128, and
+                      // then rejects the drafts there.
                       "ratio=128 ring=256 lens=device graph=1 batch=40 len=90 extend=4 mix=uniform",
                       "ratio=128 ring=256 batch=40 len=90 extend=4 mix=uniform"}),
                rollback),
       sequence(
           "chunked_prefill",
-          "prefill in chunks, then decode: each entry finds its window in the state, and all that is live or a "
-          "page's end stays there",
+          "prefill in chunks, then decode: each entry finds its window in the state. Live rows and rows of page "
+          "ends stay there",
           op.at({"len=530 extend=70", "ring=16 lens=device graph=1 len=270 extend=9",
                  "ratio=128 ring=128 len=530 extend=200", "ratio=128 ring=256 lens=device graph=1 len=390 extend=70"}),
           chunked_plans)};

@@ -23,7 +23,7 @@ std::vector<Record> entries_of(const PrefillPlanPromise& promise, const std::vec
            std::tuple(std::uint32_t{b.ragged_id}, 0);
   };
   if (promise.in_token_order && !std::ranges::is_sorted(entries, before)) {
-    o.find("order", fmt::format("{} is not in token order, as a plan from lengths on the host is", name));
+    o.find("order", fmt::format("{} is not in token order; a plan from lengths on the host must be", name));
   }
   std::ranges::sort(entries, before);
   check_distinct(fmt::format("tokens of {}", name), entries, &Record::ragged_id, promise.batch.tokens(), o);
@@ -40,13 +40,13 @@ void check_compress_entries(const PrefillPlanPromise& promise, const std::vector
     const std::int64_t buffered = window_before_batch(t, ratio);
     if (e.seq_len != t.position + 1 || e.seq_len % ratio != 0 || e.buffer_len != buffered) {
       o.find("content",
-             fmt::format("plan_c row of token {}, position {} of request {}: {} window entries lie before the "
-                         "batch; the entry says length {} and {} entries",
+             fmt::format("plan_c row of token {}, position {} of request {}: {} window tokens are before the "
+                         "batch; the entry has length {} and {} window tokens",
                          t.row, t.position, t.request, buffered, e.seq_len, e.buffer_len));
     } else if ((reads_own_page(e, ratio) && outside(e.read_page_1)) ||
                (reads_page_before(e, ratio) && outside(e.read_page_0))) {
-      o.find("range", fmt::format("plan_c row of token {}: it reads pages {} and {} of {}", t.row, e.read_page_0,
-                                  e.read_page_1, pages));
+      o.find("range", fmt::format("plan_c row of token {}: it reads pages {} and {}; there are {} pages", t.row,
+                                  e.read_page_0, e.read_page_1, pages));
     }
   }
   const auto completes = [ratio](const BatchToken& token) { return (token.position + 1) % ratio == 0; };
@@ -62,7 +62,7 @@ void check_write_entries(const PrefillPlanPromise& promise, const std::vector<Ba
     if (e.ragged_id >= tokens.size() || e.write_loc % promise.ratio == tokens[e.ragged_id].position % promise.ratio) {
       continue;
     }
-    o.find("content", fmt::format("plan_w: position {} goes to state row {}, another place in its page",
+    o.find("content", fmt::format("plan_w: position {} has state row {}; modulo the ratio they differ",
                                   tokens[e.ragged_id].position, e.write_loc));
   }
 }
@@ -99,7 +99,7 @@ Observation observe_token_plans(const PrefillPlanPromise& promise, const CallRes
     auto rows = records_of<TokenPlan>(result.tensor(name), name, o);
     const std::int64_t used = returned_integer(result, index++).value_or(-1);
     if (used < 0 || used > std::ssize(rows)) {
-      o.find("count", fmt::format("{}: {} of {} rows are said to be in use", name, used, rows.size()));
+      o.find("count", fmt::format("{}: {} used rows were returned; there are {} rows", name, used, rows.size()));
     }
     rows.resize(static_cast<std::size_t>(std::clamp<std::int64_t>(used, 0, std::ssize(rows))));
     const auto entries = entries_of(promise, rows, name, o);
@@ -107,8 +107,8 @@ Observation observe_token_plans(const PrefillPlanPromise& promise, const CallRes
       if (e.ragged_id >= tokens.size()) continue;  // a finding already
       const BatchToken& t = tokens[e.ragged_id];
       if (e.batch_id == t.request && e.position == t.position) continue;
-      o.find("content", fmt::format("{}: token {} is position {} of request {}; the entry says {} of {}", name, t.row,
-                                    t.position, t.request, e.position, e.batch_id));
+      o.find("content", fmt::format("{}: token {} is position {}, request {}; the entry has position {}, request {}",
+                                    name, t.row, t.position, t.request, e.position, e.batch_id));
     }
     o.add(name, tensor_of_rows(DType::kI32, entries)).add(count, numbers({used, std::ssize(entries)}));
   }
@@ -130,7 +130,7 @@ Observation observe_decode_plan(const Batch& batch, std::int64_t ratio, std::int
                                     d.seq_len, d.write_loc, d.read_page_1, batch.seq_lens[b]));
     }
     if (d.read_page_0 < 0 || d.read_page_0 >= state_rows / ratio) {
-      o.find("range", fmt::format("plan_d row {}: page before {}, of {} rows", b, d.read_page_0, state_rows));
+      o.find("range", fmt::format("plan_d row {}: previous page {}, but {} state rows", b, d.read_page_0, state_rows));
     }
   }
   check_distinct("state rows of plan_d", rows, &DecodePlan::write_loc, state_rows, o);

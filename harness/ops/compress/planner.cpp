@@ -8,12 +8,12 @@
 namespace dsv4 {
 namespace {
 
-/// Bytes that a look-up of a state row reads: the token's slot, an i32, in the one map, and its i64 in the other.
+/// Bytes that a look-up of a state row reads: an i32 slot in req_to_token and an i64 slot in full_to_swa.
 constexpr std::int64_t kLookUpBytes = 4 + 8;
 
 bool uses_swa(const Call& call) { return has_argument(call, "full_to_swa"); }
 
-/// Rows of the state: a ring for each page of the sliding-window cache, or for each request up to the highest id.
+/// Number of state rows: one ring for each page of the sliding-window cache, or for each request id up to the highest.
 std::int64_t state_rows(const Call& call) {
   if (uses_swa(call)) {
     return call.tensor("full_to_swa").numel() / integer_of(call, "swa_page_size") * integer_of(call, "ring_size");
@@ -23,10 +23,10 @@ std::int64_t state_rows(const Call& call) {
   return rings * window_of(integer_of(call, "compress_ratio"));
 }
 
-/// Rows of both plans where they are padded; -1: as many as there are entries.
+/// Number of rows of each plan if the plans are padded; -1: one row for each entry.
 std::int64_t plan_rows(const Call& call) { return is_padded(call) ? integer_of(call, "num_q_tokens") : -1; }
 
-/// Gives a prefill planner's call `rows` rows, and scratch for `pin_rows`.
+/// Sets num_q_tokens of a prefill planner's call to `rows`, and gives the call scratch for `pin_rows` rows.
 void set_rows(Call& call, std::int64_t rows, std::int64_t pin_rows) {
   call.arg("num_q_tokens").value = rows;
   call.arg("pin_buffer").value = HostTensor::make(kU8, {kPinBytes * pin_rows});
@@ -36,7 +36,7 @@ void set_rows(Call& call, std::int64_t rows, std::int64_t pin_rows) {
 
 ParamSpec ratio_param() { return word("ratio", {"4", "128"}, "tokens per compressed entry"); }
 
-ParamSpec graph_param() { return flag("graph", "plans of fixed size, as a captured graph needs them"); }
+ParamSpec graph_param() { return flag("graph", "plans have a fixed size, which a captured CUDA graph needs"); }
 
 ParamSpec slack_param(std::int64_t most, std::string meaning) {
   return number("slack", 0, most, std::move(meaning), {.quick = {0, 7}, .soak = {0, 1, 6, 100, 2042}});
@@ -55,8 +55,8 @@ std::optional<std::string> reject_plan_tokens(const Params& p) {
 
 std::optional<std::string> reject_host_lens(const Params& p) {
   if (p.has("lens") && p.is("lens", "device")) return std::nullopt;
-  if (p.has("slack") && p.integer("slack") != 0) return "lengths on the host must fill the plan's rows";
-  if (p.is("mix", "some_empty")) return "lengths on the host must bring at least one token a request";
+  if (p.has("slack") && p.integer("slack") != 0) return "with lengths on the host, each row needs a token: slack=0";
+  if (p.is("mix", "some_empty")) return "with lengths on the host, each request must have a new token";
   return std::nullopt;
 }
 
@@ -85,8 +85,8 @@ std::vector<Scenario> Planner::scenarios() const {
   Contracts contracts(list, at({info().contract_point}));
   contracts.integer("ratio_8", "a ratio that is neither 4 nor 128 is refused", "compress_ratio", 8);
   if (info().space.find("ring") != nullptr) {
-    contracts.integer("ring_6", "a ring that does not hold whole groups is refused", "ring_size", 6);
-    contracts.integer("page_20", "a cache page that does not hold whole rings is refused", "swa_page_size", 20);
+    contracts.integer("ring_6", "a ring size that is not a multiple of the ratio is refused", "ring_size", 6);
+    contracts.integer("page_20", "a page size that is not a multiple of the ring is refused", "swa_page_size", 20);
   }
   return list;
 }
@@ -97,7 +97,7 @@ Observation DecodePlanner::observe(const Case&, const Call& call, const CallResu
 }
 
 Cost DecodePlanner::cost(const Case&, const Call& call) const {
-  // An id, a length, two look-ups, and a row of the plan for each request.
+  // Bytes of an id, a length, two look-ups, and a row of the plan for each request.
   const std::int64_t look_ups = uses_swa(call) ? 2 * kLookUpBytes : 0;
   return {.bytes = static_cast<double>(call.tensor("seq_lens").numel() * (8 + 8 + look_ups + 16))};
 }
@@ -112,7 +112,7 @@ Cost PrefillPlanner::cost(const Case&, const Call& call) const {
   const std::int64_t ratio = integer_of(call, "compress_ratio"), rows = plan_rows(call);
   const bool swa = uses_swa(call);
   const PlanCounts n = plan_counts(batch, ratio, swa && ratio == 4 ? integer_of(call, "swa_page_size") : 0);
-  // An id and two lengths of each request, two look-ups of an entry and one of a kept row, and the plans.
+  // Bytes of an id and two lengths per request, two look-ups per entry, one per kept row, and the plans.
   const std::int64_t look_ups = swa ? (2 * n.compress + n.write) * kLookUpBytes : 0;
   const std::int64_t plans = (rows < 0 ? n.compress : rows) * std::int64_t{sizeof(layout::CompressPlan)} +
                              (rows < 0 ? n.write : rows) * std::int64_t{sizeof(layout::WritePlan)};
@@ -122,15 +122,15 @@ Cost PrefillPlanner::cost(const Case&, const Call& call) const {
 std::vector<Scenario> PrefillPlanner::scenarios() const {
   std::vector<Scenario> list = Planner::scenarios();
   Contracts contracts(list);
-  contracts.integer("rows_below_batch", "fewer rows than requests are refused", "num_q_tokens", 4);
-  contracts.refused("rows_65536", "a token that 16 bits cannot number is refused", "num_q_tokens",
+  contracts.integer("rows_below_batch", "a number of rows below the number of requests is refused", "num_q_tokens", 4);
+  contracts.refused("rows_65536", "more tokens than 16 bits can number are refused", "num_q_tokens",
                     [](Call& call) { set_rows(call, kMostPlanTokens + 1, kMostPlanTokens + 1); });
-  contracts.reshaped("pin_small", "scratch a byte too small is refused", "pin_buffer", [](Shape& s) { --s[0]; });
-  contracts.refused("sum_below", "lengths that do not fill the rows are refused", "extend_lens", [](Call& call) {
+  contracts.reshaped("pin_small", "scratch one byte too small is refused", "pin_buffer", [](Shape& s) { --s[0]; });
+  contracts.refused("sum_below", "fewer new tokens than rows are refused", "extend_lens", [](Call& call) {
     const std::int64_t rows = integer_of(call, "num_q_tokens") + 1;
     set_rows(call, rows, rows);
   });
-  contracts.refused("sum_above", "lengths that need more rows are refused", "extend_lens", [](Call& call) {
+  contracts.refused("sum_above", "more new tokens than rows are refused", "extend_lens", [](Call& call) {
     const std::int64_t rows = integer_of(call, "num_q_tokens");
     set_rows(call, rows - 1, rows);
   });
@@ -143,13 +143,13 @@ void add_extend_contracts(Contracts& contracts) {
     contracts.refused(name, meaning, "extend_lens",
                       [index, value](Call& call) { call.arg("extend_lens").tensor().at<std::int64_t>(index) = value; });
   };
-  change("extend_zero", "a request of no tokens is refused where the host can see it", 1, 0);
+  change("extend_zero", "a request without new tokens is refused if the host sees the counts", 1, 0);
   change("extend_negative", "a negative count of tokens is refused", 1, -1);
-  change("extend_beyond_length", "more new tokens than the request is long are refused", 2, 1000);
+  change("extend_beyond_length", "new tokens that exceed the request's length are refused", 2, 1000);
 }
 
 Scenario host_equals_device(Points points) {
-  return any_word_relation("host_equals_device", "lengths on the host and on the device give the same plan, as sets",
+  return any_word_relation("host_equals_device", "a plan has the same rows for lengths on the host and on the device",
                            std::move(points), "lens");
 }
 

@@ -1,4 +1,4 @@
-/// The slot map says over several steps whether plans keep what later steps need.
+/// The slot map checks over several steps that plans keep what later steps need.
 #pragma once
 
 #include <cstdint>
@@ -11,32 +11,32 @@
 
 namespace dsv4 {
 
-/// Which token's row lies where, over several steps. Finding "state_row": a plan reads a row that is not there, or a
-/// row that is still needed was not kept. Rows of plans that are sentinels, or name no token of the batch, are left
-/// out.
+/// Records over several steps which token's row each state row holds. Finding "state_row": a plan reads a state row
+/// that holds another token's row or nothing, or a row that is still needed was not kept. A row of a plan is ignored if
+/// it is a sentinel or names no token of the batch.
 class SlotMap {
  public:
   explicit SlotMap(std::int64_t ratio) : ratio_(ratio) {}
 
   /// Names the next step in findings.
   void begin(std::string step) { step_ = std::move(step); }
-  /// What was found since the last call.
+  /// Returns the findings since the last call.
   [[nodiscard]] std::vector<Finding> take_findings() { return std::exchange(findings_, {}); }
-  /// Rows looked at so far.
+  /// Number of rows that were checked so far.
   [[nodiscard]] std::int64_t checked() const { return checked_; }
 
-  /// Checks every read of the entries against what earlier steps kept. `batch` is the step's batch.
+  /// Checks that earlier steps kept every row that the entries read. `batch` is the batch of this step.
   void read(const Batch& batch, const std::vector<layout::CompressPlan>& entries);
-  /// Puts the kept rows in place. Finding "duplicate": two tokens in one row.
+  /// Records the rows that the plan keeps. Finding "duplicate": two tokens have one state row.
   void write(const Batch& batch, const std::vector<layout::WritePlan>& entries);
-  /// A decode step: each request's newest token is kept, then the entries that it completes are read.
+  /// A decode step: records each request's newest token, then checks the rows that the completed entries read.
   void decode(const Batch& batch, const std::vector<layout::DecodePlan>& plan);
-  /// A verify step was taken back: the request loses its tokens at and after `length`.
+  /// After a verify step rejected drafts: removes the request's tokens at and after position `length`.
   void take_back(std::int64_t request_id, std::int64_t length);
-  /// Checks that every position that an entry behind `length` tokens may read is in its place.
+  /// Checks that the state holds every position that entries after the first `length` tokens may read.
   void check_live(std::int64_t request_id, std::int64_t length, const RowOf& row);
-  /// Checks that the last four positions of each cache page up to `length` are in their places: a request that reuses
-  /// the prefix begins there. Ratio 4.
+  /// Checks that the state holds the last four positions of each cache page up to `length`. A request that reuses the
+  /// prefix needs these positions. Only for ratio 4.
   void check_page_tails(std::int64_t request_id, std::int64_t length, std::int64_t page_size, const RowOf& row);
 
  private:
@@ -46,7 +46,7 @@ class SlotMap {
     bool operator==(const Owner&) const = default;
   };
   void expect(std::int64_t row, const Owner& owner, const char* what);
-  /// Checks the first `count` entries of the window of a plan's row.
+  /// Checks the first `count` tokens in the window of a plan's row.
   template <class Record>
   void read_window(const Record& e, std::int64_t request_id, std::int64_t count);
 

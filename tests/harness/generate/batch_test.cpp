@@ -13,13 +13,13 @@ using ::testing::IsEmpty;
 
 TEST(CacheMaps, KeepPlacesInPagesAndShareNoRow) {
   const CacheMaps maps = make_maps(Batch{{4, 0, 2}, {300, 257, 1}, {}}, {.pool = 6, .ring_size = 256}, 7);
-  EXPECT_EQ(maps.swa_pages, 6);  // two, two, one, and the padding page
+  EXPECT_EQ(maps.swa_pages, 6);  // two pages, two, one, and the padding page
   std::set<std::int64_t> rows;
   for (const auto& [id, length] : {std::pair{4, 300}, std::pair{0, 257}, std::pair{2, 1}}) {
     for (std::int64_t p = 0; p < length; ++p) {
       const std::int64_t row = maps.row(id, p);
       EXPECT_EQ(row % 128, p % 128);
-      EXPECT_GE(row, 256);  // page 0 is nobody's
+      EXPECT_GE(row, 256);  // page 0 belongs to no request
       EXPECT_LT(row, maps.rows());
       EXPECT_TRUE(rows.insert(row).second);
     }

@@ -1,4 +1,4 @@
-/// Helpers for the tests of the compression references: calls, and plan records that can be compared.
+/// Helpers for the tests of the compression references. They call references, and make plan records comparable.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ inline Caller& references() {
   return *set;
 }
 
-/// The call's result; a refusal fails the test.
+/// The result of a call. If the reference refuses the call, the test fails.
 inline CallResult accepted(const Call& call) {
   CallResult result = references().call(call);
   EXPECT_FALSE(result.refusal) << call.op << " refused a valid call: " << result.refusal.value_or("");
@@ -29,7 +29,7 @@ inline CallResult accepted(const Call& call) {
   return result;
 }
 
-/// The error of a call that must be refused; fails the test when it is not.
+/// The error of a call that the reference must refuse. If it accepts the call, the test fails.
 inline std::string refusal_of(const Call& call) {
   const CallResult result = references().call(call);
   EXPECT_TRUE(result.refusal) << call.op << " accepted the call";
@@ -73,7 +73,7 @@ inline const Row kNoTokenRow = row_of(layout::kNoToken);
 inline const Row kNoCompressRow = row_of(layout::kNoCompress);
 inline const Row kNoWriteRow = row_of(layout::kNoWrite);
 
-/// Maps in which position q of request r is slot 512 r + q, in both caches.
+/// Maps for tests: in both caches, position q of request r has slot 512 r + q.
 inline CacheMaps identity_maps(std::int64_t page_size, std::int64_t ring_size) {
   CacheMaps maps;
   maps.page_size = page_size;

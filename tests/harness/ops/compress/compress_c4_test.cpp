@@ -14,7 +14,7 @@ const std::string kPrefill =
     "slack=2/seed=1";
 const std::string kDecode = "compress_c4_decode/head_dim=128,ring=8,fill=gauss,batch=9,len=1,spread=stagger/seed=1";
 
-/// The first element that the call may change, as an index of floats.
+/// Index, counted in floats, of the first element that the call may write.
 std::int64_t first_written(const Call& call, const std::string& name) {
   const auto& footprint = call.arg(name).footprint;
   return (std::ranges::find(footprint, std::uint8_t{1}) - footprint.begin()) / 4;
@@ -72,12 +72,12 @@ TEST(CompressOps, FindAPlanWithAWrongPageOrALostEntry) {
   EXPECT_EQ(s.failure(s.result), "");
   EXPECT_EQ(s.failure_after([](Specimen& m) {
     auto& plan = std::get<HostTensor>(m.result.returned.at(1));
-    plan.storage[4] ^= 4;  // the same row of another page: only the comparison finds it
+    plan.storage[4] ^= 4;  // the same place in another page, which only the comparison finds
   }),
             "write_plan");
   EXPECT_THAT(s.failure_after([](Specimen& m) {
     auto& plan = std::get<HostTensor>(m.result.returned.at(0));
-    std::fill_n(plan.storage.begin(), 16, std::uint8_t{0xff});  // an entry is lost, and a sentinel has its place
+    std::fill_n(plan.storage.begin(), 16, std::uint8_t{0xff});  // a sentinel replaces the entry
   }),
               AnyOf("sentinel", "count"));
 }

@@ -17,8 +17,8 @@ TEST(Keep, NamesEveryReason) {
 TEST(PlanCounts, CountEntriesAndKeptRows) {
   const Batch batch{{1, 2}, {9, 40}, {9, 3}};
   const PlanCounts n = plan_counts(batch, 4, 0);
-  EXPECT_EQ(n.compress, 3);   // positions 3 and 7, and 39
-  EXPECT_EQ(n.write, 5 + 3);  // positions 4 ... 8, and all three of the other request
+  EXPECT_EQ(n.compress, 3);   // positions 3 and 7 of the first request, 39 of the second
+  EXPECT_EQ(n.write, 5 + 3);  // positions 4 ... 8 of the first request, all three of the second
 }
 
 }  // namespace

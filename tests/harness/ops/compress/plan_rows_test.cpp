@@ -15,7 +15,7 @@ using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-/// Two requests at ratio 4 over rings of eight rows: request 5 gets positions 3 ... 6, request 2 positions 5 ... 8.
+/// Two requests at ratio 4, with rings of eight rows. Request 5 gets positions 3 ... 6, and request 2 gets 5 ... 8.
 class PlanRows : public ::testing::Test {
  protected:
   Batch batch_{{5, 2}, {7, 9}, {4, 4}};
@@ -40,7 +40,7 @@ class PlanRows : public ::testing::Test {
 
 TEST_F(PlanRows, ARightPlanHasNoFindings) {
   EXPECT_THAT(checks(), IsEmpty());
-  EXPECT_EQ(compress_.size(), 2u);  // positions 3 and 7
+  EXPECT_EQ(compress_.size(), 2u);  // position 3 of request 5, and position 7 of request 2
 }
 
 TEST_F(PlanRows, OrderIsCheckedOnTheHostAndNotCompared) {
@@ -92,7 +92,7 @@ TEST_F(PlanRows, TokensRowsAndPagesOutOfRangeAreFound) {
 
 TEST_F(PlanRows, PagesThatAreNotReadDoNotMatter) {
   const HostTensor want = observe().output("compress_plan");
-  compress_[0].read_page_0 = 12345;  // position 3: the first group has no group before it
+  compress_[0].read_page_0 = 12345;  // position 3 is in the first group, which has no previous group
   EXPECT_THAT(checks(), IsEmpty());
   EXPECT_EQ(observe().output("compress_plan").storage, want.storage);
   compress_[1].read_page_0 ^= 1;  // position 7 of request 2 reads positions 0 ... 4 from the state

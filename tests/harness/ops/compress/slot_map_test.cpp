@@ -50,7 +50,7 @@ TEST(SlotMap, FindsAPageTailThatWasNotKept) {
     EXPECT_THAT(slots.take_findings(), IsEmpty());
     slots.check_page_tails(1, 38, 16, row);
     EXPECT_EQ(slots.take_findings().size(), tail_page == 0 ? 8u : 0u);  // two pages end below position 38
-    slots.check_page_tails(1, 14, 16, row);                             // of the first page, 12 and 13 alone
+    slots.check_page_tails(1, 14, 16, row);                             // only positions 12 and 13 of the first page
     EXPECT_EQ(slots.take_findings().size(), tail_page == 0 ? 2u : 0u);
   }
 }
@@ -61,12 +61,12 @@ TEST(SlotMap, FindsAForeignRowAndATakenBackOne) {
   slots.write(first, model_write_plan(first, 4, 0, 0, ring_row));
   const Batch next{{1}, {8}, {2}};
   auto entries = model_compress_plan(next, 4, ring_row);
-  entries[0].read_page_0 = 4;  // request 2's
+  entries[0].read_page_0 = 4;  // a page of request 2
   slots.read(next, entries);
   EXPECT_EQ(slots.take_findings().size(), 4u);
   slots.take_back(1, 5);
   slots.read(next, model_compress_plan(next, 4, ring_row));
-  EXPECT_EQ(slots.take_findings().size(), 1u);  // position 5
+  EXPECT_EQ(slots.take_findings().size(), 1u);  // position 5 was removed
 }
 
 TEST(SlotMap, SeesTheDraftsThatAPlanWithoutPadLoses) {
