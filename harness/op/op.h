@@ -42,7 +42,7 @@ struct OpInfo {
   std::string name;
   std::string family;
   std::string summary;   ///< one line
-  std::string upstream;  ///< upstream's Python name(s), which its users know
+  std::string upstream;  ///< upstream's Python name(s), which its users know; "" if upstream has no such op
   /// ABI names: the signature variants of the calls that make() can produce. The first is the preferred one. An empty
   /// list stands for "<name>/1".
   std::vector<std::string> abis = {};

@@ -31,7 +31,7 @@ TEST(Registry, OpsAreSortedUniqueAndComplete) {
     EXPECT_LT(last, info.name);
     last = info.name;
     EXPECT_EQ(find_op(info.name), op);
-    EXPECT_FALSE(info.family.empty() || info.summary.empty() || info.upstream.empty()) << info.name;
+    EXPECT_FALSE(info.family.empty() || info.summary.empty()) << info.name;
     ASSERT_FALSE(info.abis.empty()) << info.name;
     for (const std::string& abi : info.abis) EXPECT_TRUE(abi.starts_with(info.name + "/")) << abi;
     std::set<std::string> names;
