@@ -66,7 +66,7 @@ Golden made_up(const std::string& op, int cases) {
   for (int i = 0; i < cases; ++i) {
     dsv4::HostTensor small = dsv4::HostTensor::make(dsv4::DType::kI32, {8, 8});
     dsv4::HostTensor large = dsv4::HostTensor::make(dsv4::DType::kF32, {64, 512});
-    std::uint64_t state = static_cast<std::uint64_t>(i);
+    auto state = static_cast<std::uint64_t>(i);
     for (auto* t : {&small, &large}) {
       for (std::uint8_t& b : t->storage)
         b = static_cast<std::uint8_t>((state = state * 6364136223846793005u + 1) >> 56);

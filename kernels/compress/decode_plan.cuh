@@ -61,7 +61,7 @@ Tensor make_decode_plan(ArgumentCheck& check, const char* op, const TensorView& 
                                          static_cast<std::int32_t>(requests.value()),
                                          static_cast<std::int32_t>(ratio),
                                          address};
-  const std::int64_t blocks = ceil_div<std::int64_t>(requests.value(), kDecodePlanThreads);
+  const auto blocks = ceil_div<std::int64_t>(requests.value(), kDecodePlanThreads);
   Launch{.name = op, .device = check.device(), .grid = grid_of(blocks, op), .block = dim3(kDecodePlanThreads)}(
       decode_plan_kernel<Address>, params);
   return plan;

@@ -130,7 +130,7 @@ PrefillPlans make_prefill_plans(const ArgumentCheck& check, const PrefillPlanCal
                                           call.request_ids,
                                           rule.ratio,
                                           address};
-  const std::int64_t blocks = ceil_div<std::int64_t>(std::max(entry_rows, kept_rows), kPlanThreads);
+  const auto blocks = ceil_div<std::int64_t>(std::max(entry_rows, kept_rows), kPlanThreads);
   Launch{.name = call.op,
          .device = call.device,
          .grid = grid_of(blocks, call.op),

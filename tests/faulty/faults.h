@@ -60,11 +60,11 @@ enum class Fault : std::int64_t {
   kEats,
   kThrowsInt,
   kCloses,
-  kCount_
+  kNumber
 };
 
 /// Names of the faults in case ids, in the order of the enumeration.
-inline constexpr std::array<std::string_view, static_cast<std::size_t>(Fault::kCount_)> kFaultNames{
+inline constexpr std::array<std::string_view, static_cast<std::size_t>(Fault::kNumber)> kFaultNames{
     "none",
     "one_wrong",
     "nan",

@@ -239,7 +239,7 @@ TEST(FaultyProcess, AnInternalErrorAfterACrashIsOneToo) {
 
 /// The tests above use all 11 faults that end or damage the process. A new fault needs a new test.
 TEST(FaultyProcess, NoFaultIsForgotten) {
-  EXPECT_EQ(static_cast<int>(testing::Fault::kCount_) - static_cast<int>(testing::Fault::kSegfault), 11);
+  EXPECT_EQ(static_cast<int>(testing::Fault::kNumber) - static_cast<int>(testing::Fault::kSegfault), 11);
 }
 
 }  // namespace
