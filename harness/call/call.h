@@ -35,7 +35,7 @@ using Value = std::variant<None, std::int64_t, double, bool, HostTensor>;
 /// must not be touched. The function sees a tensor of `shape` and `strides` (in elements). Row i of the call's tensor
 /// is row `rows[i]` of the function's tensor. A row is one index of the first dimension. In every other dimension,
 /// index j of the call's tensor is index j of the function's tensor.
-struct Placement {
+struct FarLayout {
   Shape shape;
   Shape strides;
   std::vector<std::int64_t> rows;
@@ -51,9 +51,9 @@ struct Arg {
   std::vector<std::uint8_t> footprint;
   /// Bytes by which the data pointer is moved away from its 256-byte alignment. Scenarios about alignment set this.
   std::int64_t misalign = 0;
-  /// If set, the function sees the tensor spread out as the placement says. The result holds the tensor with its own
+  /// If set, the function sees the tensor spread out as the far layout says. The result holds the tensor with its own
   /// shape and strides.
-  std::optional<Placement> placement = std::nullopt;
+  std::optional<FarLayout> far_layout = std::nullopt;
 
   [[nodiscard]] bool is_tensor() const { return std::holds_alternative<HostTensor>(value); }
   [[nodiscard]] const HostTensor& tensor() const { return std::get<HostTensor>(value); }

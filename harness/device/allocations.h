@@ -18,7 +18,7 @@ namespace dsv4 {
 /// as this object, so that the block can be checked after the call.
 class Allocations {
  public:
-  /// `on_device_block` is called for each new block on the device, before the block is armed (Block::arm).
+  /// `on_device_block` is called for each new block on the device, before the block is armed (MemoryBlock::arm).
   Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t poison,
               std::function<void(const GuardedBlock&)> on_device_block = {});
   ~Allocations();

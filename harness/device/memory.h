@@ -50,15 +50,15 @@ std::unique_ptr<DeviceMemory> make_host_memory();
 std::unique_ptr<DeviceMemory> make_cuda_memory();
 
 /// A tensor's memory on a device, with guard bands around it.
-class Block {
+class MemoryBlock {
  public:
   static constexpr std::size_t kGuard =
       4096;  ///< bytes of a band; the widest vector access of a warp, 32 * 16 bytes, is smaller
 
-  Block() = default;
-  virtual ~Block() = default;
-  Block(const Block&) = delete;
-  Block& operator=(const Block&) = delete;
+  MemoryBlock() = default;
+  virtual ~MemoryBlock() = default;
+  MemoryBlock(const MemoryBlock&) = delete;
+  MemoryBlock& operator=(const MemoryBlock&) = delete;
 
   /// Address at which the tensor's storage begins.
   [[nodiscard]] virtual void* payload() const = 0;
@@ -73,7 +73,7 @@ class Block {
 };
 
 /// A block with guard bands on both sides. The address of the payload is a multiple of 256 bytes, plus `misalign`.
-class GuardedBlock final : public Block {
+class GuardedBlock final : public MemoryBlock {
  public:
   GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign = 0);
   ~GuardedBlock() override;

@@ -23,8 +23,8 @@ Scenario far_relation(const std::string& argument, const std::string& what, Poin
     x.expect_agree("near", want, x.expected(near), x.op.tolerances(x.c, near, result, want, x.reference));
     x.expect_agree("far", got, want);
   };
-  return relation("far_" + argument, fmt::format("{} give the same outputs as adjacent ones", what), std::move(points),
-                  run);
+  return relation("far_" + argument, fmt::format("{} give the same outputs as the same data in a small tensor", what),
+                  std::move(points), run);
 }
 
 std::vector<std::int64_t> far_edges(DType dtype) {
@@ -43,26 +43,28 @@ std::vector<std::int64_t> far_rows(std::int64_t count, std::int64_t row_elements
       continue;
     }
     const std::int64_t edge = edges[static_cast<std::size_t>((i - 1) % std::ssize(edges))];
-    const std::int64_t on = (edge + row_elements - 1) / row_elements;  // the first row that begins at or after the edge
-    const std::int64_t round = (i - 1) / std::ssize(edges);  // the rounds take on, on - 1, on + 1, on - 2, ...
-    rows.push_back(on + (round % 2 == 0 ? round / 2 : -(round + 1) / 2));
+    const std::int64_t first =
+        (edge + row_elements - 1) / row_elements;  // the first row that begins at or after the edge
+    // Rounds 0, 1, 2, 3, ... take the rows first, first - 1, first + 1, first - 2, ...
+    const std::int64_t round = (i - 1) / std::ssize(edges);
+    rows.push_back(first + (round % 2 == 0 ? round / 2 : -(round + 1) / 2));
   }
   return rows;
 }
 
-Placement far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows) {
+FarLayout far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows) {
   if (!tensor.contiguous() || rows.empty()) throw Error("far_pool: the tensor is not contiguous, or there are no rows");
   Shape shape = tensor.shape;
   shape[0] = *std::ranges::max_element(rows) + 1;
   return {std::move(shape), tensor.strides, std::move(rows)};
 }
 
-Placement far_apart(const HostTensor& tensor, std::size_t dim) {
+FarLayout far_apart(const HostTensor& tensor, std::size_t dim) {
   // The stride is a multiple of 8 elements, so that rows stay aligned for vector access. It exceeds 2^31 by only 8
   // elements. So if the offset of index 2 wraps to 32 bits, 16 elements remain: a place in the data of index 0, or in
   // the guard band after them.
   constexpr std::int64_t kStride = (std::int64_t{1} << 31) + 8;
-  Placement p{tensor.shape, tensor.strides, {}};
+  FarLayout p{tensor.shape, tensor.strides, {}};
   p.strides.at(dim) = kStride;
   for (std::int64_t i = 0; i < tensor.size(0); ++i) p.rows.push_back(i);
   return p;
@@ -71,7 +73,7 @@ Placement far_apart(const HostTensor& tensor, std::size_t dim) {
 std::function<void(Call& call)> move_apart(std::string argument, std::size_t dim) {
   return [argument = std::move(argument), dim](Call& call) {
     Arg& far = call.arg(argument);
-    far.placement = far_apart(far.tensor(), dim);
+    far.far_layout = far_apart(far.tensor(), dim);
   };
 }
 

@@ -1,5 +1,5 @@
 /// Relations for far arguments: arguments with elements at offsets beyond 2^31 and 2^32, where a 32-bit offset wraps.
-/// No host tensor of that size is made. The tensor of the call has few rows, and Arg::placement puts these rows at
+/// No host tensor of that size is made. The tensor of the call has few rows, and Arg::far_layout puts these rows at
 /// far offsets.
 #pragma once
 
@@ -12,11 +12,11 @@
 
 namespace dsv4 {
 
-/// Makes "relation:far_<argument>". Its meaning is "<what> give the same outputs as adjacent ones". `move` spreads
-/// out the argument: it sets the placement, and makes the call's indices name the far rows. The near call is the
-/// call before the move. The near call must agree with the reference, and the moved call must give the same outputs
-/// as the near call. Op::observe gets the near call for both results, because a result holds each tensor without
-/// its placement.
+/// Makes "relation:far_<argument>". Its meaning is "<what> give the same outputs as the same data in a small tensor".
+/// `move` spreads out the argument: it sets the far layout, and makes the call's indices name the far rows. The near
+/// call is the call before the move. The near call must agree with the reference, and the moved call must give the same
+/// outputs as the near call. Op::observe gets the near call for both results, because a result holds each tensor
+/// without its far layout.
 Scenario far_relation(const std::string& argument, const std::string& what, Points points,
                       std::function<void(Call& call)> move);
 
@@ -33,12 +33,12 @@ std::vector<std::int64_t> far_rows(std::int64_t count, std::int64_t row_elements
 
 /// Places row i of a contiguous tensor at row `rows[i]` of a larger tensor. The last row of the larger tensor is the
 /// largest number in `rows`. Throws Error if the tensor is not contiguous or `rows` is empty.
-Placement far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows);
+FarLayout far_pool(const HostTensor& tensor, std::vector<std::int64_t> rows);
 
 /// Gives dimension `dim` of the tensor a stride of 2^31 + 8 elements. The offset of index 1 needs more than 31 bits,
 /// and the offset of index 2 needs more than 32 bits. If the offset of index 2 is cut to 32 bits, 16 elements remain: a
 /// place in the data of index 0, or in the guard band after them.
-Placement far_apart(const HostTensor& tensor, std::size_t dim = 0);
+FarLayout far_apart(const HostTensor& tensor, std::size_t dim = 0);
 
 /// A `move` for far_relation: applies far_apart to the argument and changes nothing else in the call.
 std::function<void(Call& call)> move_apart(std::string argument, std::size_t dim = 0);

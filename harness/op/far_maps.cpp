@@ -12,9 +12,9 @@ namespace {
 void spread_requests(Call& call) {
   Arg& map = call.arg("req_to_token");
   const HostTensor& t = map.tensor();
-  map.placement = far_pool(t, far_rows(t.size(0), t.size(1), far_edges(t.dtype)));
+  map.far_layout = far_pool(t, far_rows(t.size(0), t.size(1), far_edges(t.dtype)));
   std::vector<std::int64_t> ids = numbers_of(call, "req_pool_indices");
-  for (std::int64_t& id : ids) id = map.placement->rows.at(static_cast<std::size_t>(id));
+  for (std::int64_t& id : ids) id = map.far_layout->rows.at(static_cast<std::size_t>(id));
   call.arg("req_pool_indices").tensor() = numbers(ids);
 }
 
@@ -36,7 +36,7 @@ void spread_slots(Call& call) {
     auto& slot = tokens.data<std::int32_t>()[i];
     if (slot < slots) slot = static_cast<std::int32_t>(far[static_cast<std::size_t>(slot)]);
   }
-  map.placement = Placement{{kSlots}, {1}, std::move(far)};
+  map.far_layout = FarLayout{{kSlots}, {1}, std::move(far)};
 }
 
 }  // namespace

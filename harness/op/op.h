@@ -43,7 +43,7 @@ struct OpInfo {
   std::string family;
   std::string summary;   ///< one line
   std::string upstream;  ///< upstream's Python name(s), which its users know; "" if upstream has no such op
-  /// ABI names: the signature variants of the calls that make() can produce. The first is the preferred one. An empty
+  /// ABI names: the signature variants of the calls that make() can produce. A set may have any of them. An empty
   /// list stands for "<name>/1".
   std::vector<std::string> abis = {};
   Space space = {};          ///< the parameters, in the order of the case id

@@ -16,8 +16,8 @@
 #include "harness/core/error.h"
 #include "harness/core/poison.h"
 #include "harness/device/allocations.h"
+#include "harness/device/far_block.h"
 #include "harness/device/memory.h"
-#include "harness/device/placement.h"
 #include "harness/sets/ffi_types.h"
 #include "harness/sets/set.h"
 
@@ -29,7 +29,7 @@ namespace ffi = tvm::ffi;
 /// A tensor argument during a call: its memory block, the DLTensor that the function sees, and its bytes before
 /// the call.
 struct Lent {
-  std::unique_ptr<Block> block;
+  std::unique_ptr<MemoryBlock> block;
   DLTensor view{};
   std::vector<std::uint8_t> before;
 };
@@ -173,7 +173,7 @@ class SetCaller final : public Caller {
   static void make_late(const Call& call, const std::vector<Lent>& lent, const CallOptions& options,
                         Predecessor& predecessor) {
     const auto arg = std::ranges::find(call.args, options.late_argument, &Arg::name);
-    if (arg == call.args.end() || !arg->is_tensor() || arg->placement) {
+    if (arg == call.args.end() || !arg->is_tensor() || arg->far_layout) {
       throw Error(fmt::format("op '{}' has no tensor argument '{}' that can be late", call.op, options.late_argument));
     }
     if (options.earlier.size() != arg->tensor().storage.size()) {
@@ -204,20 +204,20 @@ class SetCaller final : public Caller {
     const bool on_device = arg.place == Place::kDevice;
     DeviceMemory& memory = on_device ? device() : *host_;
     const auto misalign = static_cast<std::size_t>(arg.misalign);
-    if (arg.placement) {
-      lent.block = std::make_unique<PlacedBlock>(memory, arg.name, t, *arg.placement, options.poison, misalign);
+    if (arg.far_layout) {
+      lent.block = std::make_unique<FarBlock>(memory, arg.name, t, *arg.far_layout, options.poison, misalign);
     } else {
       lent.block = std::make_unique<GuardedBlock>(memory, lent.before.size(), options.poison, misalign);
     }
     lent.block->write(lent.before);
-    const std::int64_t first = arg.placement ? 0 : t.offset * size_of(t.dtype);
+    const std::int64_t first = arg.far_layout ? 0 : t.offset * size_of(t.dtype);
     lent.view.data = static_cast<std::uint8_t*>(lent.block->payload()) + first;
     const bool cuda_label = on_device && manifest_.device != DeviceKind::kCpu;
     lent.view.device = {cuda_label ? kDLCUDA : kDLCPU, 0};
     lent.view.ndim = static_cast<std::int32_t>(t.rank());
     lent.view.dtype = to_dlpack(t.dtype);
     const auto& [shape, strides] =
-        arg.placement ? std::tie(arg.placement->shape, arg.placement->strides) : std::tie(t.shape, t.strides);
+        arg.far_layout ? std::tie(arg.far_layout->shape, arg.far_layout->strides) : std::tie(t.shape, t.strides);
     lent.view.shape = const_cast<std::int64_t*>(shape.data());
     lent.view.strides = const_cast<std::int64_t*>(strides.data());
     return &lent.view;

@@ -39,7 +39,7 @@ inline bool completes_entry(std::int64_t position, std::int64_t ratio) { return 
 
 /// Returns how many tokens of the window that ends at `position` are before the batch. The request's first token in the
 /// batch is at `prefix`.
-inline std::int64_t entries_before_batch(std::int64_t position, std::int64_t prefix, std::int64_t window) {
+inline std::int64_t window_before_batch(std::int64_t position, std::int64_t prefix, std::int64_t window) {
   return window - std::min(position - prefix + 1, window);
 }
 

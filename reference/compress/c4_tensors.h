@@ -1,5 +1,8 @@
-/// Defines the tensors that both compressions at ratio 4 (C4) use, and checks them. This header also has the functions
-/// that put a token's row into a window.
+/// Defines the tensors that compress_c4_decode and compress_c4_prefill use, and checks them. C4 is compression at
+/// ratio 4. This header also has the functions that put a token's row into a window.
+///
+/// Four consecutive tokens are a group, and each group gives one entry. The window of the entry has eight places: the
+/// four tokens of the previous group, then the four tokens of the group itself. So each token is in two windows.
 ///
 /// The row of a token has four blocks of head_dim floats. The first block ("overlap") is the kv that the token has in
 /// the window of the next group. The second block ("own") is the kv that it has in the window of its own group. The
@@ -43,8 +46,8 @@ struct C4Tensors {
   }
 };
 
-/// Throws a ValueError that names the wrong argument if the shapes do not match. kv_output must have `entries` rows.
-/// Without `entries`, it must have one row for each token of kv_input.
+/// If a shape does not match, throws a ValueError that names the argument with this shape. kv_output must have
+/// `entries` rows. Without `entries`, it must have one row for each token of kv_input.
 inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
                             TensorView ape, std::optional<std::int64_t> entries) {
   const C4Tensors t{op, View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),

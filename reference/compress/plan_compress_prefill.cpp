@@ -51,7 +51,7 @@ Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, Tensor
     const std::int64_t prefix = length - extend(token.request);
     const TokenPlan record{static_cast<std::uint32_t>(token.ragged), static_cast<std::uint32_t>(token.request),
                            static_cast<std::uint32_t>(token.position),
-                           static_cast<std::uint32_t>(entries_before_batch(token.position, prefix, window))};
+                           static_cast<std::uint32_t>(window_before_batch(token.position, prefix, window))};
     const std::int64_t first_kept = compress_ratio * (length / compress_ratio) - (is_overlap ? compress_ratio : 0);
     if (completes_entry(token.position, compress_ratio)) completed.push_back(record);
     if (token.position >= first_kept) kept.push_back(record);

@@ -68,7 +68,7 @@ tvm::ffi::Tuple<Tensor, Tensor> prefill_plan(const Numbers& request_ids, const N
       const std::int64_t before = std::max<std::int64_t>(token.position - rule.ratio, 0);
       compress.push_back(
           {static_cast<std::uint32_t>(token.position + 1), static_cast<std::uint16_t>(token.ragged),
-           static_cast<std::uint16_t>(entries_before_batch(token.position, prefix, window_of(rule.ratio))),
+           static_cast<std::uint16_t>(window_before_batch(token.position, prefix, window_of(rule.ratio))),
            static_cast<std::int32_t>(address.row(request_id, before) / rule.ratio),
            static_cast<std::int32_t>(address.row(request_id, token.position) / rule.ratio)});
     }

@@ -101,7 +101,7 @@ class TestCopy final : public Op {
     for (const std::string argument : {"input", "output"}) {
       list.push_back(
           far_relation(argument, "rows of '" + argument + "' 2^31 elements apart", kFirstSmokePoint,
-                       [argument](Call& call) { call.arg(argument).placement = far_apart(call.tensor(argument)); }));
+                       [argument](Call& call) { call.arg(argument).far_layout = far_apart(call.tensor(argument)); }));
     }
     return list;
   }

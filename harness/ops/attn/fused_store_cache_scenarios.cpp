@@ -127,12 +127,12 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
       [](Call& call) {
         const CacheGeometry g(call.compile);
         Arg& cache = call.arg("cache");
-        cache.placement =
+        cache.far_layout =
             far_pool(cache.tensor(), far_rows(cache.tensor().size(0), g.page_bytes(), far_edges(DType::kU8)));
         HostTensor& indices = call.arg("indices").tensor();
         std::vector<std::int64_t> slots = numbers_of(call, "indices");
         for (std::int64_t& slot : slots) {
-          const std::int64_t page = cache.placement->rows[static_cast<std::size_t>(slot / g.page_size)];
+          const std::int64_t page = cache.far_layout->rows[static_cast<std::size_t>(slot / g.page_size)];
           slot = page * g.page_size + slot % g.page_size;
         }
         indices = numbers(slots, indices.dtype);

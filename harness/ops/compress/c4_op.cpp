@@ -23,8 +23,8 @@ void change_records(Call& call, const char* name, Change change) {
 void spread_state(Call& call) {
   Arg& state = call.arg("kv_buffer");
   const HostTensor& t = state.tensor();
-  state.placement = far_pool(t, far_rows(t.size(0), t.strides[0], far_edges(t.dtype)));
-  const auto far_page = [&far = state.placement->rows](std::int32_t page) {
+  state.far_layout = far_pool(t, far_rows(t.size(0), t.strides[0], far_edges(t.dtype)));
+  const auto far_page = [&far = state.far_layout->rows](std::int32_t page) {
     return page < 0 ? page : static_cast<std::int32_t>(far.at(static_cast<std::size_t>(page)));
   };
   const auto move_pages = [&](auto& entry) {

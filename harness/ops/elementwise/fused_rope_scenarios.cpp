@@ -95,9 +95,9 @@ std::vector<Scenario> far_arguments(const Op& op) {
                                 const auto rows = numbers_of(call, "positions");
                                 Arg& table = call.arg("freqs_cis");
                                 table.tensor() = rows_of(table.tensor(), rows);  // one row for each token
-                                table.placement = far_pool(
+                                table.far_layout = far_pool(
                                     table.tensor(), far_rows(std::ssize(rows), kRotaryDim, far_edges(DType::kF32)));
-                                positions = numbers(table.placement->rows, positions.dtype);
+                                positions = numbers(table.far_layout->rows, positions.dtype);
                               }));
   return list;
 }

@@ -13,9 +13,9 @@ Scenario far_table(const Op& op) {
         HostTensor& ids = call.arg("input_id").tensor();
         Arg& table = call.arg("tid2eid");
         table.tensor() = rows_of(table.tensor(), numbers_of(call, "input_id"));  // a row for each token
-        table.placement =
+        table.far_layout =
             far_pool(table.tensor(), far_rows(ids.numel(), table.tensor().size(1), far_edges(DType::kI32)));
-        ids = numbers(table.placement->rows);
+        ids = numbers(table.far_layout->rows);
       });
 }
 
@@ -25,9 +25,9 @@ Scenario far_logits(const Op& op) {
   return far_relation("router_logits", "logits at offsets beyond 2^32 elements", op.at({"shared=0"}), [](Call& call) {
     constexpr std::int64_t kExperts = std::int64_t{1} << 30;
     Arg& logits = call.arg("router_logits");
-    Placement far{{logits.tensor().size(0), kExperts}, {kExperts, 1}, {}};
+    FarLayout far{{logits.tensor().size(0), kExperts}, {kExperts, 1}, {}};
     for (std::int64_t t = 0; t < far.shape[0]; ++t) far.rows.push_back(t);
-    logits.placement = std::move(far);
+    logits.far_layout = std::move(far);
   });
 }
 
@@ -86,7 +86,7 @@ Change widened(std::int64_t k, std::int64_t columns) {
 std::vector<Scenario> hash_topk_scenarios(const Op& op) {
   std::vector<Scenario> list{batch_permutation(), exact_normalisation(), far_table(op), far_logits(op)};
   Contracts contracts(list);
-  contracts.refused("too_wide", "33 experts per token are refused, because a warp handles at most 32", "topk_ids",
+  contracts.refused("too_wide", "33 columns per token are refused, because a warp handles at most 32", "topk_ids",
                     widened(32, 33));
   contracts.refused("narrower_than_table", "outputs with fewer columns than the table are refused", "tid2eid",
                     widened(6, 5));

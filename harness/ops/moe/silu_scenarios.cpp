@@ -57,7 +57,7 @@ void spread_experts(Call& call) {
     Shape shape = arg.tensor().shape;
     shape[0] = kExperts;
     shape[s.transposed && arg.name == "output_scale" ? 2 : 1] = kTokens;
-    arg.placement = Placement{shape, {shape[1] * shape[2], shape[2], 1}, experts};
+    arg.far_layout = FarLayout{shape, {shape[1] * shape[2], shape[2], 1}, experts};
   }
   HostTensor counts = HostTensor::make(kI32, {kExperts});
   for (const std::int64_t e : experts) set_integer(counts, e, 1);

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "harness/core/error.h"
+#include "harness/device/far_block.h"
 #include "harness/device/memory.h"
-#include "harness/device/placement.h"
 #include "harness/sets/set.h"
 
 namespace dsv4 {
@@ -65,7 +65,7 @@ TEST_F(CudaMemoryOnAGpu, AFarTensorIsWrittenReadBackAndGuarded) {
   HostTensor t = HostTensor::make(DType::kBF16, {2, 50});
   for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(i * 7);
   const std::int64_t stride = std::int64_t{1} << 31;
-  PlacedBlock block(*memory_, "x", t, {{2, 50}, {stride, 1}, {0, 1}}, 3);  // the two rows are 4 GiB apart
+  FarBlock block(*memory_, "x", t, {{2, 50}, {stride, 1}, {0, 1}}, 3);  // the two rows are 4 GiB apart
   block.write(t.storage);
   EXPECT_EQ(block.read(), t.storage);
   std::vector<Finding> findings;
@@ -80,8 +80,8 @@ TEST_F(CudaMemoryOnAGpu, AFarTensorIsWrittenReadBackAndGuarded) {
 
 TEST_F(CudaMemoryOnAGpu, TooMuchMemoryIsUnavailableAndLeavesNoError) {
   const HostTensor t = HostTensor::make(DType::kF32, {2, 4});
-  const Placement petabyte{{2, 4}, {std::int64_t{1} << 48, 1}, {0, 1}};
-  EXPECT_THROW(PlacedBlock(*memory_, "x", t, petabyte, 0), Unavailable);
+  const FarLayout petabyte{{2, 4}, {std::int64_t{1} << 48, 1}, {0, 1}};
+  EXPECT_THROW(FarBlock(*memory_, "x", t, petabyte, 0), Unavailable);
   memory_->synchronize();
   EXPECT_EQ(memory_->take_error(), "");
 }

@@ -239,7 +239,7 @@ TEST_F(VerifyTest, AKnownFaultOfTheSetUnderTestIsKnown) {
 TEST_F(VerifyTest, FindingsFailEvenWithTheRecordedBits) {
   const CheckedCase c = probe(8, "exact");
   FakeCaller subject = honest();
-  subject.findings = {{"guard", "x: byte 3 before the tensor was changed"}};
+  subject.findings = {{"guard", "x: a guard byte 3 bytes before its memory was overwritten"}};
   const CaseResult r = verified(c, recorded(c), subject);
   EXPECT_EQ(r.verdict, Verdict::kFailed);
   EXPECT_THAT(r.reason, HasSubstr("guard"));

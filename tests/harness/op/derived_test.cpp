@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using enum DType;
 
-/// An op that copies the rows of x that `slots` names. The rows of x have gaps, and `count` is in host memory.
+/// An op that copies the rows of x that `slots` names. x may have gaps between its rows, and `count` is in host memory.
 class Gather : public Op {
  public:
   using Without = std::map<std::string, std::string>;

@@ -35,7 +35,7 @@ TEST(Far, RowsLieOnBothSidesOfEveryEdge) {
 }
 
 TEST(Far, APoolEndsWithItsLastRow) {
-  const Placement p = far_pool(HostTensor::make(DType::kF32, {3, 2, 5}), {7, 1000, 0});
+  const FarLayout p = far_pool(HostTensor::make(DType::kF32, {3, 2, 5}), {7, 1000, 0});
   EXPECT_EQ(p.shape, (Shape{1001, 2, 5}));
   EXPECT_EQ(p.strides, (Shape{10, 5, 1}));
   EXPECT_EQ(p.rows, (std::vector<std::int64_t>{7, 1000, 0}));
@@ -43,13 +43,13 @@ TEST(Far, APoolEndsWithItsLastRow) {
 }
 
 TEST(Far, RowsFarApartPassEveryEdgeAndWrapIntoTheFirst) {
-  const Placement p = far_apart(HostTensor::make(DType::kF32, {3, 50}));
+  const FarLayout p = far_apart(HostTensor::make(DType::kF32, {3, 50}));
   EXPECT_EQ(p.shape, (Shape{3, 50}));
   EXPECT_GT(p.strides[0], kTwo31);
   EXPECT_GT(2 * p.strides[0], 2 * kTwo31);
   EXPECT_LT(static_cast<std::uint32_t>(2 * p.strides[0]), 50u);
   EXPECT_EQ(p.rows, (std::vector<std::int64_t>{0, 1, 2}));
-  const Placement heads = far_apart(HostTensor::make(DType::kBF16, {3, 4, 64}), 1);
+  const FarLayout heads = far_apart(HostTensor::make(DType::kBF16, {3, 4, 64}), 1);
   EXPECT_EQ(heads.strides, (Shape{4 * 64, p.strides[0], 1}));
 }
 
@@ -61,9 +61,9 @@ struct Stated {
 
 Stated run(const std::function<void(const Call&, HostTensor& y)>& plus) {
   const Scenario far =
-      far_relation("x", "rows of x", kFirstSmokePoint, [](Call& call) { call.arg("x").placement = Placement{}; });
+      far_relation("x", "rows of x", kFirstSmokePoint, [](Call& call) { call.arg("x").far_layout = FarLayout{}; });
   EXPECT_EQ(far.label(), "relation:far_x");
-  EXPECT_EQ(far.meaning, "rows of x give the same outputs as adjacent ones");
+  EXPECT_EQ(far.meaning, "rows of x give the same outputs as the same data in a small tensor");
   Stated stated;
   const auto add = [](Call& call) {
     HostTensor y = call.tensor("x");
@@ -71,7 +71,7 @@ Stated run(const std::function<void(const Call&, HostTensor& y)>& plus) {
     call.arg("y").tensor() = y;
   };
   FunctionCaller reference([&](Call& call) {
-    EXPECT_FALSE(call.arg("x").placement) << "the reference must not get a far tensor";
+    EXPECT_FALSE(call.arg("x").far_layout) << "the reference must not get a far tensor";
     add(call);
   });
   FunctionCaller subject([&](Call& call) {
@@ -94,15 +94,15 @@ bool agrees(const std::pair<Observation, Observation>& pair) {
 TEST(Far, TheNearCallIsComparedWithTheReferenceAndTheFarCallWithTheNearOne) {
   const Stated right = run([](const Call&, HostTensor&) {});
   ASSERT_EQ(right.calls.size(), 2u);
-  EXPECT_TRUE(right.calls[0].arg("x").placement)
+  EXPECT_TRUE(right.calls[0].arg("x").far_layout)
       << "the far call must come first, so that a lack of memory ends the case early";
-  EXPECT_FALSE(right.calls[1].arg("x").placement);
+  EXPECT_FALSE(right.calls[1].arg("x").far_layout);
   ASSERT_EQ(right.pairs.size(), 2u);
   EXPECT_TRUE(agrees(right.pairs[0]));
   EXPECT_TRUE(agrees(right.pairs[1]));
 
   const Stated far_wrong = run([](const Call& call, HostTensor& y) {
-    if (call.arg("x").placement) y.data<std::int32_t>()[3] += 1;
+    if (call.arg("x").far_layout) y.data<std::int32_t>()[3] += 1;
   });
   EXPECT_TRUE(agrees(far_wrong.pairs[0]));
   EXPECT_FALSE(agrees(far_wrong.pairs[1]));

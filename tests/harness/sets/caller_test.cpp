@@ -216,7 +216,7 @@ TEST(Caller, OptionalArgumentsMayBeAbsent) {
 /// Returns a call of test_copy in which the rows of `argument` are 2^31 elements apart.
 Call far_copy(const char* argument) {
   Call call = call_of("copy");
-  call.arg(argument).placement = Placement{{3, 5}, {std::int64_t{1} << 31, 1}, {0, 1, 2}};
+  call.arg(argument).far_layout = FarLayout{{3, 5}, {std::int64_t{1} << 31, 1}, {0, 1, 2}};
   return call;
 }
 
@@ -241,7 +241,7 @@ TEST(Caller, TheFootprintOfAFarArgumentIsChecked) {
   EXPECT_EQ(r.findings[0].check, "outside_footprint");
   const Call changes = [] {
     Call c = call_of("copy", "input");
-    c.arg("input").placement = far_copy("input").arg("input").placement;
+    c.arg("input").far_layout = far_copy("input").arg("input").far_layout;
     return c;
   }();
   const CallResult changed = set->call(changes);
@@ -254,8 +254,8 @@ TEST(Caller, AFarArgumentCannotBeLate) {
   const Call call = [] {
     const Op& op = *find_op("mask_topk_ids");
     Call c = op.make({"mask_topk_ids", "", op.points(Tier::kSmoke).front(), 1});
-    c.arg("topk_ids").placement =
-        Placement{{5, 6}, {std::int64_t{1} << 31, 1}, {0, 1, 2, 3, 4}};  // the first smoke point has five rows
+    c.arg("topk_ids").far_layout =
+        FarLayout{{5, 6}, {std::int64_t{1} << 31, 1}, {0, 1, 2, 3, 4}};  // the first smoke point has five rows
     return c;
   }();
   const auto& storage = call.tensor("topk_ids").storage;

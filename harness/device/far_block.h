@@ -1,4 +1,4 @@
-/// Memory of far arguments: tensors that are spread out on a device as Arg::placement says.
+/// Memory of far arguments: tensors that are spread out on a device as Arg::far_layout says.
 #pragma once
 
 #include <cstddef>
@@ -13,17 +13,17 @@
 
 namespace dsv4 {
 
-/// The memory of a tensor that is spread out. A block is reserved for the whole placement. Only the places of the
+/// The memory of a tensor that is spread out. A block is reserved for the whole far layout. Only the places of the
 /// tensor's elements, and the guard bands around these places, are opened and filled. A wrong write to a guard band is
 /// found as in any block. On a host, a wrong access to the rest of the block is a segmentation fault. Nothing is filled
 /// before the first write().
-class PlacedBlock final : public Block {
+class FarBlock final : public MemoryBlock {
  public:
-  /// Throws Error if the tensor does not fit its placement, and Unavailable if there is too little memory. `name` is
+  /// Throws Error if the tensor does not fit its far layout, and Unavailable if there is too little memory. `name` is
   /// the argument's name.
-  PlacedBlock(DeviceMemory& memory, const std::string& name, const HostTensor& tensor, const Placement& placement,
-              std::uint32_t poison, std::size_t misalign = 0);
-  ~PlacedBlock() override;
+  FarBlock(DeviceMemory& memory, const std::string& name, const HostTensor& tensor, const FarLayout& far_layout,
+           std::uint32_t poison, std::size_t misalign = 0);
+  ~FarBlock() override;
 
   [[nodiscard]] void* payload() const override { return base_.get() + before_; }
   void write(const std::vector<std::uint8_t>& image) override;
@@ -50,7 +50,7 @@ class PlacedBlock final : public Block {
     void operator()(std::uint8_t* block) const { memory->release(block); }
   };
 
-  static std::vector<Run> runs_of(const HostTensor& tensor, const Placement& placement, std::size_t before);
+  static std::vector<Run> runs_of(const HostTensor& tensor, const FarLayout& far_layout, std::size_t before);
   void add(const Run& run, std::size_t all);
   [[nodiscard]] std::vector<std::uint8_t> download(const Island& island) const;
   /// Calls visit(begin, end) for each part of the island that belongs to no run. `begin` and `end` are offsets in

@@ -16,7 +16,7 @@ CallResult auxiliary(const Call& call, const std::string& aux, Caller& reference
 
 /// Computes an interval for each named argument that is present. Calls the auxiliary function "interval" with two more
 /// outputs for each argument, "<name>_lo" and "<name>_hi". Both have the dtype and the shape of the argument.
-Tolerances certified(const Call& call, Caller& reference, const std::vector<std::string>& names,
+Tolerances intervals(const Call& call, Caller& reference, const std::vector<std::string>& names,
                      const std::string& reason);
 
 /// Computes a bound for each element of argument `name`. The auxiliary function "bound" takes the arguments of `call`

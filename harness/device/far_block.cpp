@@ -1,4 +1,4 @@
-#include "harness/device/placement.h"
+#include "harness/device/far_block.h"
 
 #include <fmt/format.h>
 
@@ -17,9 +17,9 @@ constexpr std::size_t kPage = DeviceMemory::kPage;
 std::size_t page_down(std::size_t byte) { return byte / kPage * kPage; }
 std::size_t page_up(std::size_t byte) { return page_down(byte + kPage - 1); }
 
-void require_fit(const HostTensor& t, const Placement& p) {
+void require_fit(const HostTensor& t, const FarLayout& p) {
   const auto refuse = [&](const char* why) {
-    throw Error(fmt::format("placement: {} at shape {} with strides {}: {}", t.describe(), format_shape(p.shape),
+    throw Error(fmt::format("far layout: {} at shape {} with strides {}: {}", t.describe(), format_shape(p.shape),
                             format_shape(p.strides), why));
   };
   if (t.rank() == 0 || p.shape.size() != t.rank() || p.strides.size() != t.rank()) refuse("the ranks differ");
@@ -34,7 +34,7 @@ void require_fit(const HostTensor& t, const Placement& p) {
 }
 
 /// Bytes from the start of the first element to the end of the last element that the function sees.
-std::size_t extent(DType dtype, const Placement& p) {
+std::size_t extent(DType dtype, const FarLayout& p) {
   std::int64_t last = 0;
   for (std::size_t d = 0; d < p.shape.size(); ++d) last += std::max<std::int64_t>(p.shape[d] - 1, 0) * p.strides[d];
   return static_cast<std::size_t>(last + 1) * static_cast<std::size_t>(size_of(dtype));
@@ -42,7 +42,7 @@ std::size_t extent(DType dtype, const Placement& p) {
 
 }  // namespace
 
-std::vector<PlacedBlock::Run> PlacedBlock::runs_of(const HostTensor& t, const Placement& p, std::size_t before) {
+std::vector<FarBlock::Run> FarBlock::runs_of(const HostTensor& t, const FarLayout& p, std::size_t before) {
   const auto element = static_cast<std::size_t>(size_of(t.dtype));
   // If the elements of the last dimension are adjacent in the storage and also in the block, one run holds all of them.
   const bool dense = t.rank() > 1 && t.strides.back() == 1 && p.strides.back() == 1;
@@ -61,7 +61,7 @@ std::vector<PlacedBlock::Run> PlacedBlock::runs_of(const HostTensor& t, const Pl
   for (const Run& run : runs) {
     Run* const last = merged.empty() ? nullptr : &merged.back();
     if (last != nullptr && last->to + last->bytes > run.to)
-      throw Error(fmt::format("placement: two parts of {} overlap", t.describe()));
+      throw Error(fmt::format("far layout: two parts of {} overlap", t.describe()));
     if (last != nullptr && last->to + last->bytes == run.to && last->from + last->bytes == run.from) {
       last->bytes += run.bytes;
     } else {
@@ -71,12 +71,12 @@ std::vector<PlacedBlock::Run> PlacedBlock::runs_of(const HostTensor& t, const Pl
   return merged;
 }
 
-PlacedBlock::PlacedBlock(DeviceMemory& memory, const std::string& name, const HostTensor& tensor,
-                         const Placement& placement, std::uint32_t poison, std::size_t misalign)
+FarBlock::FarBlock(DeviceMemory& memory, const std::string& name, const HostTensor& tensor, const FarLayout& far_layout,
+                   std::uint32_t poison, std::size_t misalign)
     : memory_(memory), before_(kGuard + misalign), poison_(poison), base_(nullptr, Release{&memory}) {
-  require_fit(tensor, placement);
-  const std::size_t all = page_up(before_ + extent(tensor.dtype, placement) + kGuard);
-  for (const Run& run : runs_of(tensor, placement, before_)) add(run, all);
+  require_fit(tensor, far_layout);
+  const std::size_t all = page_up(before_ + extent(tensor.dtype, far_layout) + kGuard);
+  for (const Run& run : runs_of(tensor, far_layout, before_)) add(run, all);
   try {
     base_.reset(static_cast<std::uint8_t*>(memory.reserve(all)));
   } catch (const std::bad_alloc&) {
@@ -87,11 +87,11 @@ PlacedBlock::PlacedBlock(DeviceMemory& memory, const std::string& name, const Ho
   for (const Island& island : islands_) memory_.open(base_.get() + island.begin, island.end - island.begin);
 }
 
-PlacedBlock::~PlacedBlock() {
+FarBlock::~FarBlock() {
   if (base_) disarm();
 }
 
-void PlacedBlock::add(const Run& run, std::size_t all) {
+void FarBlock::add(const Run& run, std::size_t all) {
   const std::size_t begin = page_down(run.to - kGuard);
   const std::size_t end = std::min(all, page_up(run.to + run.bytes + kGuard));
   if (islands_.empty() || islands_.back().end < begin) {
@@ -103,7 +103,7 @@ void PlacedBlock::add(const Run& run, std::size_t all) {
 }
 
 template <class Visit>
-void PlacedBlock::for_each_gap(const Island& island, Visit visit) {
+void FarBlock::for_each_gap(const Island& island, Visit visit) {
   std::size_t begin = island.begin;
   for (const Run& run : island.runs) {
     if (run.to != begin) visit(begin, run.to);
@@ -112,7 +112,7 @@ void PlacedBlock::for_each_gap(const Island& island, Visit visit) {
   visit(begin, island.end);
 }
 
-void PlacedBlock::write(const std::vector<std::uint8_t>& image) {
+void FarBlock::write(const std::vector<std::uint8_t>& image) {
   written_ = image;
   for (const Island& island : islands_) {
     std::vector<std::uint8_t> bytes(island.end - island.begin);
@@ -123,7 +123,7 @@ void PlacedBlock::write(const std::vector<std::uint8_t>& image) {
   }
 }
 
-std::vector<std::uint8_t> PlacedBlock::download(const Island& island) const {
+std::vector<std::uint8_t> FarBlock::download(const Island& island) const {
   std::vector<std::uint8_t> bytes(island.end - island.begin);
   memory_.download(bytes.data(), base_.get() + island.begin, bytes.size());
   return bytes;
@@ -131,7 +131,7 @@ std::vector<std::uint8_t> PlacedBlock::download(const Island& island) const {
 
 /// Bytes of the storage that belong to no element are not copied to the device. For these bytes, the result has the
 /// values that write() got.
-std::vector<std::uint8_t> PlacedBlock::read() const {
+std::vector<std::uint8_t> FarBlock::read() const {
   std::vector<std::uint8_t> image = written_;
   for (const Island& island : islands_) {
     const std::vector<std::uint8_t> bytes = download(island);
@@ -141,17 +141,17 @@ std::vector<std::uint8_t> PlacedBlock::read() const {
   return image;
 }
 
-void PlacedBlock::arm() {
+void FarBlock::arm() {
   for (const Island& island : islands_) {
     for_each_gap(island, [&](std::size_t begin, std::size_t end) { memory_.forbid(base_.get() + begin, end - begin); });
   }
 }
 
-void PlacedBlock::disarm() {
+void FarBlock::disarm() {
   for (const Island& island : islands_) memory_.permit(base_.get() + island.begin, island.end - island.begin);
 }
 
-void PlacedBlock::check(const std::string& name, std::vector<Finding>& findings) const {
+void FarBlock::check(const std::string& name, std::vector<Finding>& findings) const {
   for (const Island& island : islands_) {
     const std::vector<std::uint8_t> bytes = download(island);
     bool intact = true;

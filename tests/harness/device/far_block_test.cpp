@@ -1,6 +1,6 @@
-/// Tests of far tensors, which have elements at very large offsets. The elements must be where the placement says, and
+/// Tests of far tensors, which have elements at very large offsets. The elements must be where the far layout says, and
 /// the test must be able to read them back. The memory between the elements must be guarded.
-#include "harness/device/placement.h"
+#include "harness/device/far_block.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,17 +28,17 @@ HostTensor numbered(HostTensor t) {
 struct Placed {
   std::unique_ptr<DeviceMemory> memory = make_host_memory();
   HostTensor tensor;
-  Placement placement;
-  PlacedBlock block;
+  FarLayout far_layout;
+  FarBlock block;
 
-  Placed(HostTensor t, Placement p, std::size_t misalign = 0)
-      : tensor(numbered(std::move(t))), placement(std::move(p)), block(*memory, "x", tensor, placement, 3, misalign) {
+  Placed(HostTensor t, FarLayout p, std::size_t misalign = 0)
+      : tensor(numbered(std::move(t))), far_layout(std::move(p)), block(*memory, "x", tensor, far_layout, 3, misalign) {
     block.write(tensor.storage);
   }
   /// Returns the address of element `index` plus `byte` bytes, in the tensor that the function sees.
   [[nodiscard]] std::uint8_t* at(const Shape& index, std::ptrdiff_t byte = 0) const {
     std::int64_t element = 0;
-    for (std::size_t d = 0; d < index.size(); ++d) element += index[d] * placement.strides[d];
+    for (std::size_t d = 0; d < index.size(); ++d) element += index[d] * far_layout.strides[d];
     return static_cast<std::uint8_t*>(block.payload()) + element * size_of(tensor.dtype) + byte;
   }
   [[nodiscard]] std::vector<Finding> findings() const {
@@ -54,25 +54,25 @@ Placed rows_apart(std::size_t misalign = 0) {
   return {HostTensor::strided(DType::kF32, {3, 5}, {7, 1}, 0, 21), {{3, 5}, {kTwo31, 1}, {0, 1, 2}}, misalign};
 }
 
-/// Expects that the tensor's elements are where the placement says.
+/// Expects that the tensor's elements are where the far layout says.
 void expect_in_place(const Placed& p) {
   for (std::int64_t i = 0; i < p.tensor.numel(); ++i) {
     Shape index = p.tensor.coordinates(i);
-    index[0] = p.placement.rows[static_cast<std::size_t>(index[0])];
+    index[0] = p.far_layout.rows[static_cast<std::size_t>(index[0])];
     ASSERT_EQ(std::memcmp(p.at(index), p.tensor.element(i), static_cast<std::size_t>(size_of(p.tensor.dtype))), 0) << i;
   }
   EXPECT_EQ(p.block.read(), p.tensor.storage);
   EXPECT_THAT(p.findings(), IsEmpty());
 }
 
-TEST(PlacedBlock, PlacesRowsFarApart) {
+TEST(FarBlock, PlacesRowsFarApart) {
   expect_in_place(rows_apart());
   const Placed moved = rows_apart(4);
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(moved.block.payload()) % 256, 4u);
   expect_in_place(moved);
 }
 
-TEST(PlacedBlock, PlacesAFewPagesOfAVeryLargePool) {
+TEST(FarBlock, PlacesAFewPagesOfAVeryLargePool) {
   // The pages are on both sides of the offset of 2^32 bytes. Pages edge + 1 and edge are neighbours, in reverse order.
   // The two other pages have no neighbour.
   const std::int64_t page = 132;
@@ -81,23 +81,23 @@ TEST(PlacedBlock, PlacesAFewPagesOfAVeryLargePool) {
       {HostTensor::make(DType::kU8, {4, page}), {{edge + 2, page}, {page, 1}, {edge + 1, 0, edge, edge - 70}}});
 }
 
-TEST(PlacedBlock, PlacesElementsOfALongRow) {
+TEST(FarBlock, PlacesElementsOfALongRow) {
   expect_in_place({HostTensor::make(DType::kI64, {4}), {{kTwo31 - 1}, {1}, {kTwo31 - 2, 5, 6, 1 << 29}}});
 }
 
-TEST(PlacedBlock, PlacesAPartOfALargeInnerDimension) {
+TEST(FarBlock, PlacesAPartOfALargeInnerDimension) {
   // The function sees [experts, words, tokens]. Only 2 of the 1000 experts and 2 of the 2^20 tokens have data.
   const std::int64_t tokens = 1 << 20;
   expect_in_place({HostTensor::make(DType::kI32, {2, 3, 2}), {{1000, 3, tokens}, {3 * tokens, tokens, 1}, {0, 999}}});
 }
 
-TEST(PlacedBlock, ATensorWithoutElementsHasNoBytes) {
+TEST(FarBlock, ATensorWithoutElementsHasNoBytes) {
   const Placed p{HostTensor::make(DType::kF32, {0, 5}), {{10, 5}, {5, 1}, {}}};
   EXPECT_THAT(p.block.read(), IsEmpty());
   EXPECT_THAT(p.findings(), IsEmpty());
 }
 
-TEST(PlacedBlock, ReadsBackWhatWasWrittenAndKeepsTheGapsOfTheStorage) {
+TEST(FarBlock, ReadsBackWhatWasWrittenAndKeepsTheGapsOfTheStorage) {
   const Placed p = rows_apart();
   for (std::int64_t row = 0; row < 3; ++row) *p.at({row, 4}, 3) ^= 0xff;
   HostTensor want = p.tensor;
@@ -106,11 +106,11 @@ TEST(PlacedBlock, ReadsBackWhatWasWrittenAndKeepsTheGapsOfTheStorage) {
   EXPECT_THAT(p.findings(), IsEmpty());
 }
 
-TEST(PlacedBlock, WritesBesideARowAreFound) {
+TEST(FarBlock, WritesBesideARowAreFound) {
   const std::ptrdiff_t row_bytes = 5 * sizeof(float);
   for (const std::int64_t row : {0, 1, 2}) {
-    for (const std::ptrdiff_t byte : {std::ptrdiff_t{-1}, -static_cast<std::ptrdiff_t>(Block::kGuard), row_bytes,
-                                      row_bytes + static_cast<std::ptrdiff_t>(Block::kGuard) - 1}) {
+    for (const std::ptrdiff_t byte : {std::ptrdiff_t{-1}, -static_cast<std::ptrdiff_t>(MemoryBlock::kGuard), row_bytes,
+                                      row_bytes + static_cast<std::ptrdiff_t>(MemoryBlock::kGuard) - 1}) {
       const Placed p = rows_apart();
       *p.at({row, 0}, byte) ^= 0x40;
       const auto found = p.findings();
@@ -124,7 +124,7 @@ TEST(PlacedBlock, WritesBesideARowAreFound) {
   }
 }
 
-TEST(PlacedBlock, WritesBetweenCloseRowsAreFound) {
+TEST(FarBlock, WritesBetweenCloseRowsAreFound) {
   const Placed p{HostTensor::make(DType::kU8, {2, 8}), {{200, 16}, {16, 1}, {150, 151}}};
   for (const std::ptrdiff_t byte : {8, 15}) {
     *p.at({150, 0}, byte) ^= 1;
@@ -146,14 +146,14 @@ TEST(PlacedBlockDeathTest, MemoryBetweenFarRowsCannotBeAccessed) {
   EXPECT_DEATH(touch(p.at({0, 0}, -kTwo31)), "");
 }
 
-TEST(PlacedBlock, APlacementThatDoesNotFitIsAnError) {
+TEST(FarBlock, APlacementThatDoesNotFitIsAnError) {
   const auto memory = make_host_memory();
   const HostTensor t = HostTensor::make(DType::kF32, {2, 5});
-  for (const Placement& wrong :
-       {Placement{{2, 5}, {5, 1}, {0}}, Placement{{2, 5}, {5, 1}, {0, 2}}, Placement{{2, 5}, {5, 1}, {-1, 0}},
-        Placement{{2, 4}, {5, 1}, {0, 1}}, Placement{{2, 5}, {-5, 1}, {0, 1}}, Placement{{10}, {1}, {0, 1}},
-        Placement{{2, 5}, {4, 1}, {0, 1}}, Placement{{9, 5}, {5, 1}, {3, 3}}}) {
-    EXPECT_THROW(PlacedBlock(*memory, "x", t, wrong, 0), Error) << format_shape(wrong.shape);
+  for (const FarLayout& wrong :
+       {FarLayout{{2, 5}, {5, 1}, {0}}, FarLayout{{2, 5}, {5, 1}, {0, 2}}, FarLayout{{2, 5}, {5, 1}, {-1, 0}},
+        FarLayout{{2, 4}, {5, 1}, {0, 1}}, FarLayout{{2, 5}, {-5, 1}, {0, 1}}, FarLayout{{10}, {1}, {0, 1}},
+        FarLayout{{2, 5}, {4, 1}, {0, 1}}, FarLayout{{9, 5}, {5, 1}, {3, 3}}}) {
+    EXPECT_THROW(FarBlock(*memory, "x", t, wrong, 0), Error) << format_shape(wrong.shape);
   }
 }
 
@@ -183,29 +183,28 @@ struct ScarceMemory final : DeviceMemory {
   void* stream() override { return nullptr; }
 };
 
-TEST(PlacedBlock, TheErrorSaysHowMuchMemoryIsNeeded) {
+TEST(FarBlock, TheErrorSaysHowMuchMemoryIsNeeded) {
   ScarceMemory memory;
   memory.can_reserve = false;
   try {
-    const PlacedBlock block(memory, "scores", HostTensor::make(DType::kF32, {3, 5}), {{3, 5}, {kTwo31, 1}, {0, 1, 2}},
-                            0);
-    FAIL() << "PlacedBlock must throw, because no memory can be reserved";
+    const FarBlock block(memory, "scores", HostTensor::make(DType::kF32, {3, 5}), {{3, 5}, {kTwo31, 1}, {0, 1, 2}}, 0);
+    FAIL() << "FarBlock must throw, because no memory can be reserved";
   } catch (const Unavailable& e) {
     EXPECT_STREQ(e.what(), "'scores' is spread out over 16.0 GiB, and the machine has no block of memory of that size");
   }
 }
 
-TEST(PlacedBlock, MemoryIsReleasedAlsoAfterAFailure) {
+TEST(FarBlock, MemoryIsReleasedAlsoAfterAFailure) {
   ScarceMemory memory;
   const HostTensor t = HostTensor::make(DType::kF32, {3, 5});
-  const Placement p{{3, 5}, {kTwo31, 1}, {0, 1, 2}};
+  const FarLayout p{{3, 5}, {kTwo31, 1}, {0, 1, 2}};
   {
-    const PlacedBlock block(memory, "x", t, p, 0);
+    const FarBlock block(memory, "x", t, p, 0);
     EXPECT_EQ(memory.blocks, 1);
   }
   EXPECT_EQ(memory.blocks, 0);
   memory.can_open = false;
-  EXPECT_THROW(PlacedBlock(memory, "x", t, p, 0), std::bad_alloc);
+  EXPECT_THROW(FarBlock(memory, "x", t, p, 0), std::bad_alloc);
   EXPECT_EQ(memory.blocks, 0);
 }
 

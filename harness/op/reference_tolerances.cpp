@@ -1,4 +1,4 @@
-#include "harness/op/certificates.h"
+#include "harness/op/reference_tolerances.h"
 
 #include <fmt/format.h>
 
@@ -19,7 +19,7 @@ CallResult auxiliary(const Call& call, const std::string& aux, Caller& reference
   return result;
 }
 
-Tolerances certified(const Call& call, Caller& reference, const std::vector<std::string>& names,
+Tolerances intervals(const Call& call, Caller& reference, const std::vector<std::string>& names,
                      const std::string& reason) {
   std::vector<Arg> ends;
   for (const std::string& name : names) {
