@@ -6,7 +6,7 @@
 #pragma once
 
 #if defined(DSV4_SIMT)
-#define DSV4_DYNAMIC_SHARED(TYPE, NAME) TYPE* const NAME = ::simt::dynamic_shared<TYPE>()
+#define DSV4_DYNAMIC_SHARED(TYPE, NAME) auto* const NAME = ::simt::dynamic_shared<TYPE>()
 #else
 #define DSV4_DYNAMIC_SHARED(TYPE, NAME)                                \
   extern __shared__ __align__(16) unsigned char dsv4_dynamic_shared[]; \

@@ -211,9 +211,9 @@ TEST_F(Failure, ALaunchAfterAFailedOneWorks) {
 }
 
 __global__ void deep(int depth, int* out) {
-  volatile char frame[512];
-  frame[0] = static_cast<char>(depth);
-  for (int i = 0; i < 60; ++i) frame[i] = static_cast<char>(i);
+  volatile unsigned char frame[512];
+  frame[0] = static_cast<unsigned char>(depth);
+  for (int i = 0; i < 60; ++i) frame[i] = static_cast<unsigned char>(i);
   __syncthreads();
   out[threadIdx.x] = frame[0];
 }

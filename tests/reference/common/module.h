@@ -91,13 +91,13 @@ inline void call_reference(const std::string& op, const std::string& function, c
     if (const auto* tensor = std::get_if<HostTensor*>(&value)) {
       arguments.push_back(tensors.emplace_back(**tensor));
     } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-      arguments.push_back(*integer);
+      arguments.emplace_back(*integer);
     } else if (const auto* real = std::get_if<double>(&value)) {
-      arguments.push_back(*real);
+      arguments.emplace_back(*real);
     } else if (const auto* flag = std::get_if<bool>(&value)) {
-      arguments.push_back(*flag);
+      arguments.emplace_back(*flag);
     } else {
-      arguments.push_back(nullptr);
+      arguments.emplace_back(nullptr);
     }
   }
   ::tvm::ffi::Any result;

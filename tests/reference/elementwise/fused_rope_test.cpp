@@ -100,7 +100,7 @@ TEST(FusedRopeReference, RotatesKeysAndStridedQueriesByTheirOwnPositions) {
   HostTensor positions = HostTensor::of<std::int64_t>(DType::kI64, {3, 0, 2});
   call_reference("fused_rope", "forward", {&q, &k, &freqs, &positions, false});
   for (int t = 0; t < 3; ++t) {
-    const float factor = static_cast<float>(positions.at<std::int64_t>(t));
+    const auto factor = static_cast<float>(positions.at<std::int64_t>(t));
     for (int d = 0; d < 64; ++d) {
       EXPECT_EQ(float_from_bf16(k.at<std::uint16_t>(t, 0, d)), factor);
       for (int h = 0; h < 2; ++h) {

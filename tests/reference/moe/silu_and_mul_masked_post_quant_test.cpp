@@ -182,7 +182,7 @@ std::set<std::pair<int, int>> written(Silu& s) {
   for (int e = 0; e < s.output.size(0); ++e) {
     for (int t = 0; t < s.output.size(1); ++t) {
       for (std::int64_t j = 0; j < dim; ++j) {
-        const std::size_t at = static_cast<std::size_t>((e * s.output.size(1) + t) * dim + j);
+        const auto at = static_cast<std::size_t>((e * s.output.size(1) + t) * dim + j);
         if (s.output.storage[at] != before[at]) rows.insert({e, t});
       }
     }
