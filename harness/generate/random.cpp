@@ -76,15 +76,7 @@ void set_float(HostTensor& tensor, std::int64_t linear, double value) {
 }
 
 std::int64_t integer_at(const HostTensor& tensor, std::int64_t linear) {
-  std::int64_t wide = 0;
-  std::int32_t narrow = 0;
-  if (tensor.dtype == DType::kI64) {
-    std::memcpy(&wide, tensor.element(linear), sizeof wide);
-    return wide;
-  }
-  if (tensor.dtype != DType::kI32) throw Error("integer_at: the tensor is " + tensor.describe());
-  std::memcpy(&narrow, tensor.element(linear), sizeof narrow);
-  return narrow;
+  return tensor.dtype == DType::kI64 ? tensor.get<std::int64_t>(linear) : tensor.get<std::int32_t>(linear);
 }
 
 void set_integer(HostTensor& tensor, std::int64_t linear, std::int64_t value) {

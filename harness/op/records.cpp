@@ -14,8 +14,9 @@ HostTensor numbers(const std::vector<std::int64_t>& values, DType dtype) {
 }
 
 std::vector<std::int64_t> numbers_of(const Call& call, std::string_view name) {
+  const HostTensor& t = call.tensor(name);
   std::vector<std::int64_t> values;
-  for (std::int64_t i = 0; i < call.tensor(name).numel(); ++i) values.push_back(integer_at(call.tensor(name), i));
+  for (std::int64_t i = 0, n = t.numel(); i < n; ++i) values.push_back(integer_at(t, i));
   return values;
 }
 

@@ -1,7 +1,7 @@
 #include "harness/ops/compress/c4_op.h"
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
 #include <limits>
 
 #include "harness/op/define.h"
@@ -34,8 +34,10 @@ void spread_state(Call& call) {
   const auto move_row = [&](auto& kept) {
     if (kept.write_loc >= 0) kept.write_loc = far_page(kept.write_loc / 4) * 4 + kept.write_loc % 4;
   };
-  change_records<layout::DecodePlan>(call, "plan_d", move_row);
-  change_records<layout::DecodePlan>(call, "plan_d", move_pages);
+  change_records<layout::DecodePlan>(call, "plan_d", [&](auto& request) {
+    move_row(request);
+    move_pages(request);
+  });
   change_records<layout::CompressPlan>(call, "plan_c", move_pages);
   change_records<layout::WritePlan>(call, "plan_w", move_row);
 }
@@ -107,10 +109,8 @@ HostTensor C4Tokens::state(const CacheMaps& maps, const std::vector<std::int64_t
   HostTensor t = HostTensor::make(kF32, {maps.rows() / 4, 4, 4 * head_dim_});
   // NaN payloads (low bits) differ between elements. So the bits of a row show whether it was moved. A sum is NaN if it
   // includes a row that must not be read.
-  for (std::int64_t i = 0; i < t.numel(); ++i) {
-    const std::uint32_t bits = 0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u;
-    std::memcpy(t.element(i), &bits, sizeof bits);
-  }
+  for (std::int64_t i = 0, n = t.numel(); i < n; ++i)
+    t.data<float>()[i] = std::bit_cast<float>(0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u);
   for (std::size_t b = 0; b < lengths.size(); ++b) {
     for (std::int64_t p = first_live(lengths[b], 4); p < lengths[b]; ++p) {
       fill_row(t.data<float>() + maps.row(request_ids[b], p) * 4 * head_dim_, request_ids[b], p);

@@ -139,7 +139,8 @@ class HashTopK final : public Op {
  private:
   /// The experts of token `t`, in the order of the lookup table.
   static std::vector<std::int32_t> experts_of(const Call& call, std::int64_t t) {
-    const HostTensor row = rows_of(call.tensor("tid2eid"), {call.tensor("input_id").at<std::int64_t>(t)});
+    const HostTensor& table = call.tensor("tid2eid");
+    const HostTensor row = gather_rows(table, {call.tensor("input_id").at<std::int64_t>(t)}, table.size(1));
     return {row.data<std::int32_t>(), row.data<std::int32_t>() + row.numel()};
   }
 
