@@ -80,11 +80,14 @@ Json make_manifest(const Json& recipe, const fs::path& folder, const std::string
   for (const Json& module : recipe.at("modules")) {
     const auto file = module.at("file").get<std::string>();
     const auto source = module.at("source").get<std::string>();
-    manifest["modules"][file] = {{"sha256", digest_of(folder / file)},
-                                 {"source", source},
-                                 {"source_sha256", digest_of(module.at("path").get<std::string>())},
-                                 {"flags", module.at("flags")},
-                                 {"edits", Json::array()}};
+    const std::string source_sha256 = digest_of(module.at("path").get<std::string>());
+    manifest["modules"][file] = {
+        {"sha256", digest_of(folder / file)},
+        {"source", source},
+        {"source_sha256", source_sha256},
+        {"flags", module.at("flags")},
+        {"edits", Json::array()},
+        {"sources", Json::array({{{"path", source}, {"sha256", source_sha256}, {"releases", Json::array()}}})}};
     for (Json entry : describe(folder / file)) {
       const std::string key = entry.at("op").get<std::string>() + "/" + entry.at("aux").get<std::string>() + " " +
                               entry.at("abi").get<std::string>() + " " + entry.at("params").dump();

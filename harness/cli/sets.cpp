@@ -1,4 +1,5 @@
-/// dsv4diff sets: lists the installed kernel sets, what they were made from, and which ops they lack.
+/// dsv4diff sets: lists the installed kernel sets, what they were made from, which ops they lack, and
+/// which sources they do not cover.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "harness/core/text.h"
 #include "harness/op/op.h"
 #include "harness/report/terminal.h"
+#include "harness/sets/coverage.h"
 #include "harness/sets/set.h"
 
 namespace dsv4 {
@@ -56,7 +58,7 @@ class SetsCommand final : public Command {
     for (const Op* op : all_ops()) {
       const std::string& name = op->info().name;
       if (m.has_op(name) || std::ranges::find(list, name, &AbsentOp::op) != list.end()) continue;
-      list.push_back({name, "its manifest does not list this op"});
+      list.push_back({name, "its manifest does not list this op", false});
     }
     std::ranges::sort(list, {}, &AbsentOp::op);
     return list;
@@ -80,7 +82,13 @@ class SetsCommand final : public Command {
       for (const AbsentOp& a : lacking(m)) {
         print(fmt::format("{} lacks {}: {}\n", one_line(m.name), one_line(a.op), one_line(a.reason)));
       }
+      if (const std::string line = coverage_summary(m); !line.empty()) print(line + "\n");
+      for (const std::string& line : coverage_warnings(m)) print(line + "\n");
     }
+  }
+
+  static Json source_json(const SourceFile& file) {
+    return {{"path", file.path}, {"sha256", file.sha256}, {"releases", file.releases}};
   }
 
   static Json set_json(const Manifest& m) {
@@ -94,18 +102,29 @@ class SetsCommand final : public Command {
                          {"module", e.module},
                          {"function", e.function},
                          {"abi", e.abi},
-                         {"arity", e.arity}});
+                         {"arity", e.arity},
+                         {"behaviour", e.behaviour}});
     }
     Json modules = Json::object();
     for (const auto& [file, module] : m.modules) {
       modules[file] = {
           {"sha256", module.sha256}, {"source", module.source}, {"flags", module.flags}, {"edits", module.edits}};
+      modules[file]["sources"] = Json::array();
+      for (const SourceFile& source : module.sources) modules[file]["sources"].push_back(source_json(source));
     }
     Json absent = Json::array();
-    for (const AbsentOp& a : lacking(m)) absent.push_back({{"op", a.op}, {"reason", a.reason}});
-    return {{"name", m.name},      {"folder", m.folder}, {"device", name_of(m.device)},
-            {"usable", available}, {"why_not", why},     {"provenance", m.provenance},
-            {"ops", entries},      {"absent", absent},   {"modules", modules}};
+    for (const AbsentOp& a : lacking(m)) {
+      absent.push_back({{"op", a.op}, {"reason", a.reason}, {"left_out", a.left_out}});
+    }
+    Json uncovered = Json::array();
+    for (const UncoveredSource& source : m.uncovered) {
+      uncovered.push_back(source_json(source));
+      uncovered.back()["changed"] = source.changed;
+    }
+    return {{"name", m.name},        {"folder", m.folder}, {"device", name_of(m.device)},
+            {"usable", available},   {"why_not", why},     {"provenance", m.provenance},
+            {"ops", entries},        {"absent", absent},   {"modules", modules},
+            {"uncovered", uncovered}};
   }
 
   static void print_json(const std::vector<Manifest>& sets) {

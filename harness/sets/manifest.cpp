@@ -63,6 +63,33 @@ class Reader {
     }
     return out;
   }
+  bool boolean(const json& object, const char* name, const std::string& where) const {
+    if (!object.contains(name)) return false;
+    if (!object.at(name).is_boolean()) bad(fmt::format("field '{}' of {} is not true or false", name, where));
+    return object.at(name).get<bool>();
+  }
+  /// The elements of a list of objects that may be missing, each with its name for messages.
+  std::vector<std::pair<const json*, std::string>> objects(const json& object, const char* name,
+                                                           const std::string& where) const {
+    std::vector<std::pair<const json*, std::string>> out;
+    if (!object.contains(name)) return out;
+    if (!object.at(name).is_array()) bad(fmt::format("field '{}' of {} is not a list", name, where));
+    for (const json& v : object.at(name)) {
+      out.emplace_back(&v, fmt::format("{}[{}] of {}", name, out.size(), where));
+    }
+    return out;
+  }
+  SourceFile source_file(const json& object, const std::string& where) const {
+    SourceFile file;
+    file.path = text(object, "path", where);
+    if (file.path.empty()) bad(fmt::format("field 'path' of {} is empty", where));
+    file.sha256 = text(object, "sha256", where);
+    if (file.sha256.size() != 64 || file.sha256.find_first_not_of("0123456789abcdef") != std::string::npos) {
+      bad(fmt::format("field 'sha256' of {} is not a SHA-256 in lower-case hex", where));
+    }
+    file.releases = texts(object, "releases", where);
+    return file;
+  }
 
  private:
   std::string path_;
@@ -121,10 +148,7 @@ Manifest Manifest::load(const std::string& folder) {
   m.name = reader.text(root, "name", "the manifest");
   if (m.name.empty()) reader.bad("field 'name' of the manifest is empty");
   m.device = device_from_name(reader, reader.text(root, "device", "the manifest"));
-  if (root.contains("errors_name_arguments")) {
-    if (!root["errors_name_arguments"].is_boolean()) reader.bad("field 'errors_name_arguments' is not true or false");
-    m.errors_name_arguments = root["errors_name_arguments"].get<bool>();
-  }
+  m.errors_name_arguments = reader.boolean(root, "errors_name_arguments", "the manifest");
   m.provenance = reader.pairs(root, "provenance", "the manifest");
   const json& modules = reader.field(root, "modules", "the manifest");
   if (!modules.is_object()) reader.bad("field 'modules' is not an object");
@@ -136,6 +160,9 @@ Manifest Manifest::load(const std::string& folder) {
     if (value.contains("source")) module.source = reader.text(value, "source", where);
     module.flags = reader.texts(value, "flags", where);
     module.edits = reader.texts(value, "edits", where);
+    for (const auto& [file, file_where] : reader.objects(value, "sources", where)) {
+      module.sources.push_back(reader.source_file(*file, file_where));
+    }
     m.modules[file_name] = std::move(module);
   }
   const json& ops = reader.field(root, "ops", "the manifest");
@@ -154,14 +181,19 @@ Manifest Manifest::load(const std::string& folder) {
       reader.bad(fmt::format("field 'arity' of {} is not a number of arguments", where));
     }
     e.arity = arity.get<int>();
+    e.behaviour = reader.texts(ops[i], "behaviour", where);
     if (!m.modules.contains(e.module))
       reader.bad(fmt::format("{} names module '{}', which is missing from 'modules'", where, e.module));
     m.entries.push_back(std::move(e));
   }
-  if (root.contains("absent")) {
-    if (!root["absent"].is_array()) reader.bad("field 'absent' is not a list");
-    for (const json& a : root["absent"])
-      m.absent.push_back({reader.text(a, "op", "absent"), reader.text(a, "reason", "absent")});
+  for (const auto& [a, where] : reader.objects(root, "absent", "the manifest")) {
+    m.absent.push_back(
+        {reader.text(*a, "op", where), reader.text(*a, "reason", where), reader.boolean(*a, "left_out", where)});
+  }
+  for (const auto& [file, where] : reader.objects(root, "uncovered", "the manifest")) {
+    UncoveredSource source{reader.source_file(*file, where)};
+    source.changed = reader.boolean(*file, "changed", where);
+    m.uncovered.push_back(std::move(source));
   }
   return m;
 }

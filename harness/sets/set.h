@@ -21,11 +21,26 @@ struct ManifestEntry {
   std::string function;
   std::string abi;
   int arity = 0;
+  /// What this function computes otherwise than other functions of the same ABI, as names (docs/sets.md lists them).
+  std::vector<std::string> behaviour;
+};
+
+/// A source file of upstream: the bytes that a set was built from.
+struct SourceFile {
+  std::string path;                   ///< relative to the folder that holds upstream's csrc/ and include/
+  std::string sha256;                 ///< of the file as it was found, before any edit of the build
+  std::vector<std::string> releases;  ///< the releases in upstream_sources.json in which this path has these bytes
+};
+
+/// A source file that no module of the set includes. So no case of the set can show a fault in it.
+struct UncoveredSource : SourceFile {
+  bool changed = false;  ///< it differs from the release that the set's sources descend from, or is new there
 };
 
 struct ManifestModule {
   std::string sha256;
   std::string source;
+  std::vector<SourceFile> sources;  ///< the main source and all files that it includes; empty if the manifest is older
   std::vector<std::string> flags;
   std::vector<std::string> edits;
 };
@@ -33,6 +48,7 @@ struct ManifestModule {
 struct AbsentOp {
   std::string op;
   std::string reason;
+  bool left_out = false;  ///< the op was not built because the build was told to build other ops
 };
 
 struct Manifest {
@@ -44,6 +60,7 @@ struct Manifest {
   std::map<std::string, ManifestModule> modules;
   std::vector<ManifestEntry> entries;
   std::vector<AbsentOp> absent;
+  std::vector<UncoveredSource> uncovered;
 
   /// Reads `<folder>/manifest.json` (schema 1). Throws an Error that names the file and the wrong field. Refuses a
   /// newer schema, a module path outside the folder, and a file that is too large.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .edits import EditFailed, edit
 from .ops import join, map_ops, together
+from .releases import PACKAGE, Releases, files_of
 from .source import Mistake, Source, digest
 
 KEYS = ".build-keys.json"  # per module: what it was built from
@@ -39,9 +40,10 @@ def wrapper_text(source: Source, module) -> str:
 
 
 class SetBuilder:
-    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int, op: str = "*"):
+    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int, op: str = "*", releases=None):
         self.source, self.compiler, self.output, self.work = source, compiler, output, work
         self.jobs, self.op = jobs, op
+        self.releases = releases if releases is not None else Releases.load()
         self.host = compiler.device == "simt"
         # The host build compiles an edited copy, nvcc the sources as they are.
         self.package = work / "source" if self.host else source.root
@@ -78,7 +80,7 @@ class SetBuilder:
         left_out = [v for v in variants if not any(fnmatch.fnmatch(e.op, self.op) for e in v.entries)]
         variants = [v for v in variants if v not in left_out]
         for op in sorted({e.op for v in left_out for e in v.entries} - {e.op for v in variants for e in v.entries}):
-            absent.append({"op": op, "reason": f"left out: --op {self.op}"})
+            absent.append({"op": op, "reason": f"left out: --op {self.op}", "left_out": True})
         modules = together(variants)
         if not modules:
             raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{self.op}'.")
@@ -138,20 +140,23 @@ class SetBuilder:
                     records[file] = {
                         "sha256": digest_of_file(self.output / file),
                         "source": f"{self.source.name_in_package}/{module.source}",
-                        "source_sha256": digest_of_file(self.source.root / module.source),
+                        "source_sha256": self.source.sha256(module.source),
                         "flags": flags,
                         "edits": sentences,
+                        "sources": [self.source_record(path) for path in self.source.closure(module.source)],
                     }
                     ops += [{"op": e.op, "params": e.params, "module": file, "function": e.function, "abi": e.abi,
                              "arity": e.arity} for e in module.entries]  # fmt: skip
         ops.sort(key=lambda o: (o["op"], sorted(o["params"].items())))
-        self.write_manifest(dict(sorted(records.items())), ops, absent)
+        manifest = self.manifest(dict(sorted(records.items())), ops, absent)
+        write_whole(self.output / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
         write_whole(keys_file, json.dumps(keys, indent=1))
         for stale in self.output.glob("*.so"):
             if stale.name not in records:
                 stale.unlink()
         print(f"{self.output}: {len(records)} modules, {len({o['op'] for o in ops})} ops, {len(absent)} absent, "
               f"{time.monotonic() - started:.0f} s")  # fmt: skip
+        print("\n".join(coverage(manifest)))
         return failed
 
     def give_up(self, module, error: str, absent: list) -> int:
@@ -174,15 +179,34 @@ class SetBuilder:
             shutil.move(partial, file)
         return error, time.monotonic() - started
 
-    def write_manifest(self, modules: dict, ops: list, absent: list) -> None:
-        provenance = {"package": "sglang", "version": self.source.version, "source": self.source.origin,
+    def source_record(self, path: str) -> dict:
+        """What the manifest says about a source file. Its digest is that of the file before any edit of the build."""
+        sha256 = self.source.sha256(path)
+        return {"path": path, "sha256": sha256, "releases": self.releases.holding(path, sha256)}
+
+    def manifest(self, modules: dict, ops: list, absent: list) -> dict:
+        release = self.releases.closest(files_of(self.source))
+        provenance = {"package": PACKAGE, "version": self.source.version, "release": release, "source": self.source.origin,
                       "compiler": self.compiler.version, "arch": arch_name(self.compiler.arch)}  # fmt: skip
         revision = revision_of(self.source) if self.source.origin == "folder" else ""
         if revision:
             provenance["revision"] = revision
-        manifest = {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,
-                    "modules": modules, "ops": ops, "absent": absent}  # fmt: skip
-        write_whole(self.output / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        covered = {record["path"] for module in modules.values() for record in module["sources"]}
+        uncovered = [self.source_record(path) for path in self.source.dsv4_files() if path not in covered]
+        for record in uncovered:
+            record["changed"] = release not in record["releases"]
+        return {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,
+                "modules": modules, "ops": ops, "absent": absent, "uncovered": uncovered}  # fmt: skip
+
+
+def coverage(manifest: dict) -> list:
+    """Lines on the sources that no module includes, as `dsv4diff sets` prints them (harness/sets/coverage.cpp)."""
+    uncovered, name, release = manifest["uncovered"], manifest["name"], manifest["provenance"]["release"]
+    paths = ", ".join(record["path"] for record in uncovered)
+    lines = [f"{name}: no module includes {len(uncovered)} of upstream's source files: {paths}"] if uncovered else []
+    differs = f"differs from {PACKAGE} {release}" if release else f"is of no known release of {PACKAGE}"
+    lines += [f"WARNING: {record['path']} {differs} and NO MODULE COVERS IT" for record in uncovered if record["changed"]]
+    return lines
 
 
 def read_keys(path: Path) -> dict:
@@ -210,9 +234,14 @@ def arch_name(arch: str) -> str:
 
 
 def revision_of(source: Source) -> str:
-    """Git's name of a checkout, with "-dirty" if it was edited. Empty if the folder is not a checkout."""
-    try:
-        done = subprocess.run(["git", "-C", str(source.root), "describe", "--always", "--dirty"], capture_output=True, text=True)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """Git's name of a checkout, with "-dirty" if it was edited. Empty if git does not keep the sources."""
+
+    def git(*arguments) -> str:
+        try:
+            done = subprocess.run(["git", "-C", str(source.root), *arguments], capture_output=True, text=True)
+        except OSError:
+            return ""
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    # A copy may lie in a folder of another checkout, which says nothing about it.
+    return git("describe", "--always", "--dirty") if git("ls-files", "--", "csrc") else ""

@@ -18,6 +18,10 @@ LAYOUTS = (
 )
 
 
+# The folders of the DSv4 family, under csrc/ and under include/sgl_kernel/.
+DSV4_FOLDER = re.compile(r"(?:csrc|include/sgl_kernel)/deepseek_v\d+/")
+
+
 class Mistake(Exception):
     """The call or the environment is wrong. The text says what to do."""
 
@@ -28,9 +32,9 @@ class Source:
     def __init__(self, root: Path, origin: str, version: str, name_in_package: str):
         self.root = root
         self.origin = origin  # "wheel" or "folder"
-        self.version = version
+        self.version = version  # empty if the folder does not tell it
         self.name_in_package = name_in_package  # such as "jit_kernel"
-        self._text = {}
+        self._text, self._sha256 = {}, {}
 
     def text(self, path: str) -> str:
         """The content of a file under root; empty if there is no such file."""
@@ -41,6 +45,17 @@ class Source:
 
     def has(self, path: str) -> bool:
         return (self.root / path).is_file()
+
+    def sha256(self, path: str) -> str:
+        """Digest of a file under root, as it is on disk."""
+        if path not in self._sha256:
+            self._sha256[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()
+        return self._sha256[path]
+
+    def dsv4_files(self) -> list:
+        """All files of the DSv4 folders, relative to root. Python's caches and hidden files are no sources."""
+        found = (f.relative_to(self.root) for top in ("csrc", "include") for f in (self.root / top).rglob("*") if f.is_file())
+        return sorted(f.as_posix() for f in found if DSV4_FOLDER.match(f.as_posix()) and is_source(f))
 
     def closure(self, path: str) -> list:
         """`path` and everything of the package that it includes, directly or not; paths relative to root."""
@@ -57,6 +72,10 @@ class Source:
                         todo.append(candidate)
                         break
         return sorted(seen)
+
+
+def is_source(path: Path) -> bool:
+    return path.suffix in (".cuh", ".cu", ".h", ".hpp", ".hh", ".cc", ".cpp", ".inc", ".inl")
 
 
 def digest(*parts) -> str:
@@ -85,12 +104,43 @@ def from_folder(folder: Path) -> Source:
             f"--source: no sglang JIT kernels in {folder}.\nExpected a folder with csrc/ and include/ at one of: "
             + ", ".join(layout or "." for layout in LAYOUTS)
         )
-    version = "0.0.0"
-    for candidate in (root.parent / "version.py", root.parent / "_version.py", root.parent.parent / "_version.py"):
-        found = candidate.is_file() and re.search(r'version\s*=\s*["\']([^"\']+)', candidate.read_text())
-        if found:
-            version = found.group(1)
-    return Source(root, "folder", version, root.name)
+    return Source(root, "folder", version_of(root), name_in_package(root))
+
+
+def name_in_package(root: Path) -> str:
+    return "kernels/jit" if root.parts[-2:] == ("kernels", "jit") else root.name
+
+
+def version_of(root: Path) -> str:
+    """The version that a checkout, an installed package or a copy tells about itself; empty if it tells none.
+
+    `root` is the kernel folder. The package is the folder above it, if the kernel folder has its name in the package.
+    """
+    if root.parts[-2:] == ("kernels", "jit"):
+        package = root.parent.parent
+    elif root.name == "jit_kernel":
+        package = root.parent
+    else:
+        return ""  # what lies beside a copy under another name belongs to something else
+    # A version at the start of a line: sglang's version.py also has fallbacks, which are indented.
+    python = re.compile(r"""^(?:__version__\s*=\s*)?(?:__)?version(?:__)?\s*=\s*["']([^"']+)""", re.MULTILINE)
+    metadata = re.compile(r"^Version:\s*(\S+)", re.MULTILINE)
+    candidates = [(package / "_version.py", python), (package / "version.py", python)]
+    candidates += [(folder / "METADATA", metadata) for folder in sorted(package.parent.glob("sglang-*.dist-info"))]
+    candidates.append((package.parent / "sglang.egg-info/PKG-INFO", metadata))
+    # The table [project] of a checkout that keeps its version there.
+    project = re.compile(r"""^\[project\]\s*$(?:\n(?!\[).*)*?\nversion\s*=\s*["']([^"']+)""", re.MULTILINE)
+    candidates.append((package.parent / "pyproject.toml", project))
+    for file, pattern in candidates:
+        if not file.is_file():
+            continue
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if file.name == "pyproject.toml" and not re.search(r"""^name\s*=\s*["']sglang["']""", text, re.MULTILINE):
+            continue
+        found = pattern.search(text)
+        if found and not found.group(1).startswith("0.0.0"):  # setuptools-scm's "I do not know"
+            return found.group(1)
+    return ""
 
 
 def find_wheel(version: str, folders: list) -> Path:

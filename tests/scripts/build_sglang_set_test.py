@@ -1,9 +1,14 @@
 """Tests of scripts/build_sglang_set.py: it finds and edits sources, maps ops, builds sets and refuses wrong calls."""
 
 import contextlib
+import hashlib
+import importlib.machinery
+import importlib.util
 import io
 import json
 import os
+import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -14,10 +19,23 @@ ROOT = Path(os.environ.get("DSV4_SOURCE_DIR", Path(__file__).resolve().parents[2
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import build_sglang_set  # noqa: E402
-from sglang_set.build import SetBuilder  # noqa: E402
+from sglang_set.build import SetBuilder, coverage, revision_of  # noqa: E402
 from sglang_set.edits import EditFailed, edit  # noqa: E402
 from sglang_set.ops import MOST_VARIANTS, Entry, Module, NotMapped, map_ops, parameter_count, template_arity, together  # noqa: E402
+from sglang_set.releases import TABLE, Releases, files_of  # noqa: E402
 from sglang_set.source import Mistake, from_folder, from_wheel  # noqa: E402
+
+
+def load_script(name: str):
+    """A script whose name has no suffix, as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "scripts" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write(root: Path, files: dict) -> Path:
@@ -121,6 +139,12 @@ class Mapping(unittest.TestCase):
                          ["csrc/deepseek_v4/topk_v1.cuh", "include/sgl_kernel/utils.cuh"])  # fmt: skip
 
 
+def pack(folder: Path, version: str, files: dict, kernels: str = "sglang/jit_kernel") -> None:
+    with zipfile.ZipFile(folder / f"sglang-{version}-py3-none-any.whl", "w") as archive:
+        for name, text in files.items():
+            archive.writestr(f"{kernels}/{name}", text)
+
+
 class Sources(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -128,18 +152,54 @@ class Sources(unittest.TestCase):
         self.root = Path(folder.name)
 
     def test_wheel_is_unpacked_once_and_again_when_it_changes(self):
-        def pack(text):
-            with zipfile.ZipFile(self.root / "sglang-1.2.3-py3-none-any.whl", "w") as archive:
-                archive.writestr("sglang/jit_kernel/csrc/deepseek_v4/topk_v1.cuh", text)
-                archive.writestr("sglang/jit_kernel/include/a.h", "")
-                archive.writestr("sglang/srt/huge.py", "")
+        def wheel(text):
+            pack(self.root, "1.2.3", {"jit_kernel/csrc/deepseek_v4/topk_v1.cuh": text, "jit_kernel/include/a.h": "",
+                                      "srt/huge.py": ""}, "sglang")  # fmt: skip
 
-        pack("first")
+        wheel("first")
         source = from_wheel("1.2.3", [self.root], self.root / "unpacked")
         self.assertEqual(source.text("csrc/deepseek_v4/topk_v1.cuh"), "first")
         self.assertFalse((self.root / "unpacked/sglang/srt").exists())
-        pack("second")
+        wheel("second")
         self.assertEqual(from_wheel("1.2.3", [self.root], self.root / "unpacked").text("csrc/deepseek_v4/topk_v1.cuh"), "second")
+
+    def test_the_version_is_what_the_checkout_tells(self):
+        own = "try:\n    pass\nexcept ImportError:\n    __version__ = '0.0.0.dev0'\n    version = '7'\n"
+        scm = "version: str\n__version__ = version = '0.5.14'\n__version_tuple__ = version_tuple = (0, 5, 14)\n"
+        project = '[build-system]\nversion = "3"\n[project]\nname = "sglang"\nversion = "0.5.11"\n'
+        for layout, beside, version in (
+            ("sglang/jit_kernel", {"sglang/_version.py": scm, "sglang/version.py": own}, "0.5.14"),
+            ("sglang/jit_kernel", {"sglang/version.py": "__version__ = '0.5.10'\n"}, "0.5.10"),
+            ("sglang/jit_kernel", {"sglang/version.py": own}, ""),
+            ("sglang/jit_kernel", {"sglang/version.py": own, "sglang-0.5.12.dist-info/METADATA": "Name: sglang\nVersion: 0.5.12\n"}, "0.5.12"),
+            ("sglang/kernels/jit", {"sglang/_version.py": scm}, "0.5.14"),
+            ("python/sglang/kernels/jit", {"python/sglang.egg-info/PKG-INFO": "Version: 0.5.13.dev4\n"}, "0.5.13.dev4"),
+            ("python/sglang/jit_kernel", {"python/pyproject.toml": project}, "0.5.11"),
+            ("python/sglang/jit_kernel", {"python/pyproject.toml": project.replace('"sglang"', '"mine"')}, ""),
+            ("python/sglang/jit_kernel", {"python/pyproject.toml": '[project]\nname = "sglang"\n[tool]\nversion = "1"\n'}, ""),
+            ("python/sglang/jit_kernel", {"python/sglang/_version.py": "version = '0.0.0.dev0'\n"}, ""),
+            ("", {"version.py": "version = '1'\n", "../_version.py": "version = '1'\n"}, ""),
+        ):  # fmt: skip
+            with self.subTest(layout=layout, beside=beside), tempfile.TemporaryDirectory() as folder:
+                root = Path(folder) / "copy"
+                write(root / layout, PACKAGE_13)
+                self.assertEqual(from_folder(write(root, beside)).version, version)
+
+    def test_a_revision_is_told_only_of_what_git_keeps(self):
+        def git(*arguments):
+            subprocess.run(["git", "-C", self.root, "-c", "user.name=a", "-c", "user.email=a@b", *arguments],
+                           check=True, capture_output=True)  # fmt: skip
+
+        source = from_folder(write(self.root, PACKAGE_13))
+        self.assertEqual(revision_of(source), "")
+        git("init")
+        git("commit", "--allow-empty", "-m", "other")
+        self.assertEqual(revision_of(source), "", "the repository around a copy says nothing about it")
+        git("add", ".")
+        git("commit", "-m", "sources")
+        self.assertRegex(revision_of(source), "^[0-9a-f]{7,}$")
+        write(self.root, {"include/sgl_kernel/utils.cuh": "// edited\n"})
+        self.assertRegex(revision_of(source), "^[0-9a-f]{7,}-dirty$")
 
     def test_the_error_of_a_missing_version_lists_the_others(self):
         (self.root / "sglang-0.5.13-py3-none-any.whl").touch()
@@ -157,6 +217,106 @@ class Sources(unittest.TestCase):
             from_folder(self.root)
         with self.assertRaisesRegex(Mistake, "is not a folder"):
             from_folder(self.root / "nowhere")
+
+
+# Of each release: one file that all have, one that 2.0 changed, a header that is reached, and a neighbour that is not.
+OLD = {"csrc/deepseek_v4/a.cuh": "#include <sgl_kernel/utils.cuh>\n", "csrc/deepseek_v4/b.cuh": "old",
+       "csrc/deepseek_v4/note.md": "no source", "csrc/moe/other.cuh": "of another family",
+       "include/sgl_kernel/utils.cuh": "", "include/sgl_kernel/beside.cuh": "",
+       "include/elsewhere/c.cuh": "", "include/sgl_kernel/deepseek_v4/d.cuh": ""}  # fmt: skip
+NEW = {**OLD, "csrc/deepseek_v4/b.cuh": "new", "csrc/deepseek_v5/e.cuh": "added"}
+KEPT = ["csrc/deepseek_v4/a.cuh", "csrc/deepseek_v4/b.cuh", "include/sgl_kernel/beside.cuh",
+        "include/sgl_kernel/deepseek_v4/d.cuh", "include/sgl_kernel/utils.cuh"]  # fmt: skip
+
+
+class Table(unittest.TestCase):
+    """Tests of upstream_sources.json: what it keeps, and which release a folder's sources belong to."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        self.script = load_script("upstream_sources")
+        pack(self.root, "1.9", OLD)
+        pack(self.root, "1.10", NEW, "sglang/kernels/jit")
+
+    def call(self, *arguments):
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+            try:
+                status = self.script.main(["--wheels", str(self.root), "--table", str(self.root / "table.json"), *arguments])
+            except SystemExit as leaving:
+                status = leaving.code
+        return status, errors.getvalue()
+
+    def table(self) -> Releases:
+        self.assertEqual(self.call("1.10", "1.9"), (0, ""))
+        return Releases.load(self.root / "table.json")
+
+    def test_the_table_keeps_the_family_and_the_folders_it_reaches(self):
+        table = self.table()
+        self.assertEqual(list(table.by_version), ["1.9", "1.10"], "in the order of releases, not of letters")
+        self.assertEqual(sorted(table.by_version["1.9"]), KEPT)
+        self.assertEqual(sorted(table.by_version["1.10"]), sorted([*KEPT, "csrc/deepseek_v5/e.cuh"]))
+        self.assertEqual(table.by_version["1.9"]["csrc/deepseek_v4/b.cuh"], sha256("old"))
+
+    def test_a_release_is_added_without_the_others(self):
+        self.table()
+        before = (self.root / "table.json").read_text()
+        (self.root / "sglang-1.9-py3-none-any.whl").unlink()
+        self.assertEqual(self.call("1.10"), (0, ""))
+        self.assertEqual((self.root / "table.json").read_text(), before)
+
+    def test_the_check_finds_a_table_that_differs(self):
+        self.table()
+        self.assertEqual(self.call("--check"), (0, ""))
+        text = (self.root / "table.json").read_text()
+        (self.root / "table.json").write_text(text.replace(sha256("old"), sha256("odd")))
+        self.assertEqual(self.call("--check"), (1, "1.9: csrc/deepseek_v4/b.cuh differs from the wheel\n"))
+        (self.root / "table.json").write_text(text)
+        for wheel in self.root.glob("*.whl"):
+            wheel.unlink()
+        status, errors = self.call("--check")
+        self.assertEqual(status, 2)
+        self.assertIn("nothing was compared", errors)
+
+    def test_mistakes_exit_2(self):
+        for arguments, text in (((), "name releases, or --check"), (("1.9", "--check"), "name releases, or --check"),
+                                (("3.0",), "No wheel of sglang 3.0"), (("--check",), "is not a table of releases")):  # fmt: skip
+            status, errors = self.call(*arguments)
+            self.assertEqual(status, 2, errors)
+            self.assertIn(text, errors)
+        for text in ("[]", "{", '{"package": "other", "releases": {}}', '{"package": "sglang", "releases": {"1": 2}}'):
+            (self.root / "table.json").write_text(text)
+            self.assertEqual(self.call("1.9")[0], 2, text)
+
+    def test_the_release_of_a_copy_is_told_by_its_files(self):
+        table = self.table()
+
+        def closest(files) -> str:
+            with tempfile.TemporaryDirectory() as folder:
+                return table.closest(files_of(from_folder(write(Path(folder), files))))
+
+        self.assertEqual(closest(OLD), "1.9")
+        self.assertEqual(closest(NEW), "1.10")
+        self.assertEqual(closest({**OLD, "csrc/deepseek_v4/a.cuh": "#include <sgl_kernel/utils.cuh>\n// edited"}), "1.9")
+        self.assertEqual(closest({**NEW, "csrc/deepseek_v4/b.cuh": "edited"}), "1.10")
+        self.assertEqual(closest({**OLD, "csrc/deepseek_v4/b.cuh": "edited"}), "1.9", "1.10 has a file that is missing here")
+        self.assertEqual(closest({"csrc/deepseek_v4/z.cuh": "z", "include/z.h": ""}), "")
+
+    def test_the_releases_of_a_file_are_those_with_its_path_and_bytes(self):
+        table = self.table()
+        self.assertEqual(table.holding("csrc/deepseek_v4/a.cuh", sha256(OLD["csrc/deepseek_v4/a.cuh"])), ["1.9", "1.10"])
+        self.assertEqual(table.holding("csrc/deepseek_v4/b.cuh", sha256("new")), ["1.10"])
+        self.assertEqual(table.holding("csrc/deepseek_v4/a.cuh", sha256("new")), [])
+
+    def test_the_committed_table_is_as_the_script_writes_it(self):
+        table = Releases.load()
+        self.assertEqual(table.text(), TABLE.read_text())
+        self.assertLessEqual({"0.5.12", "0.5.13", "0.5.14", "0.5.16", "0.5.23"}, table.by_version.keys())
+        for files in table.by_version.values():
+            self.assertIn("csrc/deepseek_v4/c_plan.cuh", files)
+            self.assertTrue(all(re.fullmatch("[0-9a-f]{64}", digest) for digest in files.values()))
 
 
 def variant(name: str, source: str = "a.cuh", **rest) -> Module:
@@ -195,8 +355,10 @@ class Output(unittest.TestCase):
         self.source = from_folder(write(self.root / "package", PACKAGE_13))
 
     broken = None  # the variant that does not compile
+    releases = Releases({})
+    said = ""
 
-    def build(self, output: Path) -> list:
+    def build(self, output: Path, op: str = "*") -> list:
         compiled, broken = [], self.broken
 
         class Compiler:
@@ -214,9 +376,80 @@ class Output(unittest.TestCase):
                 names = {v.name for v in module.variants} | {module.name}
                 return "it is broken" if broken in names else ""
 
-        with contextlib.redirect_stdout(io.StringIO()):
-            SetBuilder(self.source, Compiler(), output, self.root / "work", 1).build()
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            SetBuilder(self.source, Compiler(), output, self.root / "work", 1, op, self.releases).build()
+        self.said = said.getvalue()
         return compiled
+
+    def manifest(self) -> dict:
+        return json.loads((self.root / "set/manifest.json").read_text())
+
+    def test_the_manifest_names_every_source_and_its_releases(self):
+        before = {**PACKAGE_13, "csrc/deepseek_v4/topk_v1.cuh": TOPK_13.replace("any", "some")}
+        self.releases = Releases({"0.5.9": {path: sha256(text) for path, text in before.items()},
+                                  "0.5.10": {path: sha256(text) for path, text in PACKAGE_13.items()}})  # fmt: skip
+        self.build(self.root / "set")
+        manifest = self.manifest()
+        topk = {"path": "csrc/deepseek_v4/topk_v1.cuh", "sha256": sha256(TOPK_13), "releases": ["0.5.10"]}
+        utils = {"path": "include/sgl_kernel/utils.cuh", "sha256": sha256("#include <cstdint>\n"),
+                 "releases": ["0.5.9", "0.5.10"]}  # fmt: skip
+        for module in manifest["modules"].values():
+            self.assertEqual(module["sources"], [topk, utils])
+        self.assertEqual(manifest["provenance"]["package"], "sglang")
+        self.assertEqual(manifest["provenance"]["version"], "", "this folder tells no version")
+        self.assertEqual(manifest["provenance"]["release"], "0.5.10")
+        self.assertEqual(manifest["uncovered"], [])
+        self.assertNotIn("no module includes", self.said)
+
+    def test_sources_that_no_module_includes_are_named_and_changed_ones_are_a_warning(self):
+        write(self.root / "package", {"csrc/deepseek_v4/c128_v2.cuh": "edited", "csrc/deepseek_v4/c128.cuh": "own",
+                                      "include/sgl_kernel/deepseek_v4/unused.cuh": "new"})  # fmt: skip
+        theirs = {**PACKAGE_13, "csrc/deepseek_v4/c128_v2.cuh": "theirs", "csrc/deepseek_v4/c128.cuh": "own"}
+        self.releases = Releases({"0.5.13": {path: sha256(text) for path, text in theirs.items()}})
+        self.source = from_folder(self.root / "package")
+        self.build(self.root / "set")
+        manifest = self.manifest()
+        self.assertEqual(manifest["uncovered"], [
+            {"path": "csrc/deepseek_v4/c128.cuh", "sha256": sha256("own"), "releases": ["0.5.13"], "changed": False},
+            {"path": "csrc/deepseek_v4/c128_v2.cuh", "sha256": sha256("edited"), "releases": [], "changed": True},
+            {"path": "include/sgl_kernel/deepseek_v4/unused.cuh", "sha256": sha256("new"), "releases": [], "changed": True},
+        ])  # fmt: skip
+        last = [
+            "set: no module includes 3 of upstream's source files: csrc/deepseek_v4/c128.cuh, csrc/deepseek_v4/c128_v2.cuh, "
+            "include/sgl_kernel/deepseek_v4/unused.cuh",
+            "WARNING: csrc/deepseek_v4/c128_v2.cuh differs from sglang 0.5.13 and NO MODULE COVERS IT",
+            "WARNING: include/sgl_kernel/deepseek_v4/unused.cuh differs from sglang 0.5.13 and NO MODULE COVERS IT",
+        ]
+        self.assertEqual(self.said.splitlines()[-3:], last)
+        self.releases = Releases({})
+        self.build(self.root / "set")
+        self.assertEqual(self.manifest()["provenance"]["release"], "")
+        self.assertIn("WARNING: csrc/deepseek_v4/c128.cuh is of no known release of sglang and NO MODULE COVERS IT",
+                      coverage(self.manifest()))  # fmt: skip
+
+    def test_a_module_that_does_not_build_covers_nothing(self):
+        self.broken = "topk_v1_k512"
+        self.build(self.root / "set")
+        self.assertEqual(self.manifest()["uncovered"], [], "the other module includes the source")
+        text = TOPK_13.replace("SGL_TOPK", "kTopK")
+        self.source = from_folder(write(self.root / "package", {
+            "csrc/deepseek_v4/topk_v1.cuh": text,
+            "csrc/deepseek_v4/hash_topk.cuh": "struct MaskKernel {\n static void run(int a, int b) {\n } };\n"}))  # fmt: skip
+        self.broken = "mask_topk_ids"
+        self.build(self.root / "set")
+        self.assertEqual([record["path"] for record in self.manifest()["uncovered"]], ["csrc/deepseek_v4/hash_topk.cuh"])
+
+    def test_ops_that_were_left_out_are_marked(self):
+        write(self.root / "package",
+              {"csrc/deepseek_v4/hash_topk.cuh": "struct MaskKernel {\n static void run(int a, int b) {\n } };\n"})  # fmt: skip
+        self.source = from_folder(self.root / "package")
+        self.build(self.root / "set", "mask_topk_ids")
+        manifest = self.manifest()
+        self.assertEqual([op["op"] for op in manifest["ops"]], ["mask_topk_ids"])
+        absent = {record["op"]: record for record in manifest["absent"]}
+        self.assertEqual(absent["topk_v1"], {"op": "topk_v1", "reason": "left out: --op mask_topk_ids", "left_out": True})
+        self.assertNotIn("left_out", absent["fused_rope"], "this op is not in the sources")
 
     def test_only_what_changed_is_built(self):
         output = self.root / "set"

@@ -15,7 +15,9 @@ namespace {
 
 using nlohmann::json;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::SetFolder;
 
 template <class F>
@@ -30,6 +32,12 @@ std::string error_of(F f) {
 
 std::string load_error(const SetFolder& folder) {
   return error_of([&] { (void)folder.load(); });
+}
+
+const std::string kDigest = std::string(32, '0') + std::string(32, 'a');
+
+json source_json(const char* path, const std::string& sha256, const json& releases) {
+  return {{"path", path}, {"sha256", sha256}, {"releases", releases}};
 }
 
 /// Runs a case on this set. Returns its verdict and reason, or the error that ends the run.
@@ -53,6 +61,53 @@ TEST(Manifest, AGoodManifestIsRead) {
   EXPECT_FALSE(m.has_op("topk_v1"));
   EXPECT_EQ(m.modules.at("faulty.so").sha256, sha256_of_file((folder.path() / "faulty.so").string()));
   EXPECT_EQ(outcome(folder), "passed: ");
+}
+
+TEST(Manifest, SourcesAndBehaviourAreRead) {
+  SetFolder folder;
+  folder.manifest["modules"]["faulty.so"]["sources"] = {source_json("csrc/a.cuh", kDigest, {"0.5.13", "0.5.14"}),
+                                                        source_json("include/b.h", kDigest, json::array())};
+  folder.manifest["ops"][0]["behaviour"] = {"other_addresses"};
+  folder.manifest["absent"] = {{{"op", "topk_v1"}, {"reason", "left out"}, {"left_out", true}},
+                               {{"op", "hash_topk"}, {"reason", "not mapped"}}};
+  folder.manifest["uncovered"] = {source_json("csrc/c.cuh", kDigest, json::array()),
+                                  source_json("csrc/d.cuh", kDigest, {"0.5.13"})};
+  folder.manifest["uncovered"][0]["changed"] = true;
+  folder.manifest["uncovered"][1]["changed"] = false;
+  const Manifest m = folder.load();
+  const std::vector<SourceFile>& sources = m.modules.at("faulty.so").sources;
+  ASSERT_EQ(sources.size(), 2u);
+  EXPECT_EQ(sources[0].path, "csrc/a.cuh");
+  EXPECT_EQ(sources[0].sha256, kDigest);
+  EXPECT_THAT(sources[0].releases, ElementsAre("0.5.13", "0.5.14"));
+  EXPECT_THAT(sources[1].releases, IsEmpty());
+  EXPECT_THAT(m.entries[0].behaviour, ElementsAre("other_addresses"));
+  EXPECT_THAT(m.entries[1].behaviour, IsEmpty());
+  EXPECT_TRUE(m.absent.at(0).left_out);
+  EXPECT_FALSE(m.absent.at(1).left_out);
+  ASSERT_EQ(m.uncovered.size(), 2u);
+  EXPECT_EQ(m.uncovered[0].path, "csrc/c.cuh");
+  EXPECT_TRUE(m.uncovered[0].changed);
+  EXPECT_FALSE(m.uncovered[1].changed);
+  EXPECT_THAT(m.uncovered[1].releases, ElementsAre("0.5.13"));
+}
+
+TEST(Manifest, AnOlderManifestNamesNoSources) {
+  SetFolder folder;
+  folder.manifest["modules"]["faulty.so"].erase("sources");
+  const Manifest m = folder.load();
+  EXPECT_THAT(m.modules.at("faulty.so").sources, IsEmpty());
+  EXPECT_THAT(m.uncovered, IsEmpty());
+}
+
+TEST(Manifest, InTreeModulesNameTheirSource) {
+  const SetFolder folder;
+  const Manifest m = folder.load();
+  const std::vector<SourceFile>& sources = m.modules.at("faulty.so").sources;
+  ASSERT_EQ(sources.size(), 1u);
+  EXPECT_EQ(sources[0].path, m.modules.at("faulty.so").source);
+  EXPECT_EQ(sources[0].sha256, folder.manifest["modules"]["faulty.so"]["source_sha256"].get<std::string>());
+  EXPECT_THAT(sources[0].releases, IsEmpty());
 }
 
 TEST(Manifest, MissingAndUnreadableFilesAreRefused) {
@@ -117,8 +172,24 @@ TEST(Manifest, FieldsOfTheWrongTypeAreRefused) {
       {"/ops/0/arity", "3", "field 'arity' of ops[0] is not a number of arguments"},
       {"/ops/0/arity", 4294967299, "field 'arity' of ops[0] is not a number of arguments"},
       {"/ops/0/arity", -1, "field 'arity' of ops[0] is not a number of arguments"},
-      {"/absent", 1, "field 'absent' is not a list"},
-      {"/absent/0", "topk_v1", "absent has no field 'op'"},
+      {"/absent", 1, "field 'absent' of the manifest is not a list"},
+      {"/absent/0", "topk_v1", "absent[0] of the manifest has no field 'op'"},
+      {"/absent/0",
+       {{"op", "a"}, {"reason", "b"}, {"left_out", "yes"}},
+       "'left_out' of absent[0] of the manifest is not"},
+      {"/ops/0/behaviour", "other", "field 'behaviour' of ops[0] is not a list"},
+      {"/ops/0/behaviour", {1}, "field 'behaviour' of ops[0] contains something that is not a string"},
+      {"/modules/faulty.so/sources", 1, "field 'sources' of module 'faulty.so' is not a list"},
+      {"/modules/faulty.so/sources/0", "a.cuh", "sources[0] of module 'faulty.so' has no field 'path'"},
+      {"/modules/faulty.so/sources/0", source_json("", kDigest, {}), "field 'path' of sources[0] of module"},
+      {"/modules/faulty.so/sources/0", source_json("a.cuh", "12ab", {}),
+       "'sha256' of sources[0] of module 'faulty.so' is"},
+      {"/modules/faulty.so/sources/0", source_json("a.cuh", "X" + kDigest.substr(1), {}), "is not a SHA-256"},
+      {"/modules/faulty.so/sources/0", source_json("a.cuh", kDigest, "0.5.13"),
+       "field 'releases' of sources[0] of module"},
+      {"/uncovered", json::object(), "field 'uncovered' of the manifest is not a list"},
+      {"/uncovered/0", {{"path", "a.cuh"}}, "uncovered[0] of the manifest has no field 'sha256'"},
+      {"/uncovered/0/changed", 1, "uncovered[0] of the manifest has no field 'path'"},
   };
   for (const auto& [path, value, text] : wrong) {
     SetFolder folder;

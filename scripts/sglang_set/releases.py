@@ -1,0 +1,70 @@
+"""The table of upstream's releases: which source file has which bytes in which release.
+
+`upstream_sources.json` is written by scripts/upstream_sources from upstream's wheels. It holds digests only. With it, a
+set tells which of its sources are a release's own, even if they come from a checkout or a copy that names no version.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from .source import Mistake, Source
+
+PACKAGE = "sglang"
+TABLE = Path(__file__).resolve().parents[2] / "upstream_sources.json"
+
+
+def in_order(version: str) -> list:
+    """A key that sorts 0.5.9 before 0.5.13."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.+!]|(?<=\d)(?=[a-z])", version)]
+
+
+class Releases:
+    """The table. `by_version` maps a release to its files, and each file to its digest."""
+
+    def __init__(self, by_version: dict):
+        self.by_version = {v: by_version[v] for v in sorted(by_version, key=in_order)}
+
+    @classmethod
+    def load(cls, path: Path = TABLE) -> "Releases":
+        try:
+            table = json.loads(path.read_text())
+            if table["package"] != PACKAGE:
+                raise ValueError(f"it is a table of {table['package']}")
+            return cls({version: dict(files) for version, files in table["releases"].items()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Mistake(f"{path} is not a table of releases ({error!r}): restore it, or write it by scripts/upstream_sources.")
+
+    def text(self) -> str:
+        releases = {version: dict(sorted(files.items())) for version, files in self.by_version.items()}
+        return json.dumps({"package": PACKAGE, "releases": releases}, indent=1) + "\n"
+
+    def holding(self, path: str, sha256: str) -> list:
+        """The releases in which `path` has these bytes."""
+        return [version for version, files in self.by_version.items() if files.get(path) == sha256]
+
+    def closest(self, files: dict) -> str:
+        """The release whose files agree with most of `files` (path -> digest); empty if no file agrees with any.
+
+        Of equals, the one of which fewest files are missing or different here, and then the newest.
+        """
+        best, best_score = "", (0, 0)
+        for version, theirs in self.by_version.items():
+            same = sum(theirs.get(path) == sha256 for path, sha256 in files.items())
+            score = (same, same - len(theirs))
+            if same > 0 and (not best or score >= best_score):
+                best, best_score = version, score
+        return best
+
+
+def files_of(source: Source) -> dict:
+    """Path -> digest of the files that the table keeps of a release.
+
+    These are all files of the DSv4 folders, and all files of each folder under include/ from which they include one: an
+    edited copy may include a neighbour that the release itself does not use.
+    """
+    own = source.dsv4_files()
+    reached = {path for file in own for path in source.closure(file)}
+    folders = {Path(path).parent for path in reached if path.startswith("include/")}
+    beside = {f"{folder.as_posix()}/{file.name}" for folder in folders for file in (source.root / folder).iterdir() if file.is_file()}
+    return {path: source.sha256(path) for path in sorted(reached | beside)}
