@@ -146,7 +146,7 @@ class SetBuilder:
                         "sources": [self.source_record(path) for path in self.source.closure(module.source)],
                     }
                     ops += [{"op": e.op, "params": e.params, "module": file, "function": e.function, "abi": e.abi,
-                             "arity": e.arity} for e in module.entries]  # fmt: skip
+                             "arity": e.arity, "behaviour": e.behaviour} for e in module.entries]  # fmt: skip
         ops.sort(key=lambda o: (o["op"], sorted(o["params"].items())))
         manifest = self.manifest(dict(sorted(records.items())), ops, absent)
         write_whole(self.output / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

@@ -8,6 +8,8 @@ checkout or an edited copy is mapped like the release it descends from. A rule r
 import re
 from dataclasses import dataclass, field, replace
 
+from .edits import without_comments
+
 
 class NotMapped(Exception):
     """The op cannot be found in this version."""
@@ -23,6 +25,7 @@ class Entry:
     abi: str
     arity: int
     params: dict = field(default_factory=dict)  # the compile-time variant that it is
+    behaviour: list = field(default_factory=list)  # what it computes otherwise than others of the same ABI (docs/sets.md)
 
 
 @dataclass
@@ -83,8 +86,21 @@ def expect_arity(text: str, function: str, known: dict) -> tuple:
     return arity, known[arity]
 
 
-def one(op, function, target, abi_number, arity) -> list:
-    return [Entry(op, function, target, f"{op}/{abi_number}", arity)]
+def one(op, function, target, abi_number, arity, behaviour=()) -> list:
+    return [Entry(op, function, target, f"{op}/{abi_number}", arity, behaviour=list(behaviour))]
+
+
+def kernels(text: str, name: str) -> list:
+    """The bodies of the kernels whose name matches `name`, without comments."""
+    text = without_comments(text)
+    bodies = []
+    for found in re.finditer(r"__global__[^;{}]*?\b" + name + r"\s*\([^;{}]*\)\s*\{", text):
+        depth, end = 1, found.end()
+        while depth and end < len(text):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        bodies.append(text[found.end() : end - 1])
+    return bodies
 
 
 # --- the rules ------------------------------------------------------------------------------------------------------
@@ -115,7 +131,17 @@ def hash_topk(source):
     need(source, path, r"\bact_sqrt_softplus\b", "act_sqrt_softplus")
     arity, abi = expect_arity(text[text.index("struct HashTopKKernel"):], "run", {6: 1})
     target = f"HashTopKKernel<act_sqrt_softplus, {PDL}>::run"
-    return [Module("hash_topk", path, {}, one("hash_topk", "hash_topk", target, abi, arity))]
+    return [Module("hash_topk", path, {}, one("hash_topk", "hash_topk", target, abi, arity, divisor(text)))]
+
+
+def divisor(text: str) -> list:
+    """`divisor_<e>` if a constant is added to the sum by which the weights of a token are divided."""
+    text = without_comments(text)
+    added = re.search(r"\brouted_weight\s*/\s*\(\s*routed_sum\s*\+\s*([\w.+-]+)\s*\)", text)
+    if not added:
+        return []
+    constant = re.search(rf"\bconstexpr\s+float\s+{re.escape(added.group(1))}\s*=\s*([\w.+-]+)\s*;", text)
+    return ["divisor_" + (constant or added).group(1).rstrip("fF")]
 
 
 def mask_topk_ids(source):
@@ -142,10 +168,11 @@ def fused_store_cache(source):
         text = need(source, path, rf"struct {name}\b", name)
         extra = ""
         if template_arity(text, name) != 4:
-            found = re.search(r"KVLayout\s+\w+", text)
+            # The type as the template spells it is the name that is in scope where the wrapper is, too.
+            found = re.search(r"template\s*<[^<>]*?\b((?:\w+::)*KVLayout)\s+\w+[^<>]*>\s*struct\s+" + name, text)
             if not found or template_arity(text, name) != 5:
                 raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 4, and 5 with KVLayout")
-            extra = "KVLayout::V4, "
+            extra = f"{found.group(1)}::V4, "
         arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {3: 1})
         for input_name, input_type in (("bf16", "bf16_t"), ("f32", "fp32_t")):
             for index_name, index_type in (("i32", "int32_t"), ("i64", "int64_t")):
@@ -210,8 +237,35 @@ def plans(source):
         ("plan_decode_legacy", "plan_compress_decode_legacy", {3: 1}),
     ):
         arity, abi = expect_arity(text, function, known)
-        entries += one(op, op, function, abi, arity)
+        behaviour = []
+        if "legacy" not in op:
+            behaviour += request_ring(kernels(text, function + r"_kernel(?:_1)?"))
+        if op == "plan_prefill":
+            behaviour += ring_pad(text)
+        entries += one(op, op, function, abi, arity, behaviour)
     return [Module("compress_plan", path, {}, entries)]
+
+
+def request_ring(bodies: list) -> list:
+    """`c128_request_ring` if at ratio 128 all addresses are those of a ring for each request.
+
+    Else they come from the map to slots of the sliding window, as those of ratio 4 do.
+    """
+    for body in bodies:
+        rings = re.findall(
+            r"\b(\w+)\s*=\s*\[[^]]*\]\s*\([^)]*\)\s*\{\s*return\s+static_cast<int32_t>\(\s*"
+            r"rid\s*\*\s*params\.ring_size\s*\+\s*position\s*%\s*params\.ring_size\s*\)\s*;\s*\}", body)  # fmt: skip
+        branches = re.findall(r"\bif\s*\(\s*params\.compress_ratio\s*==\s*128\b[^{}]*\{([^{}]*)\}", body)
+        values = re.findall(r"\b(?:read_page_[01]|write_loc)\s*=\s*(\w+)", "".join(branches))
+        if not values or not all(value in rings for value in values):
+            return []
+    return ["c128_request_ring"] if bodies else []
+
+
+def ring_pad(text: str) -> list:
+    """`write_pad_from_ring` if the rows that are kept for a rollback follow from the size of the ring."""
+    pad = r"\bmtp_pad\s*=\s*ring_size\s*>\s*window_size\s*\?\s*ring_size\s*-\s*window_size\s*\+\s*2\s*:\s*0\s*;"
+    return ["write_pad_from_ring"] if re.search(pad, without_comments(text)) else []
 
 
 def compress_c4(source):

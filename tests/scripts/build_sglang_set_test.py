@@ -23,7 +23,7 @@ from sglang_set.build import SetBuilder, coverage, revision_of  # noqa: E402
 from sglang_set.edits import EditFailed, edit  # noqa: E402
 from sglang_set.ops import MOST_VARIANTS, Entry, Module, NotMapped, map_ops, parameter_count, template_arity, together  # noqa: E402
 from sglang_set.releases import TABLE, Releases, files_of  # noqa: E402
-from sglang_set.source import Mistake, from_folder, from_wheel  # noqa: E402
+from sglang_set.source import Mistake, Source, from_folder, from_wheel  # noqa: E402
 
 
 def load_script(name: str):
@@ -95,6 +95,35 @@ class Edits(unittest.TestCase):
         self.assertEqual(edit("k.cuh", text), (text, []))
 
 
+RING_ADDRESS = """const auto loc = [&](int64_t rid, int32_t position) {
+    return static_cast<int32_t>(rid * params.ring_size + position % params.ring_size);
+  };
+"""
+ADDRESSES = {"ring": "  if (params.compress_ratio == 128) {{ {0} = loc(rid, position){1}; }} else {{ {0} = map(position){1}; }}\n",
+             "map": "  {0} = map(position){1};\n"}  # fmt: skip
+
+
+def planners(prefill: str, decode: str = "") -> str:
+    """A c_plan.cuh whose planners take the addresses of ratio 128 from a "ring" or from the "map"."""
+    one, other = ADDRESSES[prefill], ADDRESSES[decode or prefill]
+    text = "__global__ void plan_compress_prefill_kernel_1(const P params) {\n" + RING_ADDRESS
+    text += "  if (valid) {\n" + one.format("plan_c.read_page_0", " / 128") + "  }\n" + one.format("plan_w.write_loc", "") + "}\n"
+    text += "__global__ void plan_compress_decode_kernel(const P params) {\n" + RING_ADDRESS
+    text += other.format("write_loc", "") + other.format("read_page_1", " / 128") + "}\n"
+    text += "__global__ void plan_compress_prefill_legacy_kernel(const P params) {\n" + RING_ADDRESS
+    text += ADDRESSES["ring"].format("write_loc", "") + "}\n"
+    for function, count in (("prefill", 11), ("decode", 7), ("prefill_legacy", 7), ("decode_legacy", 3)):
+        text += f"inline T plan_compress_{function}({', '.join(f'int a{i}' for i in range(count))}) {{\n}}\n"
+    return text
+
+
+def store(layout: str) -> str:
+    """A store.cuh whose first template has this parameter besides the others."""
+    body = " static void run(int a, int b, int c) {\n } };\n"
+    return (f"template <typename F, typename I, uint32_t kPage, {layout} bool kPDL>\nstruct FusedStoreCacheFlashMLAKernel {{\n{body}"
+            f"template <typename F, typename I, uint32_t kPage, bool kPDL>\nstruct FusedStoreCacheIndexerKernel {{\n{body}")  # fmt: skip
+
+
 class Mapping(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -125,6 +154,75 @@ class Mapping(unittest.TestCase):
         reasons = {record["op"]: record["reason"] for record in absent}
         self.assertEqual(reasons["topk_v1"], "not mapped: transform has 7 parameters; known: 6")
         self.assertEqual(reasons["fused_rope"], "not mapped: no csrc/deepseek_v4/rope.cuh")
+
+    def test_rules_do_not_look_at_the_number_of_a_release(self):
+        class Nameless(Source):
+            @property
+            def version(self):
+                raise AssertionError("a rule has read the version")
+
+            @version.setter
+            def version(self, value):
+                pass
+
+        write(self.root, {**PACKAGE_13, "csrc/deepseek_v4/c_plan.cuh": planners("map"), "csrc/deepseek_v4/store.cuh": store("")})
+        modules, _ = map_ops(Nameless(self.root, "folder", "0.5.23", "jit_kernel"))
+        self.assertEqual({m.name for m in modules if "store" not in m.name}, {"topk_v1_k512", "topk_v1_k1024", "compress_plan"})
+
+    def test_the_layout_is_named_as_the_template_names_its_type(self):
+        for scope in ("", "deepseek_v4::", "other::deep::"):
+            with self.subTest(scope=scope):
+                modules, _ = self.map({"csrc/deepseek_v4/store.cuh": store(f"{scope}KVLayout kLayout,"), "include/a.h": ""})
+                targets = {e.params["layout"] if e.params else m.params["layout"]: e.target for m in modules for e in m.entries}
+                self.assertEqual(targets, {
+                    "flashmla": f"FusedStoreCacheFlashMLAKernel<fp32_t, int64_t, 256, {scope}KVLayout::V4, true>::run",
+                    "indexer": "FusedStoreCacheIndexerKernel<fp32_t, int64_t, 64, true>::run"})  # fmt: skip
+        modules, _ = self.map({"csrc/deepseek_v4/store.cuh": store("")})
+        self.assertIn("FusedStoreCacheFlashMLAKernel<bf16_t, int32_t, 1, true>::run", {e.target for m in modules for e in m.entries})
+        modules, absent = self.map({"csrc/deepseek_v4/store.cuh": store("int kLayout,")})
+        self.assertEqual(modules, [])
+        self.assertIn("FusedStoreCacheFlashMLAKernel has 5 template parameters; known: 4, and 5 with KVLayout",
+                      {record["reason"].removeprefix("not mapped: ") for record in absent})  # fmt: skip
+
+    def behaviour(self, files: dict) -> dict:
+        modules, _ = self.map({**files, "include/a.h": ""})
+        return {e.op: e.behaviour for m in modules for e in m.entries}
+
+    def test_addresses_of_ratio_128_are_recognised_in_the_text(self):
+        def told(text):
+            told = self.behaviour({"csrc/deepseek_v4/c_plan.cuh": text})
+            self.assertEqual((told["plan_prefill_legacy"], told["plan_decode_legacy"]), ([], []))
+            return told["plan_prefill"], told["plan_decode"]
+
+        ring = ["c128_request_ring"]
+        self.assertEqual(told(planners("map")), ([], []))
+        self.assertEqual(told(planners("ring")), (ring, ring))
+        self.assertEqual(told(planners("ring").replace("== 128)", "== 128 || params.use_req_ring)")), (ring, ring))
+        self.assertEqual(told(planners("map") + "// " + RING_ADDRESS), ([], []), "a comment computes nothing")
+        self.assertEqual(told(planners("ring", "map")), (ring, []), "each planner is looked at for itself")
+        self.assertEqual(told(planners("map", "ring")), ([], ring))
+        edited = planners("ring").replace("plan_w.write_loc = loc(rid", "plan_w.write_loc = other(rid")
+        self.assertEqual(told(edited), ([], ring), "an address of another kind is another behaviour")
+        edited = planners("ring").replace("position % params.ring_size", "position % 128")
+        self.assertEqual(told(edited), ([], []))
+
+    def test_the_pad_of_a_ring_is_recognised_in_the_text(self):
+        pad = "const auto mtp_pad = ring_size > window_size ? ring_size - window_size + 2 : 0;\n"
+        for text, told in ((pad, ["write_pad_from_ring"]), (pad.replace("+ 2", "+ 1"), []), ("// " + pad, [])):
+            self.assertEqual(self.behaviour({"csrc/deepseek_v4/c_plan.cuh": text + planners("map")})["plan_prefill"], told)
+
+    def test_what_is_added_to_a_divisor_is_recognised_in_the_text(self):
+        for text, told in (
+            ("w = routed_weight / routed_sum;", []),
+            ("// routed_weight / (routed_sum + 1e-20f)\nw = routed_weight / routed_sum;", []),
+            ("constexpr float kEps = 1e-20f;\nw = routed_weight / (routed_sum + kEps);", ["divisor_1e-20"]),
+            ("constexpr float kEps = 1e-12f;\nw = routed_weight / (routed_sum + kEps);", ["divisor_1e-12"]),
+            ("w = routed_weight / (routed_sum + 1e-20f);", ["divisor_1e-20"]),
+            ("w = routed_weight / (routed_sum + kNowhere);", ["divisor_kNowhere"]),
+        ):
+            kernel = "auto act_sqrt_softplus = 0;\nstruct HashTopKKernel {\n void run(int a, int b, int c, int d, int e, int f) {\n"
+            with self.subTest(text=text):
+                self.assertEqual(self.behaviour({"csrc/deepseek_v4/hash_topk.cuh": kernel + text + "\n} };\n"})["hash_topk"], told)
 
     def test_parameters_are_counted_past_templates_and_comments(self):
         text = "inline R<a, b> plan(const map<int, pair<x, y>>& a,  // one, two\n  int b) {\n}\nplan(1, 2, 3);"
