@@ -191,8 +191,8 @@ class SetBuilder:
         revision = revision_of(self.source) if self.source.origin == "folder" else ""
         if revision:
             provenance["revision"] = revision
-        covered = {record["path"] for module in modules.values() for record in module["sources"]}
-        uncovered = [self.source_record(path) for path in self.source.dsv4_files() if path not in covered]
+        built = (module["source"].removeprefix(f"{self.source.name_in_package}/") for module in modules.values())
+        uncovered = [self.source_record(path) for path in self.source.uncovered(built)]
         for record in uncovered:
             record["changed"] = release not in record["releases"]
         return {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,

@@ -2,12 +2,14 @@
 
 `upstream_sources.json` is written by scripts/upstream_sources from upstream's wheels. It holds digests only. With it, a
 set tells which of its sources are a release's own, even if they come from a checkout or a copy that names no version.
+It also names the files of each release that no op covers; docs/ops.md lists them.
 """
 
 import json
 import re
 from pathlib import Path
 
+from .ops import map_ops
 from .source import Mistake, Source
 
 PACKAGE = "sglang"
@@ -20,10 +22,12 @@ def in_order(version: str) -> list:
 
 
 class Releases:
-    """The table. `by_version` maps a release to its files, and each file to its digest."""
+    """The table. `by_version` maps a release to its files, and each file to its digest; `uncovered` maps it to a list of
+    the files that no op covers."""
 
-    def __init__(self, by_version: dict):
+    def __init__(self, by_version: dict, uncovered: dict | None = None):
         self.by_version = {v: by_version[v] for v in sorted(by_version, key=in_order)}
+        self.uncovered = {v: (uncovered or {}).get(v, []) for v in self.by_version}
 
     @classmethod
     def load(cls, path: Path = TABLE) -> "Releases":
@@ -31,13 +35,15 @@ class Releases:
             table = json.loads(path.read_text())
             if table["package"] != PACKAGE:
                 raise ValueError(f"it is a table of {table['package']}")
-            return cls({version: dict(files) for version, files in table["releases"].items()})
+            uncovered = {version: list(files) for version, files in table["uncovered"].items()}
+            return cls({version: dict(files) for version, files in table["releases"].items()}, uncovered)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Mistake(f"{path} is not a table of releases ({error!r}): restore it, or write it by scripts/upstream_sources.")
 
     def text(self) -> str:
         releases = {version: dict(sorted(files.items())) for version, files in self.by_version.items()}
-        return json.dumps({"package": PACKAGE, "releases": releases}, indent=1) + "\n"
+        table = {"package": PACKAGE, "releases": releases, "uncovered": self.uncovered}
+        return json.dumps(table, indent=1) + "\n"
 
     def holding(self, path: str, sha256: str) -> list:
         """The releases in which `path` has these bytes."""
@@ -68,3 +74,8 @@ def files_of(source: Source) -> dict:
     folders = {Path(path).parent for path in reached if path.startswith("include/")}
     beside = {f"{folder.as_posix()}/{file.name}" for folder in folders for file in (source.root / folder).iterdir() if file.is_file()}
     return {path: source.sha256(path) for path in sorted(reached | beside)}
+
+
+def uncovered_files(source: Source) -> list:
+    """The files of the DSv4 folders that no op covers, whatever is built."""
+    return source.uncovered(module.source for module in map_ops(source)[0])

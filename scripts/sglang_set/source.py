@@ -73,6 +73,11 @@ class Source:
                         break
         return sorted(seen)
 
+    def uncovered(self, built) -> list:
+        """The files of the DSv4 folders that none of the `built` files includes."""
+        covered = {path for file in set(built) for path in self.closure(file)}
+        return [path for path in self.dsv4_files() if path not in covered]
+
 
 def is_source(path: Path) -> bool:
     return path.suffix in (".cuh", ".cu", ".h", ".hpp", ".hh", ".cc", ".cpp", ".inc", ".inl")

@@ -357,6 +357,14 @@ class Table(unittest.TestCase):
         self.assertEqual(sorted(table.by_version["1.9"]), KEPT)
         self.assertEqual(sorted(table.by_version["1.10"]), sorted([*KEPT, "csrc/deepseek_v5/e.cuh"]))
         self.assertEqual(table.by_version["1.9"]["csrc/deepseek_v4/b.cuh"], sha256("old"))
+        own = ["csrc/deepseek_v4/a.cuh", "csrc/deepseek_v4/b.cuh", "include/sgl_kernel/deepseek_v4/d.cuh"]
+        self.assertEqual(table.uncovered, {"1.9": own, "1.10": sorted([*own, "csrc/deepseek_v5/e.cuh"])})
+
+    def test_a_file_that_an_op_includes_is_covered(self):
+        pack(self.root, "2.0", {**NEW, "csrc/deepseek_v4/topk_v1.cuh": TOPK_13 + "#include <sgl_kernel/deepseek_v4/d.cuh>\n"})
+        self.assertEqual(self.call("2.0"), (0, ""))
+        self.assertEqual(Releases.load(self.root / "table.json").uncovered,
+                         {"2.0": ["csrc/deepseek_v4/a.cuh", "csrc/deepseek_v4/b.cuh", "csrc/deepseek_v5/e.cuh"]})  # fmt: skip
 
     def test_a_release_is_added_without_the_others(self):
         self.table()
@@ -371,6 +379,10 @@ class Table(unittest.TestCase):
         text = (self.root / "table.json").read_text()
         (self.root / "table.json").write_text(text.replace(sha256("old"), sha256("odd")))
         self.assertEqual(self.call("--check"), (1, "1.9: csrc/deepseek_v4/b.cuh differs from the wheel\n"))
+        (self.root / "table.json").write_text(text.replace('"csrc/deepseek_v4/b.cuh",', ""))
+        status, errors = self.call("--check")
+        self.assertEqual(status, 1)
+        self.assertIn("1.9: the list of uncovered files differs", errors)
         (self.root / "table.json").write_text(text)
         for wheel in self.root.glob("*.whl"):
             wheel.unlink()
@@ -384,7 +396,8 @@ class Table(unittest.TestCase):
             status, errors = self.call(*arguments)
             self.assertEqual(status, 2, errors)
             self.assertIn(text, errors)
-        for text in ("[]", "{", '{"package": "other", "releases": {}}', '{"package": "sglang", "releases": {"1": 2}}'):
+        for text in ("[]", "{", '{"package": "other", "releases": {}, "uncovered": {}}',
+                     '{"package": "sglang", "releases": {"1": 2}, "uncovered": {}}', '{"package": "sglang", "releases": {}}'):  # fmt: skip
             (self.root / "table.json").write_text(text)
             self.assertEqual(self.call("1.9")[0], 2, text)
 
@@ -415,6 +428,15 @@ class Table(unittest.TestCase):
         for files in table.by_version.values():
             self.assertIn("csrc/deepseek_v4/c_plan.cuh", files)
             self.assertTrue(all(re.fullmatch("[0-9a-f]{64}", digest) for digest in files.values()))
+
+    def test_the_committed_table_agrees_with_the_wheels(self):
+        wheels = Path(os.environ.get("DSV4_DEPS_DIR", ROOT / ".deps")) / "wheels"
+        if not any(wheels.glob("sglang-*.whl")):
+            self.skipTest(f"there is no wheel of sglang in {wheels}")
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+            status = self.script.main(["--check", "--wheels", str(wheels)])
+        self.assertEqual((status, errors.getvalue()), (0, ""))
 
 
 def variant(name: str, source: str = "a.cuh", **rest) -> Module:

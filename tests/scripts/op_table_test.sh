@@ -7,6 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/scripts" "$scratch/docs"
 cp scripts/op_table "$scratch/scripts/"
+cp upstream_sources.json "$scratch/"
 sed 's/^### topk_v1$/### topk_v0/' docs/ops.md > "$scratch/docs/ops.md"
 status=0
 "$scratch/scripts/op_table" --check --build "$DSV4_BUILD_DIR" 2> "$scratch/said" || status=$?
