@@ -174,7 +174,7 @@ class SetBuilder:
         wrapper.write_text(text)
         started = time.monotonic()
         partial = self.work / f"{module.name}.so"
-        error = self.compiler.compile(module, wrapper, self.package, partial)
+        error = self.compiler.compile(module, wrapper, self.package, partial).replace(f"{self.package}/", "")
         if not error:
             shutil.move(partial, file)
         return error, time.monotonic() - started

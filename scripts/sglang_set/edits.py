@@ -34,6 +34,12 @@ EDITS = (
         sentence="inline assembly griddepcontrol.launch_dependents replaced by a call that does nothing: every kernel may start early",
     ),
     Edit(
+        trigger=r"\basm\s+volatile\s*\(\s*\"mov\.u32\s+%0\s*,\s*%%laneid",
+        pattern=r"\basm\s+volatile\s*\(\s*\"mov\.u32\s+%0\s*,\s*%%laneid;\"\s*:\s*\"=r\"\(\s*(\w+)\s*\)\s*\)\s*;",
+        replacement=r"\1 = ::simt::executor.lane;",
+        sentence="inline assembly that reads the register laneid replaced by the executor's lane",
+    ),
+    Edit(
         # extern __shared__ T name[];  and  extern __shared__ T name[][N];  with an alignment anywhere before the type
         trigger=r"\bextern\s+(?:alignas\s*\([^)]*\)\s*)?__shared__",
         pattern=r"\bextern\s+(?:(?:alignas|__align__)\s*\([^)]*\)\s*)?__shared__\s+(?:(?:alignas|__align__)\s*\([^)]*\)\s*)?"

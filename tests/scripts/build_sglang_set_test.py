@@ -70,6 +70,11 @@ class Edits(unittest.TestCase):
         self.assertEqual(text, "x; ::simt::grid_dependency_wait(); // griddepcontrol.wait\n::simt::grid_dependency_launch(); y;")
         self.assertEqual(len(said), 2)
 
+    def test_the_register_of_the_lane_becomes_the_executors_lane(self):
+        text, said = edit("utils.cuh", 'uint32_t id;\nasm volatile("mov.u32 %0, %%laneid;" : "=r"(id));\nid %= 8;')
+        self.assertEqual(text, "uint32_t id;\nid = ::simt::executor.lane;\nid %= 8;")
+        self.assertEqual(len(said), 1)
+
     def test_dynamic_shared_arrays_of_every_form(self):
         for declared, bound in (
             ("extern __shared__ uint32_t s[][kA / (2 * sizeof(int))];", "dynamic_shared<uint32_t[kA / (2 * sizeof(int))]>"),
@@ -86,7 +91,8 @@ class Edits(unittest.TestCase):
         self.assertEqual(edit("k.cuh", "__shared__ alignas(128) int x;")[0], "alignas(128) __shared__ int x;")
 
     def test_code_in_an_unknown_form_is_an_error(self):
-        for text in ("extern __shared__ decltype(f()) s[];", 'asm volatile("griddepcontrol.wait; nop;" ::: "memory");'):
+        for text in ("extern __shared__ decltype(f()) s[];", 'asm volatile("griddepcontrol.wait; nop;" ::: "memory");',
+                     'asm volatile("mov.u32 %0, %%laneid; nop;" : "=r"(id));'):  # fmt: skip
             with self.assertRaises(EditFailed):
                 edit("k.cuh", text)
 
@@ -494,7 +500,7 @@ class Output(unittest.TestCase):
                 compiled.append(module.name)
                 partial.write_text(module.name)
                 names = {v.name for v in module.variants} | {module.name}
-                return "it is broken" if broken in names else ""
+                return f"{package}/include/a.h:1: error: it is broken" if broken in names else ""
 
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
@@ -591,7 +597,7 @@ class Output(unittest.TestCase):
         self.assertEqual(compiled, ["topk_v1_k512_and_1_more", "topk_v1_k512", "topk_v1_k1024"])
         manifest = json.loads((self.root / "set/manifest.json").read_text())
         self.assertEqual([o["params"] for o in manifest["ops"]], [{"k": "512"}])
-        self.assertIn({"op": "topk_v1", "params": {"k": "1024"}, "reason": "does not build: it is broken"},
+        self.assertIn({"op": "topk_v1", "params": {"k": "1024"}, "reason": "does not build: include/a.h:1: error: it is broken"},
                       manifest["absent"])
 
     def test_a_set_that_was_not_built_by_the_script_is_left_alone(self):
