@@ -58,7 +58,7 @@ class SetsCommand final : public Command {
     for (const Op* op : all_ops()) {
       const std::string& name = op->info().name;
       if (m.has_op(name) || std::ranges::find(list, name, &AbsentOp::op) != list.end()) continue;
-      list.push_back({name, "its manifest does not list this op", false});
+      list.push_back({name, "its manifest does not list this op", false, {}});
     }
     std::ranges::sort(list, {}, &AbsentOp::op);
     return list;
@@ -80,7 +80,9 @@ class SetsCommand final : public Command {
     print(align(rows, {false, false, true, false, false}));
     for (const Manifest& m : sets) {
       for (const AbsentOp& a : lacking(m)) {
-        print(fmt::format("{} lacks {}: {}\n", one_line(m.name), one_line(a.op), one_line(a.reason)));
+        std::string variant;
+        for (const auto& [name, value] : a.params) variant += fmt::format(" {}={}", one_line(name), one_line(value));
+        print(fmt::format("{} lacks {}{}: {}\n", one_line(m.name), one_line(a.op), variant, one_line(a.reason)));
       }
       if (const std::string line = coverage_summary(m); !line.empty()) print(line + "\n");
       for (const std::string& line : coverage_warnings(m)) print(line + "\n");
@@ -114,7 +116,7 @@ class SetsCommand final : public Command {
     }
     Json absent = Json::array();
     for (const AbsentOp& a : lacking(m)) {
-      absent.push_back({{"op", a.op}, {"reason", a.reason}, {"left_out", a.left_out}});
+      absent.push_back({{"op", a.op}, {"params", a.params}, {"reason", a.reason}, {"left_out", a.left_out}});
     }
     Json uncovered = Json::array();
     for (const UncoveredSource& source : m.uncovered) {

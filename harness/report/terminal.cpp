@@ -67,7 +67,12 @@ std::string describe_origin(const std::string& device, const std::map<std::strin
     const auto it = provenance.find(name);
     return it == provenance.end() ? std::string() : it->second;
   };
-  for (const std::string& text : {part("package") + " " + part("version"), part("compiler"), part("arch")}) {
+  std::string package = part("package") + (part("version").empty() ? "" : " " + part("version"));
+  // A checkout that tells no version is named after the release that most of its sources agree with.
+  if (part("version").empty() && !part("release").empty()) {
+    package = fmt::format("{} without a version (nearest release: {})", part("package"), part("release"));
+  }
+  for (const std::string& text : {package, part("compiler"), part("arch")}) {
     if (text.find_first_not_of(' ') != std::string::npos) parts.push_back(one_line(text));
   }
   const std::string gpu = one_line(part("gpu")), driver = one_line(part("driver"));

@@ -187,8 +187,8 @@ Manifest Manifest::load(const std::string& folder) {
     m.entries.push_back(std::move(e));
   }
   for (const auto& [a, where] : reader.objects(root, "absent", "the manifest")) {
-    m.absent.push_back(
-        {reader.text(*a, "op", where), reader.text(*a, "reason", where), reader.boolean(*a, "left_out", where)});
+    m.absent.push_back({reader.text(*a, "op", where), reader.text(*a, "reason", where),
+                        reader.boolean(*a, "left_out", where), reader.pairs(*a, "params", where)});
   }
   for (const auto& [file, where] : reader.objects(root, "uncovered", "the manifest")) {
     UncoveredSource source{reader.source_file(*file, where)};

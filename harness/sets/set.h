@@ -48,7 +48,8 @@ struct ManifestModule {
 struct AbsentOp {
   std::string op;
   std::string reason;
-  bool left_out = false;  ///< the op was not built because the build was told to build other ops
+  bool left_out = false;                      ///< the op was not built because the build was told to build other ops
+  std::map<std::string, std::string> params;  ///< if not empty, only the variant with these parameters is missing
 };
 
 struct Manifest {

@@ -156,7 +156,8 @@ class SetBuilder:
                 stale.unlink()
         print(f"{self.output}: {len(records)} modules, {len({o['op'] for o in ops})} ops, {len(absent)} absent, "
               f"{time.monotonic() - started:.0f} s")  # fmt: skip
-        print("\n".join(coverage(manifest)))
+        for line in coverage(manifest):
+            print(line)
         return failed
 
     def give_up(self, module, error: str, absent: list) -> int:

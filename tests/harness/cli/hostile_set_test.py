@@ -164,6 +164,26 @@ class HostileSet(CommandLineTest):
         self.assertIn("unsupported", output)
         self.assertIn("hostile lacks topk_v1: nobody wrote it", self.call("sets", self.set)[1])
 
+    def test_sources_that_no_module_covers_are_listed(self):
+        def change(manifest):
+            manifest["provenance"]["release"] = "0.9"
+            manifest["absent"] = [{"op": "topk_v1", "params": {"k": "512"}, "reason": "it is broken"},
+                                  {"op": "hash_topk", "reason": "left out: --op mask*", "left_out": True}]
+            manifest["uncovered"] = [{"path": f"csrc/{name}.cuh", "sha256": "0" * 64, "releases": releases, "changed": not releases}
+                                     for name, releases in (("a", ["0.9"]), ("b", []))]  # fmt: skip
+
+        self.change_manifest(change)
+        output = self.call("sets", self.set)[1]
+        self.assertIn("hostile lacks topk_v1 k=512: it is broken\n", output)
+        self.assertIn("hostile: no module includes 2 of upstream's source files: csrc/a.cuh, csrc/b.cuh\n"
+                      "WARNING: csrc/b.cuh differs from hostile 0.9 and NO MODULE COVERS IT\n", output)  # fmt: skip
+        (told,) = json.loads(self.call("sets", "--json", self.set)[1])
+        self.assertEqual([(f["path"], f["releases"], f["changed"]) for f in told["uncovered"]],
+                         [("csrc/a.cuh", ["0.9"], False), ("csrc/b.cuh", [], True)])  # fmt: skip
+        absent = {record["op"]: record for record in told["absent"]}
+        self.assertEqual(absent["topk_v1"]["params"], {"k": "512"})
+        self.assertEqual([absent[op]["left_out"] for op in ("topk_v1", "hash_topk")], [False, True])
+
 
 if __name__ == "__main__":
     unittest.main()

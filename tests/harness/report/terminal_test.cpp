@@ -22,6 +22,14 @@ TEST(Terminal, PrintsEverythingAboutAFailure) {
                           HasSubstr("differs: 2 cases, 1 failed")));
 }
 
+TEST(Terminal, ASetWithoutAVersionIsNamedAfterTheNearestRelease) {
+  EXPECT_EQ(describe_origin("cpu", {{"package", "sglang"}, {"version", "0.5.14"}, {"release", "0.5.13"}}),
+            "sglang 0.5.14, CPU code");
+  EXPECT_EQ(describe_origin("cpu", {{"package", "sglang"}, {"version", ""}, {"release", "0.5.13"}}),
+            "sglang without a version (nearest release: 0.5.13), CPU code");
+  EXPECT_EQ(describe_origin("cpu", {{"package", "mine"}}), "mine, CPU code");
+}
+
 TEST(Terminal, KnownFaultsThatDidNotShowAreReported) {
   CaseResult shown = result("a/x=1/seed=1", Verdict::kKnown);
   CaseResult hidden = result("a/x=2/seed=1", Verdict::kPassed);

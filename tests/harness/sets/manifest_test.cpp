@@ -18,6 +18,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 using testing::SetFolder;
 
 template <class F>
@@ -69,7 +70,7 @@ TEST(Manifest, SourcesAndBehaviourAreRead) {
                                                         source_json("include/b.h", kDigest, json::array())};
   folder.manifest["ops"][0]["behaviour"] = {"other_addresses"};
   folder.manifest["absent"] = {{{"op", "topk_v1"}, {"reason", "left out"}, {"left_out", true}},
-                               {{"op", "hash_topk"}, {"reason", "not mapped"}}};
+                               {{"op", "hash_topk"}, {"reason", "does not build"}, {"params", {{"k", "512"}}}}};
   folder.manifest["uncovered"] = {source_json("csrc/c.cuh", kDigest, json::array()),
                                   source_json("csrc/d.cuh", kDigest, {"0.5.13"})};
   folder.manifest["uncovered"][0]["changed"] = true;
@@ -84,7 +85,9 @@ TEST(Manifest, SourcesAndBehaviourAreRead) {
   EXPECT_THAT(m.entries[0].behaviour, ElementsAre("other_addresses"));
   EXPECT_THAT(m.entries[1].behaviour, IsEmpty());
   EXPECT_TRUE(m.absent.at(0).left_out);
+  EXPECT_THAT(m.absent.at(0).params, IsEmpty());
   EXPECT_FALSE(m.absent.at(1).left_out);
+  EXPECT_THAT(m.absent.at(1).params, ElementsAre(Pair("k", "512")));
   ASSERT_EQ(m.uncovered.size(), 2u);
   EXPECT_EQ(m.uncovered[0].path, "csrc/c.cuh");
   EXPECT_TRUE(m.uncovered[0].changed);
@@ -152,7 +155,7 @@ TEST(Manifest, FieldsOfTheWrongTypeAreRefused) {
       {"/name", 7, "field 'name' of the manifest is not a string"},
       {"/device", 7, "field 'device' of the manifest is not a string"},
       {"/device", "gpu", "device 'gpu' is not cpu, simt or cuda"},
-      {"/errors_name_arguments", "yes", "field 'errors_name_arguments' is not true or false"},
+      {"/errors_name_arguments", "yes", "field 'errors_name_arguments' of the manifest is not true or false"},
       {"/provenance", "me", "field 'provenance' of the manifest is not an object"},
       {"/modules", json::array(), "field 'modules' is not an object"},
       {"/modules/faulty.so", 1, "module 'faulty.so' has no field 'sha256'"},
@@ -177,6 +180,9 @@ TEST(Manifest, FieldsOfTheWrongTypeAreRefused) {
       {"/absent/0",
        {{"op", "a"}, {"reason", "b"}, {"left_out", "yes"}},
        "'left_out' of absent[0] of the manifest is not"},
+      {"/absent/0",
+       {{"op", "a"}, {"reason", "b"}, {"params", 1}},
+       "'params' of absent[0] of the manifest is not an object"},
       {"/ops/0/behaviour", "other", "field 'behaviour' of ops[0] is not a list"},
       {"/ops/0/behaviour", {1}, "field 'behaviour' of ops[0] contains something that is not a string"},
       {"/modules/faulty.so/sources", 1, "field 'sources' of module 'faulty.so' is not a list"},
