@@ -7,6 +7,8 @@
 #include <cstring>
 #include <limits>
 
+#include "harness/core/poison.h"
+
 namespace dsv4 {
 namespace {
 
@@ -93,10 +95,15 @@ ElementComparison compare_interval(DType dtype, const std::uint8_t* got, const s
   return element;
 }
 
+/// The value and bits of an element; or the fact that nobody wrote it.
+std::string describe_value(const HostTensor& t, std::int64_t i) {
+  const std::string poison = describe_poison(t, i);
+  return poison.empty() ? format_element(t.dtype, t.element(i)) : poison;
+}
+
 ElementDifference describe(const HostTensor& got, const HostTensor& want, std::int64_t i,
                            const ElementComparison& element) {
-  return {got.coordinates(i), format_element(got.dtype, got.element(i)), format_element(want.dtype, want.element(i)),
-          element.error, element.bound};
+  return {got.coordinates(i), describe_value(got, i), describe_value(want, i), element.error, element.bound};
 }
 
 /// How bad a violation is; larger is worse. An undefined distance (NaN against a number) is the worst. So is any

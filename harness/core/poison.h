@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "harness/core/tensor.h"
 
@@ -17,5 +18,14 @@ void poison_bytes(std::uint8_t* bytes, std::size_t count, std::uint32_t variant,
 
 /// Fills the whole storage with poison.
 void poison(HostTensor& tensor, std::uint32_t variant = 0);
+
+/// The float at `position` of an input that a kernel must move but not compute with: a NaN that differs from those at
+/// nearby positions. So the bits of a moved element show where it comes from, and a sum that includes one is NaN.
+float poison_float(std::size_t position);
+
+/// Says that the element with row-major index `linear` is poison: "never written (poison 0xffa5a5a5)"; "" if it is not.
+/// An element of one or two bytes counts as poison only if the four bytes around it are poison, because any value of so
+/// few bytes may be a result.
+std::string describe_poison(const HostTensor& tensor, std::int64_t linear);
 
 }  // namespace dsv4

@@ -100,6 +100,11 @@ TEST(Faulty, UnwrittenElementsFail) {
     EXPECT_EQ(r.verdict, Verdict::kFailed) << op << ": " << story(r);
     EXPECT_EQ(r.outputs.at(0).violations, 1) << op;
   }
+  const auto got = [](const char* op) {
+    return try_faulty(test_case_id(op, "last_unwritten")).outputs.at(0).first.value().got;
+  };
+  EXPECT_EQ(got("copy"), "never written (poison 0xffa5a5a5)");  // an output
+  EXPECT_EQ(got("plan"), "never written (poison 0xfbadbeef)");  // memory that the function allocated
 }
 
 TEST(Faulty, ATrivialOutputIsMistrusted) {

@@ -1,9 +1,9 @@
 #include "harness/ops/compress/c4_op.h"
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 
+#include "harness/core/poison.h"
 #include "harness/op/define.h"
 #include "harness/ops/compress/plan_model.h"
 
@@ -107,10 +107,7 @@ Call C4Tokens::call(const std::string& op, HostTensor state, HostTensor input,
 HostTensor C4Tokens::state(const CacheMaps& maps, const std::vector<std::int64_t>& request_ids,
                            const std::vector<std::int64_t>& lengths) const {
   HostTensor t = HostTensor::make(kF32, {maps.rows() / 4, 4, 4 * head_dim_});
-  // NaN payloads (low bits) differ between elements. So the bits of a row show whether it was moved. A sum is NaN if it
-  // includes a row that must not be read.
-  for (std::int64_t i = 0, n = t.numel(); i < n; ++i)
-    t.data<float>()[i] = std::bit_cast<float>(0x7fc00000u | static_cast<std::uint32_t>(i & 0xffff) | 1u);
+  for (std::int64_t i = 0, n = t.numel(); i < n; ++i) t.data<float>()[i] = poison_float(static_cast<std::size_t>(i));
   for (std::size_t b = 0; b < lengths.size(); ++b) {
     for (std::int64_t p = first_live(lengths[b], 4); p < lengths[b]; ++p) {
       fill_row(t.data<float>() + maps.row(request_ids[b], p) * 4 * head_dim_, request_ids[b], p);
