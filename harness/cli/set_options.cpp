@@ -6,6 +6,7 @@
 
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
+#include "harness/sets/sanitizer.h"
 
 namespace dsv4 {
 
@@ -17,6 +18,7 @@ ChosenSet choose_set(const std::string& name_or_path) {
         "set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run on a machine with a GPU",
         name_or_path, why));
   }
+  if (why = why_other_sanitizer(set.manifest); !why.empty()) throw Error(why);
   return set;
 }
 

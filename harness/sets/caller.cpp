@@ -19,6 +19,7 @@
 #include "harness/device/far_block.h"
 #include "harness/device/memory.h"
 #include "harness/sets/ffi_types.h"
+#include "harness/sets/sanitizer.h"
 #include "harness/sets/set.h"
 
 namespace dsv4 {
@@ -53,6 +54,7 @@ class SetCaller final : public Caller {
           "set '{}' needs a GPU: {}. Choose a CPU set (for instance --set host), or run on a machine with a GPU",
           manifest_.name, why));
     }
+    if (why = why_other_sanitizer(manifest_); !why.empty()) throw Error(why);
     if (manifest_.device == DeviceKind::kCuda) device_ = make_cuda_memory();
   }
 

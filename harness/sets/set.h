@@ -86,10 +86,11 @@ Manifest find_set(const std::string& name_or_path);
 /// For each op, the signature variants that this tool can call.
 using KnownAbis = std::map<std::string, std::vector<std::string>>;
 
-/// Opens a set for calls. Throws Error if its device is absent (no CUDA driver or no LibTorch). The SHA-256 of a module
-/// is verified when the module is first used. If the module is missing or was changed, the call throws an Error that
-/// names set, op and function. `abis` lists ops with their known signature variants. If it lists the op of a call, but
-/// not the variant of the set's function, the call throws Unsupported.
+/// Opens a set for calls. Throws Error if its device is absent (no CUDA driver or no LibTorch), or if a module and this
+/// program are not built with the same sanitizer (harness/sets/sanitizer.h). The SHA-256 of a module is verified when
+/// the module is first used. If the module is missing or was changed, the call throws an Error that names set, op and
+/// function. `abis` lists ops with their known signature variants. If it lists the op of a call, but not the variant of
+/// the set's function, the call throws Unsupported.
 std::unique_ptr<Caller> open_set(const Manifest& manifest, KnownAbis abis = {});
 
 /// True if sets of this kind can run on this machine. Otherwise stores the reason in `*why`, unless `why` is null.

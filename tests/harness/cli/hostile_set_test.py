@@ -25,11 +25,12 @@ def case(rows):
     return f"mask_topk_ids/rows={rows},k=6,gap=0,real=3,count=host_i32/seed=1"
 
 
-def build(folder):
-    """Compiles the hostile kernel and makes a kernel set of it in `folder`."""
+def build(folder, sanitize=cache("DSV4_SANITIZE")):
+    """Compiles the hostile kernel and makes a kernel set of it in `folder`. `sanitize` names sanitizers, or is empty."""
     os.makedirs(folder)
     module = os.path.join(folder, "mask_topk_ids.so")
     subprocess.run([cache("CMAKE_CXX_COMPILER"), "-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-fno-gnu-unique",
+                    *([f"-fsanitize={sanitize}"] if sanitize else []),
                     "-I", SOURCE, "-isystem", os.path.join(cache("DSV4_DEPS_DIR"), "tvm_ffi/include"),
                     os.path.join(SOURCE, "tests/harness/cli/hostile_kernel.cc"), "-o", module,
                     "-L", os.path.join(BUILD, "lib"), "-ltvm_ffi"], check=True)
@@ -98,6 +99,17 @@ class HostileSet(CommandLineTest):
         self.assertEqual(status, 2)
         self.assertIn("SHA-256", results[case(10)]["reason"])
         self.assertIn("the environment is wrong", output)
+
+    def test_set_with_another_sanitizer_is_one_error(self):
+        plain = not cache("DSV4_SANITIZE")
+        other = self.path("other set")
+        build(other, "address" if plain else "")
+        words = [word for rows in (10, 11) for word in ("--case", case(rows))]
+        says = ["built with AddressSanitizer (module mask_topk_ids.so)", "scripts/setup --with-sanitizers"] if plain else [
+            "built without a sanitizer", "--asan-ubsan"]
+        for text in says:
+            self.expect_refusal("run", "--set", other, *words, says=text)
+            self.expect_refusal("run", "--set", self.set, "--against", other, *words, says=text)
 
     def change_manifest(self, change):
         path = os.path.join(self.set, "manifest.json")
