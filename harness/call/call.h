@@ -97,6 +97,13 @@ struct CallResult {
   [[nodiscard]] const HostTensor& tensor(std::string_view name) const;
 };
 
+/// Where inaccessible memory adjoins the tensors of a call, so that an access beyond a tensor ends the process.
+enum class Edge {
+  kNone,   ///< nowhere: guard bands surround each tensor
+  kStart,  ///< each tensor begins right after an inaccessible page
+  kEnd,    ///< each tensor ends right before an inaccessible page
+};
+
 struct CallOptions {
   std::uint32_t poison = 0;    ///< variant of the poison in outputs, guard bands and new allocations
   std::uint64_t schedule = 0;  ///< seed of the host executor's thread order; 0 is the natural order
@@ -108,6 +115,10 @@ struct CallOptions {
   /// If true, memory that the function allocates is late in the same way. It holds zeros before. On a GPU, an allocator
   /// may return memory that the stream still uses.
   bool late_allocations = false;
+  /// Applies to every tensor argument except far ones, and to memory that the function allocates. A tensor begins with
+  /// its first element and ends with its last element, even if its storage is larger. The call throws Unsupported on a
+  /// set that cannot do this.
+  Edge edge = Edge::kNone;
 };
 
 /// A kernel set that can be called. harness/sets implements this interface.
@@ -129,6 +140,8 @@ class Caller {
   [[nodiscard]] virtual bool has_device() const { return true; }
   /// True if calls may use `late_argument` and `late_allocations`. Sets of the host executor can.
   [[nodiscard]] virtual bool shows_overlap() const { return false; }
+  /// True if calls may use `edge`. Sets whose tensors are in host memory can.
+  [[nodiscard]] virtual bool shows_edges() const { return false; }
   /// False if the device's context is dead. Then the process must be replaced.
   [[nodiscard]] virtual bool usable() const { return true; }
 };

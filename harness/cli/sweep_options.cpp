@@ -11,12 +11,14 @@
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
 #include "harness/core/paths.h"
+#include "harness/core/shell.h"
 #include "harness/core/text.h"
 #include "harness/report/junit.h"
 #include "harness/report/markdown.h"
 #include "harness/report/terminal.h"
 #include "harness/report/write.h"
 #include "harness/run/known_faults.h"
+#include "harness/sets/sanitizer.h"
 
 namespace dsv4 {
 namespace {
@@ -29,6 +31,24 @@ int usable_cores() {
   cpu_set_t cores;
   CPU_ZERO(&cores);
   return ::sched_getaffinity(0, sizeof cores, &cores) == 0 ? std::max(1, CPU_COUNT(&cores)) : 1;
+}
+
+/// Says how to find the instruction of a wrong memory access: the command that runs the case with AddressSanitizer.
+/// `again` is the command that runs it with this program, without the case.
+std::string advice_on_crash(const ChosenSet& set, std::vector<std::string> again, const std::string& id) {
+  if (set.manifest.device == DeviceKind::kCuda || !sanitizer_of_program().empty()) return "";
+  // scripts/setup builds these sets with AddressSanitizer. The user must build any other set.
+  const bool built_by_setup = set.label == "host" || (set.label.starts_with("sglang-") && set.label.ends_with("-host"));
+  if (!built_by_setup) return "AddressSanitizer names the line, if the set is built with it (docs/host-execution.md)";
+  const std::filesystem::path folder = std::filesystem::path(again[0]).parent_path();
+  const std::filesystem::path build = folder.empty() ? std::filesystem::path("build") : folder;
+  again[0] = (build / "../build-asan/dsv4diff").lexically_normal().string();
+  again.insert(again.end(), {"--case", id});
+  std::error_code none;
+  const bool ready =
+      std::filesystem::exists(std::filesystem::path(executable_folder()) / "../build-asan/sets" / set.label, none);
+  return fmt::format("AddressSanitizer names the line: {}{}", shell_command(again),
+                     ready ? "" : " (scripts/setup --with-sanitizers builds it)");
 }
 
 }  // namespace
@@ -89,6 +109,7 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
   SweepOptions o;
   o.reproduce = {program_name()};
   for (const auto& words : {reproduce, deviations()}) o.reproduce.insert(o.reproduce.end(), words.begin(), words.end());
+  o.crash_advice = [set, again = o.reproduce](const std::string& id) { return advice_on_crash(set, again, id); };
   o.names = {set.label, set.manifest.name, against_label};
   o.pool.jobs = jobs(set);
   o.pool.timeout_seconds = timeout_seconds_;

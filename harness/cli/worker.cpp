@@ -10,6 +10,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/core/error.h"
+#include "harness/device/crash_report.h"
 #include "harness/golden/file.h"
 #include "harness/golden/record.h"
 #include "harness/golden/verify.h"
@@ -63,6 +64,7 @@ class WorkerCommand final : public Command {
         // the process.
         const Manifests manifests = find_manifests();
         apply_limits({.memory_gib = memory_gib_});
+        install_crash_report();
         sets = open(manifests);
       } catch (const std::bad_alloc&) {
         lift_memory_limit();

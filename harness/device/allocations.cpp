@@ -16,9 +16,9 @@ struct Managed {
 
 }  // namespace
 
-Allocations::Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t poison,
-                         std::function<void(const GuardedBlock&)> on_device_block)
-    : previous_(active_), device_(device), host_(host), poison_(poison), on_device_block_(std::move(on_device_block)) {
+Allocations::Allocations(DeviceMemory& device, DeviceMemory& host, const Options& options,
+                         std::function<void(const GuardedBlock&, bool on_device)> on_block)
+    : previous_(active_), device_(device), host_(host), options_(options), on_block_(std::move(on_block)) {
   static const bool once = [] {
     TVMFFIEnvSetDLPackManagedTensorAllocator(&Allocations::allocate, 1, nullptr);
     return true;
@@ -30,8 +30,9 @@ Allocations::Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t
 Allocations::~Allocations() { active_ = previous_; }
 
 GuardedBlock& Allocations::add(std::size_t bytes, bool on_device) {
-  blocks_.push_back(std::make_unique<GuardedBlock>(on_device ? device_ : host_, bytes, poison_));
-  if (on_device && on_device_block_) on_device_block_(*blocks_.back());
+  blocks_.push_back(std::make_unique<GuardedBlock>(on_device ? device_ : host_, bytes, options_.poison, 0,
+                                                   on_device ? options_.on_device : options_.on_host));
+  if (on_block_) on_block_(*blocks_.back(), on_device);
   blocks_.back()->arm();
   return *blocks_.back();
 }

@@ -18,9 +18,14 @@ namespace dsv4 {
 /// as this object, so that the block can be checked after the call.
 class Allocations {
  public:
-  /// `on_device_block` is called for each new block on the device, before the block is armed (MemoryBlock::arm).
-  Allocations(DeviceMemory& device, DeviceMemory& host, std::uint32_t poison,
-              std::function<void(const GuardedBlock&)> on_device_block = {});
+  struct Options {
+    std::uint32_t poison = 0;
+    Surround on_device = Surround::kBands;  ///< what surrounds memory on the device
+    Surround on_host = Surround::kBands;
+  };
+  /// `on_block` is called for each new block before the block is armed (MemoryBlock::arm).
+  Allocations(DeviceMemory& device, DeviceMemory& host, const Options& options,
+              std::function<void(const GuardedBlock&, bool on_device)> on_block = {});
   ~Allocations();
   Allocations(const Allocations&) = delete;
   Allocations& operator=(const Allocations&) = delete;
@@ -40,8 +45,8 @@ class Allocations {
   Allocations* previous_;
   DeviceMemory& device_;
   DeviceMemory& host_;
-  std::uint32_t poison_;
-  std::function<void(const GuardedBlock&)> on_device_block_;
+  Options options_;
+  std::function<void(const GuardedBlock&, bool on_device)> on_block_;
   std::vector<std::unique_ptr<GuardedBlock>> blocks_;
 };
 

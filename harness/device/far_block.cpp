@@ -75,7 +75,8 @@ FarBlock::FarBlock(DeviceMemory& memory, const std::string& name, const HostTens
                    std::uint32_t poison, std::size_t misalign)
     : memory_(memory), before_(kGuard + misalign), poison_(poison), base_(nullptr, Release{&memory}) {
   require_fit(tensor, far_layout);
-  const std::size_t all = page_up(before_ + extent(tensor.dtype, far_layout) + kGuard);
+  bytes_ = extent(tensor.dtype, far_layout);
+  const std::size_t all = page_up(before_ + bytes_ + kGuard);
   for (const Run& run : runs_of(tensor, far_layout, before_)) add(run, all);
   try {
     base_.reset(static_cast<std::uint8_t*>(memory.reserve(all)));

@@ -26,6 +26,7 @@ class FarBlock final : public MemoryBlock {
   ~FarBlock() override;
 
   [[nodiscard]] void* payload() const override { return base_.get() + before_; }
+  [[nodiscard]] std::size_t bytes() const override { return bytes_; }
   void write(const std::vector<std::uint8_t>& image) override;
   [[nodiscard]] std::vector<std::uint8_t> read() const override;
   void arm() override;
@@ -59,6 +60,7 @@ class FarBlock final : public MemoryBlock {
   static void for_each_gap(const Island& island, Visit visit);
 
   DeviceMemory& memory_;
+  std::size_t bytes_ = 0;
   std::size_t before_;
   std::uint32_t poison_;
   std::vector<Island> islands_;

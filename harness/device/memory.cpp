@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -115,15 +116,37 @@ std::unique_ptr<DeviceMemory> make_cuda_memory() {
   return std::unique_ptr<DeviceMemory>(memory);
 }
 
-GuardedBlock::GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign)
-    : memory_(memory), bytes_(bytes), before_(kGuard + misalign), after_(kGuard), poison_(poison) {
-  base_ = static_cast<std::uint8_t*>(memory_.allocate(before_ + bytes_ + after_));
-  payload_ = base_ + before_;
+std::uint8_t* GuardedBlock::allocate(std::size_t misalign, Surround surround) {
+  constexpr std::size_t kPage = DeviceMemory::kPage;
+  before_ = misalign;
+  if (surround == Surround::kBands) {
+    before_ += kGuard;
+    after_ = kGuard;
+  }
+  if (surround == Surround::kBands || surround == Surround::kNothing) {
+    return static_cast<std::uint8_t*>(memory_.allocate(std::max<std::size_t>(before_ + bytes_ + after_, 1)));
+  }
+  if (surround == Surround::kPageAfter) before_ = 0;
+  const std::size_t pages = (before_ + bytes_ + kPage - 1) / kPage * kPage;
+  const std::size_t rest = pages - before_ - bytes_;
+  (surround == Surround::kPageAfter ? before_ : after_) = rest;
+  try {
+    auto* const base = static_cast<std::uint8_t*>(memory_.reserve(std::max(pages, kPage)));
+    if (pages != 0) memory_.open(base, pages);  // a tensor without elements has no accessible byte at all
+    return base;
+  } catch (const std::bad_alloc&) {
+    throw Unavailable("this machine has no address space for a tensor with inaccessible pages around it");
+  }
+}
+
+GuardedBlock::GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign,
+                           Surround surround)
+    : memory_(memory), bytes_(bytes), poison_(poison), base_(allocate(misalign, surround)), payload_(base_ + before_) {
   // The payload is poisoned as well, because memory that a module allocates (a workspace, a returned plan) must not
   // start as zeros.
   std::vector<std::uint8_t> image(before_ + bytes_ + after_);
   poison_bytes(image.data(), image.size(), poison_);
-  memory_.upload(base_, image.data(), image.size());
+  if (!image.empty()) memory_.upload(base_, image.data(), image.size());
 }
 
 GuardedBlock::~GuardedBlock() {
@@ -151,6 +174,7 @@ void GuardedBlock::disarm() { memory_.permit(base_, before_ + bytes_ + after_); 
 void GuardedBlock::check(const std::string& name, std::vector<Finding>& findings) const {
   const auto scan = [&](const std::uint8_t* device, std::size_t n, std::size_t origin, const char* side,
                         std::ptrdiff_t sign) {
+    if (n == 0) return;
     std::vector<std::uint8_t> band(n);
     std::vector<std::uint8_t> intact(n);
     memory_.download(band.data(), device, n);

@@ -49,6 +49,14 @@ std::unique_ptr<DeviceMemory> make_host_memory();
 /// Loads the CUDA plug-in. Throws an Error that says what is missing (no driver, no LibTorch with CUDA) and what to do.
 std::unique_ptr<DeviceMemory> make_cuda_memory();
 
+/// What surrounds the memory of a tensor. An access to an inaccessible page is a segmentation fault.
+enum class Surround {
+  kBands,       ///< guard bands
+  kPageBefore,  ///< an inaccessible page right before the tensor; after it, a band up to the end of its last page
+  kPageAfter,   ///< an inaccessible page right after the tensor; before it, a band from the start of its first page
+  kNothing,     ///< nothing: the tensor is an allocation of its own, so that NVIDIA's memcheck knows where it ends
+};
+
 /// A tensor's memory on a device, with guard bands around it.
 class MemoryBlock {
  public:
@@ -62,6 +70,8 @@ class MemoryBlock {
 
   /// Address at which the tensor's storage begins.
   [[nodiscard]] virtual void* payload() const = 0;
+  /// Bytes from payload() to the end of the tensor's last element.
+  [[nodiscard]] virtual std::size_t bytes() const = 0;
   /// Writes the tensor's whole storage. read() returns the current contents.
   virtual void write(const std::vector<std::uint8_t>& image) = 0;
   [[nodiscard]] virtual std::vector<std::uint8_t> read() const = 0;
@@ -72,14 +82,18 @@ class MemoryBlock {
   virtual void check(const std::string& name, std::vector<Finding>& findings) const = 0;
 };
 
-/// A block with guard bands on both sides. The address of the payload is a multiple of 256 bytes, plus `misalign`.
+/// A block with a guard band on each side, unless `surround` says otherwise. The address of the payload is a multiple of
+/// 256 bytes, plus `misalign`. But with Surround::kPageAfter the end of the payload has the address of a page, so its
+/// start has no other alignment than its size gives, and `misalign` has no effect.
 class GuardedBlock final : public MemoryBlock {
  public:
-  GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign = 0);
+  /// Throws Unavailable if there is no address space for inaccessible pages.
+  GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign = 0,
+               Surround surround = Surround::kBands);
   ~GuardedBlock() override;
 
   [[nodiscard]] void* payload() const override { return payload_; }
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t bytes() const override { return bytes_; }
 
   void write(const std::vector<std::uint8_t>& image) override;
   [[nodiscard]] std::vector<std::uint8_t> read() const override;
@@ -88,10 +102,13 @@ class GuardedBlock final : public MemoryBlock {
   void check(const std::string& name, std::vector<Finding>& findings) const override;
 
  private:
+  /// Allocates the block. Sets the sizes of the bands.
+  [[nodiscard]] std::uint8_t* allocate(std::size_t misalign, Surround surround);
+
   DeviceMemory& memory_;
   std::size_t bytes_;
-  std::size_t before_;
-  std::size_t after_;
+  std::size_t before_ = 0;
+  std::size_t after_ = 0;
   std::uint32_t poison_;
   std::uint8_t* base_;
   std::uint8_t* payload_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
@@ -145,6 +146,25 @@ void add_index_types(const Op& op, std::vector<Scenario>& list) {
   }
 }
 
+/// The op's smoke points. In the quick tier also points of the quick tier, so that each value that a parameter has in
+/// the tier occurs: an access beyond a tensor often depends on one size.
+Points edge_points(const Op& op) {
+  return [&op](Tier tier) {
+    if (tier == Tier::kFull) return std::vector<Params>{};
+    std::vector<Params> points = op.points(Tier::kSmoke);
+    if (tier == Tier::kSmoke) return points;
+    std::set<std::pair<std::string, std::string>> seen;
+    const auto is_new = [&](const Params& p) {
+      const std::size_t before = seen.size();
+      seen.insert(p.pairs().begin(), p.pairs().end());
+      return seen.size() != before;
+    };
+    std::ranges::for_each(points, is_new);
+    std::ranges::copy_if(op.points(Tier::kQuick), std::back_inserter(points), is_new);
+    return points;
+  };
+}
+
 std::vector<Scenario> every_derived(const Op& op) {
   const Signature& signature = op.info().signature;
   std::vector<Scenario> list;
@@ -169,6 +189,7 @@ std::vector<Scenario> every_derived(const Op& op) {
     }
   }
   list.push_back(repeat_relation());
+  for (const Edge edge : {Edge::kEnd, Edge::kStart}) list.push_back(edge_relation(edge, edge_points(op)));
   return list;
 }
 

@@ -75,6 +75,7 @@ struct Scenario {
   std::function<void(ScenarioContext&)> run;
   bool needs_device = false;   ///< skipped, with a reason, if Caller::has_device() is false
   bool needs_overlap = false;  ///< skipped, with a reason, if Caller::shows_overlap() is false
+  bool needs_edges = false;    ///< skipped, with a reason, if Caller::shows_edges() is false
 
   [[nodiscard]] std::string label() const;  ///< "relation:repeat"
 };

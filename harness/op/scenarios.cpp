@@ -90,6 +90,56 @@ Scenario late_allocation_relation(Points points) {
                           std::move(points), run);
 }
 
+namespace {
+
+/// Calls another set with an edge.
+class AtEdge final : public Caller {
+ public:
+  AtEdge(Caller& set, Edge edge) : set_(set), edge_(edge) {}
+  CallResult call(const Call& call, const CallOptions& options) override {
+    CallOptions changed = options;
+    changed.edge = edge_;
+    return set_.call(call, changed);
+  }
+  [[nodiscard]] const std::string& name() const override { return set_.name(); }
+  [[nodiscard]] bool is_reference() const override { return set_.is_reference(); }
+  [[nodiscard]] bool errors_name_arguments() const override { return set_.errors_name_arguments(); }
+
+ private:
+  Caller& set_;
+  Edge edge_;
+};
+
+}  // namespace
+
+Scenario edge_relation(Edge edge, Points points) {
+  const bool at_end = edge == Edge::kEnd;
+  const auto run = [edge, at_end](ScenarioContext& x) {
+    const std::string where = at_end ? "tensors end at a page" : "tensors begin at a page";
+    const Call call = x.op.make(x.c);
+    // This call comes first: what lies beyond a tensor in usual memory may crash the process in a way that says less.
+    const Observation got = x.observed(where, call, {.poison = 2, .edge = edge});
+    const CallResult result = x.call("usual memory", call);
+    const Observation usual = x.op.observe(x.c, call, result);
+    x.expect_agree(where, got, usual);
+    AtEdge reference(x.reference, edge);
+    const CallResult other = reference.call(call, {});
+    if (other.refusal) {
+      x.fail("reference", fmt::format("{}: the reference refused the call: {}", where, *other.refusal));
+      return;
+    }
+    x.expect_agree("the reference, " + where, x.op.observe(x.c, call, other), x.expected(call));
+    (void)x.op.tolerances(x.c, call, result, usual, reference);
+  };
+  Scenario added = relation(at_end ? "page_end" : "page_start",
+                            fmt::format("all tensors {} at an inaccessible page: nothing beyond them is read or "
+                                        "written, and the outputs are those of the usual call",
+                                        at_end ? "end" : "begin"),
+                            std::move(points), run);
+  added.needs_edges = true;
+  return added;
+}
+
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change) {
   return relation(std::move(name), std::move(meaning), std::move(points),
                   [change = std::move(change)](ScenarioContext& x) {

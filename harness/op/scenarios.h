@@ -34,6 +34,11 @@ Scenario late_relation(const std::string& argument, Points points);
 /// function allocates memory.
 Scenario late_allocation_relation(Points points);
 
+/// Makes "relation:page_start" or "relation:page_end". Every op has both. All tensors of a call begin (or end) at an
+/// inaccessible page, so that an element read or written beyond a tensor ends the process. The outputs must be those of
+/// the usual call. The reference and the functions that compute its tolerances are called in the same way.
+Scenario edge_relation(Edge edge, Points points);
+
 /// A relation: the outputs stay the same when `change` changes the parameters.
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change);
 

@@ -23,6 +23,12 @@ std::string reproduction(const SweepOptions& options, const std::string& id) {
   return shell_command(words);
 }
 
+/// True if the worker ended as a wrong memory access ends it.
+bool is_memory_crash(const std::string& error) {
+  return error.find("SIGSEGV") != std::string::npos || error.find("SIGBUS") != std::string::npos ||
+         error.find("the heap is damaged") != std::string::npos;
+}
+
 /// The result of a case whose worker gave no answer: `error`, or `known` if a known fault covers the crash.
 CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
   CaseResult result = CaseResult::error(outcome.id, options.names, outcome.error);
@@ -42,6 +48,9 @@ CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
   } catch (const InternalError& e) {
     result.reason = e.what();
     return {.result = result, .cannot_go_on = true};
+  }
+  if (result.verdict == Verdict::kError && is_memory_crash(outcome.error)) {
+    if (const std::string advice = options.crash_advice(outcome.id); !advice.empty()) result.reason += ". " + advice;
   }
   return {result};
 }

@@ -57,6 +57,8 @@ std::string why_skipped(const Scenario& scenario, const Caller& subject) {
     return "a set of CPU functions cannot tell device arguments from host arguments";
   if (scenario.needs_overlap && !subject.shows_overlap())
     return "only the host executor shows what a kernel does before the previous kernel has ended";
+  if (scenario.needs_edges && !subject.shows_edges())
+    return "GPU memory cannot end at an inaccessible page; scripts/memcheck finds such accesses on a GPU";
   return "";
 }
 
@@ -65,20 +67,20 @@ std::string describe_unreadable(const std::exception& e) {
   return fmt::format("the outputs are not in the form that the op promises: {}", e.what());
 }
 
-/// The reference in the place of the set under test. A scenario may make any call on it. The reference gets only
-/// the call option `poison`. The options for overlapping kernels are dropped, because a CPU function cannot show
-/// an overlap.
+/// The reference in the place of the set under test. A scenario may make any call on it. The options for overlapping
+/// kernels are dropped, because a CPU function cannot show an overlap.
 class ReferenceAsSubject final : public Caller {
  public:
   explicit ReferenceAsSubject(Caller& reference) : reference_(reference) {}
 
   CallResult call(const Call& call, const CallOptions& options) override {
-    return reference_.call(call, {.poison = options.poison});
+    return reference_.call(call, {.poison = options.poison, .edge = options.edge});
   }
   [[nodiscard]] const std::string& name() const override { return reference_.name(); }
   [[nodiscard]] bool is_reference() const override { return reference_.is_reference(); }
   [[nodiscard]] bool errors_name_arguments() const override { return reference_.errors_name_arguments(); }
   [[nodiscard]] bool shows_overlap() const override { return true; }
+  [[nodiscard]] bool shows_edges() const override { return reference_.shows_edges(); }
 
  private:
   Caller& reference_;

@@ -6,7 +6,6 @@
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/error.h>
 #include <tvm/ffi/extra/c_env_api.h>
-#include <tvm/ffi/extra/module.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -16,9 +15,11 @@
 #include "harness/core/error.h"
 #include "harness/core/poison.h"
 #include "harness/device/allocations.h"
+#include "harness/device/crash_report.h"
 #include "harness/device/far_block.h"
 #include "harness/device/memory.h"
 #include "harness/sets/ffi_types.h"
+#include "harness/sets/module.h"
 #include "harness/sets/sanitizer.h"
 #include "harness/sets/set.h"
 
@@ -27,22 +28,26 @@ namespace {
 
 namespace ffi = tvm::ffi;
 
-/// A tensor argument during a call: its memory block, the DLTensor that the function sees, and its bytes before
-/// the call.
+/// A tensor argument during a call: its memory block, the DLTensor that the function sees, and the bytes of its storage
+/// before the call. The block holds the storage's bytes from `first` to `last`.
 struct Lent {
   std::unique_ptr<MemoryBlock> block;
   DLTensor view{};
   std::vector<std::uint8_t> before;
+  std::size_t first = 0;
+  std::size_t last = 0;
 };
 
-struct Module {
-  ffi::Module module;
-  // Only modules of host sets have these functions. simt/configure.cpp describes them.
-  std::optional<ffi::Function> configure;
-  std::optional<ffi::Function> predecessor;
-  std::optional<ffi::Function> no_predecessor;
-  std::uint64_t schedule = 0;
-};
+/// Sets `first` and `last` to the part of the storage that the tensor needs: its elements, and bytes that the call may
+/// change.
+void trim(const Arg& arg, Lent& lent) {
+  const std::vector<std::uint8_t> elements = arg.tensor().view_mask();
+  const auto needed = [&](std::size_t i) {
+    return elements[i] != 0 || (i < arg.footprint.size() && arg.footprint[i] != 0);
+  };
+  while (lent.last > 0 && !needed(lent.last - 1)) --lent.last;
+  while (lent.first < lent.last && !needed(lent.first)) ++lent.first;
+}
 
 class SetCaller final : public Caller {
  public:
@@ -65,6 +70,7 @@ class SetCaller final : public Caller {
   [[nodiscard]] bool errors_name_arguments() const override { return manifest_.errors_name_arguments; }
   [[nodiscard]] bool usable() const override { return usable_; }
   [[nodiscard]] bool shows_overlap() const override { return manifest_.device == DeviceKind::kSimt; }
+  [[nodiscard]] bool shows_edges() const override { return manifest_.device != DeviceKind::kCuda; }
   [[nodiscard]] bool has_device() const override { return manifest_.device != DeviceKind::kCpu; }
 
   CallResult call(const Call& call, const CallOptions& options) override {
@@ -83,7 +89,10 @@ class SetCaller final : public Caller {
  private:
   CallResult guarded_call(const Call& call, const CallOptions& options) {
     Module* module = nullptr;
-    const ffi::Function function = resolve(call, module);
+    std::string name;
+    const ffi::Function function = resolve(call, module, name);
+    if (options.edge != Edge::kNone && !shows_edges())
+      throw Unsupported("inaccessible pages can adjoin tensors in host memory only");
     if (module->configure && module->schedule != options.schedule) {
       (*module->configure)(static_cast<std::int64_t>(options.schedule));
       module->schedule = options.schedule;
@@ -93,9 +102,15 @@ class SetCaller final : public Caller {
     std::vector<Lent> lent(call.args.size());
     Predecessor predecessor(*module);
     if (options.late_allocations || !options.late_argument.empty()) predecessor.require();
-    Allocations allocations(device(), *host_, options.poison, [&](const GuardedBlock& block) {
-      if (options.late_allocations) predecessor.writes(block.payload(), std::vector<std::uint8_t>(block.bytes()));
-    });
+    const WatchedCall watched(manifest_.name, call.op, name);
+    Allocations allocations(
+        device(), *host_,
+        {.poison = options.poison, .on_device = surround(true, options.edge), .on_host = surround(false, options.edge)},
+        [&](const GuardedBlock& block, bool on_device) {
+          WatchedCall::add("a tensor allocated by the function", block.payload(), block.bytes());
+          if (!on_device || !options.late_allocations) return;
+          predecessor.writes(block.payload(), std::vector<std::uint8_t>(block.bytes()));
+        });
     std::vector<ffi::AnyView> packed;
     for (std::size_t i = 0; i < call.args.size(); ++i) packed.push_back(lend(call.args[i], options, lent[i]));
     if (!options.late_argument.empty()) make_late(call, lent, options, predecessor);
@@ -143,41 +158,13 @@ class SetCaller final : public Caller {
     TVMFFIStreamHandle previous_ = nullptr;
   };
 
-  /// Stands for the stream's previous kernel, which is still writing when the call begins.
-  class Predecessor {
-   public:
-    explicit Predecessor(Module& module) : module_(module) {}
-    ~Predecessor() {
-      if (writes_) (*module_.no_predecessor)();
-    }
-    Predecessor(const Predecessor&) = delete;
-    Predecessor& operator=(const Predecessor&) = delete;
-
-    /// Throws Unsupported if the module does not have the functions that simulate a previous kernel.
-    void require() const {
-      if (module_.predecessor && module_.no_predecessor) return;
-      throw Unsupported("the module has no functions that simulate a previous kernel; build the set again");
-    }
-
-    /// Tells the host executor that the previous kernel writes to `memory`. `earlier` is the content of `memory` before
-    /// these writes. The executor keeps a copy of `earlier`.
-    void writes(void* memory, const std::vector<std::uint8_t>& earlier) {
-      writes_ = true;
-      (*module_.predecessor)(reinterpret_cast<std::int64_t>(memory), static_cast<std::int64_t>(earlier.size()),
-                             reinterpret_cast<std::int64_t>(earlier.data()));
-    }
-
-   private:
-    Module& module_;
-    bool writes_ = false;
-  };
-
   static void make_late(const Call& call, const std::vector<Lent>& lent, const CallOptions& options,
                         Predecessor& predecessor) {
     const auto arg = std::ranges::find(call.args, options.late_argument, &Arg::name);
     if (arg == call.args.end() || !arg->is_tensor() || arg->far_layout) {
       throw Error(fmt::format("op '{}' has no tensor argument '{}' that can be late", call.op, options.late_argument));
     }
+    if (options.edge != Edge::kNone) throw Error("a call cannot have both a late argument and an edge");
     if (options.earlier.size() != arg->tensor().storage.size()) {
       throw Error(fmt::format("op '{}': the earlier content of '{}' must have the size of the argument", call.op,
                               options.late_argument));
@@ -193,6 +180,20 @@ class SetCaller final : public Caller {
     }
   }
 
+  /// What surrounds a tensor of a call.
+  [[nodiscard]] Surround surround(bool on_device, Edge edge) const {
+    if (on_device && manifest_.device == DeviceKind::kCuda) return Surround::kBands;
+    switch (edge) {
+      case Edge::kNone:
+        break;
+      case Edge::kStart:
+        return Surround::kPageBefore;
+      case Edge::kEnd:
+        return Surround::kPageAfter;
+    }
+    return Surround::kBands;
+  }
+
   ffi::AnyView lend(const Arg& arg, const CallOptions& options, Lent& lent) {
     if (const auto* i = std::get_if<std::int64_t>(&arg.value)) return *i;
     if (const auto* d = std::get_if<double>(&arg.value)) return *d;
@@ -206,14 +207,21 @@ class SetCaller final : public Caller {
     const bool on_device = arg.place == Place::kDevice;
     DeviceMemory& memory = on_device ? device() : *host_;
     const auto misalign = static_cast<std::size_t>(arg.misalign);
+    lent.last = lent.before.size();
     if (arg.far_layout) {
       lent.block = std::make_unique<FarBlock>(memory, arg.name, t, *arg.far_layout, options.poison, misalign);
+      lent.block->write(lent.before);
+      lent.view.data = lent.block->payload();
     } else {
-      lent.block = std::make_unique<GuardedBlock>(memory, lent.before.size(), options.poison, misalign);
+      const Surround around = surround(on_device, options.edge);
+      if (around != Surround::kBands) trim(arg, lent);
+      lent.block = std::make_unique<GuardedBlock>(memory, lent.last - lent.first, options.poison, misalign, around);
+      const auto part = [&](std::size_t i) { return lent.before.begin() + static_cast<std::ptrdiff_t>(i); };
+      lent.block->write({part(lent.first), part(lent.last)});
+      const std::int64_t before_view = t.offset * size_of(t.dtype) - static_cast<std::int64_t>(lent.first);
+      lent.view.data = static_cast<std::uint8_t*>(lent.block->payload()) + before_view;
     }
-    lent.block->write(lent.before);
-    const std::int64_t first = arg.far_layout ? 0 : t.offset * size_of(t.dtype);
-    lent.view.data = static_cast<std::uint8_t*>(lent.block->payload()) + first;
+    WatchedCall::add(fmt::format("'{}'", arg.name), lent.block->payload(), lent.block->bytes());
     const bool cuda_label = on_device && manifest_.device != DeviceKind::kCpu;
     lent.view.device = {cuda_label ? kDLCUDA : kDLCPU, 0};
     lent.view.ndim = static_cast<std::int32_t>(t.rank());
@@ -231,7 +239,9 @@ class SetCaller final : public Caller {
       if (!lent[i].block) continue;
       const Arg& arg = call.args[i];
       HostTensor& after = result.args[i].tensor();
-      after.storage = lent[i].block->read();
+      const std::vector<std::uint8_t> part = lent[i].block->read();
+      after.storage = lent[i].before;
+      std::ranges::copy(part, after.storage.begin() + static_cast<std::ptrdiff_t>(lent[i].first));
       lent[i].block->check(arg.name, result.findings);
       if (after.storage == lent[i].before) continue;
       // The contents of a workspace do not matter, so even a refused call may change them.
@@ -314,10 +324,12 @@ class SetCaller final : public Caller {
     return t.packed();
   }
 
-  ffi::Function resolve(const Call& call, Module*& module) {
+  /// Finds the function for the call. `name` gets its name in messages.
+  ffi::Function resolve(const Call& call, Module*& module, std::string& name) {
     std::string why;
     const ManifestEntry* entry = manifest_.find(call, &why);
     if (entry == nullptr) throw Unsupported(why);
+    name = entry->aux.empty() ? entry->function : fmt::format("{} ({})", entry->function, entry->aux);
     const std::string where =
         fmt::format("set '{}', op '{}', function '{}' of {}", manifest_.name, call.op, entry->function, entry->module);
     if (entry->aux.empty()) {
@@ -353,20 +365,7 @@ class SetCaller final : public Caller {
           "built; build it again",
           where, actual, expected));
     }
-    try {
-      ffi::Module m = ffi::Module::LoadFromFile(path);
-      const auto find = [&m](const char* name) -> std::optional<ffi::Function> {
-        const auto f = m->GetFunction(name);
-        return f.has_value() ? std::optional(f.value()) : std::nullopt;
-      };
-      Module loaded{.module = m,
-                    .configure = find("simt_configure"),
-                    .predecessor = find("simt_predecessor"),
-                    .no_predecessor = find("simt_no_predecessor")};
-      return modules_.emplace(file, std::move(loaded)).first->second;
-    } catch (const ffi::Error& e) {
-      throw SetError(fmt::format("{}: cannot be loaded: {}", where, std::string(e.message())));
-    }
+    return modules_.emplace(file, load_module(path, where)).first->second;
   }
 
   Manifest manifest_;

@@ -60,6 +60,10 @@ enum class Fault : std::int64_t {
   kEats,
   kThrowsInt,
   kCloses,
+  // reads beyond memory, of values that are not used; at an inaccessible page they end the process
+  kReadsBeyond,
+  kReadsBefore,
+  kReadsBeyondAllocated,
   kNumber
 };
 
@@ -107,6 +111,9 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Fault::kN
     "divide",
     "eats",
     "throws_int",
-    "closes"};
+    "closes",
+    "reads_beyond",
+    "reads_before",
+    "reads_beyond_allocated"};
 
 }  // namespace dsv4::testing

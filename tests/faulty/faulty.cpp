@@ -34,6 +34,7 @@ T* data(const TensorView& t) {
 int* volatile nowhere = nullptr;
 volatile int zero = 0, seven = 7;
 volatile bool forever = true;
+volatile std::int32_t unused = 0;
 
 int recurse(int depth) {
   if (!forever) return 0;
@@ -181,6 +182,12 @@ void copy(TensorView input, TensorView output, std::int64_t code) {
       last = beyond > last ? beyond : last;
       break;
     }
+    case Fault::kReadsBeyond:
+      unused = reinterpret_cast<volatile std::int32_t*>(in)[(rows - 1) * from + columns];
+      break;
+    case Fault::kReadsBefore:
+      unused = reinterpret_cast<volatile std::int32_t*>(in)[-1];
+      break;
     case Fault::kReadsOutput:
       std::memcpy(out, &first_before, 4);
       break;
@@ -248,6 +255,7 @@ ffi::Any plan(TensorView lens, std::int64_t code) {
   rows.push_back(0);
   std::memcpy(out, rows.data(), static_cast<std::size_t>(count) * sizeof *out);
   if (fault == Fault::kOneWrong) out[0] += 1;
+  if (fault == Fault::kReadsBeyondAllocated) unused = static_cast<volatile std::int32_t*>(out)[n * 2];
   if (fault == Fault::kClaimsMore) {
     const std::int64_t more[2] = {n + 4096, 2};
     table = ffi::Tensor::FromNDAlloc(Borrowed{table}, ffi::ShapeView(more, 2), dtype, device);

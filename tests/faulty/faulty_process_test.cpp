@@ -76,6 +76,42 @@ TEST(FaultyProcess, RowsFarApartNeedNoMemory) {
   }
 }
 
+// The values beyond the tensors are not used, so only a crash shows that they were read. The crash must name the
+// argument, the side and the address.
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(FaultyProcess, AccessesBeyondATensorCrashAtAPageAndAreNamed) {
+  const auto in_copy = [](const std::string& access, const std::string& place) {
+    return AllOf(HasSubstr("was killed by SIGSEGV"),
+                 HasSubstr("in function 'copy' of set 'faulty' (op 'test_copy'): " + access + " 0x"), HasSubstr(place));
+  };
+  const std::string end = "relation:page_end", start = "relation:page_start";
+  expect_costs_one("reads_beyond", in_copy("a read of", ", byte 1 past the end of 'input' (76 bytes at 0x"), 30, end);
+  expect_costs_one("reads_before", in_copy("a read of", ", byte 4 before the start of 'input' (76 bytes at 0x"), 30,
+                   start);
+  expect_costs_one("byte_before", in_copy("a write to", ", byte 1 before the start of 'output'"), 30, start);
+  expect_costs_one("byte_after", in_copy("a write to", ", byte 9 past the end of 'output'"), 30, end);
+}
+
+TEST(FaultyProcess, AReadBeyondAllocatedMemoryIsNamed) {
+  const std::string id = testing::test_case_id("plan", "reads_beyond_allocated", "relation:page_end");
+  EXPECT_THAT(sweep({id}, 30).at(id).error,
+              AllOf(HasSubstr("in function 'plan' of set 'faulty' (op 'test_plan'): a read of 0x"),
+                    HasSubstr(", byte 1 past the end of a tensor allocated by the function (40 bytes at 0x")));
+}
+
+TEST(FaultyProcess, AReadBeyondATensorPassesWhereNoPageIs) {
+  for (const auto& [fault, scenario] : {std::pair{"reads_beyond", "relation:page_start"},
+                                        {"reads_before", "relation:page_end"},
+                                        {"reads_beyond", "relation:repeat"},
+                                        {"reads_beyond", ""}}) {
+    const std::string id = testing::test_case_id("copy", fault, scenario);
+    const auto outcomes = sweep({id}, 30);
+    ASSERT_TRUE(outcomes.at(id).answered()) << outcomes.at(id).error;
+    EXPECT_EQ(outcomes.at(id).answer.at("result").at("verdict"), "passed") << fault << " " << scenario;
+  }
+}
+#endif
+
 // The offset of the second row does not fit into 31 bits. It wraps to a negative offset, before the tensor's memory.
 TEST(FaultyProcess, OffsetsWrappedTo31BitsCostOneCase) {
   for (const char* scenario : {"relation:far_input", "relation:far_output"}) {
@@ -91,9 +127,16 @@ TEST(FaultyProcess, CrashesUnderAddressSanitizerCostOneCase) {
   }
 }
 #else
-TEST(FaultyProcess, SegfaultCostsOneCase) { expect_costs_one("segfault", HasSubstr("SIGSEGV")); }
-TEST(FaultyProcess, StackOverflowCostsOneCase) { expect_costs_one("stack", HasSubstr("SIGSEGV")); }
-TEST(FaultyProcess, DivisionByZeroCostsOneCase) { expect_costs_one("divide", HasSubstr("SIGFPE")); }
+TEST(FaultyProcess, SegfaultCostsOneCase) {
+  expect_costs_one("segfault", AllOf(HasSubstr("SIGSEGV"), HasSubstr("in function 'copy' of set 'faulty'"),
+                                     HasSubstr("a write to 0x0; no tensor of the call is near")));
+}
+TEST(FaultyProcess, StackOverflowCostsOneCase) {
+  expect_costs_one("stack", AllOf(HasSubstr("SIGSEGV"), HasSubstr("the stack has probably overflowed")));
+}
+TEST(FaultyProcess, DivisionByZeroCostsOneCase) {
+  expect_costs_one("divide", AllOf(HasSubstr("SIGFPE"), HasSubstr("in function 'copy' of set 'faulty'")));
+}
 // The C library finds the damage, or else the worker's own check of the heap finds it.
 TEST(FaultyProcess, DamagedHeapCostsOneCase) {
   expect_costs_one("heap",
@@ -112,7 +155,9 @@ TEST(FaultyProcess, EndlessAllocationIsAnErrorAndTheWorkerGoesOn) {
   EXPECT_EQ(outcomes.at(case_id("none", 6)).answer.at("result").at("verdict"), "passed");
 }
 #endif
-TEST(FaultyProcess, AbortCostsOneCase) { expect_costs_one("abort", HasSubstr("SIGABRT")); }
+TEST(FaultyProcess, AbortCostsOneCase) {
+  expect_costs_one("abort", AllOf(HasSubstr("SIGABRT"), HasSubstr("in function 'copy' of set 'faulty'")));
+}
 TEST(FaultyProcess, ExitWithStatus0CostsOneCase) { expect_costs_one("exit", HasSubstr("exited with status 0")); }
 TEST(FaultyProcess, HangCostsOneCase) { expect_costs_one("hang", HasSubstr("no answer within 3 s"), 3); }
 TEST(FaultyProcess, ThrownIntCostsOneCase) { expect_costs_one("throws_int", HasSubstr("SIGABRT")); }
@@ -237,9 +282,9 @@ TEST(FaultyProcess, AnInternalErrorAfterACrashIsOneToo) {
   EXPECT_EQ(exit_status(report_of(broken)), 2);
 }
 
-/// The tests above use all 11 faults that end or damage the process. A new fault needs a new test.
+/// The tests above use all 14 faults that end or damage the process. A new fault needs a new test.
 TEST(FaultyProcess, NoFaultIsForgotten) {
-  EXPECT_EQ(static_cast<int>(testing::Fault::kNumber) - static_cast<int>(testing::Fault::kSegfault), 11);
+  EXPECT_EQ(static_cast<int>(testing::Fault::kNumber) - static_cast<int>(testing::Fault::kSegfault), 14);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "harness/core/error.h"
+#include "harness/device/crash_report.h"
 #include "harness/run/case_answer.h"
 #include "harness/run/trial.h"
 #include "harness/workers/worker.h"
@@ -18,6 +19,7 @@ constexpr const char* kFlag = "--faulty-worker";
 int serve() {
   WorkerConnection connection;
   apply_limits({.memory_gib = 1});
+  install_crash_report();
   register_test_ops();
   {
     const auto faulty = open_faulty();

@@ -81,7 +81,10 @@ class HostileSet(CommandLineTest):
             first = results[case(108)]["outputs"][0]["first"]
             self.assertEqual(first["at"], [0, 0])
             if 101 in faults:
-                self.assertIn("last words", results[case(101)]["reason"])
+                reason = results[case(101)]["reason"]
+                self.assertIn("last words", reason)
+                self.assertIn("in function 'run' of set 'hostile' (op 'mask_topk_ids'): a write to 0x0", reason)
+                self.assertIn("AddressSanitizer names the line, if the set is built with it", reason)
 
     def test_reproduction_command_gives_the_same_result(self):
         _, results, _, _ = self.sweep([108])

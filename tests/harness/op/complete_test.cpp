@@ -64,6 +64,24 @@ TEST(Complete, EveryOpHasMutants) {
   }
 }
 
+// A tensor without elements cannot be read past its end. So each argument must have elements in some case.
+TEST(Complete, EveryTensorArgumentIsTriedAtAPage) {
+  for (const Op* op : real_ops()) {
+    std::map<std::string, std::set<std::string>> tried;  // arguments, by scenario
+    for (const Case& c : cases_of(*op, Tier::kQuick)) {
+      if (!c.scenario.starts_with("relation:page_")) continue;
+      for (const Arg& arg : op->make(c).args) {
+        if (arg.is_tensor() && arg.tensor().numel() != 0) tried[c.scenario].insert(arg.name);
+      }
+    }
+    for (const Argument& a : op->info().signature.arguments()) {
+      if (!a.is_tensor()) continue;
+      for (const char* scenario : {"relation:page_end", "relation:page_start"})
+        EXPECT_TRUE(tried[scenario].contains(a.name)) << op->info().name << ", " << scenario << ": '" << a.name << "'";
+    }
+  }
+}
+
 TEST(Complete, EveryInexactOpHasASectionInNumerics) {
   std::string headings;
   std::istringstream page(text_of(kRoot / "docs/numerics.md"));

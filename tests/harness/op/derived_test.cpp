@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "harness/core/error.h"
 #include "harness/generate/random.h"
 #include "tests/harness/op/recorder.h"
@@ -19,7 +21,8 @@ using enum DType;
 class Gather : public Op {
  public:
   using Without = std::map<std::string, std::string>;
-  explicit Gather(Without without = {}, std::vector<std::string> smoke = {"", "index=i64"})
+  explicit Gather(Without without = {}, std::vector<std::string> smoke = {"", "index=i64"},
+                  std::vector<std::string> quick = {"rows=1", "rows=4 index=i64", "rows=7", "rows=7 index=i64"})
       : Op({.name = "gather",
             .family = "test",
             .summary = "y = x by slots",
@@ -30,6 +33,7 @@ class Gather : public Op {
                            in("count", {kI32}, "1:size", {.place = Place::kHost}), out("y", {kF32}, "rows 3:columns")},
                           "rows"},
             .smoke = std::move(smoke),
+            .quick = std::move(quick),
             .without = std::move(without)}) {}
   [[nodiscard]] Call make(const Case& c) const override {
     Call call = allocate(c);
@@ -83,7 +87,9 @@ TEST(Derived, EveryArgumentHasItsContracts) {
                             "relation:late_x",
                             "relation:late_slots",
                             "relation:late_y",
-                            "relation:repeat"}) {
+                            "relation:repeat",
+                            "relation:page_end",
+                            "relation:page_start"}) {
     EXPECT_THAT(labels, Contains(label));
   }
   EXPECT_THAT(labels, Not(Contains("contract:count_strided")));  // for one element, every stride is right
@@ -120,6 +126,33 @@ TEST(Derived, ContractsChangeTheCallOfThePointAndGiveTheReason) {
   const auto memory = asked(op, "contract:count_on_device");
   ASSERT_EQ(memory.refusals.size(), 1u);
   EXPECT_EQ(memory.refusals[0].call.arg("count").place, Place::kDevice);
+}
+
+TEST(Derived, ThePagesAreTriedOnPointsInWhichEachValueOccurs) {
+  const Gather op;
+  const auto scenarios = all_scenarios(op);
+  const Points points = find_scenario(scenarios, "relation:page_end")->points;
+  EXPECT_EQ(points(Tier::kSmoke), op.points(Tier::kSmoke));
+  EXPECT_THAT(points(Tier::kFull), ::testing::IsEmpty());
+  std::set<std::pair<std::string, std::string>> wanted, tried;
+  for (const Params& p : op.points(Tier::kQuick)) wanted.insert(p.pairs().begin(), p.pairs().end());
+  for (const Params& p : points(Tier::kQuick)) tried.insert(p.pairs().begin(), p.pairs().end());
+  EXPECT_THAT(tried, ::testing::IsSupersetOf(wanted));
+  EXPECT_LT(points(Tier::kQuick).size(), op.points(Tier::kSmoke).size() + op.points(Tier::kQuick).size());
+}
+
+TEST(Derived, TheSetAndTheReferenceAreBothCalledAtTheEdge) {
+  const Gather op;
+  std::vector<CallOptions> options;
+  FunctionCaller caller([](Call&) {}, &options);
+  const auto scenarios = all_scenarios(op);
+  const Case c{"gather", "relation:page_start", op.points(Tier::kSmoke).front(), 1};
+  Recorder recorder(op, c, caller);
+  find_scenario(scenarios, c.scenario)->run(recorder);
+  std::vector<Edge> edges;
+  for (const CallOptions& o : options) edges.push_back(o.edge);
+  EXPECT_THAT(edges, ::testing::UnorderedElementsAre(Edge::kNone, Edge::kStart, Edge::kStart, Edge::kNone));
+  EXPECT_EQ(recorder.pairs.size(), 2u);
 }
 
 TEST(Derived, TheSizesOfTheEmptyBatchFitTogether) {

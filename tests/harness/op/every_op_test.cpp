@@ -42,6 +42,7 @@ class Tampered final : public Caller {
   [[nodiscard]] bool is_reference() const override { return false; }
   [[nodiscard]] bool errors_name_arguments() const override { return true; }
   [[nodiscard]] bool shows_overlap() const override { return true; }
+  [[nodiscard]] bool shows_edges() const override { return true; }
   [[nodiscard]] int calls() const { return calls_; }
 
  private:

@@ -79,6 +79,41 @@ TEST(Caller, MisalignedArgumentsArePassed) {
   }
 }
 
+// At an edge, the storage before the first element and after the last one is not lent. The result has it all the same.
+TEST(Caller, ACallAtAnEdgeHasTheResultsOfTheUsualCall) {
+  const auto set = testing::open_faulty();
+  for (const char* op : {"copy", "store", "plan"}) {
+    Call call = call_of(op);
+    if (call.args.front().name == "input") {
+      HostTensor& input = call.arg("input").tensor();
+      input = HostTensor::strided(DType::kF32, {3, 5}, {7, 1}, 3, 40);
+      for (std::int64_t i = 0; i < input.numel(); ++i) set_float(input, i, static_cast<double>(i));
+    }
+    const CallResult usual = set->call(call);
+    for (const Edge edge : {Edge::kStart, Edge::kEnd}) {
+      const CallResult r = set->call(call, {.edge = edge});
+      EXPECT_THAT(r.findings, IsEmpty()) << op;
+      EXPECT_FALSE(r.refusal) << op;
+      for (std::size_t i = 0; i < usual.args.size(); ++i) {
+        if (!usual.args[i].is_tensor()) continue;
+        EXPECT_EQ(r.args[i].tensor().storage, usual.args[i].tensor().storage) << op << " " << usual.args[i].name;
+      }
+      ASSERT_EQ(r.returned.size(), usual.returned.size()) << op;
+      if (!r.returned.empty()) {
+        EXPECT_EQ(std::get<HostTensor>(r.returned[0]).storage, std::get<HostTensor>(usual.returned[0]).storage);
+      }
+    }
+  }
+}
+
+TEST(Caller, ALateArgumentAtAnEdgeIsRefused) {
+  const auto host = built("host");
+  const Op& op = *find_op("mask_topk_ids");
+  const Call call = op.make({op.info().name, "", op.points(Tier::kSmoke).front(), 1});
+  const auto earlier = call.tensor("topk_ids").storage;
+  EXPECT_THROW((void)host->call(call, {.late_argument = "topk_ids", .earlier = earlier, .edge = Edge::kEnd}), Error);
+}
+
 TEST(Caller, FootprintsAreCheckedByteByByte) {
   const auto set = testing::open_faulty();
   Call call = call_of("store");
