@@ -20,6 +20,18 @@ namespace {
 
 constexpr int kOutOfTheWay = 200;  // a descriptor number that other code is unlikely to use
 
+/// Appends the id of the case that begins to the file that $DSV4DIFF_CASE_LOG names. scripts/memcheck reads it together
+/// with the output of NVIDIA's compute-sanitizer, to know which case a finding belongs to.
+void log_case(const std::string& id) {
+  static const char* const path = std::getenv("DSV4DIFF_CASE_LOG");
+  if (path == nullptr || *path == '\0') return;
+  const int file = ::open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_CLOEXEC, 0644);
+  if (file < 0) return;
+  const std::string line = "\n##dsv4diff case " + id + "\n";  // the sanitizer may not have ended its line
+  (void)!::write(file, line.data(), line.size());
+  ::close(file);
+}
+
 }  // namespace
 
 WorkerConnection::WorkerConnection() {
@@ -50,6 +62,7 @@ void WorkerConnection::serve(const CaseHandler& handler) {
   char chunk[4096];
   for (;;) {
     if (const auto id = lines.next()) {
+      log_case(*id);
       Answer answer = handler(*id);
       check_heap();
       nlohmann::json message{{"case", *id}, {"result", std::move(answer.result)}};
