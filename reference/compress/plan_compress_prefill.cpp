@@ -1,14 +1,15 @@
 /// Reference of `plan_compress_prefill`: makes the V1 plans (interface/compress_plan.h) of a prefill batch. The plans
 /// name the tokens that complete a compressed entry, and the tokens that must be kept.
 ///
-///   compress = { tokens with (position + 1) mod ratio = 0 }
-///   write    = { tokens with position >= ratio * floor(length / ratio) - (is_overlap ? ratio : 0) }
+///   compress = { tokens that complete a group of `ratio` tokens }
+///   write    = { tokens that a later entry reads }
 ///
 /// Both plans are in ragged order: request after request. A record holds four numbers: the token's row in the batch,
-/// its request, its position, and how many tokens of its window are before the batch.
+/// its request, its position, and how many tokens of its window are before the batch. reference/plans/ has the rules,
+/// and where they come from.
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
-#include "reference/compress/batch.h"
+#include "reference/compress/plan_arguments.h"
 
 namespace dsv4::reference {
 namespace {
@@ -42,20 +43,18 @@ Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, Tensor
   if (compress_ratio < 1) {
     refuse(kOp, "compress_ratio", "expected a positive number, got " + std::to_string(compress_ratio));
   }
-  check_lengths(kOp, seq, extend, compress_rows.size(0), use_cuda_graph);
+  const auto batch = prefill_requests(kOp, seq, seq, extend, compress_rows.size(0), use_cuda_graph);  // no ids here
 
-  const std::int64_t window = compress_ratio * (is_overlap ? 2 : 1);
   std::vector<TokenPlan> completed, kept;
-  for (const QueryToken& token : query_tokens(seq, extend)) {
-    const std::int64_t length = seq(token.request);
-    const std::int64_t prefix = length - extend(token.request);
-    const TokenPlan record{static_cast<std::uint32_t>(token.ragged), static_cast<std::uint32_t>(token.request),
-                           static_cast<std::uint32_t>(token.position),
-                           static_cast<std::uint32_t>(window_before_batch(token.position, prefix, window))};
-    const std::int64_t first_kept = compress_ratio * (length / compress_ratio) - (is_overlap ? compress_ratio : 0);
-    if (completes_entry(token.position, compress_ratio)) completed.push_back(record);
-    if (token.position >= first_kept) kept.push_back(record);
-  }
+  plans::walk(batch, {compress_ratio, is_overlap, 0}, [&](const plans::WalkedToken& token) {
+    TokenPlan record{};
+    record.window_len = static_cast<std::uint32_t>(token.window_before);
+    record.position = static_cast<std::uint32_t>(token.position);
+    record.batch_id = static_cast<std::uint32_t>(token.request);
+    record.ragged_id = static_cast<std::uint32_t>(token.row);
+    if (token.completes) completed.push_back(record);
+    if (token.live) kept.push_back(record);
+  });
   const std::int64_t n_c = write_plan_rows(compress_rows, completed, use_cuda_graph);
   const std::int64_t n_w = write_plan_rows(write_rows, kept, use_cuda_graph);
   return Counts(n_c, n_w);

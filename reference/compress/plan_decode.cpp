@@ -1,8 +1,7 @@
 /// Reference of `plan_decode`: makes the V2 plan (interface/compress_plan.h) of a decode step. The state row of a token
-/// is computed from its slot in the sliding-window cache.
+/// follows from its slot in the sliding-window cache.
 #include "interface/entry.h"
-#include "reference/compress/decode_plan.h"
-#include "reference/compress/state_address.h"
+#include "reference/compress/plan_arguments.h"
 
 namespace dsv4::reference {
 namespace {
@@ -15,8 +14,8 @@ Tensor plan_decode(TensorView req_pool_indices, TensorView req_to_token, TensorV
                    std::int64_t compress_ratio, std::int64_t swa_page_size, std::int64_t ring_size) {
   const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);
   const Numbers seq = numbers(kOp, "seq_lens", seq_lens).expect_size(0, ids.size(0));
-  const SwaAddress address = swa_address(kOp, req_to_token, full_to_swa, compress_ratio, swa_page_size, ring_size);
-  return decode_plan(kOp, ids, seq, compress_ratio, address);
+  CacheRows rows(kOp, req_to_token, full_to_swa, compress_ratio, swa_page_size, ring_size);
+  return new_plan(plans::decode_records(decode_requests(kOp, ids, seq), compress_ratio, rows));
 }
 
 }  // namespace

@@ -1,8 +1,7 @@
 /// Reference of `plan_decode_legacy`: makes the V2 plan (interface/compress_plan.h) of a decode step. Each request has
 /// its own ring of state rows.
 #include "interface/entry.h"
-#include "reference/compress/decode_plan.h"
-#include "reference/compress/state_address.h"
+#include "reference/compress/plan_arguments.h"
 
 namespace dsv4::reference {
 namespace {
@@ -14,10 +13,8 @@ constexpr const char* kOp = "plan_decode_legacy";
 Tensor plan_decode_legacy(TensorView req_pool_indices, TensorView seq_lens, std::int64_t compress_ratio) {
   const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);
   const Numbers seq = numbers(kOp, "seq_lens", seq_lens).expect_size(0, ids.size(0));
-  if (compress_ratio != 4 && compress_ratio != 128) {
-    refuse(kOp, "compress_ratio", "expected 4 or 128, got " + std::to_string(compress_ratio));
-  }
-  return decode_plan(kOp, ids, seq, compress_ratio, RingAddress{compress_ratio});
+  RequestRows rows(kOp, compress_ratio);
+  return new_plan(plans::decode_records(decode_requests(kOp, ids, seq), compress_ratio, rows));
 }
 
 }  // namespace

@@ -1,16 +1,15 @@
 /// Reference of `plan_prefill`: makes the V2 plans (interface/compress_plan.h) of a prefill batch. The state row of a
-/// token is computed from its slot in the sliding-window cache.
+/// token follows from its slot in the sliding-window cache.
 ///
-///   compress = { tokens with (position + 1) mod ratio = 0 }
-///   write    = { tokens with position >= min(first_live, length - pad),
-///                or at ratio 4 in the last 4 of a cache page }
+///   compress = { tokens that complete a group of `ratio` tokens }
+///   write    = { tokens that a later entry reads; the last `pad` tokens; at ratio 4, the last 4 of each cache page }
 ///
-/// with pad = min(ring_size - ratio, 4); first_live is defined in batch.h. Speculative decoding may reject up to 4
-/// draft tokens in one step. Then it needs earlier rows again, so these rows must still be in the state. A plan depends
-/// on the batch alone. So the pad is the same for lengths on the host and for lengths on the device.
+/// with pad = min(ring_size - ratio, 4). Speculative decoding may reject up to 4 draft tokens in one step. Then it
+/// needs earlier rows again, so these rows must still be in the state. A plan depends on the batch alone. So the pad is
+/// the same for lengths on the host and for lengths on the device. reference/plans/ has the rules, and where they come
+/// from.
 #include "interface/entry.h"
-#include "reference/compress/prefill_plan.h"
-#include "reference/compress/state_address.h"
+#include "reference/compress/plan_arguments.h"
 
 namespace dsv4::reference {
 namespace {
@@ -36,13 +35,13 @@ tvm::ffi::Tuple<Tensor, Tensor> plan_prefill(TensorView req_pool_indices, Tensor
   const Numbers extend = numbers(kOp, "extend_lens", extend_lens).expect_size(0, ids.size(0));
   const View<const std::uint8_t, 1> pin(kOp, "pin_buffer", pin_buffer);
   const bool made_on_device = pin.size(0) == 0;
-  check_plan_size(kOp, ids.size(0), num_q_tokens, compress_ratio);
-  if (!made_on_device) check_pin_buffer(kOp, pin, num_q_tokens);
-  const SwaAddress address = swa_address(kOp, req_to_token, full_to_swa, compress_ratio, swa_page_size, ring_size);
-  check_lengths(kOp, seq, extend, num_q_tokens, made_on_device);
+  check_prefill_size(kOp, ids.size(0), num_q_tokens, pin, made_on_device ? 0 : num_q_tokens);
+  CacheRows rows(kOp, req_to_token, full_to_swa, compress_ratio, swa_page_size, ring_size);
+  const auto batch = prefill_requests(kOp, ids, seq, extend, num_q_tokens, made_on_device);
 
-  const KeepRule rule{compress_ratio, std::min<std::int64_t>(ring_size - compress_ratio, 4), swa_page_size};
-  return prefill_plan(ids, seq, extend, num_q_tokens, rule, address, use_cuda_graph || made_on_device);
+  const plans::Keeping keeping{plans::last_kept(ring_size, compress_ratio), swa_page_size};
+  return prefill_tensors(plans::prefill_records(batch, compress_ratio, keeping, rows),
+                         use_cuda_graph || made_on_device ? num_q_tokens : -1);
 }
 
 }  // namespace

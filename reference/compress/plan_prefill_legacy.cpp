@@ -1,14 +1,13 @@
 /// Reference of `plan_prefill_legacy`: makes the V2 plans (interface/compress_plan.h) of a prefill batch. Each request
 /// has its own ring of state rows.
 ///
-///   compress = { tokens with (position + 1) mod ratio = 0 }
-///   write    = { tokens with position >= first_live (batch.h) }
+///   compress = { tokens that complete a group of `ratio` tokens }
+///   write    = { tokens that a later entry reads }
 ///
 /// There are no cache pages, so no page tails are kept. Speculative decoding does not use these plans, so there is
-/// no pad.
+/// no pad. reference/plans/ has the rules, and where they come from.
 #include "interface/entry.h"
-#include "reference/compress/prefill_plan.h"
-#include "reference/compress/state_address.h"
+#include "reference/compress/plan_arguments.h"
 
 namespace dsv4::reference {
 namespace {
@@ -29,12 +28,13 @@ tvm::ffi::Tuple<Tensor, Tensor> plan_prefill_legacy(TensorView req_pool_indices,
   const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);
   const Numbers seq = numbers(kOp, "seq_lens", seq_lens).expect_size(0, ids.size(0));
   const Numbers extend = numbers(kOp, "extend_lens", extend_lens).expect_size(0, ids.size(0));
-  check_plan_size(kOp, ids.size(0), num_q_tokens, compress_ratio);
-  check_pin_buffer(kOp, View<const std::uint8_t, 1>(kOp, "pin_buffer", pin_buffer), num_q_tokens);
-  check_lengths(kOp, seq, extend, num_q_tokens, false);
+  const View<const std::uint8_t, 1> pin(kOp, "pin_buffer", pin_buffer);
+  RequestRows rows(kOp, compress_ratio);
+  check_prefill_size(kOp, ids.size(0), num_q_tokens, pin, num_q_tokens);
+  const auto batch = prefill_requests(kOp, ids, seq, extend, num_q_tokens, false);
 
-  const KeepRule rule{compress_ratio, 0, 0};
-  return prefill_plan(ids, seq, extend, num_q_tokens, rule, RingAddress{compress_ratio}, use_cuda_graph);
+  return prefill_tensors(plans::prefill_records(batch, compress_ratio, plans::Keeping{}, rows),
+                         use_cuda_graph ? num_q_tokens : -1);
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 
 #include "harness/op/define.h"
 #include "harness/ops/compress/plan_calls.h"
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
 
@@ -43,7 +44,7 @@ Observation C4Engine::observed() const {
   std::vector<std::int64_t> live;
   for (std::size_t b = 0; b < requests_.ids().size(); ++b) {
     const std::int64_t id = requests_.ids()[b], length = requests_.lengths()[b];
-    for (std::int64_t p = first_live(length, 4); p < length; ++p) live.push_back(requests_.maps().row(id, p));
+    for (const std::int64_t p : live_positions(length, 4)) live.push_back(requests_.maps().row(id, p));
   }
   return Observation()
       .add("entry_keys", keys_of(entries_))

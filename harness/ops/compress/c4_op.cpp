@@ -5,7 +5,8 @@
 
 #include "harness/core/poison.h"
 #include "harness/op/define.h"
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
 namespace {
@@ -109,7 +110,7 @@ HostTensor C4Tokens::state(const CacheMaps& maps, const std::vector<std::int64_t
   HostTensor t = HostTensor::make(kF32, {maps.rows() / 4, 4, 4 * head_dim_});
   for (std::int64_t i = 0, n = t.numel(); i < n; ++i) t.data<float>()[i] = poison_float(static_cast<std::size_t>(i));
   for (std::size_t b = 0; b < lengths.size(); ++b) {
-    for (std::int64_t p = first_live(lengths[b], 4); p < lengths[b]; ++p) {
+    for (const std::int64_t p : live_positions(lengths[b], 4)) {
       fill_row(t.data<float>() + maps.row(request_ids[b], p) * 4 * head_dim_, request_ids[b], p);
     }
   }

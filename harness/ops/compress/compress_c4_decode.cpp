@@ -2,7 +2,8 @@
 /// four, the op computes the group's entry from the state.
 #include "harness/op/define.h"
 #include "harness/ops/compress/c4_op.h"
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
 namespace {
@@ -43,7 +44,7 @@ class CompressC4Decode final : public C4Op {
     const CacheMaps maps = make_maps(batch, c.params, c.seed);
     const C4Tokens tokens(c.params, c.seed);
     Call decode = tokens.call(c.op, tokens.state(maps, batch.request_ids, batch.prefixes()), tokens.input(batch),
-                              {plan_tensor(model_decode_plan(batch, 4, maps.row_of()))});
+                              {plan_tensor(plans::decode_records(requests_of(batch), 4, maps.row_of()))});
     fit(decode);
     return decode;
   }

@@ -3,8 +3,8 @@
 
 #include "harness/op/define.h"
 #include "harness/ops/compress/c4_op.h"
-#include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/planner.h"
+#include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
 namespace {
@@ -87,13 +87,13 @@ class CompressC4Prefill final : public C4Op {
     const Batch batch = make_batch(c.params, c.seed);
     const CacheMaps maps = make_maps(batch, c.params, c.seed);
     const C4Tokens tokens(c.params, c.seed);
-    auto entries = model_compress_plan(batch, 4, maps.row_of());
+    const plans::Keeping keeping{plans::last_kept(c.params.integer("ring"), 4), kC4CachePage};
+    auto [entries, writes] = plans::prefill_records(requests_of(batch), 4, keeping, maps.row_of());
     for (CompressPlan& e : entries) {
       // Planners write these values into page fields that no kernel reads.
       if (!reads_page_before(e, 4)) e.read_page_0 = -1;
       if (!reads_own_page(e, 4)) e.read_page_1 = 0;
     }
-    const auto writes = model_write_plan(batch, 4, pad_of(c.params.integer("ring"), 4), kC4CachePage, maps.row_of());
     const HostTensor plan_c = arranged(entries, c, "plan_c order"), plan_w = arranged(writes, c, "plan_w order");
     // A plan must not have more rows than the batch. So the batch gets padding rows if the plan has sentinels.
     HostTensor input = HostTensor::make(kF32, {std::max(batch.tokens(), plan_w.size(0)), 4 * tokens.head_dim()});

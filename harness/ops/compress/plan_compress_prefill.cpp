@@ -2,8 +2,8 @@
 /// kept. It names a token by its request and position. The plans are arguments. They are sorted by token before they
 /// are compared, as in plan_prefill.cpp. Plans and lengths are all on the host, or all on the device.
 #include "harness/op/define.h"
-#include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/planner.h"
+#include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
 namespace {
@@ -95,8 +95,9 @@ class PlanCompressPrefill final : public Op {
     for (const char* name : {"extend_lens", "seq_lens", "compress_plan", "write_plan"})
       v1.arg(name).place = p.is("lens", "device") ? Place::kDevice : Place::kHost;
     // If a plan is not padded, the function must not write after the plan's entries.
-    const PlanCounts used = plan_counts(batch, ratio, 0);
-    for (const auto& [name, rows] : {std::pair{"compress_plan", used.compress}, {"write_plan", used.write}}) {
+    const plans::PrefillRecords used = counted_records(batch, ratio, {});
+    for (const auto& [name, rows] :
+         {std::pair{"compress_plan", std::ssize(used.compress)}, {"write_plan", std::ssize(used.write)}}) {
       std::vector<std::uint8_t>& footprint = v1.arg(name).footprint;
       footprint.assign(plan.storage.size(), is_padded(v1) ? 1 : 0);
       std::fill_n(footprint.begin(), rows * std::int64_t{sizeof(TokenPlan)}, std::uint8_t{1});

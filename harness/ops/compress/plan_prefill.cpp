@@ -5,8 +5,8 @@
 /// order, and the sentinels come last. So plans are sorted by token before they are compared. The order and the
 /// sentinels are checked separately. Page fields that no kernel reads are masked.
 #include "harness/op/define.h"
-#include "harness/ops/compress/plan_model.h"
 #include "harness/ops/compress/planner.h"
+#include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
 namespace {
@@ -112,18 +112,17 @@ class PlanPrefill final : public PrefillPlanner {
     const Batch batch = batch_of(call);
     const bool on_host = !lens_on_device(call);
     const std::int64_t ratio = integer_of(call, "compress_ratio");
-    const std::int64_t pad = pad_of(integer_of(call, "ring_size"), ratio);
-    const std::int64_t tail_page = ratio == 4 ? integer_of(call, "swa_page_size") : 0;
-    const auto only_padded = [&](const BatchToken& t) {
-      const Keep keep = keep_of(t.position, t.seq_len, ratio, pad, tail_page);
-      return keep.pad && !keep.live && !keep.tail;
-    };
+    const std::int64_t pad = plans::last_kept(integer_of(call, "ring_size"), ratio);
+    std::int64_t only_padded = 0;
+    plans::walk(
+        requests_of(batch), plans::grouping_of(ratio, integer_of(call, "swa_page_size")),
+        [&](const plans::WalkedToken& t) { only_padded += t.followers < pad && !t.live && !t.ends_page ? 1 : 0; });
     const auto [least, most] = std::ranges::minmax_element(batch.extend_lens);
     const bool uniform = batch.size() > 0 && *least == *most && *most >= 1 && *most <= 32;
     const std::int64_t underfill = integer_of(call, "num_q_tokens") - batch.tokens();
     // A planner that tests whether all requests have the same count may ignore the second and later warps.
     const bool mixed_warps = !on_host && !uniform && batch.size() > 32;
-    return {{"host_pad_rows", on_host ? std::ranges::count_if(tokens_of(batch), only_padded) : 0},
+    return {{"host_pad_rows", on_host ? only_padded : 0},
             {"uniform_underfill", !on_host && uniform ? underfill : 0},
             {"mixed_warps", mixed_warps ? batch.size() : 0}};
   }

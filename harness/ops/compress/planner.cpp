@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
 namespace {
@@ -111,12 +111,14 @@ Cost PrefillPlanner::cost(const Case&, const Call& call) const {
   const Batch batch = batch_of(call);
   const std::int64_t ratio = integer_of(call, "compress_ratio"), rows = plan_rows(call);
   const bool swa = uses_swa(call);
-  const PlanCounts n = plan_counts(batch, ratio, swa && ratio == 4 ? integer_of(call, "swa_page_size") : 0);
+  const plans::PrefillRecords records =
+      counted_records(batch, ratio, {.cache_page = swa ? integer_of(call, "swa_page_size") : 0});
+  const std::int64_t entries = std::ssize(records.compress), kept = std::ssize(records.write);
   // Bytes of an id and two lengths per request, two look-ups per entry, one per kept row, and the plans.
-  const std::int64_t look_ups = swa ? (2 * n.compress + n.write) * kLookUpBytes : 0;
-  const std::int64_t plans = (rows < 0 ? n.compress : rows) * std::int64_t{sizeof(layout::CompressPlan)} +
-                             (rows < 0 ? n.write : rows) * std::int64_t{sizeof(layout::WritePlan)};
-  return {.bytes = static_cast<double>(batch.size() * 24 + look_ups + plans)};
+  const std::int64_t look_ups = swa ? (2 * entries + kept) * kLookUpBytes : 0;
+  const std::int64_t plan_bytes = (rows < 0 ? entries : rows) * std::int64_t{sizeof(layout::CompressPlan)} +
+                                  (rows < 0 ? kept : rows) * std::int64_t{sizeof(layout::WritePlan)};
+  return {.bytes = static_cast<double>(batch.size() * 24 + look_ups + plan_bytes)};
 }
 
 std::vector<Scenario> PrefillPlanner::scenarios() const {

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "harness/ops/compress/walked.h"
+
 namespace dsv4 {
 
 void SlotMap::expect(std::int64_t row, const Owner& owner, const char* what) {
@@ -58,7 +60,7 @@ void SlotMap::take_back(std::int64_t request_id, std::int64_t length) {
 }
 
 void SlotMap::check_live(std::int64_t request_id, std::int64_t length, const RowOf& row) {
-  for (std::int64_t p = first_live(length, ratio_); p < length; ++p) {
+  for (const std::int64_t p : live_positions(length, ratio_)) {
     expect(row(request_id, p), {request_id, p}, "a later entry needs");
   }
 }

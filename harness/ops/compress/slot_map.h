@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/plan_rows.h"
 
 namespace dsv4 {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "harness/generate/random.h"
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/plan_rows.h"
 #include "tests/reference/compress/plans.h"
 
 namespace dsv4::testing {

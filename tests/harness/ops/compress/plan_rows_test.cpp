@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "harness/ops/compress/plan_model.h"
+#include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
 namespace {
@@ -19,8 +19,8 @@ using ::testing::Not;
 class PlanRows : public ::testing::Test {
  protected:
   Batch batch_{{5, 2}, {7, 9}, {4, 4}};
-  std::vector<CompressPlan> compress_ = model_compress_plan(batch_, 4, row);
-  std::vector<WritePlan> write_ = model_write_plan(batch_, 4, 4, 0, row);
+  std::vector<CompressPlan> compress_ = plans::prefill_records(requests_of(batch_), 4, {}, row).compress;
+  std::vector<WritePlan> write_ = plans::prefill_records(requests_of(batch_), 4, {4, 0}, row).write;
   std::int64_t plan_rows_ = -1;
   bool in_token_order_ = true;
 
@@ -122,7 +122,7 @@ TEST_F(PlanRows, APlanOfAnotherShapeIsAFinding) {
 TEST(DecodePlanRows, FindsRowsThatAreSharedMisplacedOrOutOfRange) {
   const Batch batch{{5, 2}, {7, 9}, {1, 1}};
   const auto row = [](std::int64_t id, std::int64_t position) { return 8 * id + position % 8; };
-  auto plan = model_decode_plan(batch, 4, row);
+  auto plan = plans::decode_records(requests_of(batch), 4, row);
   const auto findings = [&] { return observe_decode_plan(batch, 4, 64, plan_tensor(plan)).findings; };
   EXPECT_THAT(findings(), IsEmpty());
   auto good = plan;

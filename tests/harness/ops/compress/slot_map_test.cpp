@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/ops/compress/walked.h"
+
 namespace dsv4 {
 namespace {
 
@@ -13,13 +15,13 @@ std::int64_t ring_row(std::int64_t id, std::int64_t position) { return 8 * id + 
 TEST(SlotMap, FollowsPrefillDecodeAndFindsNothingWrong) {
   SlotMap slots(4);
   const Batch first{{1}, {6}, {6}}, second{{1}, {9}, {3}};
-  slots.read(first, model_compress_plan(first, 4, ring_row));
-  slots.write(first, model_write_plan(first, 4, 0, 0, ring_row));
-  slots.read(second, model_compress_plan(second, 4, ring_row));
-  slots.write(second, model_write_plan(second, 4, 0, 0, ring_row));
+  slots.read(first, plans::prefill_records(requests_of(first), 4, {}, ring_row).compress);
+  slots.write(first, plans::prefill_records(requests_of(first), 4, {}, ring_row).write);
+  slots.read(second, plans::prefill_records(requests_of(second), 4, {}, ring_row).compress);
+  slots.write(second, plans::prefill_records(requests_of(second), 4, {}, ring_row).write);
   for (std::int64_t length = 10; length < 20; ++length) {
     const Batch step{{1}, {length}, {1}};
-    slots.decode(step, model_decode_plan(step, 4, ring_row));
+    slots.decode(step, plans::decode_records(requests_of(step), 4, ring_row));
     slots.check_live(1, length, ring_row);
   }
   EXPECT_THAT(slots.take_findings(), IsEmpty());
@@ -29,7 +31,7 @@ TEST(SlotMap, FollowsPrefillDecodeAndFindsNothingWrong) {
 TEST(SlotMap, FindsARowThatWasNotKept) {
   SlotMap slots(4);
   const Batch first{{1}, {6}, {6}};
-  auto kept = model_write_plan(first, 4, 0, 0, ring_row);
+  auto kept = plans::prefill_records(requests_of(first), 4, {}, ring_row).write;
   kept.erase(kept.begin());
   slots.write(first, kept);
   slots.check_live(1, 6, ring_row);
@@ -45,7 +47,7 @@ TEST(SlotMap, FindsAPageTailThatWasNotKept) {
   for (const std::int64_t tail_page : {16, 0}) {
     SlotMap slots(4);
     const Batch batch{{1}, {38}, {38}};
-    slots.write(batch, model_write_plan(batch, 4, 4, tail_page, row));
+    slots.write(batch, plans::prefill_records(requests_of(batch), 4, {4, tail_page}, row).write);
     slots.check_live(1, 38, row);
     EXPECT_THAT(slots.take_findings(), IsEmpty());
     slots.check_page_tails(1, 38, 16, row);
@@ -58,14 +60,14 @@ TEST(SlotMap, FindsAPageTailThatWasNotKept) {
 TEST(SlotMap, FindsAForeignRowAndATakenBackOne) {
   SlotMap slots(4);
   const Batch first{{1, 2}, {6, 6}, {6, 6}};
-  slots.write(first, model_write_plan(first, 4, 0, 0, ring_row));
+  slots.write(first, plans::prefill_records(requests_of(first), 4, {}, ring_row).write);
   const Batch next{{1}, {8}, {2}};
-  auto entries = model_compress_plan(next, 4, ring_row);
+  auto entries = plans::prefill_records(requests_of(next), 4, {}, ring_row).compress;
   entries[0].read_page_0 = 4;  // a page of request 2
   slots.read(next, entries);
   EXPECT_EQ(slots.take_findings().size(), 4u);
   slots.take_back(1, 5);
-  slots.read(next, model_compress_plan(next, 4, ring_row));
+  slots.read(next, plans::prefill_records(requests_of(next), 4, {}, ring_row).compress);
   EXPECT_EQ(slots.take_findings().size(), 1u);  // position 5 was removed
 }
 
@@ -74,8 +76,8 @@ TEST(SlotMap, SeesTheDraftsThatAPlanWithoutPadLoses) {
   for (const std::int64_t pad : {0, 4}) {
     SlotMap slots(128);
     const Batch prefill{{0}, {126}, {126}}, verify{{0}, {130}, {4}};
-    slots.write(prefill, model_write_plan(prefill, 128, pad, 0, row));
-    slots.write(verify, model_write_plan(verify, 128, pad, 0, row));
+    slots.write(prefill, plans::prefill_records(requests_of(prefill), 128, {pad, 0}, row).write);
+    slots.write(verify, plans::prefill_records(requests_of(verify), 128, {pad, 0}, row).write);
     slots.take_back(0, 127);
     slots.check_live(0, 127, row);
     EXPECT_EQ(slots.take_findings().size(), pad == 0 ? 1u : 0u);

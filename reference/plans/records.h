@@ -1,0 +1,81 @@
+/// Makes the records of V2 plans (interface/compress_plan.h) from a walk over the tokens of a batch.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "interface/compress_plan.h"
+#include "reference/plans/walk.h"
+
+namespace dsv4::plans {
+
+/// Which tokens of a batch stay in the state besides the live ones.
+struct Keeping {
+  /// The last tokens of each request. A verify step of speculative decoding rejects some of its tokens. Then earlier
+  /// tokens are live again.
+  std::int64_t last = 0;
+  /// Size of a page of the sliding-window cache. At ratio 4, the last 4 tokens of each page stay. A request that reuses
+  /// the page finds its previous group there. 0: they do not stay.
+  std::int64_t cache_page = 0;
+
+  [[nodiscard]] bool keeps(const WalkedToken& token) const {
+    return token.live || token.followers < last || token.ends_page;
+  }
+};
+
+/// Returns how many of the last tokens stay in rings of this size: as many as there is room for, at most 4
+/// (sglang 0.5.13, jit_kernel/csrc/deepseek_v4/c_plan.cuh:515-516). Upstream does so only for lengths on the device.
+inline std::int64_t last_kept(std::int64_t ring_size, std::int64_t ratio) {
+  const std::int64_t room = ring_size - ratio;
+  return room < 4 ? room : 4;
+}
+
+/// The records of both plans of a prefill batch, in the order of the tokens.
+struct PrefillRecords {
+  std::vector<layout::CompressPlan> compress;
+  std::vector<layout::WritePlan> write;
+};
+
+/// Makes the plans of a prefill batch. All page fields are filled. `row_of(request id, position)` returns the state row
+/// of a token. A state page is named by the row of the first token of its group.
+template <class RowOf>
+PrefillRecords prefill_records(const std::vector<Request>& batch, std::int64_t ratio, const Keeping& keeping,
+                               RowOf row_of) {
+  PrefillRecords records;
+  walk(batch, grouping_of(ratio, keeping.cache_page), [&](const WalkedToken& token) {
+    const std::int64_t id = batch[static_cast<std::size_t>(token.request)].id;
+    if (token.completes) {
+      layout::CompressPlan entry{};
+      entry.read_page_0 = static_cast<std::int32_t>(row_of(id, token.group_before) / ratio);
+      entry.read_page_1 = static_cast<std::int32_t>(row_of(id, token.group) / ratio);
+      entry.buffer_len = static_cast<std::uint16_t>(token.window_before);
+      entry.ragged_id = static_cast<std::uint16_t>(token.row);
+      entry.seq_len = static_cast<std::uint32_t>(token.position + 1);
+      records.compress.push_back(entry);
+    }
+    if (keeping.keeps(token)) {
+      const std::int64_t row = row_of(id, token.position);
+      records.write.push_back({static_cast<std::uint32_t>(token.row), static_cast<std::int32_t>(row)});
+    }
+  });
+  return records;
+}
+
+/// Makes the plan of a decode step, in which each request has one new token. All fields are filled, even if the token
+/// does not complete a group (c_plan.cuh:338-364).
+template <class RowOf>
+std::vector<layout::DecodePlan> decode_records(const std::vector<Request>& batch, std::int64_t ratio, RowOf row_of) {
+  std::vector<layout::DecodePlan> records;
+  walk(batch, grouping_of(ratio), [&](const WalkedToken& token) {
+    const Request& request = batch[static_cast<std::size_t>(token.request)];
+    layout::DecodePlan record{};
+    record.read_page_0 = static_cast<std::int32_t>(row_of(request.id, token.group_before) / ratio);
+    record.read_page_1 = static_cast<std::int32_t>(row_of(request.id, token.group) / ratio);
+    record.write_loc = static_cast<std::int32_t>(row_of(request.id, token.position));
+    record.seq_len = static_cast<std::uint32_t>(request.length);
+    records.push_back(record);
+  });
+  return records;
+}
+
+}  // namespace dsv4::plans
