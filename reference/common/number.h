@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "reference/common/view.h"
 
@@ -17,8 +18,8 @@ inline float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 /// Widens a bfloat16 value to float. The conversion is exact.
 inline float to_float(Bf16 h) { return float_of(static_cast<std::uint32_t>(h.bits) << 16); }
 
-/// Returns the nearest bfloat16. Ties go to even. A value that is too large becomes infinity, and every NaN
-/// becomes 0x7fff.
+/// Returns the nearest bfloat16. Ties go to even. A value that is too large becomes infinity, and every NaN becomes
+/// 0x7fff (CUDART_NAN_BF16 in cuda_bf16.h). Kernels leave this to a conversion of the hardware.
 inline Bf16 to_bf16(float x) {
   const std::uint32_t u = bits_of(x);
   if ((u & 0x7fffffffu) > 0x7f800000u) return {0x7fff};
@@ -68,28 +69,45 @@ inline E4m3 to_e4m3(double x) {
   return {static_cast<std::uint8_t>(sign | (up ? above : above - 1))};
 }
 
-/// Returns the code that the kernels store for a scaled value. They first clip the value to +-448 with a minimum and a
+/// Returns the code of a scaled value that is clipped to +-448 before its conversion. The clip is a minimum and a
 /// maximum. If one operand of these functions is NaN, the result is the other operand. So NaN becomes +448, which has
-/// code 0x7e. Then the kernels convert the value like to_e4m3.
+/// code 0x7e. (sglang 0.5.13, jit_kernel/include/sgl_kernel/deepseek_v4/fp8_utils.cuh:36-44.)
 inline E4m3 pack_e4m3(double x) { return std::isnan(x) ? E4m3{0x7e} : to_e4m3(x); }
 
-/// Returns the byte b for which 2^(b-127) is the smallest power of two >= the positive float `x`. For infinity, b
-/// is 255.
+// A UE8M0 byte b stands for the scale 2^(b-127). The two ends of the range are special: 2^-127 is not a normal float,
+// and 2^128 is not a finite one. What happens there is upstream's choice; the functions name the source.
+
+/// Returns the byte of the smallest power of two that is a normal float and at least `x`. `x` is positive. The byte is
+/// 255 for infinity, and for finite values above 2^127. (sglang 0.5.13, fp8_utils.cuh:22-27: the exponent field of a
+/// float, plus 1 if the mantissa is not 0.)
 inline std::uint8_t ue8m0_above(float x) {
-  const std::uint32_t u = bits_of(x);
-  return static_cast<std::uint8_t>(((u >> 23) & 0xffu) + ((u & 0x7fffffu) != 0 ? 1 : 0));
+  if (std::isinf(x)) return 255;
+  int exponent = 0;
+  const float fraction = std::frexp(x, &exponent);  // x = fraction 2^exponent, with 1/2 <= fraction < 1
+  const int power = fraction == 0.5f ? exponent - 1 : exponent;
+  return static_cast<std::uint8_t>(std::max(power, -126) + 127);
 }
 
-/// Returns 2^(b-127). Like the kernels, it puts the byte into the exponent field of a float. So the result is infinity
-/// for byte 255, and 0 for byte 0.
-inline float ue8m0_scale(std::uint8_t b) { return float_of(static_cast<std::uint32_t>(b) << 23); }
+/// Returns 2^(b-127). For byte 0 it is 0, and for byte 255 infinity. (sglang 0.5.13,
+/// jit_kernel/csrc/deepseek_v4/silu_and_mul_masked_post_quant.cuh:183 makes the byte the exponent field of a float. The
+/// field 0 stands for 0, and the field 255 for infinity.)
+inline float ue8m0_scale(std::uint8_t b) {
+  if (b == 0) return 0.0f;
+  if (b == 255) return std::numeric_limits<float>::infinity();
+  return std::ldexp(1.0f, b - 127);
+}
 
-/// Returns 2^(127-b). Like the kernels, it computes the exponent field of a float with integer arithmetic. For b = 255
-/// (a group with an infinity), the field wraps around and the result is minus infinity. The kernels give this result,
-/// so it is the specified one.
-inline float ue8m0_inverse(std::uint8_t b) { return float_of((254u - b) << 23); }
+/// Returns 2^(127-b). For byte 254 it is 0. For byte 255, the byte of a group with an infinity, it is minus infinity.
+/// (sglang 0.5.13, fp8_utils.cuh:30-32 shifts 254 - b into the exponent field of a float. For 254 the field is 0. For
+/// 255 the difference is -1, whose bits fill the exponent field and the sign.)
+inline float ue8m0_inverse(std::uint8_t b) {
+  if (b == 254) return 0.0f;
+  if (b == 255) return -std::numeric_limits<float>::infinity();
+  return std::ldexp(1.0f, 127 - b);
+}
 
-/// Returns the larger operand. If one operand is NaN, signalling or quiet, the result is the other operand. std::fmax
+/// Returns the larger operand. If one operand is NaN, signalling or quiet, the result is the other operand. CUDA
+/// defines fmaxf so (CUDA Math API, fmaxf), and fminf and the bfloat16 forms __hmin2 and __hmax2 alike. std::fmax
 /// cannot be used instead, because it returns NaN for a signalling NaN. About half of all bfloat16 NaNs become
 /// signalling NaNs when they are widened to float.
 inline float max_number(float a, float b) { return std::isnan(a) ? b : (std::isnan(b) ? a : (a < b ? b : a)); }

@@ -112,14 +112,47 @@ TEST(Ue8m0Format, KnownAnswers) {
   EXPECT_EQ(ue8m0_above(kInf), 255);
 }
 
-TEST(Ue8m0Format, InverseIsExactAndWrapsForInfinity) {
-  for (int b = 1; b <= 253; ++b) {
-    const auto byte = static_cast<std::uint8_t>(b);
-    EXPECT_EQ(ue8m0_scale(byte), std::ldexp(1.0f, b - 127));
-    EXPECT_EQ(ue8m0_inverse(byte), std::ldexp(1.0f, 127 - b));
+// The definition: the smallest of the powers 2^-126 ... 2^127 that is at least x; 255 if none is.
+TEST(Ue8m0Format, IsTheSmallestPowerOfTwoThatIsLargeEnough) {
+  const auto by_search = [](float x) {
+    for (int b = 1; b <= 254; ++b) {
+      if (std::ldexp(1.0, b - 127) >= x) return b;
+    }
+    return 255;
+  };
+  for (int exponent = -149; exponent <= 127; ++exponent) {
+    const float power = std::ldexp(1.0f, exponent);
+    for (const float x : {power, std::nextafter(power, kInf), 1.5f * power, std::nextafter(2.0f * power, 0.0f)}) {
+      EXPECT_EQ(ue8m0_above(x), by_search(x)) << std::hexfloat << x;
+    }
   }
-  EXPECT_EQ(ue8m0_inverse(255), -kInf);
+  EXPECT_EQ(ue8m0_above(std::numeric_limits<float>::max()), 255);
+}
+
+TEST(Ue8m0Format, ScaleAndInverseArePowersOfTwoBetweenTheEnds) {
+  double power = 0x1p-126;  // the scale of byte 1
+  for (int b = 1; b <= 254; ++b, power *= 2.0) {
+    const auto byte = static_cast<std::uint8_t>(b);
+    EXPECT_EQ(ue8m0_scale(byte), power) << b;
+    if (b < 254) {
+      EXPECT_EQ(ue8m0_inverse(byte), 1.0 / power) << b;
+    }
+  }
+  EXPECT_EQ(ue8m0_inverse(0), 0x1p127f);
+}
+
+// At the ends, the results are those of upstream's arithmetic on bits (sglang 0.5.13, fp8_utils.cuh:30-32, and
+// silu_and_mul_masked_post_quant.cuh:183).
+TEST(Ue8m0Format, EndsAreThoseOfUpstreamsArithmeticOnBits) {
+  for (std::uint32_t b = 0; b < 256; ++b) {
+    const auto byte = static_cast<std::uint8_t>(b);
+    EXPECT_EQ(bits_of(ue8m0_scale(byte)), b << 23);
+    EXPECT_EQ(bits_of(ue8m0_inverse(byte)), (127u + 127u - b) << 23);
+  }
+  EXPECT_EQ(ue8m0_scale(0), 0.0f);
   EXPECT_EQ(ue8m0_scale(255), kInf);
+  EXPECT_EQ(ue8m0_inverse(254), 0.0f);
+  EXPECT_EQ(ue8m0_inverse(255), -kInf);
 }
 
 TEST(MaxNumber, NumbersAreTakenInPlaceOfAnyNan) {
