@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "reference/common/cuda_accuracy.h"
 #include "reference/common/rows.h"
 
 namespace dsv4::reference {
@@ -45,7 +46,7 @@ inline double compress_column(const Places& kv, const Places& z) {
 ///
 /// 1. Weights. Rounding z_i changes the exponent by at most u |z_i|. Rounding the difference changes it by at most
 ///    u |x_i|. (Rounding the maximum multiplies all weights by the same factor, which cancels.) The fast exponential
-///    adds an error of 2 + 1.173 |x_i| ulp, and an ulp is at most 2 u relative (CUDA C Programming Guide, __expf). So
+///    adds an error of 2 + 1.173 |x_i| ulp, and an ulp is at most 2 u relative (fast_exp_error). So
 ///    the computed weight is e_i (1 + r_i) with
 ///      |r_i| <= exp(u |z_i| + u |x_i|) (1 + 2 u (2 + 1.173 |x_i|)) - 1.
 ///    The errors r_i change the quotient of the two sums by exactly
@@ -60,7 +61,7 @@ inline double compress_column(const Places& kv, const Places& z) {
 ///
 /// The factor 1 + 2^-16 covers products of these errors. Each error is below 2^-19, unless the limit of step 1 applies.
 inline double compress_column_bound(const Places& kv, const Places& z) {
-  constexpr double kHalfUlp = 0x1p-24;
+  constexpr double kHalfUlp = kRoundingError;
   constexpr double kSmallestNormal = 0x1p-126;
   const double out = compress_column(kv, z);
   if (!std::isfinite(out)) return 0.0;
@@ -68,7 +69,7 @@ inline double compress_column_bound(const Places& kv, const Places& z) {
   const Places x = below_largest(z);
   const Places weight = exp_of(x);
   const Places argument_error = kHalfUlp * (z.abs() + x.abs());
-  const Places exp_error = 2.0 * kHalfUlp * (2.0 + 1.173 * x.abs());
+  const Places exp_error = x.unaryExpr([](double v) { return fast_exp_error(v); });
   const Places relative =
       argument_error.unaryExpr([](double v) { return std::expm1(v); }) + exp_of(argument_error) * exp_error;
   // A weight of zero in double means that the exponential is below 2^-1074. So every float exponential gives zero

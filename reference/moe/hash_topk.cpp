@@ -1,5 +1,6 @@
 /// Reference of hash_topk, and the error bound of its weights. It looks up experts by token id, weights them by
-/// sqrt(softplus(logit)), and normalises the weights of each token.
+/// sqrt(softplus(logit)), and normalises the weights of each token (sglang 0.5.13,
+/// jit_kernel/csrc/deepseek_v4/hash_topk.cuh:16-19 and :52-65).
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "interface/entry.h"
+#include "reference/common/cuda_accuracy.h"
 #include "reference/common/number.h"
 #include "reference/common/rows.h"
 #include "reference/common/view.h"
@@ -16,7 +18,6 @@ namespace dsv4::reference {
 namespace {
 
 constexpr const char* kOp = "hash_topk";
-constexpr double kHalfUlp = 0x1p-24;  ///< relative error of one correctly rounded float operation
 
 /// The arguments and their checks.
 struct Arguments {
@@ -114,10 +115,11 @@ double ulp(double x) {
   return std::ldexp(1.0, exponent - 23);
 }
 
-/// Returns the range of the weight that a kernel may compute for logit x before it normalises. CUDA documents errors of
-/// 2 ulp for expf and 1 ulp for log1pf. The sum with max(x, 0) and the square root are correctly rounded. The range is
-/// computed with whole ulps instead of relative errors. Below x = -87.3, exp(x) is a subnormal float with few bits.
-/// There one ulp is a large relative error, so the range becomes wider.
+/// Returns the range of the weight that an implementation may compute for logit x before it normalises. CUDA documents
+/// errors of 2 ulp for expf and 1 ulp for log1pf (CUDA C++ Programming Guide, mathematical functions). The sum with
+/// max(x, 0) and the square root are correctly rounded. The range is computed with whole ulps instead of relative
+/// errors. Below x = -87.3, exp(x) is a subnormal float with few bits. There one ulp is a large relative error, so the
+/// range becomes wider.
 Range weight_range(float x) {
   if (std::isinf(x)) return {weight_of(x), weight_of(x)};
   const double e = decay(x);
@@ -128,19 +130,25 @@ Range weight_range(float x) {
   // log1p(0) is exactly 0, and the sum with a zero max(x, 0) is exact.
   const double log_error_low = low == 0.0 ? 0.0 : ulp(low);
   const double log_error_high = high == 0.0 ? 0.0 : ulp(high);
-  const double rounding = positive == 0.0 ? 0.0 : kHalfUlp;
+  const double rounding = positive == 0.0 ? 0.0 : kRoundingError;
   const double softplus_low = std::max(low - log_error_low, 0.0) + positive;
   const double softplus_high = high + log_error_high + positive;
-  return {std::sqrt(softplus_low * (1.0 - rounding)) * (1.0 - kHalfUlp),
-          std::sqrt(softplus_high * (1.0 + rounding)) * (1.0 + kHalfUlp)};
+  return {std::sqrt(softplus_low * (1.0 - rounding)) * (1.0 - kRoundingError),
+          std::sqrt(softplus_high * (1.0 + rounding)) * (1.0 + kRoundingError)};
 }
 
-/// Returns the greatest distance between `value`, the reference's weight of expert j, and a weight that a kernel
-/// may give.
+/// Returns the greatest distance between `value`, the reference's weight of expert j, and a weight that an
+/// implementation may give. The implementation may add the k terms of the sum in any order: one after another, as a
+/// tree, or in any other way with k - 1 additions.
 ///
-/// The kernel divides w_j by the sum of all w. The sum is a balanced tree with ceil(log2 k) <= 5 levels, and each level
-/// rounds once. No w is negative. So the quotient is least if w_j is least and all other w are greatest. It is greatest
-/// if w_j is greatest and all other w are least.
+/// Let u = 2^-24. A float addition of a and b gives (a + b) (1 + d) with |d| <= u. In a sum of k terms, each term
+/// passes through at most k - 1 additions. So the computed sum is sum w_i D_i, where each D_i is between (1 - u)^(k-1)
+/// and (1 + u)^(k-1). No w_i is negative, so the computed sum is the exact sum times a factor between the same two
+/// limits. Additions of 0, for lanes without an expert, are exact. The division rounds once more, which is a factor
+/// between 1 - u and 1 + u. If the quotient is subnormal, its rounding error is at most 2^-150 instead.
+///
+/// The exact quotient is w_j / (w_j + the sum of the other w). It is least if w_j is least and all other w are
+/// greatest. It is greatest if w_j is greatest and all other w are least.
 double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value) {
   double others_low = 0.0;
   double others_high = 0.0;
@@ -150,13 +158,12 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
     others_high += ranges[i].high;
   }
   const Range own = ranges[j];
-  double levels = 0.0;
-  for (std::size_t reach = 1; reach < ranges.size(); reach *= 2) ++levels;
-  // The sum rounds once in each level, and the division rounds once. The factor 1 + 2^-20 covers products of
-  // these errors.
-  const double rounding = (levels + 1.0) * kHalfUlp * (1.0 + 0x1p-20);
-  const double least = own.low == 0.0 ? 0.0 : own.low / (own.low + others_high) * (1.0 - rounding);
-  const double most = own.high == 0.0 ? 0.0 : own.high / (own.high + others_low) * (1.0 + rounding);
+  const auto additions = static_cast<double>(ranges.size() - 1);
+  const double least_factor = (1.0 - kRoundingError) / std::pow(1.0 + kRoundingError, additions);
+  const double greatest_factor = (1.0 + kRoundingError) / std::pow(1.0 - kRoundingError, additions);
+  constexpr double kSubnormalRounding = 0x1p-150;
+  const double least = own.low == 0.0 ? 0.0 : own.low / (own.low + others_high) * least_factor - kSubnormalRounding;
+  const double most = own.high == 0.0 ? 0.0 : own.high / (own.high + others_low) * greatest_factor + kSubnormalRounding;
   return std::max(most - value, value - least);
 }
 
@@ -165,8 +172,8 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
 ///
 /// - The bound is 0 if the weight is specified exactly: for shared experts, and for the routed experts of a token with
 ///   a NaN or +inf logit. A kernel must give the same weight.
-/// - Otherwise, the bound is the greatest distance that the errors of expf, log1pf, sqrt, the sum and the division
-///   allow. It includes the rounding of the reference itself.
+/// - Otherwise, the bound is the greatest distance that the errors of expf, log1pf, sqrt, the sum in any order and the
+///   division allow. It includes the rounding of the reference itself.
 void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
            TensorView topk_ids, float routed_scaling_factor) {
   hash_topk(router_logits, input_id, tid2eid, topk_weights, topk_ids, routed_scaling_factor);
