@@ -1,9 +1,11 @@
 /// Reference of silu_and_mul_masked_post_quant, and the intervals of its correct outputs. The op computes
 /// silu(gate) * up for the rows of the experts, and quantises the result to E4M3 in groups of 128 elements.
 ///
-/// The kernels compute silu with approximate exponentials and reciprocals, so two correct kernels may give different
-/// codes and scales. `run` computes in double precision. `interval` computes the codes and scales that the error bound
-/// of the kernels allows.
+/// The op is defined by upstream's kernel alone: sglang 0.5.13, jit_kernel/csrc/deepseek_v4/
+/// silu_and_mul_masked_post_quant.cuh, lines 51-73 and 111-205, compiled with -use_fast_math
+/// (jit_kernel/dsv4/moe.py:66). Below, "line" means a line of this file. Its exponential and its division are
+/// approximations, so two correct implementations may give different codes and scales. `run` computes in double
+/// precision. `interval` computes the codes and scales that the documented errors of these approximations allow.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -11,6 +13,8 @@
 #include <optional>
 
 #include "interface/entry.h"
+#include "reference/common/cuda_accuracy.h"
+#include "reference/common/measured.h"
 #include "reference/common/number.h"
 #include "reference/common/rows.h"
 #include "reference/common/view.h"
@@ -19,9 +23,10 @@ namespace dsv4::reference {
 namespace {
 
 constexpr const char* kOp = "silu_and_mul_masked_post_quant";
-constexpr std::int64_t kGroup = 128;          ///< elements that share a scale
-constexpr double kSmallestMaximum = 1e-10f;   ///< lower limit of a group's maximum: the float nearest to 1e-10
-constexpr double kSmallestNormal = 0x1p-126;  ///< kernels may flush smaller magnitudes to zero
+constexpr std::int64_t kGroup = 128;  ///< elements that share a scale (line 116)
+constexpr double kSmallestMaximum =
+    1e-10f;  ///< lower limit of a group's maximum: the float nearest to 1e-10 (line 176)
+constexpr double kSmallestNormal = 0x1p-126;  ///< fast-math arithmetic may flush smaller magnitudes to zero
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// The compile-time parameters of an exported function.
@@ -34,7 +39,7 @@ struct Variant {
 // ---------------------------------------------------------------------------------------------------------------------
 // One element: silu(gate) * up
 
-/// The values that the kernels may compute for one element.
+/// The values that an implementation may compute for one element.
 struct Activation {
   /// The exact value, rounded once to float. If silu saturates, or its reciprocal is flushed to zero, this is the
   /// value that float arithmetic gives.
@@ -55,9 +60,9 @@ struct Activation {
   }
 };
 
-/// Clamps gate and up in bfloat16, as the kernels do. The gate is limited only from above. `up` is first limited from
-/// below and then from above. So if `limit` is negative, every `up` becomes `limit`. If one operand of a minimum or
-/// maximum is NaN, the result is the other operand.
+/// Clamps gate and up in bfloat16 (lines 56-61). The gate is limited only from above. `up` is first limited from below
+/// and then from above. So if `limit` is negative, every `up` becomes `limit`. If one operand of a minimum or maximum
+/// is NaN, the result is the other operand.
 void clamp(Bf16& gate, Bf16& up, float limit) {
   const float high = to_float(to_bf16(limit));
   const float low = to_float(to_bf16(-limit));
@@ -67,18 +72,25 @@ void clamp(Bf16& gate, Bf16& up, float limit) {
 }
 
 /// True if float arithmetic can give only one result for silu(g). This is the case if 1 + exp(-g) rounds to 1 for every
-/// approximation of the exponential. The reciprocal of 1 is 1, so silu(g) is then g. The product of g and `up` is also
-/// exact, because the product of two bfloat16 mantissas fits into a float mantissa. Two kinds of values occur only in
-/// this range: a value exactly halfway between two codes, and a maximum of exactly 448 times a power of two. These
-/// values show how a kernel rounds.
-bool saturates(double g) { return std::exp(-g) * (1.0 + 0x1p-16) < 0x1p-24; }
+/// exponential within its documented error. A division by 1 is exact (kReciprocalOfPowerOfTwo), so silu(g) is then g.
+/// The product of g and `up` is also exact, because the product of two bfloat16 mantissas fits into a float mantissa.
+/// So these values are known without any error. Only they can decide how a value exactly halfway between two codes is
+/// rounded, and which byte belongs to a maximum at or next to 448 times a power of two.
+bool saturates(double g) { return std::exp(-g) * (1.0 + fast_exp_error(g)) < 0x1p-24; }
 
-/// Returns the relative error that is allowed to the kernels' silu(g) * u in float, if silu does not saturate. The
-/// exponential and the reciprocal are approximations. The argument g * log2(e) is also rounded, and the
-/// exponential multiplies the relative error of this rounding by |g|. This matters only for negative g. The
-/// coefficients were measured. On an H200, for every bfloat16 value of g, the allowed error is 1.1 to 2 times the
-/// error that was observed.
-double relative_error(double g) { return 0x1p-22 * std::sqrt(2.0) + std::exp2(-23.5) * std::max(0.0, -g) + 0x1p-24; }
+/// Returns the greatest relative error of g / (1.0f + __expf(-g)) * u in float (lines 64-67), if silu does not
+/// saturate.
+///
+/// Below, e = exp(-g). The errors are:
+/// 1. The exponential gives e (1 + d) with |d| <= fast_exp_error(g). The sum 1 + e then changes by the factor
+///    1 + d e / (1 + e). This is nearly all of d for a large negative g, and nearly nothing for a large positive g.
+/// 2. The sum is rounded, and so is the product with u: two rounding errors.
+/// 3. The division has the error kFastDivisionError.
+/// The factor 1 + 2^-15 covers products of these errors. Each is below 2^-16, because |g| < 88.
+double relative_error(double g) {
+  const double share = 1.0 / (1.0 + std::exp(g));  // e / (1 + e)
+  return (fast_exp_error(g) * share + 2.0 * kRoundingError + kFastDivisionError) * (1.0 + 0x1p-15);
+}
 
 /// Returns `x`, or an infinity with the sign of `x` if the magnitude of `x` overflows when it is rounded to float.
 double overflow(double x) {
@@ -89,20 +101,20 @@ double overflow(double x) {
 Activation activate(Bf16 gate, Bf16 up) {
   const double g = to_float(gate);
   const double u = to_float(up);
-  // If g = -inf, exp(-g) is inf and its reciprocal is 0. The kernels multiply -inf by this 0, which gives NaN.
+  // If g = -inf, 1 + exp(-g) is inf, and -inf / inf is NaN.
   if (std::isnan(g) || std::isnan(u) || g == -kInfinity) return {std::nanf(""), 0.0, 0.0};
   const double silu = saturates(g) ? g : g / (1.0 + std::exp(-g));
-  // If 1 + exp(-g) is larger than 2^126, its reciprocal is subnormal. Fast-math arithmetic replaces a subnormal number
-  // by zero; other arithmetic keeps it. The same happens if `u` or silu is subnormal. Both results are correct, so a
-  // zero of the same sign is also allowed.
+  // If 1 + exp(-g) is larger than 2^126, __fdividef gives zero (CUDA C++ Programming Guide); other arithmetic does not.
+  // Fast-math arithmetic replaces a subnormal number by zero; other arithmetic keeps it. This concerns `u` and silu.
+  // Both results are correct, so a zero of the same sign is also allowed.
   const bool reciprocal_flushes = g < -87.33;
   const bool flushes =
-      reciprocal_flushes || (std::fabs(silu) < kSmallestNormal * (1.0 + 0x1p-18)) || std::fabs(u) < kSmallestNormal;
+      reciprocal_flushes || (std::fabs(silu) < kSmallestNormal * (1.0 + 0x1p-15)) || std::fabs(u) < kSmallestNormal;
   if (flushes && std::isinf(u)) return {std::nanf(""), 0.0, 0.0, /*maybe_infinite=*/silu != 0.0};
   const double value = (reciprocal_flushes ? -0.0 : silu) * u;
   const double exact = silu * u;
   if (std::isnan(exact)) return {std::nanf(""), 0.0, 0.0};
-  const double error = saturates(g) ? 0.0 : relative_error(g);
+  const double error = saturates(g) ? kReciprocalOfPowerOfTwo.error : relative_error(g);
   double low = overflow(exact * (1.0 - error));
   double high = overflow(exact * (1.0 + error));
   if (flushes) low = std::copysign(0.0, exact);
@@ -115,7 +127,7 @@ Activation activate(Bf16 gate, Bf16 up) {
 
 using Group = Eigen::Array<Activation, kGroup, 1>;
 
-/// Returns the exponent byte of the smallest power of two >= a / 448, or 255 if `a` is infinite.
+/// Returns the exponent byte of the smallest power of two >= a / 448, or 255 if `a` is infinite (lines 180-183).
 std::uint8_t exponent_above(double a) {
   if (std::isinf(a)) return 255;
   int b = std::ilogb(a) - 9 + 127;  // at first too small, because 448 * 2^-9 < 1
@@ -123,19 +135,19 @@ std::uint8_t exponent_above(double a) {
   return static_cast<std::uint8_t>(b);
 }
 
-/// Returns the code of v for scale s. The kernels multiply by the reciprocal of s. If s is infinite, the reciprocal is
-/// zero. Then finite values become zero. Infinite values become NaN, which is stored as the code of 448.
+/// Returns the code of v for scale s: of v multiplied by the reciprocal of s (lines 187-194). If s is infinite, the
+/// reciprocal is zero. Then finite values become zero. Infinite values become NaN, which is stored as the code of 448.
 E4m3 code_of(double v, double s) { return pack_e4m3(v * (std::isinf(s) ? 0.0 : 1.0 / s)); }
 
-/// Return the least and the greatest float scale s with |s - a/448| <= 2^-22 * a/448. This bound allows kernels to
-/// multiply by the rounded 1/448 instead of dividing by 448.
+/// Return the least and the greatest float scale s whose relative distance from a / 448 is at most the error of the
+/// division (line 185).
 float least_scale(double a) {
-  const double bound = a / kE4m3Max * (1.0 - 0x1p-22);
+  const double bound = a / kE4m3Max * (1.0 - kFastDivisionError);
   const auto nearest = static_cast<float>(bound);
   return nearest < bound ? std::nextafter(nearest, std::numeric_limits<float>::infinity()) : nearest;
 }
 float greatest_scale(double a) {
-  const double bound = a / kE4m3Max * (1.0 + 0x1p-22);
+  const double bound = a / kE4m3Max * (1.0 + kFastDivisionError);
   const auto nearest = static_cast<float>(bound);
   return nearest > bound ? std::nextafter(nearest, 0.0f) : nearest;
 }
@@ -300,16 +312,18 @@ void run(Variant variant, TensorView input, TensorView output, TensorView output
 /// Computes the intervals of correct outputs: the scales that a kernel may give, and the codes that it may give for its
 /// own scales.
 ///
-/// A kernel computes the value v of an element with a relative error of at most eps (see activate). So the maximum a of
-/// a group is in a known interval. The least allowed exponent byte is that of the interval's low end, and the greatest
-/// is that of its high end. The two bytes differ only if a / 448 is close to a power of two. A float scale must be in
-/// the interval divided by 448, and may be outside it by a relative 2^-22.
+/// An implementation computes the value v of an element with a relative error of at most eps (relative_error). So the
+/// maximum a of a group is in a known interval. The least allowed exponent byte is that of the interval's low end, and
+/// the greatest is that of its high end. The two bytes differ only if 448 times a power of two is in the interval. If
+/// silu saturates for the element of the maximum, the interval is one value and there is one byte. That the byte of
+/// this value follows exactly is measured (kByteOfQuotientBy448). A float scale must be in the interval divided by 448,
+/// apart from the error of that division.
 ///
-/// A code must be between the codes of v (1 - eps') / s and v (1 + eps') / s, where s is the kernel's own scale. If s
-/// is a power of two, eps' is eps. If s is a float scale, eps' is eps + 2^-22, because a reciprocal and a product are
-/// rounded. For nearly every element of an output, both codes are equal.
+/// A code must be between the codes of v (1 - eps') / s and v (1 + eps') / s, where s is the implementation's own
+/// scale. If s is a power of two, eps' is eps, because its reciprocal is exact (kReciprocalOfPowerOfTwo). If s is a
+/// float scale, eps' is eps + kFastDivisionError. For nearly every element of an output, both codes are equal.
 ///
-/// @param output_scale  the scales of the kernel under test, in
+/// @param output_scale  the scales of the implementation under test, in
 /// @param output_lo, output_hi              like run's output, out
 /// @param output_scale_lo, output_scale_hi  like output_scale, out
 /// In all four outputs, rows that are not in use are not changed. The other arguments are those of `run`; `output` is
@@ -329,14 +343,14 @@ void interval(Variant variant, TensorView input, TensorView, TensorView output_s
     const double least = std::max(kSmallestMaximum, lows.maxCoeff());
     const double greatest = std::max(kSmallestMaximum, highs.maxCoeff());
     if (variant.ue8m0) {
-      low_scale.set_exponent(e, t, g, exponent_above(least));
-      high_scale.set_exponent(e, t, g, exponent_above(greatest));
+      low_scale.set_exponent(e, t, g, exponent_above(least * (1.0 - kByteOfQuotientBy448.error)));
+      high_scale.set_exponent(e, t, g, exponent_above(greatest * (1.0 + kByteOfQuotientBy448.error)));
     } else {
       low_scale.set_float(e, t, g, least_scale(least));
       high_scale.set_float(e, t, g, greatest_scale(greatest));
     }
     const double scale = given.value(e, t, g);
-    const double slack = variant.ue8m0 ? 0.0 : 0x1p-22;
+    const double slack = variant.ue8m0 ? kReciprocalOfPowerOfTwo.error : kFastDivisionError;
     for (std::int64_t i = 0; i < kGroup; ++i) {
       const Activation& v = group[i];
       E4m3 low = code_of(std::isnan(v.value) ? v.value : v.low * (1.0 + std::copysign(slack, -v.low)), scale);
