@@ -1,9 +1,13 @@
 /// Reference of fused_rope: rotates pairs of elements by the angles of each token's position, in place.
 ///
-/// Every bit of the result is specified. Each result is computed with one product and one fused multiply-add (fma), and
-/// then rounded to bfloat16. nvcc compiles the kernels' expressions to this form. So the reference uses float
-/// arithmetic, not double.
+/// A pair (a, b) is the complex number a + ib. It is multiplied by c + id = cos + i sin, or by its conjugate for the
+/// inverse. Each part of the product is a sum of two products. One float expression computes it (sglang 0.5.13,
+/// jit_kernel/csrc/deepseek_v4/rope.cuh:69-81), and it is then rounded to bfloat16 (line 82). C++ lets a compiler keep
+/// one of the two products exact: it fuses this product with the sum (fma). So an expression has up to three right
+/// results. nvcc fuses the left product of upstream's expressions. `forward` computes this result, and `interval` all
+/// three.
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -24,24 +28,49 @@ struct Complex {
   float im;
 };
 
-/// Returns x times (cos + i sin), or x times (cos - i sin) if `inverse` is true. The product inside each fma is not
-/// rounded. The other product is rounded.
-Complex rotate(Complex x, Complex angle, bool inverse) {
-  const float c = angle.re;
-  const float s = angle.im;
-  if (inverse) return {std::fma(c, x.re, s * x.im), std::fma(c, x.im, -(s * x.re))};
-  return {std::fma(c, x.re, -(s * x.im)), std::fma(s, x.re, c * x.im)};
+/// One part of a complex product: the sum of two products. The products are exact in double, because a factor has at
+/// most 24 bits.
+struct Sum {
+  double left;  ///< as upstream writes the expression
+  double right;
+};
+
+/// The two parts of a complex product.
+struct Product {
+  Sum re;
+  Sum im;
+};
+
+/// Returns x w, where w is the angle's number or, if `inverse` is true, its conjugate. Upstream writes the imaginary
+/// part as (ad + bc), and that of the inverse as (bc - ad).
+Product rotated(Complex x, Complex angle, bool inverse) {
+  const double a = x.re, b = x.im;
+  const double c = angle.re, d = inverse ? -static_cast<double>(angle.im) : static_cast<double>(angle.im);
+  const Sum re{a * c, -(b * d)};  // (a + ib) (c + id) = (ac - bd) + i (ad + bc)
+  const Sum im{a * d, b * c};
+  return {re, inverse ? Sum{im.right, im.left} : im};
 }
 
-/// Returns the three values that compiled code may give for a*b + c*d: with a*b inside an fma, with c*d inside an fma,
-/// or without an fma.
-std::array<float, 3> sums(float a, float b, float c, float d) {
-  return {std::fma(a, b, c * d), std::fma(c, d, a * b), a * b + c * d};
+/// Returns exact + rounded, rounded once to float. The sum in double may itself be rounded. If it is, its last bit is
+/// made odd, away from what a second rounding could mistake for a midpoint (rounding to odd).
+float sum_once(double exact, float rounded) {
+  const double sum = exact + rounded;
+  if (!std::isfinite(sum)) return static_cast<float>(sum);
+  const double rounded_part = sum - exact;  // the two errors are exact in double
+  const double error = (exact - (sum - rounded_part)) + (rounded - rounded_part);
+  if (error == 0.0 || std::bit_cast<std::uint64_t>(sum) % 2 != 0) return static_cast<float>(sum);
+  return static_cast<float>(std::nextafter(sum, error > 0.0 ? HUGE_VAL : -HUGE_VAL));
 }
 
-/// Rounds the results to bfloat16, and writes the least and the greatest of them. They are ordered by their bits, with
-/// -0 below +0. If only some of the results are NaN, one end is a NaN and the other end is a number.
-void bracket(const std::array<float, 3>& results, Bf16& low, Bf16& high) {
+/// Return the sum in float with the left product exact, with the right product exact, and with neither.
+float left_exact(Sum s) { return sum_once(s.left, static_cast<float>(s.right)); }
+float right_exact(Sum s) { return sum_once(s.right, static_cast<float>(s.left)); }
+float both_rounded(Sum s) { return static_cast<float>(s.left) + static_cast<float>(s.right); }
+
+/// Rounds the three results of a sum to bfloat16, and writes the least and the greatest of them. They are ordered by
+/// their bits, with -0 below +0. If only some of the results are NaN, one end is a NaN and the other end is a number.
+void bracket(const Sum& sum, Bf16& low, Bf16& high) {
+  const std::array results{left_exact(sum), right_exact(sum), both_rounded(sum)};
   const auto order = [](Bf16 h) {
     return (h.bits & 0x8000) != 0 ? ~static_cast<int>(h.bits & 0x7fff) : static_cast<int>(h.bits);
   };
@@ -60,9 +89,9 @@ void rotate_heads(const View<Bf16, 3>& x, std::int64_t token, std::int64_t posit
       Bf16& re = x(token, head, 2 * pair);
       Bf16& im = x(token, head, 2 * pair + 1);
       const Complex angle{freqs(position, 2 * pair), freqs(position, 2 * pair + 1)};
-      const Complex y = rotate({to_float(re), to_float(im)}, angle, inverse);
-      re = to_bf16(y.re);
-      im = to_bf16(y.im);
+      const Product y = rotated({to_float(re), to_float(im)}, angle, inverse);
+      re = to_bf16(left_exact(y.re));
+      im = to_bf16(left_exact(y.im));
     }
   }
 }
@@ -86,7 +115,7 @@ void rotate_all(TensorView q, Optional<TensorView> k, TensorView freqs_cis, Tens
 /// forward: rotates every head of every token by the angles in row `positions[token]` of freqs_cis.
 ///
 /// Elements (2i, 2i+1) are the real and the imaginary part of pair i. A position outside freqs_cis is an error here.
-/// Upstream's kernels do not check positions.
+/// Upstream's kernel does not check positions (rope.cuh:54-62).
 ///
 /// @param q          bf16 [tokens, heads, 64], last stride 1, in place
 /// @param k          bf16 [tokens, heads of k, 64], last stride 1, in place, optional
@@ -98,9 +127,7 @@ void forward(TensorView q, Optional<TensorView> k, TensorView freqs_cis, TensorV
   return rotate_all<std::int32_t>(q, k, freqs_cis, positions, inverse);
 }
 
-/// Computes the interval of correct results. The source of the kernels lets the compiler fuse the first product of a
-/// sum, the second product, or none. nvcc for Hopper gives the form that `forward` computes. Other compilers may give
-/// another form. All three forms are correct.
+/// Computes the interval of correct results, which contains the three results of each sum.
 ///
 /// @param q, k           the inputs of `forward`; not changed
 /// @param q_lo, q_hi     bf16 of q's shape, out: least and greatest correct result
@@ -115,12 +142,10 @@ void interval(TensorView q, Optional<TensorView> k, TensorView freqs_cis, Tensor
                                         : View<const std::int32_t, 1>(kOp, "positions", positions)(t);
       for (std::int64_t h = 0; h < x.size(1); ++h) {
         for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
-          const float re = to_float(x(t, h, d));
-          const float im = to_float(x(t, h, d + 1));
-          const float c = freqs(position, d);
-          const float s = inverse ? -freqs(position, d + 1) : freqs(position, d + 1);
-          bracket(sums(re, c, -im, s), low(t, h, d), high(t, h, d));
-          bracket(sums(re, s, im, c), low(t, h, d + 1), high(t, h, d + 1));
+          const Complex angle{freqs(position, d), freqs(position, d + 1)};
+          const Product y = rotated({to_float(x(t, h, d)), to_float(x(t, h, d + 1))}, angle, inverse);
+          bracket(y.re, low(t, h, d), high(t, h, d));
+          bracket(y.im, low(t, h, d + 1), high(t, h, d + 1));
         }
       }
     }

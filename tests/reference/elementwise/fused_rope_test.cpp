@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
+#include <complex>
 #include <map>
 #include <string>
 #include <vector>
@@ -45,6 +48,83 @@ TEST(FusedRopeReference, MultipliesByTheAngleOrItsConjugate) {
   rope.inverse = true;
   // (3 + 4i)(0.5 - 2i) = 9.5 - 4i
   EXPECT_EQ(rope.values(3, 4, 0.5f, 2.0f), (std::pair{9.5f, -4.0f}));
+}
+
+TEST(FusedRopeReference, TurnsByQuarters) {
+  // Turning by a quarter (cos 0, sin 1) sends 1 to i, i to -1, -1 to -i and -i to 1. The inverse turns back.
+  Rope rope;
+  const std::vector<std::pair<float, float>> corners{{1, 0}, {0, 1}, {-1, 0}, {0, -1}};
+  for (std::size_t i = 0; i < corners.size(); ++i) {
+    const auto& [re, im] = corners[i];
+    rope.inverse = false;
+    EXPECT_EQ(rope.values(re, im, 0.0f, 1.0f), corners[(i + 1) % 4]);
+    rope.inverse = true;
+    EXPECT_EQ(rope.values(re, im, 0.0f, 1.0f), corners[(i + 3) % 4]);
+  }
+}
+
+/// Pairs and angles: all combinations of some edges, and random ones. Half of the random ones nearly cancel in one part
+/// of the product.
+std::vector<std::array<float, 4>> pairs_and_angles() {
+  std::vector<std::array<float, 4>> list;
+  const std::vector<float> elements{0.0f, -0.0f, 1.0f, -1.0078125f, 3.0f, 0x1p-126f, -0x1p-133f, 0x1.fep127f, -0x1p60f};
+  const std::vector<float> angles{0.0f,         -0.0f,          1.0f,   -1.0f,    0.70710678f,
+                                  -0.70710678f, 0x1.000002p-1f, 1e-10f, 0x1p-149f};
+  for (const float a : elements) {
+    for (const float b : elements) {
+      for (const float c : angles) {
+        for (const float d : angles) list.push_back({a, b, c, d});
+      }
+    }
+  }
+  Random random(7, "rope");
+  const auto element = [&] { return float_from_bf16(bf16_from_float(random.wide(-20, 20))); };
+  for (int i = 0; i < 20000; ++i) {
+    const float a = element(), b = element(), d = random.wide(-12, 0);
+    const float c = i % 2 == 0 ? random.wide(-12, 0) : static_cast<float>(static_cast<double>(b) * d / a);
+    list.push_back({a, b, c, d});
+  }
+  return list;
+}
+
+// The product by std::complex, in double. A part of the result may differ from it by three roundings: of one of its two
+// products to float, of their sum to float, and of the sum to bfloat16. Results too small for a normal number have an
+// absolute error instead.
+TEST(FusedRopeReference, IsTheComplexProductWithinItsRoundingErrors) {
+  for (const bool inverse : {false, true}) {
+    Rope rope;
+    rope.inverse = inverse;
+    int compared = 0;
+    for (const auto& [a, b, c, d] : pairs_and_angles()) {
+      const std::complex<double> x(a, b), angle(c, d);
+      const std::complex<double> want = x * (inverse ? std::conj(angle) : angle);
+      const auto got = rope.values(a, b, c, d);
+      const auto check = [&](float part, double exact, double first, double second) {
+        const double product = 0x1p-24 * std::max(std::fabs(first), std::fabs(second)) + 0x1p-150;
+        const double sum = std::fabs(exact) + product;
+        if (sum > 0x1p127) return;  // the product or the sum may overflow
+        EXPECT_LE(std::fabs(part - exact), product + sum * (0x1p-24 + 0x1p-8 * (1.0 + 0x1p-20)) + 0x1p-134)
+            << a << " " << b << " " << c << " " << d << (inverse ? " inverse" : "");
+        ++compared;
+      };
+      check(got.first, want.real(), static_cast<double>(a) * c, static_cast<double>(b) * d);
+      check(got.second, want.imag(), static_cast<double>(a) * d, static_cast<double>(b) * c);
+    }
+    EXPECT_GT(compared, 40000);
+  }
+}
+
+// The same bits as the hardware's fused multiply-add gives: of upstream's two products, the left one is exact.
+TEST(FusedRopeReference, HasTheBitsOfAFusedMultiplyAdd) {
+  Rope rope;
+  for (const auto& [a, b, c, d] : pairs_and_angles()) {
+    rope.inverse = false;
+    ASSERT_EQ(rope.pair(a, b, c, d),
+              (std::pair<int, int>{bf16_from_float(std::fma(a, c, -(b * d))), bf16_from_float(std::fma(a, d, b * c))}));
+    rope.inverse = true;
+    ASSERT_EQ(rope.pair(a, b, c, d),
+              (std::pair<int, int>{bf16_from_float(std::fma(a, c, b * d)), bf16_from_float(std::fma(b, c, -(a * d)))}));
+  }
 }
 
 TEST(FusedRopeReference, RoundsOneProductOnly) {
