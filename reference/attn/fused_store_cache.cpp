@@ -1,7 +1,8 @@
 /// Reference of fused_store_cache: quantises the rows of new tokens to E4M3 and stores them in a paged KV cache.
 ///
-/// Every bit of the result is specified. The op consists of maxima, one division and products; it has no sums. Each of
-/// these is a single float operation, which rounds once.
+/// Every bit of the result is specified, by upstream's kernel: sglang 0.5.13, jit_kernel/csrc/deepseek_v4/store.cuh,
+/// which is compiled without fast-math (below, "line" means a line of this file). The op consists of maxima, one
+/// division and products; it has no sums. Each of these is a single float operation, which rounds once.
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -19,7 +20,7 @@ using layout::FlashMlaCache;
 using layout::IndexerCache;
 
 constexpr const char* kOp = "fused_store_cache";
-constexpr float kSmallestMaximum = 1e-4f;  ///< so that the scale of a group of zeros or tiny values is not 0
+constexpr float kSmallestMaximum = 1e-4f;  ///< so that the scale of zeros or tiny values is not 0 (lines 55 and 107)
 constexpr float kCodeMaximum = 448.0f;
 
 /// Returns the scale with which the greatest magnitude of a group becomes 448.
@@ -66,8 +67,8 @@ Eigen::ArrayXf widen_row(const View<const Element, 2>& input, std::int64_t token
   return row_of(input, token).unaryExpr([](Element x) { return widen(x); });
 }
 
-/// Stores a row as 7 groups of 64 codes and then 64 values in bfloat16. The scale of each group is a power of two. Byte
-/// 7 of the scale row is not written.
+/// Stores a row as 7 groups of 64 codes and then 64 values in bfloat16 (lines 52-73). The scale of each group is a
+/// power of two. Byte 7 of the scale row is not written.
 template <class Element>
 void store_flashmla(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
   const std::int64_t data = FlashMlaCache::data_offset(slot.row());
@@ -84,8 +85,8 @@ void store_flashmla(const View<const Element, 2>& input, std::int64_t token, con
   }
 }
 
-/// Stores a row as one group of 128 codes with a float scale. Values are multiplied by the rounded reciprocal of
-/// the scale.
+/// Stores a row as one group of 128 codes with a float scale (lines 101-118). Values are multiplied by the rounded
+/// reciprocal of the scale.
 template <class Element>
 void store_indexer(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
   const Eigen::ArrayXf group = widen_row(input, token);
@@ -128,9 +129,9 @@ void store(TensorView input, TensorView cache, TensorView indices) {
 /// run: stores row t of `input` in slot `indices[t]` of `cache`.
 ///
 /// A row is skipped if its slot is negative or outside the cache. Upstream's kernels do not check slots; they write out
-/// of bounds. If several rows have the same slot, this reference keeps the last of these rows. A kernel may leave any
-/// mixture of these rows, so the content of that slot cannot be compared. Bytes of other slots, byte 7 of a FlashMLA
-/// scale row and the padding of a page are never written.
+/// of bounds (lines 59-65). If several rows have the same slot, this reference keeps the last of these rows. A kernel
+/// may leave any mixture of these rows, so the content of that slot cannot be compared. Bytes of other slots, byte 7 of
+/// a FlashMLA scale row and the padding of a page are never written.
 ///
 /// @param input    bf16 or f32 [tokens, 512 (FlashMLA) or 128 (indexer)], contiguous
 /// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout
@@ -146,8 +147,8 @@ void run(TensorView input, TensorView cache, TensorView indices) {
                     : store<Layout, kPageSize, float, std::int32_t>(input, cache, indices);
 }
 
-/// One function for each layout and page size, as in the kernels. Each function selects the code for the element types
-/// of its arguments.
+/// One function for each layout and page size, because these are template arguments of upstream's kernels (lines 123
+/// and 164). Each function selects the code for the element types of its arguments.
 #define DSV4_STORE(PAGE)                                                                           \
   constexpr auto run_flashmla_##PAGE = run<FlashMlaCache, PAGE>;                                   \
   constexpr auto run_indexer_##PAGE = run<IndexerCache, PAGE>;                                     \

@@ -70,7 +70,8 @@ inline void set_place(const C4Tensors& t, Window& window, int i, const Eigen::Re
   window.z.row(i) = score.cast<double>() + row_of(t.ape, i).cast<double>();
 }
 
-/// Fills place `i` of a window as absent, because the place is before the first token of the request.
+/// Fills place `i` of a window as absent, because the place is before the first token of the request: its kv
+/// is 0, and its score is -FLT_MAX before the bias (sglang 0.5.13, jit_kernel/csrc/deepseek_v4/c4_v2.cuh:110-118).
 inline void set_absent(const C4Tensors& t, Window& window, int i) {
   window.kv.row(i) = 0.0;
   window.z.row(i) = row_of(t.ape, i).cast<double>() - double{FLT_MAX};

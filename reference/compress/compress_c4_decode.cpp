@@ -1,5 +1,6 @@
 /// Reference of `compress_c4_decode`: stores the row of each request's newest token in the state. If the token
-/// completes a group, the compressed entry is computed from the state.
+/// completes a group, the compressed entry is computed from the state. (sglang 0.5.13,
+/// jit_kernel/csrc/deepseek_v4/c4_v2.cuh:77-222.)
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/c4_tensors.h"

@@ -3,7 +3,8 @@
 ///
 /// An entry that ends at position p is made from the eight tokens p - 7 ... p. Each column is the mean of the kv of
 /// these tokens, weighted by the softmax of their scores. The first `buffer_len` tokens are read from the state as it
-/// was before the batch. The other tokens are read from the batch.
+/// was before the batch. The other tokens are read from the batch. (sglang 0.5.13,
+/// jit_kernel/csrc/deepseek_v4/c4_v2.cuh:77-172 and :224-289.)
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/c4_tensors.h"

@@ -9,8 +9,8 @@ namespace {
 
 constexpr const char* kOp = "mask_topk_ids";
 
-/// Returns the only element of `count`, an i32 or i64 tensor of any rank. Like the kernels, it takes the low 32 bits as
-/// an unsigned number.
+/// Returns the only element of `count`, an i32 or i64 tensor of any rank: its low 32 bits as an unsigned number (sglang
+/// 0.5.13, jit_kernel/csrc/deepseek_v4/hash_topk.cuh:189 and :86-88).
 std::uint32_t first_padding_row(TensorView count) {
   if (count.device().device_type != kDLCPU) refuse(kOp, "num_token_non_padded", "expected a CPU tensor");
   if (count.numel() != 1) {

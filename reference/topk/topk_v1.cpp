@@ -1,7 +1,9 @@
 /// Reference of topk_v1: selects the positions of the k best scores of every row, and maps them through the row's
 /// page table.
 ///
-/// This reference selects in the simplest way: it orders all positions of the row and takes the first k.
+/// This reference selects in the simplest way: it orders all positions of the row and takes the first k. The order of
+/// scores that are not ordinary numbers, and the arithmetic of slots, are stated by upstream's kernel alone: sglang
+/// 0.5.13, jit_kernel/csrc/deepseek_v4/topk_v1.cuh. Below, "line" means a line of this file.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -22,17 +24,17 @@ using ::tvm::ffi::Optional;
 constexpr const char* kOp = "topk_v1";
 
 /// Returns the rank of a score in the op's order; a score with a greater rank is better. Every NaN, positive or
-/// negative, ranks above all numbers. The order of the numbers is -inf < ... < -0 < +0 < ... < +inf. Positive NaNs rank
-/// above negative NaNs. Among positive NaNs, a greater payload ranks higher. Among negative NaNs, a greater payload
-/// ranks lower.
+/// negative, ranks above all numbers, because its conversion to half gives the greatest key (lines 33-38). The order of
+/// the numbers is -inf < ... < -0 < +0 < ... < +inf. Positive NaNs rank above negative NaNs. Among positive NaNs, a
+/// greater payload ranks higher. Among negative NaNs, a greater payload ranks lower (lines 40-43).
 std::tuple<bool, std::uint32_t> rank_of(float score) {
   const std::uint32_t bits = bits_of(score);
   const std::uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : (bits | 0x80000000u);
   return {std::isnan(score), key};
 }
 
-/// Returns the slot of a position. `page` is the page table's entry for it. All arithmetic is in 32 bits. So a negative
-/// page entry gives a negative slot, and a large page entry wraps around.
+/// Returns the slot of a position. `page` is the page table's entry for it. All arithmetic is in 32 bits (lines 45-48).
+/// So a negative page entry gives a negative slot, and a large page entry wraps around.
 std::int32_t slot_of(std::int32_t page, std::int64_t position, int page_bits) {
   const auto within = static_cast<std::uint32_t>(position) & ((1u << page_bits) - 1u);
   return static_cast<std::int32_t>((static_cast<std::uint32_t>(page) << page_bits) | within);
@@ -56,7 +58,7 @@ std::vector<std::int64_t> select(const View<const float, 2>& scores, std::int64_
 }
 
 /// topk_transform: writes for every row the slots of the k best of its first `seq_lens[row]` scores. The other outputs
-/// become -1.
+/// become -1 (lines 50-69 and 246-259).
 ///
 /// This reference clamps a length to [0, columns]. In upstream, a length outside this range is undefined. Slots and raw
 /// positions are written in the order of rank, best first. The op itself specifies an order only if length <= k: then
