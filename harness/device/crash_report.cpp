@@ -9,6 +9,11 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 namespace dsv4 {
 namespace {
 
@@ -70,9 +75,11 @@ class Line {
   }
   Line& address(std::uintptr_t value) { return text("0x").number(value, 16); }
   void print() {
-    chars_[std::min(size_++, chars_.size() - 1)] = '\n';
-    (void)!::write(STDERR_FILENO, chars_.data(), std::min(size_, chars_.size()));
+    const std::size_t end = std::min(size_, chars_.size() - 1);
+    chars_[end] = '\n';
+    (void)!::write(STDERR_FILENO, chars_.data(), end + 1);
   }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
 
  private:
   std::array<char, 480> chars_{};  // the parent shows the last 600 characters of what a worker printed
@@ -131,19 +138,42 @@ void describe_access(Line& line, const siginfo_t& info, const ucontext_t& contex
   describe_place(line, address);
 }
 
-void report(int signal, siginfo_t* info, void* context) {
-  Line line;
+void describe_call(Line& line) {
   if (watched.running) {
     line.text("in function '").text(watched.function.get()).text("' of set '").text(watched.set.get());
     line.text("' (op '").text(watched.op.get()).text("')");
   } else {
     line.text("outside the calls of kernels");
   }
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+Line reported;
+
+/// Repeats the line after AddressSanitizer's report, because only the end of what a worker prints is kept. For an access
+/// to a guard band no signal comes, so the line is made here.
+void repeat_report() {
+  if (reported.empty() && __asan_report_present() != 0) {
+    describe_call(reported);
+    const auto address = reinterpret_cast<std::uintptr_t>(__asan_get_report_address());
+    reported.text(__asan_get_report_access_type() != 0 ? ": a write to " : ": a read of ").address(address);
+    describe_place(reported, address);
+  }
+  if (!reported.empty()) reported.print();
+}
+#endif
+
+void report(int signal, siginfo_t* info, void* context) {
+  Line line;
+  describe_call(line);
   const bool sent = info->si_code <= 0;  // by kill() or raise(), so there is no address
   if (!sent && (signal == SIGSEGV || signal == SIGBUS)) {
     describe_access(line.text(": "), *info, *static_cast<const ucontext_t*>(context));
   }
   line.print();
+#if defined(__SANITIZE_ADDRESS__)
+  reported = line;
+#endif
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     if (kSignals[i] == signal) ::sigaction(signal, &former[i], nullptr);
   }
@@ -160,6 +190,9 @@ void install_crash_report() {
     const stack_t own{.ss_sp = stack.data(), .ss_flags = 0, .ss_size = stack.size()};
     ::sigaltstack(&own, nullptr);
   }
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_set_death_callback(repeat_report);
+#endif
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     struct sigaction action {};
     action.sa_sigaction = report;

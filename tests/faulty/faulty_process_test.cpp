@@ -208,9 +208,20 @@ SweepResult swept_by_worker(const std::vector<std::string>& ids, const Policy& p
   SweepOptions o;
   o.names = {"faulty", "faulty", "reference"};
   o.pool.command = testing::faulty_worker();
+  o.crash_advice = [](const std::string& id) { return "look at " + id; };
   o.policy = policy;
   o.progress.plain_interval_seconds = 1e9;
   return dsv4::sweep(o, source_of(ids));
+}
+
+TEST(FaultyProcess, OnlyACrashByAWrongAccessHasAdvice) {
+  const SweepResult swept = swept_by_worker({case_id("abort"), case_id("segfault"), case_id("none")});
+  ASSERT_EQ(swept.results.size(), 3u);
+  for (const CaseResult& r : swept.results) {
+    const bool wrong_access = r.id == case_id("segfault");
+    EXPECT_EQ(r.verdict, r.id == case_id("none") ? Verdict::kPassed : Verdict::kError) << r.id;
+    EXPECT_EQ(r.reason.ends_with(". look at " + r.id), wrong_access) << r.reason;
+  }
 }
 
 RunReport report_of(const SweepResult& swept) {

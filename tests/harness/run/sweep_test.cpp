@@ -20,7 +20,6 @@
 namespace dsv4 {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -64,17 +63,6 @@ TEST(Sweep, ResultsAreSortedAndCrashesAreErrors) {
   EXPECT_EQ(swept.results[3].set_label, "host");
   EXPECT_THAT(swept.results[3].reason, HasSubstr("SIGSEGV"));
   EXPECT_EQ(swept.failure, "");
-}
-
-TEST(Sweep, ACrashByAWrongAccessHasAdvice) {
-  SweepOptions o = options();
-  o.crash_advice = [](const std::string& id) { return "look at " + id; };
-  const SweepResult swept = sweep(o, source_of({"segv/1", "abort/1", "ok/1"}));
-  ASSERT_EQ(swept.results.size(), 3u);
-  EXPECT_THAT(swept.results[2].reason, AllOf(HasSubstr("SIGSEGV"), ::testing::EndsWith(". look at segv/1")));
-  EXPECT_EQ(swept.results[0].verdict, Verdict::kError);
-  EXPECT_THAT(swept.results[0].reason, Not(HasSubstr("look at"))) << "an abort is no wrong access";
-  EXPECT_EQ(swept.results[1].reason, "");
 }
 
 TEST(Sweep, MalformedAnswerIsAnErrorOfThatCase) {
