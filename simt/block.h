@@ -21,8 +21,11 @@ namespace simt {
 
 /// griddepcontrol.wait. Before this call, the writes of the stream's previous kernel may not be visible (overlap.h).
 inline void grid_dependency_wait() { wait_for_predecessor(); }
-/// griddepcontrol.launch_dependents. It does nothing, because the executor always assumes that the next kernel
-/// starts early.
-inline void grid_dependency_launch() {}
+/// griddepcontrol.launch_dependents. From this call on, the stream's next kernel may begin (trigger.h).
+inline void grid_dependency_launch() { trigger(); }
 
 }  // namespace simt
+
+// CUDA's names for the same two instructions. They are device functions only, which the headers show to nvcc alone.
+inline void cudaGridDependencySynchronize() { simt::grid_dependency_wait(); }
+inline void cudaTriggerProgrammaticLaunchCompletion() { simt::grid_dependency_launch(); }

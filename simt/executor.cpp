@@ -27,6 +27,7 @@ Exchange& join(std::uint32_t mask, Collective operation, std::uint64_t value) {
 void leave(Exchange& exchange) { scheduler().leave(exchange); }
 int barrier(Collective form, bool predicate) { return scheduler().barrier(form, predicate); }
 void wait_for_predecessor() { scheduler().wait_for_predecessor(); }
+void trigger() { scheduler().watch.trigger(); }
 void yield() { scheduler().yield(kAtomicsOfASleep); }
 void after_many_atomics() { scheduler().after_many_atomics(); }
 void fail_kernel(int code, std::string&& what) { scheduler().fail(code, std::move(what)); }
@@ -63,6 +64,24 @@ void no_predecessor() {
   Scheduler& s = scheduler();
   const std::lock_guard lock(s.mutex);
   s.overlap.clear();
+}
+
+void watch(void* address, std::size_t bytes) {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  s.watch.add(static_cast<unsigned char*>(address), bytes);
+}
+
+void no_watch() {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  s.watch.clear();
+}
+
+void watch_other_work() {
+  Scheduler& s = scheduler();
+  const std::lock_guard lock(s.mutex);
+  s.watch.end_kernels();
 }
 
 }  // namespace simt

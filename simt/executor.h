@@ -91,6 +91,9 @@ int barrier(Collective form, bool predicate);
 /// Waits until the stream's previous kernel has ended.
 void wait_for_predecessor();
 
+/// Lets the stream's next kernel begin.
+void trigger();
+
 /// Lets another thread run first, if one can run.
 void yield();
 void after_many_atomics();
@@ -141,6 +144,13 @@ void configure(std::uint64_t seed);
 /// that kernel, the memory held the bytes at `earlier`. This is so for all launches until `no_predecessor` is called.
 void add_predecessor(void* address, std::size_t bytes, const void* earlier);
 void no_predecessor();
+
+/// Watches memory: records which of its bytes a launch writes after its trigger (trigger.h). This is so for all
+/// launches until `no_watch` is called, which also removes the records.
+void watch(void* address, std::size_t bytes);
+void no_watch();
+/// Tells the watch that the stream does work that is not a kernel.
+void watch_other_work();
 
 }  // namespace simt
 

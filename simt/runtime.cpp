@@ -277,6 +277,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   if (bytes == 0) return cudaSuccess;
   if (valid(to != nullptr && from != nullptr) != cudaSuccess) return cudaErrorInvalidValue;
   std::memmove(to, from, bytes);
+  simt::watch_other_work();
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
@@ -295,6 +296,7 @@ cudaError_t cudaMemset(void* at, int value, std::size_t bytes) {
   if (bytes == 0) return cudaSuccess;
   if (valid(at != nullptr) != cudaSuccess) return cudaErrorInvalidValue;
   std::memset(at, value, bytes);
+  simt::watch_other_work();
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* at, int value, std::size_t bytes, cudaStream_t) {

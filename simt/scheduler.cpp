@@ -42,6 +42,7 @@ int Scheduler::run(const LaunchRequest& request) {
   gridDim = request.grid;
   shared_.begin_launch(request.dynamic_shared_bytes);
   overlap.begin_launch(request.dependent);
+  watch.begin_launch(request.dependent);
   std::iota(order_.begin(), order_.begin() + threads_, std::uint16_t{0});
 
   // To shuffle the blocks, the loop adds `step` to the block number, modulo the number of blocks. The two have no
@@ -64,10 +65,12 @@ int Scheduler::run(const LaunchRequest& request) {
       status = last_fault().code;
     }
     overlap.end_block();
+    watch.end_block(request.kernel);
     block += step;
     if (block >= blocks) block -= blocks;
   }
   shared_.end_launch();
+  watch.end_launch();
   current_ = nullptr;
   request_ = nullptr;
   return status;
@@ -79,6 +82,7 @@ void Scheduler::begin_block(std::uint64_t block) {
               static_cast<unsigned>(block / grid.x / grid.y)};
   shared_.begin_block(undefined_word());
   overlap.begin_block();
+  watch.begin_block();
   waiting_for_predecessor_.clear();
   unstarted_ = threads_;
   ended_ = 0;
@@ -263,6 +267,7 @@ void Scheduler::wait(Collective operation, std::uint32_t mask) {
 }
 
 void Scheduler::wait_for_predecessor() {
+  watch.wait();
   if (!overlap.pending()) return;
   waiting_for_predecessor_.push_back(current_);
   wait(Collective::kGridDependency, 0);

@@ -14,6 +14,7 @@
 #include "simt/overlap.h"
 #include "simt/schedule.h"
 #include "simt/shared_memory.h"
+#include "simt/trigger.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -38,6 +39,7 @@ class Scheduler {
 
   std::mutex mutex;
   Overlap overlap;
+  TriggerWatch watch;
 
  private:
   static void fiber_main();

@@ -114,7 +114,6 @@ DSV4_DEVICE FlashmlaSlot flashmla_slot(const StoreParams& p, const Slot& slot) {
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
-  allow_next_kernel();
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   if (row >= p.rows) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -153,7 +152,6 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
-  allow_next_kernel();
   const std::int64_t row = blockIdx.x;
   const int dim = static_cast<int>(threadIdx.x) * 2;
 
@@ -178,7 +176,6 @@ __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const _
 template <typename Element, typename Index, bool kWide>
 __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_constant__ StoreParams p) {
   wait_for_previous_kernel();
-  allow_next_kernel();
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   if (row >= p.rows) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;

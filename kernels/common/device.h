@@ -29,19 +29,16 @@ __host__ __device__ constexpr T ceil_div(T a, T b) {
 /// Waits until all writes of earlier kernels of the stream are visible. In a kernel that is launched with
 /// `overlap_previous`, all threads must call it, even threads that have nothing to do. Otherwise the kernel could end
 /// before its predecessor has ended, and its successor would start too early.
+///
+/// There is no function for the opposite instruction, the trigger (griddepcontrol.launch_dependents), which lets the
+/// stream's next kernel begin early. The end of a block does the same, and it comes after the block's last write. By
+/// CUDA's rules a kernel may trigger earlier, because the next kernel must wait before it reads. But some kernels of
+/// other packages read before they wait. In front of such a kernel, an early trigger gives wrong results.
 DSV4_DEVICE void wait_for_previous_kernel() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #elif defined(DSV4_SIMT)
   simt::grid_dependency_wait();
-#endif
-}
-
-/// Allows the stream's next kernel to start before this kernel has ended. The next kernel must still call
-/// wait_for_previous_kernel() before it reads what this kernel writes.
-DSV4_DEVICE void allow_next_kernel() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900 && defined(__NVCC__)
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 

@@ -75,7 +75,9 @@ struct Launch {
   dim3 block;
   std::size_t dynamic_shared_bytes = 0;
   /// If true, blocks may start before the stream's previous kernel has ended (programmatic dependent launch). Then
-  /// every thread of the kernel must call `wait_for_previous_kernel()` before it accesses global memory or returns.
+  /// every thread of the kernel must call `wait_for_previous_kernel()` before it accesses global memory or returns. In
+  /// the same way, the stream's next kernel may start when the blocks of this kernel have ended. A kernel must not let
+  /// it start before its own last write (device.h).
   bool overlap_previous = true;
 
   template <typename... Parameters, typename... Arguments>

@@ -49,10 +49,7 @@ __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_cons
   for (int i = 0; i < 4; ++i) block[i].load(newest + i * kHeadDim);
 #pragma unroll
   for (int i = 0; i < 4; ++i) block[i].store(kept + i * kHeadDim);
-  if (plan.seq_len % kGroup != 0) {
-    allow_next_kernel();
-    return;
-  }
+  if (plan.seq_len % kGroup != 0) return;
 
   const float* state = p.state + place.column;
   const float* group_before = state + static_cast<std::int64_t>(plan.read_page_0) * kGroup * Place::kRow;
@@ -70,7 +67,6 @@ __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_cons
   window.kv[kWindow - 1] = block[1];  // the newest token, which is still in registers
   window.score[kWindow - 1] = block[3];
   const Columns out = window.mean(p.ape + place.column);
-  allow_next_kernel();
   out.store(p.output + static_cast<std::int64_t>(place.unit) * kHeadDim + place.column);
 }
 

@@ -65,7 +65,6 @@ __global__ void __launch_bounds__(kC4Threads, 4) compress_kernel(const __grid_co
     }
   }
   const Columns out = window.mean(p.ape + place.column);
-  allow_next_kernel();
   out.store(p.output + static_cast<std::int64_t>(place.unit) * kHeadDim + place.column);
 }
 
@@ -75,7 +74,6 @@ __global__ void __launch_bounds__(kC4Threads) write_kernel(const __grid_constant
   using Place = C4Place<kHeadDim>;
   const Place place;
   wait_for_previous_kernel();
-  allow_next_kernel();
   if (place.unit >= p.writes) return;
   const layout::WritePlan plan = p.plan_w[place.unit];
   if (plan.ragged_id == layout::kNoEntry || plan.write_loc < 0) return;

@@ -30,7 +30,6 @@ template <class Address>
 __global__ void __launch_bounds__(kDecodePlanThreads)
     decode_plan_kernel(const __grid_constant__ DecodePlanParams<Address> p) {
   wait_for_previous_kernel();
-  allow_next_kernel();
   const auto request = static_cast<std::int32_t>(blockIdx.x * kDecodePlanThreads + threadIdx.x);
   if (request >= p.requests) return;
   const std::int64_t request_id = p.request_ids[request];

@@ -61,7 +61,6 @@ constexpr int kThreads = 256;
 __global__ void __launch_bounds__(kThreads)
     token_plan_kernel(const __grid_constant__ PlanBatch batch, const __grid_constant__ TokenPlanWriter writer) {
   wait_for_previous_kernel();
-  allow_next_kernel();
   fill_plan_row<kThreads>(batch, blockIdx.x * kThreads + threadIdx.x, writer);
 }
 

@@ -64,7 +64,6 @@ __global__ void __launch_bounds__(kPlanThreads)
     prefill_plan_kernel(const __grid_constant__ PlanBatch batch,
                         const __grid_constant__ PrefillPlanWriter<Address> writer) {
   wait_for_previous_kernel();
-  allow_next_kernel();
   fill_plan_row<kPlanThreads>(batch, blockIdx.x * kPlanThreads + threadIdx.x, writer);
 }
 

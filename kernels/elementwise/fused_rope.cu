@@ -95,7 +95,6 @@ __global__ void __launch_bounds__(kMaxThreads) fused_rope_kernel(const __grid_co
     const int head = first + i * heads_per_step;
     if (head < heads.count) values[i].load(column + head * heads.head_stride);
   }
-  allow_next_kernel();
 #pragma unroll
   for (int i = 0; i < kHeadsPerLane; ++i) {
     const int head = first + i * heads_per_step;

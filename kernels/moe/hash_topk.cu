@@ -54,7 +54,6 @@ DSV4_DEVICE float sqrt_softplus(float x) { return sqrtf(max_number(x, 0.0f) + lo
 template <int kLanes>
 __global__ void __launch_bounds__(kThreads) hash_topk_kernel(const __grid_constant__ HashTopkParams p) {
   wait_for_previous_kernel();
-  allow_next_kernel();
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   const std::int64_t token = static_cast<std::int64_t>(blockIdx.x) * (kThreads / kLanes) + threadIdx.x / kLanes;
   const bool live = token < p.tokens;

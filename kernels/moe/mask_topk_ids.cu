@@ -40,7 +40,6 @@ struct MaskParams {
 
 __global__ void __launch_bounds__(kThreads) mask_topk_ids_kernel(const __grid_constant__ MaskParams p) {
   wait_for_previous_kernel();
-  allow_next_kernel();
   const std::int64_t lane = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const std::int64_t row = lane >> p.lane_bits;
   const int column = static_cast<int>(lane & ((1 << p.lane_bits) - 1));

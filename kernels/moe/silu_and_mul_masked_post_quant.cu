@@ -128,7 +128,6 @@ __global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
     silu_and_mul_kernel(const __grid_constant__ SiluParams p) {
   __shared__ unsigned ends[kMaxExperts];
   wait_for_previous_kernel();
-  allow_next_kernel();
   const unsigned live = sum_live_rows(p, ends);
   const unsigned rows = live < p.max_rows ? live : p.max_rows;
 

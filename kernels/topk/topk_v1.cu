@@ -133,7 +133,6 @@ __global__ void __launch_bounds__(kThreads, kBlocks) select_scores_kernel(const 
     chunk.convert();
     selection.add(chunk, length - offset, offset + ScoreChunk::kEntries >= length);
   }
-  allow_next_kernel();
   if (row.parts == 1) {
     selection.finish([&](std::uint32_t slot, Entry entry) { write_slot<K>(p, row_index, slot, index_of(entry)); });
   } else {
@@ -148,7 +147,6 @@ template <int K>
 __global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
   wait_for_previous_kernel();
-  allow_next_kernel();
   const std::int64_t row_index = blockIdx.x;
   const Row row = row_of<K>(p, row_index);
   if (row.parts == 1) return;  // already written

@@ -31,7 +31,7 @@ EDITS = (
         trigger=r"\basm\s+volatile\s*\(\s*\"griddepcontrol\.launch_dependents",
         pattern=r"\basm\s+volatile\s*\(\s*\"griddepcontrol\.launch_dependents;\"[^;]*?\)\s*;",
         replacement="::simt::grid_dependency_launch();",
-        sentence="inline assembly griddepcontrol.launch_dependents replaced by a call that does nothing: every kernel may start early",
+        sentence="inline assembly griddepcontrol.launch_dependents replaced by a call that tells the executor",
     ),
     Edit(
         trigger=r"\basm\s+volatile\s*\(\s*\"mov\.u32\s+%0\s*,\s*%%laneid",

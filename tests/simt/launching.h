@@ -18,6 +18,20 @@ cudaError_t launch(dim3 grid, dim3 block, Kernel kernel, Arguments... arguments)
   return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
+/// Launches a kernel that may begin before the previous kernel has ended (programmatic dependent launch).
+template <typename Kernel, typename... Arguments>
+cudaError_t launch_dependent(dim3 grid, dim3 block, Kernel kernel, Arguments... arguments) {
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
+}
+
 template <typename Kernel, typename... Arguments>
 cudaError_t launch_with_shared(std::size_t bytes, dim3 grid, dim3 block, Kernel kernel, Arguments... arguments) {
   cudaLaunchConfig_t config{};

@@ -22,19 +22,6 @@ class Overlap : public SimtTest {
   }
 };
 
-template <typename Kernel, typename... Arguments>
-cudaError_t launch_dependent(dim3 grid, dim3 block, Kernel kernel, Arguments... arguments) {
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = grid;
-  config.blockDim = block;
-  config.attrs = &attribute;
-  config.numAttrs = 1;
-  return cudaLaunchKernelEx(&config, kernel, arguments...);
-}
-
 constexpr int kBlocks = 3;
 constexpr int kThreads = 64;
 constexpr int kAll = kBlocks * kThreads;
