@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Runs a Python program with the kernels of a kernel set in the place of sglang's own.
+
+    scripts/swap_kernels.py build/sets/cuda --list
+    scripts/swap_kernels.py build/sets/cuda -- -m pytest --pyargs sglang.jit_kernel.tests.deepseek_v4.test_c4_v2
+
+sglang gets each JIT module from a function, for instance `_jit_hash_topk_module`. This script replaces these functions in
+the installed package. A module that they return has the set's functions where the set has them, and upstream's functions
+otherwise. In Python:
+
+    import swap_kernels
+    swapped = swap_kernels.swap("build/sets/cuda")     # before or after the import of sglang
+    print(swapped.report())
+
+A function is swapped only if the set has it with the signature that the installed release calls. The rules of
+scripts/sglang_set/ops.py find this signature in the release's sources. At its end, the script prints how often each
+swapped function was called, and what stayed upstream's, with the reason. With --list it prints only what can be swapped.
+
+The program needs what sglang itself needs: a GPU, torch, tvm_ffi and, for modules that stay upstream's, nvcc. sglang's own
+tests also need pytest, triton and sgl_kernel.
+
+Exit status: that of the program; 0 with --list; 2 if the command or the environment is wrong.
+"""
+import argparse
+import importlib
+import inspect
+import json
+import pathlib
+import runpy
+import sys
+from dataclasses import dataclass, field
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from sglang_set.ops import map_ops  # noqa: E402
+from sglang_set.source import Mistake, from_folder  # noqa: E402
+
+# Packages and modules that define getters, in old and new releases.
+PACKAGES = (
+    "sglang.jit_kernel.dsv4",
+    "sglang.jit_kernel.deepseek_v4",
+    "sglang.kernels.ops.attention.dsv4",
+    "sglang.kernels.ops.moe.dsv4",
+)
+DTYPES = {"torch.bfloat16": "bf16", "torch.float32": "f32", "torch.int32": "i32", "torch.int64": "i64"}
+
+
+def word(value):
+    """The value of a compile-time parameter, as manifests write it."""
+    return str(int(value)) if isinstance(value, bool) else DTYPES.get(str(value), str(value))
+
+
+@dataclass
+class Getter:
+    """A function of sglang that returns a JIT module, and the ops that functions of the module serve.
+
+    `parameters`: the compile-time parameters in manifests, by the names of the getter's own parameters. `requires`: values
+    that a compile-time parameter must have. `not_beside`: a module that also has this getter is about another op.
+    """
+
+    name: str
+    functions: dict
+    parameters: dict = field(default_factory=dict)
+    requires: dict = field(default_factory=dict)
+    not_beside: str = ""
+
+    def params(self, original, args, kwargs):
+        """(compile-time parameters, reason): None, with the reason, if the set cannot have a function for this call."""
+        bound = inspect.signature(original).bind(*args, **kwargs)
+        bound.apply_defaults()
+        params = {}
+        for name, value in bound.arguments.items():
+            if name not in self.parameters:
+                return None, f"this release has the parameter {name}={value}, which kernel sets do not have"
+            params[self.parameters[name]] = word(value)
+        for name, value in self.requires.items():
+            if params.get(name, value) != value:
+                return None, f"no op of the set has {name}={params[name]}"
+        return params, ""
+
+
+PLANNERS = ("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy")
+GETTERS = (
+    Getter("_jit_hash_topk_module", {"hash_topk": "hash_topk"}),
+    Getter("_jit_mask_topk_module", {"run": "mask_topk_ids"}),
+    Getter("_jit_fused_rope_module", {"forward": "fused_rope"}),
+    Getter("_jit_topk_v1_module", {"topk_transform": "topk_v1"}, {"topk": "k"}),
+    Getter("_jit_fused_store_module", {"run": "fused_store_cache"},
+           {"name": "layout", "input_dtype": "input", "index_dtype": "index", "page_size": "page"}),
+    Getter("_jit_silu_mul_quant_varlen_module", {"run": "silu_and_mul_masked_post_quant"},
+           {"quant_group_size": "group", "scale_ue8m0": "ue8m0", "swizzle": "swizzle", "apply_swiglu_limit": "clamp"}),
+    Getter("_jit_compress_plan_module", {name: name for name in PLANNERS}),
+    Getter("_jit_common_module", {"plan_compress_prefill": "plan_compress_prefill"}),
+    # The compressor of the older (V1) plans has a getter of the same name, in the module of the V1 planner.
+    Getter("_jit_compress_module", {"prefill": "compress_c4_prefill", "decode": "compress_c4_decode"},
+           {"head_dim": "head_dim", "dtype_buffer": "buffer", "dtype_in": "dtype", "dtype_out": "output", "ratio": "ratio"},
+           {"ratio": "4", "buffer": "f32", "dtype": "f32", "output": "f32"}, not_beside="_jit_common_module"),
+)
+
+
+class Set:
+    """The functions of a kernel set."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        try:
+            self.manifest = json.loads((self.folder / "manifest.json").read_text())
+        except (OSError, ValueError) as error:
+            raise Mistake(f"{self.folder} is not a kernel set: {error}") from error
+        if self.manifest.get("device") != "cuda":
+            raise Mistake(f"{self.folder}: sglang passes tensors on a GPU, but the device of this set is "
+                          f"'{self.manifest.get('device')}'. Choose a set such as build/sets/cuda.")
+        self.modules = {}
+
+    def find(self, op, abi, params):
+        """(function, reason): the function, or None and why the set has none."""
+        entries = [e for e in self.manifest["ops"] if e["op"] == op and not e.get("aux")]
+        if not entries:
+            return None, "the set does not have this op"
+        entries = [e for e in entries if e["abi"] == abi]
+        if not entries:
+            return None, f"the set does not have the signature {abi}, which this release calls"
+        for e in entries:
+            if all(params.get(name, value) == value for name, value in e.get("params", {}).items()):
+                return self.load(e["module"], e["function"]), ""
+        return None, "the set does not have the variant " + " ".join(f"{k}={v}" for k, v in params.items())
+
+    def load(self, module, function):
+        if module not in self.modules:
+            import tvm_ffi
+
+            self.modules[module] = tvm_ffi.load_module(str((self.folder / module).resolve()))
+        return self.modules[module][function]
+
+
+class Swapped:
+    """What was swapped. `calls` counts the calls of each swapped function, `stayed` says why others were not."""
+
+    def __init__(self, kernels, abis, absent):
+        self.kernels, self.abis, self.absent = kernels, abis, absent
+        self.getters = []  # (module, name, original)
+        self.calls, self.stayed = {}, {}
+
+    def find(self, getter, original, function, args, kwargs):
+        op = getter.functions.get(function)
+        params, why_not = getter.params(original, args, kwargs)
+        where = f"{getter.name}({', '.join(map(word, [*args, *kwargs.values()]))}).{function}"
+        if op is None or params is None:
+            found, why = None, why_not or "no op is this function"
+        elif op not in self.abis:
+            found, why = None, self.absent.get(op, "this release does not have the op")
+        else:
+            found, why = self.kernels.find(op, self.abis[op], params)
+        if found is None:
+            self.stayed[where] = why
+            return None
+        self.calls.setdefault(where, 0)
+
+        def call(*arguments):
+            self.calls[where] += 1
+            return found(*arguments)
+
+        return call
+
+    def restore(self):
+        for module, name, original in self.getters:
+            setattr(module, name, original)
+        self.getters = []
+
+    def report(self):
+        name = self.kernels.manifest["name"]
+        lines = [f"swapped by '{name}': {where}, called {n} times" for where, n in sorted(self.calls.items())]
+        lines += [f"stayed upstream's: {where}: {why}" for where, why in sorted(self.stayed.items())]
+        known = {name for _, name, _ in self.getters}
+        lines += [f"not in this release: {g.name}" for g in GETTERS if g.name not in known]
+        return "\n".join(lines)
+
+
+class SwappedModule:
+    """Stands for the module that a getter returns. Upstream's module is made only if one of its functions is used."""
+
+    def __init__(self, swapped, getter, original, args, kwargs):
+        self._swapped, self._getter, self._original = swapped, getter, original
+        self._args, self._kwargs, self._functions = args, kwargs, {}
+
+    def __getattr__(self, function):
+        if function not in self._functions:
+            found = self._swapped.find(self._getter, self._original, function, self._args, self._kwargs)
+            self._functions[function] = found or getattr(self._original(*self._args, **self._kwargs), function)
+        return self._functions[function]
+
+
+def replacement(swapped, getter, original):
+    made = {}
+
+    def get(*args, **kwargs):
+        key = (args, tuple(kwargs.items()))
+        if key not in made:
+            made[key] = SwappedModule(swapped, getter, original, args, kwargs)
+        return made[key]
+
+    get.__name__ = getter.name
+    return get
+
+
+def sglang_modules():
+    """The modules of the installed sglang that define JIT getters."""
+    modules = []
+
+    def add(name):
+        try:
+            modules.append(importlib.import_module(name))
+        except ModuleNotFoundError as error:
+            if error.name is None or not (name + ".").startswith(error.name + "."):
+                raise Mistake(f"{name} needs the Python package '{error.name}', which is not installed") from error
+
+    for package in PACKAGES:
+        add(package)
+    for package in list(modules):
+        for path in map(pathlib.Path, getattr(package, "__path__", [])):
+            for file in sorted(path.glob("*.py")):
+                if file.stem != "__init__" and any(f"def {g.name}(" in file.read_text() for g in GETTERS):
+                    add(f"{package.__name__}.{file.stem}")
+    if not modules:
+        raise Mistake("the Python package sglang, with its JIT kernels, is not installed")
+    return modules
+
+
+def swap(folder):
+    """Swaps the functions in the installed sglang. Returns a Swapped."""
+    kernels = Set(folder)
+    modules = sglang_modules()
+    source = from_folder(pathlib.Path(inspect.getfile(importlib.import_module("sglang"))).parent)
+    variants, absent = map_ops(source)
+    abis = {e.op: e.abi for v in variants for e in v.entries}
+    swapped = Swapped(kernels, abis, {a["op"]: a["reason"] for a in absent})
+    for getter in GETTERS:
+        for module in modules:
+            original = module.__dict__.get(getter.name)
+            # A wrapper calls the getter in its own module, so a name that was imported from there does not matter.
+            if original is None or original.__module__ != module.__name__ or getter.not_beside in module.__dict__:
+                continue
+            setattr(module, getter.name, replacement(swapped, getter, original))
+            swapped.getters.append((module, getter.name, original))
+    return swapped
+
+
+def listing(swapped):
+    """What can be swapped, and why the rest cannot."""
+    known = {name for _, name, _ in swapped.getters}
+    lines = []
+    for getter in GETTERS:
+        for function, op in getter.functions.items():
+            where = f"{getter.name}.{function}: {op}"
+            if getter.name not in known:
+                lines.append(f"{where}: not in this release")
+            elif op not in swapped.abis:
+                lines.append(f"{where}: stays upstream's: {swapped.absent.get(op, 'not in this release')}")
+            else:
+                entries = [e for e in swapped.kernels.manifest["ops"] if e["op"] == op and e["abi"] == swapped.abis[op]]
+                lines.append(f"{where}: {f'{len(entries)} variants in the set' if entries else 'stays upstream: no such op'}")
+    return "\n".join(lines)
+
+
+def main(argv):
+    command, program = (argv[: argv.index("--")], argv[argv.index("--") + 1:]) if "--" in argv else (argv, [])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", metavar="SET", help="folder of a kernel set for GPUs, such as build/sets/cuda")
+    parser.add_argument("--list", action="store_true", help="print what can be swapped, and run nothing")
+    args = parser.parse_args(command)
+    if not args.list and not program:
+        parser.error("name a program after --, for instance: -- -m pytest FILE, or use --list")
+    try:
+        swapped = swap(args.set)
+    except (Mistake, ImportError) as error:
+        print(f"swap_kernels.py: {error}", file=sys.stderr)
+        return 2
+    if args.list:
+        print(listing(swapped))
+        return 0
+    status = 0
+    try:
+        if program[0] == "-m":
+            if len(program) < 2:
+                parser.error("-m needs the name of a module")
+            sys.argv = program[1:]
+            runpy.run_module(program[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = program
+            runpy.run_path(program[0], run_name="__main__")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    finally:
+        print(swapped.report(), file=sys.stderr)
+        swapped.restore()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
