@@ -115,7 +115,9 @@ const char* name_of(Clock clock) {
 DeviceArguments::DeviceArguments(const Call& call) {
   shapes_.reserve(call.args.size() * 2);  // the tensors point to these shapes
   tensors_.reserve(call.args.size());
-  for (const Arg& arg : call.args) {
+  placed_.resize(call.args.size());
+  for (std::size_t i = 0; i < call.args.size(); ++i) {
+    const Arg& arg = call.args[i];
     if (const auto* integer = std::get_if<std::int64_t>(&arg.value)) {
       packed_.emplace_back(*integer);
     } else if (const auto* real = std::get_if<double>(&arg.value)) {
@@ -125,12 +127,12 @@ DeviceArguments::DeviceArguments(const Call& call) {
     } else if (!arg.is_tensor()) {
       packed_.emplace_back(nullptr);
     } else {
-      packed_.emplace_back(add(arg.tensor(), arg.place == Place::kHost));
+      packed_.emplace_back(add(arg.tensor(), arg.place == Place::kHost, placed_[i]));
     }
   }
 }
 
-DLTensor* DeviceArguments::add(const HostTensor& t, bool on_host) {
+DLTensor* DeviceArguments::add(const HostTensor& t, bool on_host, Placed& placed) {
   void* data = nullptr;
   const std::size_t bytes = std::max<std::size_t>(t.storage.size(), 16);
   if (on_host) {
@@ -150,7 +152,8 @@ DLTensor* DeviceArguments::add(const HostTensor& t, bool on_host) {
   tensor.dtype = to_dlpack(t.dtype);
   tensor.shape = shapes_.emplace_back(t.shape).data();
   tensor.strides = shapes_.emplace_back(t.strides).data();
-  return &tensors_.emplace_back(tensor);
+  placed = {.tensor = &tensors_.emplace_back(tensor), .storage = data, .bytes = t.storage.size()};
+  return placed.tensor;
 }
 
 DeviceArguments::~DeviceArguments() {
@@ -158,9 +161,31 @@ DeviceArguments::~DeviceArguments() {
   for (void* data : pinned_) (void)cudaFreeHost(data);
 }
 
-void DeviceArguments::call(const tvm::ffi::Function& function) {
+tvm::ffi::Any DeviceArguments::call(const tvm::ffi::Function& function) {
   tvm::ffi::Any result;
   function.CallPacked(packed_.data(), static_cast<std::int32_t>(packed_.size()), &result);
+  return result;
+}
+
+void DeviceArguments::move(std::size_t arg, void* data) {
+  placed_.at(arg).tensor->data = placed_.at(arg).storage = data;
+  placed_.at(arg).own = false;
+}
+
+std::vector<std::uint8_t> DeviceArguments::read(std::size_t arg) const {
+  const Placed& placed = placed_.at(arg);
+  std::vector<std::uint8_t> bytes(placed.bytes);
+  check_cuda(cudaMemcpy(bytes.data(), placed.storage, placed.bytes, cudaMemcpyDefault), "cudaMemcpy");
+  return bytes;
+}
+
+void DeviceArguments::restore(const Call& call) {
+  for (std::size_t i = 0; i < placed_.size(); ++i) {
+    if (placed_[i].tensor == nullptr || !placed_[i].own) continue;
+    check_cuda(
+        cudaMemcpy(placed_[i].storage, call.args[i].tensor().storage.data(), placed_[i].bytes, cudaMemcpyDefault),
+        "cudaMemcpy");
+  }
 }
 
 Device::Device() {

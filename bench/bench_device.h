@@ -28,17 +28,32 @@ class DeviceArguments {
   DeviceArguments(const DeviceArguments&) = delete;
   DeviceArguments& operator=(const DeviceArguments&) = delete;
 
-  /// Calls `function` on the benchmark's stream. Throws tvm::ffi::Error if the function refuses the call.
-  void call(const tvm::ffi::Function& function);
+  /// Calls `function` on the benchmark's stream, and returns what it returns. Throws tvm::ffi::Error if the function
+  /// refuses the call.
+  tvm::ffi::Any call(const tvm::ffi::Function& function);
+  /// Lets tensor argument number `arg` begin at `data`, in memory that the caller owns.
+  void move(std::size_t arg, void* data);
+  /// The present bytes of tensor argument number `arg`.
+  std::vector<std::uint8_t> read(std::size_t arg) const;
+  /// Writes the arguments of `call` again, as the constructor did. Arguments that were moved are not written.
+  void restore(const Call& call);
   std::size_t device_bytes() const { return device_bytes_; }
 
  private:
-  DLTensor* add(const HostTensor& t, bool on_host);
-
   std::vector<void*> device_;
   std::vector<void*> pinned_;
   std::vector<Shape> shapes_;
   std::vector<DLTensor> tensors_;
+  /// A tensor argument: where it is, and which part of it the DLTensor is.
+  struct Placed {
+    DLTensor* tensor = nullptr;  ///< null if the argument is not a tensor
+    void* storage = nullptr;
+    std::size_t bytes = 0;
+    bool own = true;
+  };
+  std::vector<Placed> placed_;  ///< by argument
+
+  DLTensor* add(const HostTensor& t, bool on_host, Placed& placed);
   std::vector<tvm::ffi::AnyView> packed_;
   std::size_t device_bytes_ = 0;
 };

@@ -88,11 +88,24 @@ struct Finding {
   bool operator==(const Finding&) const = default;
 };
 
+/// What a call wrote after it had let the stream's next kernel begin. The next kernel may miss these writes.
+struct LateWrites {
+  /// A finding "written_late" for each kernel and tensor: "kernel X wrote N bytes to 'y' after it let the next kernel
+  /// go".
+  std::vector<Finding> findings;
+  /// For each argument of the call: one byte for each byte of its storage, 1 if the next kernel may miss this byte.
+  /// Empty if the argument has no such byte.
+  std::vector<std::vector<std::uint8_t>> args;
+  /// The same for each returned value, for its packed storage.
+  std::vector<std::vector<std::uint8_t>> returned;
+};
+
 struct CallResult {
   std::vector<Arg> args;               ///< the arguments of the call, with their storage after the call
   std::vector<Value> returned;         ///< the returned values in order; a tuple gives several
   std::vector<Finding> findings;       ///< guard bands, changed inputs, writes outside a footprint
   std::optional<std::string> refusal;  ///< the error's text if the function refused the call
+  LateWrites late;                     ///< only with CallOptions::watch_late_writes
 
   [[nodiscard]] const HostTensor& tensor(std::string_view name) const;
 };
@@ -104,14 +117,18 @@ enum class Edge {
   kEnd,    ///< each tensor ends right before an inaccessible page
 };
 
+/// A tensor argument that the stream's previous kernel is still writing when the call begins. Programmatic dependent
+/// launch makes this possible.
+struct LateArgument {
+  std::string name;
+  std::vector<std::uint8_t> earlier;  ///< its storage before the previous kernel writes it
+};
+
 struct CallOptions {
   std::uint32_t poison = 0;    ///< variant of the poison in outputs, guard bands and new allocations
   std::uint64_t schedule = 0;  ///< seed of the host executor's thread order; 0 is the natural order
-  /// Name of the late argument: the stream's previous kernel is still writing this tensor when the call begins. "" for
-  /// none. Programmatic dependent launch makes this possible. Before the previous kernel writes the tensor, its storage
-  /// holds `earlier`. The call throws Unsupported on a set that cannot show a late argument.
-  std::string late_argument = {};
-  std::vector<std::uint8_t> earlier = {};
+  /// The call throws Unsupported on a set that cannot show a late argument.
+  std::vector<LateArgument> late = {};
   /// If true, memory that the function allocates is late in the same way. It holds zeros before. On a GPU, an allocator
   /// may return memory that the stream still uses.
   bool late_allocations = false;
@@ -119,6 +136,9 @@ struct CallOptions {
   /// its first element and ends with its last element, even if its storage is larger. The call throws Unsupported on a
   /// set that cannot do this.
   Edge edge = Edge::kNone;
+  /// If true, CallResult::late says what the call wrote after it had let the next kernel begin. Not together with late
+  /// arguments or allocations. The call throws Unsupported on a set that cannot show it.
+  bool watch_late_writes = false;
 };
 
 /// A kernel set that can be called. harness/sets implements this interface.
@@ -136,9 +156,12 @@ class Caller {
   [[nodiscard]] virtual bool is_reference() const = 0;
   /// True if this set's errors must name the wrong argument. In-tree sets promise this, upstream's sets do not.
   [[nodiscard]] virtual bool errors_name_arguments() const = 0;
+  /// True if the kernels of this set must let the stream's next kernel begin after their last write. In-tree sets
+  /// promise this. CUDA does not demand it, so other sets need not.
+  [[nodiscard]] virtual bool writes_before_next() const { return errors_name_arguments(); }
   /// True if the set can tell device arguments from host arguments. All sets can, except those of plain CPU functions.
   [[nodiscard]] virtual bool has_device() const { return true; }
-  /// True if calls may use `late_argument` and `late_allocations`. Sets of the host executor can.
+  /// True if calls may use `late`, `late_allocations` and `watch_late_writes`. Sets of the host executor can.
   [[nodiscard]] virtual bool shows_overlap() const { return false; }
   /// True if calls may use `edge`. Sets whose tensors are in host memory can.
   [[nodiscard]] virtual bool shows_edges() const { return false; }

@@ -11,6 +11,7 @@
 #include "harness/core/error.h"
 #include "harness/op/contracts.h"
 #include "harness/op/far.h"
+#include "harness/op/pairs.h"
 #include "harness/op/rows.h"
 #include "harness/op/scenarios.h"
 
@@ -190,6 +191,7 @@ std::vector<Scenario> every_derived(const Op& op) {
   }
   list.push_back(repeat_relation());
   for (const Edge edge : {Edge::kEnd, Edge::kStart}) list.push_back(edge_relation(edge, edge_points(op)));
+  for (Pair& pair : op.pairs()) list.push_back(pair_relation(std::move(pair)));
   return list;
 }
 
@@ -198,9 +200,18 @@ std::vector<Scenario> every_derived(const Op& op) {
 std::vector<Scenario> derived_scenarios(const Op& op) {
   std::vector<Scenario> list = every_derived(op);
   std::erase_if(list, [&](const Scenario& s) { return op.info().without.contains(s.label()); });
+  std::vector<Params> with_device_tensors;
   for (const auto& [argument, points] : device_tensors(op)) {
+    for (const Params& point : points) {
+      if (std::ranges::find(with_device_tensors, point) == with_device_tensors.end())
+        with_device_tensors.push_back(point);
+    }
     Scenario late = late_relation(argument, only(points));
     if (!op.info().without.contains(late.label())) list.push_back(std::move(late));
+  }
+  Scenario before_next = writes_before_next_relation(only(with_device_tensors));
+  if (!with_device_tensors.empty() && !op.info().without.contains(before_next.label())) {
+    list.push_back(std::move(before_next));
   }
   return list;
 }
@@ -232,6 +243,7 @@ void check_declaration(const Op& op) {
   std::set<std::string> labels;
   for (const Scenario& s : every_derived(op)) labels.insert(s.label());
   for (const Argument& a : info.signature.arguments()) labels.insert("relation:late_" + a.name);
+  labels.insert("relation:writes_before_next");
   for (const auto& [label, reason] : info.without) {
     if (!labels.contains(label)) throw Error(fmt::format("'without' names '{}', which is not a derived check", label));
     if (reason.empty()) throw Error(fmt::format("'without' gives no reason for '{}'", label));

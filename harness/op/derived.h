@@ -24,9 +24,13 @@
 ///   contract:no_<batch>    if the batch has no rows, nothing is written, or the call is refused
 ///   relation:any_batch     a row's result does not depend on the other rows
 ///   relation:index_types   the first two dtypes of an integer argument give the same outputs
+///   relation:writes_before_next  no kernel writes after it has let the stream's next kernel begin. Runs on each smoke
+///                          point at which some tensor is in device memory
 ///   relation:repeat        the same call gives the same bits
 ///   relation:page_end      all tensors end at an inaccessible page: nothing past them is accessed
 ///   relation:page_start    all tensors begin at an inaccessible page: nothing before them is accessed
+///   relation:after_<op>    right also if the call begins while <op>, which made some of its arguments, is still
+///                          writing. One for each of Op::pairs(), on the points of the pair
 #pragma once
 
 #include <cstdint>

@@ -80,6 +80,17 @@ struct Scenario {
   [[nodiscard]] std::string label() const;  ///< "relation:repeat"
 };
 
+/// Two kernels of a stream, for a case of the second one, the consumer. It takes tensors that the first one, the
+/// producer, made (harness/op/pairs.h).
+struct Pair {
+  std::string producer;            ///< the op that makes the tensors, such as "plan_prefill"
+  std::vector<std::string> takes;  ///< the consumer's arguments that take the tensors, in the order of their return
+  Points points;                   ///< as in Scenario
+  std::function<Call(const Case&)> produce;
+  /// The consumer's call with these tensors. Op::fit is called afterwards.
+  std::function<Call(const Case&, const std::vector<HostTensor>& produced)> consume;
+};
+
 class Op {
  public:
   explicit Op(OpInfo info) : info_(std::move(info)) {
@@ -129,6 +140,8 @@ class Op {
   [[nodiscard]] virtual Facts facts(const Case&, const Call&) const { return {}; }
 
   [[nodiscard]] virtual std::vector<Scenario> scenarios() const { return {}; }
+  /// The pairs in which this op is the consumer.
+  [[nodiscard]] virtual std::vector<Pair> pairs() const { return {}; }
 
   /// True if a correct result of this case may be trivial: all values equal (such as zeros or padding), or no values.
   /// Then the case does not get the verdict `mistrusted` for a trivial result.
@@ -167,6 +180,8 @@ class ScenarioContext {
   const Case& c;
   Caller& subject;    ///< the set under test
   Caller& reference;  ///< the reference set
+  /// The other side of the comparison, if it is a kernel set that shows overlapping kernels; null if it is not.
+  Caller* other = nullptr;
 
   /// The outputs of `got` must agree with the outputs of `want` within `tolerances`. An output without an entry must be
   /// exact. Findings of `got` fail the case too. `where` names the step in reports.
@@ -185,6 +200,8 @@ class ScenarioContext {
   /// Counts elements that the scenario compared without expect_agree(). A case with no compared element would
   /// be `mistrusted`.
   virtual void compared(std::int64_t elements) = 0;
+  /// Says in one sentence what the scenario covered. The report shows equal sentences once, with their number.
+  virtual void tell(const std::string& /*sentence*/) {}
   /// Calls the set under test. Findings of the call (guard bands, changed inputs) fail the case. If the call is
   /// refused, the case ends with the verdict `error`.
   virtual CallResult call(const std::string& where, const Call& call, const CallOptions& options = {}) = 0;

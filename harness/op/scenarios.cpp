@@ -67,7 +67,7 @@ Scenario late_relation(const std::string& argument, Points points) {
     for (const auto& [what, earlier] :
          {std::pair{"zeros", std::vector<std::uint8_t>(now.size())}, std::pair{"its values at other places", moved}}) {
       const std::string where = fmt::format("'{}' was {}", argument, what);
-      x.expect_agree(where, x.observed(where, call, {.late_argument = argument, .earlier = earlier}), want);
+      x.expect_agree(where, x.observed(where, call, {.late = {{argument, earlier}}}), want);
     }
   };
   return overlap_relation(

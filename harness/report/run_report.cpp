@@ -58,6 +58,14 @@ std::map<std::string, std::size_t> SetRun::reasons_not_run() const {
   return reasons;
 }
 
+std::map<std::string, std::size_t> SetRun::told() const {
+  std::map<std::string, std::size_t> sentences;
+  for (const CaseResult& r : results) {
+    for (const std::string& sentence : r.told) ++sentences[sentence];
+  }
+  return sentences;
+}
+
 Tally RunReport::total() const {
   Tally t;
   for (const SetRun& run : runs) {

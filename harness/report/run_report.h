@@ -49,6 +49,8 @@ struct SetRun {
   [[nodiscard]] std::map<std::string, KnownFaultUse> known_faults() const;
   /// Returns each reason why cases did not run (unsupported, skipped), with the number of cases.
   [[nodiscard]] std::map<std::string, std::size_t> reasons_not_run() const;
+  /// What scenarios told about what they covered: each sentence, and the number of cases.
+  [[nodiscard]] std::map<std::string, std::size_t> told() const;
 };
 
 struct RunReport {

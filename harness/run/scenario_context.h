@@ -24,6 +24,7 @@ class TrialContext final : public ScenarioContext {
   void expect_clean(const std::string& where, const Call& call) override;
   void fail(const std::string& check, const std::string& detail) override;
   void compared(std::int64_t elements) override { compared_ += elements; }
+  void tell(const std::string& sentence) override { result_.told.push_back(sentence); }
   /// Throws Refused if the call is refused.
   CallResult call(const std::string& where, const Call& call, const CallOptions& options) override;
 

@@ -209,6 +209,7 @@ void Trial::run_scenario() {
   const Scenario& scenario = *case_.scenario_definition;
   if (const std::string why = why_skipped(scenario, sides_.subject); !why.empty()) return end(Verdict::kSkipped, why);
   TrialContext context(op_, case_, sides_.subject, sides_.reference, result_);
+  if (sides_.against.shows_overlap()) context.other = &sides_.against;
   try {
     scenario.run(context);
   } catch (const std::exception& e) {

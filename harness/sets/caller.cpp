@@ -20,6 +20,7 @@
 #include "harness/device/far_block.h"
 #include "harness/device/memory.h"
 #include "harness/sets/ffi_types.h"
+#include "harness/sets/late_writes.h"
 #include "harness/sets/module.h"
 #include "harness/sets/sanitizer.h"
 #include "harness/sets/set.h"
@@ -102,19 +103,25 @@ class SetCaller final : public Caller {
     result.args = call.args;
     std::vector<Lent> lent(call.args.size());
     Predecessor predecessor(*module);
-    if (options.late_allocations || !options.late_argument.empty()) predecessor.require();
+    LateWriteWatch watch(*module);
+    if (options.late_allocations || !options.late.empty()) predecessor.require();
+    if (options.watch_late_writes) watch.require(options);
     const WatchedCall watched(manifest_.name, call.op, name);
     Allocations allocations(
         device(), *host_,
         {.poison = options.poison, .on_device = surround(true, options.edge), .on_host = surround(false, options.edge)},
         [&](const GuardedBlock& block, bool on_device) {
           WatchedCall::add("a tensor allocated by the function", block.payload(), block.bytes());
-          if (!on_device || !options.late_allocations) return;
-          predecessor.writes(block.payload(), std::vector<std::uint8_t>(block.bytes()));
+          if (!on_device) return;
+          if (options.late_allocations) predecessor.writes(block.payload(), std::vector<std::uint8_t>(block.bytes()));
+          if (options.watch_late_writes) {
+            watch.add("memory that the function allocates", block.payload(), block.bytes());
+          }
         });
     std::vector<ffi::AnyView> packed;
     for (std::size_t i = 0; i < call.args.size(); ++i) packed.push_back(lend(call.args[i], options, lent[i]));
-    if (!options.late_argument.empty()) make_late(call, lent, options, predecessor);
+    for (const LateArgument& late : options.late) make_late(call, lent, options, late, predecessor);
+    if (options.watch_late_writes) watch_arguments(call, lent, watch);
 
     ffi::Any returned;
     try {
@@ -137,7 +144,13 @@ class SetCaller final : public Caller {
       (void)device().take_error();  // the refusal already reports this error
     }
     collect(call, lent, result);
-    if (!result.refusal) spread(returned, allocations, result);
+    if (options.watch_late_writes) {
+      result.late.findings = watch.findings();
+      for (const Lent& l : lent) {
+        result.late.args.push_back(l.block ? watch.late_bytes(l.block->payload()) : std::vector<std::uint8_t>{});
+      }
+    }
+    if (!result.refusal) spread(returned, allocations, result, options.watch_late_writes ? &watch : nullptr);
     for (const auto& block : allocations.blocks()) block->check("a tensor allocated by the function", result.findings);
     return result;
   }
@@ -160,17 +173,25 @@ class SetCaller final : public Caller {
   };
 
   static void make_late(const Call& call, const std::vector<Lent>& lent, const CallOptions& options,
-                        Predecessor& predecessor) {
-    const auto arg = std::ranges::find(call.args, options.late_argument, &Arg::name);
+                        const LateArgument& late, Predecessor& predecessor) {
+    const auto arg = std::ranges::find(call.args, late.name, &Arg::name);
     if (arg == call.args.end() || !arg->is_tensor() || arg->far_layout) {
-      throw Error(fmt::format("op '{}' has no tensor argument '{}' that can be late", call.op, options.late_argument));
+      throw Error(fmt::format("op '{}' has no tensor argument '{}' that can be late", call.op, late.name));
     }
     if (options.edge != Edge::kNone) throw Error("a call cannot have both a late argument and an edge");
-    if (options.earlier.size() != arg->tensor().storage.size()) {
-      throw Error(fmt::format("op '{}': the earlier content of '{}' must have the size of the argument", call.op,
-                              options.late_argument));
+    if (late.earlier.size() != arg->tensor().storage.size()) {
+      throw Error(
+          fmt::format("op '{}': the earlier content of '{}' must have the size of the argument", call.op, late.name));
     }
-    predecessor.writes(lent.at(static_cast<std::size_t>(arg - call.args.begin())).block->payload(), options.earlier);
+    predecessor.writes(lent.at(static_cast<std::size_t>(arg - call.args.begin())).block->payload(), late.earlier);
+  }
+
+  static void watch_arguments(const Call& call, const std::vector<Lent>& lent, LateWriteWatch& watch) {
+    for (std::size_t i = 0; i < lent.size(); ++i) {
+      const Arg& arg = call.args[i];
+      if (!lent[i].block || arg.place != Place::kDevice || arg.far_layout) continue;
+      watch.add(fmt::format("'{}'", arg.name), lent[i].block->payload(), arg.tensor().storage.size());
+    }
   }
 
   DeviceMemory& device() { return device_ ? *device_ : *host_; }
@@ -271,19 +292,30 @@ class SetCaller final : public Caller {
   }
 
   /// Collects the returned values. If no op can read a value, adds a finding "returned" and treats the value as absent.
-  void spread(const ffi::Any& returned, const Allocations& allocations, CallResult& result) {
+  void spread(const ffi::Any& returned, const Allocations& allocations, CallResult& result,
+              const LateWriteWatch* watch) {
+    const auto add = [&](const ffi::Any& any) {
+      std::vector<std::uint8_t> late;
+      Value value = value_of_any(any, allocations, result.findings, watch, late);
+      result.returned.push_back(std::move(value));
+      if (watch != nullptr) result.late.returned.push_back(std::move(late));
+    };
     if (const auto list = returned.as<ffi::Array<ffi::Any>>()) {
-      for (const ffi::Any& item : *list) result.returned.push_back(value_of_any(item, allocations, result.findings));
+      for (const ffi::Any& item : *list) add(item);
       return;
     }
-    Value value = value_of_any(returned, allocations, result.findings);
-    if (!std::holds_alternative<None>(value)) result.returned.push_back(std::move(value));
+    add(returned);
+    if (std::holds_alternative<None>(result.returned.back())) {
+      result.returned.clear();
+      result.late.returned.clear();
+    }
   }
 
-  Value value_of_any(const ffi::Any& any, const Allocations& allocations, std::vector<Finding>& findings) {
+  Value value_of_any(const ffi::Any& any, const Allocations& allocations, std::vector<Finding>& findings,
+                     const LateWriteWatch* watch, std::vector<std::uint8_t>& late) {
     if (any == nullptr) return None{};
     if (const auto tensor = any.as<ffi::Tensor>()) {
-      return value_of_tensor(*tensor.value().GetDLTensorPtr(), allocations, findings);
+      return value_of_tensor(*tensor.value().GetDLTensorPtr(), allocations, findings, watch, late);
     }
     if (const auto b = any.as<bool>()) return *b;
     if (const auto i = any.as<std::int64_t>()) return *i;
@@ -294,8 +326,10 @@ class SetCaller final : public Caller {
   }
 
   /// Copies a returned tensor without its gaps. The whole tensor must be in memory that the function allocated during
-  /// this call. Other memory has no guard bands, and reading it could crash.
-  Value value_of_tensor(const DLTensor& view, const Allocations& allocations, std::vector<Finding>& findings) {
+  /// this call. Other memory has no guard bands, and reading it could crash. If `watch` is given, `late` gets the tensor's
+  /// late bytes.
+  Value value_of_tensor(const DLTensor& view, const Allocations& allocations, std::vector<Finding>& findings,
+                        const LateWriteWatch* watch, std::vector<std::uint8_t>& late) {
     const Shape shape(view.shape, view.shape + view.ndim);
     HostTensor t;
     try {
@@ -320,6 +354,13 @@ class SetCaller final : public Caller {
       findings.push_back({"returned", fmt::format("a returned tensor ({}) takes {} bytes, but its memory has {}",
                                                   t.describe(), t.storage.size(), end - data)});
       return None{};
+    }
+    if (watch != nullptr) {
+      if (const auto all = watch->late_bytes(block->payload()); !all.empty()) {
+        const auto first = all.begin() + (data - static_cast<const std::uint8_t*>(block->payload()));
+        std::copy_n(first, t.storage.size(), t.storage.begin());
+        late = t.packed().storage;
+      }
     }
     device().download(t.storage.data(), data, t.storage.size());
     return t.packed();

@@ -18,7 +18,11 @@ Module load_module(const std::string& path, const std::string& where) {
     return {.module = m,
             .configure = find("simt_configure"),
             .predecessor = find("simt_predecessor"),
-            .no_predecessor = find("simt_no_predecessor")};
+            .no_predecessor = find("simt_no_predecessor"),
+            .watch = find("simt_watch"),
+            .late_writes = find("simt_late_writes"),
+            .late_bytes = find("simt_late_bytes"),
+            .no_watch = find("simt_no_watch")};
   } catch (const ffi::Error& e) {
     throw SetError(fmt::format("{}: cannot be loaded: {}", where, std::string(e.message())));
   }

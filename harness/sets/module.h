@@ -16,6 +16,10 @@ struct Module {
   std::optional<tvm::ffi::Function> configure;
   std::optional<tvm::ffi::Function> predecessor;
   std::optional<tvm::ffi::Function> no_predecessor;
+  std::optional<tvm::ffi::Function> watch;
+  std::optional<tvm::ffi::Function> late_writes;
+  std::optional<tvm::ffi::Function> late_bytes;
+  std::optional<tvm::ffi::Function> no_watch;
   std::uint64_t schedule = 0;
 };
 

@@ -99,6 +99,7 @@ void to_json(nlohmann::json& j, const CaseResult& r) {
        {"reason", r.reason},   {"known_fault", r.known_fault},
        {"outputs", r.outputs}, {"findings", findings},
        {"seconds", r.seconds}, {"reproduce", r.reproduce}};
+  if (!r.told.empty()) j["told"] = r.told;
 }
 
 void from_json(const nlohmann::json& j, CaseResult& r) {
@@ -113,6 +114,7 @@ void from_json(const nlohmann::json& j, CaseResult& r) {
   r.findings.clear();
   for (const auto& f : j.at("findings"))
     r.findings.push_back({f.at("check").get<std::string>(), f.at("detail").get<std::string>()});
+  r.told = j.value("told", std::vector<std::string>());
   r.seconds = j.at("seconds").get<double>();
   r.reproduce = j.at("reproduce").get<std::string>();
 }

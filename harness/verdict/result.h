@@ -69,6 +69,7 @@ struct CaseResult {
   std::string known_fault;  ///< id of the known fault whose conditions hold, even if the fault does not show
   std::vector<OutputReport> outputs;
   std::vector<Finding> findings;
+  std::vector<std::string> told;  ///< sentences of a scenario about what it covered; they do not change the verdict
   double seconds = 0;
   std::string reproduce;  ///< the command that makes this result again; the sweep fills it in
   bool operator==(const CaseResult&) const = default;

@@ -5,6 +5,7 @@
 
 #include "harness/core/poison.h"
 #include "harness/op/define.h"
+#include "harness/ops/compress/plan_pairs.h"
 #include "harness/ops/compress/plan_rows.h"
 #include "harness/ops/compress/walked.h"
 
@@ -105,16 +106,25 @@ Call C4Tokens::call(const std::string& op, HostTensor state, HostTensor input,
   return call_of(op, std::move(values), Params().set("head_dim", head_dim_).set("dtype", "f32"));
 }
 
-HostTensor C4Tokens::state(const CacheMaps& maps, const std::vector<std::int64_t>& request_ids,
+HostTensor C4Tokens::state(std::int64_t rows, const RowOf& row, const std::vector<std::int64_t>& request_ids,
                            const std::vector<std::int64_t>& lengths) const {
-  HostTensor t = HostTensor::make(kF32, {maps.rows() / 4, 4, 4 * head_dim_});
+  HostTensor t = HostTensor::make(kF32, {rows / 4, 4, 4 * head_dim_});
   for (std::int64_t i = 0, n = t.numel(); i < n; ++i) t.data<float>()[i] = poison_float(static_cast<std::size_t>(i));
   for (std::size_t b = 0; b < lengths.size(); ++b) {
     for (const std::int64_t p : live_positions(lengths[b], 4)) {
-      fill_row(t.data<float>() + maps.row(request_ids[b], p) * 4 * head_dim_, request_ids[b], p);
+      fill_row(t.data<float>() + row(request_ids[b], p) * 4 * head_dim_, request_ids[b], p);
     }
   }
   return t;
+}
+
+std::vector<Pair> c4_pairs(const std::vector<std::string>& planners, const Points& points) {
+  return pairs_with(planners, 4, points, [](const Case& c, const Planned& planned) {
+    const C4Tokens tokens(c.params, c.seed);
+    const Batch& batch = planned.batch;
+    return tokens.call(c.op, tokens.state(planned.state_rows, planned.row, batch.request_ids, batch.prefixes()),
+                       tokens.input(batch), planned.plans);
+  });
 }
 
 std::optional<std::string> C4Op::too_large(const Params& p) const {

@@ -50,6 +50,11 @@ class C4Tokens {
   /// f32 [rows / 4, 4, 4H]: the state after the first `lengths[b]` tokens of each request b. It holds the rows that
   /// later entries need. All other rows are NaN.
   [[nodiscard]] HostTensor state(const CacheMaps& maps, const std::vector<std::int64_t>& request_ids,
+                                 const std::vector<std::int64_t>& lengths) const {
+    return state(maps.rows(), maps.row_of(), request_ids, lengths);
+  }
+  /// The same for `rows` rows, of which `row` gives a token's.
+  [[nodiscard]] HostTensor state(std::int64_t rows, const RowOf& row, const std::vector<std::int64_t>& request_ids,
                                  const std::vector<std::int64_t>& lengths) const;
   /// A call of a C4 op with these plans. Its output has as many rows as the first plan.
   [[nodiscard]] Call call(const std::string& op, HostTensor state, HostTensor input,
@@ -89,6 +94,9 @@ class C4Op : public Op {
  protected:
   [[nodiscard]] virtual C4Written written(const Call& call) const = 0;
 };
+
+/// Pairs of these planners and a C4 op (harness/op/pairs.h), at `points`.
+std::vector<Pair> c4_pairs(const std::vector<std::string>& planners, const Points& points);
 
 /// Sequences of calls of planners and C4 ops. Their results are compared with those of other calls (c4_sequences.cpp).
 std::vector<Scenario> c4_prefill_sequences(const Op& op);  ///< chunked_prefill, prefill_then_decode

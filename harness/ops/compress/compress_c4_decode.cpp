@@ -56,6 +56,10 @@ class CompressC4Decode final : public C4Op {
     append(list, c4_decode_sequences(*this));
     return list;
   }
+  [[nodiscard]] std::vector<Pair> pairs() const override {
+    return c4_pairs({"plan_decode", "plan_decode_legacy"},
+                    at({"batch=5 len=250", "head_dim=512 ring=16 batch=12 len=9"}, {"fill=equal batch=129"}));
+  }
 
  private:
   /// Row b of the plan is for request b, whose token is kept. If the length is a multiple of four, the call also writes

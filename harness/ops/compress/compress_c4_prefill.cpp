@@ -105,6 +105,11 @@ class CompressC4Prefill final : public C4Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
+  [[nodiscard]] std::vector<Pair> pairs() const override {
+    return c4_pairs({"plan_prefill", "plan_prefill_legacy"},
+                    at({"batch=4 len=250", "head_dim=512 ring=16 batch=3 len=40 extend=30"},
+                       {"fill=equal batch=33 len=300 extend=12"}));
+  }
 
  private:
   /// In both plans, rows may be in any order, with sentinels among them.

@@ -87,6 +87,7 @@ TEST(Derived, EveryArgumentHasItsContracts) {
                             "relation:late_x",
                             "relation:late_slots",
                             "relation:late_y",
+                            "relation:writes_before_next",
                             "relation:repeat",
                             "relation:page_end",
                             "relation:page_start"}) {

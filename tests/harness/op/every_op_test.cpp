@@ -32,8 +32,9 @@ class Tampered final : public Caller {
 
   CallResult call(const Call& call, const CallOptions& options) override {
     CallOptions plain = options;  // the reference is not a kernel that could overlap another
-    plain.late_argument.clear();
+    plain.late.clear();
     plain.late_allocations = false;
+    plain.watch_late_writes = false;
     CallResult result = reference_set().call(call, plain);
     change_(calls_++, result);
     return result;

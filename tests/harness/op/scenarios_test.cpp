@@ -75,23 +75,24 @@ TEST(Scenarios, ALateArgumentHeldOtherValuesBefore) {
   EXPECT_TRUE(late.needs_overlap);
   EXPECT_EQ(outcome_of(late, plus(), &options), (Outcome{2, true}));
   ASSERT_EQ(options.size(), 3U);
-  EXPECT_EQ(options[0].late_argument, "");
+  EXPECT_TRUE(options[0].late.empty());
   const auto now = PlusOp().make({"plus", "", PlusOp().points(Tier::kSmoke).front(), 1}).tensor("x").storage;
   for (const CallOptions& o : {options[1], options[2]}) {
-    EXPECT_EQ(o.late_argument, "x");
-    EXPECT_EQ(o.earlier.size(), now.size());
-    EXPECT_NE(o.earlier, now);
+    ASSERT_EQ(o.late.size(), 1U);
+    EXPECT_EQ(o.late[0].name, "x");
+    EXPECT_EQ(o.late[0].earlier.size(), now.size());
+    EXPECT_NE(o.late[0].earlier, now);
     EXPECT_FALSE(o.late_allocations);
   }
-  EXPECT_NE(options[1].earlier, options[2].earlier);
+  EXPECT_NE(options[1].late[0].earlier, options[2].late[0].earlier);
   // The earlier values are ordinary values of x: each of them also occurs among the present values.
   const auto first = [](const std::vector<std::uint8_t>& bytes) {
     std::int32_t n = 0;
     std::memcpy(&n, bytes.data(), sizeof n);
     return n;
   };
-  EXPECT_EQ(first(options[1].earlier), 0);
-  EXPECT_EQ(first(options[2].earlier), 12);
+  EXPECT_EQ(first(options[1].late[0].earlier), 0);
+  EXPECT_EQ(first(options[2].late[0].earlier), 12);
   const auto differs = [n = 0](const Call&, HostTensor& y) mutable { y.data<std::int32_t>()[0] += n++ / 2; };
   EXPECT_EQ(outcome_of(late, plus(differs)), (Outcome{2, false}));
 }

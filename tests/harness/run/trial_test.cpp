@@ -160,7 +160,7 @@ TEST_F(TrialTest, AScenarioThatThrowsIsTheKernelsFaultOnlyIfItRunsOnTheReference
   ScriptedOp op;
   read_unless_hidden(op);
   const auto reads = [](ScenarioContext& x) {
-    const CallResult result = x.call("first", x.op.make(x.c), {.late_argument = "x"});
+    const CallResult result = x.call("first", x.op.make(x.c), {.late = {{"x", {}}}});
     x.expect_agree("first", x.op.observe(x.c, x.op.make(x.c), result), x.expected(x.op.make(x.c)));
     const std::vector<int> rows(result.findings.empty() ? 1 : 0);
     if (rows.at(0) != 0) x.fail("rows", "");

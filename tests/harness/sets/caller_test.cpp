@@ -111,7 +111,7 @@ TEST(Caller, ALateArgumentAtAnEdgeIsRefused) {
   const Op& op = *find_op("mask_topk_ids");
   const Call call = op.make({op.info().name, "", op.points(Tier::kSmoke).front(), 1});
   const auto earlier = call.tensor("topk_ids").storage;
-  EXPECT_THROW((void)host->call(call, {.late_argument = "topk_ids", .earlier = earlier, .edge = Edge::kEnd}), Error);
+  EXPECT_THROW((void)host->call(call, {.late = {{"topk_ids", earlier}}, .edge = Edge::kEnd}), Error);
 }
 
 TEST(Caller, FootprintsAreCheckedByteByByte) {
@@ -210,12 +210,12 @@ TEST(Caller, ALateArgumentHasItsResultAfterTheCall) {
   const auto host = built("host");
   const std::vector<std::uint8_t> earlier(call.tensor("topk_ids").storage.size(), 0x11);
   const CallResult alone = host->call(call);
-  const CallResult late = host->call(call, {.late_argument = "topk_ids", .earlier = earlier});
+  const CallResult late = host->call(call, {.late = {{"topk_ids", earlier}}});
   EXPECT_FALSE(late.refusal);
   EXPECT_THAT(late.findings, IsEmpty());
   EXPECT_EQ(late.tensor("topk_ids").storage, alone.tensor("topk_ids").storage);
-  EXPECT_THROW((void)host->call(call, {.late_argument = "topk_idz", .earlier = earlier}), Error);
-  EXPECT_THROW((void)host->call(call, {.late_argument = "topk_ids", .earlier = {1, 2}}), Error);
+  EXPECT_THROW((void)host->call(call, {.late = {{"topk_idz", earlier}}}), Error);
+  EXPECT_THROW((void)host->call(call, {.late = {{"topk_ids", {1, 2}}}}), Error);
   EXPECT_EQ(host->call(call).tensor("topk_ids").storage, alone.tensor("topk_ids").storage)
       << "a late argument affects a later call";
 }
@@ -224,8 +224,29 @@ TEST(Caller, AModuleWithoutTheExecutorCannotShowALateArgument) {
   const auto faulty = testing::open_faulty();
   const Call call = call_of("copy");
   const std::vector<std::uint8_t> earlier(call.tensor("input").storage.size());
-  EXPECT_THROW((void)faulty->call(call, {.late_argument = "input", .earlier = earlier}), Unsupported);
+  EXPECT_THROW((void)faulty->call(call, {.late = {{"input", earlier}}}), Unsupported);
   EXPECT_THROW((void)faulty->call(call, {.late_allocations = true}), Unsupported);
+}
+
+TEST(Caller, AKernelOfTheHostSetWritesNothingLate) {
+  const Op* op = find_op("plan_decode");
+  ASSERT_NE(op, nullptr);
+  const Call call = op->make(cases_of(*op, Tier::kSmoke).front());
+  const auto host = built("host");
+  const CallResult watched = host->call(call, {.watch_late_writes = true});
+  EXPECT_FALSE(watched.refusal);
+  EXPECT_THAT(watched.late.findings, IsEmpty());
+  EXPECT_EQ(watched.late.args.size(), call.args.size());
+  ASSERT_EQ(watched.late.returned.size(), 1u);
+  EXPECT_THAT(watched.late.returned[0], IsEmpty());
+  EXPECT_THAT(host->call(call).late.args, IsEmpty());
+  EXPECT_THROW((void)host->call(call, {.late_allocations = true, .watch_late_writes = true}), Error);
+  EXPECT_TRUE(host->writes_before_next());
+}
+
+TEST(Caller, AModuleWithoutTheExecutorCannotShowLateWrites) {
+  const auto faulty = testing::open_faulty();
+  EXPECT_THROW((void)faulty->call(call_of("copy"), {.watch_late_writes = true}), Unsupported);
 }
 
 TEST(Caller, OptionalArgumentsMayBeAbsent) {
@@ -294,7 +315,7 @@ TEST(Caller, AFarArgumentCannotBeLate) {
     return c;
   }();
   const auto& storage = call.tensor("topk_ids").storage;
-  EXPECT_THROW((void)set->call(call, {.late_argument = "topk_ids", .earlier = storage}), Error);
+  EXPECT_THROW((void)set->call(call, {.late = {{"topk_ids", storage}}}), Error);
 }
 
 TEST(GuardedBlock, PayloadsHaveTheRequestedAlignment) {
