@@ -21,7 +21,7 @@ class Writer final : public Caller {
     Call done = call;
     HostTensor& y = done.arg("y").tensor();
     for (std::int64_t i = 0; i < y.numel(); ++i) y.data<std::int32_t>()[i] = number_;
-    return {.args = done.args, .returned = {}, .findings = {}, .refusal = refusal};
+    return {.args = done.args, .returned = {}, .findings = {}, .refusal = refusal, .late = {}};
   }
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] bool is_reference() const override { return false; }

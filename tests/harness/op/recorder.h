@@ -47,7 +47,7 @@ class FunctionCaller final : public Caller {
     if (options_ != nullptr) options_->push_back(options);
     Call done = call;
     function_(done);
-    return {.args = done.args, .returned = {}, .findings = {}, .refusal = {}};
+    return {.args = done.args, .returned = {}, .findings = {}, .refusal = {}, .late = {}};
   }
   [[nodiscard]] const std::string& name() const override {
     static const std::string kName = "function";
