@@ -51,7 +51,8 @@ std::string set_section(const SetRun& run) {
   if (by_op.size() != 1) text += table_row("**all**", run.total());
   text += "\n";
   for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("- {} {}\n", n, markdown_escape(reason));
-  for (const auto& [sentence, n] : run.told()) text += fmt::format("- {} told: {}\n", n, markdown_escape(sentence));
+  for (const auto& [sentence, n] : run.told())
+    text += fmt::format("- in {} case{}: {}\n", n, n == 1 ? "" : "s", markdown_escape(sentence));
   for (const std::string& line : describe_known_faults(run)) text += fmt::format("- {}\n", markdown_escape(line));
 
   std::size_t told = 0;

@@ -110,7 +110,8 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     text += "\n";
     const std::size_t table_end = text.size();
     for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("{} {}\n", n, one_line(reason));
-    for (const auto& [sentence, n] : run.told()) text += fmt::format("{} told: {}\n", n, one_line(sentence));
+    for (const auto& [sentence, n] : run.told())
+      text += fmt::format("in {} case{}: {}\n", n, n == 1 ? "" : "s", one_line(sentence));
     for (const std::string& line : describe_known_faults(run)) text += one_line(line) + "\n";
     std::size_t told = 0;
     // Reasons of errors that were printed. Many cases may have the same reason, for example a changed module.

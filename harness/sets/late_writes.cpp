@@ -50,7 +50,7 @@ std::vector<Finding> LateWriteWatch::findings() const {
   for (const ffi::Any& item : all.cast<ffi::Array<ffi::Any>>()) {
     const auto w = item.cast<ffi::Tuple<ffi::String, std::int64_t, std::int64_t, std::int64_t>>();
     list.push_back(
-        {"written_late", fmt::format("kernel {} wrote {} bytes to {} after it let the next kernel go (first: byte {})",
+        {"written_late", fmt::format("{} wrote {} bytes to {} after it let the next kernel go (first: byte {})",
                                      std::string(w.get<0>()), w.get<2>(), watched_.at(w.get<1>()).name, w.get<3>())});
   }
   return list;
