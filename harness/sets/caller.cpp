@@ -326,8 +326,8 @@ class SetCaller final : public Caller {
   }
 
   /// Copies a returned tensor without its gaps. The whole tensor must be in memory that the function allocated during
-  /// this call. Other memory has no guard bands, and reading it could crash. If `watch` is given, `late` gets the tensor's
-  /// late bytes.
+  /// this call. Other memory has no guard bands, and reading it could crash. If `watch` is given, `late` gets the
+  /// tensor's late bytes.
   Value value_of_tensor(const DLTensor& view, const Allocations& allocations, std::vector<Finding>& findings,
                         const LateWriteWatch* watch, std::vector<std::uint8_t>& late) {
     const Shape shape(view.shape, view.shape + view.ndim);

@@ -20,9 +20,9 @@ struct Planned {
   std::vector<HostTensor> plans;  ///< as the planner returned them
 };
 
-/// The pairs of each of these planners and an op that takes its plan. The planners are plan_prefill, plan_decode, plan_prefill_legacy or
-/// plan_decode_legacy. Lengths are on the device if the planner takes them there. At `points`, the case has the
-/// parameters of a batch, and `ring`.
+/// The pairs of each of these planners and an op that takes its plan. The planners are plan_prefill, plan_decode,
+/// plan_prefill_legacy or plan_decode_legacy. Lengths are on the device if the planner takes them there. At `points`,
+/// the case has the parameters of a batch, and `ring`.
 std::vector<Pair> pairs_with(const std::vector<std::string>& planners, std::int64_t ratio, const Points& points,
                              std::function<Call(const Case&, const Planned&)> consume);
 
