@@ -23,9 +23,9 @@ struct alignas(16) TokenPlan {
   std::uint32_t window_len;  ///< how many tokens of the window are before this batch
 };
 
-/// Record of the V2 plan of a decode step: one request with one new token. No value marks it as empty.
+/// Record of the V2 plan of a decode step: one request with one new token.
 struct alignas(16) DecodePlan {
-  std::uint32_t seq_len;     ///< length of the request, the new token included
+  std::uint32_t seq_len;     ///< length of the request, the new token included; 0: no token
   std::int32_t write_loc;    ///< state row of the new token
   std::int32_t read_page_0;  ///< state page of the previous group (read only at ratio 4)
   std::int32_t read_page_1;  ///< state page of the new token's own group
@@ -55,6 +55,12 @@ inline constexpr std::uint32_t kNoEntry = 0xffffffffu;
 inline constexpr TokenPlan kNoToken{kNoEntry, kNoEntry, kNoEntry, kNoEntry};
 inline constexpr CompressPlan kNoCompress{kNoEntry, 0, 0, -1, -1};
 inline constexpr WritePlan kNoWrite{kNoEntry, -1};
+
+/// The record of a decode plan for a request whose token cannot be found: the length is not positive, or the token is
+/// not in the maps. For example, such requests pad a batch to the size of a captured graph. The compressor skips the
+/// record. Row 0 and page 0 belong to no request of the sliding-window cache, so that a compressor that does not skip it
+/// changes no request's rows there.
+inline constexpr DecodePlan kNoRequest{0, 0, 0, 0};
 
 static_assert(sizeof(TokenPlan) == 16 && alignof(TokenPlan) == 16);
 static_assert(offsetof(TokenPlan, ragged_id) == 0 && offsetof(TokenPlan, batch_id) == 4);

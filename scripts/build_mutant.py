@@ -17,6 +17,8 @@ An entry of mutants.json holds
     replace    the text that replaces it
     expect     a regular expression that the reason of a failing case must match
     also       (optional) the same for single scenarios, by label
+    case       (optional) a pattern of case ids. These cases of the quick tier must catch the fault, instead of the smoke
+               tier
     fault      one sentence that says what is wrong
 
 Exit status: 0 built, 2 not built (the message says why).

@@ -14,11 +14,14 @@ namespace {
 /// Largest number of token slots in the pool of a case. With more slots, the maps alone would take a gigabyte.
 constexpr std::int64_t kMostSlots = std::int64_t{1} << 24;
 
+constexpr std::int64_t kShortExtend = 9;  ///< most new tokens of the later requests with mix=long_first
+
 std::int64_t extend_of(const Params& p, std::int64_t b, Random& random) {
   if (!p.has("extend")) return 1;
   const std::int64_t extend = p.integer("extend");
   if (p.is("mix", "last_differs")) return extend + (b + 1 == p.integer("batch") ? 1 : 0);
   if (p.is("mix", "mixed")) return random.between(1, extend);
+  if (p.is("mix", "long_first")) return b == 0 ? extend : random.between(1, std::min(extend, kShortExtend));
   if (p.is("mix", "some_empty")) return b % 3 == 1 ? 0 : random.between(1, extend);
   return extend;
 }
@@ -64,7 +67,7 @@ std::vector<ParamSpec> decode_batch(Columns batch, Columns len) {
   ParamSpec spread = word("spread", {"same", "stagger", "random"},
                           "lengths: all len; len, len + 1, len + 2, ...; or random, 1 to len");
   spread.usual = "stagger";
-  return {number("batch", 1, 4096, "requests", std::move(batch)),
+  return {number("batch", 1, 1 << 17, "requests", std::move(batch)),
           number("len", 1, 1 << 20, "length of the first request, its new tokens included", std::move(len)),
           std::move(spread)};
 }
@@ -76,7 +79,9 @@ std::vector<ParamSpec> prefill_batch(Columns batch, Columns len, Columns extend)
       number("extend", 1, 1 << 17, "new tokens of a request; mix can change it for some requests", std::move(extend)));
   ParamSpec mix =
       word("mix", {"uniform", "last_differs", "mixed", "some_empty"},
-           "new tokens: extend; one more in the last request; random up to extend; or some requests have none");
+           "new tokens: extend; one more in the last request; random up to extend; or some requests have none. With "
+           "long_first only the first request has extend, and the others have few",
+           {"long_first"});
   mix.usual = "mixed";
   specs.push_back(std::move(mix));
   return specs;
@@ -97,6 +102,12 @@ Batch make_batch(const Params& p, std::uint64_t seed) {
     batch.seq_lens.push_back(std::max(length, extend));
   }
   return batch;
+}
+
+std::int64_t most_tokens(const Params& p) {
+  const std::int64_t batch = p.integer("batch"), extend = p.integer("extend");
+  if (p.is("mix", "long_first")) return extend + (batch - 1) * std::min(extend, kShortExtend);
+  return batch * extend + (p.is("mix", "last_differs") ? 1 : 0);
 }
 
 std::int64_t longest_extend(const Params& p) { return p.has("extend") ? p.integer("extend") + 1 : 1; }

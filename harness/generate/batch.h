@@ -52,6 +52,8 @@ std::vector<ParamSpec> prefill_batch(Columns batch, Columns len, Columns extend)
 /// does not have the parameter `extend`: each of its requests has one new token.
 Batch make_batch(const Params& p, std::uint64_t seed);
 
+/// Upper limit for the number of new tokens of a prefill batch of these parameters.
+std::int64_t most_tokens(const Params& p);
 /// Upper limits for the batch of these parameters: the length of a request, and a request's number of new tokens.
 std::int64_t longest_request(const Params& p);
 std::int64_t longest_extend(const Params& p);

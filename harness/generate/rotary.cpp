@@ -33,6 +33,16 @@ const std::vector<std::string>& head_layouts() {
   return kNames;
 }
 
+const std::vector<std::string>& mixed_layouts() {
+  static const std::vector<std::string> kNames{"q_tail", "k_tail"};
+  return kNames;
+}
+
+std::string layout_of(const std::string& layout, bool keys) {
+  if (layout != "q_tail" && layout != "k_tail") return layout;
+  return (layout == "k_tail") == keys ? "tail" : "packed";
+}
+
 std::vector<std::string> head_fills() { return head_fills(nullptr, false).names(); }
 
 const std::vector<std::string>& angle_tables() {

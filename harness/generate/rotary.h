@@ -15,6 +15,11 @@ inline constexpr std::int64_t kRotaryDim = 64;
 
 // Values of the parameters, as case ids write them.
 const std::vector<std::string>& head_layouts();
+/// Layouts in which queries and keys differ: "q_tail" has the layout "tail" for queries and "packed" for keys, and
+/// "k_tail" the reverse.
+const std::vector<std::string>& mixed_layouts();
+/// The layout of the queries, or of the keys, in a layout of either list.
+std::string layout_of(const std::string& layout, bool keys);
 std::vector<std::string> head_fills();
 const std::vector<std::string>& angle_tables();
 const std::vector<std::string>& position_places();

@@ -33,6 +33,9 @@ class Contracts {
   /// call without writing anything.
   Scenario& edge(std::string name, std::string meaning, Change change);
 
+  /// A contract with its own check.
+  Scenario& add(std::string name, std::string meaning, std::function<void(ScenarioContext&)> run);
+
   /// Passes `tensor` instead of tensor `argument`.
   Scenario& replaced(std::string name, std::string meaning, std::string argument, HostTensor tensor);
   /// Passes a zeroed tensor instead of tensor `argument`. `change` gets the shape of `argument` and turns it into the
@@ -52,7 +55,6 @@ class Contracts {
   Scenario& misplaced(const std::string& argument, Place place);
 
  private:
-  Scenario& add(std::string name, std::string meaning, std::function<void(ScenarioContext&)> run);
   /// Passes `other(t)` instead of `t`, the tensor of `argument`.
   Scenario& remade(std::string name, std::string meaning, std::string argument,
                    std::function<HostTensor(const HostTensor&)> other);

@@ -10,6 +10,7 @@
 #include "harness/op/derived.h"
 #include "harness/op/far.h"
 #include "harness/op/far_maps.h"
+#include "harness/op/indices.h"
 #include "harness/op/op.h"
 #include "harness/op/records.h"
 #include "harness/op/reference_tolerances.h"

@@ -3,14 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "harness/core/error.h"
+#include "harness/core/poison.h"
 #include "harness/op/contracts.h"
 #include "harness/op/far.h"
+#include "harness/op/indices.h"
 #include "harness/op/pairs.h"
 #include "harness/op/rows.h"
 #include "harness/op/scenarios.h"
@@ -57,16 +60,47 @@ HostTensor flattened(const HostTensor& t) {
   return HostTensor::make(t.dtype, shape);
 }
 
-/// A zeroed tensor of the same shape with a gap after each element. The other dimensions add no further gaps.
+/// The elements of `t` in the layout of `other`, whose gaps are poisoned.
+HostTensor copied(const HostTensor& t, HostTensor other) {
+  poison(other);
+  for (std::int64_t i = 0; i < t.numel(); ++i)
+    std::memcpy(other.element(i), t.element(i), static_cast<std::size_t>(size_of(t.dtype)));
+  return other;
+}
+
+/// The same tensor with a gap after each element. The other dimensions add no further gaps.
 HostTensor spread_elements(const HostTensor& t) {
   Shape strides(t.rank());
   std::int64_t step = 2;
   for (std::size_t d = t.rank(); d-- > 0; step *= t.shape[d]) strides[d] = step;
-  return HostTensor::strided(t.dtype, t.shape, strides);
+  return copied(t, HostTensor::strided(t.dtype, t.shape, strides));
 }
 
-/// A zeroed tensor of the same shape with a gap after each row. The elements of a row are adjacent.
-HostTensor spread_rows(const HostTensor& t) { return HostTensor::with_gaps(t.dtype, t.shape, t.shape.back()); }
+/// The same tensor with a gap after each row. The elements of a row are adjacent.
+HostTensor spread_rows(const HostTensor& t) {
+  return copied(t, HostTensor::with_gaps(t.dtype, t.shape, t.shape.back()));
+}
+
+/// A contract: for each layout of `argument`, the call is refused because of the strides, or gives the same outputs.
+void run_gaps(ScenarioContext& x, const std::string& argument,
+              const std::vector<std::function<HostTensor(const HostTensor&)>>& layouts) {
+  const Call good = x.op.make(x.c);
+  const HostTensor& usual = good.tensor(argument);
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    const std::string where = layouts.size() == 1 ? "gaps" : fmt::format("gaps {}", i + 1);
+    Call spread = good;
+    replaced(argument, layouts[i])(spread);
+    CallResult answer = attempt(x, where, spread);
+    if (answer.refusal) {
+      x.expect_refused(where, spread, argument, "stride|contiguous");
+      continue;
+    }
+    for (Arg& arg : answer.args) {
+      if (arg.name == argument) arg.value = copied(arg.tensor(), HostTensor(usual));
+    }
+    x.expect_agree(where, x.op.observe(x.c, good, answer), x.observed("no gaps", good));
+  }
+}
 
 void add_contracts_of(const Argument& a, const Signature& signature, Contracts& contracts) {
   const std::string& name = a.name;
@@ -91,13 +125,11 @@ void add_contracts_of(const Argument& a, const Signature& signature, Contracts& 
   }
   const bool single = std::ranges::all_of(a.dims, [](const Dim& dim) { return dim.symbol == "1"; });
   if (!single) {
-    std::vector<Change> gaps{replaced(name, spread_elements)};
-    if (!a.has_gaps() && a.dims.size() > 1) gaps.push_back(replaced(name, spread_rows));
-    contracts.refused_each(a.contract(a.has_gaps() ? "columns_strided" : "strided"),
-                           a.has_gaps()
-                               ? "a tensor with gaps between the elements of a row is refused"
-                               : "a tensor with gaps between its elements is refused, not read as if it had no gaps",
-                           name, "stride|contiguous", std::move(gaps));
+    std::vector<std::function<HostTensor(const HostTensor&)>> gaps{spread_elements};
+    if (!a.has_gaps() && a.dims.size() > 1) gaps.emplace_back(spread_rows);
+    contracts.add(a.contract(a.has_gaps() ? "columns_strided" : "strided"),
+                  "a tensor with gaps between its elements is refused, or read and written as such",
+                  [name, gaps](ScenarioContext& x) { run_gaps(x, name, gaps); });
   }
   if (a.traits.place) {
     const Place wrong = *a.traits.place == Place::kHost ? Place::kDevice : Place::kHost;
@@ -170,7 +202,8 @@ std::vector<Scenario> every_derived(const Op& op) {
   const Signature& signature = op.info().signature;
   std::vector<Scenario> list;
   const std::string& point = op.info().contract_point;
-  Contracts contracts(list, point.empty() ? Points(kFirstSmokePoint) : op.at({point}));
+  const Points contract_points = point.empty() ? Points(kFirstSmokePoint) : op.at({point});
+  Contracts contracts(list, contract_points);
   for (const Argument& a : signature.arguments()) {
     if (a.is_tensor()) add_contracts_of(a, signature, contracts);
   }
@@ -181,6 +214,11 @@ std::vector<Scenario> every_derived(const Op& op) {
     list.push_back(
         batch_relation("the result of a row does not depend on the other rows", kFirstSmokePoint,
                        [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_batch(op, call, rows); }));
+  }
+  for (const Argument& a : signature.arguments()) {
+    if (!holds_indices(a, signature)) continue;
+    const std::string at = a.traits.index ? a.traits.index->at : "";
+    list.push_back(indices_contract(a, at.empty() ? contract_points : op.at({at})));
   }
   add_index_types(op, list);
   for (const Argument& a : signature.arguments()) {

@@ -10,10 +10,13 @@
 ///   contract:c_dtype       a dtype that the function does not accept is refused
 ///   contract:c_rank        one dimension more, and one dimension fewer, are refused
 ///   contract:c_<label>     if a size is fixed, or shared with another argument: one more, and one fewer, are refused
-///   contract:c_strided     gaps between elements, and gaps between rows, are refused. If x may have gaps between rows,
-///                          the check is called c_columns_strided, and only gaps between elements are refused
+///   contract:c_strided     gaps between elements, and gaps between rows, are refused or give the same outputs. If x
+///                          may have gaps between rows, the check is called c_columns_strided and has only gaps between
+///                          elements
 ///   contract:c_on_host     host memory is refused. If x belongs in host memory, the check is called c_on_device, and
 ///                          device memory is refused
+///   contract:c_outside     if x holds indices: an index outside its range is refused, or changes only the rows
+///                          that use it (harness/op/indices.h)
 ///   relation:late_x        x is not accessed before the stream's previous kernel has ended
 ///   relation:far_x         the outputs stay the same when the rows of x lie 2^31 elements apart
 ///

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "harness/core/error.h"
 
@@ -25,6 +26,14 @@ std::vector<Params> Op::points(Tier tier) const {
   const auto& lines = tier == Tier::kSmoke ? i.smoke : tier == Tier::kQuick ? i.quick : i.full;
   return i.space.points(
       tier, lines, [this](const Params& p) { return why_not(*this, p); }, [this](const Params& p) { return idle(p); });
+}
+
+std::vector<std::int64_t> Op::indices_of(const Call& call, const std::string& argument, std::int64_t row) const {
+  const HostTensor& t = call.tensor(argument);
+  const std::int64_t width = t.size(0) == 0 ? 0 : t.numel() / t.size(0);
+  std::vector<std::int64_t> elements(static_cast<std::size_t>(width));
+  std::iota(elements.begin(), elements.end(), row * width);
+  return elements;
 }
 
 Observation Op::observe(const Case&, const Call& call, const CallResult& result) const {

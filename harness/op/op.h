@@ -123,6 +123,10 @@ class Op {
   /// Called after rows were removed from a call. Adjusts everything that depends on the rows, such as footprints
   /// and counts.
   virtual void fit(Call&) const {}
+  /// Numbers (in row-major order) of those elements of the integer tensor `argument` that row `row` of the batch uses.
+  /// The derived contract about indices changes them. The default returns the elements of row `row` of the tensor.
+  [[nodiscard]] virtual std::vector<std::int64_t> indices_of(const Call& call, const std::string& argument,
+                                                             std::int64_t row) const;
 
   /// Turns a result of `call` into canonical outputs. This function is called for each side separately. The default
   /// returns every output argument, packed, under its output name. May throw if the kernel returned another form than

@@ -140,6 +140,17 @@ Scenario edge_relation(Edge edge, Points points) {
   return added;
 }
 
+Scenario many_rows_relation(const Op& op, std::vector<std::string> points) {
+  const auto run = [](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    const CallResult result = x.call("call", call);
+    const Observation got = x.op.observe(x.c, call, result);
+    x.expect_agree("call", got, x.expected(call), x.op.tolerances(x.c, call, result, got, x.reference));
+  };
+  return relation("many_rows", "the outputs are right if the rows are more than 15 or 16 bits can number",
+                  op.at({}, std::move(points)), run);
+}
+
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change) {
   return relation(std::move(name), std::move(meaning), std::move(points),
                   [change = std::move(change)](ScenarioContext& x) {
@@ -196,6 +207,13 @@ Scenario batch_relation(std::string meaning, Points points,
       x.expect_agree(where, x.observed(where, part), want);
     }
   });
+}
+
+CallResult attempt(ScenarioContext& x, const std::string& where, const Call& call, const CallOptions& options) {
+  CallResult answer = x.subject.call(call, options);
+  for (const Finding& f : answer.findings) x.fail(f.check, fmt::format("{}: {}", where, f.detail));
+  x.compared(1);
+  return answer;
 }
 
 void fail_each(ScenarioContext& x, const std::vector<Finding>& findings) {

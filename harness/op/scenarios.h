@@ -39,6 +39,10 @@ Scenario late_allocation_relation(Points points);
 /// the usual call. The reference and the functions that compute its tolerances are called in the same way.
 Scenario edge_relation(Edge edge, Points points);
 
+/// Makes "relation:many_rows": the usual comparison with the reference, from the quick tier on, at points with more rows,
+/// tokens or positions than 15 or 16 bits can number. It is a relation because the outputs are too large for goldens.
+Scenario many_rows_relation(const Op& op, std::vector<std::string> points);
+
 /// A relation: the outputs stay the same when `change` changes the parameters.
 Scenario params_relation(std::string name, std::string meaning, Points points, std::function<void(Params&)> change);
 
@@ -56,6 +60,9 @@ Scenario call_relation(std::string name, std::string meaning, Points points,
 /// rest. `keep` removes from a call all rows except `rows`.
 Scenario batch_relation(std::string meaning, Points points,
                         std::function<void(Call&, const std::vector<std::int64_t>& rows)> keep);
+
+/// Calls the set under test, which may refuse the call. Its findings (guard bands, changed inputs) fail the case.
+CallResult attempt(ScenarioContext& x, const std::string& where, const Call& call, const CallOptions& options = {});
 
 /// Fails the scenario for each of the findings.
 void fail_each(ScenarioContext& x, const std::vector<Finding>& findings);

@@ -32,6 +32,15 @@ struct Dim {
   [[nodiscard]] bool is_number() const;
 };
 
+/// What the values of an integer tensor are if they are indices: numbers of rows of other memory, or counts of them.
+struct Index {
+  /// The values 0 ... limit - 1 are valid. A product of symbols of shapes, integer arguments and compile-time
+  /// parameters ("pages*page"). "": the call accesses nothing that the values name, so every value is valid.
+  std::string limit = {};
+  bool count = false;   ///< the values are counts, so the limit itself is valid too
+  std::string at = {};  ///< point of "contract:<called>_outside"; "": the point of the other contracts
+};
+
 /// Further properties of a tensor argument.
 struct Traits {
   std::string called = {};    ///< the argument's name in names of contracts; "": `name`
@@ -43,6 +52,7 @@ struct Traits {
   std::string output = {};  ///< name of the canonical output; "": the argument's name
   bool any_nan = false;     ///< the bits of a NaN are unspecified, so the canonical output has one pattern for all NaN
   std::string far = {};     ///< point of "relation:far_<name>", with rows 2^31 elements apart; "": no such relation
+  std::optional<Index> index = std::nullopt;      ///< what the values are, if they are indices
   std::map<std::string, std::string> names = {};  ///< other names of contracts, by check: {"strided", "q_strided"}
 };
 

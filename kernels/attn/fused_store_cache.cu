@@ -5,7 +5,7 @@
 /// | argument | shape            | dtype               | |
 /// |----------|------------------|---------------------|-|
 /// | input    | [T, 512 or 128]  | bfloat16 or float32 | contiguous; 512 for flashmla, 128 for indexer |
-/// | cache    | [pages, bytes]   | uint8               | stride (page_bytes, 1), in place |
+/// | cache    | [pages, bytes]   | uint8               | stride (page_bytes, 1), in place; page_bytes as below, or any stride of at least the slots' bytes |
 /// | indices  | [T]              | int32 or int64      | contiguous; slot of each row |
 ///
 /// Slot s is row o = s mod P of page s / P. A page has these bytes, at these offsets in the page:
@@ -219,11 +219,15 @@ void store(TensorView input, TensorView cache, TensorView indices) {
   ArgumentCheck check("fused_store_cache");
   Size rows("rows"), pages("pages");
   check.tensor("input", input).dtype({kBfloat16, kFloat32}).shape({rows, kWidth}).on_cuda().contiguous();
-  check.tensor("cache", cache).dtype({kUint8}).shape({pages, kAnySize}).on_cuda().unit_stride().stride(0, kPageBytes);
+  check.tensor("cache", cache).dtype({kUint8}).shape({pages, kAnySize}).on_cuda().unit_stride();
   check.require(pages.value() == 0 || cache.size(1) >= kUsedBytes, "cache",
                 "size " + std::to_string(cache.size(1)) + " of dimension 1 must be at least " +
                     std::to_string(kUsedBytes) + ": a page of " + std::to_string(kPage) + " slots takes " +
                     std::to_string(kUsedBytes) + " bytes");
+  const std::int64_t page_bytes = pages.value() > 1 ? stride_of(cache, 0) : kPageBytes;
+  check.require(page_bytes >= kUsedBytes, "cache",
+                "stride " + std::to_string(page_bytes) + " of dimension 0 must be at least " +
+                    std::to_string(kUsedBytes) + ", the bytes of a page's slots");
   check.tensor("indices", indices).dtype({kInt32, kInt64}).shape({rows}).on_cuda().contiguous();
   if (rows.value() == 0) return;
 
@@ -233,12 +237,13 @@ void store(TensorView input, TensorView cache, TensorView indices) {
       .indices = data_of<const void>(indices),
       .rows = rows.value(),
       .slots = pages.value() * kPage,
-      .page_bytes = kPageBytes,
+      .page_bytes = page_bytes,
       .page_bits = std::countr_zero(static_cast<unsigned>(kPage)),
   };
   // The widest access to a page has 16 bytes for a flashmla row and 4 bytes for an indexer row. In a flashmla page, all
   // offsets are multiples of 8. The offsets of data rows, which have the 16-byte accesses, are multiples of 16.
-  const bool wide = is_aligned(input, 16) && is_aligned(cache, kFlashmla ? 16 : 4);
+  constexpr int kAccess = kFlashmla ? 16 : 4;
+  const bool wide = is_aligned(input, 16) && is_aligned(cache, kAccess) && page_bytes % kAccess == 0;
   const bool few = kFlashmla && params.rows <= kFewRows;
   const bool is_bf16 = same_dtype(input.dtype(), kBfloat16);
   const bool is_i32 = same_dtype(indices.dtype(), kInt32);

@@ -57,19 +57,22 @@ struct RequestSets {
   }
   /// Returns how many tokens of the window that ends at `position` are before the batch.
   DSV4_HOST_DEVICE std::int32_t window_before_batch(std::int32_t position) const {
-    const std::int32_t in_batch = position - prefix + 1;
-    return in_batch < rule.window() ? rule.window() - in_batch : 0;
+    const std::int64_t in_batch = std::int64_t{position} - prefix + 1;
+    return in_batch < rule.window() ? static_cast<std::int32_t>(rule.window() - in_batch) : 0;
   }
 };
 
 /// Returns the sets of a request of `seq_len` tokens. The last `extend_len` of them are in the batch. Lengths on the
-/// device cannot be checked by the host. So a negative length counts as 0, and the sets never have positions below 0,
-/// even if `extend_len` is larger than `seq_len`.
+/// device cannot be checked by the host. So a negative length counts as 0, a length above 2^31 - 1 counts as 2^31 - 1,
+/// and the sets never have positions below 0, even if `extend_len` is larger than `seq_len`.
 DSV4_HOST_DEVICE RequestSets request_sets(const SetRule& rule, std::int64_t seq_len, std::int64_t extend_len) {
-  const std::int32_t length = seq_len > 0 ? static_cast<std::int32_t>(seq_len) : 0;
+  const auto bounded = [](std::int64_t n) {
+    return static_cast<std::int32_t>(n < 0 ? 0 : n > 0x7FFFFFFF ? 0x7FFFFFFF : n);
+  };
+  const std::int32_t length = bounded(seq_len);
   RequestSets sets{};
   sets.rule = rule;
-  sets.tokens = extend_len > 0 ? static_cast<std::int32_t>(extend_len) : 0;
+  sets.tokens = bounded(extend_len);
   sets.prefix = length - sets.tokens;
   sets.first = sets.prefix > 0 ? sets.prefix : 0;
   sets.entries = length / rule.ratio - sets.first / rule.ratio;

@@ -104,6 +104,8 @@ struct C4Tensors {
   float* output;
   const float* ape;
   std::int64_t head_dim;
+  std::int64_t pages;   ///< pages of the state
+  std::int64_t tokens;  ///< rows of the input
 };
 
 /// Checks the tensors. Sets `tokens` to the number of rows of kv_input, and `entries` to the number of rows
@@ -129,8 +131,13 @@ inline C4Tensors check_c4_tensors(ArgumentCheck& check, const TensorView& kv_buf
       .on_cuda()
       .contiguous()
       .aligned(kAccess);
-  return {data_of<float>(kv_buffer), data_of<const float>(kv_input), data_of<float>(kv_output),
-          data_of<const float>(ape), head_dim.value()};
+  return {data_of<float>(kv_buffer),
+          data_of<const float>(kv_input),
+          data_of<float>(kv_output),
+          data_of<const float>(ape),
+          head_dim.value(),
+          pages.value(),
+          tokens.value()};
 }
 
 }  // namespace dsv4

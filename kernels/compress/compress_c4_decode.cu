@@ -15,6 +15,10 @@
 /// kv of the request's last eight tokens, weighted by the softmax of their scores. The state rows that the plan names
 /// must exist. No two requests may write to the same row, and no request may read a row that another request writes. If
 /// B = 0, no kernel is launched.
+///
+/// The plan is on the device, so the host cannot check it. A row of the plan is skipped if its length is 0 (it pads the
+/// batch) or if write_loc is not a row of the state: nothing is kept, and no entry is written. If a page that the entry
+/// needs is not in the state, the token is kept, and no entry is written.
 
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
@@ -31,6 +35,7 @@ struct DecodeParams {
   const float* ape;
   const layout::DecodePlan* plan;
   std::uint32_t requests;
+  std::int64_t pages;
 };
 
 template <int kHeadDim>
@@ -40,6 +45,10 @@ __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_cons
   wait_for_previous_kernel();
   if (place.unit >= p.requests) return;
   const layout::DecodePlan plan = p.plan[place.unit];
+  if (plan.seq_len == 0 || plan.write_loc < 0 || plan.write_loc >= p.pages * kGroup) return;
+  const bool first_group = plan.seq_len <= kGroup;
+  const bool has_pages = plan.read_page_1 >= 0 && plan.read_page_1 < p.pages &&
+                         (first_group || (plan.read_page_0 >= 0 && plan.read_page_0 < p.pages));
 
   // A lane stores its own columns of all four blocks. So the window below reads nothing that another lane writes.
   const float* newest = p.input + static_cast<std::int64_t>(place.unit) * Place::kRow + place.column;
@@ -49,13 +58,12 @@ __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_cons
   for (int i = 0; i < 4; ++i) block[i].load(newest + i * kHeadDim);
 #pragma unroll
   for (int i = 0; i < 4; ++i) block[i].store(kept + i * kHeadDim);
-  if (plan.seq_len % kGroup != 0) return;
+  if (plan.seq_len % kGroup != 0 || !has_pages) return;
 
   const float* state = p.state + place.column;
   const float* group_before = state + static_cast<std::int64_t>(plan.read_page_0) * kGroup * Place::kRow;
   const float* group = state + static_cast<std::int64_t>(plan.read_page_1) * kGroup * Place::kRow;
   C4Window<kHeadDim> window;
-  const bool first_group = plan.seq_len <= kGroup;
 #pragma unroll
   for (int i = 0; i < kWindow - 1; ++i) {
     if (i < kGroup && first_group) {
@@ -93,7 +101,8 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
                             .output = t.output,
                             .ape = t.ape,
                             .plan = data_of<const layout::DecodePlan>(plan_d),
-                            .requests = static_cast<std::uint32_t>(requests.value())};
+                            .requests = static_cast<std::uint32_t>(requests.value()),
+                            .pages = t.pages};
   t.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
 }
 

@@ -16,7 +16,8 @@
 /// last of them is the token that plan_c names. Each column of the entry is the mean of their kv, weighted by the
 /// softmax of their scores. The first `buffer_len` of the eight tokens are read from the state as it was before the
 /// call. Therefore the rows are written to the state by a second launch. Sentinels (plan rows that are marked as empty)
-/// are skipped. The plans are on the device, so the host cannot check them. The rows that they name must exist.
+/// are skipped. The plans are on the device, so the host cannot check them. A row of a plan that names a token outside
+/// the batch, or a row or page outside the state, is skipped like a sentinel.
 
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
@@ -35,7 +36,19 @@ struct PrefillParams {
   const layout::WritePlan* plan_w;
   std::uint32_t entries;
   std::uint32_t writes;
+  std::int64_t pages;
+  std::int64_t tokens;
 };
+
+/// True if all rows that the entry needs are in the state and in the batch.
+DSV4_DEVICE bool has_rows(const PrefillParams& p, const layout::CompressPlan& plan) {
+  const int first = plan.seq_len <= kGroup ? kGroup : 0;  // the first window entry that is present
+  const int from_state = plan.buffer_len < kWindow ? plan.buffer_len : kWindow;
+  const int from_batch = from_state > first ? from_state : first;  // the first one that is read from the batch
+  if (from_state > first && first == 0 && (plan.read_page_0 < 0 || plan.read_page_0 >= p.pages)) return false;
+  if (from_state > kGroup && (plan.read_page_1 < 0 || plan.read_page_1 >= p.pages)) return false;
+  return from_batch == kWindow || (plan.ragged_id < p.tokens && plan.ragged_id + from_batch >= kWindow - 1);
+}
 
 template <int kHeadDim>
 __global__ void __launch_bounds__(kC4Threads, 4) compress_kernel(const __grid_constant__ PrefillParams p) {
@@ -44,7 +57,7 @@ __global__ void __launch_bounds__(kC4Threads, 4) compress_kernel(const __grid_co
   wait_for_previous_kernel();
   if (place.unit >= p.entries) return;
   const layout::CompressPlan plan = p.plan_c[place.unit];
-  if (plan.seq_len == layout::kNoEntry) return;
+  if (plan.seq_len == layout::kNoEntry || !has_rows(p, plan)) return;
 
   const float* state = p.state + place.column;
   const float* group_before = state + static_cast<std::int64_t>(plan.read_page_0) * kGroup * Place::kRow;
@@ -76,7 +89,7 @@ __global__ void __launch_bounds__(kC4Threads) write_kernel(const __grid_constant
   wait_for_previous_kernel();
   if (place.unit >= p.writes) return;
   const layout::WritePlan plan = p.plan_w[place.unit];
-  if (plan.ragged_id == layout::kNoEntry || plan.write_loc < 0) return;
+  if (plan.ragged_id >= p.tokens || plan.write_loc < 0 || plan.write_loc >= p.pages * kGroup) return;
 
   const std::uint32_t lane = threadIdx.x % kWarpLanes * kLaneColumns;
   const std::uint32_t first = (place.column - lane) * 4 + lane;
@@ -141,7 +154,9 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
                              .plan_c = data_of<const layout::CompressPlan>(plan_c),
                              .plan_w = data_of<const layout::WritePlan>(plan_w),
                              .entries = static_cast<std::uint32_t>(entries.value()),
-                             .writes = static_cast<std::uint32_t>(writes.value())};
+                             .writes = static_cast<std::uint32_t>(writes.value()),
+                             .pages = t.pages,
+                             .tokens = t.tokens};
   t.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
 }
 

@@ -33,12 +33,18 @@ __global__ void __launch_bounds__(kDecodePlanThreads)
   const auto request = static_cast<std::int32_t>(blockIdx.x * kDecodePlanThreads + threadIdx.x);
   if (request >= p.requests) return;
   const std::int64_t request_id = p.request_ids[request];
-  const auto length = static_cast<std::int32_t>(p.seq_lens[request]);
-  // A request without tokens gets position 0, because a negative position would read outside req_to_token.
-  const std::int32_t newest = length > 0 ? length - 1 : 0;
+  const std::int64_t length = p.seq_lens[request];
+  // Lengths and maps are on the device, so the host cannot check them. If the token cannot be found, the row stays that
+  // of a request without a token (layout::kNoRequest).
+  layout::DecodePlan plan{0, 0, 0, 0};
+  const bool has_token = length > 0 && length <= kLargestRow;
+  const std::int32_t newest = has_token ? static_cast<std::int32_t>(length - 1) : -1;
   const std::int32_t row = p.address.row(request_id, newest);
-  const std::int32_t before = p.address.row(request_id, newest > p.ratio ? newest - p.ratio : 0);
-  p.plan[request] = {static_cast<std::uint32_t>(length), row, before / p.ratio, row / p.ratio};
+  if (row >= 0) {
+    const std::int32_t before = p.address.row(request_id, newest > p.ratio ? newest - p.ratio : 0);
+    plan = {static_cast<std::uint32_t>(length), row, before > 0 ? before / p.ratio : 0, row / p.ratio};
+  }
+  p.plan[request] = plan;
 }
 
 /// Checks the arguments that both planners have. Returns the plan, `u8[B, 16]`.

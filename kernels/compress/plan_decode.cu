@@ -9,12 +9,13 @@
 /// | req_pool_indices | [B]           | int64 | row of each request in req_to_token |
 /// | req_to_token     | [requests, T] | int32 | cache slot of each position |
 /// | full_to_swa      | [slots]       | int64 | for each cache slot, its slot in the sliding-window cache |
-/// | seq_lens         | [B]           | int64 | length of each request, new token included; at least 1 |
+/// | seq_lens         | [B]           | int64 | length of each request, new token included |
 /// | plan_d           | [B, 16]       | uint8 | returned: a DecodePlan per request, with all fields filled |
 ///
 /// compress_ratio is 4 or 128. ring_size is a multiple of compress_ratio, and swa_page_size is a multiple of ring_size.
-/// All tensors are on the device. If B = 0, the plan is empty. The host cannot check the lengths. A request of length 0
-/// gets the plan row of a request of length 1, except that `seq_len` is 0.
+/// All tensors are on the device, so the host cannot check their contents. If a length is below 1, or a request, a
+/// position or a slot is outside its map, the request's row is layout::kNoRequest. If only the previous group's token
+/// cannot be found, its page is 0. If B = 0, the plan is empty.
 
 #include "interface/entry.h"
 #include "kernels/compress/decode_plan.cuh"

@@ -6,10 +6,11 @@
 /// | argument         | shape   | dtype | |
 /// |------------------|---------|-------|-|
 /// | req_pool_indices | [B]     | int64 | ring of each request; it has 8 rows at ratio 4, and 128 at ratio 128 |
-/// | seq_lens         | [B]     | int64 | length of each request, new token included; at least 1 |
+/// | seq_lens         | [B]     | int64 | length of each request, new token included |
 /// | plan_d           | [B, 16] | uint8 | returned: a DecodePlan per request, with all fields filled |
 ///
-/// All tensors are on the device. If B = 0, the plan is empty.
+/// All tensors are on the device, so the host cannot check their contents. If a length is below 1, or a request is
+/// negative or its rows need more than 31 bits, the request's row is layout::kNoRequest. If B = 0, the plan is empty.
 
 #include "interface/entry.h"
 #include "kernels/compress/decode_plan.cuh"

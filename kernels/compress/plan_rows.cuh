@@ -103,7 +103,8 @@ DSV4_DEVICE void fill_plan_row(const PlanBatch& batch, std::uint32_t row, const 
       const RowCounts start = found == 0 ? before : ends[found - 1];
       const RequestSets sets = batch.sets(tile + found);
       const std::int32_t position = position_of(sets, static_cast<std::int32_t>(row - start.*count));
-      const unsigned long long ragged = start.tokens + static_cast<unsigned long long>(position - sets.prefix);
+      const unsigned long long ragged =
+          start.tokens + static_cast<unsigned long long>(std::int64_t{position} - sets.prefix);
       return PlanToken{tile + found, position,
                        ragged < batch.query_tokens ? static_cast<std::uint32_t>(ragged) : batch.query_tokens,
                        sets.window_before_batch(position)};

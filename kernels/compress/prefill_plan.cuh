@@ -45,14 +45,18 @@ struct PrefillPlanWriter {
 
   DSV4_DEVICE void entry(std::uint32_t row, const PlanToken& token) const {
     const std::int64_t request_id = request_ids[token.request];
-    const std::int32_t before = token.position > ratio ? token.position - ratio : 0;
+    const std::int32_t newest = address.row(request_id, token.position);
+    if (newest < 0) return no_entry(row);  // the token is not in the maps
+    const std::int32_t before = address.row(request_id, token.position > ratio ? token.position - ratio : 0);
     compress[row] = {static_cast<std::uint32_t>(token.position + 1), static_cast<std::uint16_t>(token.ragged),
-                     static_cast<std::uint16_t>(token.window_before_batch), address.row(request_id, before) / ratio,
-                     address.row(request_id, token.position) / ratio};
+                     static_cast<std::uint16_t>(token.window_before_batch), before > 0 ? before / ratio : 0,
+                     newest / ratio};
   }
   DSV4_DEVICE void no_entry(std::uint32_t row) const { compress[row] = {layout::kNoEntry, 0, 0, -1, -1}; }
   DSV4_DEVICE void kept(std::uint32_t row, const PlanToken& token) const {
-    write[row] = {token.ragged, address.row(request_ids[token.request], token.position)};
+    const std::int32_t location = address.row(request_ids[token.request], token.position);
+    if (location < 0) return not_kept(row);  // the token is not in the maps
+    write[row] = {token.ragged, location};
   }
   DSV4_DEVICE void not_kept(std::uint32_t row) const { write[row] = {layout::kNoEntry, -1}; }
 };

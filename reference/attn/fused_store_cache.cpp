@@ -103,11 +103,6 @@ void store(TensorView input, TensorView cache, TensorView indices) {
   rows.expect_size(1, Layout::kDim).expect_contiguous();
   slots.expect_size(0, rows.size(0)).expect_contiguous();
   pages.expect_dense_rows();
-  if (pages.size(0) > 1 && pages.stride(0) != Layout::page_bytes(kPageSize)) {
-    refuse(kOp, "cache",
-           "expected stride " + std::to_string(Layout::page_bytes(kPageSize)) +
-               " in dimension 0, the bytes of a page, got " + std::to_string(pages.stride(0)));
-  }
   // The last scale row ends where the next scale row would begin.
   const std::int64_t used = Layout::scale_offset(kPageSize, kPageSize);
   if (pages.size(0) > 0 && pages.size(1) < used) {
@@ -134,7 +129,8 @@ void store(TensorView input, TensorView cache, TensorView indices) {
 /// a FlashMLA scale row and the padding of a page are never written.
 ///
 /// @param input    bf16 or f32 [tokens, 512 (FlashMLA) or 128 (indexer)], contiguous
-/// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout
+/// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout. A page may have more bytes than
+///                 its slots need, and any stride
 /// @param indices  i32 or i64 [tokens], contiguous: slots
 template <class Layout, std::int64_t kPageSize>
 void run(TensorView input, TensorView cache, TensorView indices) {

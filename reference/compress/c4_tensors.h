@@ -24,7 +24,6 @@ namespace dsv4::reference {
 inline constexpr std::int64_t kGroup = 4;
 
 struct C4Tensors {
-  const char* op;
   View<float, 3> state;        ///< [pages, 4, 4 * head_dim]
   View<const float, 2> input;  ///< [tokens, 4 * head_dim]
   View<float, 2> output;       ///< [entries, head_dim]
@@ -32,25 +31,16 @@ struct C4Tensors {
 
   [[nodiscard]] std::int64_t head_dim() const { return ape.size(1); }
 
-  /// Throws a ValueError that names argument `plan`, unless the state has row `state_row` and the input has
-  /// row `token`.
-  void check_row(const char* plan, std::int64_t state_row, std::int64_t token) const {
-    if (state_row < 0 || state_row >= kGroup * state.size(0)) {
-      refuse(op, plan,
-             "expected a state row in [0, " + std::to_string(kGroup * state.size(0)) + "), got " +
-                 std::to_string(state_row));
-    }
-    if (token < 0 || token >= input.size(0)) {
-      refuse(op, plan, "expected a token in [0, " + std::to_string(input.size(0)) + "), got " + std::to_string(token));
-    }
-  }
+  [[nodiscard]] bool has_page(std::int64_t page) const { return page >= 0 && page < state.size(0); }
+  [[nodiscard]] bool has_row(std::int64_t row) const { return row >= 0 && row < kGroup * state.size(0); }
+  [[nodiscard]] bool has_token(std::int64_t token) const { return token >= 0 && token < input.size(0); }
 };
 
 /// If a shape does not match, throws a ValueError that names the argument with this shape. kv_output must have
 /// `entries` rows. Without `entries`, it must have one row for each token of kv_input.
 inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
                             TensorView ape, std::optional<std::int64_t> entries) {
-  const C4Tensors t{op, View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
+  const C4Tensors t{View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
                     View<const float, 2>(op, "kv_input", kv_input).expect_contiguous(),
                     View<float, 2>(op, "kv_output", kv_output).expect_contiguous(),
                     View<const float, 2>(op, "ape", ape).expect_contiguous()};

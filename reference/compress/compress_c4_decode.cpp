@@ -13,7 +13,14 @@ constexpr const char* kOp = "compress_c4_decode";
 
 using layout::DecodePlan;
 
-bool completes(const DecodePlan& plan) { return plan.seq_len % kGroup == 0; }
+/// True if the request's token is kept: the record has a token, and the state has its row.
+bool keeps(const C4Tensors& t, const DecodePlan& plan) { return plan.seq_len != 0 && t.has_row(plan.write_loc); }
+
+/// True if the request's token completes an entry whose pages are in the state.
+bool completes(const C4Tensors& t, const DecodePlan& plan) {
+  if (!keeps(t, plan) || plan.seq_len % kGroup != 0 || !t.has_page(plan.read_page_1)) return false;
+  return plan.seq_len == kGroup || t.has_page(plan.read_page_0);
+}
 
 /// Returns the window of the request of `plan`. `state(page, row)` must return a row of the state in which all new rows
 /// have been stored.
@@ -30,23 +37,21 @@ Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State
   return window;
 }
 
-/// Throws if the plan has another number of rows than the batch, or if it names a row outside the tensors.
+/// Throws if the plan has another number of rows than the batch.
 void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
   if (static_cast<std::int64_t>(plan_d.size()) != t.input.size(0)) {
     refuse(
         kOp, "plan_d",
         "expected " + std::to_string(t.input.size(0)) + " rows, one per token, got " + std::to_string(plan_d.size()));
   }
-  for (std::size_t b = 0; b < plan_d.size(); ++b) {
-    t.check_row("plan_d", plan_d[b].write_loc, static_cast<std::int64_t>(b));
-    if (!completes(plan_d[b])) continue;
-    if (plan_d[b].seq_len > kGroup) t.check_row("plan_d", kGroup * plan_d[b].read_page_0, 0);
-    t.check_row("plan_d", kGroup * plan_d[b].read_page_1, 0);
-  }
 }
 
 /// decode: stores the new rows in the state, and then computes the entries. Throws a ValueError that names
 /// the argument.
+///
+/// The plan is on the device, so a kernel's host code cannot check it. A record is skipped if its length is 0, or if the
+/// state does not have its row: nothing is kept, and no entry is written. If the state does not have a page that the
+/// entry needs, the token is kept, and no entry is written.
 ///
 /// @param kv_buffer  f32 [pages, 4, 4H], in place: the state
 /// @param kv_input   f32 [B, 4H]: rows of the newest tokens
@@ -59,12 +64,13 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
   check_plan(t, plans);
 
   for (std::size_t b = 0; b < plans.size(); ++b) {
+    if (!keeps(t, plans[b])) continue;
     const std::int64_t row = plans[b].write_loc;
     // Copies bytes, because a row must keep a signalling NaN. A copy of floats could change it.
     std::memcpy(&t.state(row / kGroup, row % kGroup, 0), &t.input(b, 0), sizeof(float) * 4 * t.head_dim());
   }
   for (std::size_t b = 0; b < plans.size(); ++b) {
-    if (!completes(plans[b])) continue;
+    if (!completes(t, plans[b])) continue;
     const auto state = [&](std::int64_t page, std::int64_t row) { return row_of(t.state, page, row); };
     const Window window = window_of_request(t, plans[b], state);
     for (std::int64_t d = 0; d < t.head_dim(); ++d) {
@@ -82,7 +88,7 @@ void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, T
   check_plan(t, plans);
   for (std::size_t b = 0; b < plans.size(); ++b) {
     row_of(t.output, b) = 0.0f;
-    if (!completes(plans[b])) continue;
+    if (!completes(t, plans[b])) continue;
     // The state does not have the new rows here. A request reads only one new row, its own, and takes it from
     // the input.
     const auto state = [&](std::int64_t page, std::int64_t row) -> Eigen::ArrayXf {

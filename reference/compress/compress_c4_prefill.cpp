@@ -34,27 +34,25 @@ Window window_of_entry(const C4Tensors& t, const CompressPlan& plan) {
   return window;
 }
 
-/// Throws if a plan names a row outside the tensors. The bounds check of a View would not name the plan.
-void check_plan(const C4Tensors& t, const std::vector<CompressPlan>& plan_c, const std::vector<WritePlan>& plan_w) {
-  for (const CompressPlan& plan : plan_c) {
-    if (plan.seq_len == layout::kNoEntry) continue;
-    if (plan.buffer_len > 8) {
-      refuse(kOp, "plan_c", "expected a buffer_len of at most 8, got " + std::to_string(plan.buffer_len));
-    }
-    const int first = plan.seq_len <= kGroup ? 4 : 0;
-    for (int i = first; i < 8; ++i) {
-      const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
-      const bool from_state = i < plan.buffer_len;
-      t.check_row("plan_c", from_state ? kGroup * page : 0, from_state ? plan.ragged_id : plan.ragged_id - 7 + i);
-    }
+/// True if the record is an entry whose rows are all in the tensors.
+bool is_entry(const C4Tensors& t, const CompressPlan& plan) {
+  if (plan.seq_len == layout::kNoEntry) return false;
+  for (int i = plan.seq_len <= kGroup ? 4 : 0; i < 8; ++i) {
+    const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
+    if (i < plan.buffer_len ? !t.has_page(page) : !t.has_token(std::int64_t{plan.ragged_id} - 7 + i)) return false;
   }
-  for (const WritePlan& plan : plan_w) {
-    if (plan.ragged_id != layout::kNoEntry) t.check_row("plan_w", plan.write_loc, plan.ragged_id);
-  }
+  return true;
+}
+
+/// True if the record names a token of the batch and a row of the state.
+bool is_kept(const C4Tensors& t, const WritePlan& plan) {
+  return t.has_token(plan.ragged_id) && t.has_row(plan.write_loc);
 }
 
 /// prefill: computes the entries, and then stores the kept rows in the state. Plan records that are marked as empty
-/// (sentinels) are skipped. Throws a ValueError that names the argument.
+/// (sentinels) are skipped. The plans are on the device, so a kernel's host code cannot check them. A record that names
+/// a token outside the batch, or a row or page outside the state, is skipped too. Throws a ValueError that names
+/// the argument.
 ///
 /// @param kv_buffer  f32 [pages, 4, 4H], in place: the state
 /// @param kv_input   f32 [N, 4H]: rows of the batch's tokens
@@ -72,17 +70,16 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
            "expected at most " + std::to_string(t.input.size(0)) + " rows, the number of rows of 'kv_input', got " +
                std::to_string(writes.size()));
   }
-  check_plan(t, entries, writes);
 
   for (std::size_t k = 0; k < entries.size(); ++k) {
-    if (entries[k].seq_len == layout::kNoEntry) continue;
+    if (!is_entry(t, entries[k])) continue;
     const Window window = window_of_entry(t, entries[k]);
     for (std::int64_t d = 0; d < t.head_dim(); ++d) {
       t.output(k, d) = static_cast<float>(compress_column(window.kv.col(d), window.z.col(d)));
     }
   }
   for (const WritePlan& plan : writes) {
-    if (plan.ragged_id == layout::kNoEntry) continue;
+    if (!is_kept(t, plan)) continue;
     // Copies bytes, because a row must keep a signalling NaN. A copy of floats could change it.
     std::memcpy(&t.state(plan.write_loc / kGroup, plan.write_loc % kGroup, 0), &t.input(plan.ragged_id, 0),
                 sizeof(float) * 4 * t.head_dim());
@@ -95,12 +92,11 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
 void prefill_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_c,
                    TensorView plan_w) {
   const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);
-  const auto writes = read_plan<WritePlan>(kOp, "plan_w", plan_w);
+  (void)read_plan<WritePlan>(kOp, "plan_w", plan_w);
   const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, static_cast<std::int64_t>(entries.size()));
-  check_plan(t, entries, writes);
   for (std::size_t k = 0; k < entries.size(); ++k) {
     row_of(t.output, k) = 0.0f;
-    if (entries[k].seq_len == layout::kNoEntry) continue;
+    if (!is_entry(t, entries[k])) continue;
     const Window window = window_of_entry(t, entries[k]);
     for (std::int64_t d = 0; d < t.head_dim(); ++d) {
       t.output(k, d) = float_above(compress_column_bound(window.kv.col(d), window.z.col(d)));

@@ -14,6 +14,9 @@
 
 namespace dsv4::reference {
 
+/// Longest request that a reference plans. A reference walks every token of a request.
+inline constexpr std::int64_t kLongest = std::int64_t{1} << 24;
+
 /// Checks the ratio of a V2 plan.
 inline void check_v2_ratio(const char* op, std::int64_t ratio) {
   if (ratio != 4 && ratio != 128) refuse(op, "compress_ratio", "expected 4 or 128, got " + std::to_string(ratio));
@@ -39,8 +42,8 @@ inline std::vector<plans::Request> prefill_requests(const char* op, const Number
       refuse(op, "extend_lens",
              index + std::to_string(new_tokens(b)) + " must be at most the length " + std::to_string(lengths(b)));
     }
-    if (lengths(b) > 0x7fffffff) {
-      refuse(op, "seq_lens", index + std::to_string(lengths(b)) + " must be at most 2^31 - 1");
+    if (lengths(b) > kLongest) {
+      refuse(op, "seq_lens", index + std::to_string(lengths(b)) + " must be at most 2^24 in this reference");
     }
     sum += new_tokens(b);
     requests.push_back({ids(b), lengths(b), new_tokens(b)});
@@ -53,15 +56,17 @@ inline std::vector<plans::Request> prefill_requests(const char* op, const Number
   return requests;
 }
 
-/// Returns the requests of a decode step. Each has one new token.
-inline std::vector<plans::Request> decode_requests(const char* op, const Numbers& ids, const Numbers& lengths) {
+/// Returns the requests of a decode step. Each has one new token, unless its length is below 1 or above `longest`.
+inline std::vector<plans::Request> decode_requests(const char* op, const Numbers& ids, const Numbers& lengths,
+                                                   std::int64_t longest) {
   std::vector<plans::Request> requests;
   for (std::int64_t b = 0; b < lengths.size(0); ++b) {
-    if (lengths(b) < 1 || lengths(b) > 0x7fffffff) {
+    const bool has_token = lengths(b) >= 1 && lengths(b) <= longest;
+    if (has_token && lengths(b) > kLongest) {
       refuse(op, "seq_lens",
-             "[" + std::to_string(b) + "] = " + std::to_string(lengths(b)) + " must lie in [1, 2^31 - 1]");
+             "[" + std::to_string(b) + "] = " + std::to_string(lengths(b)) + " must be at most 2^24 in this reference");
     }
-    requests.push_back({ids(b), lengths(b), 1});
+    requests.push_back({ids(b), has_token ? lengths(b) : 0, has_token ? 1 : 0});
   }
   return requests;
 }
@@ -89,35 +94,37 @@ class CacheRows {
  public:
   CacheRows(const char* op, TensorView req_to_token, TensorView full_to_swa, std::int64_t ratio, std::int64_t page_size,
             std::int64_t ring_size)
-      : op_(op),
-        req_to_token_(op, "req_to_token", req_to_token),
+      : req_to_token_(op, "req_to_token", req_to_token),
         full_to_swa_(op, "full_to_swa", full_to_swa),
         rings_(page_size, ring_size) {
     check_v2_ratio(op, ratio);
-    check_multiple("ring_size", ring_size, "compress_ratio", ratio);
-    check_multiple("swa_page_size", page_size, "ring_size", ring_size);
+    check_multiple(op, "ring_size", ring_size, "compress_ratio", ratio);
+    check_multiple(op, "swa_page_size", page_size, "ring_size", ring_size);
     req_to_token_.expect_contiguous();
     full_to_swa_.expect_contiguous();
   }
 
-  /// Throws if the request, the position or a slot is outside its map, or if the slot does not fit into 32 bits.
+  /// Returns -1 if the request, the position or a slot is outside its map, or if the slot needs more than 31 bits.
   std::int64_t operator()(std::int64_t request_id, std::int64_t position) {
-    const std::int64_t slot = full_to_swa_(req_to_token_(request_id, position));
-    if (slot < -0x80000000LL || slot > 0x7fffffffLL) {
-      refuse(op_, "full_to_swa", "slot " + std::to_string(slot) + " does not fit into 32 bits");
-    }
-    return rings_.row_of(slot);
+    const auto inside = [](std::int64_t index, std::int64_t size) { return index >= 0 && index < size; };
+    if (!inside(request_id, req_to_token_.size(0)) || !inside(position, positions())) return -1;
+    const std::int64_t full_slot = req_to_token_(request_id, position);
+    if (!inside(full_slot, full_to_swa_.size(0))) return -1;
+    const std::int64_t slot = full_to_swa_(full_slot);
+    return inside(slot, std::int64_t{1} << 31) ? rings_.row_of(slot) : -1;
   }
+  /// Number of positions of a request in the map.
+  [[nodiscard]] std::int64_t positions() const { return req_to_token_.size(1); }
 
  private:
-  void check_multiple(const char* name, std::int64_t value, const char* of_name, std::int64_t of) const {
+  static void check_multiple(const char* op, const char* name, std::int64_t value, const char* of_name,
+                             std::int64_t of) {
     if (value >= 1 && value % of == 0) return;
-    refuse(op_, name,
+    refuse(op, name,
            std::string("expected a positive multiple of ") + of_name + " " + std::to_string(of) + ", got " +
                std::to_string(value));
   }
 
-  const char* op_;
   View<const std::int32_t, 2> req_to_token_;  ///< [requests, positions] -> slot of the full cache
   View<const std::int64_t, 1> full_to_swa_;   ///< slot of the full cache -> slot of the sliding-window cache
   plans::CacheRings rings_;
@@ -126,14 +133,17 @@ class CacheRows {
 /// Finds state rows in the rings of the requests.
 class RequestRows {
  public:
-  RequestRows(const char* op, std::int64_t ratio) : rings_((check_v2_ratio(op, ratio), ratio)) {}
+  RequestRows(const char* op, std::int64_t ratio)
+      : rings_((check_v2_ratio(op, ratio), ratio)), rows_(ratio == 4 ? 8 : 128) {}
 
+  /// Returns -1 for a request id that is negative, or so large that its rows need more than 31 bits.
   std::int64_t operator()(std::int64_t request_id, std::int64_t position) {
-    return rings_.row_of(request_id, position);
+    return request_id < 0 || request_id >= 0x7fffffff / rows_ ? -1 : rings_.row_of(request_id, position);
   }
 
  private:
   plans::RequestRings rings_;
+  std::int64_t rows_;  ///< of one request
 };
 
 /// Returns both plans of a prefill batch as tensors. If `rows` is not negative, each plan has this number of rows, and

@@ -84,6 +84,7 @@ void bracket(const Sum& sum, Bf16& low, Bf16& high) {
 
 void rotate_heads(const View<Bf16, 3>& x, std::int64_t token, std::int64_t position, const View<const float, 2>& freqs,
                   bool inverse) {
+  if (position < 0 || position >= freqs.size(0)) return;
   for (std::int64_t head = 0; head < x.size(1); ++head) {
     for (std::int64_t pair = 0; pair < kRotaryDim / 2; ++pair) {
       Bf16& re = x(token, head, 2 * pair);
@@ -114,8 +115,8 @@ void rotate_all(TensorView q, Optional<TensorView> k, TensorView freqs_cis, Tens
 
 /// forward: rotates every head of every token by the angles in row `positions[token]` of freqs_cis.
 ///
-/// Elements (2i, 2i+1) are the real and the imaginary part of pair i. A position outside freqs_cis is an error here.
-/// Upstream's kernel does not check positions (rope.cuh:54-62).
+/// Elements (2i, 2i+1) are the real and the imaginary part of pair i. A token whose position is outside freqs_cis is
+/// left unchanged. Upstream's kernel does not check positions (rope.cuh:54-62).
 ///
 /// @param q          bf16 [tokens, heads, 64], last stride 1, in place
 /// @param k          bf16 [tokens, heads of k, 64], last stride 1, in place, optional
@@ -140,8 +141,10 @@ void interval(TensorView q, Optional<TensorView> k, TensorView freqs_cis, Tensor
       const std::int64_t position = holds<std::int64_t>(positions)
                                         ? View<const std::int64_t, 1>(kOp, "positions", positions)(t)
                                         : View<const std::int32_t, 1>(kOp, "positions", positions)(t);
+      const bool in_table = position >= 0 && position < freqs.size(0);
       for (std::int64_t h = 0; h < x.size(1); ++h) {
-        for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
+        for (std::int64_t d = 0; !in_table && d < kRotaryDim; ++d) low(t, h, d) = high(t, h, d) = x(t, h, d);
+        for (std::int64_t d = 0; in_table && d < kRotaryDim; d += 2) {
           const Complex angle{freqs(position, d), freqs(position, d + 1)};
           const Product y = rotated({to_float(x(t, h, d)), to_float(x(t, h, d + 1))}, angle, inverse);
           bracket(y.re, low(t, h, d), high(t, h, d));

@@ -44,15 +44,17 @@ struct Arguments {
              "expected at most " + std::to_string(weights.size(1)) +
                  " columns, the number of columns of the outputs, got " + std::to_string(experts.size(1)));
     }
-    if (weights.size(1) > 32) {
-      refuse(kOp, "topk_ids", "expected at most 32 columns, got " + std::to_string(weights.size(1)));
-    }
   }
 
   [[nodiscard]] std::int64_t k() const { return experts.size(1); }
   [[nodiscard]] std::int64_t shared() const { return weights.size(1) - k(); }
-  /// Returns the experts of a token.
-  [[nodiscard]] Row<const std::int32_t> experts_of(std::int64_t token) const { return row_of(experts, tokens(token)); }
+  /// Returns the experts of a token. They are -1 if the table does not have the token's id.
+  [[nodiscard]] Eigen::ArrayX<std::int32_t> experts_of(std::int64_t token) const {
+    const std::int64_t id = tokens(token);
+    if (id < 0 || id >= experts.size(0)) return Eigen::ArrayX<std::int32_t>::Constant(k(), -1);
+    return row_of(experts, id);
+  }
+  [[nodiscard]] bool has_expert(std::int32_t expert) const { return expert >= 0 && expert < logits.size(1); }
 };
 
 /// Returns exp(-|x|). A result below half of the smallest positive float becomes zero, as in float arithmetic. The op's
@@ -69,7 +71,8 @@ double weight_of(float x) {
 
 /// Returns the weights of a token's experts before they are normalised.
 Eigen::ArrayXd weights_of(const Arguments& a, std::int64_t token) {
-  return a.experts_of(token).unaryExpr([&](std::int32_t expert) { return weight_of(a.logits(token, expert)); });
+  return a.experts_of(token).unaryExpr(
+      [&](std::int32_t expert) { return a.has_expert(expert) ? weight_of(a.logits(token, expert)) : 0.0; });
 }
 
 /// hash_topk: writes the experts of each token and their weights. The weight of expert j is w_j divided by the sum of
@@ -81,10 +84,14 @@ Eigen::ArrayXd weights_of(const Arguments& a, std::int64_t token) {
 /// of the token are 0. If a logit is NaN, all routed weights of the token are NaN. If a single logit is +inf, its own
 /// weight is NaN and the other routed weights are 0.
 ///
+/// Ids are on the device, so a kernel's host code cannot check them. If the table does not have a token's id, the routed
+/// experts of the token are -1, and their weights are 0. If an expert of the table is not in [0, E), its id is copied,
+/// and its w is 0.
+///
 /// @param router_logits  f32 [tokens, E], contiguous; only the logits of the token's experts are read
 /// @param input_id       i64 [tokens], contiguous: the row of tid2eid for each token
 /// @param tid2eid        i32 [vocabulary, k], contiguous: expert ids in [0, E)
-/// @param topk_weights   f32 [tokens, k + shared], contiguous, out; at most 32 columns
+/// @param topk_weights   f32 [tokens, k + shared], contiguous, out
 /// @param topk_ids       i32 of the same shape, contiguous, out
 void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
                TensorView topk_ids, float routed_scaling_factor) {
@@ -182,7 +189,12 @@ void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, Te
     std::vector<Range> ranges;
     bool finite = true;
     for (std::int64_t j = 0; j < a.k(); ++j) {
-      const float x = a.logits(token, a.ids(token, j));
+      const std::int32_t expert = a.ids(token, j);
+      if (!a.has_expert(expert)) {
+        ranges.push_back({0.0, 0.0});
+        continue;
+      }
+      const float x = a.logits(token, expert);
       finite = finite && !std::isnan(x) && x != std::numeric_limits<float>::infinity();
       ranges.push_back(weight_range(x));
     }

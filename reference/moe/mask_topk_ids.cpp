@@ -28,14 +28,11 @@ std::uint32_t first_padding_row(TensorView count) {
 /// The number is read as unsigned. So a negative number is larger than every row number, and no row is changed. If the
 /// row stride is larger than k, the elements between two rows are not changed.
 ///
-/// @param topk_ids              i32 [tokens, k], k <= 32, rows dense, in place
+/// @param topk_ids              i32 [tokens, k], rows dense, in place
 /// @param num_token_non_padded  i32 or i64, exactly one element
 void run(TensorView topk_ids, TensorView num_token_non_padded) {
   const View<std::int32_t, 2> ids(kOp, "topk_ids", topk_ids);
   ids.expect_dense_rows();
-  if (ids.size(1) > 32) {
-    refuse(kOp, "topk_ids", "expected at most 32 columns, got " + std::to_string(ids.size(1)));
-  }
   for (std::int64_t row = first_padding_row(num_token_non_padded); row < ids.size(0); ++row) {
     for (std::int64_t j = 0; j < ids.size(1); ++j) ids(row, j) = -1;
   }

@@ -36,8 +36,16 @@ struct PrefillRecords {
   std::vector<layout::WritePlan> write;
 };
 
+/// Returns the page of a state row, and page 0 for a row below 0, which stands for a token that cannot be found.
+inline std::int32_t page_of(std::int64_t row, std::int64_t ratio) {
+  return row < 0 ? 0 : static_cast<std::int32_t>(row / ratio);
+}
+
 /// Makes the plans of a prefill batch. All page fields are filled. `row_of(request id, position)` returns the state row
 /// of a token. A state page is named by the row of the first token of its group.
+///
+/// `row_of` returns -1 for a token that cannot be found. A sentinel takes the place of the records of such a token. If
+/// only the first token of a group cannot be found, its page is 0.
 template <class RowOf>
 PrefillRecords prefill_records(const std::vector<Request>& batch, std::int64_t ratio, const Keeping& keeping,
                                RowOf row_of) {
@@ -46,34 +54,36 @@ PrefillRecords prefill_records(const std::vector<Request>& batch, std::int64_t r
     const std::int64_t id = batch[static_cast<std::size_t>(token.request)].id;
     if (token.completes) {
       layout::CompressPlan entry{};
-      entry.read_page_0 = static_cast<std::int32_t>(row_of(id, token.group_before) / ratio);
-      entry.read_page_1 = static_cast<std::int32_t>(row_of(id, token.group) / ratio);
+      entry.read_page_0 = page_of(row_of(id, token.group_before), ratio);
+      entry.read_page_1 = page_of(row_of(id, token.group), ratio);
       entry.buffer_len = static_cast<std::uint16_t>(token.window_before);
       entry.ragged_id = static_cast<std::uint16_t>(token.row);
       entry.seq_len = static_cast<std::uint32_t>(token.position + 1);
-      records.compress.push_back(entry);
+      records.compress.push_back(row_of(id, token.position) < 0 ? layout::kNoCompress : entry);
     }
     if (keeping.keeps(token)) {
       const std::int64_t row = row_of(id, token.position);
-      records.write.push_back({static_cast<std::uint32_t>(token.row), static_cast<std::int32_t>(row)});
+      const layout::WritePlan record{static_cast<std::uint32_t>(token.row), static_cast<std::int32_t>(row)};
+      records.write.push_back(row < 0 ? layout::kNoWrite : record);
     }
   });
   return records;
 }
 
 /// Makes the plan of a decode step, in which each request has one new token. All fields are filled, even if the token
-/// does not complete a group (c_plan.cuh:338-364).
+/// does not complete a group (c_plan.cuh:338-364). If `row_of` returns -1 for the token of a request, or a request has no
+/// token, its record is layout::kNoRequest.
 template <class RowOf>
 std::vector<layout::DecodePlan> decode_records(const std::vector<Request>& batch, std::int64_t ratio, RowOf row_of) {
-  std::vector<layout::DecodePlan> records;
+  std::vector<layout::DecodePlan> records(batch.size(), layout::kNoRequest);
   walk(batch, grouping_of(ratio), [&](const WalkedToken& token) {
     const Request& request = batch[static_cast<std::size_t>(token.request)];
     layout::DecodePlan record{};
-    record.read_page_0 = static_cast<std::int32_t>(row_of(request.id, token.group_before) / ratio);
-    record.read_page_1 = static_cast<std::int32_t>(row_of(request.id, token.group) / ratio);
+    record.read_page_0 = page_of(row_of(request.id, token.group_before), ratio);
+    record.read_page_1 = page_of(row_of(request.id, token.group), ratio);
     record.write_loc = static_cast<std::int32_t>(row_of(request.id, token.position));
     record.seq_len = static_cast<std::uint32_t>(request.length);
-    records.push_back(record);
+    if (record.write_loc >= 0) records[static_cast<std::size_t>(token.request)] = record;
   });
   return records;
 }

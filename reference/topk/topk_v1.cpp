@@ -5,7 +5,6 @@
 /// scores that are not ordinary numbers, and the arithmetic of slots, are stated by upstream's kernel alone: sglang
 /// 0.5.13, jit_kernel/csrc/deepseek_v4/topk_v1.cuh. Below, "line" means a line of this file.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
@@ -35,9 +34,9 @@ std::tuple<bool, std::uint32_t> rank_of(float score) {
 
 /// Returns the slot of a position. `page` is the page table's entry for it. All arithmetic is in 32 bits (lines 45-48).
 /// So a negative page entry gives a negative slot, and a large page entry wraps around.
-std::int32_t slot_of(std::int32_t page, std::int64_t position, int page_bits) {
-  const auto within = static_cast<std::uint32_t>(position) & ((1u << page_bits) - 1u);
-  return static_cast<std::int32_t>((static_cast<std::uint32_t>(page) << page_bits) | within);
+std::int32_t slot_of(std::int32_t page, std::int64_t position, std::uint32_t page_size) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(page) * page_size +
+                                   static_cast<std::uint32_t>(position) % page_size);
 }
 
 /// Returns the positions that are selected in row `row`, best first. Among equal scores, the lower position comes
@@ -60,15 +59,15 @@ std::vector<std::int64_t> select(const View<const float, 2>& scores, std::int64_
 /// topk_transform: writes for every row the slots of the k best of its first `seq_lens[row]` scores. The other outputs
 /// become -1 (lines 50-69 and 246-259).
 ///
-/// This reference clamps a length to [0, columns]. In upstream, a length outside this range is undefined. Slots and raw
-/// positions are written in the order of rank, best first. The op itself specifies an order only if length <= k: then
-/// positions ascend.
+/// A length is clamped to at least 0, and to at most the columns and the positions that the page table covers. In
+/// upstream, a length outside this range is undefined. Slots and raw positions are written in the order of rank, best
+/// first. The op itself specifies an order only if length <= k: then positions ascend.
 ///
 /// @param scores        f32 [rows, columns], rows dense; columns from the row's length on are never read
 /// @param seq_lens      i32 [rows], contiguous; number of scores of each row
 /// @param page_table    i32 [rows, pages], rows dense; only the pages of selected positions are read
 /// @param page_indices  i32 [rows, k], contiguous, out; k is 512 or 1024
-/// @param page_size     positions per page, a power of two
+/// @param page_size     positions per page; kernels may demand a power of two
 /// @param raw_indices   i32 [rows, k], contiguous, out, optional: the positions themselves
 void topk_transform(TensorView scores, TensorView seq_lens, TensorView page_table, TensorView page_indices,
                     std::uint32_t page_size, Optional<TensorView> raw_indices) {
@@ -83,20 +82,18 @@ void topk_transform(TensorView scores, TensorView seq_lens, TensorView page_tabl
   pages.expect_size(0, rows).expect_dense_rows();
   slots.expect_size(0, rows).expect_contiguous();
   if (k != 512 && k != 1024) refuse(kOp, "page_indices", "expected 512 or 1024 columns, got " + std::to_string(k));
-  if (!std::has_single_bit(page_size)) {
-    refuse(kOp, "page_size", "expected a power of two, got " + std::to_string(page_size));
-  }
-  const int page_bits = std::countr_zero(page_size);
+  if (page_size == 0) refuse(kOp, "page_size", "expected a positive number, got 0");
   const View<std::int32_t, 2> raw(kOp, "raw_indices", raw_indices.has_value() ? raw_indices.value() : page_indices);
   raw.expect_size(0, rows).expect_size(1, k).expect_contiguous();
 
+  const std::int64_t most = std::min<std::int64_t>(score.size(1), pages.size(1) * page_size);
   for (std::int64_t row = 0; row < rows; ++row) {
-    const std::int64_t length = std::clamp<std::int64_t>(lengths(row), 0, score.size(1));
+    const std::int64_t length = std::clamp<std::int64_t>(lengths(row), 0, most);
     const std::vector<std::int64_t> chosen = select(score, row, length, k);
     for (std::int64_t j = 0; j < k; ++j) {
       const bool filled = j < static_cast<std::int64_t>(chosen.size());
       if (raw_indices.has_value()) raw(row, j) = filled ? static_cast<std::int32_t>(chosen[j]) : -1;
-      slots(row, j) = filled ? slot_of(pages(row, chosen[j] >> page_bits), chosen[j], page_bits) : -1;
+      slots(row, j) = filled ? slot_of(pages(row, chosen[j] / page_size), chosen[j], page_size) : -1;
     }
   }
 }

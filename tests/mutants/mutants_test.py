@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that the smoke tier of its op catches each mutant of mutants.json, for the reason that mutants.json states.
+"""Checks that the smoke tier of its op catches each mutant of mutants.json, for the reason that mutants.json states. If a
+mutant has a "case", a case of the quick tier that matches it must catch the mutant, because no cheaper case can.
 
     tests/mutants/mutants_test.py [NAME...]
 
@@ -27,7 +28,8 @@ def try_mutant(mutant):
     report = folder / "report.json"
     report.unlink(missing_ok=True)
     build = build_mutant.build_folder()
-    command = [str(build / "dsv4diff"), "run", "--set", str(folder), "--op", mutant["op"], "--tier", "smoke",
+    cases = ["--tier", "quick", "--case", mutant["case"]] if "case" in mutant else ["--tier", "smoke"]
+    command = [str(build / "dsv4diff"), "run", "--set", str(folder), "--op", mutant["op"], *cases,
                "--jobs", "1", "--no-known", "--json", str(report)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if result.returncode != 1:

@@ -14,8 +14,12 @@ namespace dsv4 {
 struct CacheGeometry {
   bool flashmla;
   std::int64_t page_size;
+  std::int64_t page_stride;  ///< bytes from a page to the next page
 
-  explicit CacheGeometry(const Params& p) : flashmla(p.is("layout", "flashmla")), page_size(p.integer("page")) {}
+  explicit CacheGeometry(const Params& p)
+      : flashmla(p.is("layout", "flashmla")), page_size(p.integer("page")), page_stride(page_bytes()) {}
+  /// The geometry of a cache whose pages may be wider than their slots need.
+  CacheGeometry(const Params& p, const HostTensor& cache) : CacheGeometry(p) { page_stride = cache.strides[0]; }
 
   [[nodiscard]] std::int64_t dim() const { return flashmla ? layout::FlashMlaCache::kDim : layout::IndexerCache::kDim; }
   [[nodiscard]] std::int64_t group() const {
@@ -36,13 +40,13 @@ struct CacheGeometry {
   /// Byte offsets of a slot's data and scales from the start of the cache.
   [[nodiscard]] std::int64_t data_at(std::int64_t slot) const {
     const std::int64_t row = slot % page_size;
-    return slot / page_size * page_bytes() +
+    return slot / page_size * page_stride +
            (flashmla ? layout::FlashMlaCache::data_offset(row) : layout::IndexerCache::data_offset(row));
   }
   [[nodiscard]] std::int64_t scales_at(std::int64_t slot) const {
     const std::int64_t row = slot % page_size;
-    return slot / page_size * page_bytes() + (flashmla ? layout::FlashMlaCache::scale_offset(page_size, row)
-                                                       : layout::IndexerCache::scale_offset(page_size, row));
+    return slot / page_size * page_stride + (flashmla ? layout::FlashMlaCache::scale_offset(page_size, row)
+                                                      : layout::IndexerCache::scale_offset(page_size, row));
   }
 };
 

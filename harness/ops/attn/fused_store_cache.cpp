@@ -60,14 +60,15 @@ class FusedStoreCache final : public Op {
             .space = {word("layout", {"flashmla", "indexer"}, "layout of the cache"),
                       word("input", {"bf16", "f32"}, "type of the rows"),
                       word("index", {"i32", "i64"}, "type of the slots"), page_sizes(),
-                      number("tokens", 1, 1 << 15, "rows to store",
+                      number("tokens", 1, 1 << 17, "rows to store",
                              {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 129, 257}}),
                       number("spare", 0, 64, "pages beyond what the rows need", {.usual = 1, .both = {0, 1, 2}}),
                       word("order", kOrders, "order of the slots"),
                       word("fill", kRowFills.names(), "distribution of the elements")},
             .signature = {{in("input", {kBF16, kF32}, "rows dim!", {.dtype_of = "input"}),
-                           inout("cache", {kU8}, "pages bytes!:page_bytes"),
-                           in("indices", {kI32, kI64}, "rows:count", {.dtype_of = "index"})},
+                           inout("cache", {kU8}, "pages bytes?"),
+                           in("indices", {kI32, kI64}, "rows:count",
+                              {.dtype_of = "index", .index = Index{.limit = "pages*page"}})},
                           "rows"},
             .smoke = {"", "layout=indexer input=f32 index=i64 page=1 tokens=3 order=edges fill=midpoints"},
             .quick = {"cover page=1|2|64|256"},
@@ -110,14 +111,14 @@ class FusedStoreCache final : public Op {
   /// The call may write to the slots that it names.
   void fit(Call& call) const override {
     Arg& cache = call.arg("cache");
-    cache.footprint = footprint(CacheGeometry(call.compile), cache.tensor(), call.tensor("indices"));
+    cache.footprint = footprint(CacheGeometry(call.compile, cache.tensor()), cache.tensor(), call.tensor("indices"));
   }
 
   /// The outputs are the contents of each token's slot, in token order: codes, scales (exponent bytes, or one float),
   /// and rotated dimensions.
   [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
-    const CacheGeometry g(c.params);
     const HostTensor& cache = result.tensor("cache");
+    const CacheGeometry g(c.params, cache);
     const HostTensor& indices = call.tensor("indices");
     const std::int64_t tokens = indices.numel();
     HostTensor codes = HostTensor::make(DType::kE4M3, {tokens, g.codes()});

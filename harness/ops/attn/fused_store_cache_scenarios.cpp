@@ -111,6 +111,7 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
       op.at({"", "page=256 tokens=1200 fill=scale_edges", "input=f32 index=i64 tokens=1200 fill=scale_edges",
              "layout=indexer input=f32 tokens=9"}),
       [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_batch(op, call, rows); }));
+  list.push_back(many_rows_relation(op, {"layout=indexer tokens=65540 fill=integers", "tokens=32770 fill=integers"}));
   list.push_back(reciprocal(op.at({"layout=indexer input=f32 tokens=9"})));
   list.push_back(call_relation(
       "row_alignment", "rows that do not start at a multiple of 16 bytes give the same stored values",
@@ -148,6 +149,17 @@ void add_contracts(const Op& op, std::vector<Scenario>& list) {
                       call.arg("indices").tensor() = numbers({0, 62, 63, 1, 2}, DType::kI32);
                       cache.footprint.clear();
                     });
+  // The scale rows of the last slots end before the padding of a page. So a page with one byte less still has room.
+  for (const auto& [name, more] :
+       {std::pair{"cache_page_bytes", -1}, {"cache_page_odd", 1}, {"cache_page_wide", 512}}) {
+    contracts.edge(name, "pages with more or less padding than usual are written right, or the call is refused",
+                   [&op, more](Call& call) {
+                     HostTensor& cache = call.arg("cache").tensor();
+                     cache = HostTensor::make(DType::kU8, {cache.size(0), cache.size(1) + more});
+                     poison(cache);
+                     op.fit(call);
+                   });
+  }
   contracts.edge("indices_other_width", "64-bit slots are read as 64 bits or refused, not read as pairs",
                  [](Call& call) { call.arg("indices").tensor() = numbers(numbers_of(call, "indices"), kI64); });
   const auto with_slots = [&](const char* name, const char* meaning, std::vector<std::int64_t> slots,

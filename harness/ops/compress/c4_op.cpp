@@ -181,6 +181,7 @@ std::vector<Scenario> C4Op::scenarios() const {
                                           at({info().smoke[0], info().smoke[1]}), spread_state)};
   Contracts(list).reshaped("state_page_8", "state pages of eight rows (an older kernel) are refused", "kv_buffer",
                            [](Shape& s) { s[1] = 8; });
+  append(list, c4_plan_contracts(*this));
   return list;
 }
 

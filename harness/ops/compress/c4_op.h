@@ -88,18 +88,30 @@ class C4Op : public Op {
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
                                       Caller& reference) const override;
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override;
-  /// A contract on state pages of eight rows, and a relation with a spread-out state.
+  /// Contracts on state pages of eight rows and on plans that name rows outside the tensors, and a relation with a
+  /// spread-out state.
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
-
- protected:
+  /// The rows that the call writes. Every record of its plans must name rows of the tensors.
   [[nodiscard]] virtual C4Written written(const Call& call) const = 0;
 };
 
 /// Pairs of these planners and a C4 op (harness/op/pairs.h), at `points`.
 std::vector<Pair> c4_pairs(const std::vector<std::string>& planners, const Points& points);
+/// Contracts "<plan>_outside" for the plans of `op`: a record that names a row, a page or a token outside the tensors is
+/// skipped, or has another result that does not depend on the memory around the tensors. The other records' results
+/// stay the same. The record of a request without a token (length 0) may name any rows; rows of other requests stay the
+/// same.
+std::vector<Scenario> c4_plan_contracts(const C4Op& op);
+
+/// "relation:many_tokens" of compress_c4_prefill and "relation:many_requests" of compress_c4_decode: batches whose row
+/// numbers need 16 or more bits. Only a few of the rows have a record in the plans, so that the calls are cheap
+/// (c4_sizes.cpp).
+Scenario c4_many_tokens(const C4Op& op);
+Scenario c4_many_requests(const C4Op& op);
 
 /// Sequences of calls of planners and C4 ops. Their results are compared with those of other calls (c4_sequences.cpp).
 std::vector<Scenario> c4_prefill_sequences(const Op& op);  ///< chunked_prefill, prefill_then_decode
-std::vector<Scenario> c4_decode_sequences(const Op& op);   ///< decode_equals_prefill, verify_then_decode
+std::vector<Scenario> c4_decode_sequences(const Op& op);   ///< decode_equals_prefill, verify_then_decode,
+                                                           ///< padded_decode
 
 }  // namespace dsv4

@@ -85,6 +85,40 @@ void run_verify_then_decode(ScenarioContext& x) {
   expect_as_replayed(x, "after verifying", requests, engine);
 }
 
+/// Serving engines pad a decode batch to the size of a captured graph. The padding requests have length 0, and the ids
+/// of requests that are in the pool. The state and the entries of the real requests must be the same as without padding.
+void run_padded_decode(ScenarioContext& x) {
+  const Batch batch = make_batch(x.c.params, x.c.seed);
+  Batch padded = batch;
+  for (const std::int64_t id : {batch.request_ids.front(), batch.request_ids.back(), std::int64_t{0}}) {
+    padded.request_ids.push_back(id);
+    padded.seq_lens.push_back(0);
+    padded.extend_lens.push_back(0);
+  }
+  const CacheMaps maps = make_maps(batch, x.c.params, x.c.seed);
+  const C4Tokens tokens(x.c.params, x.c.seed);
+  const HostTensor state = tokens.state(maps, batch.request_ids, batch.prefixes()), input = tokens.input(batch);
+  HostTensor longer = HostTensor::make(kF32, {padded.size(), input.size(1)});
+  poison(longer);
+  std::ranges::copy(input.storage, longer.storage.begin());
+  std::vector<std::int64_t> entries, rows;
+  for (std::int64_t b = 0; b < batch.size(); ++b) {
+    if (batch.seq_lens[static_cast<std::size_t>(b)] % 4 == 0) entries.push_back(b);
+  }
+  // The first ring belongs to the padding page of the cache. Its contents do not matter.
+  for (std::int64_t r = maps.ring_size; r < maps.rows(); ++r) rows.push_back(r);
+  const auto decoded = [&](const std::string& where, const Batch& requests, const HostTensor& newest) {
+    const CallResult plan = x.call(where + ", plan", decode_plan_call(4, requests, maps));
+    const CallResult result =
+        x.call(where, tokens.call("compress_c4_decode", state, newest, {returned_tensor(plan, 0)}));
+    return Observation()
+        .add("kv_output", gather_rows(result.tensor("kv_output"), entries, tokens.head_dim()))
+        .add("state", gather_rows(result.tensor("kv_buffer"), rows, 4 * tokens.head_dim()));
+  };
+  const Observation want = decoded("without padding", batch, input);
+  x.expect_agree("with padding", decoded("with padding", padded, longer), want);
+}
+
 }  // namespace
 
 std::vector<Scenario> c4_prefill_sequences(const Op& op) {
@@ -105,7 +139,9 @@ std::vector<Scenario> c4_decode_sequences(const Op& op) {
                    run_decode_equals_prefill),
           sequence("verify_then_decode",
                    "verify steps that reject drafts, then decode: entries agree with one prefill by the reference",
-                   points, run_verify_then_decode)};
+                   points, run_verify_then_decode),
+          sequence("padded_decode", "requests of length 0 that pad a decode batch change nothing", points,
+                   run_padded_decode)};
 }
 
 }  // namespace dsv4

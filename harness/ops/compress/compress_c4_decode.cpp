@@ -53,6 +53,7 @@ class CompressC4Decode final : public C4Op {
     std::vector<Scenario> list = C4Op::scenarios();
     Contracts(list).reshaped("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
                              [](Shape& s) { s[1] = 8; });
+    list.push_back(c4_many_requests(*this));
     append(list, c4_decode_sequences(*this));
     return list;
   }
@@ -61,13 +62,13 @@ class CompressC4Decode final : public C4Op {
                     at({"batch=5 len=250", "head_dim=512 ring=16 batch=12 len=9"}, {"fill=equal batch=129"}));
   }
 
- private:
   /// Row b of the plan is for request b, whose token is kept. If the length is a multiple of four, the call also writes
-  /// row b of kv_output.
+  /// row b of kv_output. A request of length 0 has no token.
   [[nodiscard]] C4Written written(const Call& call) const override {
     const auto plan = records_of<DecodePlan>(call.tensor("plan_d"));
     C4Written rows;
     for (std::size_t b = 0; b < plan.size(); ++b) {
+      if (plan[b].seq_len == 0) continue;
       if (plan[b].seq_len % 4 == 0) rows.entries.push_back(static_cast<std::int64_t>(b));
       rows.kept.push_back(plan[b].write_loc);
     }

@@ -111,7 +111,6 @@ class CompressC4Prefill final : public C4Op {
                        {"fill=equal batch=33 len=300 extend=12"}));
   }
 
- private:
   /// In both plans, rows may be in any order, with sentinels among them.
   [[nodiscard]] C4Written written(const Call& call) const override {
     C4Written rows;
@@ -126,6 +125,7 @@ class CompressC4Prefill final : public C4Op {
 
 std::vector<Scenario> CompressC4Prefill::scenarios() const {
   std::vector<Scenario> list = C4Op::scenarios();
+  list.push_back(c4_many_tokens(*this));
   append(list, c4_prefill_sequences(*this));
   Contracts contracts(list);
   contracts.reshaped("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",

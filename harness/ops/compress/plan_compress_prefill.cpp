@@ -80,7 +80,7 @@ class PlanCompressPrefill final : public Op {
     return "a plan that is made on the device always has a fixed size, so graph must be 1";
   }
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
-    if (p.integer("batch") * (p.integer("extend") + 1) > 1 << 20) return "more than a million tokens";
+    if (most_tokens(p) + p.integer("batch") > 1 << 20) return "more than a million tokens";
     return too_many_slots(p);
   }
   [[nodiscard]] bool trivial_by_design(const Case& c) const override { return is_tiny_batch(c.params); }
@@ -162,6 +162,11 @@ std::vector<Scenario> PlanCompressPrefill::scenarios() const {
                       one_token_each(call);
                       give_plans(call, 4);
                     });
+  append(list, prefill_plan_outside(*this));
+  list.push_back(
+      many_rows_relation(*this, each({"{} lens={} graph=1 batch=1 len=70000 spread=same extend=70000 mix=uniform",
+                                      "{} lens={} graph=1 batch=5 len=70000 spread=same extend=66000 mix=long_first"},
+                                     {"ratio=4", "ratio=128"}, kLens)));
   // On a device, many threads make one plan. One point has more requests than a thread block has threads.
   list.push_back(
       repeat_relation(at({"", "lens=device graph=1 batch=300 len=9 extend=5 slack=7",

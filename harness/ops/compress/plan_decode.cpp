@@ -18,9 +18,12 @@ class PlanDecode final : public DecodePlanner {
                          .with(cache_params())
                          .with(decode_batch({.usual = 9, .quick = {1, 9, 33}},
                                             {.usual = 1, .quick = {1, 4, 60, 124, 251, 380, 508}})),
-            .signature = {{in("req_pool_indices", {kI64}, "requests"), in("req_to_token", {kI32}, "pool positions"),
-                           in("full_to_swa", {kI64}, "slots"),
-                           in("seq_lens", {kI64}, "requests:count", {.names = {{"count", "lens_count"}}}),
+            .signature = {{in("req_pool_indices", {kI64}, "requests", {.index = Index{.limit = "pool"}}),
+                           in("req_to_token", {kI32}, "pool positions", {.index = Index{.limit = "slots"}}),
+                           in("full_to_swa", {kI64}, "slots", {.index = Index{}}),
+                           in("seq_lens", {kI64}, "requests:count",
+                              {.index = Index{.limit = "positions", .count = true},
+                               .names = {{"count", "lens_count"}}}),
                            integer("compress_ratio"), integer("swa_page_size"), integer("ring_size")},
                           "requests"},
             .smoke = {"", "ratio=128 ring=256 batch=5 len=126"},
@@ -93,6 +96,9 @@ std::vector<Scenario> PlanDecode::scenarios() const {
   const Points both = at({"batch=33", "ring=16 page=64 batch=33 len=250", "ratio=128 ring=128 batch=140 len=250",
                           "ratio=128 ring=256 batch=140"});
   std::vector<Scenario> list = DecodePlanner::scenarios();
+  list.push_back(
+      many_rows_relation(*this, {"page=16 batch=65540 len=3 spread=same", "ring=16 batch=2 len=70000 spread=same",
+                                 "ratio=128 ring=256 batch=2 len=33000 spread=same"}));
   append(list, far_map_relations(at({"len=250", "ratio=128 ring=256 len=250"})));
   list.push_back(relation("prefill_of_one", "a prefill of one token reads and writes the same rows as a decode step",
                           both, prefill_of_one));

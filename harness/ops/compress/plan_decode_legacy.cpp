@@ -16,7 +16,8 @@ class PlanDecodeLegacy final : public DecodePlanner {
             .space = Space{ratio_param()}.with(decode_batch({.usual = 9, .quick = {1, 9, 33, 255, 256, 257, 1024}},
                                                             {.usual = 1, .quick = {1, 4, 60, 124, 251, 380}})),
             .signature = {{in("req_pool_indices", {kI64}, "requests"),
-                           in("seq_lens", {kI64}, "requests:count", {.names = {{"count", "lens_count"}}}),
+                           in("seq_lens", {kI64}, "requests:count",
+                              {.index = Index{.count = true}, .names = {{"count", "lens_count"}}}),
                            integer("compress_ratio")},
                           "requests"},
             .smoke = {"", "ratio=128 batch=5 len=126"},
@@ -28,6 +29,12 @@ class PlanDecodeLegacy final : public DecodePlanner {
 
   [[nodiscard]] Call make(const Case& c) const override {
     return legacy_decode_plan_call(c.params.integer("ratio"), make_batch(c.params, c.seed));
+  }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override {
+    std::vector<Scenario> list = DecodePlanner::scenarios();
+    list.push_back(many_rows_relation(*this, {"batch=65540 len=3 spread=same", "batch=2 len=70000 spread=same"}));
+    return list;
   }
 };
 

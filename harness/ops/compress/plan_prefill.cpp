@@ -130,6 +130,11 @@ class PlanPrefill final : public PrefillPlanner {
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list = PrefillPlanner::scenarios();
     append(list, plan_prefill_relations(*this));
+    // Positions beyond 16 bits, and short requests after a long one.
+    list.push_back(
+        many_rows_relation(*this, each({"{} lens={} graph=1 batch=1 len=65535 spread=same extend=65535 mix=uniform",
+                                        "{} lens={} graph=1 batch=5 len=70000 spread=same extend=40000 mix=long_first"},
+                                       {"ratio=4 ring=8", "ratio=128 ring=256"}, kLens)));
     append(list, plan_prefill_sequences(*this));
     return list;
   }

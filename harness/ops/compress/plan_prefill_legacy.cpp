@@ -43,6 +43,15 @@ class PlanPrefillLegacy final : public PrefillPlanner {
   [[nodiscard]] Call make(const Case& c) const override {
     return legacy_prefill_plan_call(c.params.integer("ratio"), c.params.flag("graph"), make_batch(c.params, c.seed));
   }
+
+  [[nodiscard]] std::vector<Scenario> scenarios() const override {
+    std::vector<Scenario> list = PrefillPlanner::scenarios();
+    list.push_back(
+        many_rows_relation(*this, each({"ratio={} batch=1 len=65535 spread=same extend=65535 mix=uniform",
+                                        "ratio={} graph=1 batch=5 len=70000 spread=same extend=40000 mix=long_first"},
+                                       {"4", "128"})));
+    return list;
+  }
 };
 
 DSV4_REGISTER_OP(PlanPrefillLegacy);

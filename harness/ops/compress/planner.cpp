@@ -19,7 +19,8 @@ std::int64_t state_rows(const Call& call) {
     return call.tensor("full_to_swa").numel() / integer_of(call, "swa_page_size") * integer_of(call, "ring_size");
   }
   const std::vector<std::int64_t> ids = numbers_of(call, "req_pool_indices");
-  const std::int64_t rings = ids.empty() ? 0 : *std::ranges::max_element(ids) + 1;
+  constexpr std::int64_t kMostRings = std::int64_t{1} << 31;  // more do not fit in the records of a plan
+  const std::int64_t rings = ids.empty() ? 0 : std::min(*std::ranges::max_element(ids), kMostRings) + 1;
   return rings * window_of(integer_of(call, "compress_ratio"));
 }
 
@@ -48,8 +49,7 @@ std::vector<ParamSpec> edge_batch() {
 }
 
 std::optional<std::string> reject_plan_tokens(const Params& p) {
-  const std::int64_t most = p.integer("batch") * p.integer("extend") + (p.is("mix", "last_differs") ? 1 : 0);
-  if (most + (p.has("slack") ? p.integer("slack") : 0) <= kMostPlanTokens) return std::nullopt;
+  if (most_tokens(p) + (p.has("slack") ? p.integer("slack") : 0) <= kMostPlanTokens) return std::nullopt;
   return fmt::format("a plan numbers at most {} tokens", kMostPlanTokens);
 }
 
@@ -83,12 +83,30 @@ Observation observe_prefill_plan(const Call& call, const CallResult& result) {
 std::vector<Scenario> Planner::scenarios() const {
   std::vector<Scenario> list{late_allocation_relation(only(points(Tier::kSmoke)))};
   Contracts contracts(list, at({info().contract_point}));
-  contracts.integer("ratio_8", "a ratio that is neither 4 nor 128 is refused", "compress_ratio", 8);
+  // A kernel may support more than the in-tree kernels do. The checks of a plan's contents find a wrong plan.
+  const auto unusual = [&](const char* name, const char* what, const char* argument, std::int64_t value) {
+    contracts.edge(name, fmt::format("{}: the plan is right, or the call is refused", what),
+                   [argument, value](Call& call) { call.arg(argument).value = value; });
+  };
+  unusual("ratio_8", "a ratio that is neither 4 nor 128", "compress_ratio", 8);
   if (info().space.find("ring") != nullptr) {
-    contracts.integer("ring_6", "a ring size that is not a multiple of the ratio is refused", "ring_size", 6);
-    contracts.integer("page_20", "a page size that is not a multiple of the ring is refused", "swa_page_size", 20);
+    unusual("ring_6", "a ring size that is not a multiple of the ratio", "ring_size", 6);
+    unusual("page_20", "a page size that is not a multiple of the ring", "swa_page_size", 20);
   }
   return list;
+}
+
+std::vector<std::int64_t> DecodePlanner::indices_of(const Call& call, const std::string& argument,
+                                                    std::int64_t row) const {
+  if (argument != "req_to_token" && argument != "full_to_swa") return Op::indices_of(call, argument, row);
+  const HostTensor& slots = call.tensor("req_to_token");
+  const std::int64_t id = numbers_of(call, "req_pool_indices")[static_cast<std::size_t>(row)];
+  const std::int64_t newest = numbers_of(call, "seq_lens")[static_cast<std::size_t>(row)] - 1;
+  std::vector<std::int64_t> elements;
+  for (const std::int64_t p : {newest, std::max<std::int64_t>(newest - integer_of(call, "compress_ratio"), 0)}) {
+    elements.push_back(argument == "req_to_token" ? id * slots.size(1) + p : slots.at<std::int32_t>(id, p));
+  }
+  return elements;
 }
 
 Observation DecodePlanner::observe(const Case&, const Call& call, const CallResult& result) const {
@@ -127,7 +145,11 @@ std::vector<Scenario> PrefillPlanner::scenarios() const {
   contracts.integer("rows_below_batch", "a number of rows below the number of requests is refused", "num_q_tokens", 4);
   contracts.refused("rows_65536", "more tokens than 16 bits can number are refused", "num_q_tokens",
                     [](Call& call) { set_rows(call, kMostPlanTokens + 1, kMostPlanTokens + 1); });
-  contracts.reshaped("pin_small", "scratch one byte too small is refused", "pin_buffer", [](Shape& s) { --s[0]; });
+  contracts.edge("pin_small", "with scratch one byte too small, the plan is right, or the call is refused",
+                 [](Call& call) {
+                   HostTensor& pin = call.arg("pin_buffer").tensor();
+                   pin = HostTensor::make(kU8, {pin.numel() - 1});
+                 });
   contracts.refused("sum_below", "fewer new tokens than rows are refused", "extend_lens", [](Call& call) {
     const std::int64_t rows = integer_of(call, "num_q_tokens") + 1;
     set_rows(call, rows, rows);
@@ -137,6 +159,7 @@ std::vector<Scenario> PrefillPlanner::scenarios() const {
     set_rows(call, rows - 1, rows);
   });
   add_extend_contracts(contracts);
+  append(list, prefill_plan_outside(*this));
   return list;
 }
 

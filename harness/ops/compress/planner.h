@@ -60,6 +60,9 @@ class Planner : public Op {
 class DecodePlanner : public Planner {
  public:
   using Planner::Planner;
+  /// A request uses the map entries of its newest token, and of the token before by the ratio.
+  [[nodiscard]] std::vector<std::int64_t> indices_of(const Call& call, const std::string& argument,
+                                                     std::int64_t row) const override;
   [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override;
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override;
 };
@@ -83,6 +86,11 @@ class PrefillPlanner : public Planner {
 
 /// Contracts on invalid counts of new tokens. At the contracts' points, the lengths must be on the host.
 void add_extend_contracts(Contracts& contracts);
+
+/// Contracts of a prefill planner about indices outside their range: "contract:<argument>_outside" for request ids, maps
+/// and lengths (plan_outside.cpp). With lengths on the host, wrong lengths are refused (add_extend_contracts). So here
+/// they are on the device, if the op has such calls.
+std::vector<Scenario> prefill_plan_outside(const Op& op);
 
 /// The relation of an op with the parameter `lens`: both values give the same plan, except for the order of rows.
 Scenario host_equals_device(Points points);

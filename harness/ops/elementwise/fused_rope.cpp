@@ -24,7 +24,7 @@ class FusedRope final : public Op {
                       number("q_heads", 1, 256, "heads of the queries",
                              {.usual = 8, .quick = {1, 3, 8}, .full = {1, 7, 33}, .soak = {64, 128}}),
                       number("k_heads", 0, 256, "heads of the keys, 0 for none", {.usual = 1, .both = {0, 1, 3}}),
-                      word("layout", head_layouts(), "memory layout of the heads"),
+                      word("layout", head_layouts(), "memory layout of the heads", mixed_layouts()),
                       word("index", {"i32", "i64"}, "type of the positions"), flag("inverse", "whether to rotate back"),
                       number("table", 1, 1 << 17, "positions in the angle table",
                              {.usual = 300, .quick = {1, 2, 300}, .full = {300, 4099}, .soak = {65537}}),
@@ -36,10 +36,13 @@ class FusedRope final : public Op {
                            inout("k", {kBF16}, "tokens k_heads 64:dim",
                                  {.gaps = true, .optional = true, .any_nan = true}),
                            in("freqs_cis", {kF32}, "table 64:dim", {.called = "angles"}),
-                           in("positions", {kI32, kI64}, "tokens:count", {.dtype_of = "index"}), truth("inverse")},
+                           in("positions", {kI32, kI64}, "tokens:count",
+                              {.dtype_of = "index", .index = Index{.limit = "table"}}),
+                           truth("inverse")},
                           "tokens"},
             .smoke = {"layout=gaps", "tokens=3 q_heads=4 k_heads=0 layout=tail index=i64 inverse=1 fill=special"},
-            .quick = {"cover"},
+            .quick = joined(
+                {{"cover"}, each(each({"q_heads=3 k_heads=3 layout={} index={}"}, mixed_layouts()), {"i32", "i64"})}),
             .full = {"cover", "tokens=512 q_heads=64 k_heads=0 layout=tail index=i64 inverse=1 table=65537",
                      "tokens=8 q_heads=128 table=65537 at=last",
                      "tokens=1200 q_heads=27 k_heads=0 layout=tail index=i64 inverse=1 table=4099"},
@@ -50,8 +53,8 @@ class FusedRope final : public Op {
 
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
     const std::int64_t heads = p.integer("q_heads") + p.integer("k_heads");
-    if (p.integer("tokens") * heads <= 1 << 15) return std::nullopt;
-    return "this case would take too long: tokens times heads must be at most 2^15";
+    if (p.integer("tokens") * heads <= 1 << 17) return std::nullopt;
+    return "this case would take too long: tokens times heads must be at most 2^17";
   }
   [[nodiscard]] std::vector<std::string> idle(const Params& p) const override {
     // Position 0 does not rotate, except with the angles "wild", which are any numbers. A table of one position has
@@ -68,7 +71,8 @@ class FusedRope final : public Op {
     const HostTensor table = angle_table(p.text("angles"), p.integer("table"), c.seed);
     const HostTensor positions = positions_tensor(p, c.seed);
     const auto heads = [&](const char* name, std::int64_t count) {
-      HostTensor x = heads_tensor(p.text("layout"), p.integer("tokens"), count);
+      const std::string layout = layout_of(p.text("layout"), name == std::string_view("k"));
+      HostTensor x = heads_tensor(layout, p.integer("tokens"), count);
       Random random(c.seed, name);
       fill_heads(x, p.text("fill"), table, positions, p.flag("inverse"), random);
       return x;

@@ -169,7 +169,13 @@ void add_contracts(std::vector<Scenario>& list) {
 }  // namespace
 
 std::vector<Scenario> fused_rope_scenarios(const Op& op) {
-  std::vector<Scenario> list{there_and_back(), any_batch(op), any_heads(op), far_angles(), odd_strides()};
+  std::vector<Scenario> list{there_and_back(),
+                             any_batch(op),
+                             any_heads(op),
+                             far_angles(),
+                             odd_strides(),
+                             many_rows_relation(op, {"tokens=65540 q_heads=1 k_heads=0 table=70000",
+                                                     "tokens=3 index=i64 inverse=1 table=70000 at=last"})};
   for (Scenario& s : far_arguments(op)) list.push_back(std::move(s));
   add_contracts(list);
   return list;

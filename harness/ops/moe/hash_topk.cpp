@@ -38,8 +38,8 @@ class HashTopK final : public Op {
                       word("table", {"distinct", "duplicates"}, "whether the experts of a token may repeat"),
                       word("fill", router_fills().names(), "distribution of the logits of each token's experts")},
             .signature = {{in("router_logits", {kF32}, "tokens experts", {.called = "logits"}),
-                           in("input_id", {kI64}, "tokens:count", {.called = "ids"}),
-                           in("tid2eid", {kI32}, "vocab k", {.called = "table"}),
+                           in("input_id", {kI64}, "tokens:count", {.called = "ids", .index = Index{.limit = "vocab"}}),
+                           in("tid2eid", {kI32}, "vocab k", {.called = "table", .index = Index{.limit = "experts"}}),
                            out("topk_weights", {kF32}, "tokens columns", {.called = "weights"}),
                            out("topk_ids", {kI32}, "tokens columns:shape", {.called = "ids_out"}),
                            real("routed_scaling_factor")},
@@ -85,6 +85,13 @@ class HashTopK final : public Op {
         logits.at<float>(t, experts[static_cast<std::size_t>(k - 1 - j)]) = values.at<float>(j);
     }
     return call;
+  }
+
+  /// A token uses its row of the lookup table.
+  [[nodiscard]] std::vector<std::int64_t> indices_of(const Call& call, const std::string& argument,
+                                                     std::int64_t row) const override {
+    if (argument != "tid2eid") return Op::indices_of(call, argument, row);
+    return Op::indices_of(call, argument, call.tensor("input_id").at<std::int64_t>(row));
   }
 
   [[nodiscard]] Observation observe(const Case&, const Call&, const CallResult& result) const override {

@@ -84,10 +84,17 @@ Change widened(std::int64_t k, std::int64_t columns) {
 }  // namespace
 
 std::vector<Scenario> hash_topk_scenarios(const Op& op) {
-  std::vector<Scenario> list{batch_permutation(), exact_normalisation(), far_table(op), far_logits(op)};
+  std::vector<Scenario> list{batch_permutation(), exact_normalisation(), far_table(op), far_logits(op),
+                             many_rows_relation(op, {"tokens=65540 k=2 shared=0 experts=4 vocab=70000"})};
   Contracts contracts(list);
-  contracts.refused("too_wide", "33 columns per token are refused, because a warp handles at most 32", "topk_ids",
-                    widened(32, 33));
+  contracts.edge("too_wide", "33 columns per token, more than a warp handles, are right, or the call is refused",
+                 [](Call& call) {
+                   widened(32, 33)(call);
+                   fill_integers(call.arg("tid2eid").tensor(), 0, call.tensor("router_logits").size(1) - 1,
+                                 Random(1, "wide table"));
+                   Random random(1, "logits");
+                   fill_floats(call.arg("router_logits").tensor(), [&] { return random.gauss(); });
+                 });
   contracts.refused("narrower_than_table", "outputs with fewer columns than the table are refused", "tid2eid",
                     widened(6, 5));
   return list;

@@ -2,6 +2,8 @@
 /// may change.
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "harness/op/define.h"
 
 namespace dsv4 {
@@ -73,13 +75,25 @@ class MaskTopkIds final : public Op {
                         call = make(c);
                         call.arg("num_token_non_padded").value = numbers({c.params.integer("real") + (1LL << 32)});
                       })};
+    list.push_back(many_rows_relation(*this, {"rows=32769 k=1 real=32768", "rows=65540 k=1 real=65537"}));
     Contracts contracts(list);
-    contracts.reshaped("ids_wide", "33 ids per token are refused: a warp holds 32", "topk_ids",
-                       [](Shape& s) { s[1] = 33; });
+    contracts.edge("ids_wide", "33 ids per token, more than a warp holds, are masked right, or the call is refused",
+                   [](Call& call) {
+                     Arg& ids = call.arg("topk_ids");
+                     ids.value = HostTensor::make(kI32, {ids.tensor().size(0), 33});
+                     fill_integers(ids.tensor(), 0, 255, Random(1, "wide ids"));
+                   });
     contracts
-        .replaced("count_device_i64", "a 64-bit count on the device is refused, not truncated", "num_token_non_padded",
-                  HostTensor::make(kI64, {1}))
+        .edge("count_device_i64", "a 64-bit count on the device is read right, or the call is refused",
+              [](Call& call) {
+                call.arg("num_token_non_padded").value = numbers(numbers_of(call, "num_token_non_padded"));
+              })
         .needs_device = true;
+    for (const auto& [name, count] : {std::pair{"count_outside", std::numeric_limits<std::int32_t>::min()},
+                                      {"count_far_outside", std::numeric_limits<std::int32_t>::max()}}) {
+      contracts.edge(name, "a count far outside the rows changes no row, or the call is refused",
+                     [count](Call& call) { set_integer(call.arg("num_token_non_padded").tensor(), 0, count); });
+    }
     return list;
   }
 };

@@ -1,5 +1,7 @@
 #include "harness/ops/moe/scenarios.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "harness/op/define.h"
@@ -65,6 +67,31 @@ void spread_experts(Call& call) {
   call.arg("topk").value = std::int64_t{1};  // at most 4200 rows are processed
 }
 
+/// The rows of the small call, repeated.
+void run_many_rows(const Op& op, ScenarioContext& x) {
+  constexpr std::int64_t kRows = 65540;
+  const Call few = x.op.make(x.c);
+  const std::int64_t period = few.tensor("input").size(1), dim = few.tensor("output").size(2);
+  Call many = masked_call(op, few.compile, 1, kRows, dim, false);
+  set_integer(many.arg("masked_m").tensor(), 0, kRows);
+  many.arg("swiglu_limit").value = few.arg("swiglu_limit").value;
+  std::vector<std::int64_t> rows;
+  for (std::int64_t r = 0; r < kRows; ++r) rows.push_back(r % period);
+  const auto repeated = [&](const HostTensor& t) {
+    const HostTensor all = gather_rows(t, rows, t.size(2));
+    HostTensor shaped = HostTensor::make(t.dtype, {1, kRows, t.size(2)});
+    shaped.storage = all.storage;
+    return shaped;
+  };
+  many.arg("input").tensor() = repeated(few.tensor("input"));
+  op.fit(many);
+  const CallResult small = x.call("few rows", few);
+  Observation want = x.op.observe(x.c, few, small);
+  x.expect_agree("few rows", want, x.expected(few), x.op.tolerances(x.c, few, small, want, x.reference));
+  for (Output& output : want.outputs) output.value = repeated(output.value);
+  x.expect_agree("many rows", x.observed("many rows", many), want);
+}
+
 /// Gives the second of three experts this count. The other experts use no rows, so a write to one of their rows
 /// is found.
 Change with_count(const Op& op, std::int32_t count) {
@@ -100,24 +127,34 @@ std::vector<Scenario> silu_scenarios(const Op& op) {
                                     {"experts=7 tokens=1 dim=2048 topk=7 swizzle=1 counts=full"}),
                               spread_experts));
 
+  list.push_back(relation(
+      "many_rows", "rows whose number needs more than 16 bits have the same bits as the same rows in a small call",
+      op.at({}, {"experts=1 tokens=61 dim=256 topk=1 ue8m0=1 counts=full"}),
+      [&op](ScenarioContext& x) { run_many_rows(op, x); }));
+
   Contracts contracts(list);
   contracts.reshaped("output_dim", "an output that is not half as wide as the input is refused", "output",
                      [](Shape& s) { s[2] /= 2; });
   contracts.replaced("scale_floats",
                      "transposed scales as floats are refused, because they are packed into 32-bit words",
                      "output_scale", HostTensor::make(kF32, {3, 1, 4}));
-  const auto sized = [&](const char* name, const char* meaning, const char* argument, std::int64_t experts,
-                         std::int64_t dim, bool transposed) {
-    contracts.refused(name, meaning, argument, [&op, experts, dim, transposed](Call& call) {
-      call = masked_call(op, call.compile, experts, 4, dim, transposed);
+  contracts.refused("dim_256_transposed",
+                    "two groups per row are refused, because a word holds the scales of four groups", "output",
+                    [&op](Call& call) { call = masked_call(op, call.compile, 3, 4, 256, true); });
+  const auto sized = [&](const char* name, const char* what, std::int64_t experts, std::int64_t dim) {
+    contracts.edge(name, fmt::format("{} are right, or the call is refused", what), [&op, experts, dim](Call& call) {
+      call = masked_call(op, call.compile, experts, 4, dim, dim % 512 == 0);
+      call.arg("topk").value = experts;
+      call.arg("swiglu_limit").value = 10.0;
+      Random random(1, "input");
+      for (std::int64_t e = 0; e < experts; ++e) set_integer(call.arg("masked_m").tensor(), e, 1);
+      fill_floats(call.arg("input").tensor(), [&] { return random.gauss(); });
+      op.fit(call);
     });
   };
-  sized("dim_384", "384 outputs per row are refused, because a warp handles 256 outputs", "output", 3, 384, false);
-  sized("dim_256_transposed", "two groups per row are refused, because a word holds the scales of four groups",
-        "output", 3, 256, true);
-  sized("experts_257", "more than 256 experts are refused", "masked_m", 257, 4096, true);
-  sized("experts_65", "65 experts are refused, because 512 outputs per row allow at most 64 experts", "masked_m", 65,
-        512, true);
+  sized("dim_384", "384 outputs per row, not a multiple of the 256 that a warp handles,", 3, 384);
+  sized("experts_257", "more than 256 experts", 257, 512);
+  sized("experts_65", "65 experts, more than the threads of a row with 512 outputs,", 65, 512);
   contracts.refused("transposed_floats", "the transposed layout is refused for scales that are not exponent bytes",
                     "transposed", [](Call& call) { call.compile.set("ue8m0", "0"); });
   contracts.edge("no_budget", "with topk = 0 nothing is written, or the call is refused", [&op](Call& call) {

@@ -119,7 +119,9 @@ std::uint64_t cut_key(std::span<const float> scores, std::int64_t k) {
 std::span<const float> scores_of(const Call& call, std::int64_t row) {
   const HostTensor& scores = call.tensor("scores");
   const std::int64_t length = call.tensor("seq_lens").at<std::int32_t>(row);
-  const auto n = static_cast<std::size_t>(std::clamp<std::int64_t>(length, 0, scores.size(1)));
+  const std::int64_t covered = call.tensor("page_table").size(1) * integer_of(call, "page_size");
+  const auto n = static_cast<std::size_t>(
+      std::clamp<std::int64_t>(length, 0, std::min(scores.size(1), std::max<std::int64_t>(covered, 0))));
   return n == 0 ? std::span<const float>{} : std::span<const float>(&scores.at<float>(row, 0), n);
 }
 

@@ -9,7 +9,8 @@
 
 namespace dsv4 {
 
-/// The scores from which row `row` selects: the first seq_lens[row] columns, but at most all columns.
+/// The scores from which row `row` selects: the first seq_lens[row] columns, but at most all columns, and at most as
+/// many as the page table covers.
 std::span<const float> scores_of(const Call& call, std::int64_t row);
 
 /// The coarse bin of the k-th best score (coarse_bin()), and the number of scores in this bin.

@@ -47,7 +47,8 @@ class TopKV1 final : public Op {
                            "lengths of the rows: full, around every edge, or a sixteenth of full", {"sixteenth"}),
                       word("fill", score_fills(1).names(), "distribution of the scores")},
             .signature = {{in("scores", {kF32}, "rows? columns", {.gaps = true}),
-                           in("seq_lens", {kI32}, "rows:count", {.called = "lengths"}),
+                           in("seq_lens", {kI32}, "rows:count",
+                              {.called = "lengths", .index = Index{.limit = "columns", .count = true}}),
                            in("page_table", {kI32}, "rows pages", {.called = "table", .gap_of = "tail"}),
                            out("page_indices", {kI32}, "rows k!:width", {.called = "output"}), integer("page_size"),
                            out("raw_indices", {kI32}, "rows k", {.called = "raw", .optional = true})},
@@ -61,7 +62,9 @@ class TopKV1 final : public Op {
                  each(each({"len={} raw=1 fill={}"}, {"8191", "8192", "8193", "16384"}), {"equal", "cluster", "tiny"}),
                  {"k=1024 batch=2 len=32769 tail=1 fill=uniform", "batch=33 len=1024 raw=1 lens=mixed",
                   // Short rows in a wide matrix.
-                  "batch=9 len=9000 raw=1 lens=mixed", "batch=2 len=16384 lens=sixteenth"}}),
+                  "batch=9 len=9000 raw=1 lens=mixed", "batch=2 len=16384 lens=sixteenth",
+                  // More positions than 16 bits can number.
+                  "len=70000 raw=1 fill=last_best"}}),
             .full = joined({{"cover"},
                             each(each({"k=1024 len={} raw=1 fill={}"},
                                       {"65535", "65537", "131072", "262144", "262145", "1048576"}),

@@ -156,10 +156,14 @@ std::vector<Scenario> topk_v1_scenarios(const Op& op) {
   Contracts contracts(list);
   contracts.reshaped("raw_width", "an output for positions with the width of the other k is refused", "raw_indices",
                      [](Shape& s) { s[1] *= 2; });
-  for (const std::int64_t size : {0, 48}) {
-    contracts.integer(fmt::format("page_size_{}", size), "a page size that is not a power of two is refused",
-                      "page_size", size);
-  }
+  contracts.integer("page_size_0", "pages without positions are refused", "page_size", 0);
+  contracts.edge("page_size_48", "a page size that is not a power of two is used right, or the call is refused",
+                 [](Call& call) {
+                   call.arg("page_size").value = std::int64_t{48};
+                   HostTensor& table = call.arg("page_table").tensor();
+                   table = HostTensor::make(kI32, {table.size(0), call.tensor("scores").size(1) / 48 + 1});
+                   for (std::int64_t i = 0; i < table.numel(); ++i) set_integer(table, i, 3 * i);
+                 });
   contracts.edge("negative_length", "a negative length means an empty row, or the call is refused",
                  [](Call& call) { set_integer(call.arg("seq_lens").tensor(), 1, -1); });
   contracts.edge("length_past_the_row", "a length beyond the columns is cut, or the call is refused", [](Call& call) {

@@ -131,6 +131,21 @@ TEST(Complete, EveryOpHasGoldens) {
   EXPECT_THAT(listed, ::testing::IsEmpty()) << "golden/unrecorded.txt names what is not an op and a GPU set";
 }
 
+/// Ids, lengths, map entries and plans: a function cannot check these values on the host.
+TEST(Complete, EveryIndexHasAContractAboutValuesOutside) {
+  for (const Op* op : real_ops()) {
+    const auto scenarios = all_scenarios(*op);
+    for (const Argument& a : op->info().signature.arguments()) {
+      if (!a.is_tensor() || a.role != Role::kIn || a.traits.place == Place::kHost) continue;
+      const DType dtype = a.dtypes.front();
+      if (dtype != DType::kI32 && dtype != DType::kI64 && dtype != DType::kU8) continue;
+      const std::string label = "contract:" + a.contract("outside");
+      EXPECT_TRUE(find_scenario(scenarios, label) != nullptr || op->info().without.contains(label))
+          << op->info().name << " has no " << label;
+    }
+  }
+}
+
 TEST(Complete, EveryOpHasShapesForTheBenchmark) {
   for (const Op* op : real_ops()) {
     EXPECT_FALSE(op->info().bench.empty()) << op->info().name << " has no point in OpInfo::bench";

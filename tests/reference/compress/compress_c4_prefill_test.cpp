@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "harness/core/poison.h"
 #include "tests/reference/compress/c4_calls.h"
 
 namespace dsv4::testing {
@@ -130,11 +131,29 @@ TEST(CompressC4PrefillReference, TheBoundHoldsAndIsTight) {
   }
 }
 
+TEST(CompressC4PrefillReference, RecordsOfRowsOutsideTheTensorsAreSkipped) {
+  const std::vector<CompressPlan> entries{{8, 6, 0, -1, -1},   // needs a token before the first one
+                                          {8, 8, 0, -1, -1},   // has no such token
+                                          {8, 7, 1, 2, 0},     // has no such page
+                                          {8, 7, 5, 0, -1},    // has no own page
+                                          {8, 7, 9, 0, 2},     // the same, with a window that is too long
+                                          {8, 7, 0, -1, -1}};  // needs no page
+  const std::vector<WritePlan> kept{{7, 8}, {8, 0}, {7, -1}, {0x80000000u, 0}, {7, 3}};
+  Call call = prefill_of(8, entries, kept);
+  fill_kv(call.arg("kv_input").tensor());
+  const CallResult r = accepted(call);
+  HostTensor untouched = call.tensor("kv_output");
+  poison(untouched);
+  for (std::int64_t k = 0; k < 6; ++k) {
+    const bool same = std::memcmp(r.tensor("kv_output").element(k * kHeadDim), untouched.element(k * kHeadDim), 8) == 0;
+    EXPECT_EQ(same, k != 5) << k;
+  }
+  for (std::int64_t row = 0; row < 8; ++row) {
+    EXPECT_EQ(std::isnan(r.tensor("kv_buffer").at<float>(row / 4, row % 4, 0)), row != 3) << row;
+  }
+}
+
 TEST(CompressC4PrefillReference, RefusalsNameTheArgument) {
-  EXPECT_THAT(refusal_of(prefill_of(8, {{8, 6, 0, -1, -1}}, {})), HasSubstr("'plan_c'"));
-  EXPECT_THAT(refusal_of(prefill_of(8, {{8, 7, 1, 2, 0}}, {})), HasSubstr("'plan_c'"));
-  EXPECT_THAT(refusal_of(prefill_of(8, {}, {{7, 8}})), HasSubstr("'plan_w'"));
-  EXPECT_THAT(refusal_of(prefill_of(8, {}, {{8, 0}})), HasSubstr("'plan_w'"));
   EXPECT_THAT(refusal_of(prefill_of(1, {}, {layout::kNoWrite, layout::kNoWrite})), HasSubstr("'plan_w'"));
   Call call = prefill_of(8, {}, {});
   call.arg("kv_buffer").tensor() = HostTensor::make(DType::kBF16, {2, 4, kWidth});

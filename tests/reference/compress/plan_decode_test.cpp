@@ -31,10 +31,23 @@ TEST(PlanDecodeReference, KnownPlanOfRatioOneHundredAndTwentyEight) {
               ElementsAre(Row{130, 1665, 12, 13}, Row{128, 1663, 12, 12}));
 }
 
+TEST(PlanDecodeReference, ARequestWhoseTokenIsNotInTheMapsHasNoToken) {
+  CacheMaps maps = identity_maps(256, 8);
+  const Row none{0, 0, 0, 0}, good{12, 35, 9, 8};
+  EXPECT_THAT(plan(4, {{1, 1, 1, 2, 1}, {0, -1, 513, 12, std::int64_t{1} << 40}, {1, 1, 1, 1, 1}}, maps),
+              ElementsAre(none, none, none, good, none));
+  EXPECT_THAT(plan(4, {{-1, 8, 2}, {12, 12, 12}, {1, 1, 1}}, maps), ElementsAre(none, none, good));
+  maps.req_to_token.at<std::int32_t>(2, 4) = -1;  // the first position of the previous group
+  EXPECT_THAT(plan(4, {{2}, {12}, {1}}, maps), ElementsAre(Row{12, 35, 0, 8}));
+  maps.req_to_token.at<std::int32_t>(2, 11) = 8 * 512;
+  EXPECT_THAT(plan(4, {{2}, {12}, {1}}, maps), ElementsAre(none));
+  maps.req_to_token.at<std::int32_t>(2, 11) = 5;
+  maps.full_to_swa.at<std::int64_t>(5) = -1;
+  EXPECT_THAT(plan(4, {{2}, {12}, {1}}, maps), ElementsAre(none));
+}
+
 TEST(PlanDecodeReference, RefusalsNameTheArgument) {
   const CacheMaps maps = identity_maps(256, 8);
-  EXPECT_THAT(refusal_of(decode_plan_call(4, {{1}, {0}, {1}}, maps)), HasSubstr("'seq_lens'"));
-  EXPECT_THAT(refusal_of(decode_plan_call(4, {{1}, {513}, {1}}, maps)), HasSubstr("'req_to_token'"));
   EXPECT_THAT(refusal_of(decode_plan_call(5, {{1}, {1}, {1}}, maps)), HasSubstr("'compress_ratio'"));
   EXPECT_EQ(plan(4, {}, maps).size(), 0u);
 }

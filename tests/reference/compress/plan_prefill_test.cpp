@@ -124,10 +124,18 @@ TEST(PlanPrefillReference, RefusalsNameTheArgument) {
   EXPECT_THAT(refused(good, {.ratio = 8}, maps), HasSubstr("'compress_ratio'"));
   EXPECT_THAT(refused(good, {}, identity_maps(256, 6)), HasSubstr("'ring_size'"));
   EXPECT_THAT(refused(good, {}, identity_maps(20, 8)), HasSubstr("'swa_page_size'"));
-  EXPECT_THAT(refused({{1, 9}, {9, 9}, {4, 4}}, {}, maps), HasSubstr("'req_to_token'"));
   Call call = prefill_plan_call({}, good, maps);
   call.arg("pin_buffer").tensor() = HostTensor::make(DType::kU8, {24 * 8 - 1});
   EXPECT_THAT(refusal_of(call), HasSubstr("'pin_buffer'"));
+}
+
+TEST(PlanPrefillReference, TokensThatAreNotInTheMapsHaveSentinels) {
+  const CallResult r = accepted(prefill_plan_call({}, {{9, 1}, {8, 8}, {4, 4}}, identity_maps(256, 8)));
+  ASSERT_EQ(compress_rows(r).size(), 2u);
+  EXPECT_EQ(compress_rows(r)[0], kNoCompressRow);
+  EXPECT_NE(compress_rows(r)[1], kNoCompressRow);
+  const auto kept = write_rows(r);
+  EXPECT_EQ(std::ranges::count(kept, kNoWriteRow), std::ssize(kept) / 2);
 }
 
 TEST(PlanPrefillReference, SixteenBitsNumberTheLastToken) {

@@ -291,6 +291,30 @@ TEST(HashTopKBound, IsZeroWhereTheWeightIsCertainAndWideWhereItIsNot) {
   }
 }
 
+TEST(HashTopKReference, AnUnknownTokenHasNoExperts) {
+  for (const std::int64_t id : {std::int64_t{-1}, std::int64_t{2}, std::int64_t{1} << 40}) {
+    for (const char* function : {"hash_topk", "hash_topk_bound"}) {
+      Token t({1.0f, 2.0f}, 1);
+      t.id.at<std::int64_t>(0) = id;
+      const bool bound = function == std::string("hash_topk_bound");
+      EXPECT_EQ(t.call(function), (std::vector<float>{0.0f, 0.0f, bound ? 0.0f : 0.4f}));
+      EXPECT_EQ(t.ids.at<std::int32_t>(0, 0), -1);
+      EXPECT_EQ(t.ids.at<std::int32_t>(0, 1), -1);
+      EXPECT_EQ(t.ids.at<std::int32_t>(0, 2), 64);  // the shared expert
+    }
+  }
+}
+
+TEST(HashTopKReference, AnUnknownExpertHasNoWeight) {
+  for (const std::int32_t expert : {-1, 64, 0x7fffffff}) {
+    Token t({1.0f, 2.0f});
+    t.table.at<std::int32_t>(1, 0) = expert;
+    EXPECT_EQ(t.call(), (std::vector<float>{0.0f, 1.0f}));
+    EXPECT_EQ(t.ids.at<std::int32_t>(0, 0), expert);
+    EXPECT_EQ(t.call("hash_topk_bound")[0], 0.0f);
+  }
+}
+
 TEST(HashTopKReference, RefusesShapesThatDoNotFit) {
   Token t({1.0f, 2.0f}, 1);
   HostTensor narrow = HostTensor::make(DType::kF32, {1, 1});

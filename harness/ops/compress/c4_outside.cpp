@@ -1,0 +1,180 @@
+#include <limits>
+
+#include "harness/op/define.h"
+#include "harness/ops/compress/c4_op.h"
+#include "harness/ops/compress/plan_rows.h"
+
+namespace dsv4 {
+namespace {
+
+using layout::CompressPlan;
+using layout::DecodePlan;
+using layout::WritePlan;
+
+/// A change of one field of a record, to a value outside its range.
+template <class Record>
+struct Wrong {
+  std::string what;
+  std::function<void(Record&)> set;
+  std::function<bool(const Record&)> applies;  ///< whether the record uses the field
+};
+
+/// Row numbers below `limit` are valid.
+std::vector<std::int32_t> numbers_outside(std::int64_t limit) {
+  return {-1, static_cast<std::int32_t>(limit), 1 << 30, std::numeric_limits<std::int32_t>::min(),
+          std::numeric_limits<std::int32_t>::max()};
+}
+
+/// The rows of outputs that record `i` of a plan writes, or the other rows. `entry` is the record's row of kv_output, and
+/// `kept` its state row; -1 if it has none.
+Part rows_of_record(const C4Op& op, const Call& good, std::int64_t entry, std::int64_t kept, bool own) {
+  const C4Written rows = op.written(good);
+  const auto part_of = [own](const HostTensor& t, const std::vector<std::int64_t>& all, std::int64_t row) {
+    std::vector<std::int64_t> chosen;
+    for (std::int64_t i = 0; i < std::ssize(all); ++i) {
+      if ((all[static_cast<std::size_t>(i)] == row) == own) chosen.push_back(i);
+    }
+    return rows_of(t, chosen);
+  };
+  return [=, head_dim = good.tensor("ape").size(1)](const Observation& o) {
+    HostTensor entries = part_of(o.output("kv_output"), rows.entries, entry);
+    // An entry that was not written holds the poison of its call.
+    for (std::uint32_t variant = 0; variant < 4; ++variant) {
+      HostTensor unwritten = good.tensor("kv_output");
+      poison(unwritten, variant);
+      if (own && entries.size(0) == 1 && entries.storage == gather_rows(unwritten, {entry}, head_dim).storage) {
+        std::ranges::fill(entries.storage, std::uint8_t{0});
+      }
+    }
+    return Observation()
+        .add("kv_output", std::move(entries))
+        .add("kept_rows", part_of(o.output("kept_rows"), rows.kept, kept));
+  };
+}
+
+/// Tries each wrong value in one record of the plan.
+template <class Record>
+void try_records(ScenarioContext& x, const C4Op& op, const char* plan, const std::vector<Wrong<Record>>& wrongs,
+                 const std::function<std::int64_t(const Record&)>& kept_row) {
+  Call good = op.make(x.c);
+  const auto usual = observed_once(x, good);
+  const auto records = records_of<Record>(good.tensor(plan));
+  std::size_t turn = 0;
+  for (const Wrong<Record>& wrong : wrongs) {
+    std::size_t i = 0;
+    for (; i < records.size() && !wrong.applies(records[(i + turn) % records.size()]); ++i) {
+    }
+    if (i == records.size()) continue;
+    i = (i + turn++) % records.size();
+    auto changed = records;
+    wrong.set(changed[i]);
+    Call bad = good;
+    bad.arg(plan).tensor() = plan_tensor(changed);
+    const auto entry = std::is_same_v<Record, WritePlan> ? -1 : static_cast<std::int64_t>(i);
+    // The call may also write the record's own row of the output, which belongs to no other record.
+    if (entry >= 0) {
+      auto& footprint = bad.arg("kv_output").footprint;
+      const auto bytes = static_cast<std::ptrdiff_t>(footprint.size() / records.size());
+      std::fill_n(footprint.begin() + entry * bytes, bytes, std::uint8_t{1});
+    }
+    const std::int64_t kept = kept_row(records[i]);
+    try_outside(x, fmt::format("{} record {} with {}", plan, i, wrong.what), bad, good, usual,
+                rows_of_record(op, good, entry, kept, false), rows_of_record(op, good, entry, kept, true));
+  }
+}
+
+/// Adds a change for each number outside [0, limit).
+template <class Record, class Field>
+void add_numbers(std::vector<Wrong<Record>>& wrongs, const char* name, Field Record::*field, std::int64_t limit,
+                 const std::function<bool(const Record&)>& applies) {
+  for (const std::int32_t number : numbers_outside(limit)) {
+    wrongs.push_back({fmt::format("{} {}", name, static_cast<Field>(number)),
+                      [field, number](Record& r) { r.*field = static_cast<Field>(number); }, applies});
+  }
+}
+
+void try_decode_plan(ScenarioContext& x, const C4Op& op) {
+  const Call good = op.make(x.c);
+  const std::int64_t pages = good.tensor("kv_buffer").size(0);
+  const auto any = [](const DecodePlan&) { return true; };
+  const auto completes = [](const DecodePlan& r) { return r.seq_len % 4 == 0 && r.seq_len > 4; };
+  std::vector<Wrong<DecodePlan>> wrongs;
+  add_numbers<DecodePlan>(wrongs, "write_loc", &DecodePlan::write_loc, 4 * pages, any);
+  add_numbers<DecodePlan>(wrongs, "read_page_0", &DecodePlan::read_page_0, pages, completes);
+  add_numbers<DecodePlan>(wrongs, "read_page_1", &DecodePlan::read_page_1, pages, completes);
+  wrongs.push_back({"length 0", [](DecodePlan& r) { r.seq_len = 0; }, any});
+  wrongs.push_back({"length 0 and no rows", [](DecodePlan& r) { r = {0, -1, -1, -1}; }, any});
+  // The record comes after the record whose rows it names.
+  const DecodePlan other = records_of<DecodePlan>(good.tensor("plan_d")).front();
+  wrongs.push_back({"length 0 and the rows of another request",
+                    [other](DecodePlan& r) {
+                      r = {0, other.write_loc, other.read_page_0, other.read_page_1};
+                    },
+                    [other](const DecodePlan& r) { return r.write_loc != other.write_loc; }});
+  try_records<DecodePlan>(x, op, "plan_d", wrongs, [](const DecodePlan& r) { return std::int64_t{r.write_loc}; });
+}
+
+void try_compress_plan(ScenarioContext& x, const C4Op& op) {
+  const Call good = op.make(x.c);
+  const std::int64_t pages = good.tensor("kv_buffer").size(0);
+  const std::int64_t tokens = good.tensor("kv_input").size(0);
+  const auto entry = [](const CompressPlan& r) { return !is_sentinel(r); };
+  std::vector<Wrong<CompressPlan>> wrongs;
+  add_numbers<CompressPlan>(wrongs, "read_page_0", &CompressPlan::read_page_0, pages,
+                            [](const CompressPlan& r) { return !is_sentinel(r) && reads_page_before(r, 4); });
+  add_numbers<CompressPlan>(wrongs, "read_page_1", &CompressPlan::read_page_1, pages,
+                            [](const CompressPlan& r) { return !is_sentinel(r) && reads_own_page(r, 4); });
+  for (const std::int64_t token : {tokens, std::int64_t{0xffff}}) {
+    wrongs.push_back({fmt::format("token {}", token),
+                      [token](CompressPlan& r) { r.ragged_id = static_cast<std::uint16_t>(token); }, entry});
+  }
+  wrongs.push_back({"rows before the first token",
+                    [](CompressPlan& r) {
+                      r.ragged_id = 0;
+                      r.buffer_len = 0;
+                    },
+                    entry});
+  for (const std::uint16_t length : {std::uint16_t{9}, std::uint16_t{0xffff}}) {
+    wrongs.push_back({fmt::format("buffer_len {} and no pages", length),
+                      [length](CompressPlan& r) {
+                        r.buffer_len = length;
+                        r.read_page_0 = r.read_page_1 = -1;
+                      },
+                      entry});
+  }
+  try_records<CompressPlan>(x, op, "plan_c", wrongs, [](const CompressPlan&) { return std::int64_t{-1}; });
+}
+
+void try_write_plan(ScenarioContext& x, const C4Op& op) {
+  const Call good = op.make(x.c);
+  const std::int64_t rows = 4 * good.tensor("kv_buffer").size(0);
+  const std::int64_t tokens = good.tensor("kv_input").size(0);
+  const auto entry = [](const WritePlan& r) { return !is_sentinel(r); };
+  std::vector<Wrong<WritePlan>> wrongs;
+  add_numbers<WritePlan>(wrongs, "write_loc", &WritePlan::write_loc, rows, entry);
+  for (const std::int64_t token : {tokens, std::int64_t{1} << 30, std::int64_t{1} << 31, std::int64_t{0xfffffffe}}) {
+    wrongs.push_back({fmt::format("token {}", token),
+                      [token](WritePlan& r) { r.ragged_id = static_cast<std::uint32_t>(token); }, entry});
+  }
+  try_records<WritePlan>(x, op, "plan_w", wrongs, [](const WritePlan& r) { return std::int64_t{r.write_loc}; });
+}
+
+}  // namespace
+
+std::vector<Scenario> c4_plan_contracts(const C4Op& op) {
+  std::vector<Scenario> list;
+  const auto add = [&](const char* plan, void (*run)(ScenarioContext&, const C4Op&)) {
+    list.push_back(
+        {Scenario::Kind::kContract, std::string(plan) + "_outside",
+         fmt::format("a record of '{}' that names rows outside the tensors changes no other record's result", plan),
+         op.at({op.info().smoke[0], op.info().smoke[1]}), [run, &op](ScenarioContext& x) { run(x, op); }});
+  };
+  for (const Argument& a : op.info().signature.arguments()) {
+    if (a.name == "plan_d") add("plan_d", try_decode_plan);
+    if (a.name == "plan_c") add("plan_c", try_compress_plan);
+    if (a.name == "plan_w") add("plan_w", try_write_plan);
+  }
+  return list;
+}
+
+}  // namespace dsv4
