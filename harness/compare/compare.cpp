@@ -101,6 +101,24 @@ std::string describe_value(const HostTensor& t, std::int64_t i) {
   return poison.empty() ? format_element(t.dtype, t.element(i)) : poison;
 }
 
+/// Distance in units of the last place. It is 0 if a value is NaN, because NaN has no place in the order.
+std::int64_t ulp_distance(DType dtype, const std::uint8_t* a, const std::uint8_t* b) {
+  const auto key_a = order_key(dtype, a);
+  const auto key_b = order_key(dtype, b);
+  if (!key_a || !key_b) return 0;
+  const auto [low, high] = std::minmax(*key_a, *key_b);
+  // The difference of two keys may need 64 bits without a sign.
+  const std::uint64_t distance = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(distance, std::numeric_limits<std::int64_t>::max()));
+}
+
+/// The share of the bound that the error uses; 0 if there is no finite bound above 0 or no finite error.
+double share_of_bound(Tolerance::Kind kind, const ElementComparison& element) {
+  const bool defined = kind == Tolerance::Kind::kBound && element.bound > 0 && std::isfinite(element.bound) &&
+                       std::isfinite(element.error);
+  return defined ? element.error / element.bound : 0;
+}
+
 ElementDifference describe(const HostTensor& got, const HostTensor& want, std::int64_t i,
                            const ElementComparison& element) {
   return {got.coordinates(i), describe_value(got, i), describe_value(want, i), element.error, element.bound};
@@ -117,13 +135,17 @@ double badness(Tolerance::Kind kind, const ElementComparison& element) {
 }  // namespace
 
 OutputReport compare_output(const Output& got_output, const Output& want_output, const Tolerance& tolerance,
-                            double scale) {
+                            double scale, bool exact) {
   const HostTensor& got = got_output.value;
   const HostTensor& want = want_output.value;
   OutputReport report;
   report.name = got_output.name;
   report.tolerance = name_of_kind(tolerance.kind);
   report.reason = tolerance.reason;
+  if (exact) {
+    report.tolerance = name_of_kind(Tolerance::Kind::kExact);
+    report.reason = "--exact allows no other bits";
+  }
   const auto same_form = [&](const HostTensor& t) { return t.shape == got.shape; };
   std::string mismatch;
   if (got.dtype != want.dtype || !same_form(want)) {
@@ -138,6 +160,7 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
   }
   if (!mismatch.empty()) {
     report.violations = report.different = 1;
+    report.bits = BitComparison{.other = 1, .outside = 1};
     report.first = report.worst = ElementDifference{{}, got.describe(), want.describe(), kNan, 0};
     report.reason = mismatch;
     return report;
@@ -147,6 +170,7 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
   const auto bytes = static_cast<std::size_t>(size_of(got.dtype));
   report.compared = n;
   report.trivial = n > 0;
+  BitComparison bits{.compared = n};
   double worst = -1;
   for (std::int64_t i = 0; i < n; ++i) {
     const std::uint8_t* got_element = got.element(i);
@@ -169,11 +193,18 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
         break;
     }
     if (report.trivial && i > 0) report.trivial = std::memcmp(got_element, got.element(0), bytes) == 0;
-    if (!element.same_bits) ++report.different;
     if (element.certified) ++report.certified;
-    if (tolerance.kind == Tolerance::Kind::kBound && element.bound > 0 && std::isfinite(element.bound) &&
-        std::isfinite(element.error)) {
-      report.tightness = std::max(report.tightness, element.error / element.bound);
+    const double share = share_of_bound(tolerance.kind, element);
+    report.tightness = std::max(report.tightness, share);
+    if (!element.same_bits) {
+      ++bits.other;
+      if (element.violation) {
+        ++bits.outside;
+      } else {
+        bits.ulp = std::max(bits.ulp, ulp_distance(got.dtype, got_element, want_element));
+        bits.share = std::max(bits.share, share);
+      }
+      element.violation = element.violation || exact;
     }
     if (!element.violation) continue;
     ++report.violations;
@@ -183,11 +214,13 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
       report.worst = describe(got, want, i, element);
     }
   }
+  report.different = bits.other;
+  report.bits = bits;
   return report;
 }
 
 std::vector<OutputReport> compare_outputs(const Observation& got, const Observation& want, const Tolerances& tolerances,
-                                          double scale) {
+                                          double scale, bool exact) {
   static const Tolerance kExact;
   std::vector<OutputReport> reports;
   for (const Output& output : got.outputs) {
@@ -196,7 +229,7 @@ std::vector<OutputReport> compare_outputs(const Observation& got, const Observat
     reports.push_back(
         other == want.outputs.end()
             ? incomparable(output.name, "the other side has no such output")
-            : compare_output(output, *other, tolerance == tolerances.end() ? kExact : tolerance->second, scale));
+            : compare_output(output, *other, tolerance == tolerances.end() ? kExact : tolerance->second, scale, exact));
   }
   for (const Output& output : want.outputs) {
     if (std::ranges::find(got.outputs, output.name, &Output::name) == got.outputs.end())
@@ -211,6 +244,7 @@ OutputReport incomparable(const std::string& name, const std::string& reason) {
   report.tolerance = "exact";
   report.reason = reason;
   report.violations = report.different = 1;
+  report.bits = BitComparison{.other = 1, .outside = 1};
   return report;
 }
 

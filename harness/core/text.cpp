@@ -96,6 +96,27 @@ std::string align(const std::vector<std::vector<std::string>>& rows, const std::
   return out;
 }
 
+std::string wrap(std::string_view text, std::size_t width, std::size_t indent) {
+  std::string out, line;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    const bool begins = line.find_first_not_of(' ') == std::string::npos;
+    if (!begins && width_of(line) + 1 + width_of(word) > width) {
+      out += line + "\n";
+      line = std::string(indent, ' ') + std::string(word);
+    } else {
+      line += (begins ? "" : " ") + std::string(word);
+    }
+  }
+  return out + line;
+}
+
+std::string count_of(std::size_t n, std::string_view singular, std::string_view plural) {
+  if (n == 1) return fmt::format("1 {}", singular);
+  return plural.empty() ? fmt::format("{} {}s", n, singular) : fmt::format("{} {}", n, plural);
+}
+
 std::string format_seconds(double seconds) {
   if (seconds >= 100) return format_duration(seconds);
   return fmt::format("{:.{}f} s", seconds, seconds < 1 ? 2 : 1);

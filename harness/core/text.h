@@ -21,6 +21,14 @@ std::size_t width_of(std::string_view text);
 /// between columns, and no spaces at the end of a line. `right` says which columns are aligned to the right.
 std::string align(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
 
+/// Breaks `text` between words into lines of at most `width` characters. Every line but the first begins with `indent`
+/// spaces. A word that is longer than a line, such as a case id, is not broken. There is no line end after the last
+/// line.
+std::string wrap(std::string_view text, std::size_t width, std::size_t indent);
+
+/// "1 case" or "2 cases". `plural` is the singular with an s unless it is given.
+std::string count_of(std::size_t n, std::string_view singular, std::string_view plural = "");
+
 /// "0.42 s", "12.3 s" or "12:05".
 std::string format_seconds(double seconds);
 

@@ -42,6 +42,7 @@ OutputReport equal_report(const GoldenOutput& golden) {
   r.tolerance = golden.tolerance;
   r.reason = "the same bits as recorded";
   r.compared = golden.numel();
+  r.bits = BitComparison{.compared = r.compared};
   return r;
 }
 
@@ -91,7 +92,8 @@ bool same_statistics(const Statistics& a, const Statistics& b) {
 }
 
 /// Compares an output with a golden that keeps only digests and a sample of it.
-OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packed, const Tolerance& tolerance) {
+OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packed, const Tolerance& tolerance,
+                             bool exact) {
   const std::vector<std::int64_t> positions = sample_positions(packed.numel());
   const Output got{golden.name, gather(packed, positions)};
   Output want{golden.name, HostTensor::make(golden.dtype, got.value.shape)};
@@ -100,27 +102,31 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
   at.bound = gather(tolerance.bound, positions);
   at.low = gather(tolerance.low, positions);
   at.high = gather(tolerance.high, positions);
-  OutputReport r = compare_output(got, want, at, kBothSides);
+  OutputReport r = compare_output(got, want, at, kBothSides, exact);
   for (auto* difference : {&r.first, &r.worst}) {
     if (difference->has_value() && !(*difference)->at.empty()) {
       (*difference)->at = packed.coordinates(positions[static_cast<std::size_t>((*difference)->at[0])]);
     }
   }
   r.reason = fmt::format("{} (the golden keeps {} of {} elements)", r.reason, positions.size(), packed.numel());
-  if (tolerance.kind == Tolerance::Kind::kExact) {
+  if (r.different == 0) {  // the digest differs, so at least one element outside the sample does
+    r.different = 1;
+    r.bits = BitComparison{.compared = packed.numel(), .other = 1};
+  }
+  if (tolerance.kind == Tolerance::Kind::kExact || exact) {
     r.violations = std::max<std::int64_t>(r.violations, 1);
-    r.different = std::max<std::int64_t>(r.different, 1);
-    r.reason = block_text(golden, packed);
+    if (tolerance.kind == Tolerance::Kind::kExact) r.bits->outside = r.bits->other;
+    r.reason = exact ? fmt::format("{}; {}", r.reason, block_text(golden, packed)) : block_text(golden, packed);
   } else if (tolerance.kind == Tolerance::Kind::kExactNan && r.violations == 0 &&
              !same_statistics(golden.statistics, statistics_of(packed))) {
-    r.violations = r.different = 1;
+    r.violations = r.bits->outside = 1;
     r.reason = "its statistics differ: " + block_text(golden, packed);
   }
   return r;
 }
 
 /// Compares one output of this call with the recorded output.
-OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, const Tolerance& tolerance) {
+OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, const Tolerance& tolerance, bool exact) {
   const HostTensor packed = got.value.packed();
   if (!same_form(golden, packed)) {
     return incomparable(got.name, fmt::format("got {}, the golden has {}{}", packed.describe(), name_of(golden.dtype),
@@ -130,20 +136,23 @@ OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, co
   if (!tolerance_fits(tolerance, packed)) {
     return incomparable(got.name, fmt::format("its tolerance has another shape than the output {}", packed.describe()));
   }
-  if (golden.full()) return compare_output(Output{got.name, packed}, golden.output(), tolerance, kBothSides);
-  return compare_sampled(golden, packed, tolerance);
+  if (golden.full()) return compare_output(Output{got.name, packed}, golden.output(), tolerance, kBothSides, exact);
+  return compare_sampled(golden, packed, tolerance, exact);
 }
 
 std::vector<OutputReport> compare_all_to_golden(const GoldenEntry& entry, const Observation& got,
-                                                const Tolerances& tolerances) {
+                                                const Tolerances& tolerances, bool exact) {
   static const Tolerance kExact;
   std::vector<OutputReport> reports;
   for (const Output& o : got.outputs) {
     const GoldenOutput* golden = find_output(entry, o.name);
     const auto tolerance = tolerances.find(o.name);
-    reports.push_back(golden == nullptr
-                          ? incomparable(o.name, "the golden has no such output")
-                          : compare_to_golden(*golden, o, tolerance == tolerances.end() ? kExact : tolerance->second));
+    if (golden == nullptr) {
+      reports.push_back(incomparable(o.name, "the golden has no such output"));
+      continue;
+    }
+    reports.push_back(compare_to_golden(*golden, o, tolerance == tolerances.end() ? kExact : tolerance->second, exact));
+    reports.back().recorded_tightness = golden->tightness;
   }
   for (const GoldenOutput& g : entry.outputs) {
     if (std::ranges::find(got.outputs, g.name, &Output::name) == got.outputs.end())
@@ -172,21 +181,32 @@ class Verification final : public Trial {
     const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
     if (clean && all_equal(entry_, got.observation)) return pass();
     compare_sides();
-    // If a side has no usable outputs, there is nothing more to compare.
-    if (result().verdict == Verdict::kError || got.result.refusal || !got.readable) return;
-    join(compare_all_to_golden(entry_, got.observation, tolerances()));
+    if (comparable()) join(compare_all_to_golden(entry_, got.observation, tolerances(), exact()));
   }
 
  private:
   void pass() {
     if (fault() != nullptr) result().known_fault = fault()->id;
-    for (const GoldenOutput& g : entry_.outputs) result().outputs.push_back(equal_report(g));
+    for (const GoldenOutput& g : entry_.outputs) {
+      result().outputs.push_back(equal_report(g));
+      result().outputs.back().recorded_tightness = g.tightness;
+    }
     end(Verdict::kPassed, "");
   }
 
-  /// Compares only with the reference, because the recorded verdict is not `passed`.
+  /// True if both sides have outputs. Otherwise there is nothing more to compare.
+  bool comparable() { return result().verdict != Verdict::kError && !response().result.refusal && response().readable; }
+
+  /// Compares only with the reference, because the recorded verdict is not `passed`. The bits are compared with the
+  /// golden's all the same; what they are does not change the verdict.
   void compare_without_golden() {
     compare_sides();
+    if (comparable()) {
+      for (const OutputReport& r : compare_all_to_golden(entry_, response().observation, tolerances(), false)) {
+        const auto it = std::ranges::find(result().outputs, r.name, &OutputReport::name);
+        if (it != result().outputs.end()) it->bits = r.bits;
+      }
+    }
     const std::string was = entry_.verdict == Verdict::kKnown
                                 ? fmt::format("recorded with the known fault {}", entry_.known_fault)
                                 : fmt::format("recorded with verdict '{}'", name_of(entry_.verdict));
@@ -197,8 +217,8 @@ class Verification final : public Trial {
   }
 
   /// Adds the comparison with the golden to the comparison with the reference. For each output, the report from the
-  /// golden replaces the report from the reference. It does not replace a report with a violation if the golden shows
-  /// no violation. The verdict becomes the worse one of both comparisons.
+  /// golden replaces the report from the reference, except for its error/bound. It does not replace a report with a
+  /// violation if the golden shows no violation. The verdict becomes the worse one of both comparisons.
   void join(std::vector<OutputReport> reports) {
     std::vector<std::string> bad;
     for (OutputReport& r : reports) {
@@ -207,9 +227,11 @@ class Verification final : public Trial {
       if (it == result().outputs.end()) {
         result().outputs.push_back(std::move(r));
       } else if (r.violations != 0 || it->violations == 0) {
-        r.tightness = std::max(r.tightness, it->tightness);
+        r.tightness = it->tightness;  // error/bound is always that against the reference
         *it = std::move(r);
       } else {
+        it->bits = r.bits;
+        it->recorded_tightness = r.recorded_tightness;
         it->reason += " (against the reference)";
       }
     }
@@ -219,13 +241,16 @@ class Verification final : public Trial {
     const bool right = result().verdict == Verdict::kPassed || result().verdict == Verdict::kMistrusted;
     if (!right && (known || result().verdict != Verdict::kKnown)) return;  // it is already as bad, and has a reason
     const OutputReport& first = *std::ranges::find(result().outputs, bad.front(), &OutputReport::name);
-    std::string reason = fmt::format("{}differs from the golden in {}: {}", known ? fault()->summary + ": " : "",
-                                     fmt::join(bad, ", "), first.reason);
+    // With --exact, the tolerance may allow everything that differs.
+    const bool allowed = first.bits && first.bits->outside == 0;
+    std::string reason =
+        fmt::format("{}differs from the golden in {}: {}", known ? fault()->summary + ": " : "", fmt::join(bad, ", "),
+                    allowed ? fmt::format("{}; {}", describe_bits(*first.bits), first.reason) : first.reason);
     if (first.first.has_value() && !first.first->at.empty()) {
       reason += fmt::format("; at {} got {}, recorded {}", format_shape(first.first->at), first.first->got,
                             first.first->want);
     }
-    if (right && !known) {
+    if (right && !known && !allowed) {
       reason += "; today's reference agrees with these outputs, so the golden is out of date or the reference changed";
     }
     end(known ? Verdict::kKnown : Verdict::kFailed, reason);

@@ -20,7 +20,7 @@ namespace dsv4 {
 ///      are also compared with the golden, and the case fails if either comparison fails. Against the golden, the op's
 ///      tolerance applies to outputs that are kept in full, and to samples. A bound is doubled, because both sides are
 ///      kernels. Outputs with an exact tolerance must have the recorded digest. If a large one differs, the reason
-///      names its first block that differs.
+///      names its first block that differs. If `sides.exact`, every output must have the recorded digest.
 /// If the recorded verdict is `known`, `failed` or `mistrusted`, the golden is not used. The verdict then depends only
 /// on the reference, and the reason says this.
 ///

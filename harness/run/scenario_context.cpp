@@ -86,6 +86,7 @@ void TrialContext::add_findings(const std::string& where, const std::vector<Find
 /// Joins the reports of all steps on one output. `reason`, `first` and `worst` come from the first step with
 /// a violation.
 void TrialContext::add_report(const std::string& where, OutputReport report) {
+  report.bits.reset();  // a scenario compares with the reference or with itself, not with the other side
   if (report.violations != 0) report.reason = fmt::format("{} (at {})", report.reason, where);
   const auto joined = std::ranges::find(result_.outputs, report.name, &OutputReport::name);
   if (joined == result_.outputs.end()) {

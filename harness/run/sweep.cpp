@@ -32,6 +32,7 @@ bool is_memory_crash(const std::string& error) {
 /// The result of a case whose worker gave no answer: `error`, or `known` if a known fault covers the crash.
 CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
   CaseResult result = CaseResult::error(outcome.id, options.names, outcome.error);
+  result.cause = "crash";
   result.seconds = outcome.seconds;
   std::optional<CheckedCase> c;
   try {

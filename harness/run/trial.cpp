@@ -22,20 +22,13 @@ std::string first_reason(const CaseResult& result) {
   for (const OutputReport& output : result.outputs) {
     if (output.violations == 0) continue;
     if (output.compared == 0) return fmt::format("{}: {}", output.name, output.reason);
+    if (output.bits && output.bits->outside == 0 && output.bits->other != 0) {
+      return fmt::format("{}: {}; --exact allows none", output.name, describe_bits(*output.bits));
+    }
     return fmt::format("{}: {} of {} elements outside the {} tolerance", output.name, output.violations,
                        output.compared, output.tolerance);
   }
   return "";
-}
-
-/// Names of the outputs with a violation, and of the checks with a finding.
-std::set<std::string> disagreeing(const CaseResult& result) {
-  std::set<std::string> names;
-  for (const OutputReport& output : result.outputs) {
-    if (output.violations != 0) names.insert(output.name);
-  }
-  for (const Finding& finding : result.findings) names.insert(finding.check);
-  return names;
 }
 
 /// Says why a case without a difference tested nothing; "" if it tested something. `own_compared`: number of elements
@@ -104,8 +97,10 @@ CaseResult Trial::run() {
   } catch (const Unavailable& e) {
     end(Verdict::kSkipped, e.what());
   } catch (const Refused& e) {
+    result_.cause = "refusal";
     end(Verdict::kError, e.what());
   } catch (const DeviceLost& e) {
+    result_.cause = "device_lost";
     end(Verdict::kError, fmt::format("the GPU context is dead: {}", e.what()));
     apply_fault("device_lost");
   } catch (const std::exception& e) {
@@ -177,8 +172,10 @@ void Trial::compare_sides() {
   if (!got.readable) require_readable_reference();
   // The two sides get different poison. Otherwise two kernels that leave the same element unwritten would agree on it.
   const CallResult other = sides_.against.call(call(), {.poison = 1});
-  if (other.refusal)
+  if (other.refusal) {
+    result_.cause = "refusal";
     return end(Verdict::kError, fmt::format("'{}' refused the call: {}", sides_.against.name(), *other.refusal));
+  }
   Observation want;
   try {
     want = op_.observe(case_, call(), other);
@@ -195,13 +192,18 @@ void Trial::compare_sides() {
   }
   result_.findings = got.result.findings;
   if (got.result.refusal) {
+    result_.cause = "refusal";
     end(Verdict::kError, "a valid call was refused: " + *got.result.refusal);
     return apply_fault("refusal");
   }
   result_.findings.insert(result_.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
   // If the other side is a kernel too, each side may differ from the reference by the bound.
-  const double scale = sides_.against.is_reference() ? 1.0 : 2.0;
-  result_.outputs = compare_outputs(got.observation, want, got.readable ? tolerances() : Tolerances{}, scale);
+  const bool kernels = !sides_.against.is_reference();
+  result_.outputs = compare_outputs(got.observation, want, got.readable ? tolerances() : Tolerances{},
+                                    kernels ? 2.0 : 1.0, kernels && exact());
+  if (!kernels) {
+    for (OutputReport& output : result_.outputs) output.bits.reset();
+  }
   conclude(0);
 }
 
@@ -238,7 +240,7 @@ bool Trial::runs_on_reference(const Scenario& scenario) {
 
 void Trial::conclude(std::int64_t own_compared) {
   if (fault() != nullptr) result_.known_fault = fault()->id;
-  const auto names = disagreeing(result_);
+  const auto names = result_.disagreeing();
   if (!names.empty()) {
     const bool known =
         std::ranges::all_of(names, [&](const std::string& name) { return policy_.is_known(fault(), name); });

@@ -18,6 +18,9 @@ struct Sides {
   Caller& against;    ///< the other side; may be the reference
   Caller& reference;  ///< computes bounds and intervals
   SideNames names{subject.name(), subject.name(), against.name()};
+  /// True (--exact): an output whose bits differ from those of the other kernel set or of the golden is wrong, even if
+  /// its tolerance allows the difference. A comparison with the reference is never exact.
+  bool exact = false;
 };
 
 /// The response of the set under test to the op's own call.
@@ -64,6 +67,7 @@ class Trial {
 
   [[nodiscard]] const Case& tried_case() const { return case_; }
   [[nodiscard]] const Policy& policy() const { return policy_; }
+  [[nodiscard]] bool exact() const { return sides_.exact; }
   [[nodiscard]] CaseResult& result() { return result_; }
 
   /// The op's own call.

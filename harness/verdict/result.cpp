@@ -49,6 +49,16 @@ std::optional<Verdict> verdict_from_name(std::string_view name) {
   return std::nullopt;
 }
 
+std::string describe_bits(const BitComparison& bits) {
+  if (bits.other == 0) return "no bit differs";
+  std::string text = fmt::format("{} of {} elements have other bits", bits.other, bits.compared);
+  if (bits.outside != 0) text += fmt::format(", {} of them outside the tolerance", bits.outside);
+  if (bits.outside == bits.other || bits.ulp == 0) return text;  // without a distance there is nothing more to say
+  std::string far = fmt::format("{} ulp", bits.ulp);
+  if (bits.share != 0) far += fmt::format(" and {:.2g} of the bound", bits.share);
+  return text + (bits.outside == 0 ? ", at most " : "; the others are at most ") + far + " away";
+}
+
 CaseResult CaseResult::error(const std::string& id, const SideNames& names, const std::string& reason) {
   CaseResult r;
   r.id = id;
@@ -66,12 +76,37 @@ double CaseResult::tightness() const {
   return t;
 }
 
+std::optional<bool> CaseResult::same_bits() const {
+  std::optional<bool> same;
+  for (const OutputReport& o : outputs) {
+    if (o.bits) same = same.value_or(true) && o.bits->other == 0;
+  }
+  return same;
+}
+
+std::set<std::string> CaseResult::disagreeing() const {
+  std::set<std::string> names;
+  for (const OutputReport& o : outputs) {
+    if (o.violations != 0) names.insert(o.name);
+  }
+  for (const Finding& f : findings) names.insert(f.check);
+  return names;
+}
+
 void to_json(nlohmann::json& j, const OutputReport& r) {
   j = {{"name", r.name},           {"tolerance", r.tolerance},         {"reason", r.reason},
        {"compared", r.compared},   {"different", r.different},         {"violations", r.violations},
        {"certified", r.certified}, {"tightness", number(r.tightness)}, {"trivial", r.trivial}};
   if (r.first) j["first"] = element(*r.first);
   if (r.worst) j["worst"] = element(*r.worst);
+  if (r.bits) {
+    j["bits"] = {{"compared", r.bits->compared},
+                 {"other", r.bits->other},
+                 {"outside", r.bits->outside},
+                 {"ulp", r.bits->ulp},
+                 {"share", number(r.bits->share)}};
+  }
+  if (r.recorded_tightness) j["recorded_tightness"] = number(*r.recorded_tightness);
 }
 
 void from_json(const nlohmann::json& j, OutputReport& r) {
@@ -88,6 +123,14 @@ void from_json(const nlohmann::json& j, OutputReport& r) {
   r.worst.reset();
   if (j.contains("first")) r.first = element_from(j.at("first"));
   if (j.contains("worst")) r.worst = element_from(j.at("worst"));
+  r.bits.reset();
+  if (j.contains("bits")) {
+    const nlohmann::json& b = j.at("bits");
+    r.bits = {b.at("compared").get<std::int64_t>(), b.at("other").get<std::int64_t>(),
+              b.at("outside").get<std::int64_t>(), b.at("ulp").get<std::int64_t>(), number_from(b.at("share"))};
+  }
+  r.recorded_tightness.reset();
+  if (j.contains("recorded_tightness")) r.recorded_tightness = number_from(j.at("recorded_tightness"));
 }
 
 void to_json(nlohmann::json& j, const CaseResult& r) {
@@ -98,6 +141,7 @@ void to_json(nlohmann::json& j, const CaseResult& r) {
        {"against", r.against}, {"verdict", name_of(r.verdict)},
        {"reason", r.reason},   {"known_fault", r.known_fault},
        {"outputs", r.outputs}, {"findings", findings},
+       {"cause", r.cause},     {"change", r.change},
        {"seconds", r.seconds}, {"reproduce", r.reproduce}};
   if (!r.told.empty()) j["told"] = r.told;
 }
@@ -115,6 +159,8 @@ void from_json(const nlohmann::json& j, CaseResult& r) {
   for (const auto& f : j.at("findings"))
     r.findings.push_back({f.at("check").get<std::string>(), f.at("detail").get<std::string>()});
   r.told = j.value("told", std::vector<std::string>());
+  r.cause = j.at("cause").get<std::string>();
+  r.change = j.at("change").get<std::string>();
   r.seconds = j.at("seconds").get<double>();
   r.reproduce = j.at("reproduce").get<std::string>();
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,17 +37,35 @@ struct ElementDifference {
   bool operator==(const ElementDifference&) const = default;
 };
 
+/// How many elements of an output have the bits of the other side, and how far the others are.
+struct BitComparison {
+  std::int64_t compared = 0;  ///< number of compared elements; a golden may keep only a sample of an output
+  std::int64_t other = 0;     ///< elements with other bits, whether the tolerance allows them or not
+  std::int64_t outside = 0;   ///< those of `other` that are outside the tolerance
+  std::int64_t ulp = 0;       ///< largest distance of the allowed ones in units of the last place; NaN has no distance
+  double share = 0;           ///< largest share of the bound that the distance of an allowed one uses
+  bool operator==(const BitComparison&) const = default;
+};
+
+/// "12 of 512 elements have other bits, at most 3 ulp and 0.94 of the bound away", or "no bit differs".
+std::string describe_bits(const BitComparison& bits);
+
 /// The comparison of one output.
 struct OutputReport {
   std::string name;
-  std::string tolerance;                   ///< "exact", "exact_nan", "bound", "interval"
-  std::string reason;                      ///< the reason for this tolerance
-  std::int64_t compared = 0;               ///< number of compared elements
-  std::int64_t different = 0;              ///< elements whose bits differ, whether that is allowed or not
-  std::int64_t violations = 0;             ///< elements outside the tolerance
-  std::int64_t certified = 0;              ///< elements that are a certified alternative
-  double tightness = 0;                    ///< largest |error| / bound over elements with a bound > 0
-  bool trivial = false;                    ///< every compared element has the same bits
+  std::string tolerance;        ///< "exact", "exact_nan", "bound", "interval"
+  std::string reason;           ///< the reason for this tolerance
+  std::int64_t compared = 0;    ///< number of compared elements
+  std::int64_t different = 0;   ///< elements whose bits differ, whether that is allowed or not
+  std::int64_t violations = 0;  ///< elements outside the tolerance
+  std::int64_t certified = 0;   ///< elements that are a certified alternative
+  double tightness = 0;         ///< largest |error| / bound over elements with a bound > 0
+  bool trivial = false;         ///< every compared element has the same bits
+  /// The comparison with the bits of the other side. Only if that is a kernel set or a golden: the bits of a reference
+  /// are not those of a kernel.
+  std::optional<BitComparison> bits;
+  /// The error/bound against the reference that the golden recorded. Only if a golden is the other side.
+  std::optional<double> recorded_tightness;
   std::optional<ElementDifference> first;  ///< first violation in row-major order
   std::optional<ElementDifference> worst;  ///< largest violation
   bool operator==(const OutputReport&) const = default;
@@ -65,11 +84,17 @@ struct CaseResult {
   std::string set_name;
   std::string against;
   Verdict verdict = Verdict::kError;
-  std::string reason;       ///< one line; empty when passed
+  std::string reason;  ///< one line; empty when passed
+  /// How the case compares with another set that was tried alone: "" (it was not, or both are right), "alike" (both are
+  /// wrong in the same way, so the verdict is passed), "new" (only the set under test is wrong), "mended" (only the
+  /// other set is wrong), or "changed" (each is wrong in another way).
+  std::string change;
   std::string known_fault;  ///< id of the known fault whose conditions hold, even if the fault does not show
   std::vector<OutputReport> outputs;
   std::vector<Finding> findings;
   std::vector<std::string> told;  ///< sentences of a scenario about what it covered; they do not change the verdict
+  /// For an error that is not about outputs: "crash" (the worker died or hung), "device_lost" or "refusal"; else "".
+  std::string cause;
   double seconds = 0;
   std::string reproduce;  ///< the command that makes this result again; the sweep fills it in
   bool operator==(const CaseResult&) const = default;
@@ -80,6 +105,11 @@ struct CaseResult {
   [[nodiscard]] std::string op() const { return id.substr(0, id.find('/')); }
   /// Largest tightness over the outputs.
   [[nodiscard]] double tightness() const;
+  /// True if every output has the bits of the other side. nullopt if no output was compared with the bits of a kernel
+  /// set or a golden.
+  [[nodiscard]] std::optional<bool> same_bits() const;
+  /// Names of the outputs with a violation, and of the checks with a finding.
+  [[nodiscard]] std::set<std::string> disagreeing() const;
 };
 
 void to_json(nlohmann::json& j, const CaseResult& r);

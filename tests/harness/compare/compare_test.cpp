@@ -224,5 +224,45 @@ TEST(Compare, ComparesE4m3Codes) {
   for (const int code : {0x82, 0x02, 0x7f, 0xff}) EXPECT_EQ(violations(code, 0x00, about_zero), 1) << code;
 }
 
+TEST(Compare, CountsOtherBitsAndHowFarTheAllowedOnesAre) {
+  const float one_up = std::nextafter(1.0f, 2.0f);
+  const float two_up = std::nextafter(one_up, 2.0f);
+  const OutputReport r =
+      compare({1, two_up, one_up, 9, kNan, -0.0f}, {1, 1, 1, 1, 1, 0}, within({1, 1, 1e-6, 2, 2, 1}));
+  const double step = one_up - 1.0;
+  EXPECT_EQ(r.bits, (BitComparison{.compared = 6, .other = 5, .outside = 2, .ulp = 2, .share = step / 1e-6}));
+  EXPECT_EQ(r.different, 5);
+  EXPECT_EQ(r.violations, 2);
+  // The scale makes the bound larger, so that the share of it is smaller.
+  EXPECT_DOUBLE_EQ(compare({one_up}, {1}, within({1e-6}), 2.0).bits->share, step / 2e-6);
+  EXPECT_EQ(compare({1, 2}, {1, 2}, Tolerance::exact("")).bits, (BitComparison{.compared = 2}));
+  EXPECT_EQ(compare({2}, {1}, between({1}, {2})).bits->ulp, 1 << 23);
+  EXPECT_EQ(compare({2}, {1}, between({1}, {2})).bits->share, 0) << "an interval is not a bound";
+  EXPECT_EQ(compare({-kNan}, {kNan}, Tolerance::exact_nan("")).bits, (BitComparison{.compared = 1, .other = 1}));
+  EXPECT_EQ(compare({-kInf}, {kInf}, within({kInf})).bits->share, 0) << "an infinite bound has no share";
+}
+
+TEST(Compare, TheDistanceOfFarNumbersDoesNotOverflow) {
+  const double most = std::numeric_limits<double>::max();
+  const OutputReport r = compare_output({"out", f64({most})}, {"out", f64({-most})},
+                                        Tolerance::within(f64({std::numeric_limits<double>::infinity()}), ""));
+  EXPECT_EQ(r.violations, 0);
+  EXPECT_EQ(r.bits->ulp, std::numeric_limits<std::int64_t>::max());
+}
+
+TEST(Compare, ExactMakesEveryOtherBitAViolationAndStillSaysHowFar) {
+  const float up = std::nextafter(1.0f, 2.0f);
+  const auto exact = [&](const Tolerance& t) {
+    return compare_output({"out", f32({1, up, 9})}, {"out", f32({1, 1, 1})}, t, 1.0, true);
+  };
+  const OutputReport r = exact(within({1, 1, 1}));
+  EXPECT_EQ(r.violations, 2);
+  EXPECT_EQ(r.tolerance, "exact");
+  EXPECT_EQ(r.bits, (BitComparison{.compared = 3, .other = 2, .outside = 1, .ulp = 1, .share = up - 1.0}));
+  EXPECT_EQ(r.first->at, (Shape{1}));
+  EXPECT_EQ(exact(between({1, 1, 1}, {9, 9, 9})).violations, 2);
+  EXPECT_EQ(exact(Tolerance::exact_nan("")).violations, 2);
+}
+
 }  // namespace
 }  // namespace dsv4

@@ -19,5 +19,20 @@ TEST(Text, ColumnsAlign) {
             "op        n\nä       100\nlonger    1\n");
 }
 
+TEST(Text, LinesAreBrokenBetweenWords) {
+  EXPECT_EQ(wrap("one two three", 80, 2), "one two three");
+  EXPECT_EQ(wrap("one two three", 7, 2), "one two\n  three");
+  EXPECT_EQ(wrap("one two three", 3, 2), "one\n  two\n  three");
+  EXPECT_EQ(wrap("a longer_than_a_line b", 8, 2), "a\n  longer_than_a_line\n  b");
+  EXPECT_EQ(wrap("ää ää", 5, 0), "ää ää") << "characters count, not bytes";
+  EXPECT_EQ(wrap("", 5, 2), "");
+}
+
+TEST(Text, OneThingHasNoPlural) {
+  EXPECT_EQ(count_of(1, "case"), "1 case");
+  EXPECT_EQ(count_of(0, "case"), "0 cases");
+  EXPECT_EQ(count_of(2, "case is", "cases are"), "2 cases are");
+}
+
 }  // namespace
 }  // namespace dsv4

@@ -30,8 +30,9 @@ struct VerifyTest : testing::Test {
   GoldenEntry recorded(const CheckedCase& c, FakeCaller subject = honest(), const Policy& policy = {}) {
     return record_case(c, {subject, reference, reference}, policy).entry.value();
   }
-  CaseResult verified(const CheckedCase& c, const GoldenEntry& e, FakeCaller subject, const Policy& policy = {}) {
-    const Sides sides{subject, reference, reference, {"label", subject.name(), "golden:" + e.set}};
+  CaseResult verified(const CheckedCase& c, const GoldenEntry& e, FakeCaller subject, const Policy& policy = {},
+                      bool exact = false) {
+    const Sides sides{subject, reference, reference, {"label", subject.name(), "golden:" + e.set}, exact};
     return verify_case(c, e, sides, policy);
   }
 };
@@ -64,6 +65,7 @@ TEST_F(VerifyTest, EqualBitsPassWithoutTheReference) {
     EXPECT_EQ(r.against, "golden:good");
     ASSERT_EQ(r.outputs.size(), 2U);
     EXPECT_EQ(r.outputs[0].compared, n);
+    EXPECT_EQ(r.same_bits(), true);
     EXPECT_EQ(reference.calls, 0);
   }
 }
@@ -108,6 +110,11 @@ TEST_F(VerifyTest, WithinTheBoundPassesAndBeyondItFails) {
     // The result differs from the golden by 0.0018, but both differ from the reference by less than 0.001.
     const CaseResult near = verified(c, e, off_by(0, 0.0009F));
     EXPECT_EQ(near.verdict, Verdict::kPassed) << near.reason;
+    EXPECT_EQ(near.same_bits(), false);
+    EXPECT_EQ(near.outputs[0].bits->other, 1);
+    EXPECT_NEAR(near.outputs[0].bits->share, 0.9, 1e-3) << "0.0018 of two bounds";
+    EXPECT_NEAR(near.outputs[0].tightness, 0.9, 1e-3) << "0.0009 of the reference's bound";
+    EXPECT_NEAR(near.outputs[0].recorded_tightness.value(), 0.9, 1e-3);
     EXPECT_EQ(verified(c, e, off_by(0, 0.0011F)).verdict, Verdict::kFailed)
         << "the result is beyond the reference's bound";
     EXPECT_EQ(verified(c, e, off_by(0, NAN)).verdict, Verdict::kFailed);
@@ -293,6 +300,42 @@ TEST_F(VerifyTest, CasesThatTheOpNoLongerHasAreErrors) {
     EXPECT_EQ(lost.against, "golden:good");
     EXPECT_THAT(lost.reason, HasSubstr("a case that the op does not have any more"));
   }
+}
+
+TEST_F(VerifyTest, ExactFailsOtherBitsThatTheToleranceAllows) {
+  for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
+    const CheckedCase c = probe(n, "bound");
+    const GoldenEntry e = recorded(c);
+    EXPECT_EQ(verified(c, e, honest(), {}, true).verdict, Verdict::kPassed);
+    const CaseResult r = verified(c, e, off_by(n - 1, 0.0005F), {}, true);
+    EXPECT_EQ(r.verdict, Verdict::kFailed);
+    EXPECT_THAT(r.reason, AllOf(HasSubstr("differs from the golden in y: 1 of 32 elements have other bits"),
+                                HasSubstr("--exact allows no other bits"), Not(HasSubstr("out of date"))));
+    EXPECT_EQ(r.outputs[0].bits->outside, 0);
+  }
+  // The digest shows a difference outside the sample.
+  const CheckedCase c = probe(kLarge, "bound");
+  const CaseResult hidden = verified(c, recorded(c), off_by(kUnsampled, 0.0005F), {}, true);
+  EXPECT_EQ(hidden.verdict, Verdict::kFailed);
+  EXPECT_THAT(hidden.reason, HasSubstr("1 of 3 blocks differ"));
+}
+
+TEST_F(VerifyTest, ADifferenceOutsideTheSampleCountsAsOtherBits) {
+  const CheckedCase c = probe(kLarge, "bound");
+  const CaseResult r = verified(c, recorded(c), off_by(kUnsampled, 0.0005F));
+  EXPECT_EQ(r.verdict, Verdict::kPassed) << r.reason;
+  EXPECT_EQ(r.same_bits(), false);
+  EXPECT_EQ(r.outputs[0].bits, (BitComparison{.compared = kLarge, .other = 1}));
+  EXPECT_NEAR(r.outputs[0].tightness, 0.5, 1e-3) << "the reference sees the element";
+}
+
+TEST_F(VerifyTest, BitsAreComparedWithAGoldenThatIsNotUsed) {
+  const CheckedCase c = probe(32, "exact");
+  const GoldenEntry e = recorded(c, off_by(5, 1, "good"), fault_of("good"));
+  EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), fault_of("good")).same_bits(), true);
+  const CaseResult mended = verified(c, e, honest("after"), {}, true);
+  EXPECT_EQ(mended.same_bits(), false);
+  EXPECT_EQ(mended.verdict, Verdict::kPassed) << "nobody wants the bits of a wrong output";
 }
 
 }  // namespace

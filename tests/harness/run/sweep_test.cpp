@@ -61,6 +61,7 @@ TEST(Sweep, ResultsAreSortedAndCrashesAreErrors) {
   EXPECT_EQ(swept.results[3].id, "segv/1");
   EXPECT_EQ(swept.results[3].verdict, Verdict::kError);
   EXPECT_EQ(swept.results[3].set_label, "host");
+  EXPECT_EQ(swept.results[3].cause, "crash");
   EXPECT_THAT(swept.results[3].reason, HasSubstr("SIGSEGV"));
   EXPECT_EQ(swept.failure, "");
 }

@@ -231,5 +231,49 @@ TEST_F(TrialTest, TheFindingsOfACallFailACaseWhoseOutputsAgree) {
   EXPECT_EQ(r.outputs.at(0).violations, 0);
 }
 
+TEST_F(TrialTest, BitsAreComparedOnlyWithKernels) {
+  const CheckedCase c = probe(8, "bound");
+  FakeCaller subject = off_by(3, 0.0005F), other = honest("other"), twin = off_by(3, 0.0005F);
+  EXPECT_EQ(try_case(c, {subject, reference, reference}).same_bits(), std::nullopt);
+  EXPECT_EQ(try_case(c, {subject, twin, reference}).same_bits(), true);
+  const CaseResult r = try_case(c, {subject, other, reference});
+  EXPECT_EQ(r.verdict, Verdict::kPassed);
+  EXPECT_EQ(r.same_bits(), false);
+  EXPECT_EQ(r.outputs.at(0).bits->other, 1);
+  EXPECT_NEAR(r.outputs.at(0).bits->share, 0.25, 1e-3) << "the bound is doubled, because both sides are kernels";
+  // A scenario does not compare with the other side.
+  ScriptedOp op;
+  const auto agrees = [](ScenarioContext& x) {
+    const Call call = x.op.make(x.c);
+    x.expect_agree("first", x.op.observe(x.c, call, x.call("first", call)), x.expected(call));
+  };
+  EXPECT_EQ(try_case(op.scenario_case(agrees), {subject, other, reference}).same_bits(), std::nullopt);
+}
+
+TEST_F(TrialTest, ExactFailsOtherBitsThatTheToleranceAllows) {
+  const CheckedCase c = probe(8, "bound");
+  FakeCaller subject = off_by(3, 0.0005F, "bad"), other = honest("other");
+  Sides sides{subject, other, reference};
+  sides.exact = true;
+  const CaseResult r = try_case(c, sides);
+  EXPECT_EQ(r.verdict, Verdict::kFailed);
+  EXPECT_THAT(r.reason, StartsWith("y: 1 of 8 elements have other bits, at most "));
+  EXPECT_THAT(r.reason, HasSubstr(" of the bound away; --exact allows none"));
+  EXPECT_EQ(try_case(c, sides, fault_covering("y")).verdict, Verdict::kKnown) << "known faults are excused as always";
+  Sides against_reference{subject, reference, reference};
+  against_reference.exact = true;
+  EXPECT_EQ(try_case(c, against_reference).verdict, Verdict::kPassed);
+}
+
+TEST_F(TrialTest, AnErrorHasACause) {
+  FakeCaller refuses = honest();
+  refuses.refusal = "no";
+  FakeCaller fine = honest();
+  EXPECT_EQ(tried(refuses).cause, "refusal");
+  EXPECT_EQ(try_case(probe(8, "exact"), {fine, refuses, reference}).cause, "refusal");
+  EXPECT_EQ(tried(throwing(DeviceLost("trap"))).cause, "device_lost");
+  EXPECT_EQ(tried(off_by(2, 1)).cause, "");
+}
+
 }  // namespace
 }  // namespace dsv4

@@ -27,10 +27,14 @@ CaseResult sample() {
   o.violations = 1;
   o.certified = 1;
   o.tightness = 0.75;
+  o.bits = BitComparison{3, 2, 1, 7, 0.25};
+  o.recorded_tightness = 0.5;
   o.first = ElementDifference{{0, 2}, "1 (0x01)", "2 (0x02)", 1.0, 0.5};
   o.worst = o.first;
   r.outputs = {o};
   r.findings = {{"guard", "'x': byte 1"}};
+  r.cause = "refusal";
+  r.change = "new";
   r.seconds = 0.125;
   r.reproduce = "dsv4diff run --case x";
   return r;
@@ -65,6 +69,37 @@ TEST(Result, VerdictsHaveNames) {
   EXPECT_FALSE(verdict_from_name("fine"));
   EXPECT_EQ(sample().op(), "topk_v1");
   EXPECT_EQ(sample().tightness(), 0.75);
+}
+
+TEST(Result, SameBitsMeansEveryComparedOutput) {
+  CaseResult r;
+  EXPECT_EQ(r.same_bits(), std::nullopt);
+  r.outputs.resize(2);
+  EXPECT_EQ(r.same_bits(), std::nullopt) << "the outputs were compared with a reference";
+  r.outputs[0].bits = BitComparison{.compared = 3};
+  r.outputs[1].bits = BitComparison{.compared = 3};
+  EXPECT_EQ(r.same_bits(), true);
+  r.outputs[1].bits->other = 1;
+  EXPECT_EQ(r.same_bits(), false);
+}
+
+TEST(Result, DisagreeingNamesOutputsAndChecks) {
+  CaseResult r = sample();
+  r.outputs.push_back({});
+  r.outputs.back().name = "right";
+  EXPECT_EQ(r.disagreeing(), (std::set<std::string>{"guard", "scores"}));
+}
+
+TEST(Result, BitsAreDescribedByWhatIsAllowedAndWhatIsNot) {
+  EXPECT_EQ(describe_bits({.compared = 3}), "no bit differs");
+  EXPECT_EQ(describe_bits({.compared = 3, .other = 2, .ulp = 7, .share = 0.25}),
+            "2 of 3 elements have other bits, at most 7 ulp and 0.25 of the bound away");
+  EXPECT_EQ(describe_bits({.compared = 3, .other = 2, .ulp = 7}),
+            "2 of 3 elements have other bits, at most 7 ulp away");
+  EXPECT_EQ(describe_bits({.compared = 3, .other = 2, .outside = 2}),
+            "2 of 3 elements have other bits, 2 of them outside the tolerance");
+  EXPECT_EQ(describe_bits({.compared = 3, .other = 2, .outside = 1, .ulp = 7}),
+            "2 of 3 elements have other bits, 1 of them outside the tolerance; the others are at most 7 ulp away");
 }
 
 }  // namespace

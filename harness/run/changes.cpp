@@ -1,0 +1,83 @@
+#include "harness/run/changes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/case/case.h"
+
+namespace dsv4 {
+namespace {
+
+bool differs(const CaseResult& r) {
+  return r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;
+}
+
+bool is_scenario(const CaseResult& r) { return !parse_case_id(r.id).scenario.empty(); }
+
+bool crashed(const CaseResult& r) { return r.cause == "crash"; }
+
+void pass_as_alike(CaseResult& r, const std::string& sides) {
+  r.change = "alike";
+  r.verdict = Verdict::kPassed;
+  r.reason = fmt::format("{} alike: {}", sides, r.reason);
+}
+
+}  // namespace
+
+std::set<std::string> faults_of(const CaseResult& r) {
+  switch (r.verdict) {
+    case Verdict::kPassed:
+      return {};
+    case Verdict::kUnsupported:
+    case Verdict::kSkipped:
+    case Verdict::kMistrusted:
+      return {std::string(name_of(r.verdict))};
+    case Verdict::kFailed:
+    case Verdict::kKnown:
+    case Verdict::kError:
+      break;
+  }
+  std::set<std::string> faults = r.disagreeing();
+  // A known crash has the cause of its error.
+  if (!r.cause.empty() || r.verdict == Verdict::kError) faults.insert("error: " + r.cause);
+  return faults;
+}
+
+void excuse_if_alike(CaseResult& result, const CaseResult& other_alone, const CaseResult* subject_alone) {
+  if (!differs(result)) return;
+  const auto faults = faults_of(result), others = faults_of(other_alone);
+  const std::string subject = fmt::format("'{}'", result.set_label), other = fmt::format("'{}'", result.against);
+  const bool scenario = is_scenario(result);
+  if (!scenario && crashed(result) && crashed(other_alone) && (subject_alone == nullptr || !crashed(*subject_alone))) {
+    result.reason = fmt::format("{} and not {}: {}", other, subject, result.reason);
+    return;
+  }
+  if (scenario ? faults == others : std::ranges::includes(others, faults)) return pass_as_alike(result, "both sides");
+  if (scenario || !result.cause.empty()) {
+    result.reason = others.empty() ? fmt::format("{} and not {}: {}", subject, other, result.reason)
+                                   : fmt::format("{}: {}; {}: {}", subject, result.reason, other, other_alone.reason);
+  }
+}
+
+void compare_with_baseline(CaseResult& result, const CaseResult& baseline) {
+  const bool tried = baseline.verdict != Verdict::kUnsupported && baseline.verdict != Verdict::kSkipped;
+  const auto before = tried ? faults_of(baseline) : std::set<std::string>{};
+  const std::string base = fmt::format("'{}'", baseline.set_label);
+  if (result.verdict == Verdict::kPassed && !before.empty()) {
+    result.change = "mended";
+    result.reason = fmt::format("mended; {}: {}", base, baseline.reason);
+  }
+  if (!differs(result)) return;
+  if (faults_of(result) == before) {
+    pass_as_alike(result, fmt::format("'{}' and {}", result.set_label, base));
+  } else if (before.empty()) {
+    result.change = "new";
+    result.reason = fmt::format("new, not in {}: {}", base, result.reason);
+  } else {
+    result.change = "changed";
+    result.reason = fmt::format("changed: {}; {}: {}", result.reason, base, baseline.reason);
+  }
+}
+
+}  // namespace dsv4
