@@ -1,14 +1,16 @@
 #include "harness/report/junit.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 #include <pugixml.hpp>
 #include <sstream>
 #include <string_view>
-#include <utility>
+#include <vector>
 
 #include "harness/core/text.h"
+#include "harness/report/summary.h"
 #include "harness/report/terminal.h"
 
 namespace dsv4 {
@@ -63,40 +65,100 @@ void add_case(pugi::xml_node suite, const SetRun& run, const CaseResult& r) {
 }
 
 /// The counts that both a suite and the whole report have.
-void set_counts(pugi::xml_node node, const Tally& t) {
-  set(node, "tests", t.cases());
-  set(node, "failures", t.of(Verdict::kFailed) + t.of(Verdict::kMistrusted));
-  set(node, "errors", t.of(Verdict::kError));
-  set_time(node, t.seconds);
+struct Counts {
+  std::size_t tests = 0;
+  std::size_t failures = 0;
+  std::size_t errors = 0;
+  std::size_t skipped = 0;
+  double seconds = 0;
+
+  Counts() = default;
+  explicit Counts(const Tally& t)
+      : tests(t.cases()),
+        failures(t.of(Verdict::kFailed) + t.of(Verdict::kMistrusted)),
+        errors(t.of(Verdict::kError)),
+        skipped(t.of(Verdict::kKnown) + t.of(Verdict::kUnsupported) + t.of(Verdict::kSkipped)),
+        seconds(t.seconds) {}
+
+  void add(const Counts& other) {
+    tests += other.tests;
+    failures += other.failures;
+    errors += other.errors;
+    skipped += other.skipped;
+    seconds += other.seconds;
+  }
+};
+
+void set_counts(pugi::xml_node node, const Counts& c) {
+  set(node, "tests", c.tests);
+  set(node, "failures", c.failures);
+  set(node, "errors", c.errors);
+  set_time(node, c.seconds);
+}
+
+pugi::xml_node add_suite(pugi::xml_node suites, const std::string& name, const Counts& counts) {
+  pugi::xml_node suite = suites.append_child("testsuite");
+  set(suite, "name", name);
+  set_counts(suite, counts);
+  // Only a suite has this attribute. The schema that Jenkins validates with does not allow it for the whole report.
+  set(suite, "skipped", counts.skipped);
+  return suite;
 }
 
 /// Adds one suite for each op of a set.
 void add_suites(pugi::xml_node suites, const SetRun& run) {
   std::map<std::string, pugi::xml_node> suite_of;
   for (const auto& [op, tally] : run.by_op()) {
-    pugi::xml_node suite = suites.append_child("testsuite");
-    set(suite, "name", fmt::format("{} {} against {}", op, run.set_label, run.against));
-    set_counts(suite, tally);
-    // Only a suite has this attribute. The schema that Jenkins validates with does not allow it for the whole report.
-    set(suite, "skipped", tally.of(Verdict::kKnown) + tally.of(Verdict::kUnsupported) + tally.of(Verdict::kSkipped));
-    suite_of[op] = suite;
+    suite_of[op] = add_suite(suites, fmt::format("{} {} against {}", op, run.set_label, run.against), Counts(tally));
   }
   for (const CaseResult& r : run.results) add_case(suite_of.at(r.op()), run, r);
 }
 
-/// Adds a suite with one error. Without this suite, a run that ended early would look like a complete run.
-void add_incomplete(pugi::xml_node suites, const RunReport& report) {
-  pugi::xml_node suite = suites.append_child("testsuite");
-  set(suite, "name", "dsv4diff");
-  for (const auto& [name, count] : {std::pair{"tests", 1}, {"failures", 0}, {"errors", 1}, {"skipped", 0}}) {
-    set(suite, name, static_cast<std::size_t>(count));
+/// A test that is not a case: it says something about the whole run.
+struct RunTest {
+  std::string name;
+  const char* outcome;  ///< "error", "failure" or "skipped"
+  std::string message;
+};
+
+/// Without these tests, a run that ended early would look like a complete run, and a run that could not try something
+/// would look as if it had tried it.
+std::vector<RunTest> run_tests(const RunReport& report) {
+  std::vector<RunTest> tests;
+  if (report.unfinished || !report.failure.empty() || (report.signal != 0 && !report.open_ended))
+    tests.push_back({"run completed", "error", verdict_line(report)});
+  for (const SetRun& run : report.runs) {
+    for (const auto& [kind, names] : run.not_covered) {
+      const bool required = report.require_all && kind != kSourcesInNoModule;
+      tests.push_back({fmt::format("{} against {}: {}", run.set_label, run.against, kind),
+                       required ? "failure" : "skipped", fmt::format("not covered: {}", fmt::join(names, ", "))});
+    }
   }
-  pugi::xml_node node = suite.append_child("testcase");
-  set(node, "classname", "dsv4diff");
-  set(node, "name", "run completed");
-  pugi::xml_node error = node.append_child("error");
-  set(error, "type", "incomplete");
-  set(error, "message", one_line(verdict_line(report)));
+  return tests;
+}
+
+/// Returns what the tests count as.
+Counts counts_of(const std::vector<RunTest>& tests) {
+  Counts counts;
+  for (const RunTest& test : tests) {
+    const std::string_view outcome = test.outcome;
+    ++counts.tests;
+    ++(outcome == "error" ? counts.errors : outcome == "failure" ? counts.failures : counts.skipped);
+  }
+  return counts;
+}
+
+void add_run_tests(pugi::xml_node suites, const std::vector<RunTest>& tests) {
+  if (tests.empty()) return;
+  pugi::xml_node suite = add_suite(suites, "dsv4diff", counts_of(tests));
+  for (const RunTest& test : tests) {
+    pugi::xml_node node = suite.append_child("testcase");
+    set(node, "classname", "dsv4diff");
+    set(node, "name", test.name);
+    pugi::xml_node outcome = node.append_child(test.outcome);
+    set(outcome, "type", "incomplete");
+    set(outcome, "message", one_line(test.message));
+  }
 }
 
 }  // namespace
@@ -108,9 +170,12 @@ std::string junit_report(const RunReport& report) {
   set(declaration, "encoding", "UTF-8");
   pugi::xml_node suites = document.append_child("testsuites");
   set(suites, "name", "dsv4diff " + report.command);
-  set_counts(suites, report.total());
+  const std::vector<RunTest> more = run_tests(report);
+  Counts all(report.total());
+  all.add(counts_of(more));
+  set_counts(suites, all);
   for (const SetRun& run : report.runs) add_suites(suites, run);
-  if (!report.failure.empty() || report.signal != 0) add_incomplete(suites, report);
+  add_run_tests(suites, more);
   std::ostringstream text;
   document.save(text, "  ", pugi::format_indent, pugi::encoding_utf8);
   return text.str();

@@ -5,12 +5,14 @@
 #include <algorithm>
 
 #include "harness/core/text.h"
+#include "harness/report/summary.h"
 #include "harness/report/terminal.h"
 
 namespace dsv4 {
 namespace {
 
 constexpr std::size_t kMostCases = 50;
+constexpr std::size_t kMostLines = 50;
 constexpr std::size_t kLongestCase = 4000;
 
 /// Returns the text in a fenced code block. The fence is longer than any sequence of backticks in the text. Long text
@@ -34,26 +36,32 @@ std::string code(const std::string& text) {
   return plain && !text.empty() ? "`" + text + "`" : markdown_escape(text);
 }
 
-std::string table_row(const std::string& name, const Tally& t) {
+std::string table_row(const std::string& name, const Tally& t, bool bits) {
   return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", name, t.cases(), t.of(Verdict::kPassed),
                      t.of(Verdict::kFailed), t.of(Verdict::kKnown), t.of(Verdict::kError), t.of(Verdict::kMistrusted),
-                     t.of(Verdict::kUnsupported) + t.of(Verdict::kSkipped), format_tightness(t.tightness));
+                     t.of(Verdict::kUnsupported) + t.of(Verdict::kSkipped),
+                     bits ? fmt::format("{} of {}", t.same_bits, t.bits_compared) : format_tightness(t.tightness));
 }
 
 std::string set_section(const SetRun& run) {
   std::string text =
       fmt::format("### {} against {}\n\n{}\n\n", markdown_escape(run.set_label), markdown_escape(run.against),
                   markdown_escape(describe_origin(run.device, run.provenance)));
-  text += "| op | cases | passed | failed | known | error | mistrusted | not run | error/bound |\n";
+  const bool bits = run.total().bits_compared != 0;
+  text += fmt::format("| op | cases | passed | failed | known | error | mistrusted | not run | {} |\n",
+                      bits ? "same bits" : "error/bound");
   text += "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
   const auto by_op = run.by_op();
-  for (const auto& [op, tally] : by_op) text += table_row(code(op), tally);
-  if (by_op.size() != 1) text += table_row("**all**", run.total());
+  for (const auto& [op, tally] : by_op) text += table_row(code(op), tally, bits);
+  if (by_op.size() != 1) text += table_row("**all**", run.total(), bits);
   text += "\n";
   for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("- {} {}\n", n, markdown_escape(reason));
   for (const auto& [sentence, n] : run.told())
     text += fmt::format("- in {} case{}: {}\n", n, n == 1 ? "" : "s", markdown_escape(sentence));
-  for (const std::string& line : describe_known_faults(run)) text += fmt::format("- {}\n", markdown_escape(line));
+  for (const auto& lines : {describe_known_faults(run), describe_bits(run, kMostLines),
+                            describe_not_covered(run, kMostLines), run.warnings}) {
+    for (const std::string& line : lines) text += fmt::format("- {}\n", markdown_escape(line));
+  }
 
   std::size_t told = 0;
   std::string cases;

@@ -54,6 +54,7 @@ void add_results(Sweep& sweep, const std::string& file, const RunReport& report,
     if (!own) throw Error(fmt::format("{}: case '{}' does not belong to its shard", file, r.id));
     sweep.run.results.push_back(r);
   }
+  for (const auto& [kind, names] : run.not_covered) sweep.run.not_covered[kind].insert(names.begin(), names.end());
   sweep.run.wall_seconds = std::max(sweep.run.wall_seconds, run.wall_seconds);
 }
 
@@ -82,7 +83,14 @@ RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial) {
       throw Error(fmt::format("{} was written by version {}, but {} by version {}", reports.front().first,
                               merged.version, file, report.version));
     }
+    if (report.unfinished) {
+      throw Error(
+          fmt::format("{}: the run that writes this file did not finish: it was killed, or it is still running; "
+                      "wait for it, or run it again",
+                      file));
+    }
     merged.wall_seconds = std::max(merged.wall_seconds, report.wall_seconds);
+    merged.require_all = merged.require_all || report.require_all;
     merged.jobs += report.jobs;
     merged.open_ended = merged.open_ended || report.open_ended;
     if (merged.signal == 0) merged.signal = report.signal;

@@ -15,7 +15,8 @@ using NamedReport = std::pair<std::string, RunReport>;
 /// Joins reports into one report with all results. Reports with the same set and the same other side are parts of one
 /// sweep. The parts of a sweep must have the same version of the tool, the same options and the same build of the set.
 /// Each shard must occur once. With `partial`, shards may be missing. Sweeps of different sets must have the same
-/// version, but may differ in the rest. If the reports do not fit, throws an Error that names the files.
+/// version, but may differ in the rest. A report of an unfinished run is
+/// refused. If the reports do not fit, throws an Error that names the files.
 RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial);
 
 }  // namespace dsv4

@@ -8,6 +8,7 @@
 
 #include "harness/core/error.h"
 #include "harness/report/run_report.h"
+#include "harness/report/summary.h"
 
 namespace dsv4 {
 namespace {
@@ -22,9 +23,32 @@ json counts_of(const Tally& tally) {
     j[std::string(name_of(static_cast<Verdict>(i)))] = tally.verdicts[i];
   }
   j["cases"] = tally.cases();
+  j["bits_compared"] = tally.bits_compared;
+  j["same_bits"] = tally.same_bits;
+  j["changes"] = tally.changes;
   j["error_over_bound"] = tally.tightness;
   j["seconds"] = tally.seconds;
   return j;
+}
+
+json bits_of(const SetRun& run) {
+  json outputs = json::array();
+  for (const OutputBits& o : bits_by_output(run)) {
+    outputs.push_back({{"op", o.op},
+                       {"output", o.output},
+                       {"cases", o.cases},
+                       {"cases_with_other_bits", o.other_bits},
+                       {"compared", o.bits.compared},
+                       {"other", o.bits.other},
+                       {"outside", o.bits.outside},
+                       {"ulp", o.bits.ulp},
+                       {"share", o.bits.share},
+                       {"farthest", o.farthest},
+                       {"error_over_bound_recorded", o.recorded},
+                       {"error_over_bound", o.now},
+                       {"tightest", o.tightest}});
+  }
+  return outputs;
 }
 
 json run_json(const SetRun& run) {
@@ -41,6 +65,10 @@ json run_json(const SetRun& run) {
           {"counts", counts_of(run.total())},
           {"ops", ops},
           {"known_faults", faults},
+          {"baseline", run.baseline},
+          {"bits", bits_of(run)},
+          {"not_covered", run.not_covered},
+          {"warnings", run.warnings},
           {"results", run.results}};
 }
 
@@ -51,6 +79,9 @@ SetRun run_from(const json& j) {
   run.set_name = j.at("name").get<std::string>();
   run.device = j.at("device").get<std::string>();
   run.provenance = j.at("provenance").get<std::map<std::string, std::string>>();
+  run.baseline = j.at("baseline").get<std::string>();
+  run.not_covered = j.at("not_covered").get<NotCovered>();
+  run.warnings = j.at("warnings").get<std::vector<std::string>>();
   run.wall_seconds = j.at("wall_seconds").get<double>();
   for (const json& result : j.at("results")) {
     const auto verdict = result.at("verdict").get<std::string>();
@@ -77,7 +108,9 @@ void to_json(json& j, const RunReport& report) {
        {"signal", report.signal},
        {"open_ended", report.open_ended},
        {"failure", report.failure},
-       {"exit_status", exit_status(report)},
+       {"require_all", report.require_all},
+       {"unfinished", report.unfinished},
+       {"exit_status", report.unfinished ? json(nullptr) : json(exit_status(report))},
        {"verdict", verdict_line(report)},
        {"counts", counts_of(report.total())},
        {"runs", runs}};
@@ -99,6 +132,8 @@ void from_json(const json& j, RunReport& report) {
   report.signal = j.at("signal").get<int>();
   report.open_ended = j.at("open_ended").get<bool>();
   report.failure = j.at("failure").get<std::string>();
+  report.require_all = j.at("require_all").get<bool>();
+  report.unfinished = j.at("unfinished").get<bool>();
   for (const json& run : j.at("runs")) report.runs.push_back(run_from(run));
 }
 

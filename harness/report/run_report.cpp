@@ -1,19 +1,27 @@
 #include "harness/report/run_report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "harness/core/error.h"
 #include "harness/core/text.h"
+#include "harness/report/summary.h"
 
 namespace dsv4 {
 
 void Tally::add(const CaseResult& result) {
   ++verdicts[static_cast<std::size_t>(result.verdict)];
-  // Only passed cases show how close correct results come to the bound. The errors of other cases do not show this.
-  if (result.verdict == Verdict::kPassed) tightness = std::max(tightness, result.tightness());
+  // Only right results show how close right results come to the bound.
+  if (result.verdict == Verdict::kPassed && result.change != "alike")
+    tightness = std::max(tightness, result.tightness());
   seconds += result.seconds;
+  if (const auto same = result.same_bits()) {
+    ++bits_compared;
+    if (*same) ++same_bits;
+  }
+  if (!result.change.empty()) ++changes[result.change];
 }
 
 std::size_t Tally::cases() const {
@@ -75,21 +83,50 @@ Tally RunReport::total() const {
 }
 
 int exit_status(const RunReport& report) {
+  if (report.unfinished) return 2;
   if (!report.failure.empty()) return 2;
   if (report.signal != 0 && !report.open_ended) return 128 + report.signal;
   const Tally total = report.total();
   if (total.differing() != 0) return 1;
-  return total.ran() == 0 ? 2 : 0;
+  if (total.ran() == 0) return 2;
+  return report.require_all && lacks_goldens(report) ? 1 : 0;
 }
+
+namespace {
+
+/// Returns what follows the counts in the verdict line: the bits, the changes, and what was not tried.
+std::string remarks(const RunReport& report, const Tally& total) {
+  std::string text;
+  if (total.bits_compared != 0)
+    text += fmt::format("; same bits in {} of {}", total.same_bits, count_of(total.bits_compared, "case"));
+  const auto change = [&](const char* name, std::string_view singular, std::string_view plural) {
+    const auto it = total.changes.find(name);
+    if (it != total.changes.end()) text += "; " + count_of(it->second, singular, plural);
+  };
+  change("new", "case is newly wrong", "cases are newly wrong");
+  change("changed", "case is wrong in another way", "cases are wrong in another way");
+  change("mended", "case is mended", "cases are mended");
+  change("alike", "case is wrong on both sides alike", "cases are wrong on both sides alike");
+  std::size_t rises = 0;
+  for (const SetRun& run : report.runs) {
+    rises += static_cast<std::size_t>(std::ranges::count_if(bits_by_output(run), &OutputBits::rose));
+  }
+  if (rises != 0) text += fmt::format("; error/bound rose in {}", count_of(rises, "output"));
+  if (const auto parts = count_not_covered(report); !parts.empty())
+    text += fmt::format("; NOT COVERED: {}", fmt::join(parts, ", "));
+  return text;
+}
+
+}  // namespace
 
 std::string verdict_line(const RunReport& report) {
   const Tally total = report.total();
-  std::string counts = fmt::format("{} cases", total.cases());
-  for (const Verdict v : {Verdict::kFailed, Verdict::kError, Verdict::kMistrusted, Verdict::kKnown,
-                          Verdict::kUnsupported, Verdict::kSkipped}) {
+  if (report.unfinished) return "this run did not finish: it was killed, or it is still running";
+  std::string counts = count_of(total.ran(), "case");
+  for (const Verdict v : {Verdict::kFailed, Verdict::kError, Verdict::kMistrusted, Verdict::kKnown}) {
     if (total.of(v) != 0) counts += fmt::format(", {} {}", total.of(v), name_of(v));
   }
-  counts += fmt::format(" ({})", format_seconds(report.wall_seconds));
+  counts += fmt::format(" ({})", format_seconds(report.wall_seconds)) + remarks(report, total);
   if (!report.failure.empty()) {
     // The text of an internal error already says that dsv4diff is wrong.
     const char* whose = InternalError::is_in(report.failure) ? "" : "the command or the environment is wrong: ";
@@ -98,6 +135,7 @@ std::string verdict_line(const RunReport& report) {
   if (report.signal != 0 && !report.open_ended) return fmt::format("interrupted: so far {}", counts);
   if (total.differing() != 0) return "differs: " + counts;
   if (total.ran() == 0) return "nothing was tested: " + counts;
+  if (exit_status(report) != 0) return "incomplete, which --require-all does not allow: " + counts;
   return "agrees: " + counts;
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct Tally {
   std::array<std::size_t, 7> verdicts{};  ///< number of cases with each Verdict
   double tightness = 0;                   ///< largest error/bound in passed cases
   double seconds = 0;                     ///< time of all cases, summed over all workers
+  std::size_t bits_compared = 0;  ///< number of cases whose outputs were compared with the bits of a set or a golden
+  std::size_t same_bits = 0;      ///< those of them in which no bit differs
+  std::map<std::string, std::size_t> changes;  ///< number of cases with each CaseResult::change
 
   void add(const CaseResult& result);
   [[nodiscard]] std::size_t of(Verdict v) const { return verdicts[static_cast<std::size_t>(v)]; }
@@ -34,14 +38,20 @@ struct KnownFaultUse {
   std::size_t shown = 0;  ///< cases in which the fault showed
 };
 
+/// Names of things that a sweep could not try, by their kind (see kUncoveredKinds).
+using NotCovered = std::map<std::string, std::set<std::string>>;
+
 /// The results of one sweep of one set.
 struct SetRun {
   std::string set_label;  ///< the name that the user gave, which results and printed commands use; "set" in JSON
   std::string set_name;   ///< the name in the set's manifest; "name" in JSON
   std::string against;    ///< the other side: a set, or "golden:<set>"
+  std::string baseline;   ///< the set that --baseline names, which was compared with `against` too; "" if none
   std::string device;
   std::map<std::string, std::string> provenance;
   std::vector<CaseResult> results;  ///< sorted by id
+  NotCovered not_covered;
+  std::vector<std::string> warnings;  ///< what a reader must know besides the verdict, one line each
   double wall_seconds = 0;
 
   [[nodiscard]] std::map<std::string, Tally> by_op() const;
@@ -61,21 +71,24 @@ struct RunReport {
   std::vector<SetRun> runs;
   double wall_seconds = 0;
   int jobs = 0;
-  int signal = 0;           ///< signal that ended the run early; 0 if none
-  bool open_ended = false;  ///< true for a soak, which may be ended by a signal
-  std::string failure;      ///< why the results may say nothing about kernels, such as an internal error; "" if none
+  int signal = 0;            ///< signal that ended the run early; 0 if none
+  bool open_ended = false;   ///< true for a soak, which may be ended by a signal
+  std::string failure;       ///< why the results may say nothing about kernels, such as an internal error; "" if none
+  bool require_all = false;  ///< --require-all: an op or a case without a golden makes the run differ
+  bool unfinished = false;   ///< the run has only begun; if a file says this, its run was killed or is still running
 
   [[nodiscard]] Tally total() const;
 };
 
 /// Returns the exit status. 0: all cases agree. 1: some cases differ. 2: the run failed, or no case could be run. 128 +
-/// signal: the run was interrupted.
+/// signal: the run was interrupted. 1 also if --require-all was given and an op or a case has no golden.
 int exit_status(const RunReport& report);
-/// Returns the verdict in one line, for example "agrees: 514 cases, 12 known (4.2 s)".
+/// Returns the verdict in one line, for example "agrees: 258 cases, 12 known (4.2 s); same bits in 12 of 246 cases;
+/// NOT COVERED: 11 source files in no module, 16 sequences unsupported". The first number counts the cases that ran.
 std::string verdict_line(const RunReport& report);
 
 /// Version of the format of results files. Readers refuse every other version.
-constexpr int kResultsSchema = 1;
+constexpr int kResultsSchema = 2;
 
 void to_json(nlohmann::json& j, const RunReport& report);
 /// Throws Error or nlohmann::json::exception if the JSON is malformed.

@@ -3,27 +3,88 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "harness/core/text.h"
+#include "harness/report/summary.h"
 
 namespace dsv4 {
 namespace {
 
+constexpr std::size_t kWidth = 80;        // of a line that this report breaks
+constexpr std::size_t kMostOutputs = 10;  // with other bits, that are listed for each set
+constexpr std::size_t kMostNames = 5;     // of what was not covered, that are listed for each kind
+
+/// Breaks a text into lines that fit. A case id or a path may be too long for any line.
+std::string lines_of(const std::string& text) { return wrap(one_line(text), kWidth, 2) + "\n"; }
+
 std::string count(std::size_t n) { return n == 0 ? "." : std::to_string(n); }
 
-std::vector<std::string> row(const std::string& name, const Tally& t) {
-  return {name,
-          count(t.cases()),
-          count(t.of(Verdict::kPassed)),
-          count(t.of(Verdict::kFailed)),
-          count(t.of(Verdict::kKnown)),
-          count(t.of(Verdict::kError)),
-          count(t.of(Verdict::kMistrusted)),
-          count(t.of(Verdict::kUnsupported)),
-          count(t.of(Verdict::kSkipped)),
-          format_tightness(t.tightness),
-          fmt::format("{:.2f}", t.seconds)};
+/// A column of the table of ops.
+struct Column {
+  const char* name;
+  std::string (*cell)(const Tally&);
+  bool may_go;  ///< true if the column is left out of a table that is too wide
+};
+
+template <Verdict... V>
+std::string number_of(const Tally& t) {
+  return count((t.of(V) + ...));
+}
+
+/// The columns that say something about a set: a column without a number in any row is left out.
+std::vector<Column> columns_for(const Tally& total) {
+  std::vector<Column> columns{{"cases", [](const Tally& t) { return count(t.cases()); }, false},
+                              {"passed", number_of<Verdict::kPassed>, true},
+                              {"failed", number_of<Verdict::kFailed>, false}};
+  const auto if_any = [&](bool any, const Column& column) {
+    if (any) columns.push_back(column);
+  };
+  if_any(total.of(Verdict::kKnown) != 0, {"known", number_of<Verdict::kKnown>, false});
+  if_any(total.of(Verdict::kError) != 0, {"error", number_of<Verdict::kError>, false});
+  if_any(total.of(Verdict::kMistrusted) != 0, {"mistrusted", number_of<Verdict::kMistrusted>, false});
+  if_any(total.cases() != total.ran(), {"not run", number_of<Verdict::kUnsupported, Verdict::kSkipped>, false});
+  // Only plain cases are compared with a kernel set or a golden; scenarios are still compared with the reference. Their
+  // error/bound would look as if bits had changed.
+  if (total.bits_compared != 0) {
+    columns.push_back(
+        {"same bits",
+         [](const Tally& t) { return t.bits_compared == 0 ? "." : fmt::format("{}/{}", t.same_bits, t.bits_compared); },
+         false});
+  } else {
+    columns.push_back({"error/bound", [](const Tally& t) { return format_tightness(t.tightness); }, true});
+  }
+  columns.push_back({"seconds", [](const Tally& t) { return fmt::format("{:.2f}", t.seconds); }, true});
+  return columns;
+}
+
+std::string table(const SetRun& run) {
+  const auto by_op = run.by_op();
+  const Tally total = run.total();
+  std::vector<Column> columns = columns_for(total);
+  const auto draw = [&] {
+    std::vector<std::vector<std::string>> rows{{"op"}};
+    for (const Column& column : columns) rows.front().emplace_back(column.name);
+    const auto add = [&](const std::string& name, const Tally& tally) {
+      rows.push_back({name});
+      for (const Column& column : columns) rows.back().push_back(column.cell(tally));
+    };
+    for (const auto& [op, tally] : by_op) add(one_line(op), tally);
+    if (by_op.size() != 1) add("all", total);
+    std::vector<bool> right(rows.front().size(), true);
+    right[0] = false;
+    return align(rows, right);
+  };
+  std::string text = draw();
+  while (text.find('\n') > kWidth) {
+    const auto last = std::ranges::find_if(columns.rbegin(), columns.rend(), &Column::may_go);
+    if (last == columns.rend()) break;
+    columns.erase(std::next(last).base());
+    text = draw();
+  }
+  return text;
 }
 
 std::string element(const std::string& label, const std::optional<ElementDifference>& d, bool bounded) {
@@ -99,20 +160,17 @@ std::vector<std::string> describe_known_faults(const SetRun& run) {
 std::string terminal_report(const RunReport& report, const TerminalOptions& options) {
   std::string text;
   for (const SetRun& run : report.runs) {
-    text += fmt::format("{} against {}  ({})\n\n", one_line(run.set_label), one_line(run.against),
-                        describe_origin(run.device, run.provenance));
-    std::vector<std::vector<std::string>> rows{{"op", "cases", "passed", "failed", "known", "error", "mistrusted",
-                                                "unsupported", "skipped", "error/bound", "seconds"}};
-    const auto by_op = run.by_op();
-    for (const auto& [op, tally] : by_op) rows.push_back(row(one_line(op), tally));
-    if (by_op.size() != 1) rows.push_back(row("all", run.total()));
-    text += align(rows, {false, true, true, true, true, true, true, true, true, true, true});
-    text += "\n";
+    text += lines_of(fmt::format("{} against {} ({})", run.set_label, run.against,
+                                 describe_origin(run.device, run.provenance))) +
+            "\n";
+    text += table(run) + "\n";
     const std::size_t table_end = text.size();
-    for (const auto& [reason, n] : run.reasons_not_run()) text += fmt::format("{} {}\n", n, one_line(reason));
-    for (const auto& [sentence, n] : run.told())
-      text += fmt::format("in {} case{}: {}\n", n, n == 1 ? "" : "s", one_line(sentence));
-    for (const std::string& line : describe_known_faults(run)) text += one_line(line) + "\n";
+    for (const auto& [reason, n] : run.reasons_not_run()) text += lines_of(fmt::format("{} {}", n, reason));
+    for (const auto& [sentence, n] : run.told()) {
+      text += lines_of(fmt::format("in {} case{}: {}", n, n == 1 ? "" : "s", sentence));
+    }
+    for (const std::string& line : describe_known_faults(run)) text += lines_of(line);
+    for (const std::string& line : describe_bits(run, kMostOutputs)) text += lines_of(line);
     std::size_t told = 0;
     // Reasons of errors that were printed. Many cases may have the same reason, for example a changed module.
     std::set<std::string> errors;
@@ -129,7 +187,14 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     }
     if (text.size() != table_end) text += "\n";
   }
-  return text + verdict_line(report) + "\n";
+  // What was not tried stands at the end, where nobody overlooks it.
+  for (const SetRun& run : report.runs) {
+    for (const std::string& line : describe_not_covered(run, kMostNames)) {
+      text += lines_of(fmt::format("{}: {}", run.set_label, line));
+    }
+    for (const std::string& line : run.warnings) text += lines_of(line);
+  }
+  return text + lines_of(verdict_line(report));
 }
 
 }  // namespace dsv4

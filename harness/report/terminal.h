@@ -11,8 +11,9 @@ struct TerminalOptions {
   std::size_t shown = 20;  ///< number of differing cases that are printed in full for each set
 };
 
-/// Returns the report. It has for each set a table of the ops, the reasons why cases did not run, the known faults, and
-/// the differing cases. The last line is the verdict.
+/// Returns the report. It has for each set a table of the ops, the reasons why cases did not run, the known faults, the
+/// outputs with other bits, and the differing cases. At its end it names what was not covered, and says the verdict.
+/// The table and the last lines fit into 80 columns, except for long names and case ids.
 std::string terminal_report(const RunReport& report, const TerminalOptions& options = {});
 
 /// Describes one case in several lines: verdict and id, reason, outputs outside their tolerance, findings, known fault,

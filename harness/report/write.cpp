@@ -74,6 +74,10 @@ void write_report(const std::string& path, const std::string& text) {
   }
 }
 
+void replace_old_report(const std::string& path, const std::string& text) {
+  if (!is_special(path)) write_report(path, text);
+}
+
 void check_report_path(const std::string& option, const std::string& path) {
   const auto refuse = [&](const std::string& why) { throw Error(fmt::format("{} {}: {}", option, path, why)); };
   if (path.empty()) refuse("a file name is missing");

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "harness/core/text.h"
+#include "harness/report/summary.h"
 #include "harness/report/terminal.h"
 #include "tests/harness/report/samples.h"
 
@@ -135,6 +136,61 @@ TEST(JUnit, AnIncompleteRunIsNoCleanRun) {
   const std::string xml = junit_report(r);
   expect_well_formed(xml);
   EXPECT_THAT(xml, HasSubstr(R"(<error type="incomplete")"));
+}
+
+int count(const pugi::xml_node& node, const char* attribute) { return node.attribute(attribute).as_int(-1); }
+
+TEST(JUnit, CountsOfTheRootIncludeEverySuite) {
+  RunReport r = report({result("a/x=1/seed=1", Verdict::kPassed), result("b/x=2/seed=1", Verdict::kFailed, "wrong"),
+                        result("b/x=3/seed=1", Verdict::kError, "crash")});
+  r.signal = 15;
+  r.runs[0].not_covered[kSourcesInNoModule] = {"a.cuh", "b.cuh"};
+  pugi::xml_document document;
+  ASSERT_TRUE(document.load_string(junit_report(r).c_str()));
+  const pugi::xml_node suites = document.child("testsuites");
+  for (const char* attribute : {"tests", "failures", "errors"}) {
+    int sum = 0;
+    for (const pugi::xml_node suite : suites.children("testsuite")) sum += count(suite, attribute);
+    EXPECT_EQ(count(suites, attribute), sum) << attribute;
+  }
+  EXPECT_EQ(count(suites, "tests"), 5);
+  EXPECT_EQ(count(suites, "errors"), 2);
+}
+
+TEST(JUnit, WhatWasNotCoveredIsSkippedOrFails) {
+  RunReport r = report({result("a/x=1/seed=1", Verdict::kPassed)});
+  r.runs[0].not_covered[kSourcesInNoModule] = {"a.cuh", "b.cuh"};
+  r.runs[0].not_covered[kOpsWithoutGolden] = {"topk_v1"};
+  EXPECT_THAT(junit_report(r), AllOf(HasSubstr(R"(<testsuite name="dsv4diff" tests="2" failures="0" errors="0")"),
+                                     HasSubstr(R"(name="host against reference: source_files")"),
+                                     HasSubstr(R"(<skipped type="incomplete" message="not covered: a.cuh, b.cuh" />)"),
+                                     HasSubstr(R"(<skipped type="incomplete" message="not covered: topk_v1" />)")));
+  r.require_all = true;
+  EXPECT_THAT(junit_report(r), AllOf(HasSubstr(R"(<skipped type="incomplete" message="not covered: a.cuh, b.cuh" />)"),
+                                     HasSubstr(R"(<failure type="incomplete" message="not covered: topk_v1" />)")));
+}
+
+TEST(JUnit, AnUnfinishedRunIsOneError) {
+  RunReport r = report({});
+  r.runs.clear();
+  r.unfinished = true;
+  EXPECT_EQ(junit_report(r),
+            R"(<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="dsv4diff run" tests="1" failures="0" errors="1" time="0.000">
+  <testsuite name="dsv4diff" tests="1" failures="0" errors="1" time="0.000" skipped="0">
+    <testcase classname="dsv4diff" name="run completed">
+      <error type="incomplete" message="this run did not finish: it was killed, or it is still running" />
+    </testcase>
+  </testsuite>
+</testsuites>
+)");
+}
+
+TEST(JUnit, ASoakThatItsUserEndedIsNoError) {
+  RunReport r = report({result("a/x=1/seed=1", Verdict::kPassed)});
+  r.signal = 2;
+  r.open_ended = true;
+  EXPECT_THAT(junit_report(r), Not(HasSubstr("<error")));
 }
 
 }  // namespace

@@ -35,5 +35,22 @@ TEST(Markdown, AHostileOpStaysInItsCell) {
   EXPECT_THAT(text, HasSubstr("| a\\`\\|&lt;b&gt; | 1 | 1 |"));
 }
 
+TEST(Markdown, SaysWhatWasNotCoveredAndWhichBitsDiffer) {
+  CaseResult other = result("a/x=1/seed=1", Verdict::kPassed);
+  other.outputs.resize(1);
+  other.outputs[0].name = "kv";
+  other.outputs[0].bits = BitComparison{.compared = 8, .other = 2, .ulp = 3};
+  RunReport r = report({other});
+  r.runs[0].not_covered["ops_without_golden"] = {"topk"};
+  r.runs[0].warnings = {"WARNING: look here"};
+  EXPECT_THAT(
+      markdown_report(r),
+      AllOf(HasSubstr("| same bits |\n"), HasSubstr("| 0 of 1 |\n"), HasSubstr("NOT COVERED: 1 op without a golden"),
+            HasSubstr("- a kv: 2 of 8 elements have other bits"),
+            HasSubstr("- not covered: 1 op without a golden: topk"), HasSubstr("- WARNING: look here\n")));
+  r.unfinished = true;
+  EXPECT_THAT(markdown_report(r), HasSubstr("⚠️ dsv4diff run\n\n**this run did not finish"));
+}
+
 }  // namespace
 }  // namespace dsv4

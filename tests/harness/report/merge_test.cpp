@@ -97,5 +97,28 @@ TEST(Merge, SweepsOfDifferentSetsAreMerged) {
   EXPECT_EQ(exit_status(merged), 1);
 }
 
+TEST(Merge, AnUnfinishedPartIsRefused) {
+  const std::vector<CaseResult> all{result("a/x=1/seed=1", Verdict::kPassed), result("a/x=2/seed=1", Verdict::kPassed)};
+  RunReport begun;
+  begun.command = "run";
+  begun.version = "1.2.3";
+  begun.shards = {Shard{2, 2}};
+  begun.unfinished = true;
+  EXPECT_THAT(merge_refusal({{"a", shard_of(all, 1, 2)}, {"b", begun}}),
+              HasSubstr("b: the run that writes this file did not finish"));
+}
+
+TEST(Merge, WhatWasNotCoveredIsJoined) {
+  const std::vector<CaseResult> all{result("a/x=1/seed=1", Verdict::kPassed), result("a/x=2/seed=1", Verdict::kPassed)};
+  RunReport one = shard_of(all, 1, 2), two = shard_of(all, 2, 2);
+  one.runs[0].not_covered = {{"ops_without_golden", {"b"}}, {"cases_without_golden", {"a/x=3/seed=1"}}};
+  two.runs[0].not_covered = {{"ops_without_golden", {"b"}}, {"cases_without_golden", {"a/x=4/seed=1"}}};
+  two.require_all = true;
+  const RunReport merged = merge_reports({{"a", one}, {"b", two}}, false);
+  EXPECT_EQ(merged.runs[0].not_covered,
+            (NotCovered{{"ops_without_golden", {"b"}}, {"cases_without_golden", {"a/x=3/seed=1", "a/x=4/seed=1"}}}));
+  EXPECT_EQ(exit_status(merged), 1);
+}
+
 }  // namespace
 }  // namespace dsv4

@@ -22,12 +22,41 @@ TEST(Results, RoundTrip) {
   CaseResult inf = failed();
   RunReport r = report({inf, result("a/x=1/seed=1", Verdict::kPassed)});
   r.failure = "x";
+  r.require_all = true;
+  r.runs[0].baseline = "old";
+  r.runs[0].warnings = {"WARNING"};
+  r.runs[0].not_covered["source_files"] = {"a.cuh"};
+  r.runs[0].results[1].change = "alike";
   r.signal = 2;
   const std::string text = results_json(r);
   const auto again = nlohmann::json::parse(text).get<RunReport>();
   EXPECT_EQ(results_json(again), text);
   EXPECT_EQ(again.runs[0].results[0].outputs[0].first, inf.outputs[0].first);
   EXPECT_TRUE(std::isnan(again.runs[0].results[0].outputs[0].worst->error));
+}
+
+TEST(Results, AnUnfinishedRunHasNoExitStatus) {
+  RunReport r = report({});
+  r.unfinished = true;
+  const auto j = nlohmann::json::parse(results_json(r));
+  EXPECT_TRUE(j.at("exit_status").is_null());
+  EXPECT_EQ(j.at("unfinished"), true);
+  EXPECT_TRUE(j.get<RunReport>().unfinished);
+  EXPECT_EQ(nlohmann::json::parse(results_json(report({}))).at("exit_status"), 2);
+}
+
+TEST(Results, BitsAreSummedForTools) {
+  CaseResult r = result("a/x=1/seed=1", Verdict::kPassed);
+  r.outputs.resize(1);
+  r.outputs[0].name = "kv";
+  r.outputs[0].bits = BitComparison{.compared = 8, .other = 2, .ulp = 3, .share = 0.5};
+  const auto run = nlohmann::json::parse(results_json(report({r}))).at("runs").at(0);
+  ASSERT_EQ(run.at("bits").size(), 1u);
+  EXPECT_EQ(run.at("bits")[0].at("op"), "a");
+  EXPECT_EQ(run.at("bits")[0].at("other"), 2);
+  EXPECT_EQ(run.at("bits")[0].at("farthest"), "a/x=1/seed=1");
+  EXPECT_EQ(run.at("counts").at("same_bits"), 0);
+  EXPECT_EQ(run.at("counts").at("bits_compared"), 1);
 }
 
 TEST(Results, AnyBytesGiveValidJson) {

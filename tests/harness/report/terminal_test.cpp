@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/harness/report/samples.h"
 
 namespace dsv4 {
@@ -62,6 +64,62 @@ TEST(Terminal, ReasonsForNotRunningAreCounted) {
                                                    result("a/x=2/seed=1", Verdict::kUnsupported, "no such variant"),
                                                    result("a/x=3/seed=1", Verdict::kSkipped, "no GPU")}));
   EXPECT_THAT(text, AllOf(HasSubstr("2 unsupported: no such variant\n"), HasSubstr("1 skipped: no GPU\n")));
+}
+
+std::size_t widest(const std::string& text) {
+  std::size_t widest = 0, line = 0;
+  for (const char c : text) {
+    line = c == '\n' ? 0 : line + 1;
+    widest = std::max(widest, line);
+  }
+  return widest;
+}
+
+/// A report in which every column of the table has a number.
+RunReport crowded(bool bits) {
+  std::vector<CaseResult> results;
+  for (const Verdict v : {Verdict::kPassed, Verdict::kFailed, Verdict::kKnown, Verdict::kError, Verdict::kMistrusted,
+                          Verdict::kUnsupported, Verdict::kSkipped}) {
+    results.push_back(result("silu_and_mul_masked_post_quant/x=" + std::string(name_of(v)) + "/seed=1", v, "why"));
+    if (bits) {
+      results.back().outputs.resize(1);
+      results.back().outputs[0].bits = BitComparison{.compared = 3, .other = 1, .ulp = 5};
+    }
+  }
+  RunReport r = report(results);
+  r.runs[0].not_covered["source_files"] = {"deepseek_v4/c128_v2.cuh", "deepseek_v4/fused_norm_rope_v2.cuh",
+                                           "deepseek_v4/main_norm_rope.cuh"};
+  return r;
+}
+
+TEST(Terminal, TheTableAndTheLastLinesFitInto80Columns) {
+  for (const bool bits : {false, true}) {
+    const std::string text = terminal_report(crowded(bits), {.shown = 0});
+    EXPECT_LE(widest(text), 80u) << text;
+    EXPECT_THAT(text, AllOf(HasSubstr("failed"), HasSubstr("mistrusted"), HasSubstr("not run")));
+    EXPECT_THAT(text, HasSubstr("host: not covered: 3 source files in no module: "));
+    EXPECT_THAT(text, HasSubstr("\ndiffers: 5 cases, 1 failed, 1 error, 1 mistrusted, 1 known (3.0 s)"));
+    EXPECT_THAT(text, HasSubstr("NOT COVERED: "));
+    EXPECT_EQ(text.find("same bits") != std::string::npos, bits);
+  }
+}
+
+TEST(Terminal, AColumnWithoutANumberIsLeftOut) {
+  const std::string text = terminal_report(report({result("a/x=1/seed=1", Verdict::kPassed)}));
+  EXPECT_THAT(text, AllOf(HasSubstr("op  cases  passed  failed  error/bound  seconds\n"), Not(HasSubstr("mistrusted")),
+                          Not(HasSubstr("not run"))));
+}
+
+TEST(Terminal, EqualBitsDoNotLookLikeDrift) {
+  CaseResult plain = result("a/x=1/seed=1", Verdict::kPassed),
+             scenario = result("a/relation:r/x=1/seed=1", Verdict::kPassed);
+  plain.outputs.resize(1);
+  plain.outputs[0].bits = BitComparison{.compared = 3};
+  scenario.outputs.resize(1);
+  scenario.outputs[0].tightness = 0.57;  // against the reference
+  const std::string text = terminal_report(report({scenario, plain}));
+  EXPECT_THAT(text, AllOf(HasSubstr("no bit differs in 1 case\n"), HasSubstr("1/1"), Not(HasSubstr("0.57")),
+                          HasSubstr("same bits in 1 of 1 case")));
 }
 
 }  // namespace

@@ -33,6 +33,17 @@ TEST_F(Write, WritingReplacesTheWholeFile) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1) << "a temporary file is left";
 }
 
+TEST_F(Write, AnOldReportIsReplacedButADeviceIsNotWrittenTo) {
+  write_report(path("a.xml"), "green");
+  replace_old_report(path("a.xml"), "unfinished");
+  std::ifstream file(path("a.xml"));
+  std::string text;
+  std::getline(file, text);
+  EXPECT_EQ(text, "unfinished");
+  replace_old_report("/dev/full", "unfinished");  // writing would throw
+  EXPECT_THROW(replace_old_report(path("no/such/folder.json"), "text"), Error);
+}
+
 TEST_F(Write, PathsThatCannotBeWrittenAreErrors) {
   EXPECT_THROW(write_report("/dev/full", "text"), Error);
   EXPECT_THROW(write_report(path("no/such/folder.json"), "text"), Error);
