@@ -30,6 +30,10 @@ class MergeCommand final : public Command {
     std::vector<std::pair<std::string, std::string>> parts;
     for (const std::string& file : files_) parts.emplace_back("a file to merge", file);
     reports_.check(parts);
+    RunReport begun;
+    begun.command = name();
+    begun.version = DSV4_VERSION;
+    reports_.begin(begun);
     std::vector<NamedReport> reports;
     for (const std::string& file : files_) reports.emplace_back(file, read_results(file));
     return reports_.publish(merge_reports(reports, partial_));

@@ -3,8 +3,9 @@
 
 #include <chrono>
 #include <cmath>
-#include <filesystem>
+#include <optional>
 
+#include "harness/cli/both_sides.h"
 #include "harness/cli/command.h"
 #include "harness/cli/filter_options.h"
 #include "harness/cli/sweep_options.h"
@@ -14,8 +15,6 @@
 
 namespace dsv4 {
 namespace {
-
-constexpr const char* kDefaultAgainst = "reference";
 
 using Clock = std::chrono::steady_clock;
 
@@ -34,11 +33,18 @@ class RunCommand final : public Command {
   void add_options(CLI::App& app) override {
     sets_.add(app);
     app.add_option("--against", against_, "Set to compare with")->type_name("SET")->capture_default_str();
+    exact_.add(app);
+    app.add_option("--baseline", baseline_,
+                   "Compare this set with the reference too. Only what is new or changed since this set differs")
+        ->type_name("SET")
+        ->check(not_empty())
+        ->excludes("--against");
     filter_.add(app);
     app.add_option("--soak", soak_seconds_, "Instead of a tier, run random cases for this time, or until Ctrl-C")
         ->type_name("SECONDS")
         ->check(positive_seconds())
-        ->excludes("--tier");
+        ->excludes("--tier")
+        ->excludes("--baseline");
     workers_.add(app);
     reports_.add(app);
   }
@@ -52,6 +58,12 @@ class RunCommand final : public Command {
     const auto ops = select_ops(filter.ops);
     const auto sets = sets_.chosen();
     const ChosenSet against = choose_set(against_);
+    const bool kernels = !is_reference(against);
+    if (exact_.given() && !kernels) {
+      throw Error(
+          "--exact demands the bits of a kernel set, so it needs --against SET; the reference has no such bits");
+    }
+    const auto base_set = baseline_.empty() ? std::nullopt : std::optional(choose_set(baseline_));
     reports_.check({{"--journal", workers_.journal_file()}});
 
     RunReport report;
@@ -60,17 +72,21 @@ class RunCommand final : public Command {
     report.options = filter_.described();
     report.options["known"] = workers_.keep_known() ? "excused" : "fail";
     if (soak) report.options["tier"] = "soak";
+    if (exact_.given()) report.options["exact"] = "yes";
+    if (base_set) report.options["baseline"] = base_set->label;
     report.shards = {filter.shard};
     report.open_ended = soak;
     const InterruptGuard interrupts;
     const auto journal = workers_.journal();
+    reports_.begin(report);
+    std::optional<Baseline> base;
+    std::vector<std::string> again;
+    if (base_set) {
+      base.emplace(*base_set, in_running_order(cases), workers_, *journal);
+      again = {"--baseline", base_set->label};
+    }
     for (const ChosenSet& set : sets) {
-      std::vector<std::string> again{"run", "--set", set.label};
-      if (against.label != kDefaultAgainst) again.insert(again.end(), {"--against", against.label});
-      SweepOptions options = workers_.sweep_options(
-          set, against.label,
-          {"--against", std::filesystem::absolute(against.manifest.folder).string(), "--against-label", against.label},
-          again);
+      SweepOptions options = options_against(set, against, workers_, again, exact_);
       options.journal = journal.get();
       if (soak) {
         options.progress.seconds = soak_seconds_;
@@ -79,7 +95,10 @@ class RunCommand final : public Command {
       }
       announce(set, against.label, options.progress.total, options);
       SweepResult swept = sweep(options, soak ? random_cases(ops, filter) : source_of(in_running_order(cases)));
+      if (kernels) excuse_what_is_alike(swept, set, against, workers_, *journal);
+      if (base) base->judge(swept);
       SetRun run = describe_run(set, against.label);
+      run.baseline = baseline_;
       run.results = std::move(swept.results);
       run.wall_seconds = swept.seconds;
       report.runs.push_back(std::move(run));
@@ -110,7 +129,9 @@ class RunCommand final : public Command {
   }
 
   SetOptions sets_;
-  std::string against_ = kDefaultAgainst;
+  std::string against_ = "reference";
+  std::string baseline_;
+  ExactOption exact_;
   double soak_seconds_ = 0;
   FilterOptions filter_;
   WorkerOptions workers_;

@@ -140,6 +140,16 @@ std::unique_ptr<Journal> WorkerOptions::journal() const {
   return std::make_unique<Journal>(journal_);
 }
 
+void ExactOption::add(CLI::App& app) {
+  app.add_flag("--exact", exact_, "Outputs with other bits fail, even if the tolerance allows the difference");
+}
+
+void ExactOption::add_to(std::vector<std::string>& mode, std::vector<std::string>& reproduce) const {
+  if (!exact_) return;
+  mode.emplace_back("--exact");
+  reproduce.emplace_back("--exact");
+}
+
 void ReportOptions::add(CLI::App& app) {
   const auto file = [&](const char* option, std::string& path, const char* meaning) {
     app.add_option(option, path, meaning)->type_name("FILE")->check(not_empty());
@@ -168,25 +178,33 @@ void ReportOptions::check(std::vector<std::pair<std::string, std::string>> other
   }
 }
 
+void ReportOptions::begin(RunReport report) const {
+  report.unfinished = true;
+  for (const auto& [path, make] : files()) replace_old_report(path, make(report));
+}
+
 int ReportOptions::publish(const RunReport& report) const {
   int status = exit_status(report);
   // Print to the terminal first, so that the user sees the results even if a file cannot be written.
   const std::string text = terminal_report(report, {.shown = shown_});
   print(text);
   flush_output();
-  const auto write = [&](const std::string& path, std::string (*make)(const RunReport&)) {
-    if (path.empty()) return;
+  for (const auto& [path, make] : files()) {
     try {
       write_report(path, make(report));
     } catch (const Error& e) {
       say(fmt::format("dsv4diff: {}", one_line(e.what())));
       status = 2;
     }
-  };
-  write(json_, results_json);
-  write(junit_, junit_report);
-  write(markdown_, markdown_report);
+  }
   return status;
+}
+
+std::vector<std::pair<std::string, std::string (*)(const RunReport&)>> ReportOptions::files() const {
+  std::vector<std::pair<std::string, std::string (*)(const RunReport&)>> all{
+      {json_, results_json}, {junit_, junit_report}, {markdown_, markdown_report}};
+  std::erase_if(all, [](const auto& file) { return file.first.empty(); });
+  return all;
 }
 
 SetRun describe_run(const ChosenSet& set, const std::string& against_label) {

@@ -52,6 +52,18 @@ class WorkerOptions {
   bool no_known_ = false;
 };
 
+/// The option --exact, of the commands that compare with the bits of a kernel set or a golden.
+class ExactOption {
+ public:
+  void add(CLI::App& app);
+  [[nodiscard]] bool given() const { return exact_; }
+  /// Adds the option to the words that tell a worker what to do, and to those of a command that runs a case again.
+  void add_to(std::vector<std::string>& mode, std::vector<std::string>& reproduce) const;
+
+ private:
+  bool exact_ = false;
+};
+
 /// The options --json, --junit, --markdown and --show.
 class ReportOptions {
  public:
@@ -60,11 +72,18 @@ class ReportOptions {
   /// another report or one of `others`. `others` are the other files that the command reads or writes. Each is a pair:
   /// the name of its option, and its path.
   void check(std::vector<std::pair<std::string, std::string>> others = {}) const;
+  /// Writes report files that say that the run did not finish. Call this before the first case runs: if the run is
+  /// killed, the report of an earlier run must not stay. `report` holds what is known of the run so far. Throws Error
+  /// if a file cannot be written.
+  void begin(RunReport report) const;
   /// Prints the report and writes the report files. Returns the exit status of the report, or 2 if a file could not
   /// be written.
   [[nodiscard]] int publish(const RunReport& report) const;
 
  private:
+  /// The report files that were asked for: the path of each, and the function that makes its text.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string (*)(const RunReport&)>> files() const;
+
   std::string json_;
   std::string junit_;
   std::string markdown_;

@@ -8,6 +8,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/filter_options.h"
+#include "harness/cli/golden_gaps.h"
 #include "harness/cli/golden_options.h"
 #include "harness/cli/sweep_options.h"
 #include "harness/cli/validators.h"
@@ -39,6 +40,9 @@ class VerifyCommand final : public Command {
                               "Only goldens that were recorded from this set (default: all). May be repeated"))
         ->type_name("SET");
     filter_.add_basic(app);
+    exact_.add(app);
+    app.add_flag("--require-all", require_all_,
+                 "Status 1 if an op of the set, or a case of the quick tier, has no golden");
     workers_.add(app);
     reports_.add(app);
   }
@@ -53,8 +57,12 @@ class VerifyCommand final : public Command {
     // Read all golden files before any case runs. Then a damaged file is reported now instead of by a worker during
     // the sweep.
     std::vector<std::vector<std::string>> ids;
+    std::vector<RecordedIds> recorded;
     std::set<std::string> unmatched(filter.cases.begin(), filter.cases.end());
-    for (const RecordedSet& r : goldens) ids.push_back(select(r, filter, unmatched));
+    for (const RecordedSet& r : goldens) {
+      recorded.emplace_back();
+      ids.push_back(select(r, filter, unmatched, recorded.back()));
+    }
     if (!unmatched.empty()) refuse_case(*unmatched.begin());
     if (std::ranges::all_of(ids, [](const auto& list) { return list.empty(); })) {
       throw Error(fmt::format("no case is selected: no golden has a case that passes the filters and is in shard {}/{}",
@@ -68,14 +76,21 @@ class VerifyCommand final : public Command {
     report.options["known"] = workers_.keep_known() ? "excused" : "fail";
     report.options.erase("tier");
     report.options.erase("seed");
+    if (exact_.given()) report.options["exact"] = "yes";
+    report.require_all = require_all_;
     report.shards = {filter.shard};
     const InterruptGuard interrupts;
     const auto journal = workers_.journal();
+    reports_.begin(report);
     for (const ChosenSet& set : sets) {
+      const std::size_t first = report.runs.size();
       for (std::size_t i = 0; i < goldens.size() && report.signal == 0; ++i) {
         if (ids[i].empty()) continue;
         sweep_one(set, goldens[i], ids[i], *journal, report);
       }
+      if (first == report.runs.size()) continue;
+      report.runs[first].not_covered.merge(golden_gaps(set.manifest, expected_goldens(set.manifest, goldens, recorded),
+                                                       filter_of_gaps(filter, goldens)));
     }
     report.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return with_journal(reports_.publish(report), *journal);
@@ -96,14 +111,21 @@ class VerifyCommand final : public Command {
     }
   }
 
+  /// If --golden names one file, the user asks for the op of this file only.
+  static CaseFilter filter_of_gaps(CaseFilter filter, const std::vector<RecordedSet>& goldens) {
+    if (goldens.size() == 1 && goldens.front().set.empty()) filter.ops = {goldens.front().files.begin()->first};
+    return filter;
+  }
+
   /// Returns the ids of the recorded cases that pass the filters. Removes from `unmatched` each --case that matches a
-  /// recorded case of a selected op.
+  /// recorded case of a selected op. Adds the recorded cases of all selected ops to `all`.
   static std::vector<std::string> select(const RecordedSet& recorded, const CaseFilter& filter,
-                                         std::set<std::string>& unmatched) {
+                                         std::set<std::string>& unmatched, RecordedIds& all) {
     std::vector<std::string> ids;
     for (const auto& [op, file] : recorded.files) {
       if (!filter.ops.empty() && !any_glob_match(filter.ops, op)) continue;
       for (const GoldenEntry& e : read_golden(file, op).entries) {
+        all[op].insert(e.id);
         std::erase_if(unmatched, [&](const std::string& glob) { return glob_match(glob, e.id); });
         const bool wanted = filter.cases.empty() || any_glob_match(filter.cases, e.id);
         if (wanted && filter.shard.contains(e.id)) ids.push_back(e.id);
@@ -130,6 +152,7 @@ class VerifyCommand final : public Command {
     std::vector<std::string> again{"verify", "--set", set.label};
     if (!golden_.empty()) again.insert(again.end(), {"--golden", golden_});
     if (!recorded.set.empty()) again.insert(again.end(), {"--recorded", recorded.set});
+    exact_.add_to(mode, again);
     SweepOptions options = workers_.sweep_options(set, recorded.against, mode, again);
     options.journal = &journal;
     options.progress.total = ids.size();
@@ -147,6 +170,8 @@ class VerifyCommand final : public Command {
   SetOptions sets_;
   std::string golden_;
   std::vector<std::string> recorded_;
+  ExactOption exact_;
+  bool require_all_ = false;
   FilterOptions filter_;
   WorkerOptions workers_;
   ReportOptions reports_;

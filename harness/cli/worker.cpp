@@ -50,6 +50,7 @@ class WorkerCommand final : public Command {
     app.add_option("--golden", goldens_);
     app.add_option("--known", known_path_);
     app.add_flag("--no-known", no_known_);
+    app.add_flag("--exact", exact_);
     app.add_option("--memory", memory_gib_);
   }
 
@@ -112,7 +113,8 @@ class WorkerCommand final : public Command {
     const Sides sides{.subject = *sets.subject,
                       .against = sets.against == nullptr ? *sets.reference : *sets.against,
                       .reference = *sets.reference,
-                      .names = {set_label_, sets.subject->name(), against_label_}};
+                      .names = {set_label_, sets.subject->name(), against_label_},
+                      .exact = exact_};
     bool out_of_memory = false;
     const CaseAnswer answer = answer_of(
         id, sides.names, [&] { return tried(id, sides); }, out_of_memory);
@@ -158,6 +160,7 @@ class WorkerCommand final : public Command {
   std::vector<std::string> goldens_;  // OP=FILE
   std::string known_path_;
   bool no_known_ = false;
+  bool exact_ = false;
   double memory_gib_ = 0;
   Policy policy_;
   std::set<std::string> loaded_;

@@ -190,8 +190,61 @@ class Goldens(CommandLineTest):
                          f"--no-known --case {result['id']}")
         done = subprocess.run(result["reproduce"], shell=True, cwd=self.folder, capture_output=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn(b"agrees: 1 cases", done.stdout)
+        self.assertIn(b"agrees: 1 case (", done.stdout)
         self.expect_refusal("verify", "--golden", "my golden/mask_topk_ids/host.h5", "--recorded", "cuda", says="one file")
+
+    def test_what_has_no_golden_is_counted(self):
+        self.call("record", "--set", "host", "--op", "mask_topk_ids", "--op", "fused_store_cache", "--tier", "smoke",
+                  "--golden", "golden")
+        ops = ["--op", "mask_topk_ids", "--op", "fused_store_cache"]
+        verify = ["verify", "--set", "host", "--golden", "golden", "--json", "r.json", "--junit", "r.xml"]
+
+        def gaps():
+            return self.results("r.json")["runs"][0]["not_covered"]
+        # The smoke tier was recorded, but the quick tier has more cases.
+        status, output, error = self.call(*verify, *ops)
+        self.assertEqual(status, 0, output + error)
+        self.assertRegex(output.replace("\n ", ""), r"same bits in (\d+) of \1 cases; NOT COVERED: \d+ cases without a golden")
+        self.assertEqual(set(gaps()), {"cases_without_golden"})
+        missing = gaps()["cases_without_golden"]
+        self.assertTrue(all(c.startswith(("mask_topk_ids/", "fused_store_cache/")) for c in missing))
+        self.assertEqual(self.call(*verify, *ops, "--require-all")[0], 1)
+        # The other ops of the set have no golden at all.
+        status, output, _ = self.call(*verify)
+        self.assertEqual(status, 0)
+        self.assertIn("topk_v1", gaps()["ops_without_golden"])
+        self.assertNotIn("fused_store_cache", gaps()["ops_without_golden"])
+        # One file, and one case, are asked for and no more.
+        self.call("verify", "--set", "host", "--golden", "golden/fused_store_cache/host.h5", "--json", "r.json")
+        self.assertEqual({c.split("/")[0] for c in gaps()["cases_without_golden"]}, {"fused_store_cache"})
+        case = self.results("r.json")["runs"][0]["results"][0]["id"]
+        self.assertEqual(self.call(*verify, "--case", case, "--require-all")[0], 0)
+        self.assertEqual(gaps(), {})
+        # Each shard counts its own missing cases, so that all shards together count each of them once.
+        parts = []
+        for k in (1, 2):
+            self.call(*verify, *ops, "--shard", f"{k}/2", "--require-all")
+            parts += gaps()["cases_without_golden"]
+            os.rename(self.path("r.json"), self.path(f"{k}.json"))
+        self.assertEqual(sorted(parts), missing)
+        status, output, error = self.call("merge", "1.json", "2.json", "--json", "r.json")
+        self.assertEqual(status, 1, output + error)
+        self.assertEqual(gaps()["cases_without_golden"], missing)
+        # With the quick tier recorded, nothing is missing.
+        self.call("record", "--set", "host", "--op", "mask_topk_ids", "--op", "fused_store_cache", "--golden", "golden")
+        status, output, error = self.call(*verify, *ops, "--require-all")
+        self.assertEqual(status, 0, output + error)
+        self.assertNotIn("NOT COVERED", output)
+        self.assertIn("no bit differs in ", output)
+
+    def test_a_set_is_expected_to_have_its_own_goldens(self):
+        # The reference has goldens of hash_topk, so that `host` could be compared. But its own are gone.
+        for name, op in (("host", "mask_topk_ids"), ("reference", "mask_topk_ids"), ("reference", "hash_topk")):
+            self.assertEqual(self.call("record", "--set", name, "--op", op, "--golden", "golden")[0], 0)
+        ops = ["--op", "mask_topk_ids", "--op", "hash_topk", "--golden", "golden", "--json", "r.json", "--require-all"]
+        self.assertEqual(self.call("verify", "--set", "host", *ops)[0], 1)
+        self.assertEqual(self.results("r.json")["runs"][0]["not_covered"], {"ops_without_golden": ["hash_topk"]})
+        self.assertEqual(self.call("verify", "--set", "host", "--recorded", "reference", *ops)[0], 0)
 
     def test_verify_without_goldens(self):
         os.mkdir(self.path("golden"))

@@ -39,7 +39,7 @@ class Run(CommandLineTest):
         self.assertEqual(status, 0, output + error)
         self.assertRegex(output, r"(?m)^agrees: \d+ cases")
         results = self.results("r.json")
-        self.assertEqual(results["schema"], 1)
+        self.assertEqual(results["schema"], 2)
         self.assertEqual(results["exit_status"], 0)
         run = results["runs"][0]
         self.assertEqual((run["set"], run["against"]), ("host", "reference"))
@@ -65,7 +65,7 @@ class Run(CommandLineTest):
     def test_one_case_by_its_reproduction_command(self):
         status, output, _ = self.call("run", "--set", "host", "--case", CASE)
         self.assertEqual(status, 0)
-        self.assertRegex(output, r"(?m)^agrees: 1 cases")
+        self.assertRegex(output, r"(?m)^agrees: 1 case \(")
 
     def test_several_sets(self):
         status, output, _ = self.call(*QUICK_RUN, "--set", "reference")
@@ -214,6 +214,35 @@ class Interrupts(CommandLineTest):
             except OSError:
                 pass  # the process has ended meanwhile, or it belongs to another user
         return found
+
+    def test_killed_run_leaves_no_report_of_an_earlier_run(self):
+        reports = ["--json", "r.json", "--junit", "r.xml", "--markdown", "r.md"]
+        self.assertEqual(self.call(*QUICK_RUN, *reports)[0], 0)
+        self.assertEqual(self.results("r.json")["exit_status"], 0)
+        run = self.start("run", "--set", "host", "--op", "*topk*", "--tier", "full", "--jobs", "1", "--journal", "j",
+                         *reports)
+        self.wait_for_cases(1)
+        run.kill()
+        run.communicate(timeout=60)
+        results = self.results("r.json")
+        self.assertEqual((results["unfinished"], results["exit_status"], results["runs"]), (True, None, []))
+        suites = xml.etree.ElementTree.parse(self.path("r.xml")).getroot()
+        self.assertEqual((suites.get("tests"), suites.get("errors")), ("1", "1"))
+        self.assertIn("did not finish", suites.find("testsuite/testcase/error").get("message"))
+        with open(self.path("r.md"), encoding="utf-8") as file:
+            self.assertIn("this run did not finish", file.read())
+        self.expect_refusal("merge", "r.json", says="r.json: the run that writes this file did not finish")
+
+    def test_counts_of_the_root_include_the_interruption(self):
+        run = self.start("run", "--set", "host", "--op", "*topk*", "--tier", "full", "--jobs", "1", "--journal", "j",
+                         "--junit", "r.xml")
+        self.wait_for_cases(1)
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=60)
+        suites = xml.etree.ElementTree.parse(self.path("r.xml")).getroot()
+        for count in ("tests", "failures", "errors"):
+            self.assertEqual(int(suites.get(count)), sum(int(s.get(count)) for s in suites.iter("testsuite")), count)
+        self.assertEqual(suites.get("errors"), "1")
 
     def test_killed_run_leaves_its_journal_and_no_worker(self):
         os.mkdir(self.path("tmp"))

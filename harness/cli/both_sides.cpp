@@ -1,0 +1,88 @@
+#include "harness/cli/both_sides.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+
+#include "harness/run/changes.h"
+#include "harness/sets/set.h"
+
+namespace dsv4 {
+namespace {
+
+constexpr const char* kReference = "reference";
+
+const CaseResult* find(const std::vector<CaseResult>& results, const std::string& id) {
+  const auto it = std::ranges::lower_bound(results, id, {}, &CaseResult::id);
+  return it == results.end() || it->id != id ? nullptr : &*it;
+}
+
+std::vector<std::string> ids_of(const std::vector<CaseResult>& results,
+                                const std::function<bool(const CaseResult&)>& wanted) {
+  std::vector<std::string> ids;
+  for (const CaseResult& r : results) {
+    if (wanted(r)) ids.push_back(r.id);
+  }
+  return ids;
+}
+
+/// Compares a set with another one, or with itself.
+SweepResult sweep_cases(const ChosenSet& set, const ChosenSet& against, const std::vector<std::string>& ids,
+                        const WorkerOptions& workers, Journal& journal) {
+  if (ids.empty()) return {};
+  SweepOptions options = options_against(set, against, workers);
+  options.journal = &journal;
+  options.progress.total = ids.size();
+  announce(set, against.label, ids.size(), options);
+  return sweep(options, source_of(ids));
+}
+
+}  // namespace
+
+SweepOptions options_against(const ChosenSet& set, const ChosenSet& against, const WorkerOptions& workers,
+                             std::vector<std::string> more, const ExactOption& exact) {
+  std::vector<std::string> mode{"--against", std::filesystem::absolute(against.manifest.folder).string(),
+                                "--against-label", against.label};
+  std::vector<std::string> again{"run", "--set", set.label};
+  if (against.label != kReference) again.insert(again.end(), {"--against", against.label});
+  again.insert(again.end(), more.begin(), more.end());
+  exact.add_to(mode, again);
+  return workers.sweep_options(set, against.label, mode, again);
+}
+
+bool is_reference(const ChosenSet& set) {
+  std::error_code none;
+  return std::filesystem::equivalent(set.manifest.folder, find_set(kReference).folder, none);
+}
+
+void excuse_what_is_alike(SweepResult& swept, const ChosenSet& set, const ChosenSet& against,
+                          const WorkerOptions& workers, Journal& journal) {
+  const auto differing = ids_of(swept.results, [](const CaseResult& r) {
+    return r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;
+  });
+  const SweepResult other = sweep_cases(against, against, differing, workers, journal);
+  // If both crash when they are compared, either side of a comparison may have crashed.
+  const auto crashed = ids_of(other.results, [&](const CaseResult& r) {
+    return r.cause == "crash" && find(swept.results, r.id)->cause == "crash";
+  });
+  const SweepResult subject = sweep_cases(set, set, crashed, workers, journal);
+  for (CaseResult& r : swept.results) {
+    if (const CaseResult* alone = find(other.results, r.id)) excuse_if_alike(r, *alone, find(subject.results, r.id));
+  }
+  for (const std::string& failure : {other.failure, subject.failure}) {
+    if (swept.failure.empty()) swept.failure = failure;
+  }
+}
+
+Baseline::Baseline(const ChosenSet& set, const std::vector<std::string>& cases, const WorkerOptions& workers,
+                   Journal& journal)
+    : results_(sweep_cases(set, choose_set(kReference), cases, workers, journal)) {}
+
+void Baseline::judge(SweepResult& swept) const {
+  for (CaseResult& r : swept.results) {
+    if (const CaseResult* base = find(results_.results, r.id)) compare_with_baseline(r, *base);
+  }
+  if (swept.failure.empty()) swept.failure = results_.failure;
+}
+
+}  // namespace dsv4
