@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "harness/case/case.h"
 #include "harness/run/changes.h"
 #include "harness/sets/set.h"
 
@@ -61,11 +62,12 @@ void excuse_what_is_alike(SweepResult& swept, const ChosenSet& set, const Chosen
     return r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;
   });
   const SweepResult other = sweep_cases(against, against, differing, workers, journal);
-  // If both crash when they are compared, either side of a comparison may have crashed.
-  const auto crashed = ids_of(other.results, [&](const CaseResult& r) {
-    return r.cause == "crash" && find(swept.results, r.id)->cause == "crash";
+  // A case without a scenario does not tell which of two sets is wrong, so the set under test is tried alone as well.
+  const auto shared = ids_of(swept.results, [&](const CaseResult& r) {
+    const CaseResult* alone = find(other.results, r.id);
+    return alone != nullptr && parse_case_id(r.id).scenario.empty() && other_does_it_alone(r, *alone);
   });
-  const SweepResult subject = sweep_cases(set, set, crashed, workers, journal);
+  const SweepResult subject = sweep_cases(set, set, shared, workers, journal);
   for (CaseResult& r : swept.results) {
     if (const CaseResult* alone = find(other.results, r.id)) excuse_if_alike(r, *alone, find(subject.results, r.id));
   }

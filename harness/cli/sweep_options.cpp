@@ -15,9 +15,11 @@
 #include "harness/core/text.h"
 #include "harness/report/junit.h"
 #include "harness/report/markdown.h"
+#include "harness/report/summary.h"
 #include "harness/report/terminal.h"
 #include "harness/report/write.h"
 #include "harness/run/known_faults.h"
+#include "harness/sets/coverage.h"
 #include "harness/sets/sanitizer.h"
 
 namespace dsv4 {
@@ -214,6 +216,8 @@ SetRun describe_run(const ChosenSet& set, const std::string& against_label) {
   run.against = against_label;
   run.device = name_of(set.manifest.device);
   run.provenance = origin_of(set.manifest);
+  for (const UncoveredSource& source : set.manifest.uncovered) run.not_covered[kSourcesInNoModule].insert(source.path);
+  run.warnings = coverage_warnings(set.manifest);
   return run;
 }
 

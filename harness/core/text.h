@@ -22,8 +22,7 @@ std::size_t width_of(std::string_view text);
 std::string align(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right);
 
 /// Breaks `text` between words into lines of at most `width` characters. Every line but the first begins with `indent`
-/// spaces. A word that is longer than a line, such as a case id, is not broken. There is no line end after the last
-/// line.
+/// spaces. A word that is longer than a line, such as a case id, is not broken. The last line has no line end.
 std::string wrap(std::string_view text, std::size_t width, std::size_t indent);
 
 /// "1 case" or "2 cases". `plural` is the singular with an s unless it is given.

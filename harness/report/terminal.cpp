@@ -187,12 +187,15 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     }
     if (text.size() != table_end) text += "\n";
   }
-  // What was not tried stands at the end, where nobody overlooks it.
+  // What was not tried stands at the end, where nobody overlooks it. Several sweeps of one set say the same.
+  std::set<std::string> said;
+  const auto say_once = [&](const std::string& line) {
+    if (said.insert(line).second) text += lines_of(line);
+  };
   for (const SetRun& run : report.runs) {
-    for (const std::string& line : describe_not_covered(run, kMostNames)) {
-      text += lines_of(fmt::format("{}: {}", run.set_label, line));
-    }
-    for (const std::string& line : run.warnings) text += lines_of(line);
+    for (const std::string& line : describe_not_covered(run, kMostNames))
+      say_once(fmt::format("{}: {}", run.set_label, line));
+    for (const std::string& line : run.warnings) say_once(line);
   }
   return text + lines_of(verdict_line(report));
 }

@@ -15,8 +15,6 @@ bool differs(const CaseResult& r) {
 
 bool is_scenario(const CaseResult& r) { return !parse_case_id(r.id).scenario.empty(); }
 
-bool crashed(const CaseResult& r) { return r.cause == "crash"; }
-
 void pass_as_alike(CaseResult& r, const std::string& sides) {
   r.change = "alike";
   r.verdict = Verdict::kPassed;
@@ -44,19 +42,25 @@ std::set<std::string> faults_of(const CaseResult& r) {
   return faults;
 }
 
+bool other_does_it_alone(const CaseResult& result, const CaseResult& other_alone) {
+  const auto faults = faults_of(result), others = faults_of(other_alone);
+  return is_scenario(result) ? faults == others : std::ranges::includes(others, faults);
+}
+
 void excuse_if_alike(CaseResult& result, const CaseResult& other_alone, const CaseResult* subject_alone) {
   if (!differs(result)) return;
-  const auto faults = faults_of(result), others = faults_of(other_alone);
-  const std::string subject = fmt::format("'{}'", result.set_label), other = fmt::format("'{}'", result.against);
   const bool scenario = is_scenario(result);
-  if (!scenario && crashed(result) && crashed(other_alone) && (subject_alone == nullptr || !crashed(*subject_alone))) {
+  const bool by_other = other_does_it_alone(result, other_alone);
+  const bool by_subject =
+      scenario || (subject_alone != nullptr && std::ranges::includes(faults_of(*subject_alone), faults_of(result)));
+  if (by_other && by_subject) return pass_as_alike(result, "both sides");
+  const std::string subject = fmt::format("'{}'", result.set_label), other = fmt::format("'{}'", result.against);
+  if (by_other) {
     result.reason = fmt::format("{} and not {}: {}", other, subject, result.reason);
-    return;
-  }
-  if (scenario ? faults == others : std::ranges::includes(others, faults)) return pass_as_alike(result, "both sides");
-  if (scenario || !result.cause.empty()) {
-    result.reason = others.empty() ? fmt::format("{} and not {}: {}", subject, other, result.reason)
-                                   : fmt::format("{}: {}; {}: {}", subject, result.reason, other, other_alone.reason);
+  } else if (scenario || !result.cause.empty()) {
+    result.reason = faults_of(other_alone).empty()
+                        ? fmt::format("{} and not {}: {}", subject, other, result.reason)
+                        : fmt::format("{}: {}; {}: {}", subject, result.reason, other, other_alone.reason);
   }
 }
 

@@ -13,16 +13,19 @@ namespace dsv4 {
 /// too.
 std::set<std::string> faults_of(const CaseResult& result);
 
-/// Judges again a case of `run --against OTHER` that is failed, error or mistrusted.
-///
-/// `other_alone` is the result of the same case with OTHER in both roles. `subject_alone` is that of the set under test
-/// in both roles; it is needed only for a crash of a case without a scenario, because either side may have crashed, and
-/// may be null otherwise. The case passes with the change "alike" if the set under test does nothing that OTHER does
-/// not do by itself:
+/// True if a case of `run --against OTHER` that differs is wrong in the same way when OTHER has both roles.
+/// `other_alone` is the result of the case with OTHER in both roles.
+bool other_does_it_alone(const CaseResult& result, const CaseResult& other_alone);
+
+/// Judges again a case of `run --against OTHER` that is failed, error or mistrusted. The case passes with the change
+/// "alike" if each set is wrong in this way by itself:
 ///   - A scenario tries the set under test only. Both sets must be wrong in the same checks and outputs.
-///   - A case without a scenario compares two sets. If OTHER disagrees with itself in all that differs, for example
-///     because memory is read that nobody wrote, or if its own outputs are wrong in the same way, then nothing changed.
-/// Otherwise the reason says which side is wrong.
+///   - A case without a scenario compares two sets. Each set, compared with itself, must be wrong in all that is wrong
+///     between them, for example because it reads memory that nobody wrote, or because its own outputs are invalid.
+/// Otherwise the reason names the side that is wrong, if only one of them is.
+///
+/// `subject_alone` is the result with the set under test in both roles. It may be null for a scenario, and if
+/// other_does_it_alone() is false.
 void excuse_if_alike(CaseResult& result, const CaseResult& other_alone, const CaseResult* subject_alone);
 
 /// Judges again a case of `run --baseline BASE`. Both results are comparisons with the same other side. If both sets

@@ -134,6 +134,19 @@ class HostileSet(CommandLineTest):
         self.assertEqual([results[r]["change"] for r in rows], ["", "mended", "mended"])
         self.assertIn("2 cases are mended", output)
 
+    def test_sources_in_no_module_stand_in_the_last_lines(self):
+        def change(manifest):
+            manifest["provenance"].update(package="sglang", release="0.5.13")
+            manifest["uncovered"] = [
+                {"path": f"csrc/{name}.cuh", "sha256": "0" * 64, "releases": [], "changed": changed}
+                for name, changed in (("same", False), ("edited", True))]
+        self.change_manifest(change)
+        status, _, output = self.compare([10], "--set", self.set)
+        self.assertEqual(status, 0)
+        self.assertIn(f"{self.set}: not covered: 2 source files in no module: csrc/edited.cuh, csrc/same.cuh", output)
+        self.assertIn("WARNING: csrc/edited.cuh differs from sglang 0.5.13 and NO MODULE COVERS IT", output)
+        self.assertRegex(output, r"agrees: 1 case \(.*\); NOT COVERED: 2 source files in no module$")
+
     def test_exact_needs_the_bits_of_a_kernel_set(self):
         self.expect_refusal("run", "--set", self.set, "--case", case(10), "--exact", says="--exact demands the bits of")
         self.expect_refusal("run", "--set", self.set, "--case", case(10), "--baseline", "host", "--against", "host",

@@ -122,5 +122,18 @@ TEST(Terminal, EqualBitsDoNotLookLikeDrift) {
                           HasSubstr("same bits in 1 of 1 case")));
 }
 
+TEST(Terminal, WhatSeveralSweepsOfASetSayIsPrintedOnce) {
+  RunReport r = report({result("a/x=1/seed=1", Verdict::kPassed)});
+  r.runs[0].not_covered["source_files"] = {"a.cuh"};
+  r.runs[0].warnings = {"WARNING: a.cuh differs"};
+  r.runs.push_back(r.runs[0]);
+  r.runs[1].against = "golden:cuda";
+  const std::string text = terminal_report(r);
+  for (const char* line : {"host: not covered: 1 source file in no module: a.cuh\n", "WARNING: a.cuh differs\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << text;
+    EXPECT_EQ(text.find(line), text.rfind(line)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace dsv4

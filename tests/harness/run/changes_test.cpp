@@ -77,9 +77,13 @@ TEST(Changes, AScenarioThatOneSideFailsInAnotherWayIsAChange) {
   EXPECT_EQ(kind.reason, "'copy': it is wrong; 'original': it is wrong");
 }
 
-TEST(Changes, WhatTheOtherSideDoesAgainstItselfIsNoChange) {
-  EXPECT_EQ(excused(failing({"kv"}), failing({"kv", "score"})).verdict, Verdict::kPassed);
-  EXPECT_EQ(excused(failing({"kv", "score"}), failing({"kv"})).verdict, Verdict::kFailed);
+TEST(Changes, WhatEachSideDoesAgainstItselfIsNoChange) {
+  const CaseResult both = failing({"kv", "score"}), one = failing({"kv"}), fine = made(Verdict::kPassed);
+  EXPECT_EQ(excused(one, both, &one).verdict, Verdict::kPassed);
+  EXPECT_EQ(excused(both, one, &both).verdict, Verdict::kFailed);
+  const CaseResult mended = excused(one, one, &fine);
+  EXPECT_EQ(mended.verdict, Verdict::kFailed) << "only the other side is wrong by itself";
+  EXPECT_EQ(mended.reason, "'original' and not 'copy': it is wrong");
   const CaseResult r = excused(failing({"kv"}), made(Verdict::kPassed));
   EXPECT_EQ(r.verdict, Verdict::kFailed);
   EXPECT_EQ(r.reason, "it is wrong") << "the difference is between both sides, so none of them is named";
@@ -93,6 +97,9 @@ TEST(Changes, ACrashNamesItsSide) {
   EXPECT_EQ(others.reason, "'original' and not 'copy': it is wrong");
   EXPECT_EQ(excused(crash, crash, nullptr).verdict, Verdict::kError) << "nobody knows whether both sides crash";
   EXPECT_EQ(excused(crash, crash, &crash).verdict, Verdict::kPassed);
+  const CaseResult refusal = error("refusal");
+  EXPECT_EQ(excused(refusal, refusal, &fine).verdict, Verdict::kError) << "only the other side refuses the call";
+  EXPECT_EQ(excused(refusal, crash, &refusal).reason, "'copy': it is wrong; 'original': it is wrong");
 }
 
 TEST(Changes, APassedCaseIsNotTouched) {
