@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 
 #include "harness/core/text.h"
@@ -26,7 +25,7 @@ std::string count(std::size_t n) { return n == 0 ? "." : std::to_string(n); }
 struct Column {
   const char* name;
   std::string (*cell)(const Tally&);
-  bool may_go;  ///< true if the column is left out of a table that is too wide
+  int goes = 0;  ///< order in which columns are left out of a table that is too wide, from 1; 0 stays
 };
 
 template <Verdict... V>
@@ -34,29 +33,29 @@ std::string number_of(const Tally& t) {
   return count((t.of(V) + ...));
 }
 
-/// The columns that say something about a set: a column without a number in any row is left out.
+/// The columns that say something about a set: a column of a verdict that no case has is left out.
 std::vector<Column> columns_for(const Tally& total) {
-  std::vector<Column> columns{{"cases", [](const Tally& t) { return count(t.cases()); }, false},
-                              {"passed", number_of<Verdict::kPassed>, true},
-                              {"failed", number_of<Verdict::kFailed>, false}};
+  std::vector<Column> columns{{"cases", [](const Tally& t) { return count(t.cases()); }},
+                              {"passed", number_of<Verdict::kPassed>, 2},
+                              {"failed", number_of<Verdict::kFailed>}};
   const auto if_any = [&](bool any, const Column& column) {
     if (any) columns.push_back(column);
   };
-  if_any(total.of(Verdict::kKnown) != 0, {"known", number_of<Verdict::kKnown>, false});
-  if_any(total.of(Verdict::kError) != 0, {"error", number_of<Verdict::kError>, false});
-  if_any(total.of(Verdict::kMistrusted) != 0, {"mistrusted", number_of<Verdict::kMistrusted>, false});
-  if_any(total.cases() != total.ran(), {"not run", number_of<Verdict::kUnsupported, Verdict::kSkipped>, false});
+  if_any(total.of(Verdict::kKnown) != 0, {"known", number_of<Verdict::kKnown>});
+  if_any(total.of(Verdict::kError) != 0, {"error", number_of<Verdict::kError>});
+  if_any(total.of(Verdict::kMistrusted) != 0, {"mistrusted", number_of<Verdict::kMistrusted>});
+  if_any(total.cases() != total.ran(), {"not run", number_of<Verdict::kUnsupported, Verdict::kSkipped>});
   // Only plain cases are compared with a kernel set or a golden; scenarios are still compared with the reference. Their
   // error/bound would look as if bits had changed.
+  const auto same_bits = [](const Tally& t) {
+    return t.bits_compared == 0 ? "." : fmt::format("{}/{}", t.same_bits, t.bits_compared);
+  };
   if (total.bits_compared != 0) {
-    columns.push_back(
-        {"same bits",
-         [](const Tally& t) { return t.bits_compared == 0 ? "." : fmt::format("{}/{}", t.same_bits, t.bits_compared); },
-         false});
+    columns.push_back({"same bits", same_bits, 3});
   } else {
-    columns.push_back({"error/bound", [](const Tally& t) { return format_tightness(t.tightness); }, true});
+    columns.push_back({"error/bound", [](const Tally& t) { return format_tightness(t.tightness); }, 3});
   }
-  columns.push_back({"seconds", [](const Tally& t) { return fmt::format("{:.2f}", t.seconds); }, true});
+  columns.push_back({"seconds", [](const Tally& t) { return fmt::format("{:.2f}", t.seconds); }, 1});
   return columns;
 }
 
@@ -78,10 +77,8 @@ std::string table(const SetRun& run) {
     return align(rows, right);
   };
   std::string text = draw();
-  while (text.find('\n') > kWidth) {
-    const auto last = std::ranges::find_if(columns.rbegin(), columns.rend(), &Column::may_go);
-    if (last == columns.rend()) break;
-    columns.erase(std::next(last).base());
+  for (int goes = 1; text.find('\n') > kWidth && goes <= 3; ++goes) {
+    std::erase_if(columns, [&](const Column& column) { return column.goes == goes; });
     text = draw();
   }
   return text;
@@ -182,8 +179,9 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
       text += "\n" + (repeated ? describe_repeated(r) : describe_case(r));
     }
     if (told > options.shown) {
-      text += fmt::format("\n... and {} more differing cases: --show N prints more of them, --json FILE contains all\n",
-                          told - options.shown);
+      text += "\n" + lines_of(fmt::format("... and {} more differing cases: --show N prints more of them, --json FILE "
+                                          "contains all",
+                                          told - options.shown));
     }
     if (text.size() != table_end) text += "\n";
   }

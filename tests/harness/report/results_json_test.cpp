@@ -100,7 +100,7 @@ TEST_F(ResultsFile, BadResultsAreRefusedWithTheReason) {
   EXPECT_THAT(refusal("newer.json"), HasSubstr("its schema is 99"));
   j["schema"] = (std::uint64_t{1} << 32) + kResultsSchema;  // cut to 32 bits, this is the expected number
   put("newer.json", j.dump());
-  EXPECT_THAT(refusal("newer.json"), HasSubstr("its schema is 4294967297"));
+  EXPECT_THAT(refusal("newer.json"), HasSubstr("its schema is 4294967298"));
   j["schema"] = kResultsSchema;
   j["runs"][0]["results"][0]["verdict"] = "fine";
   put("verdict.json", j.dump());
