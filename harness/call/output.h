@@ -16,6 +16,9 @@ struct Output {
   /// The value in canonical form. Elements whose order is free are sorted. Rows are joined by key. Fields that do not
   /// matter are set to a constant.
   HostTensor value;
+  /// True for a list of records: a tensor [n, fields] whose rows are sorted by the first field, their key. If a record
+  /// is missing on one side, the other records are still compared with their counterparts.
+  bool keyed = false;
 };
 
 /// Canonical outputs of one call, and errors in them that can be found without the other side (range, duplicates,
@@ -24,8 +27,8 @@ struct Observation {
   std::vector<Output> outputs;
   std::vector<Finding> findings;
 
-  Observation& add(std::string name, HostTensor value) {
-    outputs.push_back({std::move(name), std::move(value)});
+  Observation& add(std::string name, HostTensor value, bool keyed = false) {
+    outputs.push_back({std::move(name), std::move(value), keyed});
     return *this;
   }
   Observation& find(std::string check, std::string detail) {
@@ -57,5 +60,11 @@ struct Tolerance {
 };
 
 using Tolerances = std::map<std::string, Tolerance>;  ///< by output name; an output without an entry is exact
+
+/// What a variant of the op gives instead of the op's outputs. An output without an entry is the same in both.
+struct Alternative {
+  std::vector<Output> outputs;
+  Tolerances tolerances;
+};
 
 }  // namespace dsv4

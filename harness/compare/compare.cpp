@@ -119,6 +119,23 @@ double share_of_bound(Tolerance::Kind kind, const ElementComparison& element) {
   return defined ? element.error / element.bound : 0;
 }
 
+/// Compares element i of `got` with element j of `want`. `tolerance` has the shape of `want`.
+ElementComparison compare_element(const HostTensor& got, std::int64_t i, const HostTensor& want, std::int64_t j,
+                                  const Tolerance& tolerance, double scale) {
+  const std::uint8_t *a = got.element(i), *b = want.element(j);
+  switch (tolerance.kind) {
+    case Tolerance::Kind::kExact:
+      return compare_exact(got.dtype, a, b, false);
+    case Tolerance::Kind::kExactNan:
+      return compare_exact(got.dtype, a, b, true);
+    case Tolerance::Kind::kBound:
+      return compare_bound(got.dtype, a, b, scale * value_of(tolerance.bound.dtype, tolerance.bound.element(j)));
+    case Tolerance::Kind::kInterval:
+      return compare_interval(got.dtype, a, b, tolerance.low.element(j), tolerance.high.element(j));
+  }
+  return {};
+}
+
 ElementDifference describe(const HostTensor& got, const HostTensor& want, std::int64_t i,
                            const ElementComparison& element) {
   return {got.coordinates(i), describe_value(got, i), describe_value(want, i), element.error, element.bound};
@@ -134,8 +151,13 @@ double badness(Tolerance::Kind kind, const ElementComparison& element) {
 
 }  // namespace
 
+bool agrees(const HostTensor& got, std::int64_t i, const HostTensor& want, std::int64_t j, const Tolerance& tolerance,
+            double scale) {
+  return !compare_element(got, i, want, j, tolerance, scale).violation;
+}
+
 OutputReport compare_output(const Output& got_output, const Output& want_output, const Tolerance& tolerance,
-                            double scale, bool exact) {
+                            double scale, const ExcusedElements& excused, bool exact) {
   const HostTensor& got = got_output.value;
   const HostTensor& want = want_output.value;
   OutputReport report;
@@ -173,26 +195,8 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
   BitComparison bits{.compared = n};
   double worst = -1;
   for (std::int64_t i = 0; i < n; ++i) {
-    const std::uint8_t* got_element = got.element(i);
-    const std::uint8_t* want_element = want.element(i);
-    ElementComparison element;
-    switch (tolerance.kind) {
-      case Tolerance::Kind::kExact:
-        element = compare_exact(got.dtype, got_element, want_element, false);
-        break;
-      case Tolerance::Kind::kExactNan:
-        element = compare_exact(got.dtype, got_element, want_element, true);
-        break;
-      case Tolerance::Kind::kBound:
-        element = compare_bound(got.dtype, got_element, want_element,
-                                scale * value_of(tolerance.bound.dtype, tolerance.bound.element(i)));
-        break;
-      case Tolerance::Kind::kInterval:
-        element =
-            compare_interval(got.dtype, got_element, want_element, tolerance.low.element(i), tolerance.high.element(i));
-        break;
-    }
-    if (report.trivial && i > 0) report.trivial = std::memcmp(got_element, got.element(0), bytes) == 0;
+    ElementComparison element = compare_element(got, i, want, i, tolerance, scale);
+    if (report.trivial && i > 0) report.trivial = std::memcmp(got.element(i), got.element(0), bytes) == 0;
     if (element.certified) ++report.certified;
     const double share = share_of_bound(tolerance.kind, element);
     report.tightness = std::max(report.tightness, share);
@@ -201,12 +205,16 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
       if (element.violation) {
         ++bits.outside;
       } else {
-        bits.ulp = std::max(bits.ulp, ulp_distance(got.dtype, got_element, want_element));
+        bits.ulp = std::max(bits.ulp, ulp_distance(got.dtype, got.element(i), want.element(i)));
         bits.share = std::max(bits.share, share);
       }
       element.violation = element.violation || exact;
     }
     if (!element.violation) continue;
+    if (const std::int32_t by = excused.ids.empty() ? 0 : excused.by.get<std::int32_t>(i); by != 0) {
+      if (report.excused++ == 0) report.excused_by = excused.ids[static_cast<std::size_t>(by - 1)];
+      continue;
+    }
     ++report.violations;
     if (!report.first) report.first = describe(got, want, i, element);
     if (const double bad = badness(tolerance.kind, element); bad > worst) {
@@ -219,17 +227,34 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
   return report;
 }
 
+OutputReport compare_records(const Output& got, const Output& want, const Tolerance& tolerance, double scale,
+                             const std::vector<Excuse>& excuses, bool exact) {
+  const auto joined = tolerance.kind == Tolerance::Kind::kExact ? join_records(got, want) : std::nullopt;
+  if (!joined) return compare_output(got, want, tolerance, scale, excused_elements(got, want, excuses, scale), exact);
+  OutputReport report =
+      compare_output(joined->got, joined->want, tolerance, scale,
+                     excused_elements(joined->got, joined->want, excuses, scale, &joined.value()), exact);
+  for (auto* difference : {&report.first, &report.worst}) {
+    if (!difference->has_value()) continue;
+    const auto row = static_cast<std::size_t>((*difference)->at.at(0));
+    if (!joined->got_has[row]) (*difference)->got = "no such record";
+    if (!joined->want_has[row]) (*difference)->want = "no such record";
+    if (!joined->got_has[row] || !joined->want_has[row]) (*difference)->error = kNan;
+  }
+  return report;
+}
+
 std::vector<OutputReport> compare_outputs(const Observation& got, const Observation& want, const Tolerances& tolerances,
-                                          double scale, bool exact) {
+                                          double scale, const std::vector<Excuse>& excuses, bool exact) {
   static const Tolerance kExact;
   std::vector<OutputReport> reports;
   for (const Output& output : got.outputs) {
     const auto other = std::ranges::find(want.outputs, output.name, &Output::name);
     const auto tolerance = tolerances.find(output.name);
-    reports.push_back(
-        other == want.outputs.end()
-            ? incomparable(output.name, "the other side has no such output")
-            : compare_output(output, *other, tolerance == tolerances.end() ? kExact : tolerance->second, scale, exact));
+    reports.push_back(other == want.outputs.end()
+                          ? incomparable(output.name, "the other side has no such output")
+                          : compare_records(output, *other, tolerance == tolerances.end() ? kExact : tolerance->second,
+                                            scale, excuses, exact));
   }
   for (const Output& output : want.outputs) {
     if (std::ranges::find(got.outputs, output.name, &Output::name) == got.outputs.end())

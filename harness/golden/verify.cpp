@@ -102,7 +102,7 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
   at.bound = gather(tolerance.bound, positions);
   at.low = gather(tolerance.low, positions);
   at.high = gather(tolerance.high, positions);
-  OutputReport r = compare_output(got, want, at, kBothSides, exact);
+  OutputReport r = compare_output(got, want, at, kBothSides, {}, exact);
   for (auto* difference : {&r.first, &r.worst}) {
     if (difference->has_value() && !(*difference)->at.empty()) {
       (*difference)->at = packed.coordinates(positions[static_cast<std::size_t>((*difference)->at[0])]);
@@ -136,7 +136,7 @@ OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, co
   if (!tolerance_fits(tolerance, packed)) {
     return incomparable(got.name, fmt::format("its tolerance has another shape than the output {}", packed.describe()));
   }
-  if (golden.full()) return compare_output(Output{got.name, packed}, golden.output(), tolerance, kBothSides, exact);
+  if (golden.full()) return compare_output(Output{got.name, packed}, golden.output(), tolerance, kBothSides, {}, exact);
   return compare_sampled(golden, packed, tolerance, exact);
 }
 

@@ -97,6 +97,10 @@ void to_json(nlohmann::json& j, const OutputReport& r) {
   j = {{"name", r.name},           {"tolerance", r.tolerance},         {"reason", r.reason},
        {"compared", r.compared},   {"different", r.different},         {"violations", r.violations},
        {"certified", r.certified}, {"tightness", number(r.tightness)}, {"trivial", r.trivial}};
+  if (r.excused != 0) {
+    j["excused"] = r.excused;
+    j["excused_by"] = r.excused_by;
+  }
   if (r.first) j["first"] = element(*r.first);
   if (r.worst) j["worst"] = element(*r.worst);
   if (r.bits) {
@@ -117,6 +121,8 @@ void from_json(const nlohmann::json& j, OutputReport& r) {
   r.different = j.at("different").get<std::int64_t>();
   r.violations = j.at("violations").get<std::int64_t>();
   r.certified = j.at("certified").get<std::int64_t>();
+  r.excused = j.value("excused", std::int64_t{0});
+  r.excused_by = j.value("excused_by", std::string());
   r.tightness = number_from(j.at("tightness"));
   r.trivial = j.at("trivial").get<bool>();
   r.first.reset();
@@ -144,6 +150,7 @@ void to_json(nlohmann::json& j, const CaseResult& r) {
        {"cause", r.cause},     {"change", r.change},
        {"seconds", r.seconds}, {"reproduce", r.reproduce}};
   if (!r.told.empty()) j["told"] = r.told;
+  if (!r.not_excused.empty()) j["not_excused"] = r.not_excused;
 }
 
 void from_json(const nlohmann::json& j, CaseResult& r) {
@@ -154,6 +161,7 @@ void from_json(const nlohmann::json& j, CaseResult& r) {
   r.verdict = verdict_from_name(j.at("verdict").get<std::string>()).value();
   r.reason = j.at("reason").get<std::string>();
   r.known_fault = j.at("known_fault").get<std::string>();
+  r.not_excused = j.value("not_excused", std::string());
   r.outputs = j.at("outputs").get<std::vector<OutputReport>>();
   r.findings.clear();
   for (const auto& f : j.at("findings"))

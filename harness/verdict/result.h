@@ -57,7 +57,9 @@ struct OutputReport {
   std::string reason;           ///< the reason for this tolerance
   std::int64_t compared = 0;    ///< number of compared elements
   std::int64_t different = 0;   ///< elements whose bits differ, whether that is allowed or not
-  std::int64_t violations = 0;  ///< elements outside the tolerance
+  std::int64_t violations = 0;  ///< elements outside the tolerance that no known fault explains
+  std::int64_t excused = 0;     ///< elements outside the tolerance that a known fault explains
+  std::string excused_by;       ///< id of the known fault that explains the first of them
   std::int64_t certified = 0;   ///< elements that are a certified alternative
   double tightness = 0;         ///< largest |error| / bound over elements with a bound > 0
   bool trivial = false;         ///< every compared element has the same bits
@@ -74,7 +76,7 @@ struct OutputReport {
 /// The names of the two sides of a comparison in results.
 struct SideNames {
   std::string set_label;  ///< set under test, as the user named it: a name or a folder
-  std::string set_name;   ///< its name in the manifest; known faults and goldens use this name
+  std::string set_name;   ///< its name in the manifest; goldens use this name
   std::string against;    ///< the other side, as the user named it; "golden:<set>" for a golden
 };
 
@@ -90,6 +92,9 @@ struct CaseResult {
   /// other set is wrong), or "changed" (each is wrong in another way).
   std::string change;
   std::string known_fault;  ///< id of the known fault whose conditions hold, even if the fault does not show
+  /// id of a known fault whose conditions hold in a case that failed, but whose source file was edited in this set. So
+  /// the fault explains nothing.
+  std::string not_excused;
   std::vector<OutputReport> outputs;
   std::vector<Finding> findings;
   std::vector<std::string> told;  ///< sentences of a scenario about what it covered; they do not change the verdict

@@ -253,7 +253,7 @@ TEST(Compare, TheDistanceOfFarNumbersDoesNotOverflow) {
 TEST(Compare, ExactMakesEveryOtherBitAViolationAndStillSaysHowFar) {
   const float up = std::nextafter(1.0f, 2.0f);
   const auto exact = [&](const Tolerance& t) {
-    return compare_output({"out", f32({1, up, 9})}, {"out", f32({1, 1, 1})}, t, 1.0, true);
+    return compare_output({"out", f32({1, up, 9})}, {"out", f32({1, 1, 1})}, t, 1.0, {}, true);
   };
   const OutputReport r = exact(within({1, 1, 1}));
   EXPECT_EQ(r.violations, 2);

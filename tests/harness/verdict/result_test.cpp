@@ -18,6 +18,7 @@ CaseResult sample() {
   r.verdict = Verdict::kFailed;
   r.reason = "scores: 1 of 3";
   r.known_fault = "overflow";
+  r.not_excused = "other";
   OutputReport o;
   o.name = "scores";
   o.tolerance = "bound";
@@ -25,6 +26,8 @@ CaseResult sample() {
   o.compared = 3;
   o.different = 2;
   o.violations = 1;
+  o.excused = 1;
+  o.excused_by = "overflow";
   o.certified = 1;
   o.tightness = 0.75;
   o.bits = BitComparison{3, 2, 1, 7, 0.25};
