@@ -21,6 +21,7 @@ Scenario far_relation(const std::string& argument, const std::string& what, Poin
     const CallResult result = x.call("near", near);
     const Observation want = x.op.observe(x.c, near, result);
     x.expect_agree("near", want, x.expected(near), x.op.tolerances(x.c, near, result, want, x.reference));
+    x.about(far);
     x.expect_agree("far", got, want);
   };
   return relation("far_" + argument, fmt::format("{} give the same outputs as the same data in a small tensor", what),

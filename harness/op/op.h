@@ -30,6 +30,9 @@ namespace dsv4 {
 /// Numbers that describe a case's inputs, such as the number of scores in a threshold bin. An entry of
 /// known_faults.json can require ranges of them.
 using Facts = std::map<std::string, std::int64_t>;
+/// Numbers that describe single rows, tokens or slots, by the name of the fact. Each tensor is i64. Its shape is the
+/// beginning of the shape of each output that it describes (harness/compare/excuse.h).
+using ElementFacts = std::map<std::string, HostTensor>;
 
 /// The least work that any implementation of a call must do: bytes moved and floating-point operations. Throughput and
 /// the roofline are computed from this work.
@@ -142,6 +145,15 @@ class Op {
 
   /// Facts that known_faults.json may refer to.
   [[nodiscard]] virtual Facts facts(const Case&, const Call&) const { return {}; }
+  /// Facts about single elements of the outputs of `call`, to which known_faults.json may refer. `call` may be a call
+  /// of a scenario.
+  [[nodiscard]] virtual ElementFacts element_facts(const Case&, const Call&) const { return {}; }
+  /// What upstream computes since it changed the op on purpose. `name` is the field `variant` in known_faults.json.
+  /// nullopt if the op has no variant of this name, or if the variant gives the same outputs for this call.
+  [[nodiscard]] virtual std::optional<Alternative> variant(const std::string& /*name*/, const Case&, const Call&,
+                                                           Caller& /*reference*/) const {
+    return std::nullopt;
+  }
 
   [[nodiscard]] virtual std::vector<Scenario> scenarios() const { return {}; }
   /// The pairs in which this op is the consumer.
@@ -199,6 +211,9 @@ class ScenarioContext {
   /// The function may refuse the call or accept it, but the call must have no finding. If the set under test and the
   /// reference both accept the call, their outputs must agree.
   virtual void expect_clean(const std::string& where, const Call& call) = 0;
+  /// Says that the next comparisons are about the outputs of `call`. Otherwise they are about the last call of call().
+  /// Known faults that concern single elements need it.
+  virtual void about(const Call& /*call*/) {}
   /// Reports a failed check: adds a finding, which fails the case.
   virtual void fail(const std::string& check, const std::string& detail) = 0;
   /// Counts elements that the scenario compared without expect_agree(). A case with no compared element would

@@ -75,6 +75,24 @@ Eigen::ArrayXd weights_of(const Arguments& a, std::int64_t token) {
       [&](std::int32_t expert) { return a.has_expert(expert) ? weight_of(a.logits(token, expert)) : 0.0; });
 }
 
+/// What upstream adds to the sum of a token's weights since 0.5.23 (hash_topk.cuh of 0.5.23, line 16).
+constexpr double kAddedToSum = 1e-20f;
+
+/// Writes ids and weights. `added` is added to the sum by which the weights of a token are divided.
+void write_all(const Arguments& a, float routed_scaling_factor, double added) {
+  for (std::int64_t token = 0; token < a.logits.size(0); ++token) {
+    const Eigen::ArrayXd w = weights_of(a, token);
+    const double sum = sum_in_order(w) + added;
+    auto ids = row_of(a.ids, token);
+    ids.head(a.k()) = a.experts_of(token);
+    std::iota(ids.begin() + a.k(), ids.end(), static_cast<std::int32_t>(a.logits.size(1)));
+    auto weights = row_of(a.weights, token);
+    weights = 0.0f;
+    if (sum != 0.0) weights.head(a.k()) = (w / sum).cast<float>();
+    weights.tail(a.shared()) = 1.0f / routed_scaling_factor;
+  }
+}
+
 /// hash_topk: writes the experts of each token and their weights. The weight of expert j is w_j divided by the sum of
 /// the token's w, with w = sqrt(softplus(logit)).
 ///
@@ -95,18 +113,13 @@ Eigen::ArrayXd weights_of(const Arguments& a, std::int64_t token) {
 /// @param topk_ids       i32 of the same shape, contiguous, out
 void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
                TensorView topk_ids, float routed_scaling_factor) {
-  const Arguments a(router_logits, input_id, tid2eid, topk_weights, topk_ids);
-  for (std::int64_t token = 0; token < a.logits.size(0); ++token) {
-    const Eigen::ArrayXd w = weights_of(a, token);
-    const double sum = sum_in_order(w);
-    auto ids = row_of(a.ids, token);
-    ids.head(a.k()) = a.experts_of(token);
-    std::iota(ids.begin() + a.k(), ids.end(), static_cast<std::int32_t>(a.logits.size(1)));
-    auto weights = row_of(a.weights, token);
-    weights = 0.0f;
-    if (sum != 0.0) weights.head(a.k()) = (w / sum).cast<float>();
-    weights.tail(a.shared()) = 1.0f / routed_scaling_factor;
-  }
+  write_all(Arguments(router_logits, input_id, tid2eid, topk_weights, topk_ids), routed_scaling_factor, 0.0);
+}
+
+/// The same with the sum of 0.5.23. If all w of a token are 0, so are its routed weights.
+void with_added(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
+                TensorView topk_ids, float routed_scaling_factor) {
+  write_all(Arguments(router_logits, input_id, tid2eid, topk_weights, topk_ids), routed_scaling_factor, kAddedToSum);
 }
 
 /// The range of values that a computation in float may give.
@@ -155,17 +168,17 @@ Range weight_range(float x) {
 /// between 1 - u and 1 + u. If the quotient is subnormal, its rounding error is at most 2^-150 instead.
 ///
 /// The exact quotient is w_j / (w_j + the sum of the other w). It is least if w_j is least and all other w are
-/// greatest. It is greatest if w_j is greatest and all other w are least.
-double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value) {
-  double others_low = 0.0;
-  double others_high = 0.0;
+/// greatest. It is greatest if w_j is greatest and all other w are least. `added` is one more term of the sum, or 0.
+double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value, double added) {
+  double others_low = added;
+  double others_high = added;
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     if (i == j) continue;
     others_low += ranges[i].low;
     others_high += ranges[i].high;
   }
   const Range own = ranges[j];
-  const auto additions = static_cast<double>(ranges.size() - 1);
+  const auto additions = static_cast<double>(ranges.size() - (added == 0.0 ? 1 : 0));
   const double least_factor = (1.0 - kRoundingError) / std::pow(1.0 + kRoundingError, additions);
   const double greatest_factor = (1.0 + kRoundingError) / std::pow(1.0 - kRoundingError, additions);
   constexpr double kSubnormalRounding = 0x1p-150;
@@ -174,17 +187,8 @@ double weight_bound(const std::vector<Range>& ranges, std::size_t j, float value
   return std::max(most - value, value - least);
 }
 
-/// Computes a bound on |kernel - reference| for every weight of hash_topk. The arguments are those of hash_topk.
-/// topk_weights receives the bounds, and topk_ids receives the ids.
-///
-/// - The bound is 0 if the weight is specified exactly: for shared experts, and for the routed experts of a token with
-///   a NaN or +inf logit. A kernel must give the same weight.
-/// - Otherwise, the bound is the greatest distance that the errors of expf, log1pf, sqrt, the sum in any order and the
-///   division allow. It includes the rounding of the reference itself.
-void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
-           TensorView topk_ids, float routed_scaling_factor) {
-  hash_topk(router_logits, input_id, tid2eid, topk_weights, topk_ids, routed_scaling_factor);
-  const Arguments a(router_logits, input_id, tid2eid, topk_weights, topk_ids);
+/// Replaces the weights, which write_all() wrote, by bounds.
+void write_bounds(const Arguments& a, double added) {
   for (std::int64_t token = 0; token < a.logits.size(0); ++token) {
     std::vector<Range> ranges;
     bool finite = true;
@@ -200,15 +204,39 @@ void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, Te
     }
     for (std::int64_t j = 0; j < a.weights.size(1); ++j) {
       const bool exact = j >= a.k() || !finite;
-      const double b = exact ? 0.0 : weight_bound(ranges, static_cast<std::size_t>(j), a.weights(token, j));
+      const double b = exact ? 0.0 : weight_bound(ranges, static_cast<std::size_t>(j), a.weights(token, j), added);
       // The factor rounds up, so that the conversion to float does not make the bound smaller.
       a.weights(token, j) = static_cast<float>(b * (1.0 + 0x1p-23));
     }
   }
 }
 
+/// Computes a bound on |kernel - reference| for every weight of hash_topk. The arguments are those of hash_topk.
+/// topk_weights receives the bounds, and topk_ids receives the ids.
+///
+/// - The bound is 0 if the weight is specified exactly: for shared experts, and for the routed experts of a token with
+///   a NaN or +inf logit. A kernel must give the same weight.
+/// - Otherwise, the bound is the greatest distance that the errors of expf, log1pf, sqrt, the sum in any order and the
+///   division allow. It includes the rounding of the reference itself.
+void bound(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
+           TensorView topk_ids, float routed_scaling_factor) {
+  const Arguments a(router_logits, input_id, tid2eid, topk_weights, topk_ids);
+  write_all(a, routed_scaling_factor, 0.0);
+  write_bounds(a, 0.0);
+}
+
+/// The bound for with_added().
+void bound_with_added(TensorView router_logits, TensorView input_id, TensorView tid2eid, TensorView topk_weights,
+                      TensorView topk_ids, float routed_scaling_factor) {
+  const Arguments a(router_logits, input_id, tid2eid, topk_weights, topk_ids);
+  write_all(a, routed_scaling_factor, kAddedToSum);
+  write_bounds(a, kAddedToSum);
+}
+
 DSV4_ENTRY(hash_topk, hash_topk, "hash_topk", "hash_topk/1", "");
 DSV4_AUX(hash_topk_bound, bound, "hash_topk", "bound", "");
+DSV4_AUX(hash_topk_added, with_added, "hash_topk", "divisor_1e-20", "");
+DSV4_AUX(hash_topk_added_bound, bound_with_added, "hash_topk", "divisor_1e-20_bound", "");
 
 }  // namespace
 }  // namespace dsv4::reference

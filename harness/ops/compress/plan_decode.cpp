@@ -47,6 +47,27 @@ class PlanDecode final : public DecodePlanner {
     return decode_plan_call(c.params.integer("ratio"), batch, make_maps(batch, c.params, c.seed));
   }
 
+  [[nodiscard]] std::optional<Alternative> variant(const std::string& name, const Case& c, const Call& call,
+                                                   Caller& reference) const override {
+    const std::int64_t ratio = integer_of(call, "compress_ratio");
+    if (name != kRequestRing || ratio != 128) return std::nullopt;
+    const CallResult result = reference.call(call);
+    if (result.refusal) return std::nullopt;
+    HostTensor plan = observe(c, call, result).output("plan");
+    const Batch batch = batch_of(call);
+    for (std::int64_t b = 0; b < plan.size(0); ++b) {
+      const auto request = static_cast<std::size_t>(b);
+      const std::int64_t newest = batch.seq_lens.at(request) - 1, before = std::max<std::int64_t>(newest - ratio, 0);
+      const auto row = [&](std::int64_t position) {
+        return request_ring_row(batch.request_ids.at(request), position, integer_of(call, "ring_size"));
+      };
+      plan.at<std::int32_t>(b, 1) = row(newest);
+      plan.at<std::int32_t>(b, 2) = row(before) / static_cast<std::int32_t>(ratio);
+      plan.at<std::int32_t>(b, 3) = row(newest) / static_cast<std::int32_t>(ratio);
+    }
+    return Alternative{{{"plan", std::move(plan)}}, {}};
+  }
+
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
 };
 

@@ -111,20 +111,40 @@ class PlanPrefill final : public PrefillPlanner {
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
     const Batch batch = batch_of(call);
     const bool on_host = !lens_on_device(call);
-    const std::int64_t ratio = integer_of(call, "compress_ratio");
-    const std::int64_t pad = plans::last_kept(integer_of(call, "ring_size"), ratio);
-    std::int64_t only_padded = 0;
-    plans::walk(
-        requests_of(batch), plans::grouping_of(ratio, integer_of(call, "swa_page_size")),
-        [&](const plans::WalkedToken& t) { only_padded += t.followers < pad && !t.live && !t.ends_page ? 1 : 0; });
     const auto [least, most] = std::ranges::minmax_element(batch.extend_lens);
     const bool uniform = batch.size() > 0 && *least == *most && *most >= 1 && *most <= 32;
     const std::int64_t underfill = integer_of(call, "num_q_tokens") - batch.tokens();
     // A planner that tests whether all requests have the same count may ignore the second and later warps.
     const bool mixed_warps = !on_host && !uniform && batch.size() > 32;
-    return {{"host_pad_rows", on_host ? only_padded : 0},
+    return {{"host_pad_rows", on_host ? std::ranges::count(pad_tokens(call, batch), 1) : 0},
             {"uniform_underfill", !on_host && uniform ? underfill : 0},
             {"mixed_warps", mixed_warps ? batch.size() : 0}};
+  }
+
+  /// `pad_token`, for each token: 1 if its row is kept only for verify steps.
+  [[nodiscard]] ElementFacts element_facts(const Case&, const Call& call) const override {
+    return {{"pad_token", numbers(pad_tokens(call, batch_of(call)))}};
+  }
+
+  [[nodiscard]] std::optional<Alternative> variant(const std::string& name, const Case& c, const Call& call,
+                                                   Caller& reference) const override {
+    const std::int64_t ratio = integer_of(call, "compress_ratio");
+    if (name != kRequestRing || ratio != 128) return std::nullopt;
+    const CallResult result = reference.call(call);
+    if (result.refusal) return std::nullopt;
+    const Observation want = observe(c, call, result);
+    HostTensor compress = want.output("compress_plan"), write = want.output("write_plan");
+    const auto tokens = tokens_of(batch_of(call));
+    const auto row = [&](std::int32_t token) {
+      const BatchToken& t = tokens.at(static_cast<std::size_t>(token));
+      return request_ring_row(t.id, t.position, integer_of(call, "ring_size"));
+    };
+    for (std::int64_t i = 0; i < write.size(0); ++i) write.at<std::int32_t>(i, 1) = row(write.at<std::int32_t>(i, 0));
+    for (std::int64_t i = 0; i < compress.size(0); ++i) {
+      if (std::int32_t& page = compress.at<std::int32_t>(i, 4); page != -1)
+        page = row(compress.at<std::int32_t>(i, 0)) / static_cast<std::int32_t>(ratio);
+    }
+    return Alternative{{{"compress_plan", std::move(compress), true}, {"write_plan", std::move(write), true}}, {}};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
@@ -137,6 +157,19 @@ class PlanPrefill final : public PrefillPlanner {
                                        {"ratio=4 ring=8", "ratio=128 ring=256"}, kLens)));
     append(list, plan_prefill_sequences(*this));
     return list;
+  }
+
+ private:
+  /// For each token: 1 if its row is kept only for verify steps.
+  static std::vector<std::int64_t> pad_tokens(const Call& call, const Batch& batch) {
+    const std::int64_t ratio = integer_of(call, "compress_ratio");
+    const std::int64_t pad = plans::last_kept(integer_of(call, "ring_size"), ratio);
+    std::vector<std::int64_t> only_padded;
+    plans::walk(requests_of(batch), plans::grouping_of(ratio, integer_of(call, "swa_page_size")),
+                [&](const plans::WalkedToken& t) {
+                  only_padded.push_back(t.followers < pad && !t.live && !t.ends_page ? 1 : 0);
+                });
+    return only_padded;
   }
 };
 

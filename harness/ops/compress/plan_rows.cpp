@@ -85,8 +85,8 @@ Observation observe_prefill_plan(const PrefillPlanPromise& promise, const HostTe
                          reads_page_before(e, promise.ratio) ? e.read_page_0 : -1,
                          reads_own_page(e, promise.ratio) ? e.read_page_1 : -1});
   }
-  return o.add("compress_plan", tensor_of_rows(DType::kI32, canonical))
-      .add("write_plan", tensor_of_rows(DType::kI32, write))
+  return o.add("compress_plan", tensor_of_rows(DType::kI32, canonical), true)
+      .add("write_plan", tensor_of_rows(DType::kI32, write), true)
       .add("compress_count", numbers({std::ssize(rows_c), std::ssize(compress)}))
       .add("write_count", numbers({std::ssize(rows_w), std::ssize(write)}));
 }
@@ -110,7 +110,7 @@ Observation observe_token_plans(const PrefillPlanPromise& promise, const CallRes
       o.find("content", fmt::format("{}: token {} is position {}, request {}; the entry has position {}, request {}",
                                     name, t.row, t.position, t.request, e.position, e.batch_id));
     }
-    o.add(name, tensor_of_rows(DType::kI32, entries)).add(count, numbers({used, std::ssize(entries)}));
+    o.add(name, tensor_of_rows(DType::kI32, entries), true).add(count, numbers({used, std::ssize(entries)}));
   }
   return o;
 }

@@ -45,6 +45,14 @@ inline bool lens_on_device(const Call& call) { return call.arg("seq_lens").place
 /// Whether the plans of a prefill call have a fixed size.
 inline bool is_padded(const Call& call) { return lens_on_device(call) || flag_of(call, "use_cuda_graph"); }
 
+/// Name of a variant of the planners: at ratio 128, upstream's planners from 0.5.16 on do not ask the maps where a token
+/// is. Each request has a ring of its own (c_plan.cuh of 0.5.16, lines 274-276).
+inline constexpr const char* kRequestRing = "c128_request_ring";
+/// The state row of a token in that variant.
+inline std::int32_t request_ring_row(std::int64_t request_id, std::int64_t position, std::int64_t ring_size) {
+  return static_cast<std::int32_t>(request_id * ring_size + position % ring_size);
+}
+
 /// The canonical outputs of a V2 prefill planner's call (plan_rows.h).
 Observation observe_prefill_plan(const Call& call, const CallResult& result);
 

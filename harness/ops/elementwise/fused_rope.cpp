@@ -95,6 +95,14 @@ class FusedRope final : public Op {
     return {.bytes = tokens * (heads * 256.0 + 256.0), .flops = tokens * heads * 64.0 * 3.0};
   }
 
+  /// `position_outside`, for each token: 1 if its position is not in the table of angles.
+  [[nodiscard]] ElementFacts element_facts(const Case&, const Call& call) const override {
+    std::vector<std::int64_t> outside = numbers_of(call, "positions");
+    const std::int64_t rows = call.tensor("freqs_cis").size(0);
+    for (std::int64_t& position : outside) position = position < 0 || position >= rows ? 1 : 0;
+    return {{"position_outside", numbers(outside)}};
+  }
+
   [[nodiscard]] std::vector<Scenario> scenarios() const override { return fused_rope_scenarios(*this); }
 };
 

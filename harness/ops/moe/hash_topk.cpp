@@ -110,15 +110,48 @@ class HashTopK final : public Op {
   }
 
   /// `empty_tokens` is the number of tokens whose weights all underflow, so that the sum of their weights is 0.
-  [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
+  [[nodiscard]] Facts facts(const Case& c, const Call& call) const override {
+    const HostTensor empty = element_facts(c, call).at("empty_token");
+    std::int64_t tokens = 0;
+    for (std::int64_t t = 0; t < empty.size(0); ++t) tokens += empty.at<std::int64_t>(t, 0);
+    return {{"empty_tokens", tokens}};
+  }
+
+  /// `empty_token`, for each weight: 1 if it is a routed weight of a token whose weights all underflow.
+  /// `far_logits`, for each token: 1 if it has a logit at an offset of 2^32 elements or more.
+  [[nodiscard]] ElementFacts element_facts(const Case&, const Call& call) const override {
     constexpr float kUnderflow = -103.98f;
     const HostTensor& logits = call.tensor("router_logits");
-    std::int64_t empty = 0;
+    const auto& far = call.arg("router_logits").far_layout;
+    const std::int64_t stride = far ? far->strides.at(0) : logits.size(1);
+    HostTensor empty = HostTensor::make(kI64, call.tensor("topk_weights").shape);
+    HostTensor beyond = HostTensor::make(kI64, {logits.size(0)});
     for (std::int64_t t = 0; t < logits.size(0); ++t) {
-      const auto underflows = [&](std::int32_t e) { return logits.at<float>(t, e) < kUnderflow; };
-      empty += std::ranges::all_of(experts_of(call, t), underflows) ? 1 : 0;
+      const std::int64_t id = call.tensor("input_id").at<std::int64_t>(t);
+      if (id < 0 || id >= call.tensor("tid2eid").size(0)) continue;  // a call of a contract
+      const std::vector<std::int32_t> experts = experts_of(call, t);
+      const auto unknown = [&](std::int32_t e) { return e < 0 || e >= logits.size(1); };
+      if (std::ranges::any_of(experts, unknown)) continue;
+      const bool none =
+          std::ranges::all_of(experts, [&](std::int32_t e) { return logits.at<float>(t, e) < kUnderflow; });
+      for (std::int64_t j = 0; none && j < std::ssize(experts); ++j) empty.at<std::int64_t>(t, j) = 1;
+      const std::int64_t row = far ? far->rows.at(static_cast<std::size_t>(t)) : t;
+      const bool wraps =
+          std::ranges::any_of(experts, [&](std::int32_t e) { return row * stride + e >= std::int64_t{1} << 32; });
+      beyond.at<std::int64_t>(t) = wraps ? 1 : 0;
     }
-    return {{"empty_tokens", empty}};
+    return {{"empty_token", std::move(empty)}, {"far_logits", std::move(beyond)}};
+  }
+
+  /// `divisor_1e-20`: the sum of the weights is increased by 1e-20 before the division.
+  [[nodiscard]] std::optional<Alternative> variant(const std::string& name, const Case&, const Call& call,
+                                                   Caller& reference) const override {
+    if (name != "divisor_1e-20" || reference.call(call).refusal) return std::nullopt;
+    Alternative other;
+    other.outputs.push_back({"weights", auxiliary(call, name, reference).tensor("topk_weights")});
+    other.tolerances["weights"] = Tolerance::within(auxiliary(call, name + "_bound", reference).tensor("topk_weights"),
+                                                    "the same errors as without the addition, and one more rounding");
+    return other;
   }
 
   /// Without shared experts, all ids of a case may be equal: if each token has one expert, or if experts repeat. Then

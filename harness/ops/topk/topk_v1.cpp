@@ -134,16 +134,16 @@ class TopKV1 final : public Op {
             {"scores", Tolerance::exact("the k best scores are exact, as a multiset")}};
   }
 
-  /// `threshold_bin` is the number of scores in the coarse bin of the k-th best score, in the row where this number is
-  /// largest. Only rows of more than k scores count.
+  /// `threshold_bin` is the largest element fact of this name.
   [[nodiscard]] Facts facts(const Case&, const Call& call) const override {
-    const std::int64_t k = call.tensor("page_indices").size(1);
-    std::int64_t most = 0;
-    for (std::int64_t row = 0; row < call.tensor("scores").size(0); ++row) {
-      const auto scores = scores_of(call, row);
-      if (std::ssize(scores) > k) most = std::max(most, threshold_bin(scores, k).population);
-    }
-    return {{"threshold_bin", most}};
+    const std::vector<std::int64_t> bins = threshold_bins(call);
+    return {{"threshold_bin", bins.empty() ? 0 : *std::ranges::max_element(bins)}};
+  }
+
+  /// `threshold_bin`, for each row: the number of scores in the coarse bin of the k-th best score; 0 for a row of at
+  /// most k scores.
+  [[nodiscard]] ElementFacts element_facts(const Case&, const Call& call) const override {
+    return {{"threshold_bin", numbers(threshold_bins(call))}};
   }
 
   /// With these fills, all selected scores may be equal, so that all compared values are equal. Such a case still tests
@@ -162,6 +162,15 @@ class TopKV1 final : public Op {
   [[nodiscard]] std::vector<Scenario> scenarios() const override { return topk_v1_scenarios(*this); }
 
  private:
+  static std::vector<std::int64_t> threshold_bins(const Call& call) {
+    const std::int64_t k = call.tensor("page_indices").size(1);
+    std::vector<std::int64_t> bins;
+    for (std::int64_t row = 0; row < call.tensor("scores").size(0); ++row) {
+      const auto scores = scores_of(call, row);
+      bins.push_back(std::ssize(scores) > k ? threshold_bin(scores, k).population : 0);
+    }
+    return bins;
+  }
   static std::int64_t length_of(const Params& p, Random& random, std::int64_t row) {
     const std::int64_t k = p.integer("k"), len = p.integer("len");
     if (p.is("lens", "full")) return len;

@@ -101,6 +101,16 @@ TEST(HashTopKReference, ReadsOnlyTheRowsOfTheTableThatTokensName) {
               HasSubstr("'router_logits': index 64"));
 }
 
+TEST(HashTopKReference, TheSumOf0523Has1e20MoreThanTheWeights) {
+  // sqrt(softplus(-90)) = exp(-45) = 2.8625e-20.
+  const double w = std::exp(-45.0);
+  EXPECT_NEAR(Token({-90.0f}).call("hash_topk_added")[0], w / (w + 1e-20), 1e-6);
+  EXPECT_NEAR(Token({-90.0f, -90.0f}).call("hash_topk_added")[1], w / (2 * w + 1e-20), 1e-6);
+  EXPECT_EQ(Token({0.5f, 0.5f}).call("hash_topk_added"), (std::vector<float>{0.5f, 0.5f}));
+  EXPECT_EQ(Token({-104.0f, -200.0f}).call("hash_topk_added"), (std::vector<float>{0.0f, 0.0f}));
+  EXPECT_EQ(Token({-90.0f}, 1).call("hash_topk_added")[1], 1.0f / 2.5f);
+}
+
 /// The weights in float arithmetic before they are normalised, with the functions of the C library. Their errors are
 /// within the limits that CUDA documents for its own functions.
 std::vector<float> float_terms(const std::vector<float>& x) {
@@ -147,9 +157,10 @@ float add_at_random(std::vector<float> terms, Random& random) {
   return terms[0];
 }
 
-std::vector<float> float_weights(const std::vector<float>& x) {
+/// `added` is added to the sum of the terms.
+std::vector<float> float_weights(const std::vector<float>& x, float added = 0.0f) {
   const std::vector<float> terms = float_terms(x);
-  return divided(terms, add_as_warp(terms));
+  return divided(terms, add_as_warp(terms) + added);
 }
 
 /// The sums of the terms in many orders.
@@ -237,6 +248,24 @@ TEST(HashTopKBound, RejectsASumThatDropsATerm) {
       const auto got = divided(terms, add_in_turn(left));
       for (std::size_t j = 0; j < x.size(); ++j) {
         ASSERT_GT(std::fabs(static_cast<double>(got[j]) - want[j]), bound[j]) << "without term " << dropped;
+      }
+    }
+  }
+}
+
+TEST(HashTopKBound, HoldsForTheSumOf0523Too) {
+  Random random(4, "logits");
+  for (int i = 0; i < 4000; ++i) {
+    std::vector<float> x(static_cast<std::size_t>(random.between(1, 32)));
+    for (float& v : x) v = -50.0f - 54.0f * random.unit();
+    const auto got = float_weights(x, 1e-20f);
+    const auto want = Token(x).call("hash_topk_added");
+    const auto bound = Token(x).call("hash_topk_added_bound");
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      EXPECT_LE(std::fabs(static_cast<double>(got[j]) - want[j]), bound[j]);
+      // Above -80, where exp(x) has all its bits, the bound is narrow.
+      if (*std::ranges::min_element(x) > -80.0f) {
+        EXPECT_LE(bound[j], 4e-6 * want[j]);
       }
     }
   }
