@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "harness/case/case.h"
+#include "harness/cli/set_code.h"
 #include "harness/run/changes.h"
 #include "harness/sets/set.h"
 
@@ -48,7 +49,9 @@ SweepOptions options_against(const ChosenSet& set, const ChosenSet& against, con
   if (against.label != kReference) again.insert(again.end(), {"--against", against.label});
   again.insert(again.end(), more.begin(), more.end());
   exact.add_to(mode, again);
-  return workers.sweep_options(set, against.label, mode, again);
+  SweepOptions options = workers.sweep_options(set, against.label, mode, again);
+  if (!is_reference(against)) options.policy.other = code_of(against.manifest, against.label);
+  return options;
 }
 
 bool is_reference(const ChosenSet& set) {

@@ -8,6 +8,7 @@
 #include "harness/cli/both_sides.h"
 #include "harness/cli/command.h"
 #include "harness/cli/filter_options.h"
+#include "harness/cli/set_code.h"
 #include "harness/cli/sweep_options.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
@@ -97,7 +98,7 @@ class RunCommand final : public Command {
       SweepResult swept = sweep(options, soak ? random_cases(ops, filter) : source_of(in_running_order(cases)));
       if (kernels) excuse_what_is_alike(swept, set, against, workers_, *journal);
       if (base) base->judge(swept);
-      SetRun run = describe_run(set, against.label);
+      SetRun run = describe_run(set, against.label, options.policy);
       run.baseline = baseline_;
       run.results = std::move(swept.results);
       run.wall_seconds = swept.seconds;

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "harness/cli/command.h"
+#include "harness/cli/set_code.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
 #include "harness/core/paths.h"
@@ -55,6 +56,8 @@ std::string advice_on_crash(const ChosenSet& set, std::vector<std::string> again
 
 }  // namespace
 
+std::optional<std::string> default_known_faults() { return find_data("known_faults.json"); }
+
 void WorkerOptions::add(CLI::App& app) {
   app.add_option("--jobs", jobs_,
                  fmt::format("Number of worker processes (default: one per core, here {}; at most {} on a GPU)",
@@ -89,7 +92,7 @@ int WorkerOptions::jobs(const ChosenSet& set) const {
 
 std::optional<std::string> WorkerOptions::known_faults() const {
   if (!known_.empty()) return known_;
-  return find_data("known_faults.json");
+  return default_known_faults();
 }
 
 std::vector<std::string> WorkerOptions::deviations() const {
@@ -130,6 +133,7 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
     more("--known", std::filesystem::absolute(*known).string());
   }
   o.policy.keep_known = !no_known_;
+  o.policy.subject = code_of(set.manifest, set.label);
   if (no_known_) o.pool.command.emplace_back("--no-known");
   if (set.manifest.device != DeviceKind::kCuda) more("--memory", fmt::format("{}", memory_gib_));
   o.progress.terminal = ::isatty(STDERR_FILENO) == 1;
@@ -209,7 +213,7 @@ std::vector<std::pair<std::string, std::string (*)(const RunReport&)>> ReportOpt
   return all;
 }
 
-SetRun describe_run(const ChosenSet& set, const std::string& against_label) {
+SetRun describe_run(const ChosenSet& set, const std::string& against_label, const Policy& policy) {
   SetRun run;
   run.set_label = set.label;
   run.set_name = set.manifest.name;
@@ -218,6 +222,13 @@ SetRun describe_run(const ChosenSet& set, const std::string& against_label) {
   run.provenance = origin_of(set.manifest);
   for (const UncoveredSource& source : set.manifest.uncovered) run.not_covered[kSourcesInNoModule].insert(source.path);
   run.warnings = coverage_warnings(set.manifest);
+  for (const KnownFault& fault : policy.known.all()) {
+    run.known_kinds[fault.id] = name_of(fault.kind);
+    for (const std::string& op : fault.ops) {
+      const Applies applies = applies_to(fault, op, policy.subject);
+      if (applies.answer == Applies::Answer::kEdited) run.edited_faults[fault.id] = applies.why;
+    }
+  }
   return run;
 }
 

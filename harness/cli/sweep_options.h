@@ -15,6 +15,9 @@
 
 namespace dsv4 {
 
+/// Path of the list of known faults that comes with the tool; nullopt if there is none.
+std::optional<std::string> default_known_faults();
+
 /// The options --jobs, --timeout, --memory, --journal, --known and --no-known.
 class WorkerOptions {
  public:
@@ -91,7 +94,7 @@ class ReportOptions {
 };
 
 /// Returns the part of the report for one sweep, still without results.
-SetRun describe_run(const ChosenSet& set, const std::string& against_label);
+SetRun describe_run(const ChosenSet& set, const std::string& against_label, const Policy& policy);
 
 /// Returns `status`. If the journal that the user named could not be written, prints a message and returns 2.
 int with_journal(int status, const Journal& journal);

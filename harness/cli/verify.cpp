@@ -158,7 +158,7 @@ class VerifyCommand final : public Command {
     options.progress.total = ids.size();
     announce(set, recorded.against, ids.size(), options);
     SweepResult swept = sweep(options, source_of(ids));
-    SetRun run = describe_run(set, recorded.against);
+    SetRun run = describe_run(set, recorded.against, options.policy);
     run.results = std::move(swept.results);
     run.wall_seconds = swept.seconds;
     report.runs.push_back(std::move(run));

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "harness/cli/command.h"
+#include "harness/cli/set_code.h"
 #include "harness/core/error.h"
 #include "harness/device/crash_report.h"
 #include "harness/golden/file.h"
@@ -64,6 +65,8 @@ class WorkerCommand final : public Command {
         // Read the manifests before the limit applies. If memory runs out while JSON is parsed, freeing the tree ends
         // the process.
         const Manifests manifests = find_manifests();
+        policy_.subject = code_of(manifests.subject, set_label_);
+        if (manifests.against) policy_.other = code_of(*manifests.against, against_label_);
         apply_limits({.memory_gib = memory_gib_});
         install_crash_report();
         sets = open(manifests);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <tuple>
 
 #include "harness/compare/compare.h"
 #include "harness/core/error.h"
@@ -93,7 +94,7 @@ bool same_statistics(const Statistics& a, const Statistics& b) {
 
 /// Compares an output with a golden that keeps only digests and a sample of it.
 OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packed, const Tolerance& tolerance,
-                             bool exact) {
+                             const std::vector<Excuse>& excuses, bool exact) {
   const std::vector<std::int64_t> positions = sample_positions(packed.numel());
   const Output got{golden.name, gather(packed, positions)};
   Output want{golden.name, HostTensor::make(golden.dtype, got.value.shape)};
@@ -102,7 +103,10 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
   at.bound = gather(tolerance.bound, positions);
   at.low = gather(tolerance.low, positions);
   at.high = gather(tolerance.high, positions);
-  OutputReport r = compare_output(got, want, at, kBothSides, {}, exact);
+  // The golden keeps no other element, so a variant's value is looked for in this call's output.
+  ExcusedElements excused = excused_elements({golden.name, packed}, {golden.name, packed}, excuses, kBothSides);
+  excused.by = gather(excused.by, positions);
+  OutputReport r = compare_output(got, want, at, kBothSides, excused, exact);
   for (auto* difference : {&r.first, &r.worst}) {
     if (difference->has_value() && !(*difference)->at.empty()) {
       (*difference)->at = packed.coordinates(positions[static_cast<std::size_t>((*difference)->at[0])]);
@@ -113,7 +117,8 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
     r.different = 1;
     r.bits = BitComparison{.compared = packed.numel(), .other = 1};
   }
-  if (tolerance.kind == Tolerance::Kind::kExact || exact) {
+  // If a known fault explains what the sample shows, the comparison with the reference decides about the other elements.
+  if ((tolerance.kind == Tolerance::Kind::kExact || exact) && r.excused == 0) {
     r.violations = std::max<std::int64_t>(r.violations, 1);
     if (tolerance.kind == Tolerance::Kind::kExact) r.bits->outside = r.bits->other;
     r.reason = exact ? fmt::format("{}; {}", r.reason, block_text(golden, packed)) : block_text(golden, packed);
@@ -126,7 +131,8 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
 }
 
 /// Compares one output of this call with the recorded output.
-OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, const Tolerance& tolerance, bool exact) {
+OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, const Tolerance& tolerance,
+                               const std::vector<Excuse>& excuses, bool exact) {
   const HostTensor packed = got.value.packed();
   if (!same_form(golden, packed)) {
     return incomparable(got.name, fmt::format("got {}, the golden has {}{}", packed.describe(), name_of(golden.dtype),
@@ -136,12 +142,14 @@ OutputReport compare_to_golden(const GoldenOutput& golden, const Output& got, co
   if (!tolerance_fits(tolerance, packed)) {
     return incomparable(got.name, fmt::format("its tolerance has another shape than the output {}", packed.describe()));
   }
-  if (golden.full()) return compare_output(Output{got.name, packed}, golden.output(), tolerance, kBothSides, {}, exact);
-  return compare_sampled(golden, packed, tolerance, exact);
+  if (golden.full())
+    return compare_records(Output{got.name, packed, got.keyed}, golden.output(), tolerance, kBothSides, excuses, exact);
+  return compare_sampled(golden, packed, tolerance, excuses, exact);
 }
 
 std::vector<OutputReport> compare_all_to_golden(const GoldenEntry& entry, const Observation& got,
-                                                const Tolerances& tolerances, bool exact) {
+                                                const Tolerances& tolerances, const std::vector<Excuse>& excuses,
+                                                bool exact) {
   static const Tolerance kExact;
   std::vector<OutputReport> reports;
   for (const Output& o : got.outputs) {
@@ -151,7 +159,8 @@ std::vector<OutputReport> compare_all_to_golden(const GoldenEntry& entry, const 
       reports.push_back(incomparable(o.name, "the golden has no such output"));
       continue;
     }
-    reports.push_back(compare_to_golden(*golden, o, tolerance == tolerances.end() ? kExact : tolerance->second, exact));
+    reports.push_back(
+        compare_to_golden(*golden, o, tolerance == tolerances.end() ? kExact : tolerance->second, excuses, exact));
     reports.back().recorded_tightness = golden->tightness;
   }
   for (const GoldenOutput& g : entry.outputs) {
@@ -181,12 +190,12 @@ class Verification final : public Trial {
     const bool clean = !got.result.refusal && got.result.findings.empty() && got.observation.findings.empty();
     if (clean && all_equal(entry_, got.observation)) return pass();
     compare_sides();
-    if (comparable()) join(compare_all_to_golden(entry_, got.observation, tolerances(), exact()));
+    if (comparable()) join(compare_all_to_golden(entry_, got.observation, tolerances(), excuses(), exact()));
   }
 
  private:
   void pass() {
-    if (fault() != nullptr) result().known_fault = fault()->id;
+    if (!faults().empty()) result().known_fault = faults().front().fault->id;
     for (const GoldenOutput& g : entry_.outputs) {
       result().outputs.push_back(equal_report(g));
       result().outputs.back().recorded_tightness = g.tightness;
@@ -202,7 +211,7 @@ class Verification final : public Trial {
   void compare_without_golden() {
     compare_sides();
     if (comparable()) {
-      for (const OutputReport& r : compare_all_to_golden(entry_, response().observation, tolerances(), false)) {
+      for (const OutputReport& r : compare_all_to_golden(entry_, response().observation, tolerances(), {}, false)) {
         const auto it = std::ranges::find(result().outputs, r.name, &OutputReport::name);
         if (it != result().outputs.end()) it->bits = r.bits;
       }
@@ -228,6 +237,7 @@ class Verification final : public Trial {
         result().outputs.push_back(std::move(r));
       } else if (r.violations != 0 || it->violations == 0) {
         r.tightness = it->tightness;  // error/bound is always that against the reference
+        if (r.excused < it->excused) std::tie(r.excused, r.excused_by) = std::tie(it->excused, it->excused_by);
         *it = std::move(r);
       } else {
         it->bits = r.bits;
@@ -236,16 +246,17 @@ class Verification final : public Trial {
       }
     }
     if (bad.empty()) return;
-    const bool known =
-        std::ranges::all_of(bad, [&](const std::string& name) { return policy().is_known(fault(), name); });
+    const KnownMatch* match = nullptr;
+    const bool known = std::ranges::all_of(
+        bad, [&](const std::string& name) { return (match = policy().covering(faults(), name)) != nullptr; });
     const bool right = result().verdict == Verdict::kPassed || result().verdict == Verdict::kMistrusted;
     if (!right && (known || result().verdict != Verdict::kKnown)) return;  // it is already as bad, and has a reason
     const OutputReport& first = *std::ranges::find(result().outputs, bad.front(), &OutputReport::name);
     // With --exact, the tolerance may allow everything that differs.
     const bool allowed = first.bits && first.bits->outside == 0;
-    std::string reason =
-        fmt::format("{}differs from the golden in {}: {}", known ? fault()->summary + ": " : "", fmt::join(bad, ", "),
-                    allowed ? fmt::format("{}; {}", describe_bits(*first.bits), first.reason) : first.reason);
+    std::string reason = fmt::format(
+        "{}differs from the golden in {}: {}", known ? known_reason(*match, "") + ": " : "", fmt::join(bad, ", "),
+        allowed ? fmt::format("{}; {}", describe_bits(*first.bits), first.reason) : first.reason);
     if (first.first.has_value() && !first.first->at.empty()) {
       reason += fmt::format("; at {} got {}, recorded {}", format_shape(first.first->at), first.first->got,
                             first.first->want);
@@ -253,6 +264,7 @@ class Verification final : public Trial {
     if (right && !known && !allowed) {
       reason += "; today's reference agrees with these outputs, so the golden is out of date or the reference changed";
     }
+    if (known) result().known_fault = match->fault->id;
     end(known ? Verdict::kKnown : Verdict::kFailed, reason);
   }
 

@@ -55,6 +55,9 @@ void add_results(Sweep& sweep, const std::string& file, const RunReport& report,
     sweep.run.results.push_back(r);
   }
   for (const auto& [kind, names] : run.not_covered) sweep.run.not_covered[kind].insert(names.begin(), names.end());
+  // A results file names only the known faults of its own cases.
+  sweep.run.known_kinds.insert(run.known_kinds.begin(), run.known_kinds.end());
+  sweep.run.edited_faults.insert(run.edited_faults.begin(), run.edited_faults.end());
   sweep.run.wall_seconds = std::max(sweep.run.wall_seconds, run.wall_seconds);
 }
 

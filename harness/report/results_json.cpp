@@ -55,7 +55,11 @@ json run_json(const SetRun& run) {
   json ops = json::object();
   for (const auto& [op, tally] : run.by_op()) ops[op] = counts_of(tally);
   json faults = json::object();
-  for (const auto& [id, use] : run.known_faults()) faults[id] = {{"cases", use.cases}, {"shown", use.shown}};
+  for (const auto& [id, use] : run.known_faults()) {
+    const auto kind = run.known_kinds.find(id);
+    faults[id] = {
+        {"cases", use.cases}, {"shown", use.shown}, {"kind", kind == run.known_kinds.end() ? "fault" : kind->second}};
+  }
   return {{"set", run.set_label},
           {"against", run.against},
           {"name", run.set_name},
@@ -69,6 +73,7 @@ json run_json(const SetRun& run) {
           {"bits", bits_of(run)},
           {"not_covered", run.not_covered},
           {"warnings", run.warnings},
+          {"edited_faults", run.edited_faults},
           {"results", run.results}};
 }
 
@@ -83,6 +88,9 @@ SetRun run_from(const json& j) {
   run.not_covered = j.at("not_covered").get<NotCovered>();
   run.warnings = j.at("warnings").get<std::vector<std::string>>();
   run.wall_seconds = j.at("wall_seconds").get<double>();
+  const json faults = j.value("known_faults", json::object());
+  for (const auto& fault : faults.items()) run.known_kinds[fault.key()] = fault.value().value("kind", "fault");
+  run.edited_faults = j.value("edited_faults", std::map<std::string, std::string>{});
   for (const json& result : j.at("results")) {
     const auto verdict = result.at("verdict").get<std::string>();
     if (!verdict_from_name(verdict)) throw Error(fmt::format("'{}' is not a verdict", verdict));

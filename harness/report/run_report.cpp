@@ -57,6 +57,14 @@ std::map<std::string, KnownFaultUse> SetRun::known_faults() const {
   return uses;
 }
 
+std::map<std::string, std::size_t> SetRun::not_excused() const {
+  std::map<std::string, std::size_t> cases;
+  for (const CaseResult& r : results) {
+    if (!r.not_excused.empty()) ++cases[r.not_excused];
+  }
+  return cases;
+}
+
 std::map<std::string, std::size_t> SetRun::reasons_not_run() const {
   std::map<std::string, std::size_t> reasons;
   for (const CaseResult& r : results) {

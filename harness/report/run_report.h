@@ -49,6 +49,10 @@ struct SetRun {
   std::string baseline;   ///< the set that --baseline names, which was compared with `against` too; "" if none
   std::string device;
   std::map<std::string, std::string> provenance;
+  /// kind of each known fault: "fault", "variant" or "undefined"
+  std::map<std::string, std::string> known_kinds;
+  /// known faults that explain nothing because the set edited a source file -> "FILE differs from sglang 0.5.13"
+  std::map<std::string, std::string> edited_faults;
   std::vector<CaseResult> results;  ///< sorted by id
   NotCovered not_covered;
   std::vector<std::string> warnings;  ///< what a reader must know besides the verdict, one line each
@@ -57,6 +61,8 @@ struct SetRun {
   [[nodiscard]] std::map<std::string, Tally> by_op() const;
   [[nodiscard]] Tally total() const;
   [[nodiscard]] std::map<std::string, KnownFaultUse> known_faults() const;
+  /// Number of cases that failed, and that each of `edited_faults` would have explained.
+  [[nodiscard]] std::map<std::string, std::size_t> not_excused() const;
   /// Returns each reason why cases did not run (unsupported, skipped), with the number of cases.
   [[nodiscard]] std::map<std::string, std::size_t> reasons_not_run() const;
   /// What scenarios told about what they covered: each sentence, and the number of cases.

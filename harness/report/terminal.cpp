@@ -145,11 +145,27 @@ std::string describe_origin(const std::string& device, const std::map<std::strin
 std::vector<std::string> describe_known_faults(const SetRun& run) {
   std::vector<std::string> lines;
   for (const auto& [id, use] : run.known_faults()) {
-    lines.push_back(
-        use.shown == 0 ? fmt::format("known fault {} did not show in any of the {} cases in which its conditions hold: "
-                                     "it is fixed, or does not show on this device or in this run",
-                                     id, use.cases)
-                       : fmt::format("known fault {} showed in {} of {} cases", id, use.shown, use.cases));
+    const auto kind = run.known_kinds.find(id);
+    if (kind != run.known_kinds.end() && kind->second == "variant") {
+      lines.push_back(fmt::format("known variant {}: upstream changed this on purpose. It showed in {} of {} cases", id,
+                                  use.shown, use.cases));
+    } else if (kind != run.known_kinds.end() && kind->second == "undefined") {
+      lines.push_back(fmt::format("known fault {} leaves the result undefined in {} cases. It showed in {} of them", id,
+                                  use.cases, use.shown));
+    } else if (use.shown == 0) {
+      lines.push_back(
+          fmt::format("known fault {} did not show in any of the {} cases in which its conditions hold: "
+                      "it is fixed, or does not show on this device or in this run",
+                      id, use.cases));
+    } else {
+      lines.push_back(fmt::format("known fault {} showed in {} of {} cases", id, use.shown, use.cases));
+    }
+  }
+  for (const auto& [id, cases] : run.not_excused()) {
+    const auto why = run.edited_faults.find(id);
+    lines.push_back(fmt::format("known fault {} may show: {}, so its {} case{} not excused", id,
+                                why == run.edited_faults.end() ? "a source file was edited" : why->second, cases,
+                                cases == 1 ? " was" : "s were"));
   }
   return lines;
 }

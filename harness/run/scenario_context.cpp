@@ -28,7 +28,10 @@ bool says_one_of(std::string_view text, std::string_view words) {
 
 void TrialContext::expect_agree(const std::string& where, const Observation& got, const Observation& want,
                                 const Tolerances& tolerances) {
-  for (OutputReport& report : compare_outputs(got, want, tolerances)) add_report(where, std::move(report));
+  const auto excuses = call_ ? excuses_of_(*call_) : std::vector<Excuse>{};
+  for (OutputReport& report : compare_outputs(got, want, tolerances, 1.0, excuses)) {
+    add_report(where, std::move(report));
+  }
   add_findings(where, got.findings);
 }
 
@@ -54,7 +57,12 @@ void TrialContext::expect_refused(const std::string& where, const Call& call, co
   }
 }
 
+void TrialContext::about(const Call& call) {
+  if (excuses_of_) call_ = call;
+}
+
 void TrialContext::expect_clean(const std::string& where, const Call& call) {
+  about(call);
   const CallResult answer = subject.call(call);
   add_findings(where, answer.findings);
   compared(1);
@@ -69,6 +77,7 @@ void TrialContext::expect_clean(const std::string& where, const Call& call) {
 }
 
 CallResult TrialContext::call(const std::string& where, const Call& call, const CallOptions& options) {
+  about(call);
   CallResult answer = subject.call(call, options);
   add_findings(where, answer.findings);
   if (answer.refusal) throw Refused(fmt::format("{}: a valid call was refused: {}", where, *answer.refusal));
@@ -101,6 +110,8 @@ void TrialContext::add_report(const std::string& where, OutputReport report) {
   joined->compared += report.compared;
   joined->different += report.different;
   joined->violations += report.violations;
+  joined->excused += report.excused;
+  if (joined->excused_by.empty()) joined->excused_by = report.excused_by;
   joined->certified += report.certified;
   joined->tightness = std::max(joined->tightness, report.tightness);
   joined->trivial = joined->trivial && report.trivial;

@@ -45,7 +45,8 @@ CaseAnswer without_answer(const SweepOptions& options, const Outcome& outcome) {
       return own_code(*c, "computing the facts that known faults refer to (its worker had crashed)",
                       [&] { return c->definition->facts(*c, c->definition->make(*c)); });
     };
-    apply_known_fault(options.policy, options.policy.known.match(*c, result.set_name, facts), "crash", result);
+    apply_known_faults(options.policy, options.policy.matches(*c, facts), "crash", result);
+    if (result.verdict == Verdict::kError) result.not_excused = options.policy.not_excused(*c, facts);
   } catch (const InternalError& e) {
     result.reason = e.what();
     return {.result = result, .cannot_go_on = true};

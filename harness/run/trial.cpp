@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
-#include <set>
 #include <utility>
 
 #include "harness/compare/compare.h"
@@ -27,6 +26,11 @@ std::string first_reason(const CaseResult& result) {
     }
     return fmt::format("{}: {} of {} elements outside the {} tolerance", output.name, output.violations,
                        output.compared, output.tolerance);
+  }
+  for (const OutputReport& output : result.outputs) {
+    if (output.excused == 0) continue;
+    return fmt::format("{}: {} of {} elements outside the {} tolerance, each of them where the fault shows",
+                       output.name, output.excused, output.compared, output.tolerance);
   }
   return "";
 }
@@ -99,14 +103,17 @@ CaseResult Trial::run() {
   } catch (const Refused& e) {
     result_.cause = "refusal";
     end(Verdict::kError, e.what());
+    apply_faults("refusal");
   } catch (const DeviceLost& e) {
     result_.cause = "device_lost";
     end(Verdict::kError, fmt::format("the GPU context is dead: {}", e.what()));
-    apply_fault("device_lost");
+    apply_faults("device_lost");
   } catch (const std::exception& e) {
     if (says_its_cause(e)) throw;
     throw internal_error(case_, "trying the case", e);
   }
+  if (result_.verdict == Verdict::kFailed || result_.verdict == Verdict::kError)
+    result_.not_excused = policy_.not_excused(case_, [&] { return facts(); });
   result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result_;
 }
@@ -142,13 +149,19 @@ const Response& Trial::response() {
   return response_.emplace(std::move(got));
 }
 
-const KnownFault* Trial::fault() {
-  const auto facts = [&] {
-    const Call& made = call();
-    return own_code(case_, "computing the facts that known faults refer to", [&] { return op_.facts(case_, made); });
-  };
-  if (!fault_) fault_ = policy_.known.match(case_, result_.set_name, facts);
-  return *fault_;
+Facts Trial::facts() {
+  const Call& made = call();
+  return own_code(case_, "computing the facts that known faults refer to", [&] { return op_.facts(case_, made); });
+}
+
+const KnownMatches& Trial::faults() {
+  if (!faults_) faults_ = policy_.matches(case_, [&] { return facts(); });
+  return *faults_;
+}
+
+std::vector<Excuse> Trial::excuses() {
+  return own_code(case_, "finding the elements that known faults concern",
+                  [&] { return policy_.excuses(faults(), op_, case_, call(), sides_.reference); });
 }
 
 const Tolerances& Trial::tolerances() {
@@ -194,13 +207,13 @@ void Trial::compare_sides() {
   if (got.result.refusal) {
     result_.cause = "refusal";
     end(Verdict::kError, "a valid call was refused: " + *got.result.refusal);
-    return apply_fault("refusal");
+    return apply_faults("refusal");
   }
   result_.findings.insert(result_.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
   // If the other side is a kernel too, each side may differ from the reference by the bound.
   const bool kernels = !sides_.against.is_reference();
   result_.outputs = compare_outputs(got.observation, want, got.readable ? tolerances() : Tolerances{},
-                                    kernels ? 2.0 : 1.0, kernels && exact());
+                                    kernels ? 2.0 : 1.0, excuses(), kernels && exact());
   if (!kernels) {
     for (OutputReport& output : result_.outputs) output.bits.reset();
   }
@@ -210,7 +223,14 @@ void Trial::compare_sides() {
 void Trial::run_scenario() {
   const Scenario& scenario = *case_.scenario_definition;
   if (const std::string why = why_skipped(scenario, sides_.subject); !why.empty()) return end(Verdict::kSkipped, why);
-  TrialContext context(op_, case_, sides_.subject, sides_.reference, result_);
+  TrialContext::ExcusesOf excuses_of;
+  if (policy_.excuses_elements(faults())) {
+    excuses_of = [this](const Call& made) {
+      return own_code(case_, "finding the elements that known faults concern",
+                      [&] { return policy_.excuses(faults(), op_, case_, made, sides_.reference); });
+    };
+  }
+  TrialContext context(op_, case_, sides_.subject, sides_.reference, result_, std::move(excuses_of));
   if (sides_.against.shows_overlap()) context.other = &sides_.against;
   try {
     scenario.run(context);
@@ -239,18 +259,17 @@ bool Trial::runs_on_reference(const Scenario& scenario) {
 }
 
 void Trial::conclude(std::int64_t own_compared) {
-  if (fault() != nullptr) result_.known_fault = fault()->id;
-  const auto names = result_.disagreeing();
-  if (!names.empty()) {
-    const bool known =
-        std::ranges::all_of(names, [&](const std::string& name) { return policy_.is_known(fault(), name); });
-    return known ? end(Verdict::kKnown, fmt::format("{} ({})", fault()->summary, first_reason(result_)))
-                 : end(Verdict::kFailed, first_reason(result_));
+  if (!faults().empty()) result_.known_fault = faults().front().fault->id;
+  if (const KnownMatch* match = policy_.explaining(faults(), result_); match != nullptr) {
+    result_.known_fault = match->fault->id;
+    return end(Verdict::kKnown, known_reason(*match, first_reason(result_)));
   }
+  if (const std::string why = first_reason(result_); !why.empty()) return end(Verdict::kFailed, why);
   const bool may_be_trivial =
       own_code(case_, "asking whether a right result may be trivial", [&] { return op_.trivial_by_design(case_); });
   const std::string why = may_be_trivial ? "" : why_mistrusted(result_, own_compared);
   end(why.empty() ? Verdict::kPassed : Verdict::kMistrusted, why);
+  if (result_.verdict == Verdict::kMistrusted) apply_faults("mistrusted");
 }
 
 void Trial::end(Verdict verdict, const std::string& reason) {
@@ -258,7 +277,7 @@ void Trial::end(Verdict verdict, const std::string& reason) {
   result_.reason = reason;
 }
 
-void Trial::apply_fault(const std::string& check) { apply_known_fault(policy_, fault(), check, result_); }
+void Trial::apply_faults(const std::string& check) { apply_known_faults(policy_, faults(), check, result_); }
 
 CaseResult try_case(const CheckedCase& c, const Sides& sides, const Policy& policy) {
   return Trial(c, sides, policy).run();

@@ -45,7 +45,7 @@ struct Response {
 ///   - The code of a scenario makes calls and reads their results. The check runs the scenario once more, with the
 ///     reference in the place of the set under test.
 ///
-/// The call, the subject's response, the known fault and the tolerances are made once, when they are first needed.
+/// The call, the subject's response, the known faults and the tolerances are made once, when they are first needed.
 /// Recording and verifying goldens are trials with other steps.
 class Trial {
  public:
@@ -74,8 +74,10 @@ class Trial {
   const Call& call();
   /// The subject's response to the op's own call.
   const Response& response();
-  /// The known fault that applies to the case; null if there is none.
-  const KnownFault* fault();
+  /// The known faults of both sides that apply to the case.
+  const KnownMatches& faults();
+  /// The elements of the op's own call that known faults excuse.
+  std::vector<Excuse> excuses();
   /// Tolerances for the response's outputs. Call this only if the response is readable.
   const Tolerances& tolerances();
 
@@ -96,8 +98,10 @@ class Trial {
   /// Sets the verdict from the comparisons and the findings. `own_compared`: number of elements that the scenario's own
   /// checks compared.
   void conclude(std::int64_t own_compared);
-  /// Names the case's known fault in the result. If the fault covers this check, makes the verdict `known`.
-  void apply_fault(const std::string& check);
+  /// Names the case's known fault in the result. If a known fault covers this check, makes the verdict `known`.
+  void apply_faults(const std::string& check);
+  /// The facts of the op's own call, to which known faults refer.
+  Facts facts();
 
   const CheckedCase case_;
   const Op& op_;
@@ -106,7 +110,7 @@ class Trial {
   CaseResult result_;
   std::optional<Call> call_;
   std::optional<Response> response_;
-  std::optional<const KnownFault*> fault_;
+  std::optional<KnownMatches> faults_;
   std::optional<Tolerances> tolerances_;
 };
 

@@ -13,6 +13,7 @@
 #include "tests/faulty/faults.h"
 #include "tests/faulty/faulty_worker.h"
 #include "tests/faulty/test_ops.h"
+#include "tests/harness/run/known_support.h"
 
 namespace dsv4 {
 namespace {
@@ -178,10 +179,7 @@ TEST(FaultyProcess, ResultsOfAWorkerEqualThoseOfThisProcess) {
 }
 
 TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItSaysSo) {
-  KnownFault fault;
-  fault.id = "copy-aborts";
-  fault.op = "test_copy";
-  fault.sets = {"faulty"};
+  KnownFault fault = testing::known_fault("copy-aborts", "test_copy");
   fault.params = {{"fault", {"abort"}}};
   fault.summary = "it aborts";
   const auto aborted = [&](const std::string& covers) {
@@ -189,7 +187,7 @@ TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItSaysSo) {
     SweepOptions o;
     o.names = {"faulty", "faulty", "reference"};
     o.pool.command = testing::faulty_worker();
-    o.policy.known = KnownFaults({fault});
+    o.policy = testing::policy_of(fault);
     o.progress.plain_interval_seconds = 1e9;
     const SweepResult swept = dsv4::sweep(o, source_of({case_id("abort"), case_id("exit")}));
     EXPECT_EQ(swept.results.size(), 2u);
@@ -202,6 +200,26 @@ TEST(FaultyProcess, AKnownFaultCoversACrashOnlyIfItSaysSo) {
   EXPECT_EQ(known.known_fault, "copy-aborts");
   EXPECT_THAT(known.reason, AllOf(HasSubstr("it aborts ("), HasSubstr("SIGABRT")));
   EXPECT_EQ(aborted("output").verdict, Verdict::kError);
+}
+
+TEST(FaultyProcess, ACrashThatAFaultOfTheOtherSideExplainsNamesThatSide) {
+  SweepOptions o;
+  o.names = {"faulty", "faulty", "yesterday"};
+  o.pool.command = testing::faulty_worker();
+  o.policy = testing::policy_of(testing::known_fault("copy-aborts", "test_copy", {"crash"}));
+  o.policy.other = o.policy.subject;
+  o.policy.other->label = "yesterday";
+  o.policy.subject.version = "2.0";
+  o.progress.plain_interval_seconds = 1e9;
+  const CaseResult known = dsv4::sweep(o, source_of({case_id("abort")})).results.at(0);
+  EXPECT_EQ(known.verdict, Verdict::kKnown);
+  EXPECT_THAT(known.reason, StartsWith("in 'yesterday': it does that ("));
+  o.policy.other.reset();
+  o.policy.subject.ops["test_copy"] = {.main = {"csrc/a.cuh"}, .files = {{"csrc/a.cuh", {}}}};
+  o.policy.subject.version = "1.2";
+  const CaseResult edited = dsv4::sweep(o, source_of({case_id("abort")})).results.at(0);
+  EXPECT_EQ(edited.verdict, Verdict::kError);
+  EXPECT_EQ(edited.not_excused, "copy-aborts");
 }
 
 SweepResult swept_by_worker(const std::vector<std::string>& ids, const Policy& policy = {}) {
@@ -276,13 +294,9 @@ TEST(FaultyProcess, AWrongFormOfAResultIsStatus1) {
 // After a crash, the parent process checks whether a known fault covers the crash. For this it calls the op's facts(),
 // which may throw in the parent process.
 TEST(FaultyProcess, AnInternalErrorAfterACrashIsOneToo) {
-  KnownFault fault;
-  fault.id = "broken-aborts";
-  fault.op = "test_broken";
-  fault.sets = {"faulty"};
-  fault.covers = {"crash"};
+  KnownFault fault = testing::known_fault("broken-aborts", "test_broken", {"crash"});
   fault.facts = {{"rows", {3, 3}}};
-  const Policy policy{.known = KnownFaults({fault})};
+  const Policy policy = testing::policy_of(fault);
   const SweepResult known = swept_by_worker({broken_case("nowhere", "abort")}, policy);
   EXPECT_EQ(known.results.at(0).verdict, Verdict::kKnown);
   EXPECT_EQ(known.failure, "");

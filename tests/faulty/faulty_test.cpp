@@ -7,6 +7,7 @@
 #include "harness/run/trial.h"
 #include "tests/faulty/faults.h"
 #include "tests/faulty/test_ops.h"
+#include "tests/harness/run/known_support.h"
 
 namespace dsv4 {
 namespace {
@@ -283,14 +284,11 @@ TEST(Faulty, AnExceptionOfTheOpsOwnCodeIsAnInternalErrorWhateverTheKernelDoes) {
 TEST(Faulty, FactsThatThrowAreAnInternalError) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
-  KnownFault fault;
-  fault.id = "broken";
-  fault.op = "test_broken";
-  fault.sets = {"faulty"};
+  KnownFault fault = testing::known_fault("broken", "test_broken", {"output"});
   fault.facts = {{"rows", {3, 3}}};
   const CheckedCase c = checked_case(test_case_id("broken", "none", "", Params().set("throws", "facts")));
   try {
-    (void)try_case(c, {*faulty, *right, *right}, {.known = KnownFaults({fault})});
+    (void)try_case(c, {*faulty, *right, *right}, testing::policy_of(fault));
     FAIL();
   } catch (const InternalError& e) {
     EXPECT_THAT(e.what(), HasSubstr("computing the facts that known faults refer to: broken facts"));
@@ -319,15 +317,11 @@ TEST(Faulty, TwoFaultyKernelsThatLeaveTheSameElementUnwrittenDoNotAgree) {
 TEST(Faulty, KnownFaultsCoverWhatTheyNameAndNothingElse) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
-  KnownFault fault;
-  fault.id = "copy-middle";
-  fault.op = "test_copy";
-  fault.sets = {"faulty"};
-  fault.covers = {"output"};
+  KnownFault fault = testing::known_fault("copy-middle", "test_copy", {"output"});
   fault.summary = "the middle is wrong";
   const auto verdict = [&](const std::string& name, bool keep_known = true) {
-    const Policy policy{.known = KnownFaults({fault}), .keep_known = keep_known};
-    return try_case(checked_case(test_case_id("copy", name)), {*faulty, *right, *right}, policy);
+    return try_case(checked_case(test_case_id("copy", name)), {*faulty, *right, *right},
+                    testing::policy_of(fault, keep_known));
   };
   const CaseResult known = verdict("one_wrong");
   EXPECT_EQ(known.verdict, Verdict::kKnown);
@@ -343,18 +337,31 @@ TEST(Faulty, KnownFaultsCoverWhatTheyNameAndNothingElse) {
   EXPECT_EQ(gone.known_fault, "copy-middle");
 }
 
+// The fault "one_wrong" changes one element of one row. The element fact "row" is the number of the row.
+TEST(Faulty, AKnownFaultExcusesRowsNotTheCase) {
+  const auto faulty = testing::open_faulty();
+  const auto right = testing::open_right();
+  KnownFault fault = testing::known_fault("copy-rows", "test_copy");
+  const auto excused = [&](std::int64_t row, const std::string& name) {
+    fault.elements = {{"output", {{"row", {row, row}}}}};
+    return try_case(checked_case(test_case_id("copy", name)), {*faulty, *right, *right}, testing::policy_of(fault));
+  };
+  std::vector<Verdict> verdicts;
+  for (const std::int64_t row : {0, 1, 2}) verdicts.push_back(excused(row, "one_wrong").verdict);
+  EXPECT_EQ(std::ranges::count(verdicts, Verdict::kKnown), 1);
+  EXPECT_EQ(std::ranges::count(verdicts, Verdict::kFailed), 2);
+  // A kernel that writes garbage everywhere fails, whichever row is excused.
+  for (const std::int64_t row : {0, 1, 2}) EXPECT_EQ(excused(row, "all_zeros").verdict, Verdict::kFailed) << row;
+}
+
 TEST(Faulty, AKnownFaultOfAScenarioCoversThatScenarioAlone) {
   const auto faulty = testing::open_faulty();
   const auto right = testing::open_right();
-  KnownFault fault;
-  fault.id = "accepts-wide-outputs";
-  fault.op = "test_copy";
+  KnownFault fault = testing::known_fault("accepts-wide-outputs", "test_copy", {"not_refused"});
   fault.scenarios = {"contract:output_*"};
-  fault.sets = {"faulty"};
-  fault.covers = {"not_refused"};
   const auto tried = [&](const std::string& name, const std::string& scenario) {
     return try_case(checked_case(test_case_id("copy", name, scenario)), {*faulty, *right, *right},
-                    {.known = KnownFaults({fault})});
+                    testing::policy_of(fault));
   };
   const CaseResult known = tried("accepts_all", "contract:output_dtype");
   EXPECT_EQ(known.verdict, Verdict::kKnown) << story(known);

@@ -86,6 +86,12 @@ class TestCopy final : public Op {
     return {};
   }
   [[nodiscard]] Facts facts(const Case& c, const Call&) const override { return {{"rows", c.params.integer("rows")}}; }
+  /// `row`: the number of the row.
+  [[nodiscard]] ElementFacts element_facts(const Case&, const Call& call) const override {
+    HostTensor row = HostTensor::make(DType::kI64, {call.tensor("output").size(0)});
+    for (std::int64_t i = 0; i < row.numel(); ++i) row.at<std::int64_t>(i) = i;
+    return {{"row", row}};
+  }
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list;
     Contracts contracts(list);

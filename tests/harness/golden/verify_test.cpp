@@ -7,22 +7,23 @@
 #include <cmath>
 
 #include "tests/harness/golden/support.h"
+#include "tests/harness/run/known_support.h"
 
 namespace dsv4 {
 namespace {
 
 using namespace golden_test;
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr std::int64_t kLarge = 40000;  // elements: the output has three blocks, and its sample 32 elements
 
 /// The index of an element of a large output that is not in its sample.
 constexpr std::int64_t kUnsampled = 20001;
 
-struct VerifyTest : testing::Test {
+struct VerifyTest : ::testing::Test {
   VerifyTest() { probe_op(); }
 
   FakeCaller reference = honest("reference", true);
@@ -37,14 +38,16 @@ struct VerifyTest : testing::Test {
   }
 };
 
-Policy fault_of(const std::string& set, bool keep_known = true) {
-  KnownFault f;
-  f.id = "probe-fault";
-  f.op = "golden_probe";
-  f.sets = {set};
-  f.covers = {"y"};
-  f.summary = "one element is off";
-  return {.known = KnownFaults({f}), .keep_known = keep_known};
+/// A policy for a set that has the fault.
+Policy faulty(bool keep_known = true) {
+  return testing::policy_of(testing::known_fault("probe-fault", "golden_probe", {"y"}), keep_known);
+}
+
+/// The same policy for a set made from a release without the fault.
+Policy mended() {
+  Policy policy = faulty();
+  policy.subject.version = "2.0";
+  return policy;
 }
 
 TEST_F(VerifyTest, TheSampleLacksTheElementOfTheseTests) {
@@ -201,21 +204,21 @@ TEST_F(VerifyTest, CertifiedAlternativesPassAndAreCounted) {
 TEST_F(VerifyTest, TheReferenceReplacesAGoldenWithAKnownFault) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
     const CheckedCase c = probe(n, "exact");
-    const Policy known = fault_of("good");
+    const Policy known = faulty();
     const GoldenEntry e = recorded(c, off_by(5, 1, "good"), known);
     EXPECT_EQ(e.verdict, Verdict::kKnown);
     EXPECT_EQ(e.known_fault, "probe-fault");
-    const CaseResult mended = verified(c, e, honest("after"), known);
-    EXPECT_EQ(mended.verdict, Verdict::kPassed);
-    EXPECT_THAT(mended.reason, AllOf(HasSubstr("recorded with the known fault probe-fault"), HasSubstr("differ"),
-                                     HasSubstr("only the reference decides")));
+    const CaseResult right = verified(c, e, honest("after"), known);
+    EXPECT_EQ(right.verdict, Verdict::kPassed);
+    EXPECT_THAT(right.reason, AllOf(HasSubstr("recorded with the known fault probe-fault"), HasSubstr("differ"),
+                                    HasSubstr("only the reference decides")));
     const CaseResult same = verified(c, e, off_by(5, 1, "good"), known);
     EXPECT_EQ(same.verdict, Verdict::kKnown);
     EXPECT_THAT(same.reason, HasSubstr("same bits"));
-    EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), fault_of("good", false)).verdict, Verdict::kFailed);
-    EXPECT_EQ(verified(c, e, off_by(5, 1, "after"), known).verdict, Verdict::kFailed)
-        << "the fault is not known for this set";
-    EXPECT_EQ(verified(c, e, off_by(6, 1, "after"), known).verdict, Verdict::kFailed);
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), faulty(false)).verdict, Verdict::kFailed);
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "after"), mended()).verdict, Verdict::kFailed)
+        << "this release does not have the fault";
+    EXPECT_EQ(verified(c, e, off_by(6, 1, "after"), mended()).verdict, Verdict::kFailed);
   }
 }
 
@@ -231,13 +234,13 @@ TEST_F(VerifyTest, AKnownFaultOfTheSetUnderTestIsKnown) {
   for (const std::int64_t n : {std::int64_t{32}, kLarge}) {
     const CheckedCase c = probe(n, "exact");
     const GoldenEntry e = recorded(c);
-    const CaseResult r = verified(c, e, off_by(5, 1, "faulty"), fault_of("faulty"));
+    const CaseResult r = verified(c, e, off_by(5, 1, "faulty"), faulty());
     EXPECT_EQ(r.verdict, Verdict::kKnown) << r.reason;
     EXPECT_EQ(r.known_fault, "probe-fault");
-    EXPECT_EQ(verified(c, e, off_by(5, 1, "faulty"), fault_of("faulty", false)).verdict, Verdict::kFailed);
+    EXPECT_EQ(verified(c, e, off_by(5, 1, "faulty"), faulty(false)).verdict, Verdict::kFailed);
     // The known fault does not cover the output "first".
-    EXPECT_EQ(verified(c, e, off_by(0, 1, "faulty"), fault_of("faulty")).verdict, Verdict::kFailed);
-    const CaseResult gone = verified(c, e, honest("faulty"), fault_of("faulty"));
+    EXPECT_EQ(verified(c, e, off_by(0, 1, "faulty"), faulty()).verdict, Verdict::kFailed);
+    const CaseResult gone = verified(c, e, honest("faulty"), faulty());
     EXPECT_EQ(gone.verdict, Verdict::kPassed);
     EXPECT_EQ(gone.known_fault, "probe-fault") << "if a known fault no longer occurs, the result must name its id";
   }

@@ -28,9 +28,14 @@ TEST(Results, RoundTrip) {
   r.runs[0].not_covered["source_files"] = {"a.cuh"};
   r.runs[0].results[1].change = "alike";
   r.signal = 2;
+  r.runs[0].results[1].known_fault = "new-addresses";
+  r.runs[0].known_kinds = {{"new-addresses", "variant"}};
+  r.runs[0].edited_faults = {{"overflow", "a.cuh differs"}};
   const std::string text = results_json(r);
   const auto again = nlohmann::json::parse(text).get<RunReport>();
   EXPECT_EQ(results_json(again), text);
+  EXPECT_EQ(again.runs[0].known_kinds, r.runs[0].known_kinds);
+  EXPECT_EQ(again.runs[0].edited_faults, r.runs[0].edited_faults);
   EXPECT_EQ(again.runs[0].results[0].outputs[0].first, inf.outputs[0].first);
   EXPECT_TRUE(std::isnan(again.runs[0].results[0].outputs[0].worst->error));
 }

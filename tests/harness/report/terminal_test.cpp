@@ -43,6 +43,26 @@ TEST(Terminal, KnownFaultsThatDidNotShowAreReported) {
                           HasSubstr("agrees: 2 cases, 1 known")));
 }
 
+TEST(Terminal, VariantsUndefinedResultsAndEditedSourcesAreTold) {
+  CaseResult variant = result("a/x=1/seed=1", Verdict::kKnown), undefined = result("a/x=2/seed=1", Verdict::kPassed);
+  CaseResult edited = result("a/x=3/seed=1", Verdict::kFailed), other = result("a/x=4/seed=1", Verdict::kError);
+  variant.known_fault = "new-addresses";
+  undefined.known_fault = "past-the-end";
+  edited.not_excused = other.not_excused = "overflow";
+  RunReport r = report({variant, undefined, edited, other});
+  r.runs[0].known_kinds = {{"new-addresses", "variant"}, {"past-the-end", "undefined"}};
+  r.runs[0].edited_faults = {{"overflow", "csrc/topk.cuh differs from sglang 0.5.13"}, {"quiet", "another file"}};
+  const std::string text = terminal_report(r);
+  EXPECT_THAT(
+      text,
+      AllOf(
+          HasSubstr("known variant new-addresses: upstream changed this on purpose. It showed in 1 of 1 cases\n"),
+          HasSubstr("known fault past-the-end leaves the result undefined in 1 cases. It showed in 0 of them\n"),
+          HasSubstr("known fault overflow may show: csrc/topk.cuh differs from sglang 0.5.13, so its 2 cases were not "
+                    "excused\n"),
+          Not(HasSubstr("quiet"))));
+}
+
 TEST(Terminal, AReasonOfManyErrorsIsPrintedOnceAndEachCaseIsNamed) {
   const std::string text = terminal_report(
       report({result("a/x=1/seed=1", Verdict::kError, "altered"), result("a/x=2/seed=1", Verdict::kError, "altered"),

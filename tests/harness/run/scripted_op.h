@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "harness/op/op.h"
 #include "tests/harness/golden/support.h"
@@ -14,6 +16,8 @@ class ScriptedOp final : public Op {
   std::function<Observation(const Case&, const Call&, const CallResult&)> on_observe;
   std::function<Tolerances(const Observation& got)> on_tolerances;
   std::function<Facts()> on_facts;
+  std::function<ElementFacts(const Call&)> on_element_facts;
+  std::function<std::optional<Alternative>(const std::string& name, const Call&, Caller& reference)> on_variant;
 
   ScriptedOp() : ScriptedOp(golden_test::probe_op()) {}
   explicit ScriptedOp(const Op& probe) : Op(probe.info()), probe_(probe) {}
@@ -28,6 +32,14 @@ class ScriptedOp final : public Op {
     return on_tolerances ? on_tolerances(got) : probe_.tolerances(c, call, result, got, reference);
   }
   [[nodiscard]] Facts facts(const Case&, const Call&) const override { return on_facts ? on_facts() : Facts{}; }
+
+  [[nodiscard]] ElementFacts element_facts(const Case&, const Call& call) const override {
+    return on_element_facts ? on_element_facts(call) : ElementFacts{};
+  }
+  [[nodiscard]] std::optional<Alternative> variant(const std::string& name, const Case&, const Call& call,
+                                                   Caller& reference) const override {
+    return on_variant ? on_variant(name, call, reference) : std::nullopt;
+  }
 
   /// A case of this op. Its output has eight elements, which are compared exactly.
   [[nodiscard]] CheckedCase own_case() const {

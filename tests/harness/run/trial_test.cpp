@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include "harness/device/memory.h"
+#include "harness/op/records.h"
 #include "tests/harness/golden/support.h"
+#include "tests/harness/run/known_support.h"
 #include "tests/harness/run/scripted_op.h"
 
 namespace dsv4 {
@@ -14,17 +16,13 @@ namespace {
 
 using namespace golden_test;
 using ::testing::HasSubstr;
+using testing::known_fault;
+using testing::policy_of;
 using testing::ScriptedOp;
 using ::testing::StartsWith;
 
 Policy fault_covering(const std::string& what, bool keep_known = true) {
-  KnownFault f;
-  f.id = "probe-fault";
-  f.op = "golden_probe";
-  f.sets = {"bad"};
-  f.covers = {what};
-  f.summary = "it does that";
-  return {.known = KnownFaults({f}), .keep_known = keep_known};
+  return policy_of(known_fault("probe-fault", "golden_probe", {what}), keep_known);
 }
 
 /// A set that throws an exception in every call.
@@ -273,6 +271,199 @@ TEST_F(TrialTest, AnErrorHasACause) {
   EXPECT_EQ(try_case(probe(8, "exact"), {fine, refuses, reference}).cause, "refusal");
   EXPECT_EQ(tried(throwing(DeviceLost("trap"))).cause, "device_lost");
   EXPECT_EQ(tried(off_by(2, 1)).cause, "");
+}
+
+/// A policy that excuses the elements of "y" whose fact "bad" is 1.
+Policy elements_of(std::vector<std::string> covers = {}) {
+  KnownFault f = known_fault("bad-rows", "golden_probe", std::move(covers));
+  f.elements = {{"y", {{"bad", {1, 1}}}}};
+  return policy_of(f);
+}
+
+/// The fact "bad", i64 [8]: 1 for element 5.
+ElementFacts fifth_is_bad(const Call&) {
+  return {{"bad", HostTensor::of<std::int64_t>(DType::kI64, {0, 0, 0, 0, 0, 1, 0, 0})}};
+}
+
+TEST_F(TrialTest, AFaultExcusesOnlyTheElementsForWhichItsFactHolds) {
+  ScriptedOp op;
+  op.on_element_facts = fifth_is_bad;
+  const auto off = [&](std::int64_t at, const Policy& policy) {
+    FakeCaller subject = off_by(at, 1);
+    return try_case(op.own_case(), {subject, reference, reference}, policy);
+  };
+  const CaseResult known = off(5, elements_of());
+  EXPECT_EQ(known.verdict, Verdict::kKnown);
+  EXPECT_EQ(known.known_fault, "bad-rows");
+  EXPECT_EQ(known.outputs.at(0).excused, 1);
+  EXPECT_EQ(known.outputs.at(0).excused_by, "bad-rows");
+  EXPECT_EQ(known.outputs.at(0).violations, 0);
+  EXPECT_EQ(known.reason,
+            "it does that (y: 1 of 8 elements outside the exact tolerance, each of them where the fault shows)");
+  EXPECT_EQ(off(4, elements_of()).verdict, Verdict::kFailed);
+  EXPECT_EQ(off(4, elements_of()).known_fault, "bad-rows") << "the result still names the fault";
+  // Both elements are wrong: the excused one does not hide the other.
+  FakeCaller both("bad", false, [](const float* x, float* y, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) y[i] = 2 * x[i] + (i == 5 || i == 6 ? 1 : 0);
+  });
+  const CaseResult failed = try_case(op.own_case(), {both, reference, reference}, elements_of());
+  EXPECT_EQ(failed.verdict, Verdict::kFailed);
+  EXPECT_EQ(failed.outputs.at(0).excused, 1);
+  EXPECT_EQ(failed.outputs.at(0).violations, 1);
+  EXPECT_EQ(failed.outputs.at(0).first->at, (Shape{6}));
+  // With --no-known, no element is excused.
+  Policy strict = elements_of();
+  strict.keep_known = false;
+  EXPECT_EQ(off(5, strict).verdict, Verdict::kFailed);
+  EXPECT_EQ(off(5, strict).outputs.at(0).excused, 0);
+  // A finding is not an element.
+  FakeCaller noisy = off_by(5, 1);
+  noisy.findings = {{"guard", "a byte"}};
+  EXPECT_EQ(try_case(op.own_case(), {noisy, reference, reference}, elements_of()).verdict, Verdict::kFailed);
+  EXPECT_EQ(try_case(op.own_case(), {noisy, reference, reference}, elements_of({"guard"})).verdict, Verdict::kKnown);
+}
+
+TEST_F(TrialTest, AnUnknownElementFactExcusesNothing) {
+  ScriptedOp op;
+  FakeCaller subject = off_by(5, 1);
+  EXPECT_EQ(try_case(op.own_case(), {subject, reference, reference}, elements_of()).verdict, Verdict::kFailed);
+}
+
+TEST_F(TrialTest, InAScenarioTheFactsAreThoseOfTheCallThatIsCompared) {
+  ScriptedOp op;
+  op.on_element_facts = [](const Call& call) {
+    // The scenario's call has its seed + 1 as the number of the bad element.
+    HostTensor bad = HostTensor::make(DType::kI64, {8});
+    bad.at<std::int64_t>(integer_of(call, "seed")) = 1;
+    return ElementFacts{{"bad", bad}};
+  };
+  KnownFault f = elements_of().known.all().front();
+  f.scenarios = {"relation:*"};
+  const auto tried = [&](std::int64_t told, bool say_about) {
+    FakeCaller subject = off_by(5, 1);
+    return try_case(op.scenario_case([&](ScenarioContext& x) {
+      Call call = x.op.make(x.c), later = call;
+      call.arg("seed").value = std::int64_t{5};
+      later.arg("seed").value = told;
+      const Observation got = x.observed("first", call);
+      (void)x.call("second", later);
+      if (say_about) x.about(call);
+      x.expect_agree("compared", got, x.expected(call));
+    }),
+                    {subject, reference, reference}, policy_of(f));
+  };
+  EXPECT_EQ(tried(5, false).verdict, Verdict::kKnown);
+  EXPECT_EQ(tried(5, false).outputs.at(0).excused, 1);
+  EXPECT_EQ(tried(4, false).verdict, Verdict::kFailed) << "the last call has another bad element";
+  EXPECT_EQ(tried(4, true).verdict, Verdict::kKnown);
+}
+
+TEST_F(TrialTest, AnUndefinedOutcomeIsKnownWhateverItIs) {
+  ScriptedOp op;
+  KnownFault f = known_fault("reads-past-the-end", "golden_probe");
+  f.kind = KnownFault::Kind::kUndefined;
+  const auto tried = [&](FakeCaller subject, bool keep_known = true) {
+    return try_case(op.own_case(), {subject, reference, reference}, policy_of(f, keep_known));
+  };
+  FakeCaller noisy = off_by(3, 1), refuses = honest();
+  noisy.findings = {{"padding", "row 2"}, {"range", "row 2"}};
+  refuses.refusal = "no";
+  for (const FakeCaller& subject : {off_by(3, 1), noisy, refuses, throwing(DeviceLost("trap"))}) {
+    const CaseResult r = tried(subject);
+    EXPECT_EQ(r.verdict, Verdict::kKnown) << r.reason;
+    EXPECT_EQ(r.known_fault, "reads-past-the-end");
+    EXPECT_NE(tried(subject, false).verdict, Verdict::kKnown);
+  }
+  EXPECT_EQ(tried(honest()).verdict, Verdict::kPassed);
+  EXPECT_EQ(tried(honest()).known_fault, "reads-past-the-end");
+  // A call of a scenario that is refused, and a result that tests nothing.
+  f.scenarios = {"relation:*"};
+  const CaseResult refused = try_case(op.scenario_case([](ScenarioContext& x) { x.call("first", x.op.make(x.c)); }),
+                                      {refuses, reference, reference}, policy_of(f));
+  EXPECT_EQ(refused.verdict, Verdict::kKnown) << refused.reason;
+  FakeCaller right = honest();
+  const auto nothing = op.scenario_case([](ScenarioContext&) {});
+  EXPECT_EQ(try_case(nothing, {right, reference, reference}, policy_of(f)).verdict, Verdict::kKnown);
+  EXPECT_EQ(try_case(nothing, {right, reference, reference}).verdict, Verdict::kMistrusted);
+}
+
+TEST_F(TrialTest, AVariantExcusesElementsWithItsOwnValuesOnly) {
+  ScriptedOp op;
+  // The variant adds 1 to element 5.
+  op.on_variant = [&](const std::string& name, const Call& call, Caller& caller) -> std::optional<Alternative> {
+    if (name != "plus_one") return std::nullopt;
+    HostTensor y = op.observe(op.own_case(), call, caller.call(call)).output("y");
+    y.data<float>()[5] += 1;
+    return Alternative{{{"y", y}}, {}};
+  };
+  KnownFault f = known_fault("plus-one", "golden_probe");
+  f.kind = KnownFault::Kind::kVariant;
+  f.variant = "plus_one";
+  const auto off = [&](std::int64_t at, float by) {
+    FakeCaller subject = off_by(at, by);
+    return try_case(op.own_case(), {subject, reference, reference}, policy_of(f));
+  };
+  EXPECT_EQ(off(5, 1).verdict, Verdict::kKnown);
+  EXPECT_EQ(off(5, 1).known_fault, "plus-one");
+  EXPECT_EQ(off(5, 2).verdict, Verdict::kFailed) << "another value";
+  EXPECT_EQ(off(4, 1).verdict, Verdict::kFailed) << "another element";
+  EXPECT_EQ(off(-1, 0).verdict, Verdict::kPassed) << "a kernel that does not have the variant";
+  f.variant = "unknown";
+  EXPECT_EQ(off(5, 1).verdict, Verdict::kFailed);
+}
+
+TEST_F(TrialTest, AFaultOfTheOtherSideIsKnownAndItsSideIsNamed) {
+  Policy policy = fault_covering("y");
+  policy.other = policy.subject;
+  policy.other->label = "yesterday";
+  policy.subject.version = "2.0";  // the set under test does not have the fault any more
+  FakeCaller subject = honest("today"), other = off_by(3, 1, "yesterday");
+  const CaseResult r = try_case(probe(8, "exact"), {subject, other, reference}, policy);
+  EXPECT_EQ(r.verdict, Verdict::kKnown);
+  EXPECT_THAT(r.reason, StartsWith("in 'yesterday': it does that (y: 1 of 8"));
+  // A scenario calls only the set under test.
+  ScriptedOp op;
+  policy.known = KnownFaults({[] {
+    KnownFault f = known_fault("probe-fault", "golden_probe", {"*"});
+    f.scenarios = {"relation:*"};
+    return f;
+  }()});
+  const auto fails = op.scenario_case([](ScenarioContext& x) { x.fail("own", "wrong"); });
+  EXPECT_EQ(try_case(fails, {subject, other, reference}, policy).verdict, Verdict::kFailed);
+  policy.other.reset();
+  EXPECT_EQ(try_case(probe(8, "exact"), {subject, other, reference}, policy).verdict, Verdict::kFailed);
+}
+
+TEST_F(TrialTest, AVariantOfTheOtherSideIsLookedForThere) {
+  ScriptedOp op;
+  op.on_variant = [&](const std::string&, const Call& call, Caller& caller) {
+    HostTensor y = op.observe(op.own_case(), call, caller.call(call)).output("y");
+    y.data<float>()[5] += 1;
+    return std::optional<Alternative>({{{"y", y}}, {}});
+  };
+  KnownFault f = known_fault("plus-one", "golden_probe");
+  f.kind = KnownFault::Kind::kVariant;
+  f.variant = "plus_one";
+  Policy policy = policy_of(f);
+  policy.other = policy.subject;
+  policy.subject.version = "2.0";
+  FakeCaller right = honest("today"), variant = off_by(5, 1, "yesterday"), wrong = off_by(5, 2, "yesterday");
+  EXPECT_EQ(try_case(op.own_case(), {right, variant, reference}, policy).verdict, Verdict::kKnown);
+  EXPECT_EQ(try_case(op.own_case(), {right, wrong, reference}, policy).verdict, Verdict::kFailed);
+}
+
+TEST_F(TrialTest, AnEditedSourceExcusesNothingAndTheResultSaysSo) {
+  Policy policy = fault_covering("y");
+  policy.subject.ops["golden_probe"] = {.main = {"csrc/a.cuh"}, .files = {{"csrc/a.cuh", {}}}};
+  const CaseResult failed = tried(off_by(3, 1), "exact", policy);
+  EXPECT_EQ(failed.verdict, Verdict::kFailed);
+  EXPECT_EQ(failed.known_fault, "");
+  EXPECT_EQ(failed.not_excused, "probe-fault");
+  EXPECT_EQ(tried(honest(), "exact", policy).not_excused, "") << "nothing had to be excused";
+  policy.subject.ops["golden_probe"].files.front().releases = {"1.1", "1.2"};
+  const CaseResult known = tried(off_by(3, 1), "exact", policy);
+  EXPECT_EQ(known.verdict, Verdict::kKnown);
+  EXPECT_EQ(known.not_excused, "");
 }
 
 }  // namespace
