@@ -6,15 +6,20 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 
 namespace dsv4 {
 
-/// Returns the SHA-256 of a file as lower-case hex digits, or nullopt if the file cannot be read.
+/// Returns the SHA-256 of a file as lower-case hex digits, or nullopt if the file cannot be read. Only a regular file
+/// is read, because a pipe would block.
 inline std::optional<std::string> sha256_of(const std::string& path) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(path, none)) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
   if (!file || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) return std::nullopt;

@@ -21,20 +21,17 @@ bool is_word(std::string_view text) {
   });
 }
 
-std::string shown(std::string_view id) {
-  return id.size() <= 200 ? std::string(id) : std::string(id.substr(0, 200)) + "...";
-}
-
 [[noreturn]] void malformed(std::string_view id, const std::string& why) {
-  throw Error(fmt::format(
-      "case id '{}': {}. An id has the form op/name=value,.../seed=N; 'dsv4diff cases' lists all ids", shown(id), why));
+  throw Error(
+      fmt::format("case id '{}': {}. An id has the form op/name=value,.../seed=N; 'dsv4diff cases' lists all ids",
+                  shortened(id), why));
 }
 
 std::uint64_t parse_seed(std::string_view id, std::string_view text) {
   std::uint64_t seed = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), seed);
   if (text.empty() || code != std::errc{} || end != text.data() + text.size() || std::to_string(seed) != text) {
-    malformed(id, fmt::format("'{}' is not a seed", shown(text)));
+    malformed(id, fmt::format("'{}' is not a seed", shortened(text)));
   }
   return seed;
 }
@@ -45,11 +42,11 @@ Params parse_params(std::string_view id, std::string_view text) {
     const auto comma = text.find(',');
     const auto pair = text.substr(0, comma);
     const auto equals = pair.find('=');
-    if (equals == std::string_view::npos) malformed(id, fmt::format("'{}' is not name=value", shown(pair)));
+    if (equals == std::string_view::npos) malformed(id, fmt::format("'{}' is not name=value", shortened(pair)));
     const auto name = pair.substr(0, equals);
     const auto value = pair.substr(equals + 1);
-    if (!is_word(name)) malformed(id, fmt::format("'{}' is not a parameter name", shown(name)));
-    if (!is_word(value)) malformed(id, fmt::format("'{}' is not a value of '{}'", shown(value), name));
+    if (!is_word(name)) malformed(id, fmt::format("'{}' is not a parameter name", shortened(name)));
+    if (!is_word(value)) malformed(id, fmt::format("'{}' is not a value of '{}'", shortened(value), name));
     if (params.has(name)) malformed(id, fmt::format("parameter '{}' is given twice", name));
     params.set(name, value);
     if (comma == std::string_view::npos) break;
@@ -77,7 +74,7 @@ Tier tier_from_name(std::string_view name) {
   for (const Tier tier : {Tier::kSmoke, Tier::kQuick, Tier::kFull}) {
     if (name_of(tier) == name) return tier;
   }
-  throw Error(fmt::format("unknown tier '{}'{}; tiers are smoke, quick and full", shown(name),
+  throw Error(fmt::format("unknown tier '{}'{}; tiers are smoke, quick and full", shortened(name),
                           did_you_mean(name, {"smoke", "quick", "full"})));
 }
 
@@ -98,7 +95,7 @@ Case parse_case_id(std::string_view id) {
     rest.remove_prefix(slash + 1);
   }
   if (parts.size() < 3 || parts.size() > 4) malformed(id, fmt::format("{} parts, 3 or 4 are expected", parts.size()));
-  if (!is_word(parts[0])) malformed(id, fmt::format("'{}' is not an op name", shown(parts[0])));
+  if (!is_word(parts[0])) malformed(id, fmt::format("'{}' is not an op name", shortened(parts[0])));
   Case c;
   c.op = parts[0];
   if (parts.size() == 4) {
@@ -106,7 +103,7 @@ Case parse_case_id(std::string_view id) {
     const auto kind = parts[1].substr(0, colon);
     if (colon == std::string_view::npos || !is_word(parts[1].substr(colon + 1)) ||
         (kind != "contract" && kind != "relation" && kind != "sequence")) {
-      malformed(id, fmt::format("'{}' is not contract:NAME, relation:NAME or sequence:NAME", shown(parts[1])));
+      malformed(id, fmt::format("'{}' is not contract:NAME, relation:NAME or sequence:NAME", shortened(parts[1])));
     }
     c.scenario = parts[1];
   }
@@ -130,7 +127,7 @@ Shard parse_shard(std::string_view text) {
     const auto [rest, code2] = std::from_chars(slash + 1, end, shard.count);
     good = code2 == std::errc{} && rest == end && shard.index >= 1 && shard.index <= shard.count;
   }
-  if (!good) throw Error(fmt::format("--shard '{}': expected K/N with 1 <= K <= N, for instance 2/8", shown(text)));
+  if (!good) throw Error(fmt::format("--shard '{}': expected K/N with 1 <= K <= N, for instance 2/8", shortened(text)));
   return shard;
 }
 

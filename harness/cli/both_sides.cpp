@@ -34,6 +34,9 @@ SweepResult sweep_cases(const ChosenSet& set, const ChosenSet& against, const st
   if (ids.empty()) return {};
   SweepOptions options = options_against(set, against, workers);
   options.journal = &journal;
+  options.confirm.most = 0;  // these results only judge those of the main sweep, which is confirmed
+  options.fail_fast = false;
+  options.earlier.clear();  // verdicts alone would not say in what a case is wrong
   options.progress.total = ids.size();
   announce(set, against.label, ids.size(), options);
   return sweep(options, source_of(ids));
@@ -61,9 +64,7 @@ bool is_reference(const ChosenSet& set) {
 
 void excuse_what_is_alike(SweepResult& swept, const ChosenSet& set, const ChosenSet& against,
                           const WorkerOptions& workers, Journal& journal) {
-  const auto differing = ids_of(swept.results, [](const CaseResult& r) {
-    return r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;
-  });
+  const auto differing = ids_of(swept.results, [](const CaseResult& r) { return is_difference(r.verdict); });
   const SweepResult other = sweep_cases(against, against, differing, workers, journal);
   // A case without a scenario does not tell which of two sets is wrong, so the set under test is tried alone as well.
   const auto shared = ids_of(swept.results, [&](const CaseResult& r) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -15,6 +16,7 @@
 
 #include "harness/case/case.h"
 #include "harness/cli/command_line.h"
+#include "harness/cli/limits.h"
 #include "harness/core/error.h"
 #include "harness/core/text.h"
 
@@ -38,10 +40,12 @@ std::vector<Command*>& index() {
   return list;
 }
 
-std::string shown(const std::string& text) { return one_line(text.size() <= 100 ? text : text.substr(0, 100) + "..."); }
+std::string shown(const std::string& text) { return one_line(shortened(text, 100)); }
+
+constexpr std::size_t kLongestMessage = 4000;  // a message may contain several names, each of any length
 
 int complain(const std::string& who, const std::string& what) {
-  say(fmt::format("{}: {}", who, one_line(what)));  // names in the text may contain line ends
+  say(fmt::format("{}: {}", who, one_line(shortened(what, kLongestMessage))));  // names may contain line ends
   return kStatusAtFault;
 }
 
@@ -111,7 +115,7 @@ int output_error = 0;
 int flushed(int status) {
   flush_output();
   if (output_error == 0) return status;
-  return complain("dsv4diff", fmt::format("the output cannot be written: {}", std::strerror(output_error)));
+  return complain("dsv4diff", fmt::format("the output cannot be written: {}", describe_errno(output_error)));
 }
 
 }  // namespace
@@ -138,6 +142,8 @@ void say(const std::string& line) { std::fputs((line + "\n").c_str(), stderr); }
 
 int run_command_line(int argc, const char* const* argv) {
   occupy_standard_descriptors();
+  // With the default action, a write beyond the limit 'ulimit -f' would end the process without a message.
+  ::signal(SIGXFSZ, SIG_IGN);
   if (argc > 0) called() = argv[0];
   CLI::App app{
       "dsv4diff decides whether a DeepSeek-V4 CUDA kernel still computes what it should.\n"
@@ -169,6 +175,7 @@ int run_command_line(int argc, const char* const* argv) {
   if (is_command) who += " " + first;
   try {
     app.parse(argc, argv);
+    require_limits();
     return flushed(commands.at(app.get_subcommands().front())->run());
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) {  // --help, --version

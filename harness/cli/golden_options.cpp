@@ -28,11 +28,16 @@ std::string golden_root_to_write(const std::string& given) {
   // Missing folders are made later. So the nearest parent that exists must be a folder, and it must be writable.
   fs::path there = fs::absolute(root).lexically_normal();
   std::error_code error;
+  if (::access(there.c_str(), F_OK) != 0 && errno != ENOENT && errno != ENOTDIR) {
+    throw Error(
+        fmt::format("--golden {}: {}", shortened(root), describe_errno(errno)));  // such as a name that is too long
+  }
   while (!fs::exists(there, error) && there.has_relative_path()) there = there.parent_path();
   if (!fs::is_directory(there, error))
-    throw Error(fmt::format("--golden {}: {} is not a folder", root, there.string()));
+    throw Error(fmt::format("--golden {}: {} is not a folder", shortened(root), shortened(there.string())));
   if (::access(there.c_str(), W_OK | X_OK) != 0) {
-    throw Error(fmt::format("--golden {}: folder {}: {}", root, there.string(), std::strerror(errno)));
+    throw Error(
+        fmt::format("--golden {}: folder {}: {}", shortened(root), shortened(there.string()), describe_errno(errno)));
   }
   return root;
 }
@@ -49,7 +54,7 @@ std::vector<RecordedSet> find_goldens(const std::string& golden, const std::vect
     return {{"", "golden:" + root, {{path.parent_path().filename().string(), path.string()}}}};
   }
   if (!golden.empty() && !fs::is_directory(root, error)) {
-    throw Error(fmt::format("--golden {}: there is no such file or folder", golden));
+    throw Error(fmt::format("--golden {}: there is no such file or folder", shortened(golden)));
   }
   const auto there = recorded_sets(root);
   if (there.empty()) {
@@ -60,8 +65,8 @@ std::vector<RecordedSet> find_goldens(const std::string& golden, const std::vect
   std::vector<RecordedSet> found;
   for (const std::string& set : recorded.empty() ? there : recorded) {
     if (std::ranges::find(there, set) == there.end()) {
-      throw Error(fmt::format("--recorded {}: there is no golden of this set{}; there are goldens of {}", set,
-                              did_you_mean(set, there), fmt::join(there, ", ")));
+      throw Error(fmt::format("--recorded {}: there is no golden of this set{}; there are goldens of {}",
+                              shortened(set), did_you_mean(set, there), fmt::join(there, ", ")));
     }
     RecordedSet r{set, "golden:" + set, {}};
     for (const std::string& op : recorded_ops(root, set))

@@ -106,6 +106,8 @@ class RecordCommand final : public Command {
       throw Error(fmt::format("no case is selected, because set '{}' has none of these ops", set.label));
     if (!prune_) require_no_higher_tiers(root, set.manifest.name, recording, filter.tier);
 
+    const Manifest reference = find_set("reference");
+    require_intact_sets({&set.manifest, &reference}, in_running_order(cases));
     const InterruptGuard interrupts;
     const auto journal = workers_.journal();
     SweepOptions options = workers_.sweep_options(set, "reference", {"--record", "--against-label", "reference"},
@@ -113,10 +115,8 @@ class RecordCommand final : public Command {
     options.journal = journal.get();
     options.progress.total = cases.size();
     std::map<std::string, Golden> goldens;
-    options.read = [&](const nlohmann::json& text) {
-      auto answer = text.get<CaseAnswer>();
+    options.on_answer = [&](const CaseAnswer& answer) {
       if (!answer.entry.is_null()) goldens[answer.result.op()].entries.push_back(answer.entry.get<GoldenEntry>());
-      return answer;
     };
     announce(set, "reference", cases.size(), options);
     const SweepResult swept = sweep(options, source_of(in_running_order(cases)));

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "harness/cli/command.h"
 #include "harness/cli/set_code.h"
@@ -63,7 +65,7 @@ void WorkerOptions::add(CLI::App& app) {
                  fmt::format("Number of worker processes (default: one per core, here {}; at most {} on a GPU)",
                              usable_cores(), kCudaJobs))
       ->type_name("N")
-      ->check(CLI::Range(1, kMostJobs).description(""));
+      ->check(number_of_jobs(kMostJobs));
   app.add_option("--timeout", timeout_seconds_, "Time limit for one case; a case that takes longer is an error")
       ->type_name("SECONDS")
       ->check(positive_seconds())
@@ -83,6 +85,14 @@ void WorkerOptions::add(CLI::App& app) {
       ->type_name("FILE")
       ->check(not_empty());
   app.add_flag("--no-known", no_known_, "Treat known faults as failures, like any other difference");
+}
+
+void WorkerOptions::add_ends(CLI::App& app) {
+  app.add_flag("--fail-fast", fail_fast_, "End the run after the first case that differs");
+  app.add_option("--resume", resume_,
+                 "Journal of a run that was interrupted or killed: its cases that agreed do not run again")
+      ->type_name("JOURNAL")
+      ->check(not_empty());
 }
 
 int WorkerOptions::jobs(const ChosenSet& set) const {
@@ -136,12 +146,52 @@ SweepOptions WorkerOptions::sweep_options(const ChosenSet& set, const std::strin
   o.policy.subject = code_of(set.manifest, set.label);
   if (no_known_) o.pool.command.emplace_back("--no-known");
   if (set.manifest.device != DeviceKind::kCuda) more("--memory", fmt::format("{}", memory_gib_));
+  o.fail_fast = fail_fast_;
+  identify(o, set, mode, reproduce);
   o.progress.terminal = ::isatty(STDERR_FILENO) == 1;
   o.progress.label = one_line(set.label);
   return o;
 }
 
-std::unique_ptr<Journal> WorkerOptions::journal() const {
+/// Sets what the journal says about the sweep, and the verdicts of the journal to resume.
+void WorkerOptions::identify(SweepOptions& o, const ChosenSet& set, const std::vector<std::string>& mode,
+                             const std::vector<std::string>& reproduce) const {
+  // Everything that a verdict depends on beside the case: the command without its cases, and the files that it reads.
+  std::vector<std::string> words = reproduce;
+  const auto more = deviations();
+  words.insert(words.end(), more.begin(), more.end());
+  std::string files = DSV4_VERSION;
+  const auto add_set = [&](const std::string& folder) { files += " " + sha256_of_file(folder + "/manifest.json"); };
+  add_set(set.manifest.folder);
+  add_set(find_set("reference").folder);
+  for (std::size_t i = 0; i + 1 < mode.size(); ++i) {
+    if (mode[i] == "--against") add_set(mode[i + 1]);
+    if (mode[i] == "--golden") files += " " + sha256_of_file(mode[i + 1].substr(mode[i + 1].find('=') + 1));
+  }
+  if (const auto known = known_faults()) files += " " + sha256_of_file(*known);
+  const std::string what = shell_command(words);
+  o.identity =
+      nlohmann::json{{"what", what}, {"files", files}}.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  if (resume_.empty()) return;
+  o.earlier_from = "journal " + resume_;
+  for (const JournalSweep& sweep : resumed_) {
+    const auto identity = nlohmann::json::parse(sweep.identity, nullptr, false);
+    if (!identity.is_object() || identity.value("what", "") != what) continue;
+    if (sweep.identity != o.identity) {
+      throw Error(
+          fmt::format("--resume {}: a set, a golden, the known faults or dsv4diff changed after '{}', so its "
+                      "verdicts may not hold any more; run without --resume",
+                      shortened(resume_), shortened(what)));
+    }
+    for (const auto& [id, verdict] : sweep.verdicts) {
+      if (!is_difference(verdict)) o.earlier[id] = verdict;
+    }
+  }
+}
+
+std::unique_ptr<Journal> WorkerOptions::journal() {
+  // The journal to resume may be the file that is written now.
+  if (!resume_.empty()) resumed_ = read_journal(resume_);
   if (journal_.empty()) return std::make_unique<Journal>();
   return std::make_unique<Journal>(journal_);
 }
@@ -163,6 +213,7 @@ void ReportOptions::add(CLI::App& app) {
   file("--json", json_, "Write all results as JSON");
   file("--junit", junit_, "Write a JUnit report");
   file("--markdown", markdown_, "Write a summary for a pull request's page");
+  app.add_flag("-v,--verbose", verbose_, "Print passed cases as well");
   app.add_option("--show", shown_, "Number of differing cases that are printed in full for each set")
       ->type_name("N")
       ->check(natural_number())
@@ -192,7 +243,7 @@ void ReportOptions::begin(RunReport report) const {
 int ReportOptions::publish(const RunReport& report) const {
   int status = exit_status(report);
   // Print to the terminal first, so that the user sees the results even if a file cannot be written.
-  const std::string text = terminal_report(report, {.shown = shown_});
+  const std::string text = terminal_report(report, {.shown = shown_, .verbose = verbose_});
   print(text);
   flush_output();
   for (const auto& [path, make] : files()) {
@@ -211,6 +262,34 @@ std::vector<std::pair<std::string, std::string (*)(const RunReport&)>> ReportOpt
       {json_, results_json}, {junit_, junit_report}, {markdown_, markdown_report}};
   std::erase_if(all, [](const auto& file) { return file.first.empty(); });
   return all;
+}
+
+void require_intact_sets(const std::vector<const Manifest*>& sets, const std::vector<std::string>& ids) {
+  std::set<std::string> ops;
+  for (const std::string& id : ids) ops.insert(id.substr(0, id.find('/')));
+  for (const Manifest* set : sets) require_intact(*set, ops);
+}
+
+std::vector<std::string> describe_pair(const Manifest& set, const Manifest& against) {
+  std::error_code none;
+  if (std::filesystem::equivalent(set.folder, against.folder, none)) {
+    return {fmt::format("{} was compared with itself: this shows only whether its results repeat", set.name)};
+  }
+  std::set<std::string> a, b;
+  for (const auto& [file, module] : set.modules) a.insert(module.sha256);
+  for (const auto& [file, module] : against.modules) b.insert(module.sha256);
+  std::vector<std::string> notes;
+  if (!a.empty() && a == b) {
+    notes.push_back(fmt::format("{} and {} have the same modules: this shows only whether their results repeat",
+                                set.folder, against.folder));
+  }
+  if (set.name == against.name) {
+    notes.push_back(
+        fmt::format("{} and {} have the same name in their manifests, '{}'; known faults and goldens of that "
+                    "name apply to both",
+                    set.folder, against.folder, set.name));
+  }
+  return notes;
 }
 
 SetRun describe_run(const ChosenSet& set, const std::string& against_label, const Policy& policy) {

@@ -22,6 +22,8 @@ std::optional<std::string> default_known_faults();
 class WorkerOptions {
  public:
   void add(CLI::App& app);
+  /// Adds --fail-fast and --resume, for commands that need not run every case.
+  void add_ends(CLI::App& app);
 
   /// Returns the number of workers for this set.
   [[nodiscard]] int jobs(const ChosenSet& set) const;
@@ -32,8 +34,12 @@ class WorkerOptions {
   [[nodiscard]] SweepOptions sweep_options(const ChosenSet& set, const std::string& against_label,
                                            const std::vector<std::string>& mode,
                                            const std::vector<std::string>& reproduce) const;
-  /// Opens the journal: the file that --journal names, or a temporary file.
-  [[nodiscard]] std::unique_ptr<Journal> journal() const;
+  /// Reads the journal that --resume names. Then opens the journal: the file that --journal names, or a temporary file.
+  /// Call it before sweep_options().
+  [[nodiscard]] std::unique_ptr<Journal> journal();
+  [[nodiscard]] bool fail_fast() const { return fail_fast_; }
+  /// The file that --resume names; "" if the option was not given.
+  [[nodiscard]] const std::string& resumed_file() const { return resume_; }
   [[nodiscard]] bool keep_known() const { return !no_known_; }
   /// The file that --journal names; "" if the option was not given.
   [[nodiscard]] const std::string& journal_file() const { return journal_; }
@@ -43,6 +49,8 @@ class WorkerOptions {
   [[nodiscard]] std::optional<std::string> known_faults() const;
   /// Returns the words of those options that may change a verdict and do not have their default value.
   [[nodiscard]] std::vector<std::string> deviations() const;
+  void identify(SweepOptions& o, const ChosenSet& set, const std::vector<std::string>& mode,
+                const std::vector<std::string>& reproduce) const;
 
   int jobs_ = 0;
   static constexpr double kTimeoutSeconds = 60;
@@ -53,6 +61,9 @@ class WorkerOptions {
   std::string journal_;
   std::string known_;
   bool no_known_ = false;
+  bool fail_fast_ = false;
+  std::string resume_;
+  std::vector<JournalSweep> resumed_;
 };
 
 /// The option --exact, of the commands that compare with the bits of a kernel set or a golden.
@@ -91,7 +102,15 @@ class ReportOptions {
   std::string junit_;
   std::string markdown_;
   std::size_t shown_ = 20;
+  bool verbose_ = false;
 };
+
+/// Throws SetError if a module that these cases may need is missing or was changed. Otherwise every worker would report
+/// this for every case.
+void require_intact_sets(const std::vector<const Manifest*>& sets, const std::vector<std::string>& ids);
+
+/// Returns what the reader must know about a pair of sets: they are one set, have the same modules or the same name.
+std::vector<std::string> describe_pair(const Manifest& set, const Manifest& against);
 
 /// Returns the part of the report for one sweep, still without results.
 SetRun describe_run(const ChosenSet& set, const std::string& against_label, const Policy& policy);

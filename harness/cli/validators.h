@@ -7,22 +7,44 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "harness/core/text.h"
 
 namespace dsv4 {
 
 /// An option that may be given several times, each time with one value.
 inline CLI::Option* repeatable(CLI::Option* option) { return option->expected(1)->take_all()->allow_extra_args(false); }
 
+/// Returns the number that `text` is in decimal notation; nullopt for any other text. CLI11 would also read hexadecimal
+/// and octal numbers, so that 010 would mean 8.
+template <class Number>
+std::optional<Number> decimal(const std::string& text) {
+  Number value{};
+  const char* const end = text.data() + text.size();
+  const auto [at, code] = std::from_chars(text.data(), end, value);
+  const bool leading_zero = text.size() > 1 && text[0] == '0' && text[1] != '.' && text[1] != 'e';
+  if (text.empty() || leading_zero || code != std::errc{} || at != end) return std::nullopt;
+  return value;
+}
+
 /// Accepts only digits, and only numbers that fit in 64 bits. CLI11 would read -1 as a large number, and would change a
 /// number that is too large.
 inline CLI::Validator natural_number() {
   return {[](std::string& text) -> std::string {
-            std::uint64_t value = 0;
-            const char* const end = text.data() + text.size();
-            const auto [at, code] = std::from_chars(text.data(), end, value);
-            const bool good = !text.empty() && code == std::errc{} && at == end;
-            return good ? "" : fmt::format("'{}' is not a number from 0 to 2^64-1", text.substr(0, 50));
+            if (decimal<std::uint64_t>(text)) return "";
+            return fmt::format("'{}' is not a number from 0 to 2^64-1", shortened(text, 50));
+          },
+          ""};
+}
+
+/// Accepts a number of worker processes.
+inline CLI::Validator number_of_jobs(int most) {
+  return {[most](std::string& text) -> std::string {
+            const auto value = decimal<int>(text);
+            if (value && *value >= 1 && *value <= most) return "";
+            return fmt::format("'{}' is not a number from 1 to {}", shortened(text, 50), most);
           },
           ""};
 }
@@ -30,10 +52,9 @@ inline CLI::Validator natural_number() {
 /// Accepts a finite number of seconds that is above 0 and at most 1e9.
 inline CLI::Validator positive_seconds() {
   return {[](std::string& text) -> std::string {
-            double value = 0;
-            const bool good =
-                CLI::detail::lexical_cast(text, value) && std::isfinite(value) && value > 0 && value <= 1e9;
-            return good ? "" : fmt::format("'{}' is not a number above 0 and at most 1e9", text.substr(0, 50));
+            const auto value = decimal<double>(text);
+            if (value && std::isfinite(*value) && *value > 0 && *value <= 1e9) return "";
+            return fmt::format("'{}' is not a number above 0 and at most 1e9", shortened(text, 50));
           },
           ""};
 }
@@ -42,10 +63,9 @@ inline CLI::Validator positive_seconds() {
 /// modules. Every comparison with NaN is false, so the condition is written such that NaN fails.
 inline CLI::Validator worker_memory() {
   return {[](std::string& text) -> std::string {
-            double value = 0;
-            const bool number = CLI::detail::lexical_cast(text, value);
-            const bool good = number && (value == 0 || (value >= 0.25 && value <= 1e6));
-            return good ? "" : fmt::format("'{}' is neither 0 nor a number from 0.25 to 1000000", text.substr(0, 50));
+            const auto value = decimal<double>(text);
+            if (value && (*value == 0 || (*value >= 0.25 && *value <= 1e6))) return "";
+            return fmt::format("'{}' is neither 0 nor a number from 0.25 to 1000000", shortened(text, 50));
           },
           ""};
 }

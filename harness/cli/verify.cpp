@@ -43,16 +43,25 @@ class VerifyCommand final : public Command {
     exact_.add(app);
     app.add_flag("--require-all", require_all_,
                  "Status 1 if an op of the set, or a case of the quick tier, has no golden");
+    filter_.add_reruns(app);
     workers_.add(app);
+    workers_.add_ends(app);
     reports_.add(app);
   }
 
   int run() override {
     const auto start = std::chrono::steady_clock::now();
-    const CaseFilter filter = filter_.filter();
+    CaseFilter filter = filter_.filter();
+    if (!filter_.sequence().empty()) filter.cases = filter_.sequence();
     const auto goldens = find_goldens(golden_, recorded_);
+    if (!filter_.sequence().empty() && !workers_.resumed_file().empty()) {
+      throw Error("--sequence runs all its cases, so it cannot be combined with --resume");
+    }
+    if (!filter_.sequence().empty() && goldens.size() > 1) {
+      throw Error("--sequence: choose the goldens by --recorded SET, because there are goldens of several sets");
+    }
     const auto sets = sets_.chosen();
-    reports_.check({{"--journal", workers_.journal_file()}});
+    reports_.check({{"--journal", workers_.journal_file()}, {"--last-failed", filter_.last_failed()}});
     require_recorded_ops(filter, goldens);
     // Read all golden files before any case runs. Then a damaged file is reported now instead of by a worker during
     // the sweep.
@@ -64,6 +73,11 @@ class VerifyCommand final : public Command {
       ids.push_back(select(r, filter, unmatched, recorded.back()));
     }
     if (!unmatched.empty()) refuse_case(*unmatched.begin());
+    leave_out(filter, ids);
+    const Manifest reference = find_set("reference");
+    std::vector<const Manifest*> manifests{&reference};
+    for (const ChosenSet& set : sets) manifests.push_back(&set.manifest);
+    for (const auto& list : ids) require_intact_sets(manifests, list);
     if (std::ranges::all_of(ids, [](const auto& list) { return list.empty(); })) {
       throw Error(fmt::format("no case is selected: no golden has a case that passes the filters and is in shard {}/{}",
                               filter.shard.index, filter.shard.count));
@@ -106,7 +120,7 @@ class VerifyCommand final : public Command {
     const std::vector<std::string> names(ops.begin(), ops.end());
     for (const std::string& glob : filter.ops) {
       if (std::ranges::any_of(names, [&](const std::string& op) { return glob_match(glob, op); })) continue;
-      throw Error(fmt::format("--op {}: no op of this name has a golden{}; there are goldens of {}", glob,
+      throw Error(fmt::format("--op {}: no op of this name has a golden{}; there are goldens of {}", shortened(glob),
                               did_you_mean(glob, names), fmt::join(names, ", ")));
     }
   }
@@ -115,6 +129,15 @@ class VerifyCommand final : public Command {
   static CaseFilter filter_of_gaps(CaseFilter filter, const std::vector<RecordedSet>& goldens) {
     if (goldens.size() == 1 && goldens.front().set.empty()) filter.ops = {goldens.front().files.begin()->first};
     return filter;
+  }
+
+  /// Removes the cases that --exclude leaves out.
+  static void leave_out(const CaseFilter& filter, std::vector<std::vector<std::string>>& ids) {
+    std::set<std::string> unmatched(filter.excludes.begin(), filter.excludes.end());
+    for (auto& list : ids) {
+      std::erase_if(list, [&](const std::string& id) { return excluded(filter, id, unmatched); });
+    }
+    require_matched_excludes(unmatched);
   }
 
   /// Returns the ids of the recorded cases that pass the filters. Removes from `unmatched` each --case that matches a
@@ -139,11 +162,12 @@ class VerifyCommand final : public Command {
     throw Error(
         fmt::format("--case '{}': these goldens have no such case; contracts, relations and sequences "
                     "have no goldens; 'dsv4diff record' records other cases",
-                    wanted.substr(0, 200)));
+                    shortened(wanted)));
   }
 
   void sweep_one(const ChosenSet& set, const RecordedSet& recorded, const std::vector<std::string>& ids,
                  Journal& journal, RunReport& report) const {
+    if (workers_.fail_fast() && report.total().differing() != 0) return;
     std::vector<std::string> mode{"--against-label", recorded.against};
     for (const auto& [op, file] : recorded.files) {
       mode.emplace_back("--golden");
@@ -155,11 +179,14 @@ class VerifyCommand final : public Command {
     exact_.add_to(mode, again);
     SweepOptions options = workers_.sweep_options(set, recorded.against, mode, again);
     options.journal = &journal;
-    options.progress.total = ids.size();
-    announce(set, recorded.against, ids.size(), options);
-    SweepResult swept = sweep(options, source_of(ids));
+    const auto& sequence = filter_.sequence();
+    options.progress.total = sequence.empty() ? ids.size() : sequence.size();
+    if (!sequence.empty()) options.pool.jobs = 1;
+    announce(set, recorded.against, options.progress.total, options);
+    SweepResult swept = sequence.empty() ? sweep(options, source_of(ids)) : sweep_sequence(options, sequence);
     SetRun run = describe_run(set, recorded.against, options.policy);
     run.results = std::move(swept.results);
+    run.warnings.insert(run.warnings.end(), swept.notes.begin(), swept.notes.end());
     run.wall_seconds = swept.seconds;
     report.runs.push_back(std::move(run));
     report.jobs = std::max(report.jobs, options.pool.jobs);

@@ -17,6 +17,7 @@
 #include "harness/golden/verify.h"
 #include "harness/op/op.h"
 #include "harness/run/case_answer.h"
+#include "harness/run/dump.h"
 #include "harness/run/known_faults.h"
 #include "harness/run/trial.h"
 #include "harness/sets/set.h"
@@ -53,6 +54,7 @@ class WorkerCommand final : public Command {
     app.add_flag("--no-known", no_known_);
     app.add_flag("--exact", exact_);
     app.add_option("--memory", memory_gib_);
+    app.add_option("--dump", dump_folder_);
   }
 
   int run() override {
@@ -118,9 +120,34 @@ class WorkerCommand final : public Command {
                       .reference = *sets.reference,
                       .names = {set_label_, sets.subject->name(), against_label_},
                       .exact = exact_};
+    if (!dump_folder_.empty()) return dumped(id, sides, sets);
     bool out_of_memory = false;
     const CaseAnswer answer = answer_of(
         id, sides.names, [&] { return tried(id, sides); }, out_of_memory);
+    return {.result = answer, .leaving = out_of_memory || !sets.usable()};
+  }
+
+  /// Answers a case and writes its tensors to the folder that --dump names.
+  Answer dumped(const std::string& id, const Sides& sides, const OpenSets& sets) {
+    Dump dump(dump_folder_);
+    const auto subject = dump.watch(sides.subject, "subject");
+    const auto against = dump.watch(sides.against, "against");
+    const auto reference = dump.watch(sides.reference, "reference");
+    const Sides watched{.subject = *subject,
+                        .against = *against,
+                        .reference = *reference,
+                        .names = sides.names,
+                        .exact = sides.exact,
+                        .on_compare = [&](const std::string& where, const Observation& got, const Observation& want,
+                                          const Tolerances& allowed) { dump.compared(where, got, want, allowed); }};
+    bool out_of_memory = false;
+    const CaseAnswer answer = answer_of(
+        id, sides.names,
+        [&] {
+          dump.begin(id);
+          return tried(id, watched);
+        },
+        out_of_memory);
     return {.result = answer, .leaving = out_of_memory || !sets.usable()};
   }
 
@@ -165,6 +192,7 @@ class WorkerCommand final : public Command {
   bool no_known_ = false;
   bool exact_ = false;
   double memory_gib_ = 0;
+  std::string dump_folder_;
   Policy policy_;
   std::set<std::string> loaded_;
   std::map<std::string, GoldenEntry> entries_;

@@ -4,7 +4,9 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 namespace dsv4 {
@@ -70,6 +72,19 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string printable(std::string_view text) { return escape(text, true); }
 std::string one_line(std::string_view text) { return escape(text, false); }
+
+std::string shortened(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return std::string(text);
+  return fmt::format("{}... ({} characters)", text.substr(0, most), text.size());
+}
+
+std::string describe_errno(int number) {
+  const std::string text = std::strerror(number);
+  if (number == EFBIG) return text + " (the limit on the size of files, 'ulimit -f', or that of the file system)";
+  if (number == EMFILE) return text + " (the limit on open files, 'ulimit -n')";
+  if (number == EAGAIN) return text + " (perhaps the limit on processes, 'ulimit -u')";
+  return text;
+}
 
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(

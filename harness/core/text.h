@@ -14,6 +14,12 @@ std::string printable(std::string_view text);
 /// The same on one line: line ends and tabs become spaces.
 std::string one_line(std::string_view text);
 
+/// Returns `text`, or its first `most` bytes, "..." and its length if it is longer. Messages use this for names that
+/// the user gave, because a name can have any length.
+std::string shortened(std::string_view text, std::size_t most = 200);
+/// Describes an error number: "No space left on device". For a limit of the shell, names the limit too.
+std::string describe_errno(int number);
+
 /// Number of characters (not bytes) of UTF-8 text.
 std::size_t width_of(std::string_view text);
 

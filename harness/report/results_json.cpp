@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 #include "harness/report/run_report.h"
 #include "harness/report/summary.h"
 
@@ -153,7 +154,7 @@ std::string results_json(const RunReport& report) {
 RunReport read_results(const std::string& path) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
-  if (error) throw Error(fmt::format("{}: cannot be read: {}", path, error.message()));
+  if (error) throw Error(fmt::format("{}: cannot be read: {}", shortened(path), error.message()));
   if (size > kLargestFile) throw Error(fmt::format("{}: {} bytes are too large for a results file", path, size));
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};

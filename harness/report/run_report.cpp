@@ -82,6 +82,14 @@ std::map<std::string, std::size_t> SetRun::told() const {
   return sentences;
 }
 
+std::map<std::string, std::size_t> SetRun::notes_of_agreeing() const {
+  std::map<std::string, std::size_t> notes;
+  for (const CaseResult& r : results) {
+    if (!r.note.empty() && (r.verdict == Verdict::kPassed || r.verdict == Verdict::kKnown)) ++notes[r.note];
+  }
+  return notes;
+}
+
 Tally RunReport::total() const {
   Tally t;
   for (const SetRun& run : runs) {

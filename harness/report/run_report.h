@@ -67,6 +67,8 @@ struct SetRun {
   [[nodiscard]] std::map<std::string, std::size_t> reasons_not_run() const;
   /// What scenarios told about what they covered: each sentence, and the number of cases.
   [[nodiscard]] std::map<std::string, std::size_t> told() const;
+  /// Returns each note of passed and known cases, with the number of cases.
+  [[nodiscard]] std::map<std::string, std::size_t> notes_of_agreeing() const;
 };
 
 struct RunReport {

@@ -100,10 +100,39 @@ std::string output(const OutputReport& o) {
   return text;
 }
 
+/// The command that runs the case again, and what is known about it.
+std::string reproduction(const CaseResult& r) {
+  std::string text = r.note.empty() ? "" : fmt::format("  {}\n", one_line(r.note));
+  const char* label = r.confirmed == Confirmed::kNotAgain ? "once more (may agree)" : "reproduce";
+  return text + fmt::format("  {}: {}\n", label, one_line(r.reproduce));
+}
+
+/// Describes a passed case: its time, and for each output what was compared and how close it came.
+std::string describe_passed(const CaseResult& r) {
+  std::string text = fmt::format("passed {} ({})\n", r.id, format_seconds(r.seconds));
+  for (const OutputReport& o : r.outputs) {
+    text += fmt::format("  output {}: {} elements, {}", one_line(o.name), o.compared, o.tolerance);
+    if (o.tightness != 0) text += fmt::format(", error/bound {}", format_tightness(o.tightness));
+    text += o.different == 0 ? ", same bits" : fmt::format(", other bits in {}", o.different);
+    text += "\n";
+  }
+  if (!r.note.empty()) text += fmt::format("  {}\n", one_line(r.note));
+  return text;
+}
+
+/// Returns the differing cases: first those that were tried again, because their commands are known to differ.
+std::vector<const CaseResult*> differing(const SetRun& run) {
+  std::vector<const CaseResult*> list;
+  for (const CaseResult& r : run.results) {
+    if (is_difference(r.verdict)) list.push_back(&r);
+  }
+  std::ranges::stable_partition(list, [](const CaseResult* r) { return r->confirmed != Confirmed::kNotTried; });
+  return list;
+}
+
 /// Describes an error whose reason was printed with an earlier case.
 std::string describe_repeated(const CaseResult& r) {
-  return fmt::format("{} {}\n  the same reason as an error above\n  reproduce: {}\n", name_of(r.verdict), r.id,
-                     one_line(r.reproduce));
+  return fmt::format("{} {}\n  the same reason as an error above\n", name_of(r.verdict), r.id) + reproduction(r);
 }
 
 }  // namespace
@@ -116,7 +145,7 @@ std::string describe_case(const CaseResult& r) {
   }
   for (const Finding& f : r.findings) text += fmt::format("  finding {}: {}\n", one_line(f.check), one_line(f.detail));
   if (!r.known_fault.empty()) text += fmt::format("  known fault: {}\n", one_line(r.known_fault));
-  return text + fmt::format("  reproduce: {}\n", one_line(r.reproduce));
+  return text + reproduction(r);
 }
 
 std::string describe_origin(const std::string& device, const std::map<std::string, std::string>& provenance) {
@@ -184,15 +213,17 @@ std::string terminal_report(const RunReport& report, const TerminalOptions& opti
     }
     for (const std::string& line : describe_known_faults(run)) text += lines_of(line);
     for (const std::string& line : describe_bits(run, kMostOutputs)) text += lines_of(line);
+    for (const auto& [note, n] : run.notes_of_agreeing()) text += lines_of(fmt::format("{} agrees: {}", n, note));
+    for (const CaseResult& r : run.results) {
+      if (options.verbose && r.verdict == Verdict::kPassed) text += describe_passed(r);
+    }
     std::size_t told = 0;
     // Reasons of errors that were printed. Many cases may have the same reason, for example a changed module.
     std::set<std::string> errors;
-    for (const CaseResult& r : run.results) {
-      const bool differs =
-          r.verdict == Verdict::kFailed || r.verdict == Verdict::kError || r.verdict == Verdict::kMistrusted;
-      if (!differs || told++ >= options.shown) continue;
-      const bool repeated = r.verdict == Verdict::kError && !errors.insert(r.reason).second;
-      text += "\n" + (repeated ? describe_repeated(r) : describe_case(r));
+    for (const CaseResult* r : differing(run)) {
+      if (told++ >= options.shown) continue;
+      const bool repeated = r->verdict == Verdict::kError && !errors.insert(r->reason).second;
+      text += "\n" + (repeated ? describe_repeated(*r) : describe_case(*r));
     }
     if (told > options.shown) {
       text += "\n" + lines_of(fmt::format("... and {} more differing cases: --show N prints more of them, --json FILE "

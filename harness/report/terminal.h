@@ -9,6 +9,7 @@ namespace dsv4 {
 
 struct TerminalOptions {
   std::size_t shown = 20;  ///< number of differing cases that are printed in full for each set
+  bool verbose = false;    ///< passed cases are printed as well
 };
 
 /// Returns the report. It has for each set a table of the ops, the reasons why cases did not run, the known faults, the

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void cannot(const std::string& path, int error) {
-  throw Error(fmt::format("{}: cannot be written: {}", path, std::strerror(error)));
+  throw Error(fmt::format("{}: cannot be written: {}", shortened(path), describe_errno(error)));
 }
 
 /// Writes all of `text` and closes the file. Returns 0, or errno of the step that failed.
@@ -79,18 +79,22 @@ void replace_old_report(const std::string& path, const std::string& text) {
 }
 
 void check_report_path(const std::string& option, const std::string& path) {
-  const auto refuse = [&](const std::string& why) { throw Error(fmt::format("{} {}: {}", option, path, why)); };
+  const auto refuse = [&](const std::string& why) {
+    throw Error(fmt::format("{} {}: {}", option, shortened(path), why));
+  };
   if (path.empty()) refuse("a file name is missing");
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) refuse("is a folder");
-    if (::access(path.c_str(), W_OK) != 0) refuse(std::strerror(errno));
+    if (::access(path.c_str(), W_OK) != 0) refuse(describe_errno(errno));
     if (is_special(path)) return;
+  } else if (errno != ENOENT && errno != ENOTDIR) {
+    refuse(describe_errno(errno));  // for instance, the name is too long
   }
   const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
-  if (::access(folder.c_str(), F_OK) != 0) refuse(fmt::format("there is no folder {}", folder.string()));
+  if (::access(folder.c_str(), F_OK) != 0) refuse(fmt::format("there is no folder {}", shortened(folder.string())));
   if (::access(folder.c_str(), W_OK | X_OK) != 0) {
-    refuse(fmt::format("folder {}: {}", folder.string(), std::strerror(errno)));
+    refuse(fmt::format("folder {}: {}", shortened(folder.string()), describe_errno(errno)));
   }
 }
 

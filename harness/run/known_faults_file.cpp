@@ -97,7 +97,7 @@ KnownFaults KnownFaults::load(const std::string& path) {
   if (!file.is_open())
     throw Error(fmt::format(
         "{}: the list of known faults is not a readable file; name another file with --known FILE, or use --no-known",
-        path));
+        shortened(path)));
   json root;
   std::size_t entry = 0;
   try {

@@ -28,6 +28,7 @@ bool says_one_of(std::string_view text, std::string_view words) {
 
 void TrialContext::expect_agree(const std::string& where, const Observation& got, const Observation& want,
                                 const Tolerances& tolerances) {
+  if (on_compare) on_compare(where, got, want, tolerances);
   const auto excuses = call_ ? excuses_of_(*call_) : std::vector<Excuse>{};
   for (OutputReport& report : compare_outputs(got, want, tolerances, 1.0, excuses)) {
     add_report(where, std::move(report));

@@ -14,6 +14,11 @@
 
 namespace dsv4 {
 
+/// Gets the two sides' outputs of a comparison, and the tolerances. `where` names the step of a scenario; "" for the
+/// op's own call.
+using CompareHook = std::function<void(const std::string& where, const Observation& got, const Observation& want,
+                                       const Tolerances& tolerances)>;
+
 /// Adds findings, and reports on outputs, to a result. Does not set the verdict. If several steps have an output of the
 /// same name, the reports on this output are joined.
 class TrialContext final : public ScenarioContext {
@@ -25,6 +30,8 @@ class TrialContext final : public ScenarioContext {
   TrialContext(const Op& op, const Case& c, Caller& subject, Caller& reference, CaseResult& result,
                ExcusesOf excuses_of = {})
       : ScenarioContext(op, c, subject, reference), result_(result), excuses_of_(std::move(excuses_of)) {}
+
+  CompareHook on_compare;  ///< if set, called before each comparison
 
   void expect_agree(const std::string& where, const Observation& got, const Observation& want,
                     const Tolerances& tolerances) override;

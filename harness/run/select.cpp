@@ -12,12 +12,6 @@
 #include "harness/core/text.h"
 
 namespace dsv4 {
-namespace {
-
-std::string shown(const std::string& text) { return text.size() <= 200 ? text : text.substr(0, 200) + "..."; }
-
-}  // namespace
-
 std::vector<const Op*> select_ops(const std::vector<std::string>& globs) {
   if (globs.empty()) return all_ops();
   std::vector<std::string> names;
@@ -30,7 +24,7 @@ std::vector<const Op*> select_ops(const std::vector<std::string>& globs) {
       taken[i] = any = true;
     }
     if (!any) {
-      throw Error(fmt::format("no op is called '{}'{}; the ops are {}", shown(glob), did_you_mean(glob, names),
+      throw Error(fmt::format("no op is called '{}'{}; the ops are {}", shortened(glob), did_you_mean(glob, names),
                               fmt::join(names, ", ")));
     }
   }
@@ -39,6 +33,23 @@ std::vector<const Op*> select_ops(const std::vector<std::string>& globs) {
     if (taken[i]) ops.push_back(all_ops()[i]);
   }
   return ops;
+}
+
+bool excluded(const CaseFilter& filter, const std::string& id, std::set<std::string>& unmatched) {
+  const std::string op = id.substr(0, id.find('/'));
+  bool out = false;
+  for (const std::string& glob : filter.excludes) {
+    if (!glob_match(glob, op) && !glob_match(glob, id)) continue;
+    unmatched.erase(glob);
+    out = true;
+  }
+  return out;
+}
+
+void require_matched_excludes(const std::set<std::string>& unmatched) {
+  if (unmatched.empty()) return;
+  throw Error(fmt::format("--exclude '{}': no selected case and no op of one matches; 'dsv4diff cases' lists the cases",
+                          shortened(*unmatched.begin())));
 }
 
 std::vector<Case> select_cases(const CaseFilter& filter) {
@@ -72,10 +83,13 @@ std::vector<Case> select_cases(const CaseFilter& filter) {
     for (std::size_t i = 0; i < globs.size(); ++i) {
       if (!matched[i]) {
         throw Error(fmt::format("--case '{}': no case of tier '{}' matches; 'dsv4diff cases' lists the cases",
-                                shown(globs[i]), name_of(filter.tier)));
+                                shortened(globs[i]), name_of(filter.tier)));
       }
     }
   }
+  std::set<std::string> unmatched(filter.excludes.begin(), filter.excludes.end());
+  std::erase_if(selected, [&](const auto& entry) { return excluded(filter, entry.first, unmatched); });
+  require_matched_excludes(unmatched);
   std::vector<Case> cases;
   for (auto& [id, c] : selected) {
     if (filter.shard.contains(id)) cases.push_back(std::move(c));

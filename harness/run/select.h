@@ -1,6 +1,7 @@
 /// Selects the cases of a run.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,9 @@ namespace dsv4 {
 
 /// A case is selected if it passes every filter.
 struct CaseFilter {
-  std::vector<std::string> ops = {};    ///< globs of op names; if empty, every op
-  std::vector<std::string> cases = {};  ///< ids, or globs of ids; if empty, every case of the tier
+  std::vector<std::string> ops = {};       ///< globs of op names; if empty, every op
+  std::vector<std::string> cases = {};     ///< ids, or globs of ids; if empty, every case of the tier
+  std::vector<std::string> excludes = {};  ///< globs of op names or of ids; these cases are left out
   Tier tier = Tier::kQuick;
   std::uint64_t seed = 1;
   Shard shard = {};
@@ -20,6 +22,12 @@ struct CaseFilter {
 
 /// Returns the ops that match a glob, sorted by name. If a glob matches no op, throws an Error with a suggestion.
 std::vector<const Op*> select_ops(const std::vector<std::string>& globs);
+
+/// True if a glob of `excludes` matches the case's id or the name of its op. Removes each glob that matches from
+/// `unmatched`.
+bool excluded(const CaseFilter& filter, const std::string& id, std::set<std::string>& unmatched);
+/// Throws Error if a glob of `excludes` has matched no case, because it is probably mistyped.
+void require_matched_excludes(const std::set<std::string>& unmatched);
 
 /// Returns the selected cases, sorted by id. For an id without wildcards, the tier and the seed of the filter do not
 /// matter. Throws Error for a bad id and for a glob that matches no case. Also throws Error if no case is selected.

@@ -212,8 +212,9 @@ void Trial::compare_sides() {
   result_.findings.insert(result_.findings.end(), got.observation.findings.begin(), got.observation.findings.end());
   // If the other side is a kernel too, each side may differ from the reference by the bound.
   const bool kernels = !sides_.against.is_reference();
-  result_.outputs = compare_outputs(got.observation, want, got.readable ? tolerances() : Tolerances{},
-                                    kernels ? 2.0 : 1.0, excuses(), kernels && exact());
+  const Tolerances allowed = got.readable ? tolerances() : Tolerances{};
+  if (sides_.on_compare) sides_.on_compare("", got.observation, want, allowed);
+  result_.outputs = compare_outputs(got.observation, want, allowed, kernels ? 2.0 : 1.0, excuses(), kernels && exact());
   if (!kernels) {
     for (OutputReport& output : result_.outputs) output.bits.reset();
   }
@@ -232,6 +233,7 @@ void Trial::run_scenario() {
   }
   TrialContext context(op_, case_, sides_.subject, sides_.reference, result_, std::move(excuses_of));
   if (sides_.against.shows_overlap()) context.other = &sides_.against;
+  context.on_compare = sides_.on_compare;
   try {
     scenario.run(context);
   } catch (const std::exception& e) {

@@ -8,6 +8,7 @@
 
 #include "harness/op/op.h"
 #include "harness/run/known_faults.h"
+#include "harness/run/scenario_context.h"
 #include "harness/verdict/result.h"
 
 namespace dsv4 {
@@ -21,6 +22,7 @@ struct Sides {
   /// True (--exact): an output whose bits differ from those of the other kernel set or of the golden is wrong, even if
   /// its tolerance allows the difference. A comparison with the reference is never exact.
   bool exact = false;
+  CompareHook on_compare = {};  ///< if set, called with what is compared
 };
 
 /// The response of the set under test to the op's own call.

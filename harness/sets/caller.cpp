@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "harness/core/error.h"
@@ -49,6 +50,32 @@ void trim(const Arg& arg, Lent& lent) {
   };
   while (lent.last > 0 && !needed(lent.last - 1)) --lent.last;
   while (lent.first < lent.last && !needed(lent.first)) ++lent.first;
+}
+
+/// Names a function of a set, for messages.
+std::string place_of(const Manifest& manifest, const ManifestEntry& entry) {
+  return fmt::format("set '{}', op '{}', function '{}' of {}", manifest.name, entry.op, entry.function, entry.module);
+}
+
+/// Returns the path of a module. Throws SetError if its file is missing or was changed. `where` begins the message.
+std::string require_intact(const Manifest& manifest, const std::string& file, const std::string& where) {
+  const std::filesystem::path path = std::filesystem::absolute(manifest.folder) / file;
+  std::error_code none;
+  if (!std::filesystem::exists(path, none)) {
+    throw SetError(fmt::format("{}: the module file is missing ({}). Build the set again", where, path.string()));
+  }
+  if (!std::filesystem::is_regular_file(path, none)) {
+    throw SetError(fmt::format("{}: the module {} is not a regular file. Build the set again", where, path.string()));
+  }
+  const std::string expected = manifest.modules.at(file).sha256;
+  const std::string actual = sha256_of_file(path.string());
+  if (actual != expected) {
+    throw SetError(
+        fmt::format("{}: the module's SHA-256 is {}, but the manifest says {}. The file was changed after the set was "
+                    "built; build it again",
+                    where, actual, expected));
+  }
+  return path.string();
 }
 
 class SetCaller final : public Caller {
@@ -372,8 +399,7 @@ class SetCaller final : public Caller {
     const ManifestEntry* entry = manifest_.find(call, &why);
     if (entry == nullptr) throw Unsupported(why);
     name = entry->aux.empty() ? entry->function : fmt::format("{} ({})", entry->function, entry->aux);
-    const std::string where =
-        fmt::format("set '{}', op '{}', function '{}' of {}", manifest_.name, call.op, entry->function, entry->module);
+    const std::string where = place_of(manifest_, *entry);
     if (entry->aux.empty()) {
       const auto known = abis_.find(call.op);
       if (known != abis_.end() && std::ranges::find(known->second, entry->abi) == known->second.end()) {
@@ -396,17 +422,7 @@ class SetCaller final : public Caller {
 
   Module& load(const std::string& file, const std::string& where) {
     if (const auto it = modules_.find(file); it != modules_.end()) return it->second;
-    const std::string path = (std::filesystem::absolute(manifest_.folder) / file).string();
-    if (!std::filesystem::exists(path))
-      throw SetError(fmt::format("{}: the module file is missing ({}). Build the set again", where, path));
-    const std::string expected = manifest_.modules.at(file).sha256;
-    const std::string actual = sha256_of_file(path);
-    if (actual != expected) {
-      throw SetError(fmt::format(
-          "{}: the module's SHA-256 is {}, but the manifest says {}. The file was changed after the set was "
-          "built; build it again",
-          where, actual, expected));
-    }
+    const std::string path = require_intact(manifest_, file, where);
     return modules_.emplace(file, load_module(path, where)).first->second;
   }
 
@@ -422,6 +438,14 @@ class SetCaller final : public Caller {
 };
 
 }  // namespace
+
+void require_intact(const Manifest& manifest, const std::set<std::string>& ops) {
+  std::set<std::string> seen;
+  for (const ManifestEntry& entry : manifest.entries) {
+    if (!ops.contains(entry.op) || !seen.insert(entry.module).second) continue;
+    require_intact(manifest, entry.module, place_of(manifest, entry));
+  }
+}
 
 std::unique_ptr<Caller> open_set(const Manifest& manifest, KnownAbis abis) {
   return std::make_unique<SetCaller>(manifest, std::move(abis));

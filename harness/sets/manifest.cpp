@@ -286,7 +286,7 @@ Manifest find_set(const std::string& name_or_path) {
   const auto names = installed_sets();
   throw Error(fmt::format(
       "unknown set '{}'{} Installed: {}. Give a name, or a folder with a manifest.json; scripts/setup builds the sets",
-      name_or_path.size() <= 200 ? name_or_path : name_or_path.substr(0, 200) + "...",
+      shortened(name_or_path),
       names.empty() || nearest(name_or_path, names).empty() ? "." : did_you_mean(name_or_path, names),
       names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
 }

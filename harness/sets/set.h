@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -92,6 +93,9 @@ using KnownAbis = std::map<std::string, std::vector<std::string>>;
 /// function. `abis` lists ops with their known signature variants. If it lists the op of a call, but not the variant of
 /// the set's function, the call throws Unsupported.
 std::unique_ptr<Caller> open_set(const Manifest& manifest, KnownAbis abis = {});
+
+/// Throws SetError if a module that a call of these ops may need is missing or was changed.
+void require_intact(const Manifest& manifest, const std::set<std::string>& ops);
 
 /// True if sets of this kind can run on this machine. Otherwise stores the reason in `*why`, unless `why` is null.
 bool device_available(DeviceKind kind, std::string* why = nullptr);

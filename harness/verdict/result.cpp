@@ -14,6 +14,8 @@ namespace {
 constexpr std::array<std::string_view, 7> kNames{"passed",      "failed",  "known",     "error",
                                                  "unsupported", "skipped", "mistrusted"};
 
+constexpr std::array<std::string_view, 4> kConfirmedNames{"not_tried", "alone", "sequence", "not_again"};
+
 // JSON has no infinities or NaN, so they are written as words.
 nlohmann::json number(double x) {
   if (std::isnan(x)) return "nan";
@@ -58,6 +60,12 @@ std::string describe_bits(const BitComparison& bits) {
   if (bits.share != 0) far += fmt::format(" and {:.2g} of the bound", bits.share);
   return text + (bits.outside == 0 ? ", at most " : "; the others are at most ") + far + " away";
 }
+
+bool is_difference(Verdict verdict) {
+  return verdict == Verdict::kFailed || verdict == Verdict::kError || verdict == Verdict::kMistrusted;
+}
+
+std::string_view name_of(Confirmed confirmed) { return kConfirmedNames[static_cast<std::size_t>(confirmed)]; }
 
 CaseResult CaseResult::error(const std::string& id, const SideNames& names, const std::string& reason) {
   CaseResult r;
@@ -148,7 +156,8 @@ void to_json(nlohmann::json& j, const CaseResult& r) {
        {"reason", r.reason},   {"known_fault", r.known_fault},
        {"outputs", r.outputs}, {"findings", findings},
        {"cause", r.cause},     {"change", r.change},
-       {"seconds", r.seconds}, {"reproduce", r.reproduce}};
+       {"seconds", r.seconds}, {"reproduce", r.reproduce},
+       {"note", r.note},       {"confirmed", name_of(r.confirmed)}};
   if (!r.told.empty()) j["told"] = r.told;
   if (!r.not_excused.empty()) j["not_excused"] = r.not_excused;
 }
@@ -171,6 +180,11 @@ void from_json(const nlohmann::json& j, CaseResult& r) {
   r.change = j.at("change").get<std::string>();
   r.seconds = j.at("seconds").get<double>();
   r.reproduce = j.at("reproduce").get<std::string>();
+  // Files of earlier versions do not have these fields.
+  r.note = j.value("note", "");
+  const auto confirmed = std::ranges::find(kConfirmedNames, j.value("confirmed", "not_tried"));
+  r.confirmed = confirmed == kConfirmedNames.end() ? Confirmed::kNotTried
+                                                   : static_cast<Confirmed>(confirmed - kConfirmedNames.begin());
 }
 
 }  // namespace dsv4

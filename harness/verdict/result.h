@@ -26,6 +26,18 @@ enum class Verdict {
 
 std::string_view name_of(Verdict verdict);
 std::optional<Verdict> verdict_from_name(std::string_view name);
+/// True for the verdicts that make a run differ: failed, error and mistrusted.
+bool is_difference(Verdict verdict);
+
+/// What was found when a differing case was tried again in a new process.
+enum class Confirmed {
+  kNotTried,
+  kAlone,     ///< it differs when it runs alone
+  kSequence,  ///< it agrees alone and differs after other cases; `reproduce` runs them all
+  kNotAgain,  ///< it did not differ again
+};
+
+std::string_view name_of(Confirmed confirmed);
 
 /// One element that differs.
 struct ElementDifference {
@@ -101,7 +113,9 @@ struct CaseResult {
   /// For an error that is not about outputs: "crash" (the worker died or hung), "device_lost" or "refusal"; else "".
   std::string cause;
   double seconds = 0;
-  std::string reproduce;  ///< the command that makes this result again; the sweep fills it in
+  std::string reproduce;                       ///< the command that makes this result again; the sweep fills it in
+  Confirmed confirmed = Confirmed::kNotTried;  ///< whether `reproduce` was seen to make this result again
+  std::string note;  ///< one line about other tries of the case: what `confirmed` means here, or why it ran twice
   bool operator==(const CaseResult&) const = default;
 
   /// A result with verdict `error` and this reason, without outputs or findings.

@@ -27,11 +27,14 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// The search for the case that made a worker crash. First the case that ran at the crash is run alone, then the
 /// earlier cases.
 struct CrashSearch {
-  std::optional<std::string> id;     ///< nullopt: the worker crashed after its last case, while it closed its sets
-  std::string crash;                 ///< how the worker ended that ran all these cases
-  std::vector<std::string> earlier;  ///< earlier cases of that worker, the latest first
-  std::size_t next = 0;              ///< index in `earlier` of the case to run alone; used after `id` was run alone
-  std::optional<Outcome> alone;      ///< the outcome of `id` when it was run alone
+  std::optional<std::string> id;          ///< nullopt: the worker crashed after its last case, while it closed its sets
+  std::string crash;                      ///< how the worker ended that ran all these cases
+  std::vector<std::string> earlier = {};  ///< earlier cases of that worker, the latest first
+  std::size_t next = 0;               ///< index in `earlier` of the case to run alone; used after `id` was run alone
+  int process = 0;                    ///< number of the process that ran all these cases
+  bool outside = false;               ///< the process was killed from outside, so no case is blamed
+  bool killed = false;                ///< a process of this search was killed from outside
+  std::optional<Outcome> alone = {};  ///< the outcome of `id` when it was run alone
   bool closed = false;
 
   [[nodiscard]] bool tries_earlier() const { return alone || !id; }
@@ -46,9 +49,10 @@ struct Worker {
     kDone,     ///< nothing more is read from it
   };
 
-  explicit Worker(const std::vector<std::string>& command) : process(command), since(Clock::now()) {}
+  Worker(const std::vector<std::string>& command, int n) : process(command), number(n), since(Clock::now()) {}
 
   ChildProcess process;
+  int number;  ///< processes are numbered from 1
   State state = State::kStarting;
   bool hung_up = false;  ///< the other end of its socket is closed
   LineBuffer lines;
@@ -115,7 +119,7 @@ class Pool {
   }
 
   void start(CrashSearch* search) {
-    workers_.push_back(std::make_unique<Worker>(options_.command));
+    workers_.push_back(std::make_unique<Worker>(options_.command, ++started_));
     workers_.back()->search = search;
   }
 
@@ -125,10 +129,11 @@ class Pool {
       if (w.sent.empty()) send(w, w.search->current());
       return;
     }
-    if (w.sent.empty() && have(1)) send_next(w);
+    const bool full = options_.alone && !w.history.empty();
+    if (w.sent.empty() && !full && have(1)) send_next(w);
     // One case is sent ahead, so that the worker stays busy while its answer is read. Near the end, no case is sent
     // ahead, because another worker could run it earlier.
-    if (w.sent.size() == 1 && have(static_cast<std::size_t>(options_.jobs))) send_next(w);
+    if (w.sent.size() == 1 && !options_.alone && have(static_cast<std::size_t>(options_.jobs))) send_next(w);
     if (w.sent.empty()) close(w);
   }
 
@@ -221,7 +226,7 @@ class Pool {
   }
 
   void answer(Worker& w, const nlohmann::json& message) {
-    Outcome outcome{std::move(w.sent.front()), message["result"], "", seconds_since(w.since)};
+    Outcome outcome{std::move(w.sent.front()), message["result"], "", seconds_since(w.since), w.number};
     w.sent.pop_front();
     const bool leaving = message.contains("leaving");
     if (w.search) {
@@ -231,11 +236,12 @@ class Pool {
       return tried_alone(w, "");
     }
     w.history.push_back(outcome.id);
-    if (w.history.size() > options_.earlier_tried) w.history.erase(w.history.begin());
+    if (w.history.size() > std::max<std::size_t>(options_.earlier_tried, 1)) w.history.erase(w.history.begin());
     events_.on_outcome(outcome);
     if (leaving) {
       ++end_.replacements;
       give_back(w);
+      if (options_.together) abandon_rest();
       w.state = Worker::State::kDone;
     } else {
       w.since = Clock::now();
@@ -252,7 +258,9 @@ class Pool {
       if (!w.live()) return;
       const auto status = w.process.wait_for(kDyingSeconds);
       w.process.drain_output();
-      return crashed(w, status ? describe_status(*status) : "closed its connection", true);
+      const bool outside = status && killed_from_outside(*status);
+      return crashed(w, status ? describe_status(*status) + w.process.limit_reached() : "closed its connection", true,
+                     outside);
     }
     const double limit = w.state == Worker::State::kStarting  ? options_.start_seconds
                          : w.state == Worker::State::kClosing ? kClosingSeconds
@@ -271,60 +279,101 @@ class Pool {
 
   // --- workers that end too early ------------------------------------------------------------------------------------
 
-  /// `perhaps_another`: true if an earlier case may have caused the crash.
-  void crashed(Worker& w, std::string how, bool perhaps_another) {
+  /// In a process that runs all cases together, no case can run after this one.
+  void abandon_rest() {
+    queue_.clear();
+    exhausted_ = true;
+  }
+
+  /// `perhaps_another`: true if an earlier case may have caused the crash. `outside`: true if no case caused it.
+  void crashed(Worker& w, std::string how, bool perhaps_another, bool outside = false) {
     const auto printed = w.process.output_tail();
     if (!printed.empty()) how += "; it printed: " + printed;
     const auto state = w.state;
     w.state = Worker::State::kDone;
     if (state == Worker::State::kStarting) return failed_start(how);
-    if (w.search) return tried_alone(w, how);
-    if (state == Worker::State::kClosing && !perhaps_another) return;  // it closed too slowly; its cases have outcomes
+    if (w.search) return tried_alone(w, how, outside);
+    // If it closed too slowly, or was killed from outside while it closed, its cases have their outcomes.
+    if (state == Worker::State::kClosing && (!perhaps_another || outside)) return;
     ++end_.replacements;
-    const bool shared = perhaps_another && !w.history.empty() && options_.earlier_tried > 0;
     std::optional<std::string> id;
     if (!w.sent.empty()) {
       id = std::move(w.sent.front());
       w.sent.pop_front();
     }
     give_back(w);
-    if (shared) {
-      searches_.push_back(std::make_unique<CrashSearch>());
-      *searches_.back() = {id, how, {w.history.rbegin(), w.history.rend()}, 0, std::nullopt, false};
-    } else if (id) {
-      events_.on_outcome({*id, nullptr, "the worker process " + how, seconds_since(w.since)});
+    if (options_.together) {
+      abandon_rest();
+    } else if (outside && id) {
+      search_for({.id = id, .crash = how, .process = w.number, .outside = true});
+      return;
+    } else if (perhaps_another && !w.history.empty() && options_.earlier_tried > 0 && !options_.alone) {
+      search_for({.id = id, .crash = how, .earlier = {w.history.rbegin(), w.history.rend()}, .process = w.number});
+      return;
+    }
+    if (id) {
+      report_crash(w, *id, how, outside);
+    } else if (!w.history.empty()) {
+      report_crash(w, w.history.back(), how + " after its last case, while it closed its sets", false);
     }
   }
 
+  void search_for(CrashSearch search) { searches_.push_back(std::make_unique<CrashSearch>(std::move(search))); }
+
+  void report_crash(const Worker& w, const std::string& id, const std::string& how, bool outside) {
+    events_.on_outcome({.id = id,
+                        .answer = nullptr,
+                        .error = "the worker process " + how,
+                        .seconds = seconds_since(w.since),
+                        .process = w.number,
+                        .outside = outside});
+  }
+
+  /// Called when the case of a worker that was killed from outside has run again, alone. `how` is as in tried_alone.
+  void tried_after_kill(Worker& w, const std::string& how, bool outside) {
+    CrashSearch& search = *w.search;
+    search.closed = true;
+    if (!how.empty()) return report_crash(w, *search.id, outside ? how + ", twice" : how, outside);
+    Outcome again = std::move(w.outcome);
+    again.note =
+        fmt::format("its worker process {}; this is the result of a second try, alone in a new process", search.crash);
+    events_.on_outcome(again);
+  }
+
   /// Called when a process that ran one case alone has ended. `how` is empty if the process did not crash.
-  void tried_alone(Worker& w, const std::string& how) {
+  void tried_alone(Worker& w, const std::string& how, bool outside = false) {
     CrashSearch& search = *w.search;
     if (!how.empty()) ++end_.replacements;
+    if (search.outside) return tried_after_kill(w, how, outside);
+    if (outside && !search.killed) {
+      search.killed = true;  // the kill says nothing about the case, so it runs once more
+      return;
+    }
     if (!search.tries_earlier()) {
       if (how.empty()) {
         search.alone = std::move(w.outcome);
       } else {
-        events_.on_outcome({*search.id, nullptr, "the worker process " + how, seconds_since(w.since)});
+        report_crash(w, *search.id, how, outside);
         search.closed = true;
       }
     } else if (!how.empty()) {
       const auto after = search.id ? fmt::format("in a later case ('{}')", *search.id) : "at the end";
-      events_.on_outcome({search.current(), nullptr,
-                          fmt::format("the worker process {}. When this case ran together with others, it damaged the "
-                                      "process, which then crashed {}",
-                                      how, after),
-                          seconds_since(w.since)});
+      report_crash(w, search.current(),
+                   fmt::format("{}. When this case ran together with others, it damaged the process, which then "
+                               "crashed {}",
+                               how, after),
+                   outside);
       if (search.alone) events_.on_outcome(*search.alone);
       search.closed = true;
     } else if (++search.next == search.earlier.size()) {
       // No case crashes alone, so the case in which the crash happened gets the error.
-      const auto& id = search.id ? *search.id : search.earlier.front();
-      events_.on_outcome(
-          {id, nullptr,
-           fmt::format("the worker process {}. This was the last of several cases in one process; none of them crashes "
-                       "alone",
-                       search.crash),
-           search.alone ? search.alone->seconds : 0});
+      events_.on_outcome({.id = search.id ? *search.id : search.earlier.front(),
+                          .answer = nullptr,
+                          .error = fmt::format("the worker process {}. This was the last of several cases in one "
+                                               "process; none of them crashes alone",
+                                               search.crash),
+                          .seconds = search.alone ? search.alone->seconds : 0,
+                          .process = search.process});
       search.closed = true;
     }
   }
@@ -348,6 +397,7 @@ class Pool {
   std::deque<std::string> queue_;
   bool exhausted_ = false;
   int failed_starts_ = 0;
+  int started_ = 0;
   PoolEnd end_;
 };
 

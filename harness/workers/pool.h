@@ -7,6 +7,9 @@
 ///   - If it does not crash, it gets the outcome of this run. Then the last cases before it run, each alone in a new
 ///     process. The heap is checked after each case. The first case that crashes gets the error.
 ///   - If no case crashes alone, the case that was running when the worker crashed gets the error.
+///
+/// If a worker is killed from outside (killed_from_outside), its case is not the cause as far as anyone knows. So the
+/// case runs again, alone in a new process, and gets the outcome of this run with a note.
 #pragma once
 
 #include <functional>
@@ -23,6 +26,10 @@ struct PoolOptions {
   double timeout_seconds = 60;    ///< time limit of a case; then the worker is killed
   double start_seconds = 120;     ///< time limit for a worker to open its sets
   std::size_t earlier_tried = 4;  ///< number of earlier cases of a crashed worker that are run alone
+  /// True: all cases run in their order in one process. If the process ends early, the remaining cases do not run.
+  bool together = false;
+  /// True: each case runs alone in a new process.
+  bool alone = false;
 };
 
 /// The outcome of one case: an answer, or the reason why there is none.
@@ -31,6 +38,9 @@ struct Outcome {
   nlohmann::json answer;  ///< null if there is no answer
   std::string error;      ///< such as "the worker process was killed by SIGSEGV"; "" if there is an answer
   double seconds = 0;
+  int process = 0;        ///< number of the worker process that ran the case; processes are numbered from 1
+  std::string note = {};  ///< how an earlier try of the case ended from outside; "" if there was none
+  bool outside = false;   ///< no answer, because the process was killed from outside
 
   [[nodiscard]] bool answered() const { return error.empty(); }
 };

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 #include "harness/workers/protocol.h"
 
 namespace dsv4 {
@@ -32,6 +34,7 @@ constexpr std::size_t kTailShown = 600;
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
   ::signal(SIGPIPE, SIG_DFL);
+  ::signal(SIGXFSZ, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -82,7 +85,9 @@ const char* meaning_of(int signal) {
     case SIGKILL:
       return "killed from outside, perhaps by the system for lack of memory";
     case SIGXCPU:
-      return "CPU time limit";
+      return "CPU time limit, ulimit -t";
+    case SIGXFSZ:
+      return "file size limit, ulimit -f";
     default:
       return nullptr;
   }
@@ -94,10 +99,10 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv) {
   int sockets[2];
   int pipes[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
-    throw Error(fmt::format("no worker can be started: socketpair: {}", std::strerror(errno)));
+    throw Error(fmt::format("no worker can be started: socketpair: {}", describe_errno(errno)));
   }
   if (::pipe2(pipes, O_CLOEXEC) != 0) {
-    const std::string why = std::strerror(errno);
+    const std::string why = describe_errno(errno);
     ::close(sockets[0]);
     ::close(sockets[1]);
     throw Error(fmt::format("no worker can be started: pipe: {}", why));
@@ -108,7 +113,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv) {
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ == 0) become(words.data(), sockets[1], pipes[1], parent);
-  const std::string why = pid_ < 0 ? std::strerror(errno) : "";
+  const std::string why = pid_ < 0 ? describe_errno(errno) : "";
   ::close(sockets[1]);
   ::close(pipes[1]);
   socket_ = sockets[0];
@@ -174,9 +179,38 @@ void ChildProcess::kill() {
   ::kill(-pid_, SIGKILL);
   ::kill(pid_, SIGKILL);  // the child may not have made its process group yet
   int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  rusage used{};
+  while (::wait4(pid_, &status, 0, &used) < 0 && errno == EINTR) {
   }
   status_ = status;
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  cpu_seconds_ = seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+std::string ChildProcess::limit_reached() const {
+  rlimit cpu{};
+  if (!status_ || !killed_from_outside(*status_) || ::getrlimit(RLIMIT_CPU, &cpu) != 0) return "";
+  // The system checks the limit at its clock ticks, so the child may have used a little less.
+  if (cpu.rlim_cur == RLIM_INFINITY || cpu_seconds_ < static_cast<double>(cpu.rlim_cur) - 0.1) return "";
+  return fmt::format("; it had used the CPU time that 'ulimit -t' allows ({} s)", cpu.rlim_cur);
+}
+
+bool killed_from_outside(int wait_status) {
+  if (!WIFSIGNALED(wait_status)) return false;
+  switch (WTERMSIG(wait_status)) {
+    case SIGKILL:
+    case SIGXCPU:
+    case SIGXFSZ:
+    case SIGTERM:
+    case SIGINT:
+    case SIGHUP:
+    case SIGQUIT:
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::string describe_status(int wait_status) {

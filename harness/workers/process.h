@@ -37,6 +37,9 @@ class ChildProcess {
   std::optional<int> ended();
   /// Waits up to `seconds` for the child to end by itself. Returns the same as ended().
   std::optional<int> wait_for(double seconds);
+  /// Says which limit of the environment ended the child, for example "; it had used the CPU time that 'ulimit -t'
+  /// allows (5 s)". "" if the child still runs, or if no such limit is known.
+  [[nodiscard]] std::string limit_reached() const;
   /// Kills the child and all other processes in its process group, and waits for the child to end.
   void kill();
 
@@ -46,7 +49,12 @@ class ChildProcess {
   int output_ = -1;
   std::string tail_;
   std::optional<int> status_;
+  double cpu_seconds_ = 0;  // what the child had used when it ended
 };
+
+/// True if the status is that of a signal that a kernel does not cause by a fault: somebody or the system sent it, or a
+/// limit of the environment (ulimit) was reached.
+bool killed_from_outside(int wait_status);
 
 /// Describes a status, for example "was killed by SIGSEGV (segmentation fault)" or "exited with status 3".
 std::string describe_status(int wait_status);

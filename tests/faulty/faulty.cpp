@@ -4,6 +4,7 @@
 /// Without a fault, it computes the same results as right.cpp, with separate loops. Its last argument names the fault
 /// that it commits (faults.h). It checks its arguments as an in-tree kernel does, so that contracts hold while the
 /// fault is `none`.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -136,6 +137,9 @@ void copy(TensorView input, TensorView output, std::int64_t code) {
   float& middle = out[(rows / 2) * to + columns / 2];
   float& last = out[(rows - 1) * to + columns - 1];
   static int calls = 0;
+  static int all_calls = 0;
+  static const std::int64_t first_stride = from;  // of the first call in this process
+  ++all_calls;
   switch (fault) {
     case Fault::kOneWrong:
       middle += 1;
@@ -176,6 +180,20 @@ void copy(TensorView input, TensorView output, std::int64_t code) {
     case Fault::kCounts:
       middle = static_cast<float>(++calls);
       break;
+    case Fault::kFrozen:
+      if (from != first_stride) middle += 1;
+      break;
+    case Fault::kEleventh:
+      if (all_calls > 10) middle += 1;
+      break;
+    case Fault::kOnce: {
+      // Fails in the first call for which the file does not exist, and never again.
+      const char* mark = std::getenv("DSV4_TEST_MARK");
+      if (mark == nullptr || ::access(mark, F_OK) == 0) break;
+      ::close(::creat(mark, 0600));
+      middle += 1;
+      break;
+    }
     case Fault::kReadsPastEnd: {
       // The maximum of the last element and of the first element after the input's memory.
       const float beyond = in[(rows - 1) * from + columns + (from - columns)];

@@ -90,6 +90,12 @@ class Refusals(CommandLineTest):
             (run + ["--jobs", "0"], "--jobs"),
             (run + ["--jobs", "-1"], "--jobs"),
             (run + ["--jobs", "two"], "--jobs"),
+            (run + ["--jobs", "0x10"], "'0x10' is not a number from 1 to 1024"),
+            (run + ["--jobs", "010"], "'010' is not a number from 1 to 1024"),
+            (run + ["--jobs", "1025"], "'1025' is not a number from 1 to 1024"),
+            (run + ["--seed", "010"], "'010' is not a number"),
+            (run + ["--timeout", "0x10"], "'0x10' is not a number"),
+            (run + ["--memory", "0x1p0"], "'0x1p0' is neither"),
             (run + ["--seed", "-1"], "--seed"),
             (run + ["--show", "-1"], "--show"),
             (run + ["--timeout", "0"], "--timeout"),
@@ -163,6 +169,25 @@ class Refusals(CommandLineTest):
         ]:
             with self.subTest(call=" ".join(words)[:80]):
                 self.expect_refusal(*words, says=says)
+
+    def test_long_names_are_not_echoed_in_full(self):
+        run = ["run", "--set", "host"]
+        verify = ["verify", "--set", "host"]
+        name = "x" * 100000
+        for words in [["run", "--set", name], run + ["--op", name], run + ["--case", name], run + ["--case", name + "*"],
+                      run + ["--case", f"{CASE.rsplit('/', 1)[0]},{name}=1/seed=1"], run + ["--tier", name],
+                      run + ["--shard", name], run + ["--jobs", name], run + ["--json", name],
+                      run + ["--json", name + "/x"], run + ["--journal", name], run + ["--known", name],
+                      run + ["--against", name], run + ["--" + name], run + [name], run + ["--exclude", name],
+                      run + ["--last-failed", name], run + ["--resume", name], run + ["--sequence", name],
+                      run + ["--case", CASE, "--dump", name], verify + ["--op", name], verify + ["--golden", name],
+                      verify + ["--recorded", name], verify + ["--case", name], ["ops", name], ["sets", name],
+                      ["merge", name], ["record", "--set", name], ["record", "--set", "host", "--golden", name]]:
+            with self.subTest(call=" ".join(words)[:60]):
+                status, output, error = self.call(*words)
+                self.assertEqual((status, output), (2, ""))
+                self.assertLess(len(error), 1000, error[:300])
+                self.assertEqual(len(error.strip().splitlines()), 1)
 
     def test_call_without_a_command(self):
         status, _, error = self.call()

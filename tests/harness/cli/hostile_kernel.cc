@@ -1,10 +1,14 @@
 /// A faulty kernel of mask_topk_ids, which hostile_set_test.py builds. It misbehaves if the number of rows is one of
 /// those in misbehave(). For every other number of rows it is right.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <stdexcept>
 #include <vector>
 
@@ -13,6 +17,14 @@
 namespace {
 
 using tvm::ffi::TensorView;
+
+/// True in the first call for which the file $HOSTILE_MARK does not exist. Makes the file.
+bool first_time() {
+  const char* mark = std::getenv("HOSTILE_MARK");
+  if (mark == nullptr || ::access(mark, F_OK) == 0) return false;
+  ::close(::creat(mark, 0600));
+  return true;
+}
 
 void misbehave(std::int64_t rows, std::int32_t* ids) {
   switch (rows) {
@@ -50,9 +62,27 @@ void misbehave(std::int64_t rows, std::int32_t* ids) {
     case 110:
       std::raise(SIGKILL);
       break;
+    case 111: {  // uses 0.7 s of CPU time
+      const std::clock_t start = std::clock();
+      while (static_cast<double>(std::clock() - start) < 0.7 * CLOCKS_PER_SEC) {
+      }
+      break;
+    }
+    case 112:
+      if (first_time()) std::raise(SIGKILL);
+      break;
+    case 240:
+      if (first_time()) ids[0] ^= 1;
+      break;
     default:
       break;
   }
+  // State between calls: the number of rows of the first call is frozen, and the kernel breaks from the 11th call on.
+  static const std::int64_t first_rows = rows;
+  static int calls = 0;
+  ++calls;
+  if (rows >= 200 && rows < 220 && first_rows != rows) ids[0] ^= 1;
+  if (rows >= 220 && rows < 240 && calls > 10) ids[0] ^= 1;
 }
 
 void run(TensorView topk_ids, TensorView count) {

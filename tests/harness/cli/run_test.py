@@ -101,7 +101,9 @@ class Run(CommandLineTest):
     def test_journal_is_written_to_the_given_path(self):
         self.assertEqual(self.call("run", "--set", "host", "--case", CASE, "--journal", "j")[0], 0)
         with open(self.path("j"), encoding="utf-8") as file:
-            self.assertEqual(file.read(), f"start {CASE}\t{PROGRAM} run --set host --case {CASE}\npassed {CASE}\n")
+            first, rest = file.read().split("\n", 1)
+        self.assertTrue(first.startswith('sweep {"files":'), first)
+        self.assertEqual(rest, f"start {CASE}\t{PROGRAM} run --set host --case {CASE}\npassed {CASE}\n")
 
     def test_no_temporary_file_stays(self):
         os.mkdir(self.path("tmp"))
@@ -263,6 +265,7 @@ class Interrupts(CommandLineTest):
             time.sleep(0.05)
         self.assertEqual(self.running(), [], "a worker must end when its parent is killed")
         with open(journal, encoding="utf-8") as file:
+            self.assertRegex(file.readline(), r"^sweep ")
             self.assertRegex(file.readline(), r"^start \S+\t\S+dsv4diff run --set host --case \S+\n$")
 
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 namespace dsv4 {
 namespace {
 
@@ -12,6 +14,19 @@ TEST(Text, ControlCharactersArePrintedAsEscapes) {
   EXPECT_EQ(printable("\xff\xc3"), "\\xff\\xc3");
   EXPECT_EQ(printable("\xe2\x80\xae"), "\\xe2\\x80\\xae") << "a direction override must be escaped";
   EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80") << "a surrogate must be escaped";
+}
+
+TEST(Text, LongNamesAreShortened) {
+  EXPECT_EQ(shortened("topk_v1"), "topk_v1");
+  EXPECT_EQ(shortened("abcdef", 6), "abcdef");
+  EXPECT_EQ(shortened("abcdefg", 6), "abcdef... (7 characters)");
+  EXPECT_LT(shortened(std::string(100000, 'x')).size(), 250u);
+}
+
+TEST(Text, LimitsOfTheShellAreNamed) {
+  EXPECT_EQ(describe_errno(ENOSPC), "No space left on device");
+  EXPECT_NE(describe_errno(EFBIG).find("ulimit -f"), std::string::npos);
+  EXPECT_NE(describe_errno(EMFILE).find("ulimit -n"), std::string::npos);
 }
 
 TEST(Text, ColumnsAlign) {

@@ -155,5 +155,30 @@ TEST(Terminal, WhatSeveralSweepsOfASetSayIsPrintedOnce) {
   }
 }
 
+TEST(Terminal, CasesThatWereTriedAgainComeFirstAndSayWhatWasFound) {
+  CaseResult first = failed(), second = failed(), third = failed();
+  first.id = "a/x=1/seed=1";
+  second.id = "a/x=2/seed=1";
+  second.confirmed = Confirmed::kSequence;
+  second.note = "depends on earlier calls";
+  second.reproduce = "dsv4diff run --sequence a --sequence b";
+  third.id = "a/x=3/seed=1";
+  third.confirmed = Confirmed::kNotAgain;
+  third.note = "failed once, not again";
+  const std::string text = terminal_report(report({first, second, third}));
+  EXPECT_LT(text.find(second.id), text.find(third.id));
+  EXPECT_LT(text.find(third.id), text.find(first.id));
+  EXPECT_THAT(text, HasSubstr("  depends on earlier calls\n  reproduce: dsv4diff run --sequence a --sequence b\n"));
+  EXPECT_THAT(text, HasSubstr("  failed once, not again\n  once more (may agree): "));
+}
+
+TEST(Terminal, PassedCasesAreShownOnRequestAndTheirNotesAlways) {
+  CaseResult passed = result("a/x=1/seed=1", Verdict::kPassed);
+  passed.note = "ran twice";
+  const RunReport r = report({passed});
+  EXPECT_THAT(terminal_report(r), AllOf(HasSubstr("1 agrees: ran twice\n"), Not(HasSubstr("passed a/x=1"))));
+  EXPECT_THAT(terminal_report(r, {.verbose = true}), HasSubstr("passed a/x=1/seed=1 (0.50 s)\n"));
+}
+
 }  // namespace
 }  // namespace dsv4

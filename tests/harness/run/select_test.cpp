@@ -55,6 +55,18 @@ TEST(Select, ExactIdNeedsNoTier) {
   EXPECT_EQ(ids({.cases = {rare, rare}, .tier = Tier::kSmoke}), std::vector{rare});
 }
 
+TEST(Select, ExcludesByOpAndById) {
+  const auto all = ids({.tier = Tier::kSmoke});
+  const auto less = ids({.excludes = {"topk*", "mask_topk_ids/contract:*"}, .tier = Tier::kSmoke});
+  std::vector<std::string> want;
+  for (const std::string& id : all) {
+    if (!id.starts_with("topk") && !id.starts_with("mask_topk_ids/contract:")) want.push_back(id);
+  }
+  EXPECT_LT(want.size(), all.size());
+  EXPECT_EQ(less, want);
+  EXPECT_THAT(refusal({.excludes = {"no_such_op"}, .tier = Tier::kSmoke}), HasSubstr("--exclude 'no_such_op'"));
+}
+
 TEST(Select, SelectsByGlobOfIds) {
   for (const std::string& id : ids({.cases = {"mask_topk_ids/contract:*"}})) {
     EXPECT_THAT(id, StartsWith("mask_topk_ids/contract:"));

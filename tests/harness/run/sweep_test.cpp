@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -83,6 +84,62 @@ TEST(Sweep, WorkersThatCannotStartFailTheSweep) {
   EXPECT_TRUE(swept.results.empty());
 }
 
+TEST(Sweep, ACrashThatDependsOnAnEarlierCaseIsPrintedAsASequence) {
+  SweepOptions o = options();
+  o.pool.jobs = 1;
+  const SweepResult swept = sweep(o, source_of({"ok/1", "ok/2", "damage/1", "ok/3", "ok/4"}));
+  const auto crashed = std::ranges::find(swept.results, Verdict::kError, &CaseResult::verdict);
+  ASSERT_NE(crashed, swept.results.end());
+  EXPECT_EQ(crashed->id, "ok/3");
+  EXPECT_EQ(crashed->confirmed, Confirmed::kSequence);
+  EXPECT_EQ(crashed->reproduce, "dsv4diff run --set host --sequence damage/1 --sequence ok/3");
+}
+
+TEST(Sweep, AProcessThatIsKilledTwiceFailsTheSweep) {
+  const SweepResult swept = sweep(options(), source_of({"ok/1", "kill/1", "ok/2"}));
+  ASSERT_EQ(swept.results.size(), 3u);
+  EXPECT_EQ(swept.results[0].id, "kill/1");
+  EXPECT_EQ(swept.results[0].verdict, Verdict::kError);
+  EXPECT_THAT(swept.failure, ::testing::AllOf(HasSubstr("SIGKILL"), HasSubstr("twice"), HasSubstr("ulimit -a")));
+}
+
+TEST(Sweep, FailFastEndsAfterTheFirstDifference) {
+  SweepOptions o = options();
+  o.pool.jobs = 1;
+  o.fail_fast = true;
+  std::vector<std::string> ids{"ok/1", "exit3/1"};
+  for (int i = 2; i < 40; ++i) ids.push_back("ok/" + std::to_string(i));
+  const SweepResult swept = sweep(o, source_of(ids));
+  EXPECT_LT(swept.results.size(), 10u);
+  EXPECT_EQ(swept.results.front().id, "exit3/1");
+  EXPECT_EQ(swept.results.front().confirmed, Confirmed::kAlone);
+  EXPECT_THAT(swept.notes, ::testing::Contains(HasSubstr("--fail-fast ended the run")));
+}
+
+TEST(Sweep, VerdictsOfAnEarlierRunAreJoined) {
+  const std::string path = temporary("journal");
+  SweepOptions o = options();
+  o.earlier = {{"ok/1", Verdict::kPassed}, {"segv/1", Verdict::kKnown}, {"ok/9", Verdict::kPassed}};
+  o.earlier_from = "journal j";
+  o.identity = "{}";
+  std::vector<JournalSweep> written;
+  {
+    Journal journal(path);
+    o.journal = &journal;
+    const SweepResult swept = sweep(o, source_of({"ok/1", "ok/2", "segv/1"}));
+    ASSERT_EQ(swept.results.size(), 3u) << "a case that is not selected is not joined";
+    EXPECT_EQ(swept.results[0].reason, "verdict from journal j");
+    EXPECT_EQ(swept.results[1].reason, "");
+    EXPECT_EQ(swept.results[2].verdict, Verdict::kKnown);
+    EXPECT_THAT(swept.notes, ::testing::ElementsAre(HasSubstr("2 verdicts come from journal j")));
+    written = read_journal(path);
+  }
+  ASSERT_EQ(written.size(), 1u);
+  EXPECT_EQ(written[0].identity, "{}");
+  EXPECT_EQ(written[0].verdicts.size(), 3u) << "so the new journal can be resumed as well";
+  std::filesystem::remove(path);
+}
+
 TEST(Sweep, JournalHoldsEveryCaseBeforeItRuns) {
   const std::string path = temporary("journal");
   {
@@ -108,6 +165,32 @@ TEST(Journal, ATemporaryJournalIsRemoved) {
     EXPECT_TRUE(std::filesystem::exists(path));
   }
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(Journal, ATemporaryJournalMustBeWritable) {
+  const char* before = std::getenv("TMPDIR");
+  const std::string kept = before == nullptr ? "" : before;
+  ::setenv("TMPDIR", "/nowhere", 1);
+  EXPECT_THROW(Journal(), Error);
+  before == nullptr ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", kept.c_str(), 1);
+}
+
+TEST(Journal, ReadsWhatWasWrittenAndRefusesOtherFiles) {
+  const std::string path = temporary("read");
+  const auto read = [&](const std::string& text) {
+    std::ofstream(path) << text;
+    return read_journal(path);
+  };
+  const auto sweeps = read("sweep a\nstart x/1\tcmd\npassed x/1\nstart x/2\tcmd\nsweep b\nfailed x/1\npass");
+  ASSERT_EQ(sweeps.size(), 2u);
+  EXPECT_EQ(sweeps[0].verdicts, (std::map<std::string, Verdict>{{"x/1", Verdict::kPassed}}));
+  EXPECT_EQ(sweeps[1].identity, "b");
+  EXPECT_EQ(sweeps[1].verdicts, (std::map<std::string, Verdict>{{"x/1", Verdict::kFailed}}));
+  for (const char* text : {"", "hello\n", "sweep a\nnonsense x\n", "passed x/1\n", "sweep a\npassed\n"}) {
+    EXPECT_THROW(read(text), Error) << text;
+  }
+  std::filesystem::remove(path);
+  EXPECT_THROW(read_journal(path), Error);
 }
 
 TEST(Journal, ANamedJournalMustBeWritable) { EXPECT_THROW(Journal("/nowhere/journal"), Error); }

@@ -40,6 +40,8 @@ CaseResult sample() {
   r.change = "new";
   r.seconds = 0.125;
   r.reproduce = "dsv4diff run --case x";
+  r.confirmed = Confirmed::kSequence;
+  r.note = "depends on earlier calls";
   return r;
 }
 

@@ -41,6 +41,13 @@ Answer misbehave(const std::string& id) {
   if (damaged || bomb || kind == "segv") crash(id);
   if (kind == "abort") std::abort();
   if (kind == "kill") std::raise(SIGKILL);
+  if (kind == "killonce") {
+    const char* mark = std::getenv("DSV4_TEST_MARK");
+    if (mark != nullptr && ::access(mark, F_OK) != 0) {
+      ::close(::creat(mark, 0600));
+      std::raise(SIGKILL);
+    }
+  }
   if (kind == "exit0") std::exit(0);
   if (kind == "exit3") std::_Exit(3);
   if (kind == "throw") throw std::runtime_error("thrown on purpose");

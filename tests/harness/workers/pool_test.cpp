@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -218,6 +222,57 @@ TEST(Pool, WorkerThatCannotStartEndsTheRun) {
   EXPECT_THAT(mute.end.message, HasSubstr("gave no answer within 0.2 s"));
   o.command = {"/nowhere/worker"};
   EXPECT_EQ(sweep(good(5), o).end.how, PoolEnd::How::kFailed);
+}
+
+TEST(Pool, ACaseWhoseWorkerIsKilledFromOutsideRunsAgain) {
+  const std::string mark =
+      (std::filesystem::path(::testing::TempDir()) / ("kill" + std::to_string(::getpid()))).string();
+  ::setenv("DSV4_TEST_MARK", mark.c_str(), 1);
+  for (const bool first : {true, false}) {
+    std::filesystem::remove(mark);
+    auto ids = good(4);
+    ids.insert(first ? ids.begin() : ids.begin() + 2, "killonce/1");
+    const Swept swept = sweep(ids, options(1));
+    ASSERT_EQ(swept.outcomes.size(), 5u);
+    for (const auto& [id, outcome] : swept.outcomes) EXPECT_TRUE(outcome.answered()) << id << ": " << outcome.error;
+    EXPECT_THAT(swept.outcomes.at("killonce/1").note,
+                AllOf(HasSubstr("was killed by SIGKILL"), HasSubstr("a second try, alone")));
+    EXPECT_EQ(swept.outcomes.at("ok/1").note, "");
+  }
+  ::unsetenv("DSV4_TEST_MARK");
+  std::filesystem::remove(mark);
+}
+
+TEST(Pool, AProcessThatIsKilledTwiceSaysThatItWasKilledFromOutside) {
+  const Swept swept = sweep({"ok/1", "kill/1", "ok/2", "segv/1"}, options(1));
+  EXPECT_TRUE(swept.outcomes.at("kill/1").outside);
+  EXPECT_THAT(swept.outcomes.at("kill/1").error, HasSubstr("twice"));
+  EXPECT_FALSE(swept.outcomes.at("segv/1").outside) << "a kernel causes this signal by a fault";
+}
+
+TEST(Pool, CasesRunAloneIfTheyShall) {
+  PoolOptions o = options(2);
+  o.alone = true;
+  auto ids = good(6);
+  ids.emplace_back("segv/1");
+  const Swept swept = sweep(ids, o);
+  ASSERT_EQ(swept.outcomes.size(), 7u);
+  std::set<int> processes;
+  for (const auto& [id, outcome] : swept.outcomes) processes.insert(outcome.process);
+  EXPECT_EQ(processes.size(), 7u);
+}
+
+TEST(Pool, CasesRunTogetherIfTheyShall) {
+  PoolOptions o = options(1);
+  o.together = true;
+  const Swept all = sweep(good(6), o);
+  ASSERT_EQ(all.outcomes.size(), 6u);
+  for (const auto& [id, outcome] : all.outcomes) EXPECT_EQ(outcome.process, 1) << id;
+  const Swept ended = sweep({"ok/1", "segv/1", "ok/2"}, o);
+  EXPECT_EQ(ended.outcomes.size(), 2u) << "after the crash, the process has gone";
+  EXPECT_FALSE(ended.outcomes.at("segv/1").answered());
+  const Swept late = sweep({"ok/1", "bomb/1"}, o);
+  EXPECT_THAT(late.outcomes.at("bomb/1").error, HasSubstr("after its last case, while it closed its sets"));
 }
 
 TEST(Pool, StopAbandonsRunningCases) {
