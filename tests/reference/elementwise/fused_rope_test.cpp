@@ -139,6 +139,15 @@ TEST(FusedRopeReference, RoundsOneProductOnly) {
   EXPECT_EQ(rope.pair(x, x, c, s).first, bf16_from_float(expected));
 }
 
+TEST(FusedRopeReference, RoundsTheSumOnce) {
+  // 3 * 5614251 = 2^24 + 2^16 + 1, so the left product is 1 + 2^-8 + 2^-24. It is halfway between two floats, and the
+  // lower one is halfway between 1 and the next bfloat16. The right product, 2^-60, lifts the sum above both halves. A
+  // sum in double would lose it, and round down twice.
+  Rope rope;
+  EXPECT_EQ(rope.pair(3.0f, -1.0f, std::ldexp(5614251.0f, -24), 0x1p-60f).first, 0x3f81);
+  EXPECT_EQ(rope.pair(3.0f, 1.0f, std::ldexp(5614251.0f, -24), 0x1p-60f).first, 0x3f80);
+}
+
 TEST(FusedRopeReference, HandlesSpecialValues) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   Rope rope;
