@@ -206,6 +206,13 @@ void ExactOption::add_to(std::vector<std::string>& mode, std::vector<std::string
   reproduce.emplace_back("--exact");
 }
 
+void add_show(CLI::App& app, std::optional<std::size_t>& shown) {
+  app.add_option("--show", shown,
+                 "Number of kinds of failure that are told in full for each set (default: as many as fit on a screen)")
+      ->type_name("N")
+      ->check(natural_number());
+}
+
 void ReportOptions::add(CLI::App& app) {
   const auto file = [&](const char* option, std::string& path, const char* meaning) {
     app.add_option(option, path, meaning)->type_name("FILE")->check(not_empty());
@@ -214,10 +221,8 @@ void ReportOptions::add(CLI::App& app) {
   file("--junit", junit_, "Write a JUnit report");
   file("--markdown", markdown_, "Write a summary for a pull request's page");
   app.add_flag("-v,--verbose", verbose_, "Print passed cases as well");
-  app.add_option("--show", shown_, "Number of differing cases that are printed in full for each set")
-      ->type_name("N")
-      ->check(natural_number())
-      ->capture_default_str();
+  add_show(app, shown_);
+  screen_.add(app);
 }
 
 void ReportOptions::check(std::vector<std::pair<std::string, std::string>> others) const {
@@ -243,7 +248,7 @@ void ReportOptions::begin(RunReport report) const {
 int ReportOptions::publish(const RunReport& report) const {
   int status = exit_status(report);
   // Print to the terminal first, so that the user sees the results even if a file cannot be written.
-  const std::string text = terminal_report(report, {.shown = shown_, .verbose = verbose_});
+  const std::string text = terminal_report(report, {.shown = shown_, .verbose = verbose_, .layout = screen_.layout()});
   print(text);
   flush_output();
   for (const auto& [path, make] : files()) {
@@ -319,9 +324,9 @@ int with_journal(int status, const Journal& journal) {
 
 void announce(const ChosenSet& set, const std::string& against_label, std::optional<std::size_t> cases,
               const SweepOptions& options) {
-  std::string text = fmt::format("{}: {} against {}, {} worker{}", one_line(set.label),
-                                 cases ? fmt::format("{} case{}", *cases, *cases == 1 ? "" : "s") : "random cases",
-                                 one_line(against_label), options.pool.jobs, options.pool.jobs == 1 ? "" : "s");
+  std::string text =
+      fmt::format("{}: {} against {}, {}", one_line(set.label), cases ? count_of(*cases, "case") : "random cases",
+                  one_line(against_label), count_of(static_cast<std::size_t>(options.pool.jobs), "worker"));
   if (options.journal != nullptr && !options.journal->path().empty()) {
     text += fmt::format(", journal {}", one_line(options.journal->path()));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/cli/screen.h"
 #include "harness/cli/set_options.h"
 #include "harness/report/run_report.h"
 #include "harness/run/sweep.h"
@@ -78,7 +80,10 @@ class ExactOption {
   bool exact_ = false;
 };
 
-/// The options --json, --junit, --markdown and --show.
+/// The option --show.
+void add_show(CLI::App& app, std::optional<std::size_t>& shown);
+
+/// The options --json, --junit, --markdown, --show and --color.
 class ReportOptions {
  public:
   void add(CLI::App& app);
@@ -101,8 +106,9 @@ class ReportOptions {
   std::string json_;
   std::string junit_;
   std::string markdown_;
-  std::size_t shown_ = 20;
   bool verbose_ = false;
+  std::optional<std::size_t> shown_;
+  ScreenOptions screen_;
 };
 
 /// Throws SetError if a module that these cases may need is missing or was changed. Otherwise every worker would report

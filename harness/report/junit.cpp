@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "harness/core/text.h"
+#include "harness/report/describe_case.h"
 #include "harness/report/summary.h"
-#include "harness/report/terminal.h"
 
 namespace dsv4 {
 namespace {

@@ -5,12 +5,15 @@
 #include <algorithm>
 
 #include "harness/core/text.h"
+#include "harness/report/describe_case.h"
+#include "harness/report/differing_cases.h"
 #include "harness/report/summary.h"
 #include "harness/report/terminal.h"
 
 namespace dsv4 {
 namespace {
 
+constexpr std::size_t kMostKinds = 5;
 constexpr std::size_t kMostCases = 50;
 constexpr std::size_t kMostLines = 50;
 constexpr std::size_t kLongestCase = 4000;
@@ -63,6 +66,9 @@ std::string set_section(const SetRun& run) {
     for (const std::string& line : lines) text += fmt::format("- {}\n", markdown_escape(line));
   }
 
+  if (const std::string kinds = differing_cases(run.results, {.shown = kMostKinds}); !kinds.empty())
+    text += "\n" + fenced(kinds.substr(1));
+
   std::size_t told = 0;
   std::string cases;
   for (const CaseResult& r : run.results) {
@@ -70,7 +76,7 @@ std::string set_section(const SetRun& run) {
     if (told++ < kMostCases) cases += fenced(describe_case(r)) + "\n";
   }
   if (told != 0) {
-    text += fmt::format("\n<details><summary>{} differing cases{}</summary>\n\n{}</details>\n", told,
+    text += fmt::format("\n<details><summary>{}{}</summary>\n\n{}</details>\n", count_of(told, "differing case"),
                         told > kMostCases ? fmt::format(", the first {}", kMostCases) : "", cases);
   }
   return text + "\n";

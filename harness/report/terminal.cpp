@@ -7,17 +7,14 @@
 #include <set>
 
 #include "harness/core/text.h"
+#include "harness/report/differing_cases.h"
 #include "harness/report/summary.h"
 
 namespace dsv4 {
 namespace {
 
-constexpr std::size_t kWidth = 80;        // of a line that this report breaks
 constexpr std::size_t kMostOutputs = 10;  // with other bits, that are listed for each set
 constexpr std::size_t kMostNames = 5;     // of what was not covered, that are listed for each kind
-
-/// Breaks a text into lines that fit. A case id or a path may be too long for any line.
-std::string lines_of(const std::string& text) { return wrap(one_line(text), kWidth, 2) + "\n"; }
 
 std::string count(std::size_t n) { return n == 0 ? "." : std::to_string(n); }
 
@@ -59,7 +56,7 @@ std::vector<Column> columns_for(const Tally& total) {
   return columns;
 }
 
-std::string table(const SetRun& run) {
+std::string table(const SetRun& run, const Layout& layout) {
   const auto by_op = run.by_op();
   const Tally total = run.total();
   std::vector<Column> columns = columns_for(total);
@@ -77,34 +74,24 @@ std::string table(const SetRun& run) {
     return align(rows, right);
   };
   std::string text = draw();
-  for (int goes = 1; text.find('\n') > kWidth && goes <= 3; ++goes) {
+  for (int goes = 1; text.find('\n') > layout.width && goes <= 3; ++goes) {
     std::erase_if(columns, [&](const Column& column) { return column.goes == goes; });
     text = draw();
   }
-  return text;
-}
-
-std::string element(const std::string& label, const std::optional<ElementDifference>& d, bool bounded) {
-  if (!d) return "";
-  std::string text = fmt::format("    {} at {}: got {}, want {}", label, format_shape(d->at), d->got, d->want);
-  if (bounded) text += fmt::format(", error {:.3g}, bound {:.3g}", d->error, d->bound);
-  return text + "\n";
-}
-
-std::string output(const OutputReport& o) {
-  const bool bounded = o.tolerance == "bound";
-  std::string text = fmt::format("  output {}: {} of {} elements outside the tolerance ({}: {})\n", o.name,
-                                 o.violations, o.compared, o.tolerance, o.reason);
-  text += element("first", o.first, bounded);
-  if (o.worst && o.first && o.worst->at != o.first->at) text += element("worst", o.worst, bounded);
-  return text;
-}
-
-/// The command that runs the case again, and what is known about it.
-std::string reproduction(const CaseResult& r) {
-  std::string text = r.note.empty() ? "" : fmt::format("  {}\n", one_line(r.note));
-  const char* label = r.confirmed == Confirmed::kNotAgain ? "once more (may agree)" : "reproduce";
-  return text + fmt::format("  {}: {}\n", label, one_line(r.reproduce));
+  // Colours come last, because their codes would count as characters of a cell.
+  std::vector<bool> wrong{false};  // rows of ops with a differing case
+  for (const auto& [op, tally] : by_op) wrong.push_back(tally.differing() != 0);
+  std::string colored;
+  for (std::size_t row = 0; !text.empty(); ++row) {
+    const std::string line = text.substr(0, text.find('\n'));
+    text.erase(0, line.size() + 1);
+    const bool bad = row < wrong.size() && wrong[row];
+    colored += (row == 0 ? painted(layout, Paint::kBold, line)
+                : bad    ? painted(layout, Paint::kBad, line)
+                         : line) +
+               "\n";
+  }
+  return colored;
 }
 
 /// Describes a passed case: its time, and for each output what was compared and how close it came.
@@ -120,33 +107,7 @@ std::string describe_passed(const CaseResult& r) {
   return text;
 }
 
-/// Returns the differing cases: first those that were tried again, because their commands are known to differ.
-std::vector<const CaseResult*> differing(const SetRun& run) {
-  std::vector<const CaseResult*> list;
-  for (const CaseResult& r : run.results) {
-    if (is_difference(r.verdict)) list.push_back(&r);
-  }
-  std::ranges::stable_partition(list, [](const CaseResult* r) { return r->confirmed != Confirmed::kNotTried; });
-  return list;
-}
-
-/// Describes an error whose reason was printed with an earlier case.
-std::string describe_repeated(const CaseResult& r) {
-  return fmt::format("{} {}\n  the same reason as an error above\n", name_of(r.verdict), r.id) + reproduction(r);
-}
-
 }  // namespace
-
-std::string describe_case(const CaseResult& r) {
-  std::string text = fmt::format("{} {}\n", name_of(r.verdict), r.id);
-  if (!r.reason.empty()) text += fmt::format("  {}\n", one_line(r.reason));
-  for (const OutputReport& o : r.outputs) {
-    if (o.violations != 0) text += printable(output(o));
-  }
-  for (const Finding& f : r.findings) text += fmt::format("  finding {}: {}\n", one_line(f.check), one_line(f.detail));
-  if (!r.known_fault.empty()) text += fmt::format("  known fault: {}\n", one_line(r.known_fault));
-  return text + reproduction(r);
-}
 
 std::string describe_origin(const std::string& device, const std::map<std::string, std::string>& provenance) {
   std::vector<std::string> parts;
@@ -176,73 +137,67 @@ std::vector<std::string> describe_known_faults(const SetRun& run) {
   for (const auto& [id, use] : run.known_faults()) {
     const auto kind = run.known_kinds.find(id);
     if (kind != run.known_kinds.end() && kind->second == "variant") {
-      lines.push_back(fmt::format("known variant {}: upstream changed this on purpose. It showed in {} of {} cases", id,
-                                  use.shown, use.cases));
+      lines.push_back(fmt::format("known variant {}: upstream changed this on purpose. It showed in {} of {}", id,
+                                  use.shown, count_of(use.cases, "case")));
     } else if (kind != run.known_kinds.end() && kind->second == "undefined") {
-      lines.push_back(fmt::format("known fault {} leaves the result undefined in {} cases. It showed in {} of them", id,
-                                  use.cases, use.shown));
+      lines.push_back(fmt::format("known fault {} leaves the result undefined in {}. It showed in {} of them", id,
+                                  count_of(use.cases, "case"), use.shown));
     } else if (use.shown == 0) {
       lines.push_back(
-          fmt::format("known fault {} did not show in any of the {} cases in which its conditions hold: "
+          fmt::format("known fault {} did not show, although its conditions hold in {}: "
                       "it is fixed, or does not show on this device or in this run",
-                      id, use.cases));
+                      id, count_of(use.cases, "case")));
     } else {
-      lines.push_back(fmt::format("known fault {} showed in {} of {} cases", id, use.shown, use.cases));
+      lines.push_back(fmt::format("known fault {} showed in {} of {}", id, use.shown, count_of(use.cases, "case")));
     }
   }
   for (const auto& [id, cases] : run.not_excused()) {
     const auto why = run.edited_faults.find(id);
-    lines.push_back(fmt::format("known fault {} may show: {}, so its {} case{} not excused", id,
-                                why == run.edited_faults.end() ? "a source file was edited" : why->second, cases,
-                                cases == 1 ? " was" : "s were"));
+    lines.push_back(fmt::format("known fault {} may show: {}, so its {} not excused", id,
+                                why == run.edited_faults.end() ? "a source file was edited" : why->second,
+                                count_of(cases, "case was", "cases were")));
   }
   return lines;
 }
 
 std::string terminal_report(const RunReport& report, const TerminalOptions& options) {
-  std::string text;
-  for (const SetRun& run : report.runs) {
-    text += lines_of(fmt::format("{} against {} ({})", run.set_label, run.against,
-                                 describe_origin(run.device, run.provenance))) +
-            "\n";
-    text += table(run) + "\n";
-    const std::size_t table_end = text.size();
-    for (const auto& [reason, n] : run.reasons_not_run()) text += lines_of(fmt::format("{} {}", n, reason));
-    for (const auto& [sentence, n] : run.told()) {
-      text += lines_of(fmt::format("in {} case{}: {}", n, n == 1 ? "" : "s", sentence));
-    }
-    for (const std::string& line : describe_known_faults(run)) text += lines_of(line);
-    for (const std::string& line : describe_bits(run, kMostOutputs)) text += lines_of(line);
-    for (const auto& [note, n] : run.notes_of_agreeing()) text += lines_of(fmt::format("{} agrees: {}", n, note));
-    for (const CaseResult& r : run.results) {
-      if (options.verbose && r.verdict == Verdict::kPassed) text += describe_passed(r);
-    }
-    std::size_t told = 0;
-    // Reasons of errors that were printed. Many cases may have the same reason, for example a changed module.
-    std::set<std::string> errors;
-    for (const CaseResult* r : differing(run)) {
-      if (told++ >= options.shown) continue;
-      const bool repeated = r->verdict == Verdict::kError && !errors.insert(r->reason).second;
-      text += "\n" + (repeated ? describe_repeated(*r) : describe_case(*r));
-    }
-    if (told > options.shown) {
-      text += "\n" + lines_of(fmt::format("... and {} more differing cases: --show N prints more of them, --json FILE "
-                                          "contains all",
-                                          told - options.shown));
-    }
-    if (text.size() != table_end) text += "\n";
-  }
+  const Layout& layout = options.layout;
+  const auto line = [&](const std::string& text) { return lines_of(layout, text); };
   // What was not tried stands at the end, where nobody overlooks it. Several sweeps of one set say the same.
+  std::string end;
   std::set<std::string> said;
-  const auto say_once = [&](const std::string& line) {
-    if (said.insert(line).second) text += lines_of(line);
+  const auto say_once = [&](const std::string& text) {
+    if (said.insert(text).second) end += line(text);
   };
   for (const SetRun& run : report.runs) {
-    for (const std::string& line : describe_not_covered(run, kMostNames))
-      say_once(fmt::format("{}: {}", run.set_label, line));
-    for (const std::string& line : run.warnings) say_once(line);
+    for (const std::string& text : describe_not_covered(run, kMostNames))
+      say_once(fmt::format("{}: {}", run.set_label, text));
+    for (const std::string& text : run.warnings) say_once(text);
   }
-  return text + lines_of(verdict_line(report));
+  end += painted_lines(layout, exit_status(report) == 0 ? Paint::kGood : Paint::kBad, line(verdict_line(report)));
+
+  std::string text;
+  for (const SetRun& run : report.runs) {
+    std::string head = line(fmt::format("{} against {} ({})", run.set_label, run.against,
+                                        describe_origin(run.device, run.provenance))) +
+                       "\n" + table(run, layout) + "\n";
+    std::string after;
+    for (const auto& [reason, n] : run.reasons_not_run()) after += line(fmt::format("{} {}", n, reason));
+    for (const auto& [sentence, n] : run.told()) after += line(fmt::format("in {}: {}", count_of(n, "case"), sentence));
+    for (const std::string& fault : describe_known_faults(run)) after += line(fault);
+    for (const std::string& bits : describe_bits(run, kMostOutputs)) after += line(bits);
+    for (const auto& [note, n] : run.notes_of_agreeing()) after += line(fmt::format("{} agrees: {}", n, note));
+    for (const CaseResult& r : run.results) {
+      if (options.verbose && r.verdict == Verdict::kPassed) after += describe_passed(r);
+    }
+    const std::size_t used = rows_of(layout, head) + rows_of(layout, after) + rows_of(layout, end) + 1;
+    const std::size_t rows = kScreenRows / report.runs.size();
+    const std::string differing =
+        differing_cases(run.results, {.shown = options.shown, .rows = rows > used ? rows - used : 0, .layout = layout});
+    after += after.empty() && !differing.empty() ? differing.substr(1) : differing;
+    text += head + after + (after.empty() ? "" : "\n");
+  }
+  return text + end;
 }
 
 }  // namespace dsv4

@@ -4,10 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <map>
 
+#include "harness/case/work.h"
 #include "harness/core/error.h"
 #include "harness/core/text.h"
 
@@ -95,20 +94,10 @@ std::vector<Case> select_cases(const CaseFilter& filter) {
     if (filter.shard.contains(id)) cases.push_back(std::move(c));
   }
   if (cases.empty()) {
-    throw Error(fmt::format("no case is selected: {} cases pass the filters, but none of them is in shard {}/{}",
-                            selected.size(), filter.shard.index, filter.shard.count));
+    throw Error(fmt::format("no case is selected: {} pass the filters, but none of them is in shard {}/{}",
+                            count_of(selected.size(), "case"), filter.shard.index, filter.shard.count));
   }
   return cases;
-}
-
-double expected_work(const Case& c) {
-  double work = 0;
-  for (const auto& [name, value] : c.params.pairs()) {
-    std::int64_t n = 0;
-    const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), n);
-    if (code == std::errc{} && end == value.data() + value.size()) work += std::log1p(std::abs(static_cast<double>(n)));
-  }
-  return work;
 }
 
 std::vector<std::string> in_running_order(const std::vector<Case>& cases) {

@@ -33,9 +33,6 @@ void require_matched_excludes(const std::set<std::string>& unmatched);
 /// matter. Throws Error for a bad id and for a glob that matches no case. Also throws Error if no case is selected.
 std::vector<Case> select_cases(const CaseFilter& filter);
 
-/// Estimates the work of a case from the sizes in its parameters. The estimate is only good for sorting cases.
-double expected_work(const Case& c);
-
 /// Returns the ids, with the most work first. Otherwise a worker could begin a long case when all other workers are
 /// already idle.
 std::vector<std::string> in_running_order(const std::vector<Case>& cases);

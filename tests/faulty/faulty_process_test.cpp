@@ -275,7 +275,7 @@ TEST(FaultyProcess, AnInternalErrorIsStatus2AndNamesOpCaseAndStep) {
     const RunReport report = report_of(swept);
     EXPECT_EQ(exit_status(report), 2);
     EXPECT_THAT(verdict_line(report), AllOf(StartsWith(text + "; so far 2 cases"), Not(HasSubstr("environment"))));
-    EXPECT_THAT(terminal_report(report), HasSubstr(text));
+    EXPECT_THAT(terminal_report(report, {.layout = {.width = 10000}}), HasSubstr(text));
   }
 }
 

@@ -16,7 +16,7 @@ using ::testing::Not;
 TEST(Markdown, VerdictTableAndFoldedDetails) {
   const std::string text = markdown_report(report({failed(), result("a/x=1/seed=1", Verdict::kPassed)}));
   EXPECT_THAT(text, AllOf(HasSubstr("**differs: 2 cases, 1 failed"), HasSubstr("| `topk_v1` | 1 | 0 | 1 |"),
-                          HasSubstr("<details><summary>1 differing cases</summary>"),
+                          HasSubstr("<details><summary>1 differing case</summary>"),
                           HasSubstr("reproduce: dsv4diff run --set host")));
 }
 

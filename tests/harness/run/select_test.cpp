@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/case/work.h"
 #include "harness/core/error.h"
 
 namespace dsv4 {
