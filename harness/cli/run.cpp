@@ -10,7 +10,7 @@
 #include "harness/cli/both_sides.h"
 #include "harness/cli/command.h"
 #include "harness/cli/filter_options.h"
-#include "harness/cli/set_code.h"
+#include "harness/cli/lacking.h"
 #include "harness/cli/sweep_options.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
@@ -105,6 +105,8 @@ class RunCommand final : public Command {
       again = {"--baseline", base_set->label};
     }
     for (const ChosenSet& set : sets) {
+      const LackingOps lacking(filter, set.manifest, &against.manifest);
+      const auto possible = sequence.empty() ? lacking.left(ids) : ids;
       SweepOptions options = options_against(set, against, workers_, again, exact_);
       if (!dump_.empty()) {
         const std::string folder = std::filesystem::absolute(dump_).string();
@@ -119,15 +121,16 @@ class RunCommand final : public Command {
       if (soak) {
         options.progress.seconds = soak_seconds_;
       } else {
-        options.progress.total = ids.size();
+        options.progress.total = possible.size();
       }
       if (!sequence.empty()) options.pool.jobs = 1;
       announce(set, against.label, options.progress.total, options);
       SweepResult swept = !sequence.empty() ? sweep_sequence(options, sequence)
-                          : soak            ? sweep(options, random_cases(ops, filter))
-                                            : sweep(options, source_of(ids));
+                          : soak            ? sweep(options, random_cases(lacking.left(ops), filter))
+                                            : sweep(options, source_of(possible));
       SetRun run = describe_run(set, against.label, options.policy);
       run.baseline = baseline_;
+      run.not_covered.merge(lacking.not_covered());
       run.results = std::move(swept.results);
       for (const auto& notes : {describe_pair(set.manifest, against.manifest), swept.notes}) {
         run.warnings.insert(run.warnings.end(), notes.begin(), notes.end());
@@ -187,7 +190,7 @@ class RunCommand final : public Command {
     return [this, start, ops, filter, shard = filter.shard, first = filter.seed, n = std::uint64_t{0},
             matched = std::set<std::string>{}]() mutable -> std::optional<std::string> {
       // Nearly all cases may belong to other shards, so this loop must check for an interrupt as well.
-      while (seconds_since(start) < soak_seconds_ && InterruptGuard::signal() == 0) {
+      while (!ops.empty() && seconds_since(start) < soak_seconds_ && InterruptGuard::signal() == 0) {
         const std::string id = random_case(*ops[n % ops.size()], first + n).id();
         ++n;
         if (shard.contains(id) && !excluded(filter, id, matched)) return id;

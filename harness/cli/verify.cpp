@@ -10,6 +10,7 @@
 #include "harness/cli/filter_options.h"
 #include "harness/cli/golden_gaps.h"
 #include "harness/cli/golden_options.h"
+#include "harness/cli/lacking.h"
 #include "harness/cli/sweep_options.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
@@ -100,7 +101,10 @@ class VerifyCommand final : public Command {
       const std::size_t first = report.runs.size();
       for (std::size_t i = 0; i < goldens.size() && report.signal == 0; ++i) {
         if (ids[i].empty()) continue;
-        sweep_one(set, goldens[i], ids[i], *journal, report);
+        // One golden file asks for its op.
+        const LackingOps lacking(filter_of_gaps(filter, goldens), set.manifest);
+        sweep_one(set, goldens[i], lacking.left(ids[i]), *journal, report);
+        report.runs.back().not_covered.merge(lacking.not_covered(goldens[i].files));
       }
       if (first == report.runs.size()) continue;
       report.runs[first].not_covered.merge(golden_gaps(set.manifest, expected_goldens(set.manifest, goldens, recorded),

@@ -16,10 +16,14 @@ struct UncoveredKind {
   const char* plural;
 };
 inline constexpr const char* kSourcesInNoModule = "source_files";
+inline constexpr const char* kOpsNotInSet = "ops_not_in_set";
+inline constexpr const char* kOpsNotInOther = "ops_not_in_other_set";
 inline constexpr const char* kOpsWithoutGolden = "ops_without_golden";
 inline constexpr const char* kCasesWithoutGolden = "cases_without_golden";
-inline constexpr std::array<UncoveredKind, 3> kUncoveredKinds{{
+inline constexpr std::array<UncoveredKind, 5> kUncoveredKinds{{
     {kSourcesInNoModule, "source file in no module", "source files in no module"},
+    {kOpsNotInSet, "op that the set lacks", "ops that the set lacks"},
+    {kOpsNotInOther, "op that the other set lacks", "ops that the other set lacks"},
     {kOpsWithoutGolden, "op without a golden", "ops without a golden"},
     {kCasesWithoutGolden, "case without a golden", "cases without a golden"},
 }};
