@@ -14,7 +14,7 @@
 #include "harness/core/text.h"
 #include "harness/golden/file.h"
 #include "harness/golden/removal.h"
-#include "harness/report/terminal.h"
+#include "harness/report/differing_cases.h"
 #include "harness/workers/interrupt.h"
 
 namespace dsv4 {
@@ -56,7 +56,7 @@ std::string unanswered(const std::string& path, const std::string& op, const Swe
   } catch (const Error&) {
     return "";  // there is no readable golden, so nothing is lost
   }
-  return lost == 0 ? "" : fmt::format("{} cases of its golden ({})", lost, first);
+  return lost == 0 ? "" : fmt::format("{} of its golden ({})", count_of(lost, "case"), first);
 }
 
 class RecordCommand final : public Command {
@@ -69,6 +69,8 @@ class RecordCommand final : public Command {
            "one of its cases is an error. Recording again changes no file if nothing changed.\n"
            "Cases that an op does not have any more are removed. Cases that --tier or the set leaves out are\n"
            "removed only with --prune.\n"
+           "An op is not written either if cases that passed at the last recording now fail, unless\n"
+           "--accept-failures is given.\n"
            "Exit status: 0 all ops were written, 1 an op was not written or outputs differ from the reference\n"
            "(such outputs are recorded with their verdict), 2 the command or the environment is wrong or dsv4diff\n"
            "itself fails, 130 after Ctrl-C (then nothing is written).";
@@ -83,6 +85,11 @@ class RecordCommand final : public Command {
         ->check(not_empty());
     app.add_flag("--prune", prune_,
                  "Also remove cases of higher tiers, and cases that the set cannot run, from the goldens");
+    app.add_flag("--dry-run", dry_run_, "Run the cases and say what would change, but write nothing");
+    app.add_flag("--accept-failures", accept_failures_,
+                 "Also record cases that fail now and passed when they were last recorded");
+    add_show(app, shown_);
+    screen_.add(app);
     workers_.add(app);
   }
 
@@ -90,7 +97,7 @@ class RecordCommand final : public Command {
     const CaseFilter filter = filter_.filter();
     const auto ops = select_ops(filter.ops);
     const ChosenSet set = choose_set(set_);
-    const std::string root = golden_root_to_write(golden_);
+    const std::string root = dry_run_ ? golden_root(golden_) : golden_root_to_write(golden_);
     std::vector<Case> cases;
     std::vector<const Op*> recording;
     for (const Op* op : ops) {
@@ -135,14 +142,19 @@ class RecordCommand final : public Command {
     std::map<std::string, Tally> tallies;
     for (const CaseResult& r : swept.results) {
       tallies[r.op()].add(r);
-      if (r.verdict == Verdict::kError || r.verdict == Verdict::kFailed) print(fmt::format("{}\n", describe_case(r)));
+    }
+    const Layout layout = screen_.layout();
+    const std::size_t rows = kScreenRows - std::min(kScreenRows, tallies.size());
+    if (const std::string text = differing_cases(swept.results, {.shown = shown_, .rows = rows, .layout = layout});
+        !text.empty()) {
+      print(text.substr(1) + "\n");
     }
     int status = 0;
     for (const auto& [op, tally] : tallies) {
       if (tally.differing() != 0) status = std::max(status, 1);
       if (tally.of(Verdict::kError) != 0) {
-        print(
-            fmt::format("{}: not recorded, {} of {} cases are errors\n", op, tally.of(Verdict::kError), tally.cases()));
+        print(fmt::format("{}: not recorded, {} of {} ended with an error\n", op, tally.of(Verdict::kError),
+                          count_of(tally.cases(), "case")));
         continue;
       }
       Golden& golden = goldens[op];
@@ -160,24 +172,61 @@ class RecordCommand final : public Command {
         status = std::max(status, 1);
         continue;
       }
-      const auto count = golden.entries.size();
+      const std::string count = count_of(golden.entries.size(), "case");
+      GoldenPreview preview;
       std::string what;
       try {
-        what = describe(write_golden(path, std::move(golden)));
+        preview = preview_golden(path, golden);
+        if (!accept_failures_ && !preview.failing.empty()) {
+          print(
+              fmt::format("{}: not recorded, because {} passed at the last recording and now {}, such as {}; "
+                          "--accept-failures records {}\n",
+                          op, count_of(preview.failing.size(), "case"), preview.failing.size() == 1 ? "fails" : "fail",
+                          preview.failing.front(), preview.failing.size() == 1 ? "it" : "them"));
+          print(moved(preview, layout));
+          status = std::max(status, 1);
+          continue;
+        }
+        what = describe(dry_run_ ? preview.writing : write_golden(path, std::move(golden)));
       } catch (const Error& e) {
         say(fmt::format("dsv4diff record: {}", one_line(e.what())));
         status = 2;
         continue;
       }
-      print(fmt::format("{}: {} cases, {}: {}\n", op, count, one_line(what), one_line(path)));
+      print(fmt::format("{}: {}, {}: {}\n", op, count, one_line(what), one_line(path)));
+      print(moved(preview, layout));
     }
+    if (dry_run_) print("--dry-run: nothing was written\n");
     return status;
   }
+
+  /// Says how far the outputs moved since the last recording, for the cases with the farthest outputs.
+  [[nodiscard]] std::string moved(const GoldenPreview& preview, const Layout& layout) const {
+    const std::size_t listed = std::min(shown_.value_or(kMostMoved), preview.moved.size());
+    std::string text;
+    for (std::size_t i = 0; i < listed; ++i) {
+      const Movement& m = preview.moved[i];
+      text += lines_of(layout, fmt::format("  {} of {}: {}", m.output, m.id, describe(m)), 4);
+    }
+    if (preview.moved.size() > listed) {
+      const std::size_t rest = preview.moved.size() - listed;
+      text += lines_of(
+          layout, fmt::format("  {} moved{}: --show N lists more of them",
+                              count_of(rest, listed == 0 ? "output" : "more output"), listed == 0 ? "" : " less far"));
+    }
+    return text;
+  }
+
+  static constexpr std::size_t kMostMoved = 5;
 
   std::string set_;
   FilterOptions filter_;
   std::string golden_;
   bool prune_ = false;
+  bool dry_run_ = false;
+  bool accept_failures_ = false;
+  std::optional<std::size_t> shown_;
+  ScreenOptions screen_;
   WorkerOptions workers_;
 };
 

@@ -14,20 +14,6 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-const char* name_of_kind(Tolerance::Kind kind) {
-  switch (kind) {
-    case Tolerance::Kind::kExact:
-      return "exact";
-    case Tolerance::Kind::kExactNan:
-      return "exact_nan";
-    case Tolerance::Kind::kBound:
-      return "bound";
-    case Tolerance::Kind::kInterval:
-      return "interval";
-  }
-  return "?";
-}
-
 /// The comparison of one element.
 struct ElementComparison {
   bool same_bits = false;
@@ -101,17 +87,6 @@ std::string describe_value(const HostTensor& t, std::int64_t i) {
   return poison.empty() ? format_element(t.dtype, t.element(i)) : poison;
 }
 
-/// Distance in units of the last place. It is 0 if a value is NaN, because NaN has no place in the order.
-std::int64_t ulp_distance(DType dtype, const std::uint8_t* a, const std::uint8_t* b) {
-  const auto key_a = order_key(dtype, a);
-  const auto key_b = order_key(dtype, b);
-  if (!key_a || !key_b) return 0;
-  const auto [low, high] = std::minmax(*key_a, *key_b);
-  // The difference of two keys may need 64 bits without a sign.
-  const std::uint64_t distance = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
-  return static_cast<std::int64_t>(std::min<std::uint64_t>(distance, std::numeric_limits<std::int64_t>::max()));
-}
-
 /// The share of the bound that the error uses; 0 if there is no finite bound above 0 or no finite error.
 double share_of_bound(Tolerance::Kind kind, const ElementComparison& element) {
   const bool defined = kind == Tolerance::Kind::kBound && element.bound > 0 && std::isfinite(element.bound) &&
@@ -154,6 +129,30 @@ double badness(Tolerance::Kind kind, const ElementComparison& element) {
 bool agrees(const HostTensor& got, std::int64_t i, const HostTensor& want, std::int64_t j, const Tolerance& tolerance,
             double scale) {
   return !compare_element(got, i, want, j, tolerance, scale).violation;
+}
+
+const char* name_of_kind(Tolerance::Kind kind) {
+  switch (kind) {
+    case Tolerance::Kind::kExact:
+      return "exact";
+    case Tolerance::Kind::kExactNan:
+      return "exact_nan";
+    case Tolerance::Kind::kBound:
+      return "bound";
+    case Tolerance::Kind::kInterval:
+      return "interval";
+  }
+  return "?";
+}
+
+std::int64_t ulp_distance(DType dtype, const std::uint8_t* a, const std::uint8_t* b) {
+  const auto key_a = order_key(dtype, a);
+  const auto key_b = order_key(dtype, b);
+  if (!key_a || !key_b) return 0;
+  const auto [low, high] = std::minmax(*key_a, *key_b);
+  // The difference of two keys may need 64 bits without a sign.
+  const std::uint64_t distance = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(distance, std::numeric_limits<std::int64_t>::max()));
 }
 
 OutputReport compare_output(const Output& got_output, const Output& want_output, const Tolerance& tolerance,

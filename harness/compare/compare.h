@@ -1,6 +1,8 @@
 /// Compares outputs element by element, each within its tolerance. A measure of the whole tensor is never used.
 #pragma once
 
+#include <cstdint>
+
 #include "harness/call/output.h"
 #include "harness/compare/excuse.h"
 #include "harness/verdict/result.h"
@@ -29,6 +31,13 @@ OutputReport compare_records(const Output& got, const Output& want, const Tolera
 std::vector<OutputReport> compare_outputs(const Observation& got, const Observation& want, const Tolerances& tolerances,
                                           double scale = 1.0, const std::vector<Excuse>& excuses = {},
                                           bool exact = false);
+
+/// "exact", "exact_nan", "bound" or "interval".
+const char* name_of_kind(Tolerance::Kind kind);
+
+/// Distance of two elements in units of the last place. It is 0 if a value is NaN, because NaN has no place in the
+/// order.
+std::int64_t ulp_distance(DType dtype, const std::uint8_t* a, const std::uint8_t* b);
 
 /// Makes the report of an output that cannot be compared. It has one violation, no compared element, and this reason.
 OutputReport incomparable(const std::string& name, const std::string& reason);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 
@@ -78,6 +79,11 @@ GoldenEntry make_entry(const Case& c, const Call& call, const Response& response
   e.inputs = input_digest(call);
   e.verdict = result.verdict;
   if (e.verdict == Verdict::kKnown) e.known_fault = result.known_fault;
+  if (e.verdict != Verdict::kPassed && !result.findings.empty()) {
+    const Finding& first = result.findings.front();
+    e.findings = one_line(fmt::format("{}: {}", first.check, first.detail));
+    if (result.findings.size() > 1) e.findings += fmt::format(" (and {} more)", result.findings.size() - 1);
+  }
   for (const Output& output : response.observation.outputs) {
     const auto report = std::ranges::find(result.outputs, output.name, &OutputReport::name);
     e.outputs.push_back(make_output(output, report == result.outputs.end() ? nullptr : &*report));

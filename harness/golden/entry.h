@@ -45,6 +45,9 @@ struct GoldenEntry {
   Verdict verdict = Verdict::kPassed;  ///< verdict against the reference at recording
   std::string known_fault;             ///< id of the known fault that showed; "" unless the verdict is kKnown
   std::vector<GoldenOutput> outputs;   ///< in the order in which the op returns them
+  /// The findings behind a verdict that is not kPassed, such as a changed guard band, as one line. No value shows them.
+  /// The text index has them, the HDF5 file does not: this is "" in a golden that was read.
+  std::string findings;
 
   [[nodiscard]] double tightness() const;
   [[nodiscard]] std::int64_t certified() const;

@@ -64,6 +64,7 @@ void to_json(nlohmann::json& j, const GoldenEntry& e) {
        {"inputs", hex(e.inputs)},
        {"verdict", name_of(e.verdict)},
        {"known_fault", e.known_fault},
+       {"findings", e.findings},
        {"outputs", std::move(outputs)}};
 }
 
@@ -75,6 +76,7 @@ void from_json(const nlohmann::json& j, GoldenEntry& e) {
   if (!verdict) throw Error(fmt::format("entry '{}': unknown verdict {}", e.id, j.at("verdict").dump()));
   e.verdict = *verdict;
   e.known_fault = j.at("known_fault").get<std::string>();
+  e.findings = j.value("findings", "");
   e.outputs.clear();
   for (const auto& o : j.at("outputs")) e.outputs.push_back(output_from(o));
   check_entry(e);

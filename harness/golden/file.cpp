@@ -84,6 +84,27 @@ Golden read_checked(const std::string& path, const std::string& expected_op) {
   return golden;
 }
 
+/// Compares a normalized golden with the golden at `path`. If `preview` is not null, stores more about the difference
+/// in it.
+GoldenWriting compare_with_old(const std::string& path, const Golden& golden, GoldenPreview* preview) {
+  GoldenWriting writing;
+  if (!fs::exists(path)) return writing;
+  writing.change = GoldenChange::kChanged;
+  try {
+    const bool complete = !fs::exists(temporary_name(index_path(path)));
+    const Golden old = read_checked(path, golden.op);
+    writing.difference = difference(old, golden);
+    if (complete && writing.difference == GoldenDifference{}) writing.change = GoldenChange::kUnchanged;
+    if (preview != nullptr) {
+      preview->moved = movements(old, golden);
+      preview->failing = newly_failing(old, golden);
+    }
+  } catch (const Error& e) {
+    writing.damage = e.what();  // the damaged file is replaced
+  }
+  return writing;
+}
+
 }  // namespace
 
 std::string golden_path(const std::string& root, const std::string& op, const std::string& set) {
@@ -110,22 +131,17 @@ std::vector<std::string> recorded_sets(const std::string& root) {
   return {all.begin(), all.end()};
 }
 
+GoldenPreview preview_golden(const std::string& path, Golden golden) {
+  normalize(golden);
+  GoldenPreview preview;
+  preview.writing = compare_with_old(path, golden, &preview);
+  return preview;
+}
+
 GoldenWriting write_golden(const std::string& path, Golden golden) {
   normalize(golden);
-  GoldenWriting writing;
-  if (fs::exists(path)) {
-    writing.change = GoldenChange::kChanged;
-    try {
-      const bool complete = !fs::exists(temporary_name(index_path(path)));
-      writing.difference = difference(read_checked(path, golden.op), golden);
-      if (complete && writing.difference == GoldenDifference{}) {
-        writing.change = GoldenChange::kUnchanged;
-        return writing;
-      }
-    } catch (const Error& e) {
-      writing.damage = e.what();  // the damaged file is replaced
-    }
-  }
+  GoldenWriting writing = compare_with_old(path, golden, nullptr);
+  if (writing.change == GoldenChange::kUnchanged) return writing;
   const Bytes image = encode_golden(golden);
   replace_pair(path, image, index_path(path), format_index(golden, image));
   return writing;

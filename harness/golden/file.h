@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/golden/columns.h"
+#include "harness/golden/movement.h"
 
 namespace dsv4 {
 
@@ -31,6 +32,16 @@ struct GoldenWriting {
   GoldenDifference difference;  ///< from the old golden; empty if it did not exist or could not be read
   std::string damage;           ///< why the old golden could not be read; "" if it could be read or did not exist
 };
+
+/// What a recording would change.
+struct GoldenPreview {
+  GoldenWriting writing;
+  std::vector<Movement> moved;       ///< outputs with other bits, the farthest first
+  std::vector<std::string> failing;  ///< cases that passed in the old golden, and differ in the new one
+};
+
+/// Compares `golden` with the golden at `path`, and writes nothing. Throws Error if the golden is inconsistent.
+GoldenPreview preview_golden(const std::string& path, Golden golden);
 
 /// Writes a golden and its index. The entries need not be sorted. If the old golden has the same content, its files are
 /// not touched. So a repeated recording changes nothing in git, even if another version of HDF5 or zlib would write

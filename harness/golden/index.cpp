@@ -86,6 +86,7 @@ std::string index_line(const GoldenEntry& entry) {
   if (!entry.known_fault.empty()) line += fmt::format("({})", entry.known_fault);
   line += fmt::format(" t={:.3g}", entry.tightness());
   for (const GoldenOutput& o : entry.outputs) line += output_text(o);
+  if (!entry.findings.empty()) line += " ! " + entry.findings;
   return line;
 }
 

@@ -11,7 +11,8 @@
 /// `in=` is the digest of the inputs. After the shape of an output comes its digest. Only the first 12 hex digits of
 /// each digest are written. The next words are the smallest and the largest finite value, and the sum of the finite
 /// values. Numbers of zeros, NaN, infinities and certified alternatives follow if they are not 0. `t` is the largest
-/// error/bound of the outputs. The id of a known fault follows the verdict in brackets.
+/// error/bound of the outputs. The id of a known fault follows the verdict in brackets. If the verdict is not `passed`
+/// because of findings, which no value shows, the line ends with " ! " and the first of them.
 #pragma once
 
 #include <span>

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 #include "harness/golden/file.h"
 
 namespace dsv4 {
@@ -50,9 +51,9 @@ void require_no_higher_tiers(const std::string& root, const std::string& set, co
   }
   if (files == 0) return;
   throw Error(fmt::format(
-      "--tier {} would remove {} cases of higher tiers from {}{}; record with --tier {}, or use "
+      "--tier {} would remove {} of higher tiers from {}{}; record with --tier {}, or use "
       "--prune to remove them; nothing is written",
-      name_of(tier), all.cases, first,
+      name_of(tier), count_of(all.cases, "case"), first,
       files == 1 ? "" : fmt::format(" and {} other golden{}", files - 1, files == 2 ? "" : "s"), name_of(all.enough)));
 }
 

@@ -114,6 +114,20 @@ class Goldens(CommandLineTest):
         self.assertRegex(output, r"(?m)^topk_v1: \d+ cases, 0 added, 0 changed, \d+ removed: golden/")
         self.assertNotEqual(self.recorded("golden/topk_v1/host"), before)
 
+    def test_a_dry_run_says_what_would_change_and_writes_nothing(self):
+        record = ["record", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke", "--golden", "golden"]
+        status, output, error = self.call(*record, "--dry-run")
+        self.assertEqual(status, 0, output + error)
+        self.assertRegex(output, r"^mask_topk_ids: \d+ cases, new: golden/mask_topk_ids/host.h5\n"
+                                 r"--dry-run: nothing was written\n$")
+        self.assertFalse(os.path.exists(self.path("golden")))
+        self.assertEqual(self.call(*record)[0], 0)
+        before = self.recorded()
+        status, output, _ = self.call(*record[:6], "quick", *record[7:], "--dry-run")
+        self.assertEqual(status, 0)
+        self.assertRegex(output, r"cases, \d+ added, 0 changed, 0 removed: golden/")
+        self.assertEqual(self.recorded(), before)
+
     def test_damaged_goldens_are_refused(self):
         self.assertEqual(self.call("record", "--set", "host", "--op", "mask_topk_ids", "--op", "hash_topk", "--tier",
                                    "smoke", "--golden", "good")[0], 0)

@@ -23,7 +23,9 @@ namespace {
 
 using namespace golden_test;
 using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr const char* kOp = "golden_probe";
@@ -386,6 +388,9 @@ TEST(GoldenIndex, ALineShowsVerdictDigestsAndStatistics) {
   known.verdict = Verdict::kKnown;
   known.known_fault = "probe-fault";
   EXPECT_THAT(index_line(known), AllOf(HasSubstr(" known(probe-fault) t="), HasSubstr("nan=1"), HasSubstr("inf=1")));
+  EXPECT_THAT(index_line(known), Not(HasSubstr("!"))) << "without a finding, a line has no further field";
+  known.findings = "guard: 4 bytes after 'scores' changed (and 2 more)";
+  EXPECT_THAT(index_line(known), EndsWith(" ! guard: 4 bytes after 'scores' changed (and 2 more)"));
 }
 
 }  // namespace
