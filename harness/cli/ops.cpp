@@ -1,11 +1,14 @@
 /// dsv4diff ops: prints a table of the ops, which is made from the definitions of the ops.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <array>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "harness/cli/command.h"
+#include "harness/cli/op_facts.h"
+#include "harness/cli/op_page.h"
+#include "harness/cli/screen.h"
 #include "harness/core/error.h"
 #include "harness/core/text.h"
 #include "harness/run/select.h"
@@ -19,12 +22,16 @@ using Json = nlohmann::ordered_json;
 class OpsCommand final : public Command {
  public:
   std::string name() const override { return "ops"; }
-  std::string summary() const override { return "List the ops, the sets that have them, and their checks"; }
+  std::string summary() const override {
+    return "List the ops, or tell everything about one: parameters, outputs, tolerances, checks";
+  }
   std::string group() const override { return "Lists"; }
 
   void add_options(CLI::App& app) override {
-    app.add_option("op", globs_, "Only ops whose name matches")->type_name("GLOB");
-    app.add_flag("--json", json_, "Print as JSON, with parameters and scenarios");
+    app.add_option("op", globs_, "Tell everything about the ops whose name matches, instead of the table of all ops")
+        ->type_name("GLOB");
+    app.add_flag("--json", json_, "Print as JSON, with parameters, arguments, outputs, tolerances and checks");
+    screen_.add(app);
   }
 
   int run() override {
@@ -37,36 +44,30 @@ class OpsCommand final : public Command {
         say(fmt::format("dsv4diff ops: {}", one_line(e.what())));  // go on: one bad set must not hide the others
       }
     }
-    json_ ? print_json(ops, sets) : print_table(ops, sets);
+    if (json_) {
+      print_json(ops, sets);
+    } else if (globs_.empty()) {
+      print(ops_table(ops, sets, screen_.layout()));
+    } else {
+      for (const Op* op : ops) {
+        print((op == ops.front() ? "" : "\n") + op_page(*op, outputs(*op), sets, screen_.layout()));
+      }
+    }
     return 0;
   }
 
  private:
-  static std::vector<std::string> sets_with(const std::vector<Manifest>& sets, const std::string& op) {
-    std::vector<std::string> names;
-    for (const Manifest& m : sets) {
-      if (m.has_op(op)) names.push_back(m.name);
-    }
-    return names;
-  }
-
-  static void print_table(const std::vector<const Op*>& ops, const std::vector<Manifest>& sets) {
-    std::vector<std::vector<std::string>> rows{
-        {"op", "family", "smoke", "quick", "full", "scenarios", "upstream", "sets"}};
-    for (const Op* op : ops) {
-      const OpInfo& info = op->info();
-      const auto count = [&](Tier tier) { return std::to_string(cases_of(*op, tier).size()); };
-      rows.push_back({info.name, info.family, count(Tier::kSmoke), count(Tier::kQuick), count(Tier::kFull),
-                      std::to_string(all_scenarios(*op).size()), info.upstream,
-                      fmt::format("{}", fmt::join(sets_with(sets, info.name), " "))});
-    }
-    print(align(rows, {false, false, true, true, true, true, false, false}));
-    std::string left_out;
-    for (const Op* op : ops) {
-      for (const auto& [label, reason] : op->info().without)
-        left_out += fmt::format("  {} {}: {}\n", op->info().name, label, reason);
-    }
-    if (!left_out.empty()) print(fmt::format("\nDerived checks that an op leaves out:\n{}", left_out));
+  /// The outputs of an op. They are found by calling the reference; without that set, there are none.
+  static std::vector<OutputFacts> outputs(const Op& op) {
+    static const std::unique_ptr<Caller> reference = [] {
+      try {
+        return open_set(find_set("reference"), known_abis());
+      } catch (const Error& e) {
+        say(fmt::format("dsv4diff ops: outputs and tolerances are left out: {}", one_line(e.what())));
+        return std::unique_ptr<Caller>();
+      }
+    }();
+    return reference ? outputs_of(op, *reference) : std::vector<OutputFacts>{};
   }
 
   static Json param_json(const ParamSpec& spec) {
@@ -121,7 +122,10 @@ class OpsCommand final : public Command {
       for (const ParamSpec& spec : info.space.specs()) params.push_back(param_json(spec));
       Json scenarios = Json::array();
       for (const Scenario& s : all_scenarios(*op)) {
-        scenarios.push_back({{"name", s.label()}, {"meaning", s.meaning}, {"needs_device", s.needs_device}});
+        scenarios.push_back({{"name", s.label()},
+                             {"meaning", s.meaning},
+                             {"needs_device", s.needs_device},
+                             {"derived", !is_own_check(*op, s)}});
       }
       Json j({{"name", info.name},
               {"family", info.family},
@@ -136,6 +140,9 @@ class OpsCommand final : public Command {
               {"bench", info.bench},
               {"host_note", info.host_note}});
       add_signature(*op, j);
+      j["outputs"] = Json::array();
+      for (const OutputFacts& o : outputs(*op))
+        j["outputs"].push_back({{"name", o.name}, {"dtype", o.dtype}, {"dims", o.dims}, {"tolerances", o.tolerances}});
       list.push_back(std::move(j));
     }
     print(fmt::format("{}\n", list.dump(1)));
@@ -143,6 +150,7 @@ class OpsCommand final : public Command {
 
   std::vector<std::string> globs_;
   bool json_ = false;
+  ScreenOptions screen_;
 };
 
 DSV4_REGISTER_COMMAND(OpsCommand);

@@ -33,9 +33,35 @@ class Lists(CommandLineTest):
         self.assertLessEqual(op["cases"]["quick"], op["cases"]["full"])
         self.assertIn("relation:repeat", [s["name"] for s in op["scenarios"]])
         self.assertIn("rows", [p["name"] for p in op["params"]])
-        table = self.call("ops")[1]
         for name in ops:
-            self.assertRegex(table, rf"(?m)^{name} ")
+            self.assertGreater(len(ops[name]["outputs"]), 0, name)
+            self.assertTrue(all(o["tolerances"] for o in ops[name]["outputs"]), name)
+        self.assertTrue({s["name"]: s["derived"] for s in op["scenarios"]}["relation:repeat"])
+        for columns in (80, 300):
+            table = self.call("ops", env={"COLUMNS": str(columns)})[1]
+            self.assertLessEqual(max(map(len, table.splitlines())), columns)
+            for name in ops:
+                self.assertRegex(table, rf"(?m)^{name} ")
+
+    def test_the_page_of_an_op(self):
+        op = json.loads(self.call("ops", "hash_topk", "--json")[1])[0]
+        status, page, _ = self.call("ops", "hash_topk", env={"COLUMNS": "80"})
+        self.assertEqual(status, 0)
+        self.assertLessEqual(max(map(len, page.splitlines())), 80)
+        words = " ".join(page.split())
+        for named in op["params"] + op["arguments"] + op["scenarios"] + op["outputs"]:
+            self.assertIn(named["name"], words)
+        for output in op["outputs"]:
+            for tolerance in output["tolerances"]:
+                self.assertIn(" ".join(tolerance.split()), words)
+        for check in op["without"]:
+            self.assertIn(check, words)
+
+    def test_colours(self):
+        for words, colored in ((["--color", "always"], True), (["--color", "never"], False), ([], False)):
+            for command in (["ops"], ["run", "--set", "host", "--case", CASE]):
+                self.assertEqual("\x1b[" in self.call(*command, *words)[1], colored, words)
+        self.expect_refusal("ops", "--color", "blue", says="--color")
 
     def test_sets(self):
         status, output, _ = self.call("sets", "--json")
