@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "harness/case/work.h"
 #include "harness/core/error.h"
 #include "harness/run/reading.h"
 #include "harness/run/select.h"
