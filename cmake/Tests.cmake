@@ -82,9 +82,9 @@ foreach(script IN LISTS script_tests)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "${DSV4_TEST_ENVIRONMENT}")
 endforeach()
-# These tests take long. mutants_test.py compiles a kernel for each mutant. The tests in gate/ sweep whole tiers, with a
+# These tests take long. Those in mutants/ compile a module for each mutant. The tests in gate/ sweep whole tiers, with a
 # worker for each core. For ctest --parallel, each of these tests counts as two, so that fewer other tests run at the
 # same time.
-foreach(name mutants/mutants_test.py gate/sweep_test.sh gate/verify_test.sh)
+foreach(name mutants/mutants_test.py mutants/reference_mutants_test.py gate/sweep_test.sh gate/verify_test.sh)
   set_tests_properties(${name} PROPERTIES TIMEOUT 1800 PROCESSORS 2)
 endforeach()

@@ -59,7 +59,7 @@ def results_of(report):
 
 
 def main(names):
-    catalogue = build_mutant.load_catalogue()
+    catalogue = build_mutant.load_catalogue(build_mutant.KERNELS)
     unknown = [n for n in names if n not in catalogue]
     if unknown:
         print(f"no such mutant: {', '.join(unknown)}")

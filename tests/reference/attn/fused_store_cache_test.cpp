@@ -62,6 +62,26 @@ TEST(FusedStoreCacheReference, ZeroRowsHaveZeroCodesAndTheSmallestScale) {
   EXPECT_EQ(bytes, (std::vector<std::uint8_t>{0xad, 0xac, 0x6f, 0x34}));
 }
 
+TEST(FusedStoreCacheReference, ValuesHalfwayBetweenTwoCodesGoToTheEvenCode) {
+  // The greatest value, 448, gives a scale of 1. From 16 to 32, E4M3 has steps of 2: 16 has the code 0x58, 18 has 0x59
+  // and 20 has 0x5a.
+  const Stored s("indexer", row(128, {448.0f, 17.0f, 19.0f, -17.0f}));
+  EXPECT_EQ(s.code(1), 0x58);
+  EXPECT_EQ(s.code(2), 0x5a);
+  EXPECT_EQ(s.code(3), 0xd8);
+}
+
+TEST(FusedStoreCacheReference, OfSeveralRowsForOneSlotTheLastIsKept) {
+  HostTensor cache = HostTensor::make(DType::kU8, {2, 264});
+  HostTensor rows = HostTensor::make(DType::kF32, {3, 128});
+  for (std::int64_t t = 0; t < 3; ++t) rows.at<float>(t, 0) = static_cast<float>(1 << t);
+  HostTensor indices = HostTensor::of<std::int32_t>(DType::kI32, {0, 0, 3});
+  call_reference("fused_store_cache", "run_indexer_2", {&rows, &cache, &indices});
+  float scale = 0;
+  std::memcpy(&scale, cache.storage.data() + 256, 4);
+  EXPECT_EQ(scale, 2.0f / 448.0f);
+}
+
 TEST(FusedStoreCacheReference, KnownCodesOfAGroup) {
   std::vector<float> x;
   for (int i = 0; i < 32; ++i) x.push_back(static_cast<float>(i - 8) * 0.5f);

@@ -61,5 +61,27 @@ TEST(CompressC4DecodeReference, RequestsWithoutATokenOrARowAreSkipped) {
   }
 }
 
+TEST(CompressC4DecodeReference, TheFirstGroupOfARequestHasNoOverlap) {
+  // All of page 0 is NaN, and the record names it as the previous group. A request of four tokens has no such group, so
+  // neither the NaN nor a weight of its places counts.
+  HostTensor state = HostTensor::make(DType::kF32, {2, 4, kWidth});
+  fill_floats(state, [] { return kNan; });
+  HostTensor all = HostTensor::make(DType::kF32, {4, kWidth});
+  fill_kv(all);
+  HostTensor row = HostTensor::make(DType::kF32, {1, kWidth});
+  for (std::int64_t k = 0; k < kWidth; ++k) {
+    for (std::int64_t i = 0; i < 3; ++i) state.at<float>(1, i, k) = all.at<float>(i, k);
+    row.at<float>(0, k) = all.at<float>(3, k);
+  }
+  const Call call{
+      "compress_c4_decode",
+      "",
+      {},
+      {inout("kv_buffer", state), in("kv_input", row), out("kv_output", HostTensor::make(DType::kF32, {1, kHeadDim})),
+       in("ape", HostTensor::make(DType::kF32, {8, kHeadDim})),
+       in("plan_d", plan_tensor(std::vector<DecodePlan>{{4, 7, 0, 1}}))}};
+  EXPECT_EQ(accepted(call).tensor("kv_output").at<float>(0, 0), (1.0f + 11 + 21 + 31) / 4);
+}
+
 }  // namespace
 }  // namespace dsv4::testing

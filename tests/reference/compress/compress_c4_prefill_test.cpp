@@ -153,6 +153,68 @@ TEST(CompressC4PrefillReference, RecordsOfRowsOutsideTheTensorsAreSkipped) {
   }
 }
 
+/// Entry and bound of a window of eight tokens, as the reference computes them. `kv` and `score` have a value for each
+/// place.
+struct EntryAndBound {
+  float entry;
+  float bound;
+
+  EntryAndBound(const std::vector<double>& kv, const std::vector<double>& score) {
+    Call call = prefill_of(8, {{8, 7, 0, -1, -1}}, {});
+    HostTensor& rows = call.arg("kv_input").tensor();
+    for (std::int64_t i = 0; i < 8; ++i) {
+      rows.at<float>(i, (i < 4 ? 0 : 1) * kHeadDim) = static_cast<float>(kv[static_cast<std::size_t>(i)]);
+      rows.at<float>(i, (i < 4 ? 2 : 3) * kHeadDim) = static_cast<float>(score[static_cast<std::size_t>(i)]);
+    }
+    entry = accepted(call).tensor("kv_output").at<float>(0, 0);
+    call.aux = "bound";
+    call.arg("kv_buffer").role = Role::kIn;
+    bound = accepted(call).tensor("kv_output").at<float>(0, 0);
+  }
+};
+
+TEST(CompressC4PrefillReference, TheBoundCoversTheWholeStatedErrorOfTheSums) {
+  // Equal values and equal weights: every product, every sum and the division are off by their whole error in the
+  // direction that hurts. An ulp is 2^-23 relative; a product or a sum is rounded by half of it.
+  constexpr double kHalfUlp = 0x1p-24;
+  const EntryAndBound got(std::vector<double>(8, 1.5), std::vector<double>(8, 0.0));
+  double numerator = 0, denominator = 0;
+  for (int i = 0; i < 8; ++i) {
+    numerator += 1.5 * (1 + kHalfUlp);
+    denominator += 1.0;
+    if (i > 0) numerator *= 1 + kHalfUlp, denominator *= 1 - kHalfUlp;
+  }
+  const double farthest = numerator / denominator * (1 + 4 * kHalfUlp);
+  EXPECT_LE(farthest - got.entry, got.bound);
+  EXPECT_GE(farthest - got.entry, 0.5 * got.bound);
+}
+
+TEST(CompressC4PrefillReference, TheBoundCoversTheWholeStatedErrorOfTheExponential) {
+  // Two tokens decide: the largest has the weight 1, the other exp(-x). The exponential is off by 2 + 1.173 x ulp, and an
+  // ulp is up to 2^-23 relative. The rounding of the sums adds less than a tenth of this.
+  for (const double x : {8.0, 20.0, 60.0}) {
+    std::vector<double> kv(8, 0.0), score(8, -1e30);
+    kv[7] = 1.0;
+    kv[6] = -std::exp(x);  // so that both tokens count
+    score[7] = 0.0;
+    score[6] = -x;
+    const EntryAndBound got(kv, score);
+    const double other = static_cast<float>(kv[6]);
+    const double weight = std::exp(-x), wrong = weight * (1 + 0x1p-23 * (2 + 1.173 * x));
+    const double farthest = (1.0 + wrong * other) / (1.0 + wrong), right = (1.0 + weight * other) / (1.0 + weight);
+    EXPECT_LE(std::fabs(farthest - right), got.bound) << x;
+    EXPECT_GE(std::fabs(farthest - right), 0.3 * got.bound) << x;
+  }
+}
+
+TEST(CompressC4PrefillReference, AnEntryThatIsNotFiniteHasNoBound) {
+  std::vector<double> kv(8, 1.0);
+  kv[3] = kInf;
+  const EntryAndBound infinite(kv, std::vector<double>(8, 0.0));
+  EXPECT_EQ(infinite.entry, kInf);
+  EXPECT_EQ(infinite.bound, 0.0f);
+}
+
 TEST(CompressC4PrefillReference, RefusalsNameTheArgument) {
   EXPECT_THAT(refusal_of(prefill_of(1, {}, {layout::kNoWrite, layout::kNoWrite})), HasSubstr("'plan_w'"));
   Call call = prefill_of(8, {}, {});

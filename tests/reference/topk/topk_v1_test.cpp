@@ -65,6 +65,18 @@ TEST(TopKV1Reference, ShortRowsTakeEverythingInAscendingOrder) {
   }
 }
 
+TEST(TopKV1Reference, ARowOfExactlyKPositionsIsNotOrderedByScore) {
+  TopK t(2, 600, 512);
+  t.lengths.at<std::int32_t>(0) = 512;
+  t.lengths.at<std::int32_t>(1) = 513;
+  for (std::int64_t i = 0; i < 600; ++i) t.scores.at<float>(0, i) = t.scores.at<float>(1, i) = static_cast<float>(i);
+  t.call();
+  EXPECT_EQ(t.raw.at<std::int32_t>(0, 0), 0);
+  EXPECT_EQ(t.raw.at<std::int32_t>(0, 511), 511);
+  EXPECT_EQ(t.raw.at<std::int32_t>(1, 0), 512);
+  EXPECT_EQ(t.raw.at<std::int32_t>(1, 511), 1);
+}
+
 TEST(TopKV1Reference, LengthsOutsideTheRowAreClamped) {
   TopK t(2, 100, 512);
   t.lengths.at<std::int32_t>(0) = -1;

@@ -1,72 +1,89 @@
-/// Compares references with LibTorch on the CPU, which is an independent implementation. All tests are in one file,
-/// because LibTorch's headers take a minute to compile.
-#include <ATen/ATen.h>
+/// Compares references with LibTorch on the CPU, which is an independent implementation, on values that the tests choose.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "harness/core/bits.h"
 #include "harness/generate/random.h"
 #include "reference/common/number.h"
 #include "tests/reference/common/module.h"
+#include "tests/reference/torch/torch.h"
 
 namespace dsv4::testing {
 namespace {
 
-at::ScalarType scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return at::kFloat;
-    case DType::kBF16:
-      return at::kBFloat16;
-    case DType::kI32:
-      return at::kInt;
-    case DType::kI64:
-      return at::kLong;
-    case DType::kE4M3:
-      return at::kFloat8_e4m3fn;
-    default:
-      return at::kByte;
+/// Floats around `value`: the value, its neighbours, and the floats around the middle between it and `next`. Rounding to
+/// a format changes only at such floats, so the floats of all values of a format try its whole rounding.
+std::vector<float> floats_around(float value, float next) {
+  std::vector<float> floats;
+  for (const double centre : {double{value}, (double{value} + next) / 2}) {
+    const auto middle = static_cast<float>(centre);
+    floats.insert(floats.end(), {std::nextafter(middle, -HUGE_VALF), middle, std::nextafter(middle, HUGE_VALF)});
+  }
+  return floats;
+}
+
+TEST(AgainstTorch, EveryBfloat16WidensTheSame) {
+  HostTensor all = HostTensor::make(DType::kBF16, {1 << 16});
+  for (int i = 0; i < 1 << 16; ++i) all.at<std::uint16_t>(i) = static_cast<std::uint16_t>(i);
+  const at::Tensor wide = as_torch(all).to(at::kFloat);
+  for (int i = 0; i < 1 << 16; ++i) {
+    const float mine = reference::to_float(reference::Bf16{static_cast<std::uint16_t>(i)});
+    const float theirs = wide.const_data_ptr<float>()[i];
+    EXPECT_TRUE(mine == theirs || (std::isnan(mine) && std::isnan(theirs))) << i;
   }
 }
 
-/// Returns a LibTorch tensor that uses the memory of `tensor`.
-at::Tensor as_torch(HostTensor& tensor) {
-  return at::from_blob(tensor.storage.data(), tensor.shape, at::TensorOptions().dtype(scalar_type(tensor.dtype)));
-}
-
-TEST(AgainstTorch, Bfloat16RoundsTheSame) {
-  Random random(1, "bf16");
-  HostTensor x = HostTensor::make(DType::kF32, {200000});
-  for (std::int64_t i = 0; i < x.numel(); ++i) x.at<float>(i) = std::bit_cast<float>(random.u32());
+TEST(AgainstTorch, Bfloat16RoundsTheSameAroundEveryValue) {
+  std::vector<float> floats;
+  for (std::uint32_t i = 0; i < 1 << 16; ++i) {
+    const auto value = std::bit_cast<float>(i << 16), next = std::bit_cast<float>((i + 1) << 16);
+    const std::vector<float> around = floats_around(value, next);
+    floats.insert(floats.end(), around.begin(), around.end());
+  }
+  const HostTensor x = HostTensor::of(DType::kF32, floats);
   const at::Tensor rounded = as_torch(x).to(at::kBFloat16);
   const auto* bits = reinterpret_cast<const std::uint16_t*>(rounded.const_data_ptr());
-  for (std::int64_t i = 0; i < x.numel(); ++i) {
-    if (std::isnan(x.at<float>(i))) continue;  // the payload of a NaN is not specified
-    EXPECT_EQ(reference::to_bf16(x.at<float>(i)).bits, bits[i]) << std::hexfloat << x.at<float>(i);
+  for (std::size_t i = 0; i < floats.size(); ++i) {
+    const bool nan = reference::to_float(reference::Bf16{bits[i]}) != reference::to_float(reference::Bf16{bits[i]});
+    const reference::Bf16 mine = reference::to_bf16(floats[i]);
+    // The payload of a NaN is not specified.
+    EXPECT_TRUE(nan ? std::isnan(reference::to_float(mine)) : mine.bits == bits[i]) << std::hexfloat << floats[i];
   }
 }
 
-TEST(AgainstTorch, E4m3RoundsTheSame) {
-  HostTensor x = HostTensor::make(DType::kF32, {1 << 16});
-  for (std::int64_t i = 0; i < x.numel(); ++i) {
-    x.at<float>(i) = std::bit_cast<float>(static_cast<std::uint32_t>(i) << 16);
+TEST(AgainstTorch, EveryE4m3CodeHasTheSameValue) {
+  HostTensor all = HostTensor::make(DType::kE4M3, {256});
+  for (std::size_t i = 0; i < 256; ++i) all.storage[i] = static_cast<std::uint8_t>(i);
+  const at::Tensor values = as_double(all);
+  for (int i = 0; i < 256; ++i) {
+    const double mine = reference::to_double(reference::E4m3{static_cast<std::uint8_t>(i)});
+    const double theirs = values.const_data_ptr<double>()[i];
+    EXPECT_TRUE((mine == theirs && std::signbit(mine) == std::signbit(theirs)) || (mine != mine && theirs != theirs))
+        << i;
   }
-  Random random(2, "e4m3");
-  HostTensor fine = HostTensor::make(DType::kF32, {200000});
-  fill_floats(fine, [&] { return random.wide(-12, 8); });
-  for (HostTensor* values : {&x, &fine}) {
-    const at::Tensor codes = as_torch(*values).to(at::kFloat8_e4m3fn);
-    const auto* bits = reinterpret_cast<const std::uint8_t*>(codes.const_data_ptr());
-    for (std::int64_t i = 0; i < values->numel(); ++i) {
-      const float v = values->at<float>(i);
-      // LibTorch does not saturate: for magnitudes of 464 and more, it gives NaN.
-      if (!(std::fabs(v) < 464.0f)) continue;
-      EXPECT_EQ(reference::to_e4m3(v).bits, bits[i]) << std::hexfloat << v;
+}
+
+TEST(AgainstTorch, E4m3RoundsTheSameAroundEveryValue) {
+  std::vector<float> floats;
+  for (std::uint32_t i = 0; i < 1 << 16; ++i) floats.push_back(std::bit_cast<float>(i << 16));
+  const auto& values = reference::e4m3_magnitudes();
+  for (std::size_t i = 0; i + 1 < values.size(); ++i) {
+    for (const float f : floats_around(static_cast<float>(values[i]), static_cast<float>(values[i + 1]))) {
+      floats.insert(floats.end(), {f, -f});
     }
+  }
+  const HostTensor x = HostTensor::of(DType::kF32, floats);
+  const at::Tensor codes = as_torch(x).to(at::kFloat8_e4m3fn);
+  const auto* bits = reinterpret_cast<const std::uint8_t*>(codes.const_data_ptr());
+  for (std::size_t i = 0; i < floats.size(); ++i) {
+    // LibTorch does not saturate: for magnitudes of 464 and more, it gives NaN.
+    if (!(std::fabs(floats[i]) < 464.0f)) continue;
+    EXPECT_EQ(reference::to_e4m3(floats[i]).bits, bits[i]) << std::hexfloat << floats[i];
   }
 }
 

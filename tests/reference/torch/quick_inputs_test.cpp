@@ -1,0 +1,328 @@
+/// Compares references with LibTorch on the CPU, on the inputs of every case of the quick tier. The inputs include NaN,
+/// infinities and the other edges of each op. LibTorch computes in double precision, by other functions than the
+/// references: at::softplus, at::silu, at::softmax, at::topk, a product of complex numbers and its own E4M3 and bfloat16.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "interface/compress_plan.h"
+#include "interface/kv_cache.h"
+#include "tests/harness/ops/specimen.h"
+#include "tests/reference/torch/torch.h"
+
+namespace dsv4::testing {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kFirstInfinite =
+    0x1.ffffffp127;  ///< rounds to an infinite float; smaller values round to finite floats
+constexpr double kSmallestNormal = 0x1p-126;
+constexpr double kSmallestFloat = 0x1p-149;
+
+/// Calls `check(specimen)` for every case of the quick tier without a scenario.
+template <class Check>
+void for_each_quick_case(const std::string& op, const Check& check) {
+  std::size_t cases = 0;
+  for (const Case& c : cases_of(*find_op(op), Tier::kQuick)) {
+    if (!c.scenario.empty()) continue;
+    SCOPED_TRACE(c.id());
+    ++cases;
+    check(Specimen(c.id()));
+    if (::testing::Test::HasFailure()) return;  // the other cases would repeat it
+  }
+  EXPECT_GT(cases, 20u);
+}
+
+/// `x`, or an infinity if `x` overflows when it is rounded to float.
+at::Tensor overflow(const at::Tensor& x) {
+  return at::where(at::abs(x).ge(kFirstInfinite), at::sign(x) * kInfinity, x);
+}
+
+/// Half of the distance between neighbouring values of a format with this precision and this smallest exponent.
+at::Tensor half_step(const at::Tensor& x, int precision, int smallest_exponent) {
+  const at::Tensor exponent = at::floor(at::log2(at::abs(x))).clamp_min(smallest_exponent);
+  return at::exp2(exponent - precision);
+}
+at::Tensor half_float_step(const at::Tensor& x) { return half_step(x, 24, -126); }
+at::Tensor half_bfloat16_step(const at::Tensor& x) { return half_step(x, 8, -126); }
+
+/// The codes of values that are already divided by their scale. Unlike LibTorch's conversion, the ops limit a value to
+/// +-448, and NaN becomes 448.
+at::Tensor codes_of(const at::Tensor& x) {
+  const at::Tensor limited = at::where(at::isnan(x), 448.0, x).clamp(-448.0, 448.0);
+  return limited.to(at::kFloat).to(at::kFloat8_e4m3fn).view(at::kByte);
+}
+
+/// The greatest magnitude of the last dimension; NaN does not count.
+at::Tensor greatest(const at::Tensor& x) {
+  return at::nan_to_num(at::abs(x), 0.0, kInfinity, kInfinity).amax(-1, true);
+}
+
+TEST(QuickInputsAgainstTorch, TopK) {
+  for_each_quick_case("topk_v1", [](const Specimen& s) {
+    if (!s.call.arg("raw_indices").is_tensor()) return;  // the positions cannot be read from the slots
+    const at::Tensor scores = as_torch(s.call.tensor("scores")), raw = as_torch(s.result.tensor("raw_indices"));
+    const at::Tensor slots = as_torch(s.result.tensor("page_indices")), table = as_torch(s.call.tensor("page_table"));
+    const std::int64_t k = slots.size(1), page = std::get<std::int64_t>(s.call.arg("page_size").value);
+    for (std::int64_t row = 0; row < scores.size(0); ++row) {
+      const std::int64_t length = as_torch(s.call.tensor("seq_lens"))[row].item<std::int32_t>();
+      const std::int64_t n = std::min(length, k);
+      const at::Tensor chosen = raw[row].slice(0, 0, n).to(at::kLong);
+      EXPECT_TRUE(raw[row].slice(0, n).eq(-1).all().item<bool>());
+      EXPECT_TRUE(slots[row].slice(0, n).eq(-1).all().item<bool>());
+      if (n == 0) continue;
+      EXPECT_EQ(std::get<0>(at::_unique(chosen)).numel(), n);
+      const at::Tensor slot = at::index_select(table[row], 0, at::floor_divide(chosen, page)) * page + chosen % page;
+      EXPECT_TRUE(at::equal(slot.to(at::kInt), slots[row].slice(0, 0, n)));
+      if (length <= k) {
+        EXPECT_TRUE(at::equal(chosen, at::arange(n)));
+        continue;
+      }
+      const at::Tensor valid = scores[row].slice(0, 0, length);
+      const at::Tensor want = std::get<0>(at::topk(valid, k));
+      const at::Tensor got = std::get<0>(at::sort(at::index_select(valid, 0, chosen), -1, true));
+      expect_equal(got.to(at::kDouble), want.to(at::kDouble), "scores");
+    }
+  });
+}
+
+TEST(QuickInputsAgainstTorch, HashTopK) {
+  for_each_quick_case("hash_topk", [](const Specimen& s) {
+    const at::Tensor logits = as_double(s.call.tensor("router_logits"));
+    const at::Tensor table = as_torch(s.call.tensor("tid2eid"));
+    const at::Tensor experts = at::index_select(table, 0, as_torch(s.call.tensor("input_id")));
+    const at::Tensor got = as_double(s.result.tensor("topk_weights")), ids = as_torch(s.result.tensor("topk_ids"));
+    const std::int64_t k = table.size(1);
+    EXPECT_TRUE(at::equal(ids.slice(1, 0, k), experts));
+    const at::Tensor x = at::gather(logits, 1, experts.to(at::kLong));
+    // Beyond 500, softplus(x) is x in double precision. Below -150 ln 2, the exponential is less than half of the smallest float, and the weight is zero.
+    const at::Tensor soft = at::where(x.lt(-150.0 * std::log(2.0)), 0.0, at::softplus(x, 1, 500));
+    const at::Tensor root = at::sqrt(soft), sum = root.sum(1, true);
+    const at::Tensor want = at::where(sum.eq(0.0), 0.0, root / sum);
+    expect_near(got.slice(1, 0, k), want, half_float_step(want) * 1.001, "weights");
+  });
+}
+
+TEST(QuickInputsAgainstTorch, SiluAndMul) {
+  std::int64_t decided_groups = 0, all_groups = 0;
+  for_each_quick_case("silu_and_mul_masked_post_quant", [&](const Specimen& s) {
+    const Params& p = s.c.params;
+    const at::Tensor input = as_double(s.call.tensor("input"));
+    const std::int64_t experts = input.size(0), tokens = input.size(1), dim = input.size(2) / 2, groups = dim / 128;
+    const std::int64_t chunk = p.flag("swizzle") ? 8 : dim;
+    const at::Tensor pairs = input.reshape({experts, tokens, dim / chunk, 2, chunk});
+    at::Tensor gate = pairs.select(3, 0).reshape({experts, tokens, groups, 128});
+    at::Tensor up = pairs.select(3, 1).reshape({experts, tokens, groups, 128});
+    if (!p.is("limit", "none")) {
+      const at::Tensor limit = at::full({}, std::stod(p.text("limit")), at::kFloat).to(at::kBFloat16).to(at::kDouble);
+      gate = at::fmin(gate, limit);
+      up = at::fmin(at::fmax(up, -limit), limit);
+    }
+    const at::Tensor silu = at::silu(gate);
+    const at::Tensor v = overflow(silu * up).to(at::kFloat).to(at::kDouble);
+    // Whether a kernel keeps or flushes subnormal numbers is open. Groups in which this makes a difference are left out.
+    const at::Tensor open = (gate.lt(-87.0).logical_and(at::isfinite(gate)))
+                                .logical_or(at::abs(silu).lt(2 * kSmallestNormal).logical_and(silu.ne(0.0)))
+                                .logical_or(at::abs(up).lt(kSmallestNormal).logical_and(up.ne(0.0)))
+                                .logical_or(at::abs(v).lt(2 * kSmallestNormal).logical_and(v.ne(0.0)))
+                                .any(-1);
+    const at::Tensor maximum = greatest(v).clamp_min(double{1e-10f});
+    const at::Tensor scale = p.flag("ue8m0") ? at::exp2(at::ceil(at::log2(maximum / 448.0)))
+                                             : (maximum / 448.0).to(at::kFloat).to(at::kDouble);
+    const at::Tensor scaled = v * at::where(at::isinf(scale), 0.0, at::reciprocal(scale));
+    // A float scale is rounded, so a value near the middle between two codes may have either. A power of two is exact.
+    const double slack = p.flag("ue8m0") ? 0.0 : 0x1p-22;
+    const at::Tensor lower = codes_of(scaled * (1.0 - slack)), upper = codes_of(scaled * (1.0 + slack));
+
+    const at::Tensor given = as_torch(s.result.tensor("output_scale"));
+    at::Tensor got_scale;
+    if (p.flag("transposed")) {  // i32 [E, groups / 4, T]; the bytes of a word are the exponents of four groups
+      const at::Tensor bytes = given.contiguous().view(at::kByte).reshape({experts, groups / 4, tokens, 4});
+      const at::Tensor exponents = bytes.permute({0, 2, 1, 3}).reshape({experts, tokens, groups}).to(at::kDouble);
+      got_scale = at::where(exponents.eq(255), kInfinity, at::exp2(exponents - 127));
+    } else {
+      got_scale = given.to(at::kDouble);
+    }
+    const at::Tensor got_codes =
+        as_torch(s.result.tensor("output")).view(at::kByte).reshape({experts, tokens, groups, 128});
+    std::int64_t left = tokens * p.integer("topk");
+    for (std::int64_t e = 0; e < experts; ++e) {
+      const std::int64_t rows = as_torch(s.call.tensor("masked_m"))[e].item<std::int32_t>();
+      for (std::int64_t t = 0; t < rows && left > 0; ++t, --left) {
+        for (std::int64_t g = 0; g < groups; ++g) {
+          ++all_groups;
+          if (open[e][t][g].item<bool>()) continue;
+          ++decided_groups;
+          EXPECT_EQ(got_scale[e][t][g].item<double>(), scale[e][t][g].item<double>()) << e << ' ' << t << ' ' << g;
+          const at::Tensor code = got_codes[e][t][g];
+          EXPECT_TRUE(code.eq(lower[e][t][g]).logical_or(code.eq(upper[e][t][g])).all().item<bool>())
+              << e << ' ' << t << ' ' << g;
+        }
+      }
+    }
+  });
+  EXPECT_GT(2 * decided_groups, all_groups);
+}
+
+/// Compares heads that were rotated with the product of complex numbers.
+void expect_rotated(const Specimen& s, const std::string& name) {
+  const at::Tensor positions = as_torch(s.call.tensor("positions")).to(at::kLong);
+  const at::Tensor x = as_double(s.call.tensor(name)), got = as_double(s.result.tensor(name));
+  const auto pairs = [](const at::Tensor& t) { return t.reshape({t.size(0), t.size(1), 32, 2}).contiguous(); };
+  at::Tensor angles = at::index_select(as_double(s.call.tensor("freqs_cis")), 0, positions).unsqueeze(1);
+  angles = at::view_as_complex(pairs(angles));
+  if (std::get<bool>(s.call.arg("inverse").value)) angles = at::conj(angles);
+  const at::Tensor want = at::view_as_real((at::view_as_complex(pairs(x)) * angles).resolve_conj());
+  // The sum of the magnitudes of the two products of each part; the error of float arithmetic is relative to it.
+  const at::Tensor magnitudes = at::abs(at::view_as_real(angles.resolve_conj()));
+  const at::Tensor re = at::abs(pairs(x)).select(3, 0), im = at::abs(pairs(x)).select(3, 1);
+  const at::Tensor c = magnitudes.select(3, 0), d = magnitudes.select(3, 1);
+  const at::Tensor sums = at::stack({re * c + im * d, re * d + im * c}, 3);
+  // Where a product overflows in float but not in double, the two have different results.
+  const at::Tensor open = sums.ge(0x1p126).logical_and(at::isfinite(sums));
+  const at::Tensor allowed = half_bfloat16_step(want) * (1 + 0x1p-8) + sums * 0x1p-23 + 2 * kSmallestFloat;
+  expect_near(at::where(open, 0.0, pairs(got)), at::where(open, 0.0, want), allowed, name);
+}
+
+TEST(QuickInputsAgainstTorch, Rope) {
+  for_each_quick_case("fused_rope", [](const Specimen& s) {
+    if (s.call.tensor("positions").numel() == 0) return;
+    expect_rotated(s, "q");
+    if (s.call.arg("k").is_tensor() && s.call.tensor("k").numel() != 0) expect_rotated(s, "k");
+  });
+}
+
+TEST(QuickInputsAgainstTorch, StoreCache) {
+  for_each_quick_case("fused_store_cache", [](const Specimen& s) {
+    const bool flashmla = s.c.params.is("layout", "flashmla");
+    const std::int64_t page = s.c.params.integer("page");
+    const std::int64_t quantised = flashmla ? layout::FlashMlaCache::kQuantized : layout::IndexerCache::kDim;
+    const std::int64_t group = flashmla ? layout::FlashMlaCache::kGroup : layout::IndexerCache::kDim;
+    const at::Tensor input = as_torch(s.call.tensor("input"));
+    const std::int64_t tokens = input.size(0);
+    if (tokens == 0) return;
+    // Maximum, scale and product are single float operations, so they are done in float.
+    const at::Tensor groups = input.slice(1, 0, quantised).to(at::kFloat).reshape({tokens, quantised / group, group});
+    const at::Tensor scale = at::fmax(greatest(groups.to(at::kDouble)).to(at::kFloat), at::full({}, 1e-4f)) / 448.0f;
+    const at::Tensor exponent = at::where(at::isinf(scale), 255.0, at::ceil(at::log2(scale.to(at::kDouble))) + 127);
+    // For byte 255 upstream's exponent field wraps around to minus infinity.
+    const at::Tensor power = at::where(exponent.eq(255), -kInfinity, at::exp2(127 - exponent)).to(at::kFloat);
+    const at::Tensor codes = codes_of((groups * (flashmla ? power : at::reciprocal(scale))).to(at::kDouble));
+    const at::Tensor tail = input.slice(1, quantised).to(at::kBFloat16).contiguous();
+
+    std::map<std::int64_t, std::int64_t> last;  // slot -> the last token that is stored in it
+    const at::Tensor indices = as_torch(s.call.tensor("indices")).to(at::kLong);
+    for (std::int64_t t = 0; t < tokens; ++t) last[indices[t].item<std::int64_t>()] = t;
+    const at::Tensor cache = as_torch(s.result.tensor("cache"));
+    const auto bytes = [&](std::int64_t at_page, std::int64_t from, std::int64_t n) {
+      return cache[at_page].slice(0, from, from + n).contiguous();
+    };
+    for (const auto& [slot, t] : last) {
+      if (slot < 0 || slot >= cache.size(0) * page) continue;
+      const std::int64_t at_page = slot / page, row = slot % page;
+      const std::int64_t data = row * (flashmla ? layout::FlashMlaCache::kDataRow : layout::IndexerCache::kDim);
+      EXPECT_TRUE(at::equal(bytes(at_page, data, quantised), codes[t].reshape({quantised}))) << "token " << t;
+      if (!flashmla) {
+        const at::Tensor stored = bytes(at_page, layout::IndexerCache::scale_offset(page, row), 4).view(at::kFloat);
+        EXPECT_TRUE(at::equal(stored, scale[t].reshape({1}))) << "token " << t;
+        continue;
+      }
+      const at::Tensor scales = bytes(at_page, layout::FlashMlaCache::scale_offset(page, row), 7);
+      EXPECT_TRUE(at::equal(scales.to(at::kDouble), exponent[t].reshape({7}))) << "token " << t;
+      const at::Tensor stored = bytes(at_page, data + quantised, 128).view(at::kBFloat16);
+      expect_equal(stored.to(at::kDouble), tail[t].to(at::kDouble), "tail");
+    }
+  });
+}
+
+/// A place of a window that is before the first token of the request.
+constexpr std::int64_t kAbsent = -1;
+
+/// Expects that the entries `got`, [entries, H], are those that at::softmax gives. `tokens`, [rows, 4H], has the rows of
+/// all tokens; `places` has eight indices into them for each entry.
+void expect_entries(const at::Tensor& got, const at::Tensor& tokens, const std::vector<std::int64_t>& places,
+                    const at::Tensor& ape) {
+  const std::int64_t h = ape.size(1);
+  const at::Tensor all = at::tensor(places, at::kLong).reshape({-1, 8});
+  constexpr std::int64_t kAtOnce = 64;  // so that the windows need little memory
+  for (std::int64_t first = 0; first < all.size(0); first += kAtOnce) {
+    const at::Tensor some = all.slice(0, first, first + kAtOnce);
+    const at::Tensor rows = at::index_select(tokens, 0, some.clamp_min(0).reshape({-1})).reshape({-1, 2, 4, 4, h});
+    // The first group of a window takes blocks 0 and 2 of a row, the second takes blocks 1 and 3.
+    const auto of_half = [&](std::int64_t block) {
+      return at::cat({rows.select(1, 0).select(2, block), rows.select(1, 1).select(2, block + 1)}, 1);
+    };
+    const at::Tensor absent = some.eq(kAbsent).unsqueeze(2);
+    const at::Tensor kv = at::where(absent, 0.0, of_half(0));
+    const at::Tensor z = at::where(absent, -double{std::numeric_limits<float>::max()}, of_half(2)) + ape;
+    const at::Tensor weights = at::softmax(z, 1), want = overflow((weights * kv).sum(1));
+    const at::Tensor magnitude = (weights * at::abs(kv)).sum(1);
+    expect_near(got.slice(0, first, first + kAtOnce), want, half_float_step(want) * 1.001 + magnitude * 0x1p-48,
+                "kv_output");
+  }
+}
+
+template <class Record>
+std::vector<Record> records_of(const HostTensor& plan) {
+  const HostTensor packed = plan.packed();
+  std::vector<Record> records(packed.storage.size() / sizeof(Record));
+  if (!records.empty()) std::memcpy(records.data(), packed.storage.data(), packed.storage.size());
+  return records;
+}
+
+/// Rows of a state and, after them, of the batch: [4 * pages + tokens, 4H].
+at::Tensor rows_of(const at::Tensor& state, const at::Tensor& input) {
+  return at::cat({state.reshape({-1, input.size(1)}), input});
+}
+
+TEST(QuickInputsAgainstTorch, CompressPrefill) {
+  for_each_quick_case("compress_c4_prefill", [](const Specimen& s) {
+    const at::Tensor state = as_double(s.call.tensor("kv_buffer")), input = as_double(s.call.tensor("kv_input"));
+    const std::int64_t state_rows = 4 * state.size(0);
+    std::vector<std::int64_t> places, entries;
+    const auto plans = records_of<layout::CompressPlan>(s.call.tensor("plan_c"));
+    for (std::size_t n = 0; n < plans.size(); ++n) {
+      const layout::CompressPlan& plan = plans[n];
+      if (plan.seq_len == layout::kNoEntry) continue;
+      entries.push_back(static_cast<std::int64_t>(n));
+      for (std::int64_t i = 0; i < 8; ++i) {
+        const std::int64_t page = i < 4 ? plan.read_page_0 : plan.read_page_1;
+        places.push_back(i < 4 && plan.seq_len <= 4 ? kAbsent
+                         : i < plan.buffer_len      ? 4 * page + i % 4
+                                                    : state_rows + plan.ragged_id - 7 + i);
+      }
+    }
+    if (entries.empty()) return;
+    const at::Tensor got = as_double(s.result.tensor("kv_output"));
+    expect_entries(at::index_select(got, 0, at::tensor(entries, at::kLong)), rows_of(state, input), places,
+                   as_double(s.call.tensor("ape")));
+  });
+}
+
+TEST(QuickInputsAgainstTorch, CompressDecode) {
+  for_each_quick_case("compress_c4_decode", [](const Specimen& s) {
+    const at::Tensor input = as_double(s.call.tensor("kv_input")), state = as_double(s.call.tensor("kv_buffer"));
+    const auto plans = records_of<layout::DecodePlan>(s.call.tensor("plan_d"));
+    std::vector<std::int64_t> places, entries;
+    for (std::size_t b = 0; b < plans.size(); ++b) {
+      state[plans[b].write_loc / 4][plans[b].write_loc % 4] = input[static_cast<std::int64_t>(b)];
+      if (plans[b].seq_len % 4 != 0) continue;
+      entries.push_back(static_cast<std::int64_t>(b));
+      for (std::int64_t i = 0; i < 8; ++i) {
+        const std::int64_t page = i < 4 ? plans[b].read_page_0 : plans[b].read_page_1;
+        places.push_back(i < 4 && plans[b].seq_len <= 4 ? kAbsent : 4 * page + i % 4);
+      }
+    }
+    expect_equal(as_double(s.result.tensor("kv_buffer")), state, "kv_buffer");
+    if (entries.empty()) return;
+    const at::Tensor got = as_double(s.result.tensor("kv_output"));
+    expect_entries(at::index_select(got, 0, at::tensor(entries, at::kLong)), rows_of(state, input), places,
+                   as_double(s.call.tensor("ape")));
+  });
+}
+
+}  // namespace
+}  // namespace dsv4::testing
