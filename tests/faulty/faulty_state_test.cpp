@@ -102,7 +102,8 @@ TEST(FaultyState, AStrideFrozenAtTheFirstCallIsTracedToOneCase) {
   EXPECT_EQ(ids_of(r.reproduce, "--sequence").back(), bad);
   EXPECT_EQ(status_of(r.reproduce), 1);
   EXPECT_EQ(status_of("dsv4diff run --set faulty --case " + bad), 0) << "alone it agrees";
-  EXPECT_THAT(terminal_report(report_of(swept)), AllOf(HasSubstr(r.note), HasSubstr(r.reproduce)));
+  EXPECT_THAT(terminal_report(report_of(swept), {.layout = {.width = 200}}),
+              AllOf(HasSubstr(r.note), HasSubstr(r.reproduce)));
 }
 
 TEST(FaultyState, AKernelThatBreaksFromTheEleventhCallOnNeedsTenCasesBefore) {

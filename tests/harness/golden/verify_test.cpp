@@ -334,8 +334,8 @@ TEST_F(VerifyTest, ADifferenceOutsideTheSampleCountsAsOtherBits) {
 
 TEST_F(VerifyTest, BitsAreComparedWithAGoldenThatIsNotUsed) {
   const CheckedCase c = probe(32, "exact");
-  const GoldenEntry e = recorded(c, off_by(5, 1, "good"), fault_of("good"));
-  EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), fault_of("good")).same_bits(), true);
+  const GoldenEntry e = recorded(c, off_by(5, 1, "good"), faulty());
+  EXPECT_EQ(verified(c, e, off_by(5, 1, "good"), faulty()).same_bits(), true);
   const CaseResult mended = verified(c, e, honest("after"), {}, true);
   EXPECT_EQ(mended.same_bits(), false);
   EXPECT_EQ(mended.verdict, Verdict::kPassed) << "nobody wants the bits of a wrong output";

@@ -53,7 +53,7 @@ TEST(Terminal, VariantsUndefinedResultsAndEditedSourcesAreTold) {
   RunReport r = report({variant, undefined, edited, other});
   r.runs[0].known_kinds = {{"new-addresses", "variant"}, {"past-the-end", "undefined"}};
   r.runs[0].edited_faults = {{"overflow", "csrc/topk.cuh differs from sglang 0.5.13"}, {"quiet", "another file"}};
-  const std::string text = terminal_report(r);
+  const std::string text = terminal_report(r, {.layout = {.width = 200}});
   EXPECT_THAT(
       text,
       AllOf(
