@@ -289,6 +289,32 @@ TEST(HashTopKBound, HoldsForFloatArithmeticAndIsTight) {
   EXPECT_LE(relative, 3e-6);  // the bound is much smaller than the weight
 }
 
+/// The weight of a negative logit, before it is normalised, if every function has its whole documented error in one
+/// direction: 2 ulp of expf, 1 ulp of log1pf, and the rounding of the square root. `sign` is the direction.
+double farthest_weight(double x, double sign) {
+  const auto ulp = [](double v) { return std::ldexp(1.0, std::ilogb(v) - 23); };
+  double e = std::exp(x);
+  e += sign * 2.0 * ulp(e);
+  const double soft = std::log1p(e);
+  return std::sqrt(soft + sign * ulp(soft)) * (1.0 + sign * 0x1p-24);
+}
+
+TEST(HashTopKBound, AdmitsOppositeErrorsOfOneWeightAndTheOthers) {
+  const std::vector<float> x{-5.0f, -5.5f, -6.25f, -4.75f};
+  const auto value = Token(x).call(), bound = Token(x).call("hash_topk_bound");
+  for (const double sign : {-1.0, 1.0}) {
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      const double own = farthest_weight(x[j], sign);
+      double sum = own;
+      for (std::size_t i = 0; i < x.size(); ++i) sum += i == j ? 0.0 : farthest_weight(x[i], -sign);
+      // Three additions and the division are rounded in the same direction.
+      const double farthest = own / (sum * std::pow(1.0 - sign * 0x1p-24, 3)) * (1.0 + sign * 0x1p-24);
+      EXPECT_LE(std::fabs(farthest - value[j]), bound[j]) << j;
+      EXPECT_GE(std::fabs(farthest - value[j]), 0.8 * bound[j]) << j;
+    }
+  }
+}
+
 TEST(HashTopKBound, HoldsForSubnormalExponentials) {
   Random random(4, "logits");
   for (int i = 0; i < 4000; ++i) {
