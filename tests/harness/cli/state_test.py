@@ -43,8 +43,12 @@ class StatefulSet(CommandLineTest):
             self.assertEqual((result["verdict"], result["confirmed"]), ("failed", "sequence"), result)
             self.assertEqual(shlex.split(result["reproduce"]).count("--sequence"), 2)
             self.assertEqual(self.call("run", "--set", self.set, "--case", case(rows))[0], 0, "alone it agrees")
-        self.assertEqual(output.count("depends on earlier calls"), 3)
-        self.assertEqual(self.pasted(output), [1, 1, 1], output)
+        # The three cases are of one kind, so the report tells one of them.
+        self.assertEqual(output.count("depends on earlier calls"), 1)
+        self.assertEqual(self.pasted(output), [1], output)
+        again = [subprocess.run(results[case(rows)]["reproduce"], shell=True, cwd=self.folder, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, check=False).returncode for rows in (201, 205, 210)]  # fmt: skip
+        self.assertEqual(again, [1, 1, 1])
 
     def test_state_that_breaks_from_the_eleventh_call_on(self):
         status, results, output = self.sweep([*range(300, 320), 221], "--jobs", "1")
