@@ -58,8 +58,8 @@ inline constexpr WritePlan kNoWrite{kNoEntry, -1};
 
 /// The record of a decode plan for a request whose token cannot be found: the length is not positive, or the token is
 /// not in the maps. For example, such requests pad a batch to the size of a captured graph. The compressor skips the
-/// record. Row 0 and page 0 belong to no request of the sliding-window cache, so that a compressor that does not skip it
-/// changes no request's rows there.
+/// record. Row 0 and page 0 belong to no request of the sliding-window cache, so that a compressor that does not skip
+/// it changes no request's rows there.
 inline constexpr DecodePlan kNoRequest{0, 0, 0, 0};
 
 static_assert(sizeof(TokenPlan) == 16 && alignof(TokenPlan) == 16);

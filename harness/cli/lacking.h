@@ -13,8 +13,8 @@
 
 namespace dsv4 {
 
-/// The ops that are left out of a sweep because a side has no such op. If the filter names ops or cases, nothing is left
-/// out: what the user asked for and the set lacks is `unsupported`.
+/// The ops that are left out of a sweep because a side has no such op. If the filter names ops or cases, nothing is
+/// left out: what the user asked for and the set lacks is `unsupported`.
 class LackingOps {
  public:
   /// `against` is the other side; null if that is not a set.

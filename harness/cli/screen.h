@@ -12,8 +12,8 @@ namespace dsv4 {
 class ScreenOptions {
  public:
   void add(CLI::App& app);
-  /// Returns the layout of standard output. The width is that of the terminal, or $COLUMNS, or 80 if the output is not a
-  /// terminal. With --color auto there are colours on a terminal, unless $NO_COLOR is set or $TERM is "dumb".
+  /// Returns the layout of standard output. The width is that of the terminal, or $COLUMNS, or 80 if the output is not
+  /// a terminal. With --color auto there are colours on a terminal, unless $NO_COLOR is set or $TERM is "dumb".
   [[nodiscard]] Layout layout() const;
 
  private:

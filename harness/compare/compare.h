@@ -16,8 +16,9 @@ bool agrees(const HostTensor& got, std::int64_t i, const HostTensor& want, std::
 
 /// Compares `got` with `want`. `scale` multiplies the bound of Tolerance::Kind::kBound. It is 2 if both sides are
 /// kernels, because each side may have its own error. An element that is excused is not a violation. It is counted
-/// separately (OutputReport::excused). If shapes or dtypes differ, the report has one violation and no compared element.
-/// With `exact`, every element with other bits is a violation; the tolerance then only says how far the element is.
+/// separately (OutputReport::excused). If shapes or dtypes differ, the report has one violation and no compared
+/// element. With `exact`, every element with other bits is a violation; the tolerance then only says how far the
+/// element is.
 OutputReport compare_output(const Output& got, const Output& want, const Tolerance& tolerance, double scale = 1.0,
                             const ExcusedElements& excused = {}, bool exact = false);
 

@@ -150,8 +150,8 @@ void describe_call(Line& line) {
 #if defined(__SANITIZE_ADDRESS__)
 Line reported;
 
-/// Repeats the line after AddressSanitizer's report, because only the end of what a worker prints is kept. For an access
-/// to a guard band no signal comes, so the line is made here.
+/// Repeats the line after AddressSanitizer's report, because only the end of what a worker prints is kept. For an
+/// access to a guard band no signal comes, so the line is made here.
 void repeat_report() {
   if (reported.empty() && __asan_report_present() != 0) {
     describe_call(reported);

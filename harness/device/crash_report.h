@@ -20,8 +20,8 @@ class WatchedCall {
   WatchedCall(const WatchedCall&) = delete;
   WatchedCall& operator=(const WatchedCall&) = delete;
 
-  /// Adds the memory of a tensor of this call. `name` says in reports which tensor it is ("'input'"). If a call has very
-  /// many tensors, the last ones are not kept.
+  /// Adds the memory of a tensor of this call. `name` says in reports which tensor it is ("'input'"). If a call has
+  /// very many tensors, the last ones are not kept.
   static void add(std::string_view name, const void* address, std::size_t bytes);
 };
 

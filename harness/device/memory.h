@@ -82,8 +82,8 @@ class MemoryBlock {
   virtual void check(const std::string& name, std::vector<Finding>& findings) const = 0;
 };
 
-/// A block with a guard band on each side, unless `surround` says otherwise. The address of the payload is a multiple of
-/// 256 bytes, plus `misalign`. But with Surround::kPageAfter the end of the payload has the address of a page, so its
+/// A block with a guard band on each side, unless `surround` says otherwise. The address of the payload is a multiple
+/// of 256 bytes, plus `misalign`. But with Surround::kPageAfter the end of the payload has the address of a page, so its
 /// start has no other alignment than its size gives, and `misalign` has no effect.
 class GuardedBlock final : public MemoryBlock {
  public:

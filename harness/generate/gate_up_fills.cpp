@@ -78,12 +78,13 @@ Fills gate_up_fills(float limit, std::int64_t group) {
               return GateUp{64.0f, bf16_neighbour(power, steps)};
             }),
       // One product of each group is 448 times a power of two, plus or minus 7e-5 of it. That is less than half a
-      // bfloat16 step, so a maximum that is rounded to bfloat16 is on the other side of the edge. The gates are above 17.
+      // bfloat16 step, so a maximum that is rounded to bfloat16 is on the other side of the edge. All gates
+      // are above 17.
       pairs("near_edges",
             [group](Random& r, std::int64_t i) {
               if (i % group != 17) return GateUp{r.gauss(), r.gauss() * 0x1p-40f};
-              // 40.5 * 177 and 44.25 * 162 are 448 * 16 + 0.5. 60.75 * 236 and 59 * 243 are 448 * 32 + 1. 58.75 * 244 is
-              // 448 * 32 - 1.
+              // 40.5 * 177 and 44.25 * 162 are 448 * 16 + 0.5. 60.75 * 236 and 59 * 243 are 448 * 32 + 1. 58.75 * 244
+              // is 448 * 32 - 1.
               constexpr GateUp kPairs[] = {{40.5f, 177}, {44.25f, 162}, {60.75f, 236}, {59, 243}, {58.75f, 244}};
               const GateUp pair = kPairs[r.below(5)];
               return GateUp{pair.gate, any_sign(r, std::ldexp(pair.up, static_cast<int>(r.between(-30, 60))))};

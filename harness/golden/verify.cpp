@@ -117,7 +117,8 @@ OutputReport compare_sampled(const GoldenOutput& golden, const HostTensor& packe
     r.different = 1;
     r.bits = BitComparison{.compared = packed.numel(), .other = 1};
   }
-  // If a known fault explains what the sample shows, the comparison with the reference decides about the other elements.
+  // If a known fault explains what the sample shows, the comparison with the reference decides about the other
+  // elements.
   if ((tolerance.kind == Tolerance::Kind::kExact || exact) && r.excused == 0) {
     r.violations = std::max<std::int64_t>(r.violations, 1);
     if (tolerance.kind == Tolerance::Kind::kExact) r.bits->outside = r.bits->other;

@@ -21,8 +21,8 @@
 ///   relation:far_x         the outputs stay the same when the rows of x lie 2^31 elements apart
 ///
 /// The second list has the checks of the op as a whole. repeat runs on every smoke point. any_batch and index_types run
-/// on the first smoke point. no_<batch> runs on OpInfo::contract_point. page_end and page_start run on every smoke point.
-/// In the quick tier they also run on points in which each value of each parameter occurs.
+/// on the first smoke point. no_<batch> runs on OpInfo::contract_point. page_end and page_start run on every smoke
+/// point. In the quick tier they also run on points in which each value of each parameter occurs.
 ///
 ///   contract:no_<batch>    if the batch has no rows, nothing is written, or the call is refused
 ///   relation:any_batch     a row's result does not depend on the other rows

@@ -8,8 +8,8 @@
 ///   does not depend on the memory around the arguments. The contract does not say which result. The comment on the
 ///   op's function in reference/ says what the reference and the in-tree kernels give.
 ///
-/// An access far outside crashes. An access just outside meets a guard band, whose bytes differ between two calls. If the
-/// set shows edges (Caller::shows_edges), it meets an inaccessible page.
+/// An access far outside crashes. An access just outside meets a guard band, whose bytes differ between two calls. If
+/// the set shows edges (Caller::shows_edges), it meets an inaccessible page.
 #pragma once
 
 #include <cstdint>

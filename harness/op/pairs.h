@@ -7,9 +7,10 @@
 
 namespace dsv4 {
 
-/// Makes "relation:after_<producer>". Every op has it for each of Op::pairs(). It runs producer and consumer in each mix
-/// of the set under test and the other kernel set, if there is one. The consumer begins when the producer has just let it. Up to its wait, it does not see
-/// what the producer writes after that. Its outputs must agree with the reference.
+/// Makes "relation:after_<producer>". Every op has it for each of Op::pairs(). It runs producer and consumer in each
+/// mix of the set under test and the other kernel set, if there is one. The consumer begins when the producer has just
+/// let it. Up to its wait, it does not see what the producer writes after that. Its outputs must agree with the
+/// reference.
 Scenario pair_relation(Pair pair);
 
 /// Makes "relation:writes_before_next". Every op with a tensor in device memory has it: no kernel writes after it has

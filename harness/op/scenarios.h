@@ -39,8 +39,9 @@ Scenario late_allocation_relation(Points points);
 /// the usual call. The reference and the functions that compute its tolerances are called in the same way.
 Scenario edge_relation(Edge edge, Points points);
 
-/// Makes "relation:many_rows": the usual comparison with the reference, from the quick tier on, at points with more rows,
-/// tokens or positions than 15 or 16 bits can number. It is a relation because the outputs are too large for goldens.
+/// Makes "relation:many_rows": the usual comparison with the reference, from the quick tier on, at points with more
+/// rows, tokens or positions than 15 or 16 bits can number. It is a relation because the outputs are too large for
+/// goldens.
 Scenario many_rows_relation(const Op& op, std::vector<std::string> points);
 
 /// A relation: the outputs stay the same when `change` changes the parameters.

@@ -36,10 +36,10 @@ struct SortedResults {
   std::vector<ReportedCase> passed;
 };
 
-/// Groups the results with the verdict failed, error or mistrusted. First comes the most important kind of each op, then
-/// the second kind of each op, and so on. Within an op, kinds with a plain case come first, and then those with the most
-/// cases. The simplest case is a plain one, with small sizes, and with the values that most cases of its op have.
-/// The result refers to `results`.
+/// Groups the results with the verdict failed, error or mistrusted. First comes the most important kind of each op,
+/// then the second kind of each op, and so on. Within an op, kinds with a plain case come first, and then those with
+/// the most cases. The simplest case is a plain one, with small sizes, and with the values that most cases of its op
+/// have. The result refers to `results`.
 SortedResults sort_by_kind(const std::vector<CaseResult>& results);
 
 /// `text` with every number written as #. Texts that differ only in numbers become equal.

@@ -32,8 +32,8 @@ struct SweepOptions {
   /// The words of the command that runs a case again. The sweep appends --case ID, or --sequence ID for each case of a
   /// sequence.
   std::vector<std::string> reproduce;
-  /// Returns a sentence that says how to find the instruction of a wrong memory access, for a case whose worker crashed.
-  /// "" for no advice.
+  /// Returns a sentence that says how to find the instruction of a wrong memory access, for a case whose worker
+  /// crashed. "" for no advice.
   std::function<std::string(const std::string& id)> crash_advice = [](const std::string&) { return std::string(); };
   PoolOptions pool;
   Progress::Options progress;

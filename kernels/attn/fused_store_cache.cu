@@ -5,8 +5,9 @@
 /// | argument | shape            | dtype               | |
 /// |----------|------------------|---------------------|-|
 /// | input    | [T, 512 or 128]  | bfloat16 or float32 | contiguous; 512 for flashmla, 128 for indexer |
-/// | cache    | [pages, bytes]   | uint8               | stride (page_bytes, 1), in place; page_bytes as below, or any stride of at least the slots' bytes |
-/// | indices  | [T]              | int32 or int64      | contiguous; slot of each row |
+/// | cache    | [pages, bytes]   | uint8               | stride (page_bytes, 1), in place; page_bytes as below, or any
+/// stride of at least the slots' bytes | | indices  | [T]              | int32 or int64      | contiguous; slot of each
+/// row |
 ///
 /// Slot s is row o = s mod P of page s / P. A page has these bytes, at these offsets in the page:
 ///

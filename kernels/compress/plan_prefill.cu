@@ -31,8 +31,8 @@
 /// sum of extend_lens is then larger than num_q_tokens, the tokens after the first num_q_tokens get no plan entry.
 ///
 /// The maps are on the device, so the host cannot check their contents. If a request, a position or a slot is outside
-/// its map, a sentinel takes the place of the token's rows. If only the previous group's token cannot be found, its page
-/// is 0.
+/// its map, a sentinel takes the place of the token's rows. If only the previous group's token cannot be found, its
+/// page is 0.
 
 #include "interface/entry.h"
 #include "kernels/compress/prefill_plan.cuh"

@@ -129,7 +129,8 @@ void store(TensorView input, TensorView cache, TensorView indices) {
 /// a FlashMLA scale row and the padding of a page are never written.
 ///
 /// @param input    bf16 or f32 [tokens, 512 (FlashMLA) or 128 (indexer)], contiguous
-/// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout. A page may have more bytes than
+/// @param cache    u8 [pages, page bytes], in place; interface/kv_cache.h has the layout. A page may have more bytes
+///                 than
 ///                 its slots need, and any stride
 /// @param indices  i32 or i64 [tokens], contiguous: slots
 template <class Layout, std::int64_t kPageSize>

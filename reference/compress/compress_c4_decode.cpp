@@ -49,9 +49,9 @@ void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
 /// decode: stores the new rows in the state, and then computes the entries. Throws a ValueError that names
 /// the argument.
 ///
-/// The plan is on the device, so a kernel's host code cannot check it. A record is skipped if its length is 0, or if the
-/// state does not have its row: nothing is kept, and no entry is written. If the state does not have a page that the
-/// entry needs, the token is kept, and no entry is written.
+/// The plan is on the device, so a kernel's host code cannot check it. A record is skipped if its length is 0, or if
+/// the state does not have its row: nothing is kept, and no entry is written. If the state does not have a page that
+/// the entry needs, the token is kept, and no entry is written.
 ///
 /// @param kv_buffer  f32 [pages, 4, 4H], in place: the state
 /// @param kv_input   f32 [B, 4H]: rows of the newest tokens

@@ -102,9 +102,9 @@ void write_all(const Arguments& a, float routed_scaling_factor, double added) {
 /// of the token are 0. If a logit is NaN, all routed weights of the token are NaN. If a single logit is +inf, its own
 /// weight is NaN and the other routed weights are 0.
 ///
-/// Ids are on the device, so a kernel's host code cannot check them. If the table does not have a token's id, the routed
-/// experts of the token are -1, and their weights are 0. If an expert of the table is not in [0, E), its id is copied,
-/// and its w is 0.
+/// Ids are on the device, so a kernel's host code cannot check them. If the table does not have a token's id, the
+/// routed experts of the token are -1, and their weights are 0. If an expert of the table is not in [0, E), its id is
+/// copied, and its w is 0.
 ///
 /// @param router_logits  f32 [tokens, E], contiguous; only the logits of the token's experts are read
 /// @param input_id       i64 [tokens], contiguous: the row of tid2eid for each token

@@ -71,8 +71,8 @@ PrefillRecords prefill_records(const std::vector<Request>& batch, std::int64_t r
 }
 
 /// Makes the plan of a decode step, in which each request has one new token. All fields are filled, even if the token
-/// does not complete a group (c_plan.cuh:338-364). If `row_of` returns -1 for the token of a request, or a request has no
-/// token, its record is layout::kNoRequest.
+/// does not complete a group (c_plan.cuh:338-364). If `row_of` returns -1 for the token of a request, or a request has
+/// no token, its record is layout::kNoRequest.
 template <class RowOf>
 std::vector<layout::DecodePlan> decode_records(const std::vector<Request>& batch, std::int64_t ratio, RowOf row_of) {
   std::vector<layout::DecodePlan> records(batch.size(), layout::kNoRequest);

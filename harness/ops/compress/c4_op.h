@@ -97,8 +97,8 @@ class C4Op : public Op {
 
 /// Pairs of these planners and a C4 op (harness/op/pairs.h), at `points`.
 std::vector<Pair> c4_pairs(const std::vector<std::string>& planners, const Points& points);
-/// Contracts "<plan>_outside" for the plans of `op`: a record that names a row, a page or a token outside the tensors is
-/// skipped, or has another result that does not depend on the memory around the tensors. The other records' results
+/// Contracts "<plan>_outside" for the plans of `op`: a record that names a row, a page or a token outside the tensors
+/// is skipped, or has another result that does not depend on the memory around the tensors. The other records' results
 /// stay the same. The record of a request without a token (length 0) may name any rows; rows of other requests stay the
 /// same.
 std::vector<Scenario> c4_plan_contracts(const C4Op& op);

@@ -25,8 +25,8 @@ std::vector<std::int32_t> numbers_outside(std::int64_t limit) {
           std::numeric_limits<std::int32_t>::max()};
 }
 
-/// The rows of outputs that record `i` of a plan writes, or the other rows. `entry` is the record's row of kv_output, and
-/// `kept` its state row; -1 if it has none.
+/// The rows of outputs that record `i` of a plan writes, or the other rows. `entry` is the record's row of kv_output,
+/// and `kept` its state row; -1 if it has none.
 Part rows_of_record(const C4Op& op, const Call& good, std::int64_t entry, std::int64_t kept, bool own) {
   const C4Written rows = op.written(good);
   const auto part_of = [own](const HostTensor& t, const std::vector<std::int64_t>& all, std::int64_t row) {

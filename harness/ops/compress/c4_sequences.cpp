@@ -86,7 +86,8 @@ void run_verify_then_decode(ScenarioContext& x) {
 }
 
 /// Serving engines pad a decode batch to the size of a captured graph. The padding requests have length 0, and the ids
-/// of requests that are in the pool. The state and the entries of the real requests must be the same as without padding.
+/// of requests that are in the pool. The state and the entries of the real requests must be the same as without
+/// padding.
 void run_padded_decode(ScenarioContext& x) {
   const Batch batch = make_batch(x.c.params, x.c.seed);
   Batch padded = batch;

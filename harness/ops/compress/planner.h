@@ -45,8 +45,8 @@ inline bool lens_on_device(const Call& call) { return call.arg("seq_lens").place
 /// Whether the plans of a prefill call have a fixed size.
 inline bool is_padded(const Call& call) { return lens_on_device(call) || flag_of(call, "use_cuda_graph"); }
 
-/// Name of a variant of the planners: at ratio 128, upstream's planners from 0.5.16 on do not ask the maps where a token
-/// is. Each request has a ring of its own (c_plan.cuh of 0.5.16, lines 274-276).
+/// Name of a variant of the planners: at ratio 128, upstream's planners from 0.5.16 on do not ask the maps where a
+/// token is. Each request has a ring of its own (c_plan.cuh of 0.5.16, lines 274-276).
 inline constexpr const char* kRequestRing = "c128_request_ring";
 /// The state row of a token in that variant.
 inline std::int32_t request_ring_row(std::int64_t request_id, std::int64_t position, std::int64_t ring_size) {
@@ -95,9 +95,9 @@ class PrefillPlanner : public Planner {
 /// Contracts on invalid counts of new tokens. At the contracts' points, the lengths must be on the host.
 void add_extend_contracts(Contracts& contracts);
 
-/// Contracts of a prefill planner about indices outside their range: "contract:<argument>_outside" for request ids, maps
-/// and lengths (plan_outside.cpp). With lengths on the host, wrong lengths are refused (add_extend_contracts). So here
-/// they are on the device, if the op has such calls.
+/// Contracts of a prefill planner about indices outside their range: "contract:<argument>_outside" for request ids,
+/// maps and lengths (plan_outside.cpp). With lengths on the host, wrong lengths are refused (add_extend_contracts). So
+/// here they are on the device, if the op has such calls.
 std::vector<Scenario> prefill_plan_outside(const Op& op);
 
 /// The relation of an op with the parameter `lens`: both values give the same plan, except for the order of rows.

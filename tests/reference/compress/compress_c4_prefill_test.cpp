@@ -187,8 +187,8 @@ TEST(CompressC4PrefillReference, TheBoundCoversTheWholeStatedErrorOfTheSums) {
 }
 
 TEST(CompressC4PrefillReference, TheBoundCoversTheWholeStatedErrorOfTheExponential) {
-  // Two tokens decide: the largest has the weight 1, the other exp(-x). The exponential is off by 2 + 1.173 x ulp, and an
-  // ulp is up to 2^-23 relative. The rounding of the sums adds less than a tenth of this.
+  // Two tokens decide: the largest has the weight 1, the other exp(-x). The exponential is off by 2 + 1.173 x ulp, and
+  // an ulp is up to 2^-23 relative. The rounding of the sums adds less than a tenth of this.
   for (const double x : {8.0, 20.0, 60.0}) {
     std::vector<double> kv(8, 0.0), score(8, -1e30);
     kv[7] = 1.0;

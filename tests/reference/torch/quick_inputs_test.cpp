@@ -1,6 +1,7 @@
 /// Compares references with LibTorch on the CPU, on the inputs of every case of the quick tier. The inputs include NaN,
 /// infinities and the other edges of each op. LibTorch computes in double precision, by other functions than the
-/// references: at::softplus, at::silu, at::softmax, at::topk, a product of complex numbers and its own E4M3 and bfloat16.
+/// references: at::softplus, at::silu, at::softmax, at::topk, a product of complex numbers and its own E4M3 and
+/// bfloat16.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -98,7 +99,8 @@ TEST(QuickInputsAgainstTorch, HashTopK) {
     const std::int64_t k = table.size(1);
     EXPECT_TRUE(at::equal(ids.slice(1, 0, k), experts));
     const at::Tensor x = at::gather(logits, 1, experts.to(at::kLong));
-    // Beyond 500, softplus(x) is x in double precision. Below -150 ln 2, the exponential is less than half of the smallest float, and the weight is zero.
+    // Beyond 500, softplus(x) is x in double precision. Below -150 ln 2, the exponential is less than half of the
+    // smallest float, and the weight is zero.
     const at::Tensor soft = at::where(x.lt(-150.0 * std::log(2.0)), 0.0, at::softplus(x, 1, 500));
     const at::Tensor root = at::sqrt(soft), sum = root.sum(1, true);
     const at::Tensor want = at::where(sum.eq(0.0), 0.0, root / sum);
@@ -123,7 +125,8 @@ TEST(QuickInputsAgainstTorch, SiluAndMul) {
     }
     const at::Tensor silu = at::silu(gate);
     const at::Tensor v = overflow(silu * up).to(at::kFloat).to(at::kDouble);
-    // Whether a kernel keeps or flushes subnormal numbers is open. Groups in which this makes a difference are left out.
+    // Whether a kernel keeps or flushes subnormal numbers is open. Groups in which this makes a difference are left
+    // out.
     const at::Tensor open = (gate.lt(-87.0).logical_and(at::isfinite(gate)))
                                 .logical_or(at::abs(silu).lt(2 * kSmallestNormal).logical_and(silu.ne(0.0)))
                                 .logical_or(at::abs(up).lt(kSmallestNormal).logical_and(up.ne(0.0)))
@@ -241,8 +244,8 @@ TEST(QuickInputsAgainstTorch, StoreCache) {
 /// A place of a window that is before the first token of the request.
 constexpr std::int64_t kAbsent = -1;
 
-/// Expects that the entries `got`, [entries, H], are those that at::softmax gives. `tokens`, [rows, 4H], has the rows of
-/// all tokens; `places` has eight indices into them for each entry.
+/// Expects that the entries `got`, [entries, H], are those that at::softmax gives. `tokens`, [rows, 4H], has the rows
+/// of all tokens; `places` has eight indices into them for each entry.
 void expect_entries(const at::Tensor& got, const at::Tensor& tokens, const std::vector<std::int64_t>& places,
                     const at::Tensor& ape) {
   const std::int64_t h = ape.size(1);

@@ -1,4 +1,5 @@
-/// Compares references with LibTorch on the CPU, which is an independent implementation, on values that the tests choose.
+/// Compares references with LibTorch on the CPU, which is an independent implementation, on values that the tests
+/// choose.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,8 +17,8 @@
 namespace dsv4::testing {
 namespace {
 
-/// Floats around `value`: the value, its neighbours, and the floats around the middle between it and `next`. Rounding to
-/// a format changes only at such floats, so the floats of all values of a format try its whole rounding.
+/// Floats around `value`: the value, its neighbours, and the floats around the middle between it and `next`. Rounding
+/// to a format changes only at such floats, so the floats of all values of a format try its whole rounding.
 std::vector<float> floats_around(float value, float next) {
   std::vector<float> floats;
   for (const double centre : {double{value}, (double{value} + next) / 2}) {
