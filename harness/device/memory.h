@@ -83,8 +83,8 @@ class MemoryBlock {
 };
 
 /// A block with a guard band on each side, unless `surround` says otherwise. The address of the payload is a multiple
-/// of 256 bytes, plus `misalign`. But with Surround::kPageAfter the end of the payload has the address of a page, so its
-/// start has no other alignment than its size gives, and `misalign` has no effect.
+/// of 256 bytes, plus `misalign`. But with Surround::kPageAfter the end of the payload has the address of a page, so
+/// its start has no other alignment than its size gives, and `misalign` has no effect.
 class GuardedBlock final : public MemoryBlock {
  public:
   /// Throws Unavailable if there is no address space for inaccessible pages.
