@@ -79,7 +79,7 @@ std::string shortened(std::string_view text, std::size_t most) {
 }
 
 std::string describe_errno(int number) {
-  const std::string text = std::strerror(number);
+  std::string text = std::strerror(number);
   if (number == EFBIG) return text + " (the limit on the size of files, 'ulimit -f', or that of the file system)";
   if (number == EMFILE) return text + " (the limit on open files, 'ulimit -n')";
   if (number == EAGAIN) return text + " (perhaps the limit on processes, 'ulimit -u')";

@@ -153,7 +153,7 @@ void add_contracts(const Op& op, std::vector<Scenario>& list) {
   for (const auto& [name, more] :
        {std::pair{"cache_page_bytes", -1}, {"cache_page_odd", 1}, {"cache_page_wide", 512}}) {
     contracts.edge(name, "pages with more or less padding than usual are written right, or the call is refused",
-                   [&op, more](Call& call) {
+                   [&op, more = more](Call& call) {
                      HostTensor& cache = call.arg("cache").tensor();
                      cache = HostTensor::make(DType::kU8, {cache.size(0), cache.size(1) + more});
                      poison(cache);
