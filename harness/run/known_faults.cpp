@@ -68,9 +68,9 @@ Applies applies_to(const KnownFault& fault, const std::string& op, const SetCode
   Applies all{Answer::kYes, ""};
   for (const std::string& path : fault.sources.empty() ? own->second.main : fault.sources) {
     const auto file = std::ranges::find(own->second.files, path, &CodeFile::path);
-    const Applies one = file != own->second.files.end()
-                            ? applies_to_file(fault, *file, code)
-                            : Applies{Answer::kEdited, fmt::format("{} is not among the sources of {}", path, op)};
+    Applies one = file != own->second.files.end()
+                      ? applies_to_file(fault, *file, code)
+                      : Applies{Answer::kEdited, fmt::format("{} is not among the sources of {}", path, op)};
     if (one.answer == Answer::kNo) return one;
     if (one.answer == Answer::kEdited && all.answer == Answer::kYes) all = one;
   }

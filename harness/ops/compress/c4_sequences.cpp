@@ -2,6 +2,7 @@
 
 #include "harness/op/define.h"
 #include "harness/ops/compress/c4_engine.h"
+#include "harness/ops/compress/plan_calls.h"
 
 namespace dsv4 {
 namespace {

@@ -141,7 +141,7 @@ class PlanPrefill final : public PrefillPlanner {
     };
     for (std::int64_t i = 0; i < write.size(0); ++i) write.at<std::int32_t>(i, 1) = row(write.at<std::int32_t>(i, 0));
     for (std::int64_t i = 0; i < compress.size(0); ++i) {
-      if (std::int32_t& page = compress.at<std::int32_t>(i, 4); page != -1)
+      if (auto& page = compress.at<std::int32_t>(i, 4); page != -1)
         page = row(compress.at<std::int32_t>(i, 0)) / static_cast<std::int32_t>(ratio);
     }
     return Alternative{{{"compress_plan", std::move(compress), true}, {"write_plan", std::move(write), true}}, {}};

@@ -92,7 +92,7 @@ class MaskTopkIds final : public Op {
     for (const auto& [name, count] : {std::pair{"count_outside", std::numeric_limits<std::int32_t>::min()},
                                       {"count_far_outside", std::numeric_limits<std::int32_t>::max()}}) {
       contracts.edge(name, "a count far outside the rows changes no row, or the call is refused",
-                     [count](Call& call) { set_integer(call.arg("num_token_non_padded").tensor(), 0, count); });
+                     [count = count](Call& call) { set_integer(call.arg("num_token_non_padded").tensor(), 0, count); });
     }
     return list;
   }

@@ -95,7 +95,9 @@ TEST(FusedRopeReference, IsTheComplexProductWithinItsRoundingErrors) {
     Rope rope;
     rope.inverse = inverse;
     int compared = 0;
-    for (const auto& [a, b, c, d] : pairs_and_angles()) {
+    for (const auto& pair_and_angle : pairs_and_angles()) {
+      const auto a = std::get<0>(pair_and_angle), b = std::get<1>(pair_and_angle);
+      const auto c = std::get<2>(pair_and_angle), d = std::get<3>(pair_and_angle);
       const std::complex<double> x(a, b), angle(c, d);
       const std::complex<double> want = x * (inverse ? std::conj(angle) : angle);
       const auto got = rope.values(a, b, c, d);
