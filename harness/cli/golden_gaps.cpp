@@ -10,7 +10,8 @@ namespace dsv4 {
 namespace {
 
 bool selected(const CaseFilter& filter, const std::string& id) {
-  return (filter.cases.empty() || any_glob_match(filter.cases, id)) && filter.shard.contains(id);
+  return (filter.cases.empty() || any_glob_match(filter.cases, id)) && !excluded(filter, id) &&
+         filter.shard.contains(id);
 }
 
 /// The cases of an op that `record` records by default.

@@ -124,10 +124,12 @@ std::vector<std::string> describe_not_covered(const SetRun& run, std::size_t mos
   return lines;
 }
 
+bool is_without_golden(std::string_view kind) { return kind == kOpsWithoutGolden || kind == kCasesWithoutGolden; }
+
 bool lacks_goldens(const RunReport& report) {
   return std::ranges::any_of(report.runs, [](const SetRun& run) {
     return std::ranges::any_of(run.not_covered, [](const auto& kind) {
-      return (kind.first == kOpsWithoutGolden || kind.first == kCasesWithoutGolden) && !kind.second.empty();
+      return is_without_golden(kind.first) && !kind.second.empty();
     });
   });
 }

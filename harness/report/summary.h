@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/report/run_report.h"
@@ -57,6 +58,10 @@ std::vector<std::string> count_not_covered(const RunReport& report);
 
 /// Names what is in SetRun::not_covered, one line for each kind. At most `most` names are listed.
 std::vector<std::string> describe_not_covered(const SetRun& run, std::size_t most);
+
+/// True if `kind`, a kind of SetRun::not_covered, is one that --require-all does not allow: an op or a case without a
+/// golden.
+bool is_without_golden(std::string_view kind);
 
 /// True if an op or a case has no golden.
 bool lacks_goldens(const RunReport& report);

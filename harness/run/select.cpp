@@ -45,6 +45,11 @@ bool excluded(const CaseFilter& filter, const std::string& id, std::set<std::str
   return out;
 }
 
+bool excluded(const CaseFilter& filter, const std::string& id) {
+  std::set<std::string> unmatched;
+  return excluded(filter, id, unmatched);
+}
+
 void require_matched_excludes(const std::set<std::string>& unmatched) {
   if (unmatched.empty()) return;
   throw Error(fmt::format("--exclude '{}': no selected case and no op of one matches; 'dsv4diff cases' lists the cases",

@@ -23,8 +23,9 @@ struct CaseFilter {
 /// Returns the ops that match a glob, sorted by name. If a glob matches no op, throws an Error with a suggestion.
 std::vector<const Op*> select_ops(const std::vector<std::string>& globs);
 
-/// True if a glob of `excludes` matches the case's id or the name of its op. Removes each glob that matches from
-/// `unmatched`.
+/// True if a glob of `excludes` matches the case's id or the name of its op.
+bool excluded(const CaseFilter& filter, const std::string& id);
+/// The same. Removes each glob that matches from `unmatched`.
 bool excluded(const CaseFilter& filter, const std::string& id, std::set<std::string>& unmatched);
 /// Throws Error if a glob of `excludes` has matched no case, because it is probably mistyped.
 void require_matched_excludes(const std::set<std::string>& unmatched);

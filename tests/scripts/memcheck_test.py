@@ -195,6 +195,12 @@ class Calls(unittest.TestCase):
         self.assertEqual(memcheck.with_defaults(given), given)
         self.assertEqual(memcheck.without_cases([*given, "--tier=quick", "--op", "x"]), ["--set", "mine", "--timeout", "9"])
 
+    def test_a_choice_of_cases_replaces_the_default_tier_and_is_left_out_later(self):
+        for option in ("--sequence", "--last-failed", "--soak", "--case"):
+            given = [option, "value", "--set", "mine", "--timeout", "9"]
+            self.assertEqual(memcheck.with_defaults(given), given)
+            self.assertEqual(memcheck.without_cases(given), ["--set", "mine", "--timeout", "9"])
+
 
 CASES = [f"mask_topk_ids/rows={rows},k=6,gap=0,real=3,count=host_i32/seed=1" for rows in (5, 6, 7)]
 

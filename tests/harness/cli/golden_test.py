@@ -223,11 +223,16 @@ class Goldens(CommandLineTest):
         missing = gaps()["cases_without_golden"]
         self.assertTrue(all(c.startswith(("mask_topk_ids/", "fused_store_cache/")) for c in missing))
         self.assertEqual(self.call(*verify, *ops, "--require-all")[0], 1)
+        # What --exclude leaves out needs no golden.
+        self.call(*verify, *ops, "--exclude", "fused_store_cache")
+        self.assertEqual(gaps()["cases_without_golden"], [c for c in missing if c.startswith("mask_topk_ids/")])
         # The other ops of the set have no golden at all.
         status, output, _ = self.call(*verify)
         self.assertEqual(status, 0)
         self.assertIn("topk_v1", gaps()["ops_without_golden"])
         self.assertNotIn("fused_store_cache", gaps()["ops_without_golden"])
+        self.call(*verify, "--exclude", "topk_v1")
+        self.assertNotIn("topk_v1", gaps()["ops_without_golden"])
         # One file, and one case, are asked for and no more.
         self.call("verify", "--set", "host", "--golden", "golden/fused_store_cache/host.h5", "--json", "r.json")
         self.assertEqual({c.split("/")[0] for c in gaps()["cases_without_golden"]}, {"fused_store_cache"})

@@ -354,9 +354,10 @@ TEST(EveryOp, EachContractFailsASetThatBreaksIt) {
         EXPECT_THAT(unnamed.reason, HasSubstr("refusal_names_argument: ")) << c.id();
         const CaseResult accepted = verdict_on({});
         // A tensor with gaps may be accepted, if the outputs are right (derived_test.cpp).
-        if (c.scenario.ends_with("_strided")) continue;
-        EXPECT_EQ(accepted.verdict, Verdict::kFailed) << c.id();
-        EXPECT_THAT(accepted.reason, HasSubstr("not_refused: ")) << c.id();
+        if (!c.scenario.ends_with("_strided")) {
+          EXPECT_EQ(accepted.verdict, Verdict::kFailed) << c.id();
+          EXPECT_THAT(accepted.reason, HasSubstr("not_refused: ")) << c.id();
+        }
       }
       CallResult late = refusal_with("ValueError: refused");
       late.findings = {{"written_on_refusal", "made up"}};

@@ -170,6 +170,16 @@ TEST(JUnit, WhatWasNotCoveredIsSkippedOrFails) {
                                      HasSubstr(R"(<failure type="incomplete" message="not covered: topk_v1" />)")));
 }
 
+TEST(JUnit, RequireAllFailsOnlyWhatHasNoGolden) {
+  RunReport r = report({result("a/x=1/seed=1", Verdict::kPassed)});
+  r.require_all = true;
+  for (const UncoveredKind& kind : kUncoveredKinds) {
+    r.runs[0].not_covered = {{kind.name, {"one"}}};
+    const bool fails = junit_report(r).find("<failure") != std::string::npos;
+    EXPECT_EQ(fails, exit_status(r) == 1) << kind.name;
+  }
+}
+
 TEST(JUnit, AnUnfinishedRunIsOneError) {
   RunReport r = report({});
   r.runs.clear();
