@@ -37,7 +37,9 @@ std::vector<std::int64_t> values_outside(std::int64_t limit, bool count, DType d
 /// `others` returns the part of an observation that must keep its bits, and `own` the part that the value may change.
 /// The result is observed as a result of `read_as`, which is `bad` or the valid call. The findings of op.observe() are
 /// ignored, because they are about valid calls.
+/// The report has the outputs of `own` under their own names, which end in kOfOwnRows.
 using Part = std::function<Observation(const Observation&)>;
+constexpr const char* kOfOwnRows = " of its rows";
 void try_outside(ScenarioContext& x, const std::string& where, const Call& bad, const Call& read_as,
                  const std::function<const Observation&()>& usual, const Part& others, const Part& own);
 

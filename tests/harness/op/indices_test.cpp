@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using enum DType;
@@ -96,8 +97,12 @@ TEST(Indices, AResultThatDependsOnTheMemoryAroundTheArgumentsFails) {
   const CaseResult r = tried_ids([](std::int64_t, std::int64_t k, const CallOptions& options) {
     return std::int32_t{poison_byte(options.poison, static_cast<std::size_t>(k))};
   });
-  EXPECT_GT(violations_in(r), 0);
-  EXPECT_THAT(r.outputs.at(0).reason, HasSubstr("with other memory around the arguments"));
+  // The rows that use the value have a report of their own, which a known fault can cover.
+  ASSERT_EQ(r.outputs.size(), 2u);
+  EXPECT_EQ(r.outputs.at(0).violations, 0);
+  EXPECT_THAT(r.outputs.at(1).name, EndsWith(" of its rows"));
+  EXPECT_GT(r.outputs.at(1).violations, 0);
+  EXPECT_THAT(r.outputs.at(1).reason, HasSubstr("with other memory around the arguments"));
 }
 
 TEST(Indices, AChangeOfAnotherRowFails) {
