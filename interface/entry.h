@@ -23,7 +23,7 @@ struct Entry {
   std::string aux;  ///< empty for the op itself; else the role of an auxiliary function, such as "bound"
   std::string function;
   std::string abi;
-  std::string params;  ///< "name=value;name=value": compile-time parameters that this entry is built for
+  std::string params;  ///< "name=value;name=value|value": compile-time parameters that this entry is built for
   int arity;
 };
 
@@ -64,7 +64,8 @@ inline ::tvm::ffi::String describe() {
 
 /// Exports the C++ function `FN` under the name FUNCTION, for op OP (a string). ABI names the variant of the signature:
 /// "<op>/<n>". PARAMS are the compile-time parameters that the function is built for ("ue8m0=1;swizzle=0"), or "" if
-/// the function can run every case of the op.
+/// the function can run every case of the op. If one function serves several values, '|' separates them
+/// ("head_dim=128|512"). So a caller can see from the manifest what the function refuses, and use another one.
 #define DSV4_ENTRY(FUNCTION, FN, OP, ABI, PARAMS) \
   TVM_FFI_DLL_EXPORT_TYPED_FUNC(FUNCTION, FN);    \
   [[maybe_unused]] static const bool dsv4_recorded_##FUNCTION = ::dsv4::abi::record<FN>(OP, "", #FUNCTION, ABI, PARAMS)

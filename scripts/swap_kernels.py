@@ -3,6 +3,7 @@
 
     scripts/swap_kernels.py build/sets/cuda --list
     scripts/swap_kernels.py build/sets/cuda -- -m pytest --pyargs sglang.jit_kernel.tests.deepseek_v4.test_c4_v2
+    scripts/swap_kernels.py none --busy 200 -- -m pytest ...      upstream's kernels, behind 200 us of work on the GPU
 
 sglang gets each JIT module from a function, for instance `_jit_hash_topk_module`. This script replaces these functions in
 the installed package. A module that they return has the set's functions where the set has them, and upstream's functions
@@ -15,6 +16,9 @@ otherwise. In Python:
 A function is swapped only if the set has it with the signature that the installed release calls. The rules of
 scripts/sglang_set/ops.py find this signature in the release's sources. At its end, the script prints how often each
 swapped function was called, and what stayed upstream's, with the reason. With --list it prints only what can be swapped.
+
+With --busy, each call is preceded by work that keeps the stream busy for so long. So kernels wait for the GPU side by
+side, as in production, and a kernel that reads too early gets old data. The set 'none' swaps nothing.
 
 The program needs what sglang itself needs: a GPU, torch, tvm_ffi and, for modules that stay upstream's, nvcc. sglang's own
 tests also need pytest, triton and sgl_kernel.
@@ -120,7 +124,7 @@ class Set:
         if not entries:
             return None, f"the set does not have the signature {abi}, which this release calls"
         for e in entries:
-            if all(params.get(name, value) == value for name, value in e.get("params", {}).items()):
+            if all(name not in params or params[name] in values.split("|") for name, values in e.get("params", {}).items()):
                 return self.load(e["module"], e["function"]), ""
         return None, "the set does not have the variant " + " ".join(f"{k}={v}" for k, v in params.items())
 
@@ -132,11 +136,37 @@ class Set:
         return self.modules[module][function]
 
 
-class Swapped:
-    """What was swapped. `calls` counts the calls of each swapped function, `stayed` says why others were not."""
+class NoSet:
+    """Stands for a set that has no op, so that every function stays upstream's."""
 
-    def __init__(self, kernels, abis, absent):
-        self.kernels, self.abis, self.absent = kernels, abis, absent
+    manifest = {"name": "none", "ops": []}
+
+    def find(self, op, abi, params):
+        return None, "nothing is swapped"
+
+
+def busy_stream(microseconds):
+    """A function that queues work on torch's current stream."""
+    import torch
+
+    cycles, start, end = 20_000_000, torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    for _ in range(2):  # the first time, the GPU may still run at a low clock rate
+        start.record()
+        torch.cuda._sleep(cycles)
+        end.record()
+        torch.cuda.synchronize()
+    cycles = int(microseconds * cycles / (1000 * start.elapsed_time(end)))
+    return lambda: torch.cuda._sleep(cycles)
+
+
+class Swapped:
+    """What was swapped. `calls` counts the calls of each swapped function, `stayed` says why others were not.
+
+    `before`: called before each call of a function of a module, swapped or not.
+    """
+
+    def __init__(self, kernels, abis, absent, before=None):
+        self.kernels, self.abis, self.absent, self.before = kernels, abis, absent, before
         self.getters = []  # (module, name, original)
         self.calls, self.stayed = {}, {}
 
@@ -185,8 +215,17 @@ class SwappedModule:
     def __getattr__(self, function):
         if function not in self._functions:
             found = self._swapped.find(self._getter, self._original, function, self._args, self._kwargs)
-            self._functions[function] = found or getattr(self._original(*self._args, **self._kwargs), function)
+            found = found or getattr(self._original(*self._args, **self._kwargs), function)
+            self._functions[function] = self._behind(found) if self._swapped.before else found
         return self._functions[function]
+
+
+    def _behind(self, function):
+        def call(*args):
+            self._swapped.before()
+            return function(*args)
+
+        return call
 
 
 def replacement(swapped, getter, original):
@@ -225,14 +264,14 @@ def sglang_modules():
     return modules
 
 
-def swap(folder):
-    """Swaps the functions in the installed sglang. Returns a Swapped."""
-    kernels = Set(folder)
+def swap(folder, before=None):
+    """Swaps the functions in the installed sglang. Returns a Swapped. `before`: see there."""
+    kernels = NoSet() if folder == "none" else Set(folder)
     modules = sglang_modules()
     source = from_folder(pathlib.Path(inspect.getfile(importlib.import_module("sglang"))).parent)
     variants, absent = map_ops(source)
     abis = {e.op: e.abi for v in variants for e in v.entries}
-    swapped = Swapped(kernels, abis, {a["op"]: a["reason"] for a in absent})
+    swapped = Swapped(kernels, abis, {a["op"]: a["reason"] for a in absent}, before)
     for getter in GETTERS:
         for module in modules:
             original = module.__dict__.get(getter.name)
@@ -264,13 +303,14 @@ def listing(swapped):
 def main(argv):
     command, program = (argv[: argv.index("--")], argv[argv.index("--") + 1:]) if "--" in argv else (argv, [])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("set", metavar="SET", help="folder of a kernel set for GPUs, such as build/sets/cuda")
+    parser.add_argument("set", metavar="SET", help="folder of a kernel set for GPUs, such as build/sets/cuda, or 'none'")
+    parser.add_argument("--busy", metavar="US", type=int, default=0, help="microseconds of work before each call")
     parser.add_argument("--list", action="store_true", help="print what can be swapped, and run nothing")
     args = parser.parse_args(command)
     if not args.list and not program:
         parser.error("name a program after --, for instance: -- -m pytest FILE, or use --list")
     try:
-        swapped = swap(args.set)
+        swapped = swap(args.set, busy_stream(args.busy) if args.busy > 0 else None)
     except (Mistake, ImportError) as error:
         print(f"swap_kernels.py: {error}", file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
 
 #include "harness/core/error.h"
 #include "harness/core/paths.h"
@@ -25,6 +26,16 @@ using nlohmann::json;
 constexpr std::uint64_t kSchema = 1;
 constexpr std::uint64_t kLargestArity = 256;
 constexpr std::uintmax_t kLargestManifest = 16u << 20;
+
+/// True if `value` is one of `values`, which '|' separates.
+bool is_among(std::string_view value, std::string_view values) {
+  while (true) {
+    const auto end = values.find('|');
+    if (value == values.substr(0, end)) return true;
+    if (end == std::string_view::npos) return false;
+    values.remove_prefix(end + 1);
+  }
+}
 
 /// Reads fields of a manifest. Every error message names the file and the field.
 class Reader {
@@ -204,8 +215,9 @@ const ManifestEntry* Manifest::find(const Call& call, std::string* why) const {
   for (const ManifestEntry& e : entries) {
     if (e.op != call.op || e.aux != call.aux) continue;
     op_known = true;
-    const bool serves = std::ranges::all_of(
-        e.params, [&](const auto& p) { return call.compile.has(p.first) && call.compile.text(p.first) == p.second; });
+    const bool serves = std::ranges::all_of(e.params, [&](const auto& p) {
+      return call.compile.has(p.first) && is_among(call.compile.text(p.first), p.second);
+    });
     if (serves) return &e;
     std::string text;
     for (const auto& [k, v] : e.params) text += fmt::format("{}{}={}", text.empty() ? "" : ",", k, v);

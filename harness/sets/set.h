@@ -17,7 +17,7 @@ std::string_view name_of(DeviceKind kind);
 struct ManifestEntry {
   std::string op;
   std::string aux;
-  std::map<std::string, std::string> params;
+  std::map<std::string, std::string> params;  ///< a value may list several: "128|512"
   std::string module;
   std::string function;
   std::string abi;

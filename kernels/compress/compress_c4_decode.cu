@@ -109,4 +109,4 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
 }  // namespace
 }  // namespace dsv4
 
-DSV4_ENTRY(decode, dsv4::decode, "compress_c4_decode", "compress_c4_decode/1", "dtype=f32");
+DSV4_ENTRY(decode, dsv4::decode, "compress_c4_decode", "compress_c4_decode/1", "dtype=f32;head_dim=128|512");

@@ -163,4 +163,4 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
 }  // namespace
 }  // namespace dsv4
 
-DSV4_ENTRY(prefill, dsv4::prefill, "compress_c4_prefill", "compress_c4_prefill/1", "dtype=f32");
+DSV4_ENTRY(prefill, dsv4::prefill, "compress_c4_prefill", "compress_c4_prefill/1", "dtype=f32;head_dim=128|512");

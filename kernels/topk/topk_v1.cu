@@ -223,4 +223,4 @@ void topk_transform(TensorView scores, TensorView seq_lens, TensorView page_tabl
 }  // namespace
 }  // namespace dsv4::topk
 
-DSV4_ENTRY(topk_transform, dsv4::topk::topk_transform, "topk_v1", "topk_v1/1", "");
+DSV4_ENTRY(topk_transform, dsv4::topk::topk_transform, "topk_v1", "topk_v1/1", "k=512|1024");

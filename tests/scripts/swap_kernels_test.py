@@ -142,6 +142,14 @@ class SwapTest(unittest.TestCase):
         self.assertEqual(attn.store(1, **{**how, "name": "indexer"})[0], "upstream")
         self.assertIn("the set does not have the variant layout=flashmla input=f32 index=i32 page=256", swapped.report())
 
+    def test_a_value_that_the_function_does_not_serve_stays_upstreams(self):
+        jit = importlib.import_module("sglang.jit")
+        swapped = swap_kernels.swap(self.kernel_set(entry("compress_c4_decode", "decode", {"head_dim": "128|512"})))
+        compress = self.module("compress")
+        for head_dim, by in ((128, "decode"), (512, "decode"), (256, "upstream"), (12, "upstream")):
+            self.assertIn(by, compress.decode(1, head_dim, jit.f32, jit.f32, 4)[:3])
+        self.assertIn("the set does not have the variant head_dim=256", swapped.report())
+
     def test_a_parameter_that_sets_do_not_have_stays_upstreams(self):
         self.package(store_more=", layout")
         jit = importlib.import_module("sglang.jit")
@@ -174,6 +182,17 @@ class SwapTest(unittest.TestCase):
             with contextlib.redirect_stderr(io.StringIO()) as said:
                 self.assertEqual(swap_kernels.main([str(folder), "--", *args]), status)
             self.assertIn("called 1 times", said.getvalue())
+
+    def test_work_is_queued_before_each_call_swapped_or_not(self):
+        queued = []
+        swap_kernels.swap(self.kernel_set(entry("mask_topk_ids", "run")), lambda: queued.append(1))
+        moe = self.module("moe")
+        self.assertEqual((moe.mask(7)[0], moe.hash(7)[0], len(queued)), ("ours", "upstream", 2))
+
+    def test_nothing_is_swapped_for_the_set_none(self):
+        swapped = swap_kernels.swap("none")
+        self.assertEqual(self.module("moe").mask(7)[0], "upstream")
+        self.assertIn("nothing is swapped", swapped.report())
 
     def test_list_says_what_can_be_swapped(self):
         with contextlib.redirect_stdout(io.StringIO()) as said:

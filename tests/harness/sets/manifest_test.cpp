@@ -288,6 +288,22 @@ TEST(SetErrors, AbsentOpsAndVariantsAreUnsupported) {
   EXPECT_THAT(outcome(other), HasSubstr("it has k=512"));
 }
 
+TEST(Manifest, AFunctionMayServeSeveralValuesOfAParameter) {
+  SetFolder folder;
+  for (json& entry : folder.manifest["ops"]) entry["params"] = {{"head_dim", "128|512"}, {"dtype", "f32"}};
+  const Manifest m = folder.load();
+  const auto serves = [&](const std::string& head_dim) {
+    Call call;
+    call.op = "test_copy";
+    call.compile.set("head_dim", head_dim);
+    call.compile.set("dtype", "f32");
+    return m.find(call) != nullptr;
+  };
+  EXPECT_TRUE(serves("128"));
+  EXPECT_TRUE(serves("512"));
+  for (const char* other : {"12", "256", "28", "128|512", ""}) EXPECT_FALSE(serves(other)) << other;
+}
+
 TEST(SetErrors, ACudaSetNeedsAGpu) {
   if (device_available(DeviceKind::kCuda)) GTEST_SKIP() << "this machine has a GPU";
   SetFolder folder;
