@@ -187,7 +187,7 @@ class RecordCommand final : public Command {
           status = std::max(status, 1);
           continue;
         }
-        what = describe(dry_run_ ? preview.writing : write_golden(path, std::move(golden)));
+        what = describe(dry_run_ ? preview.writing : write_golden(path, golden));
       } catch (const Error& e) {
         say(fmt::format("dsv4diff record: {}", one_line(e.what())));
         status = 2;

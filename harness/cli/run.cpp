@@ -5,7 +5,6 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
-#include <set>
 
 #include "harness/cli/both_sides.h"
 #include "harness/cli/command.h"
@@ -187,13 +186,12 @@ class RunCommand final : public Command {
   /// next seed.
   CaseSource random_cases(const std::vector<const Op*>& ops, const CaseFilter& filter) const {
     const auto start = Clock::now();
-    return [this, start, ops, filter, shard = filter.shard, first = filter.seed, n = std::uint64_t{0},
-            matched = std::set<std::string>{}]() mutable -> std::optional<std::string> {
+    return [this, start, ops, filter, n = std::uint64_t{0}]() mutable -> std::optional<std::string> {
       // Nearly all cases may belong to other shards, so this loop must check for an interrupt as well.
       while (!ops.empty() && seconds_since(start) < soak_seconds_ && InterruptGuard::signal() == 0) {
-        const std::string id = random_case(*ops[n % ops.size()], first + n).id();
+        std::string id = random_case(*ops[n % ops.size()], filter.seed + n).id();
         ++n;
-        if (shard.contains(id) && !excluded(filter, id, matched)) return id;
+        if (filter.shard.contains(id) && !excluded(filter, id)) return id;
       }
       return std::nullopt;
     };

@@ -18,7 +18,7 @@ struct Managed {
 
 Allocations::Allocations(DeviceMemory& device, DeviceMemory& host, const Options& options,
                          std::function<void(const GuardedBlock&, bool on_device)> on_block)
-    : previous_(active_), device_(device), host_(host), options_(options), on_block_(std::move(on_block)) {
+    : device_(device), host_(host), options_(options), on_block_(std::move(on_block)) {
   static const bool once = [] {
     TVMFFIEnvSetDLPackManagedTensorAllocator(&Allocations::allocate, 1, nullptr);
     return true;

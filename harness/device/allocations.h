@@ -42,7 +42,7 @@ class Allocations {
   GuardedBlock& add(std::size_t bytes, bool on_device);
 
   inline static Allocations* active_ = nullptr;
-  Allocations* previous_;
+  Allocations* previous_ = active_;
   DeviceMemory& device_;
   DeviceMemory& host_;
   Options options_;

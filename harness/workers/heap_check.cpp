@@ -37,8 +37,9 @@ std::uintptr_t heap_start() {
   char line[512];
   unsigned long start = 0;
   while (std::fgets(line, sizeof line, maps) != nullptr) {
-    if (std::strstr(line, "[heap]") != nullptr && std::sscanf(line, "%lx-", &start) == 1) break;
-    start = 0;
+    if (std::strstr(line, "[heap]") == nullptr) continue;
+    start = std::strtoul(line, nullptr, 16);
+    break;
   }
   std::fclose(maps);
   return start;

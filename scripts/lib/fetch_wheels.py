@@ -6,7 +6,7 @@ same bytes, checked by SHA-256: the wheels for CPython 3.12, whatever Python run
 
 Folder layout afterwards, on which the RPATHs inside the libraries rely:
 
-    torch/{include,lib}     nvidia/cu13/{include,lib,bin}     tvm_ffi/{include,lib}     wheels/*.whl
+    torch/{include,lib}     nvidia/cu13/{include,lib,bin}     tvm_ffi/{include,lib}     clang_tidy/data/{bin,lib}     wheels/*.whl
 
 Environment: DSV4_WHEELS names a folder that is searched for the wheels before the package index (for machines without a
 network).
@@ -29,8 +29,9 @@ PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(34, 4, -1)]
 PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"]
 
 
-# What wheels.json sorts files by: what every build needs, LibTorch, the older upstream release, nvcc, LibTorch's CUDA half.
-GROUPS = ("base", "torch", "older", "nvcc", "gpu")
+# What wheels.json sorts files by: what every build needs, LibTorch, the older upstream release, the linter, nvcc, and
+# LibTorch's CUDA half.
+GROUPS = ("base", "torch", "older", "lint", "nvcc", "gpu")
 
 
 class SetupError(Exception):
@@ -179,6 +180,7 @@ def main():
                         default=pathlib.Path(__file__).resolve().parent.parent / "wheels.json")
     parser.add_argument("--torch", action="store_true", help="also unpack LibTorch for the CPU")
     parser.add_argument("--older", action="store_true", help="also keep the wheels of older upstream releases")
+    parser.add_argument("--lint", action="store_true", help="also unpack clang-tidy")
     parser.add_argument("--nvcc", action="store_true", help="also unpack the CUDA compiler")
     parser.add_argument("--gpu", action="store_true", help="also unpack the CUDA part of LibTorch (some 2 GB)")
     options = parser.parse_args()

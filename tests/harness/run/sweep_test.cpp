@@ -321,7 +321,7 @@ TEST(Progress, OneLineOnATerminalAndManyElsewhere) {
       p.add(Verdict::kPassed);
       p.tick();
     }
-    std::rewind(out);
+    ASSERT_EQ(std::fseek(out, 0, SEEK_SET), 0);
     std::string text(4096, '\0');
     text.resize(std::fread(text.data(), 1, text.size(), out));
     std::fclose(out);
