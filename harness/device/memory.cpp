@@ -116,7 +116,7 @@ std::unique_ptr<DeviceMemory> make_cuda_memory() {
   return std::unique_ptr<DeviceMemory>(memory);
 }
 
-std::uint8_t* GuardedBlock::allocate(std::size_t misalign, Surround surround) {
+std::uint8_t* GuardedBlock::allocate(std::size_t misalign, Surround surround, std::size_t alignment) {
   constexpr std::size_t kPage = DeviceMemory::kPage;
   before_ = misalign;
   if (surround == Surround::kBands) {
@@ -126,10 +126,13 @@ std::uint8_t* GuardedBlock::allocate(std::size_t misalign, Surround surround) {
   if (surround == Surround::kBands || surround == Surround::kNothing) {
     return static_cast<std::uint8_t*>(memory_.allocate(std::max<std::size_t>(before_ + bytes_ + after_, 1)));
   }
-  if (surround == Surround::kPageAfter) before_ = 0;
-  const std::size_t pages = (before_ + bytes_ + kPage - 1) / kPage * kPage;
-  const std::size_t rest = pages - before_ - bytes_;
-  (surround == Surround::kPageAfter ? before_ : after_) = rest;
+  if (surround == Surround::kPageAfter) {
+    before_ = 0;
+    after_ = (alignment - bytes_ % alignment) % alignment;
+  }
+  const std::size_t pages = (before_ + bytes_ + after_ + kPage - 1) / kPage * kPage;
+  const std::size_t rest = pages - before_ - bytes_ - after_;
+  (surround == Surround::kPageAfter ? before_ : after_) += rest;
   try {
     auto* const base = static_cast<std::uint8_t*>(memory_.reserve(std::max(pages, kPage)));
     if (pages != 0) memory_.open(base, pages);  // a tensor without elements has no accessible byte at all
@@ -140,8 +143,12 @@ std::uint8_t* GuardedBlock::allocate(std::size_t misalign, Surround surround) {
 }
 
 GuardedBlock::GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign,
-                           Surround surround)
-    : memory_(memory), bytes_(bytes), poison_(poison), base_(allocate(misalign, surround)), payload_(base_ + before_) {
+                           Surround surround, std::size_t alignment)
+    : memory_(memory),
+      bytes_(bytes),
+      poison_(poison),
+      base_(allocate(misalign, surround, alignment)),
+      payload_(base_ + before_) {
   // The payload is poisoned as well, because memory that a module allocates (a workspace, a returned plan) must not
   // start as zeros.
   std::vector<std::uint8_t> image(before_ + bytes_ + after_);

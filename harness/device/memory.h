@@ -83,13 +83,13 @@ class MemoryBlock {
 };
 
 /// A block with a guard band on each side, unless `surround` says otherwise. The address of the payload is a multiple
-/// of 256 bytes, plus `misalign`. But with Surround::kPageAfter the end of the payload has the address of a page, so
-/// its start has no other alignment than its size gives, and `misalign` has no effect.
+/// of 256 bytes, plus `misalign`. But with Surround::kPageAfter the payload ends at the page, or so few bytes before it
+/// that its start is a multiple of `alignment`, and `misalign` has no effect.
 class GuardedBlock final : public MemoryBlock {
  public:
   /// Throws Unavailable if there is no address space for inaccessible pages.
   GuardedBlock(DeviceMemory& memory, std::size_t bytes, std::uint32_t poison, std::size_t misalign = 0,
-               Surround surround = Surround::kBands);
+               Surround surround = Surround::kBands, std::size_t alignment = 1);
   ~GuardedBlock() override;
 
   [[nodiscard]] void* payload() const override { return payload_; }
@@ -103,7 +103,7 @@ class GuardedBlock final : public MemoryBlock {
 
  private:
   /// Allocates the block. Sets the sizes of the bands.
-  [[nodiscard]] std::uint8_t* allocate(std::size_t misalign, Surround surround);
+  [[nodiscard]] std::uint8_t* allocate(std::size_t misalign, Surround surround, std::size_t alignment);
 
   DeviceMemory& memory_;
   std::size_t bytes_;

@@ -264,7 +264,10 @@ class SetCaller final : public Caller {
     } else {
       const Surround around = surround(on_device, options.edge);
       if (around != Surround::kBands) trim(arg, lent);
-      lent.block = std::make_unique<GuardedBlock>(memory, lent.last - lent.first, options.poison, misalign, around);
+      // A tensor of bytes may hold records of 16 bytes, which must be aligned.
+      const std::size_t alignment = t.dtype == DType::kU8 ? 16 : 1;
+      lent.block =
+          std::make_unique<GuardedBlock>(memory, lent.last - lent.first, options.poison, misalign, around, alignment);
       const auto part = [&](std::size_t i) { return lent.before.begin() + static_cast<std::ptrdiff_t>(i); };
       lent.block->write({part(lent.first), part(lent.last)});
       const std::int64_t before_view = t.offset * size_of(t.dtype) - static_cast<std::int64_t>(lent.first);

@@ -21,8 +21,8 @@ struct Placed {
   std::unique_ptr<DeviceMemory> memory = make_host_memory();
   GuardedBlock block;
 
-  Placed(std::size_t bytes, Surround surround, std::size_t misalign = 0)
-      : block(*memory, bytes, 2, misalign, surround) {}
+  Placed(std::size_t bytes, Surround surround, std::size_t misalign = 0, std::size_t alignment = 1)
+      : block(*memory, bytes, 2, misalign, surround, alignment) {}
   [[nodiscard]] volatile std::uint8_t* at(std::ptrdiff_t byte) const {
     return static_cast<std::uint8_t*>(block.payload()) + byte;
   }
@@ -56,6 +56,19 @@ TEST(PageBlock, AMisalignedTensorBeginsSoManyBytesAfterThePage) {
   EXPECT_EQ(p.address() % kPage, 2u);
   *p.at(-1) = 0;
   EXPECT_THAT(p.findings().at(0).detail, HasSubstr("'x': byte 1 before its memory was overwritten"));
+}
+
+TEST(PageBlock, AnAlignedTensorEndsAFewBytesBeforeThePageAndTheyAreGuarded) {
+  for (const std::size_t bytes : kSizes) {
+    const Placed p(bytes, Surround::kPageAfter, 0, 16);
+    EXPECT_EQ(p.address() % 16, 0u) << bytes;
+    const std::size_t gap = (kPage - (p.address() + bytes) % kPage) % kPage;
+    EXPECT_LT(gap, 16u) << bytes;
+    EXPECT_THAT(p.findings(), IsEmpty());
+    if (gap == 0) continue;
+    *p.at(static_cast<std::ptrdiff_t>(bytes)) = 0;
+    EXPECT_THAT(p.findings().at(0).detail, HasSubstr("byte 1 after its memory")) << bytes;
+  }
 }
 
 TEST(PageBlock, TheOtherSideHasAGuardBand) {
