@@ -35,6 +35,9 @@ set(DSV4_SETS_OUTPUT_DIR "${PROJECT_BINARY_DIR}/sets")
 set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 
 find_program(DSV4_CCACHE ccache)
+if(NOT DSV4_CCACHE)
+  set(DSV4_CCACHE "")  # commands begin with its value
+endif()
 if(DSV4_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${DSV4_CCACHE}")
 endif()

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from .source import Mistake, digest
+from .source import Mistake, digest, locked
 
 ROOT = Path(__file__).resolve().parents[2]
 RPATH = "$ORIGIN/../../lib"  # sets lie in sets/<name>/ beside lib/
@@ -121,7 +121,7 @@ class HostCompiler:
         self.prelude = folder / "prelude.h"
         sources = sorted(self.simt.glob("*.cpp"))
         self.objects = [folder / f"{source.stem}.o" for source in sources]
-        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        with locked(folder), concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             started = [pool.submit(self._precompile)]  # the longest comes first
             started += [pool.submit(self._compile_executor, *pair) for pair in zip(sources, self.objects)]
             for future in started:

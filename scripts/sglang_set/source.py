@@ -1,5 +1,7 @@
 """Where sglang's CUDA sources come from: a wheel, a checkout, or an edited copy of the package."""
 
+import contextlib
+import fcntl
 import hashlib
 import re
 import shutil
@@ -24,6 +26,15 @@ DSV4_FOLDER = re.compile(r"(?:csrc|include/sgl_kernel)/deepseek_v\d+/")
 
 class Mistake(Exception):
     """The call or the environment is wrong. The text says what to do."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path):
+    """Keeps other builds out of a folder that they share, such as that of the executor's objects."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(folder.name + ".lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class Source:
@@ -168,16 +179,17 @@ def from_wheel(version: str, folders: list, unpack_to: Path) -> Source:
     wheel = find_wheel(version, folders)
     stamp = unpack_to / ".wheel-sha256"
     sha = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != sha:
-        shutil.rmtree(unpack_to, ignore_errors=True)
-        unpack_to.mkdir(parents=True)
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                wanted = [n for n in archive.namelist() if re.match(r"sglang/(jit_kernel|kernels/jit)/", n)]
-                archive.extractall(unpack_to, wanted)
-        except zipfile.BadZipFile as error:
-            raise Mistake(f"{wheel} is not a readable wheel ({error}). Delete it and download it again.") from error
-        stamp.write_text(sha)
+    with locked(unpack_to):
+        if not stamp.is_file() or stamp.read_text() != sha:
+            shutil.rmtree(unpack_to, ignore_errors=True)
+            unpack_to.mkdir(parents=True)
+            try:
+                with zipfile.ZipFile(wheel) as archive:
+                    wanted = [n for n in archive.namelist() if re.match(r"sglang/(jit_kernel|kernels/jit)/", n)]
+                    archive.extractall(unpack_to, wanted)
+            except zipfile.BadZipFile as error:
+                raise Mistake(f"{wheel} is not a readable wheel ({error}). Delete it and download it again.") from error
+            stamp.write_text(sha)
     root = find_layout(unpack_to)
     if root is None:
         raise Mistake(f"{wheel.name} holds no JIT kernels (csrc/ and include/): this release has another layout.")
