@@ -61,6 +61,12 @@ class PairRun {
     }
     if (ran_.empty() && !not_run_.empty())
       throw Unsupported(fmt::format("no mix of {} can run: {}", name(), fmt::join(not_run_, "; ")));
+    if (sets_.size() == 1) {
+      return x_.tell(
+          fmt::format("a pair of kernels ran in 1 of 4 mixes, both from '{}'; for the others, name a second "
+                      "kernel set of the host executor with --against",
+                      x_.subject.name()));
+    }
     x_.tell(fmt::format("{}: ran {} of 4 mixes ({}){}", name(), ran_.size(), fmt::join(ran_, ", "), why_not_all()));
   }
 
@@ -68,8 +74,7 @@ class PairRun {
   [[nodiscard]] std::string name() const { return fmt::format("{} -> {}", pair_.producer, x_.op.info().name); }
 
   [[nodiscard]] std::string why_not_all() const {
-    if (!not_run_.empty()) return fmt::format("; not run: {}", fmt::join(not_run_, "; "));
-    return sets_.size() == 1 ? "; for the others, name a second kernel set of the host executor with --against" : "";
+    return not_run_.empty() ? "" : fmt::format("; not run: {}", fmt::join(not_run_, "; "));
   }
 
   std::optional<Produced> produce(Caller& set) {
@@ -172,9 +177,9 @@ Scenario writes_before_next_relation(Points points) {
     if (x.subject.writes_before_next()) return fail_each(x, result.late.findings);
     if (!result.late.findings.empty()) {
       x.tell(
-          fmt::format("{} of '{}' writes after it let the next kernel go. CUDA allows this, because the next kernel "
-                      "must wait; only in-tree sets promise more",
-                      x.op.info().name, x.subject.name()));
+          fmt::format("a kernel of '{}' writes after it let the next kernel begin. CUDA allows this, because the "
+                      "next kernel must wait; only in-tree sets promise more",
+                      x.subject.name()));
     }
   };
   Scenario made = relation("writes_before_next", "no kernel writes after it has let the stream's next kernel begin",

@@ -155,7 +155,7 @@ TEST(Pairs, WithoutAnotherKernelSetOnlyOneMixRuns) {
   const Ran ran = run_pair(a, nullptr);
   EXPECT_EQ(ran.compared, 1);
   ASSERT_EQ(ran.told.size(), 1u);
-  EXPECT_THAT(ran.told[0], HasSubstr("ran 1 of 4 mixes (a -> a); for the others, name a second kernel set"));
+  EXPECT_THAT(ran.told[0], HasSubstr("ran in 1 of 4 mixes, both from 'a'; for the others, name a second kernel set"));
 }
 
 TEST(Pairs, AMixThatCannotRunIsTold) {
@@ -226,7 +226,7 @@ TEST(Pairs, ALateWriteFailsOnlyASetThatPromisesNone) {
   const Ran upstream = run_watch(false);
   EXPECT_TRUE(upstream.wrong.empty());
   ASSERT_EQ(upstream.told.size(), 1u);
-  EXPECT_THAT(upstream.told[0], HasSubstr("plus of 'late' writes after it let the next kernel go"));
+  EXPECT_THAT(upstream.told[0], HasSubstr("a kernel of 'late' writes after it let the next kernel begin"));
 }
 
 }  // namespace
