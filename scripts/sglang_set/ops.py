@@ -151,6 +151,15 @@ def mask_topk_ids(source):
     return [Module("mask_topk_ids", path, {}, one("mask_topk_ids", "run", "MaskKernel::run", abi, arity))]
 
 
+def paged_mqa_logits_metadata(source):
+    path = "csrc/deepseek_v4/paged_mqa_metadata.cuh"
+    text = need(source, path, r"struct IndexerMetadataKernel\b", "IndexerMetadataKernel")
+    # A release with a third parameter, a workspace, divides the work otherwise.
+    arity, abi = expect_arity(text[text.index("struct IndexerMetadataKernel"):], "run", {2: 1})
+    entries = one("paged_mqa_logits_metadata", "run", "IndexerMetadataKernel::run", abi, arity)
+    return [Module("paged_mqa_logits_metadata", path, {}, entries)]
+
+
 def fused_rope(source):
     path = "csrc/deepseek_v4/rope.cuh"
     text = need(source, path, r"struct FusedQKRopeKernel\b", "FusedQKRopeKernel")
@@ -297,6 +306,7 @@ RULES = (
     (("topk_v1",), topk_v1),
     (("hash_topk",), hash_topk),
     (("mask_topk_ids",), mask_topk_ids),
+    (("paged_mqa_logits_metadata",), paged_mqa_logits_metadata),
     (("fused_rope",), fused_rope),
     (("fused_store_cache",), fused_store_cache),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),
