@@ -299,6 +299,17 @@ def compress_c4(source):
     return modules
 
 
+def hisparse_transfer(source):
+    known = "csrc/deepseek_v4/hisparse_transfer.cuh"
+    if source.has(known):  # the destination has no pages
+        path, function, target, layout = known, "hisparse_transfer", "hisparse_transfer", "linear"
+    else:  # both caches are paged
+        path = first_present(source, "csrc/hisparse.cuh", "csrc/kvcacheio/hisparse.cuh")
+        function, target, layout = "transfer_cache_dsv4_mla", "transfer_cache_dsv4_mla<1024>", "paged"
+    text = need(source, path, rf"\bvoid {function}\b", function)
+    arity, abi = expect_arity(text, function, {4: 1})
+    entries = one("hisparse_transfer", function, target, abi, arity)
+    return [Module(f"hisparse_transfer_{layout}", path, {"destination": layout}, entries)]
 
 
 # Ops and the rule that serves them, in the order of the op table.
@@ -313,6 +324,7 @@ RULES = (
     (("plan_compress_prefill",), plan_compress_prefill),
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),
     (("compress_c4_prefill", "compress_c4_decode"), compress_c4),
+    (("hisparse_transfer",), hisparse_transfer),
 )
 
 

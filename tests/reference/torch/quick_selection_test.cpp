@@ -25,5 +25,31 @@ TEST(QuickInputsAgainstTorch, PagedMqaLogitsMetadata) {
   });
 }
 
+/// The tokens of a cache [rows, bytes] as bytes [rows * tokens of a row, 584]: a view for the data and one for
+/// the scales.
+std::pair<at::Tensor, at::Tensor> tokens_of(const at::Tensor& cache, bool paged) {
+  const std::int64_t tokens = paged ? 64 : 1;
+  const at::Tensor data = cache.slice(1, 0, tokens * 576).unflatten(1, {tokens, 576});
+  const at::Tensor scales = cache.slice(1, tokens * 576, tokens * 584).unflatten(1, {tokens, 8});
+  return {data, scales};
+}
+
+TEST(QuickInputsAgainstTorch, HisparseTransfer) {
+  for_each_quick_case("hisparse_transfer", [](const Specimen& s) {
+    const bool paged = s.c.params.is("destination", "paged");
+    const std::int64_t layers = s.c.params.integer("layers"), row_tokens = paged ? 64 : 1;
+    const at::Tensor from = as_torch(s.call.tensor("src_indices")), to = as_torch(s.call.tensor("dst_indices"));
+    const at::Tensor source = as_torch(s.call.tensor("source")), want = as_torch(s.call.tensor("destination")).clone();
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      const auto [data, scales] = tokens_of(source.chunk(layers)[layer], true);
+      const auto [to_data, to_scales] = tokens_of(want.chunk(layers)[layer], paged);
+      const at::Tensor page = at::floor_divide(from, 64), row = at::floor_divide(to, row_tokens);
+      to_data.index_put_({row, to % row_tokens}, data.index({page, from % 64}));
+      to_scales.index_put_({row, to % row_tokens}, scales.index({page, from % 64}));
+    }
+    EXPECT_TRUE(at::equal(as_torch(s.result.tensor("destination")), want));
+  });
+}
+
 }  // namespace
 }  // namespace dsv4::testing
