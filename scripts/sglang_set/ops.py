@@ -2,7 +2,7 @@
 
 Rules look at what a version contains (files, classes, the parameters of a function), not at its number, so that a
 checkout or an edited copy is mapped like the release it descends from. A rule returns the modules to build, or raises
-`NotMapped` with the reason.
+`NotMapped` with the reason. `InTriton` is the reason of an op that upstream does not write in CUDA C++.
 """
 
 import re
@@ -13,6 +13,13 @@ from .edits import without_comments
 
 class NotMapped(Exception):
     """The op cannot be found in this version."""
+
+
+class InTriton(NotMapped):
+    """Upstream has the op, but not in CUDA C++."""
+
+    def __init__(self, function: str, path: str):
+        super().__init__(f"upstream writes it in Triton ({function} in {path}), so there is no CUDA source to build")
 
 
 @dataclass
@@ -299,6 +306,13 @@ def compress_c4(source):
     return modules
 
 
+def paged_compress_data(source):
+    function = "triton_create_paged_compress_data"
+    path = first_present(source, "dsv4/attn.py", "deepseek_v4.py")
+    need(source, path, rf"\bdef {function}\b", function)
+    raise InTriton(function, path)
+
+
 def hisparse_transfer(source):
     known = "csrc/deepseek_v4/hisparse_transfer.cuh"
     if source.has(known):  # the destination has no pages
@@ -324,6 +338,7 @@ RULES = (
     (("plan_compress_prefill",), plan_compress_prefill),
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),
     (("compress_c4_prefill", "compress_c4_decode"), compress_c4),
+    (("paged_compress_data",), paged_compress_data),
     (("hisparse_transfer",), hisparse_transfer),
 )
 
@@ -362,6 +377,8 @@ def map_ops(source) -> tuple:
     for ops, rule in RULES:
         try:
             modules += rule(source)
+        except InTriton as reason:
+            absent += [{"op": op, "reason": str(reason)} for op in ops]
         except NotMapped as reason:
             absent += [{"op": op, "reason": f"not mapped: {reason}"} for op in ops]
     return modules, absent

@@ -446,6 +446,27 @@ class Table(unittest.TestCase):
         self.assertEqual((status, errors.getvalue()), (0, ""))
 
 
+class Triton(unittest.TestCase):
+    """Tests of the reason why a set lacks an op that upstream writes in Triton."""
+
+    def reason(self, files: dict) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            source = from_folder(write(Path(folder) / "jit_kernel", {**PACKAGE_13, **files}))
+            return {record["op"]: record["reason"] for record in map_ops(source)[1]}["paged_compress_data"]
+
+    def test_the_function_and_its_file_are_named(self):
+        python = "@triton.jit\ndef kernel():\n    pass\n\ndef triton_create_paged_compress_data(*, ratio):\n    pass\n"
+        for path in ("dsv4/attn.py", "deepseek_v4.py"):
+            self.assertEqual(self.reason({path: python}),
+                             f"upstream writes it in Triton (triton_create_paged_compress_data in {path}), so there is no CUDA "
+                             "source to build")  # fmt: skip
+
+    def test_a_release_without_the_function_is_not_mapped(self):
+        self.assertEqual(self.reason({}), "not mapped: none of dsv4/attn.py, deepseek_v4.py")
+        self.assertEqual(self.reason({"dsv4/attn.py": "def other():\n    pass\n"}),
+                         "not mapped: dsv4/attn.py has no triton_create_paged_compress_data")  # fmt: skip
+
+
 class Exports(unittest.TestCase):
     """Tests of the names of the functions that a source exports."""
 

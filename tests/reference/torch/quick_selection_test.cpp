@@ -51,5 +51,27 @@ TEST(QuickInputsAgainstTorch, HisparseTransfer) {
   });
 }
 
+TEST(QuickInputsAgainstTorch, PagedCompressData) {
+  for_each_quick_case("paged_compress_data", [](const Specimen& s) {
+    const auto longs = [&](const char* name) { return as_torch(s.call.tensor(name)).to(at::kLong); };
+    const auto integer = [&](const char* name) { return std::get<std::int64_t>(s.call.arg(name).value); };
+    const std::int64_t ratio = integer("compress_ratio"), ring = integer("ring_size"), page = integer("swa_page_size");
+    const at::Tensor ids = longs("req_pool_indices"), length = longs("seq_lens"), maps = longs("req_to_token");
+    const auto group_of = [&](const at::Tensor& tokens) {
+      return at::floor_divide((tokens - 1).clamp_min(0), ratio) * ratio;
+    };
+    const auto page_of = [&](const at::Tensor& position) {
+      const at::Tensor slot = longs("full_to_swa").index({maps.index({ids, position.clamp_min(0)})});
+      const at::Tensor row = at::floor_divide(slot, page) * ring + slot % ring;
+      return at::floor_divide(row, ring == 1 ? 1 : ratio);
+    };
+    const at::Tensor write = group_of(length), load = group_of(length - longs("extend_lens"));
+    const at::Tensor extra =
+        ratio == 4 ? at::stack({page_of(load - 4), page_of(load), page_of(write - 4), write}, 1) : page_of(load);
+    EXPECT_TRUE(at::equal(as_torch(std::get<HostTensor>(s.result.returned.at(0))).to(at::kLong), page_of(write)));
+    EXPECT_TRUE(at::equal(as_torch(std::get<HostTensor>(s.result.returned.at(1))).to(at::kLong), extra));
+  });
+}
+
 }  // namespace
 }  // namespace dsv4::testing
