@@ -43,8 +43,8 @@ constexpr int kDataWords = FlashMlaCache::kDataRow / 8;
 constexpr int kWords = kDataWords + FlashMlaCache::kScaleRow / 8;
 
 struct TransferParams {
-  const std::uint64_t* sources;
-  const std::uint64_t* targets;
+  const std::uint8_t* const* sources;
+  std::uint8_t* const* targets;
   const std::int64_t* from;
   const std::int64_t* to;
   std::int64_t items;
@@ -70,8 +70,8 @@ __global__ void __launch_bounds__(kThreads) transfer_kernel(const __grid_constan
     const std::int64_t item = copy / p.layers, layer = copy % p.layers;
     const std::int64_t from = p.from[item], to = p.to[item];
     if (from < 0 || to < 0) continue;
-    const auto* source = reinterpret_cast<const std::uint8_t*>(p.sources[layer]);
-    auto* target = reinterpret_cast<std::uint8_t*>(p.targets[layer]);
+    const std::uint8_t* const source = p.sources[layer];
+    std::uint8_t* const target = p.targets[layer];
     Pack<std::uint8_t, 8, true> words[ceil_div(kWords, static_cast<int>(kWarpLanes))];
     // All loads come before the first store, so that the warp waits for the memory only once.
 #pragma unroll
@@ -96,8 +96,8 @@ void transfer(TensorView src_ptrs, TensorView dst_ptrs, TensorView src_indices, 
   check.tensor("src_indices", src_indices).dtype({kInt64}).shape({items}).on_cuda().contiguous();
   check.tensor("dst_indices", dst_indices).dtype({kInt64}).shape({items}).on_cuda().contiguous();
   if (items.value() == 0 || layers.value() == 0) return;
-  const TransferParams params{.sources = data_of<const std::uint64_t>(src_ptrs),
-                              .targets = data_of<const std::uint64_t>(dst_ptrs),
+  const TransferParams params{.sources = data_of<const std::uint8_t* const>(src_ptrs),
+                              .targets = data_of<std::uint8_t* const>(dst_ptrs),
                               .from = data_of<const std::int64_t>(src_indices),
                               .to = data_of<const std::int64_t>(dst_indices),
                               .items = items.value(),

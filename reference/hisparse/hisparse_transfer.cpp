@@ -1,4 +1,5 @@
 /// Reference of hisparse_transfer: copies tokens between C4 caches, in all layers.
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -50,8 +51,8 @@ void transfer(TensorView src_ptrs, TensorView dst_ptrs, TensorView src_indices, 
   for (std::int64_t i = 0; i < from.size(0); ++i) {
     if (from(i) < 0 || to(i) < 0) continue;
     for (std::int64_t layer = 0; layer < sources.size(0); ++layer) {
-      const Item source = paged(reinterpret_cast<std::uint8_t*>(sources(layer)), from(i));
-      const Item target = place(reinterpret_cast<std::uint8_t*>(targets(layer)), to(i));
+      const Item source = paged(std::bit_cast<std::uint8_t*>(sources(layer)), from(i));
+      const Item target = place(std::bit_cast<std::uint8_t*>(targets(layer)), to(i));
       std::memcpy(target.data, source.data, FlashMlaCache::kDataRow);
       std::memcpy(target.scale, source.scale, FlashMlaCache::kScaleRow);
     }

@@ -89,19 +89,19 @@ void move_far(Call& call, const std::string& name, const std::string& indices, b
   call.arg(indices).value = numbers(tokens);
 }
 
-/// Copies the first half of the items in one call, and the others in a second call on the destination of the first.
+/// Copies every second item in one call, and the others in a second call on the destination of the first.
 void two_calls(ScenarioContext& x) {
   const Call whole = x.op.make(x.c);
   const Observation want = x.observed("one call", whole);
-  std::vector<std::int64_t> first, second;
-  for (std::int64_t i = 0; i < whole.tensor("src_indices").numel(); ++i) (i % 2 == 0 ? first : second).push_back(i);
+  std::vector<std::int64_t> even, odd;
+  for (std::int64_t i = 0; i < whole.tensor("src_indices").numel(); ++i) (i % 2 == 0 ? even : odd).push_back(i);
   Call call = whole;
-  keep_batch(x.op, call, first);
-  const CallResult half = x.call("first half", call);
+  keep_batch(x.op, call, even);
+  const CallResult first = x.call("even items", call);
   call = whole;
-  keep_batch(x.op, call, second);
-  call.arg("destination").value = half.tensor("destination");
-  x.expect_agree("second half", x.observed("second half", call), want);
+  keep_batch(x.op, call, odd);
+  call.arg("destination").value = first.tensor("destination");
+  x.expect_agree("odd items", x.observed("odd items", call), want);
 }
 
 /// Copies the tokens to the destination, and back to an empty cache. They must come back as they were.
