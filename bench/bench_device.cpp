@@ -127,8 +127,18 @@ DeviceArguments::DeviceArguments(const Call& call) {
     } else if (!arg.is_tensor()) {
       packed_.emplace_back(nullptr);
     } else {
-      packed_.emplace_back(add(arg.tensor(), arg.place == Place::kHost, placed_[i]));
+      DLTensor* const tensor = add(arg.tensor(), arg.place == Place::kHost, placed_[i]);
+      if (arg.reached_by.empty()) packed_.emplace_back(tensor);
     }
+  }
+  for (std::size_t i = 0; i < call.args.size(); ++i) {
+    if (call.args[i].reached_by.empty() || placed_[i].tensor == nullptr) continue;
+    Arg holder = call.arg(call.args[i].reached_by);
+    Placed& addresses = placed_[static_cast<std::size_t>(&call.arg(call.args[i].reached_by) - call.args.data())];
+    write_addresses(call.args[i], reinterpret_cast<std::uintptr_t>(placed_[i].tensor->data), holder);
+    check_cuda(cudaMemcpy(addresses.storage, holder.tensor().storage.data(), addresses.bytes, cudaMemcpyDefault),
+               "cudaMemcpy");
+    addresses.own = false;  // restore() must keep the addresses
   }
 }
 

@@ -30,6 +30,12 @@ struct FlashMlaCache {
   }
 };
 
+/// Rows of the attention cache without pages, as sglang 0.5.12 keeps them in host memory: the data row of a token, and
+/// its scale row right after it. It has no padding.
+struct LinearCache {
+  static constexpr std::int64_t kItem = FlashMlaCache::kDataRow + FlashMlaCache::kScaleRow;  ///< bytes of a token
+};
+
 /// Indexer cache: 132 bytes per token. A page begins with data rows of 128 E4M3 codes. After them comes one float scale
 /// for each row. It has no padding.
 struct IndexerCache {

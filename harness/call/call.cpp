@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "harness/core/error.h"
 
 namespace dsv4 {
@@ -35,6 +37,19 @@ Arg scalar(std::string name, std::int64_t value) { return make(std::move(name), 
 Arg scalar(std::string name, double value) { return make(std::move(name), value, Role::kIn, Place::kHost, {}); }
 Arg scalar(std::string name, bool value) { return make(std::move(name), value, Role::kIn, Place::kHost, {}); }
 Arg absent(std::string name) { return make(std::move(name), None{}, Role::kIn, Place::kHost, {}); }
+
+void write_addresses(const Arg& reached, std::uint64_t first, Arg& addresses) {
+  if (!addresses.is_tensor() || size_of(addresses.tensor().dtype) != 8) return;
+  const HostTensor& t = reached.tensor();
+  const std::int64_t rows = reached.far_layout ? reached.far_layout->shape.at(0) : t.size(0);
+  const std::int64_t stride = reached.far_layout ? reached.far_layout->strides.at(0) : t.strides.at(0);
+  const std::int64_t count = addresses.tensor().numel();
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t row = i * rows / count;
+    const std::uint64_t address = first + static_cast<std::uint64_t>(row * stride * size_of(t.dtype));
+    std::memcpy(addresses.tensor().element(i), &address, sizeof address);
+  }
+}
 
 const Arg& Call::arg(std::string_view name) const {
   for (const Arg& a : args) {

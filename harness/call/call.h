@@ -54,6 +54,10 @@ struct Arg {
   /// If set, the function sees the tensor spread out as the far layout says. The result holds the tensor with its own
   /// shape and strides.
   std::optional<FarLayout> far_layout = std::nullopt;
+  /// If not empty, the function does not get this tensor, but the addresses of its rows. They are the elements of the
+  /// argument of this name, a u64 tensor: element i of n is the address of row i * rows / n. A call holds zeros in
+  /// their place, and so does its result, because addresses differ from run to run.
+  std::string reached_by = {};
 
   [[nodiscard]] bool is_tensor() const { return std::holds_alternative<HostTensor>(value); }
   [[nodiscard]] const HostTensor& tensor() const { return std::get<HostTensor>(value); }
@@ -69,6 +73,10 @@ Arg scalar(std::string name, std::int64_t value);
 Arg scalar(std::string name, double value);
 Arg scalar(std::string name, bool value);
 Arg absent(std::string name);
+
+/// Writes the addresses of rows of `reached` into `addresses`, as Arg::reached_by says. `first` is the address of its
+/// first element. Does nothing if `addresses` is not a tensor of 8-byte elements, as in a contract.
+void write_addresses(const Arg& reached, std::uint64_t first, Arg& addresses);
 
 struct Call {
   std::string op;   ///< op whose function is called

@@ -54,7 +54,8 @@ std::string describe(const Argument& a) {
   std::vector<std::string> dtypes, shape;
   for (const DType dtype : a.dtypes) dtypes.emplace_back(name_of(dtype));
   for (const Dim& dim : a.dims) shape.push_back(dim.symbol);
-  const char* memory = !a.traits.place ? "host or device" : *a.traits.place == Place::kHost ? "host" : "device";
+  std::string memory = !a.traits.place ? "host or device" : *a.traits.place == Place::kHost ? "host" : "device";
+  if (!a.traits.reached_by.empty()) memory += fmt::format(", reached by {}", a.traits.reached_by);
   return fmt::format("{} {}[{}], {}{}", kRoles.at(static_cast<std::size_t>(a.role)), fmt::join(dtypes, "|"),
                      fmt::join(shape, ", "), memory, a.traits.optional ? ", optional" : "");
 }

@@ -96,6 +96,7 @@ class OpsCommand final : public Command {
     j["batch"] = signature.batch().empty() ? -1 : a.dim_of(signature.batch());
     j["strides"] = a.has_gaps() ? "free except the last" : "contiguous";
     j["memory"] = !a.traits.place ? "either" : *a.traits.place == Place::kHost ? "host" : "device";
+    if (!a.traits.reached_by.empty()) j["reached_by"] = a.traits.reached_by;
     j["optional"] = a.traits.optional;
     return j;
   }

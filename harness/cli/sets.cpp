@@ -85,6 +85,7 @@ class SetsCommand final : public Command {
         print(fmt::format("{} lacks {}{}: {}\n", one_line(m.name), one_line(a.op), variant, one_line(a.reason)));
       }
       if (const std::string line = coverage_summary(m); !line.empty()) print(line + "\n");
+      for (const std::string& line : unmapped_sources(m)) print(line + "\n");
       for (const std::string& line : coverage_warnings(m)) print(line + "\n");
     }
   }
@@ -122,6 +123,8 @@ class SetsCommand final : public Command {
     for (const UncoveredSource& source : m.uncovered) {
       uncovered.push_back(source_json(source));
       uncovered.back()["changed"] = source.changed;
+      uncovered.back()["unmapped"] = source.unmapped;
+      uncovered.back()["functions"] = source.functions;
     }
     return {{"name", m.name},        {"folder", m.folder}, {"device", name_of(m.device)},
             {"usable", available},   {"why_not", why},     {"provenance", m.provenance},

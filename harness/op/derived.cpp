@@ -205,7 +205,7 @@ std::vector<Scenario> every_derived(const Op& op) {
   const Points contract_points = point.empty() ? Points(kFirstSmokePoint) : op.at({point});
   Contracts contracts(list, contract_points);
   for (const Argument& a : signature.arguments()) {
-    if (a.is_tensor()) add_contracts_of(a, signature, contracts);
+    if (a.is_tensor() && a.traits.reached_by.empty()) add_contracts_of(a, signature, contracts);
   }
   const std::string& batch = signature.batch();
   if (!batch.empty()) {

@@ -104,6 +104,7 @@ Call Signature::call(std::string op, Params compile, std::vector<Value> values) 
     const bool tensor = arg.is_tensor();
     arg.role = tensor ? a.role : Role::kIn;
     arg.place = tensor ? a.traits.place.value_or(Place::kDevice) : Place::kHost;
+    arg.reached_by = a.traits.reached_by;
     call.args.push_back(std::move(arg));
   }
   return call;

@@ -50,8 +50,11 @@ struct Traits {
   std::string gap_of = {};  ///< the op's parameter that gives the number of unused elements after each row
   bool optional = false;    ///< the argument may be absent
   std::string output = {};  ///< name of the canonical output; "": the argument's name
-  bool any_nan = false;     ///< the bits of a NaN are unspecified, so the canonical output has one pattern for all NaN
-  std::string far = {};     ///< point of "relation:far_<name>", with rows 2^31 elements apart; "": no such relation
+  /// The u64 argument that holds the addresses of the rows, if the function does not get the tensor itself
+  /// (Arg::reached_by). No contract is derived for the tensor.
+  std::string reached_by = {};
+  bool any_nan = false;  ///< the bits of a NaN are unspecified, so the canonical output has one pattern for all NaN
+  std::string far = {};  ///< point of "relation:far_<name>", with rows 2^31 elements apart; "": no such relation
   std::optional<Index> index = std::nullopt;      ///< what the values are, if they are indices
   std::map<std::string, std::string> names = {};  ///< other names of contracts, by check: {"strided", "q_strided"}
 };

@@ -146,7 +146,11 @@ class SetCaller final : public Caller {
           }
         });
     std::vector<ffi::AnyView> packed;
-    for (std::size_t i = 0; i < call.args.size(); ++i) packed.push_back(lend(call.args[i], options, lent[i]));
+    for (std::size_t i = 0; i < call.args.size(); ++i) {
+      const ffi::AnyView argument = lend(call.args[i], options, lent[i]);
+      if (call.args[i].reached_by.empty()) packed.push_back(argument);
+    }
+    for (std::size_t i = 0; i < call.args.size(); ++i) tell_addresses(call, i, lent);
     for (const LateArgument& late : options.late) make_late(call, lent, options, late, predecessor);
     if (options.watch_late_writes) watch_arguments(call, lent, watch);
 
@@ -171,6 +175,11 @@ class SetCaller final : public Caller {
       (void)device().take_error();  // the refusal already reports this error
     }
     collect(call, lent, result);
+    for (const Arg& arg : call.args) {
+      if (arg.reached_by.empty()) continue;
+      const auto holder = std::ranges::find(result.args, arg.reached_by, &Arg::name);
+      holder->value = call.arg(arg.reached_by).value;
+    }
     if (options.watch_late_writes) {
       result.late.findings = watch.findings();
       for (const Lent& l : lent) {
@@ -283,6 +292,19 @@ class SetCaller final : public Caller {
     lent.view.shape = const_cast<std::int64_t*>(shape.data());
     lent.view.strides = const_cast<std::int64_t*>(strides.data());
     return &lent.view;
+  }
+
+  /// If the function reaches argument `i` by addresses only, writes them into the argument that holds them.
+  static void tell_addresses(const Call& call, std::size_t i, std::vector<Lent>& lent) {
+    const Arg& reached = call.args[i];
+    if (reached.reached_by.empty() || !reached.is_tensor()) return;
+    Arg holder = call.arg(reached.reached_by);
+    Lent& memory = lent.at(static_cast<std::size_t>(&call.arg(reached.reached_by) - call.args.data()));
+    write_addresses(reached, reinterpret_cast<std::uintptr_t>(lent[i].view.data), holder);
+    if (!holder.is_tensor()) return;
+    memory.before = holder.tensor().storage;
+    const auto part = [&](std::size_t byte) { return memory.before.begin() + static_cast<std::ptrdiff_t>(byte); };
+    memory.block->write({part(memory.first), part(memory.last)});
   }
 
   /// Copies the arguments back and checks guard bands, inputs and footprints.
@@ -410,11 +432,12 @@ class SetCaller final : public Caller {
                                       where, entry->abi, fmt::join(known->second, ", ")));
       }
     }
-    if (entry->arity != static_cast<int>(call.args.size())) {
+    const auto passed = std::ranges::count_if(call.args, [](const Arg& arg) { return arg.reached_by.empty(); });
+    if (entry->arity != static_cast<int>(passed)) {
       throw SetError(fmt::format(
           "{}: takes {} arguments, but the op passes {}. The module does not match its manifest's ABI '{}'; "
           "build the set again",
-          where, entry->arity, call.args.size(), entry->abi));
+          where, entry->arity, passed, entry->abi));
     }
     module = &load(entry->module, where);
     const auto found = module->module->GetFunction(entry->function);

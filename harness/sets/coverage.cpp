@@ -1,6 +1,7 @@
 #include "harness/sets/coverage.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "harness/core/text.h"
 
@@ -22,6 +23,17 @@ std::string coverage_summary(const Manifest& manifest) {
   }
   return fmt::format("{}: no module includes {} of upstream's source files: {}", one_line(manifest.name),
                      manifest.uncovered.size(), paths);
+}
+
+std::vector<std::string> unmapped_sources(const Manifest& manifest) {
+  std::vector<std::string> lines;
+  for (const UncoveredSource& source : manifest.uncovered) {
+    if (!source.unmapped) continue;
+    const std::string functions = one_line(fmt::format("{}", fmt::join(source.functions, ", ")));
+    lines.push_back(
+        fmt::format("unmapped: {}: {}", one_line(source.path), functions.empty() ? "exports no function" : functions));
+  }
+  return lines;
 }
 
 std::vector<std::string> coverage_warnings(const Manifest& manifest) {

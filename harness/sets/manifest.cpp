@@ -204,6 +204,8 @@ Manifest Manifest::load(const std::string& folder) {
   for (const auto& [file, where] : reader.objects(root, "uncovered", "the manifest")) {
     UncoveredSource source{reader.source_file(*file, where)};
     source.changed = reader.boolean(*file, "changed", where);
+    source.unmapped = reader.boolean(*file, "unmapped", where);
+    source.functions = reader.texts(*file, "functions", where);
     m.uncovered.push_back(std::move(source));
   }
   return m;

@@ -92,13 +92,14 @@ inline void check_prefill_size(const char* op, std::int64_t requests, std::int64
 /// of the sliding-window cache. Each page of the sliding-window cache has a ring of state rows.
 class CacheRows {
  public:
+  /// `page_rows` is the number of state rows that must stay together in a ring; 0: `ratio`.
   CacheRows(const char* op, TensorView req_to_token, TensorView full_to_swa, std::int64_t ratio, std::int64_t page_size,
-            std::int64_t ring_size)
+            std::int64_t ring_size, std::int64_t page_rows = 0)
       : req_to_token_(op, "req_to_token", req_to_token),
         full_to_swa_(op, "full_to_swa", full_to_swa),
         rings_(page_size, ring_size) {
     check_v2_ratio(op, ratio);
-    check_multiple(op, "ring_size", ring_size, "compress_ratio", ratio);
+    check_multiple(op, "ring_size", ring_size, "compress_ratio", page_rows == 0 ? ratio : page_rows);
     check_multiple(op, "swa_page_size", page_size, "ring_size", ring_size);
     req_to_token_.expect_contiguous();
     full_to_swa_.expect_contiguous();

@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 from .edits import EditFailed, edit
+from .exports import exported_functions
 from .ops import join, map_ops, together
-from .releases import PACKAGE, Releases, files_of
+from .releases import PACKAGE, Releases, files_of, uncovered_files
 from .source import Mistake, Source, digest
 
 KEYS = ".build-keys.json"  # per module: what it was built from
@@ -194,8 +195,12 @@ class SetBuilder:
             provenance["revision"] = revision
         built = (module["source"].removeprefix(f"{self.source.name_in_package}/") for module in modules.values())
         uncovered = [self.source_record(path) for path in self.source.uncovered(built)]
+        unmapped = uncovered_files(self.source)
         for record in uncovered:
             record["changed"] = release not in record["releases"]
+            # A file may be mapped and yet uncovered: its op was left out, or its module does not build.
+            record["unmapped"] = record["path"] in unmapped
+            record["functions"] = exported_functions(record["path"], self.source.text(record["path"]))
         return {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,
                 "modules": modules, "ops": ops, "absent": absent, "uncovered": uncovered}  # fmt: skip
 
@@ -205,6 +210,8 @@ def coverage(manifest: dict) -> list:
     uncovered, name, release = manifest["uncovered"], manifest["name"], manifest["provenance"]["release"]
     paths = ", ".join(record["path"] for record in uncovered)
     lines = [f"{name}: no module includes {len(uncovered)} of upstream's source files: {paths}"] if uncovered else []
+    lines += [f"unmapped: {record['path']}: {', '.join(record['functions']) or 'exports no function'}"
+              for record in uncovered if record["unmapped"]]  # fmt: skip
     differs = f"differs from {PACKAGE} {release}" if release else f"is of no known release of {PACKAGE}"
     lines += [f"WARNING: {record['path']} {differs} and NO MODULE COVERS IT" for record in uncovered if record["changed"]]
     return lines

@@ -2,7 +2,7 @@
 
 Rules look at what a version contains (files, classes, the parameters of a function), not at its number, so that a
 checkout or an edited copy is mapped like the release it descends from. A rule returns the modules to build, or raises
-`NotMapped` with the reason.
+`NotMapped` with the reason. `InTriton` is the reason of an op that upstream does not write in CUDA C++.
 """
 
 import re
@@ -13,6 +13,13 @@ from .edits import without_comments
 
 class NotMapped(Exception):
     """The op cannot be found in this version."""
+
+
+class InTriton(NotMapped):
+    """Upstream has the op, but not in CUDA C++."""
+
+    def __init__(self, function: str, path: str):
+        super().__init__(f"upstream writes it in Triton ({function} in {path}), so there is no CUDA source to build")
 
 
 @dataclass
@@ -149,6 +156,15 @@ def mask_topk_ids(source):
     text = need(source, path, r"struct MaskKernel\b", "MaskKernel")
     arity, abi = expect_arity(text[text.index("struct MaskKernel"):], "run", {2: 1})
     return [Module("mask_topk_ids", path, {}, one("mask_topk_ids", "run", "MaskKernel::run", abi, arity))]
+
+
+def paged_mqa_logits_metadata(source):
+    path = "csrc/deepseek_v4/paged_mqa_metadata.cuh"
+    text = need(source, path, r"struct IndexerMetadataKernel\b", "IndexerMetadataKernel")
+    # A release with a third parameter, a workspace, divides the work otherwise.
+    arity, abi = expect_arity(text[text.index("struct IndexerMetadataKernel"):], "run", {2: 1})
+    entries = one("paged_mqa_logits_metadata", "run", "IndexerMetadataKernel::run", abi, arity)
+    return [Module("paged_mqa_logits_metadata", path, {}, entries)]
 
 
 def fused_rope(source):
@@ -290,6 +306,24 @@ def compress_c4(source):
     return modules
 
 
+def paged_compress_data(source):
+    function = "triton_create_paged_compress_data"
+    path = first_present(source, "dsv4/attn.py", "deepseek_v4.py")
+    need(source, path, rf"\bdef {function}\b", function)
+    raise InTriton(function, path)
+
+
+def hisparse_transfer(source):
+    known = "csrc/deepseek_v4/hisparse_transfer.cuh"
+    if source.has(known):  # the destination has no pages
+        path, function, target, layout = known, "hisparse_transfer", "hisparse_transfer", "linear"
+    else:  # both caches are paged
+        path = first_present(source, "csrc/hisparse.cuh", "csrc/kvcacheio/hisparse.cuh")
+        function, target, layout = "transfer_cache_dsv4_mla", "transfer_cache_dsv4_mla<1024>", "paged"
+    text = need(source, path, rf"\bvoid {function}\b", function)
+    arity, abi = expect_arity(text, function, {4: 1})
+    entries = one("hisparse_transfer", function, target, abi, arity)
+    return [Module(f"hisparse_transfer_{layout}", path, {"destination": layout}, entries)]
 
 
 # Ops and the rule that serves them, in the order of the op table.
@@ -297,12 +331,15 @@ RULES = (
     (("topk_v1",), topk_v1),
     (("hash_topk",), hash_topk),
     (("mask_topk_ids",), mask_topk_ids),
+    (("paged_mqa_logits_metadata",), paged_mqa_logits_metadata),
     (("fused_rope",), fused_rope),
     (("fused_store_cache",), fused_store_cache),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),
     (("plan_compress_prefill",), plan_compress_prefill),
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),
     (("compress_c4_prefill", "compress_c4_decode"), compress_c4),
+    (("paged_compress_data",), paged_compress_data),
+    (("hisparse_transfer",), hisparse_transfer),
 )
 
 
@@ -340,6 +377,8 @@ def map_ops(source) -> tuple:
     for ops, rule in RULES:
         try:
             modules += rule(source)
+        except InTriton as reason:
+            absent += [{"op": op, "reason": str(reason)} for op in ops]
         except NotMapped as reason:
             absent += [{"op": op, "reason": f"not mapped: {reason}"} for op in ops]
     return modules, absent

@@ -66,7 +66,7 @@ class Releases:
 def files_of(source: Source) -> dict:
     """Path -> digest of the files that the table keeps of a release.
 
-    These are all files of the DSv4 folders, and all files of each folder under include/ from which they include one: an
+    These are all files of the DSv4 family, and all files of each folder under include/ from which they include one: an
     edited copy may include a neighbour that the release itself does not use.
     """
     own = source.dsv4_files()
@@ -77,5 +77,5 @@ def files_of(source: Source) -> dict:
 
 
 def uncovered_files(source: Source) -> list:
-    """The files of the DSv4 folders that no op covers, whatever is built."""
+    """The files of the DSv4 family that no op covers, whatever is built."""
     return source.uncovered(module.source for module in map_ops(source)[0])

@@ -20,8 +20,8 @@ LAYOUTS = (
 )
 
 
-# The folders of the DSv4 family, under csrc/ and under include/sgl_kernel/.
-DSV4_FOLDER = re.compile(r"(?:csrc|include/sgl_kernel)/deepseek_v\d+/")
+# The files of the DSv4 family: folders under csrc/ and under include/sgl_kernel/, and the files of HiSparse.
+DSV4_FILE = re.compile(r"(?:csrc|include/sgl_kernel)/deepseek_v\d+/|csrc/(?:kvcacheio/)?hisparse\w*\.cuh$")
 
 
 class Mistake(Exception):
@@ -64,9 +64,9 @@ class Source:
         return self._sha256[path]
 
     def dsv4_files(self) -> list:
-        """All files of the DSv4 folders, relative to root. Python's caches and hidden files are no sources."""
+        """All files of the DSv4 family, relative to root. Python's caches and hidden files are no sources."""
         found = (f.relative_to(self.root) for top in ("csrc", "include") for f in (self.root / top).rglob("*") if f.is_file())
-        return sorted(f.as_posix() for f in found if DSV4_FOLDER.match(f.as_posix()) and is_source(f))
+        return sorted(f.as_posix() for f in found if DSV4_FILE.match(f.as_posix()) and is_source(f))
 
     def closure(self, path: str) -> list:
         """`path` and everything of the package that it includes, directly or not; paths relative to root."""
@@ -85,7 +85,7 @@ class Source:
         return sorted(seen)
 
     def uncovered(self, built) -> list:
-        """The files of the DSv4 folders that none of the `built` files includes."""
+        """The files of the DSv4 family that none of the `built` files includes."""
         covered = {path for file in set(built) for path in self.closure(file)}
         return [path for path in self.dsv4_files() if path not in covered]
 

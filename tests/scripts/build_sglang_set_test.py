@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import build_sglang_set  # noqa: E402
 from sglang_set.build import SetBuilder, coverage, revision_of  # noqa: E402
 from sglang_set.edits import EditFailed, edit  # noqa: E402
+from sglang_set.exports import exported_functions  # noqa: E402
 from sglang_set.ops import MOST_VARIANTS, Entry, Module, NotMapped, map_ops, parameter_count, template_arity, together  # noqa: E402
 from sglang_set.releases import TABLE, Releases, files_of  # noqa: E402
 from sglang_set.source import Mistake, Source, from_folder, from_wheel  # noqa: E402
@@ -445,6 +446,73 @@ class Table(unittest.TestCase):
         self.assertEqual((status, errors.getvalue()), (0, ""))
 
 
+class Triton(unittest.TestCase):
+    """Tests of the reason why a set lacks an op that upstream writes in Triton."""
+
+    def reason(self, files: dict) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            source = from_folder(write(Path(folder) / "jit_kernel", {**PACKAGE_13, **files}))
+            return {record["op"]: record["reason"] for record in map_ops(source)[1]}["paged_compress_data"]
+
+    def test_the_function_and_its_file_are_named(self):
+        python = "@triton.jit\ndef kernel():\n    pass\n\ndef triton_create_paged_compress_data(*, ratio):\n    pass\n"
+        for path in ("dsv4/attn.py", "deepseek_v4.py"):
+            self.assertEqual(self.reason({path: python}),
+                             f"upstream writes it in Triton (triton_create_paged_compress_data in {path}), so there is no CUDA "
+                             "source to build")  # fmt: skip
+
+    def test_a_release_without_the_function_is_not_mapped(self):
+        self.assertEqual(self.reason({}), "not mapped: none of dsv4/attn.py, deepseek_v4.py")
+        self.assertEqual(self.reason({"dsv4/attn.py": "def other():\n    pass\n"}),
+                         "not mapped: dsv4/attn.py has no triton_create_paged_compress_data")  # fmt: skip
+
+
+class Exports(unittest.TestCase):
+    """Tests of the names of the functions that a source exports."""
+
+    def names(self, text: str, path: str = "csrc/deepseek_v4/a.cuh") -> list:
+        return exported_functions(path, text)
+
+    def test_functions_that_take_tensors_are_exported(self):
+        self.assertEqual(self.names("void f(int a) {\n}\nvoid g(tvm::ffi::TensorView a, int b) {\n}\n"), ["g"])
+        self.assertEqual(self.names("auto g(\n    Optional<TensorView> a)\n    -> Tuple<Tensor, Tensor> {\n}\n"), ["g"])
+        self.assertEqual(self.names("// void g(TensorView a) {}\nvoid g(TensorView a);\nint h = g(view);\n"), [])
+        self.assertEqual(self.names("void _g(TensorView a) {\n}\n"), [], "an underscore marks an internal function")
+        self.assertEqual(self.names("void g(TensorView a) {\n}\n", "include/sgl_kernel/deepseek_v4/a.cuh"), [])
+
+    def test_member_functions_have_the_name_of_their_struct(self):
+        self.assertEqual(self.names(TOPK_13), ["TopKKernel::transform"])
+        two = "struct A {\n  static void run(TensorView a) {\n#if X\n    if (a) {\n#else\n    if (b) {\n#endif\n    }\n  }\n};\n"
+        two += two.replace("struct A", "template <bool kPDL>\nstruct alignas(16) B") + "void f(TensorView a) {\n}\n"
+        self.assertEqual(self.names(two), ["A::run", "B::run", "f"])
+        inner = "struct A {\n  struct P {\n    int x;\n  };\n  static void run(TensorView a) {\n  }\n};\n"
+        self.assertEqual(self.names(inner), ["A::run"])
+
+    def test_a_function_of_a_namespace_has_the_name_of_its_export(self):
+        text = "inline void plan(TensorView a) {\n}\n}\nconstexpr auto& plan_online = host::compress::plan;\n"
+        self.assertEqual(self.names(text), ["plan_online"])
+
+    def test_what_upstream_loads_is_found(self):
+        """Upstream's own Python code names the functions that it loads."""
+        wheels = Path(os.environ.get("DSV4_DEPS_DIR", ROOT / ".deps")) / "wheels"
+        loads = re.compile(r'cuda_files=\["(deepseek_v4/[^"]+)"\],\s*cuda_wrappers=\[(.*?)\],\n', re.DOTALL)
+        checked = 0
+        for wheel in sorted(wheels.glob("sglang-*.whl")):
+            with zipfile.ZipFile(wheel) as archive:
+                for name in archive.namelist():
+                    if not re.fullmatch(r"sglang/jit_kernel/(deepseek_v4|dsv4/\w+)\.py", name):
+                        continue
+                    for file, wrappers in loads.findall(archive.read(name).decode()):
+                        text = archive.read(f"sglang/jit_kernel/csrc/{file}").decode()
+                        for target in re.findall(r'"([\w:]+)(?:<[^"]*>)?(?:::\w+)?"\s*\)', wrappers):
+                            self.assertTrue(any(name.startswith(target) for name in self.names(text, f"csrc/{file}")),
+                                            f"{wheel.name}: {file}: {target}")  # fmt: skip
+                            checked += 1
+        if checked == 0:
+            self.skipTest(f"there is no wheel of sglang in {wheels}")
+        self.assertGreater(checked, 10)
+
+
 def variant(name: str, source: str = "a.cuh", **rest) -> Module:
     return Module(name, source, {"v": name}, [Entry("op", "run", f"K<{name}>::run", "op/1", 2)], **rest)
 
@@ -529,25 +597,32 @@ class Output(unittest.TestCase):
         self.assertNotIn("no module includes", self.said)
 
     def test_sources_that_no_module_includes_are_named_and_changed_ones_are_a_warning(self):
-        write(self.root / "package", {"csrc/deepseek_v4/c128_v2.cuh": "edited", "csrc/deepseek_v4/c128.cuh": "own",
+        own = "void plan_c128(tvm::ffi::TensorView a) {\n}\n"
+        write(self.root / "package", {"csrc/deepseek_v4/c128_v2.cuh": "edited", "csrc/deepseek_v4/c128.cuh": own,
                                       "include/sgl_kernel/deepseek_v4/unused.cuh": "new"})  # fmt: skip
-        theirs = {**PACKAGE_13, "csrc/deepseek_v4/c128_v2.cuh": "theirs", "csrc/deepseek_v4/c128.cuh": "own"}
+        theirs = {**PACKAGE_13, "csrc/deepseek_v4/c128_v2.cuh": "theirs", "csrc/deepseek_v4/c128.cuh": own}
         self.releases = Releases({"0.5.13": {path: sha256(text) for path, text in theirs.items()}})
         self.source = from_folder(self.root / "package")
         self.build(self.root / "set")
         manifest = self.manifest()
         self.assertEqual(manifest["uncovered"], [
-            {"path": "csrc/deepseek_v4/c128.cuh", "sha256": sha256("own"), "releases": ["0.5.13"], "changed": False},
-            {"path": "csrc/deepseek_v4/c128_v2.cuh", "sha256": sha256("edited"), "releases": [], "changed": True},
-            {"path": "include/sgl_kernel/deepseek_v4/unused.cuh", "sha256": sha256("new"), "releases": [], "changed": True},
+            {"path": "csrc/deepseek_v4/c128.cuh", "sha256": sha256(own), "releases": ["0.5.13"], "changed": False,
+             "unmapped": True, "functions": ["plan_c128"]},
+            {"path": "csrc/deepseek_v4/c128_v2.cuh", "sha256": sha256("edited"), "releases": [], "changed": True,
+             "unmapped": True, "functions": []},
+            {"path": "include/sgl_kernel/deepseek_v4/unused.cuh", "sha256": sha256("new"), "releases": [], "changed": True,
+             "unmapped": True, "functions": []},
         ])  # fmt: skip
         last = [
             "set: no module includes 3 of upstream's source files: csrc/deepseek_v4/c128.cuh, csrc/deepseek_v4/c128_v2.cuh, "
             "include/sgl_kernel/deepseek_v4/unused.cuh",
+            "unmapped: csrc/deepseek_v4/c128.cuh: plan_c128",
+            "unmapped: csrc/deepseek_v4/c128_v2.cuh: exports no function",
+            "unmapped: include/sgl_kernel/deepseek_v4/unused.cuh: exports no function",
             "WARNING: csrc/deepseek_v4/c128_v2.cuh differs from sglang 0.5.13 and NO MODULE COVERS IT",
             "WARNING: include/sgl_kernel/deepseek_v4/unused.cuh differs from sglang 0.5.13 and NO MODULE COVERS IT",
         ]
-        self.assertEqual(self.said.splitlines()[-3:], last)
+        self.assertEqual(self.said.splitlines()[-6:], last)
         self.releases = Releases({})
         self.build(self.root / "set")
         self.assertEqual(self.manifest()["provenance"]["release"], "")
@@ -564,7 +639,9 @@ class Output(unittest.TestCase):
             "csrc/deepseek_v4/hash_topk.cuh": "struct MaskKernel {\n static void run(int a, int b) {\n } };\n"}))  # fmt: skip
         self.broken = "mask_topk_ids"
         self.build(self.root / "set")
-        self.assertEqual([record["path"] for record in self.manifest()["uncovered"]], ["csrc/deepseek_v4/hash_topk.cuh"])
+        (record,) = self.manifest()["uncovered"]
+        self.assertEqual((record["path"], record["unmapped"]), ("csrc/deepseek_v4/hash_topk.cuh", False))
+        self.assertNotIn("unmapped:", self.said, "a rule maps the file, although its module does not build")
 
     def test_ops_that_were_left_out_are_marked(self):
         write(self.root / "package",

@@ -1,4 +1,5 @@
-/// Functions that make calls of the V2 planners (V2: the plan format in interface/compress_plan.h).
+/// Functions that make calls of the V2 planners (V2: the plan format in interface/compress_plan.h), and of
+/// paged_compress_data.
 #pragma once
 
 #include "harness/generate/batch.h"
@@ -37,6 +38,14 @@ inline Call prefill_plan_call(const PrefillPlanForm& form, const Batch& batch, c
 inline Call decode_plan_call(std::int64_t ratio, const Batch& batch, const CacheMaps& maps) {
   return call_of("plan_decode", {numbers(batch.request_ids), maps.req_to_token, maps.full_to_swa,
                                  numbers(batch.seq_lens), ratio, maps.page_size, maps.ring_size});
+}
+
+/// A call of `paged_compress_data`, whose ids, lengths and counts have this dtype.
+inline Call paged_compress_data_call(std::int64_t ratio, const Batch& batch, const CacheMaps& maps,
+                                     DType dtype = DType::kI64) {
+  return call_of("paged_compress_data",
+                 {numbers(batch.request_ids, dtype), numbers(batch.seq_lens, dtype), numbers(batch.extend_lens, dtype),
+                  maps.req_to_token, maps.full_to_swa, ratio, maps.page_size, maps.ring_size});
 }
 
 /// A call of `plan_prefill_legacy`: lengths on the host, and a ring of state rows for each request.

@@ -20,7 +20,7 @@ void give_plans(Call& call, std::int64_t rows) {
   }
 }
 
-std::vector<std::string> quick_lines() {
+std::vector<std::string> v1_quick_lines() {
   const std::vector<std::string> ratios{"ratio=4", "ratio=128"};
   return joined(
       {each({"cover mix={}"}, kMixes),
@@ -34,7 +34,7 @@ std::vector<std::string> quick_lines() {
 }
 
 /// V1 plans number tokens with 32 bits, so batches may have more than 65535 tokens.
-std::vector<std::string> full_lines() {
+std::vector<std::string> v1_full_lines() {
   return joined(
       {each({"ratio={} lens={} graph=1 batch=1 len=65535 spread=same extend=65535 mix=uniform",
              "ratio={} lens={} graph=1 batch=1 len=65536 spread=same extend=65536 mix=uniform",
@@ -68,8 +68,8 @@ class PlanCompressPrefill final : public Op {
             .smoke = {"", "lens=device graph=1 batch=4 len=250 extend=8 mix=uniform slack=3",
                       "ratio=128 graph=1 batch=3 len=255 extend=130 mix=last_differs",
                       "ratio=128 lens=device graph=1 batch=9 len=124 extend=9"},
-            .quick = quick_lines(),
-            .full = full_lines(),
+            .quick = v1_quick_lines(),
+            .full = v1_full_lines(),
             .bench = {"lens=device graph=1 batch=16 len=4608 spread=same extend=512 mix=uniform"},
             .without = {{"relation:any_batch", "rows of a plan name tokens by their number in the whole batch"}},
             .host_note = "the real order of atomics on the device path (the schedule seed varies the order)",

@@ -318,6 +318,32 @@ TEST(Caller, AFarArgumentCannotBeLate) {
   EXPECT_THROW((void)set->call(call, {.late = {{"topk_ids", storage}}}), Error);
 }
 
+/// Arguments that the function reaches by addresses: each layer's cache is a part of one tensor.
+TEST(Caller, TensorsAreReachedByTheirAddresses) {
+  const auto set = built("reference");
+  const Case c{"hisparse_transfer", "", find_op("hisparse_transfer")->params_at("items=3 layers=2"), 1};
+  const Call call = find_op(c.op)->make(c);
+  const CallResult r = set->call(call);
+  EXPECT_THAT(r.findings, IsEmpty());
+  EXPECT_FALSE(r.refusal) << *r.refusal;
+  EXPECT_NE(r.tensor("destination").storage, call.tensor("destination").storage);
+  EXPECT_EQ(r.tensor("src_ptrs").storage, std::vector<std::uint8_t>(16)) << "addresses differ from run to run";
+}
+
+TEST(Caller, AddressesAreThoseOfEqualPartsOfTheTensor) {
+  Arg reached = in("cache", HostTensor::make(DType::kU8, {6, 10})),
+      addresses = in("at", HostTensor::make(DType::kU64, {3}));
+  write_addresses(reached, 1000, addresses);
+  for (std::int64_t i = 0; i < 3; ++i) EXPECT_EQ(addresses.tensor().at<std::uint64_t>(i), 1000u + 20u * i);
+  reached.far_layout = FarLayout{{1 << 20, 10}, {1 << 20, 1}, {0, 1, 2, 3, 4, 5}};
+  addresses = in("at", HostTensor::make(DType::kU64, {2}));
+  write_addresses(reached, 1000, addresses);
+  EXPECT_EQ(addresses.tensor().at<std::uint64_t>(1), 1000u + (std::uint64_t{1} << 39));
+  Arg narrow = in("at", HostTensor::make(DType::kI32, {2}));
+  write_addresses(reached, 1000, narrow);
+  EXPECT_EQ(narrow.tensor().storage, std::vector<std::uint8_t>(8)) << "no address fits";
+}
+
 TEST(GuardedBlock, PayloadsHaveTheRequestedAlignment) {
   const auto memory = make_host_memory();
   for (const std::size_t shift : {0u, 4u, 100u, 256u}) {

@@ -37,6 +37,16 @@ TEST(Coverage, TheSummaryNamesAllFilesAndTheWarningsThoseThatChanged) {
                           "WARNING: csrc/c.cuh differs from sglang 0.5.13 and NO MODULE COVERS IT"));
 }
 
+TEST(Coverage, SourcesWithoutARuleAreListedWithTheirFunctions) {
+  Manifest m = some_set();
+  m.uncovered = {uncovered("csrc/a.cuh", false), uncovered("csrc/b.cuh", true), uncovered("include/c.cuh", false)};
+  EXPECT_THAT(unmapped_sources(m), IsEmpty());
+  m.uncovered[0].unmapped = m.uncovered[2].unmapped = true;
+  m.uncovered[0].functions = {"AKernel::run", "plan_a"};
+  EXPECT_THAT(unmapped_sources(m), ElementsAre("unmapped: csrc/a.cuh: AKernel::run, plan_a",
+                                               "unmapped: include/c.cuh: exports no function"));
+}
+
 TEST(Coverage, SourcesOfNoReleaseAreNamedAsSuch) {
   Manifest m = some_set();
   m.provenance["release"] = "";
@@ -49,8 +59,11 @@ TEST(Coverage, NamesFromAManifestStayOnTheirLine) {
   Manifest m = some_set();
   m.name = "two\nlines";
   m.uncovered = {uncovered("a\nb.cuh", true)};
+  m.uncovered[0].unmapped = true;
+  m.uncovered[0].functions = {"f\ng"};
   EXPECT_EQ(coverage_summary(m).find('\n'), std::string::npos);
   EXPECT_EQ(coverage_warnings(m).at(0).find('\n'), std::string::npos);
+  EXPECT_EQ(unmapped_sources(m).at(0).find('\n'), std::string::npos);
 }
 
 }  // namespace

@@ -75,6 +75,8 @@ TEST(Manifest, SourcesAndBehaviourAreRead) {
                                   source_json("csrc/d.cuh", kDigest, {"0.5.13"})};
   folder.manifest["uncovered"][0]["changed"] = true;
   folder.manifest["uncovered"][1]["changed"] = false;
+  folder.manifest["uncovered"][1]["unmapped"] = true;
+  folder.manifest["uncovered"][1]["functions"] = {"DKernel::run", "plan"};
   const Manifest m = folder.load();
   const std::vector<SourceFile>& sources = m.modules.at("faulty.so").sources;
   ASSERT_EQ(sources.size(), 2u);
@@ -93,6 +95,10 @@ TEST(Manifest, SourcesAndBehaviourAreRead) {
   EXPECT_TRUE(m.uncovered[0].changed);
   EXPECT_FALSE(m.uncovered[1].changed);
   EXPECT_THAT(m.uncovered[1].releases, ElementsAre("0.5.13"));
+  EXPECT_FALSE(m.uncovered[0].unmapped);
+  EXPECT_THAT(m.uncovered[0].functions, IsEmpty());
+  EXPECT_TRUE(m.uncovered[1].unmapped);
+  EXPECT_THAT(m.uncovered[1].functions, ElementsAre("DKernel::run", "plan"));
 }
 
 TEST(Manifest, AnOlderManifestNamesNoSources) {

@@ -11,7 +11,7 @@
 
 #include "interface/compress_plan.h"
 #include "interface/kv_cache.h"
-#include "tests/harness/ops/specimen.h"
+#include "tests/reference/torch/quick_cases.h"
 #include "tests/reference/torch/torch.h"
 
 namespace dsv4::testing {
@@ -22,20 +22,6 @@ constexpr double kFirstInfinite =
     0x1.ffffffp127;  ///< rounds to an infinite float; smaller values round to finite floats
 constexpr double kSmallestNormal = 0x1p-126;
 constexpr double kSmallestFloat = 0x1p-149;
-
-/// Calls `check(specimen)` for every case of the quick tier without a scenario.
-template <class Check>
-void for_each_quick_case(const std::string& op, const Check& check) {
-  std::size_t cases = 0;
-  for (const Case& c : cases_of(*find_op(op), Tier::kQuick)) {
-    if (!c.scenario.empty()) continue;
-    SCOPED_TRACE(c.id());
-    ++cases;
-    check(Specimen(c.id()));
-    if (::testing::Test::HasFailure()) return;  // the other cases would repeat it
-  }
-  EXPECT_GT(cases, 20u);
-}
 
 /// `x`, or an infinity if `x` overflows when it is rounded to float.
 at::Tensor overflow(const at::Tensor& x) {
