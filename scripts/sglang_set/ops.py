@@ -190,6 +190,24 @@ def fused_store_cache(source):
     return modules
 
 
+def mega_moe_pre_dispatch(source):
+    path = "csrc/deepseek_v4/mega_moe_pre_dispatch.cuh"
+    name = "MegaMoEPreDispatchKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    if template_arity(text, name) != 2:
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 2")
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {7: 1})
+    # Release 0.5.12 takes the buffer of codes as int8 only, later ones also as E4M3.
+    both = re.search(r"\bwith_dtype\s*<\s*int8_t\s*,\s*fp8_e4m3_t\s*>", without_comments(text))
+    modules = []
+    for group in (32, 64, 128):
+        target = f"{name}<{group}, {PDL}>::run"
+        params = {"group": str(group)} | ({} if both else {"buffer": "i8"})
+        entries = one("mega_moe_pre_dispatch", "run", target, abi, arity)
+        modules.append(Module(f"mega_moe_pre_dispatch_g{group}", path, params, entries))
+    return modules
+
+
 def silu_and_mul_masked_post_quant(source):
     path = "csrc/deepseek_v4/silu_and_mul_masked_post_quant.cuh"
     name = "SiluAndMulMaskedPostQuantKernel"
@@ -299,6 +317,7 @@ RULES = (
     (("mask_topk_ids",), mask_topk_ids),
     (("fused_rope",), fused_rope),
     (("fused_store_cache",), fused_store_cache),
+    (("mega_moe_pre_dispatch",), mega_moe_pre_dispatch),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),
     (("plan_compress_prefill",), plan_compress_prefill),
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),

@@ -33,21 +33,6 @@ Scenario transposed(const Op& op) {
       });
 }
 
-Scenario unaligned() {
-  return relation("unaligned", "rows that are not aligned for vector access give the same bits, or the call is refused",
-                  kFirstSmokePoint, [](ScenarioContext& x) {
-                    const Call call = x.op.make(x.c);
-                    Call moved = call;
-                    moved.arg("input").misalign = 2;
-                    moved.arg("output").misalign = 1;
-                    const CallResult got = x.subject.call(moved);
-                    for (const Finding& f : got.findings) x.fail(f.check, "unaligned: " + f.detail);
-                    x.compared(1);
-                    if (got.refusal) return;
-                    x.expect_agree("unaligned", x.op.observe(x.c, moved, got), x.observed("aligned", call));
-                  });
-}
-
 /// Spreads the seven experts of the call over 256 experts with 4200 rows each. Each of the seven experts uses only its
 /// first row.
 void spread_experts(Call& call) {
@@ -104,7 +89,7 @@ Change with_count(const Op& op, std::int32_t count) {
 }  // namespace
 
 std::vector<Scenario> silu_scenarios(const Op& op) {
-  std::vector<Scenario> list{transposed(op), unaligned()};
+  std::vector<Scenario> list{transposed(op), unaligned_relation({{"input", 2}, {"output", 1}})};
   list.push_back(params_relation("swizzle", "the same pairs in the other column order give the same bits",
                                  kFirstSmokePoint, [](Params& p) { p.set("swizzle", p.flag("swizzle") ? "0" : "1"); }));
   list.push_back(params_relation("topk", "a larger topk changes nothing if every row in use is processed already",
