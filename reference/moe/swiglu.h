@@ -66,7 +66,10 @@ inline void clamp(Bf16& gate, Bf16& up, float limit) {
 /// The product of g and `up` is also exact, because the product of two bfloat16 mantissas fits into a float mantissa.
 /// So these values are known without any error. Only they can decide how a value exactly halfway between two codes is
 /// rounded, and which byte belongs to a maximum at or next to 448 times a power of two.
-inline bool saturates(double g) { return std::exp(-g) * (1.0 + fast_exp_error(g)) < 0x1p-24; }
+inline bool saturates(double g) {
+  const double e = std::exp(-g);
+  return e == 0.0 || e * (1.0 + fast_exp_error(g)) < 0x1p-24;  // the error has no value if g is infinite
+}
 
 /// Returns the greatest relative error of g / (1.0f + __expf(-g)) * u in float (lines 64-67), if silu does not
 /// saturate.

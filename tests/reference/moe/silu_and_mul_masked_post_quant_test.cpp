@@ -467,6 +467,25 @@ TEST(SiluInterval, IsNarrowFromTheGateOnAtWhichSiluSaturates) {
   EXPECT_LE(width(16.75f), 0x1p-21f);
 }
 
+// silu(inf) is inf without any error. A group with it has the scale inf, and no other.
+TEST(SiluInterval, HasOneScaleForAnInfiniteGate) {
+  for (const char* variant : {"float", "ue8m0"}) {
+    for (int at = 0; at < 128; ++at) {
+      Silu s(variant, 1, 1, 256);
+      for (int j = 0; j < 128; ++j) s.set(j, j == at ? kInf : 1.0f, at % 2 == 0 ? 1.0f : -1.0f);
+      s.call();
+      HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
+      call_reference(
+          kOp, std::string("interval_") + variant,
+          {&s.input, &s.output, &s.scale, &s.counts, s.topk, false, 0.0, &low, &high, &scale_low, &scale_high});
+      EXPECT_EQ(scale_low.at<float>(0, 0, 0), kInf);
+      EXPECT_EQ(scale_high.at<float>(0, 0, 0), kInf);
+      EXPECT_EQ(low.storage, s.output.storage);
+      EXPECT_EQ(high.storage, s.output.storage);
+    }
+  }
+}
+
 /// A group whose maximum is gate * up, with a gate for which silu saturates. The other elements are much smaller.
 struct ScaleByte {
   int low;
