@@ -239,6 +239,10 @@ def silu_and_mul_masked_post_quant(source):
     return silu_and_quantise(source, "silu_and_mul_masked_post_quant", "SiluAndMulMaskedPostQuantKernel", 7)
 
 
+def silu_and_mul_contig_post_quant(source):
+    return silu_and_quantise(source, "silu_and_mul_contig_post_quant", "SiluAndMulContigPostQuantKernel", 5)
+
+
 def silu_and_mul_clamp(source):
     name = "SiluAndMulClampKernel"
     text = need(source, SILU, rf"struct {name}\b", name)
@@ -335,6 +339,7 @@ RULES = (
     (("fused_store_cache",), fused_store_cache),
     (("mega_moe_pre_dispatch",), mega_moe_pre_dispatch),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),
+    (("silu_and_mul_contig_post_quant",), silu_and_mul_contig_post_quant),
     (("silu_and_mul_clamp",), silu_and_mul_clamp),
     (("plan_compress_prefill",), plan_compress_prefill),
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),

@@ -13,6 +13,7 @@ namespace dsv4 {
 std::vector<Scenario> hash_topk_scenarios(const Op& op);
 std::vector<Scenario> mega_moe_scenarios(const Op& op);
 std::vector<Scenario> silu_scenarios(const Op& op);
+std::vector<Scenario> contig_scenarios(const Op& op);
 
 /// Makes "relation:unaligned": the call gives the same bits, or is refused, if each named argument begins so many bytes
 /// after an aligned address.

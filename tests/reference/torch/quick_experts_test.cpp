@@ -103,6 +103,24 @@ TEST(QuickInputsAgainstTorch, SiluAndMul) {
   EXPECT_GT(2 * decided, all);
 }
 
+TEST(QuickInputsAgainstTorch, SiluAndMulContig) {
+  std::int64_t decided = 0, all = 0;
+  for_each_quick_case("silu_and_mul_contig_post_quant", [&](const Specimen& s) {
+    const Params& p = s.c.params;
+    const at::Tensor input = as_double(s.call.tensor("input"));
+    const std::int64_t rows = input.size(0), groups = input.size(1) / 256;
+    const auto grouped = [&](const at::Tensor& t) { return t.reshape({rows, groups, 128}); };
+    const Products v =
+        products_of(grouped(half_of(input, p.flag("swizzle"), 0)), grouped(half_of(input, p.flag("swizzle"), 1)), p);
+    const HostTensor packed = s.result.tensor("output_scale").packed();
+    at::Tensor scale = as_torch(packed);
+    if (p.flag("transposed")) scale = scales_of(scale.view(at::kByte).reshape({rows, groups}));
+    expect_row(scale.to(at::kDouble), grouped(as_torch(s.result.tensor("output")).view(at::kByte)),
+               quantised(v.value, p.flag("ue8m0")), v.open, "all rows", decided, all);
+  });
+  EXPECT_GT(2 * decided, all);
+}
+
 TEST(QuickInputsAgainstTorch, SiluAndMulClamp) {
   std::int64_t decided = 0, all = 0;
   for_each_quick_case("silu_and_mul_clamp", [&](const Specimen& s) {
