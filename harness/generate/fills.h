@@ -143,9 +143,9 @@ Fill scaled_integers();
 Fill e4m3_midpoints();
 /// The greatest magnitude is 448 times a power of two, or the next number above or below.
 Fill scale_edges();
-/// Tiny numbers. One element of every second group is just above or just below 1e-4. The scale of a group is computed
-/// from at least 1e-4, even if its greatest magnitude is smaller.
-Fill tiny_groups();
+/// Tiny numbers. One element of every second group is just above or just below `least`. The scale of a group is
+/// computed from at least `least`, even if its greatest magnitude is smaller.
+Fill tiny_groups(double least = 1e-4);
 /// Normal numbers and zeros. A group also has one infinity, or none, or it has only infinities.
 Fill inf_groups();
 /// The same with NaN instead of infinities. They are quiet or signalling, and of both signs.

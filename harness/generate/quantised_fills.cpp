@@ -66,10 +66,11 @@ Fill scale_edges() {
           }};
 }
 
-Fill tiny_groups() {
-  return {"tiny", [](Random& r, Elements x) {
-            x.set_all([&] { return r.wide(-34, -13); });
-            if (r.chance(2)) set_greatest(x, neighbour(x.dtype(), 1e-4, r.chance(2)), r);
+Fill tiny_groups(double least) {
+  return {"tiny", [least](Random& r, Elements x) {
+            const int above = std::ilogb(least) + 1;
+            x.set_all([&] { return r.wide(above - 21, above); });
+            if (r.chance(2)) set_greatest(x, neighbour(x.dtype(), least, r.chance(2)), r);
           }};
 }
 

@@ -39,6 +39,7 @@ inline constexpr DLDataType kBfloat16{kDLBfloat, 16, 1};
 inline constexpr DLDataType kFloat8E4m3{kDLFloat8_e4m3fn, 8, 1};
 inline constexpr DLDataType kInt32{kDLInt, 32, 1};
 inline constexpr DLDataType kInt64{kDLInt, 64, 1};
+inline constexpr DLDataType kInt8{kDLInt, 8, 1};
 inline constexpr DLDataType kUint8{kDLUInt, 8, 1};
 inline constexpr DLDataType kUint64{kDLUInt, 64, 1};
 

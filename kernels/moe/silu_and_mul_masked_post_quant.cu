@@ -12,25 +12,16 @@
 /// | output_scale | [E, T, D/128]  | float32  | contiguous, out; if `transposed` int32 [E, D/512, T], see below |
 /// | masked_m     | [E]            | int32    | contiguous; number of live rows of each expert, clamped to [0, T] |
 ///
-/// The output of a live row is computed in these steps:
-/// - Without S, the gate of output column j is input column j, and up is input column D + j. With S, the gate is input
-///   column 16 (j / 8) + j % 8, and up is 8 columns after the gate.
-/// - With C, L is swiglu_limit rounded to bfloat16. Then gate = min(gate, L) and up = min(max(up, -L), L). A NaN gate
-///   becomes L, and a NaN up becomes min(-L, L).
-/// - v = silu(gate) * up in float32. It is not rounded to bfloat16.
-/// - For each group of 128 columns, a = max(1e-10, largest |v|). NaN is ignored.
-/// - With U, byte = UE8M0(a / 448) and code = E4M3(v * 2^(127 - byte)). The scale is stored as a power of two. If
-///   `transposed`, byte g % 4 of word [e, g / 4, row] holds the scale byte of group g of that row of expert e. So a
-///   word holds four scale bytes.
-/// - Without U, scale = a / 448 and code = E4M3(v / scale).
+/// kernels/moe/swiglu.cuh says how the output of a live row is computed, in groups of 128 columns. With U, the scale is
+/// stored as a power of two. If `transposed`, byte g % 4 of word [e, g / 4, row] holds the scale byte of group g of
+/// that row of expert e. So a word holds four scale bytes.
 ///
 /// Live rows are numbered expert by expert. Only the first T * topk live rows are processed. Nothing is written for any
 /// other row. If E = 0 or T * topk = 0, no kernel is launched.
 ///
 /// D must be a multiple of 256 (of 512 if transposed) and at most 8192. E must be at most 256 and at most D / 8. The
 /// limit D / 8 is the number of threads of a block, because each thread handles eight columns. The prefix sums of the
-/// live rows need one thread per expert. silu uses the hardware's approximate exponential and reciprocal. Its relative
-/// error is below 2^-21.5 + 2^-23.5 max(0, -gate).
+/// live rows need one thread per expert.
 ///
 /// Memory bandwidth limits the kernel: it moves 5 bytes per output column. The launch has only as many blocks as can
 /// run on the device at the same time. The live rows are divided among these blocks. So padding costs nothing, and each
@@ -42,16 +33,15 @@
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"
+#include "kernels/moe/swiglu.cuh"
 
 namespace dsv4 {
 namespace {
 
 constexpr int kGroup = 128;
-constexpr int kLaneColumns = 8;
 constexpr int kLanesPerGroup = kGroup / kLaneColumns;
 constexpr int kMaxExperts = 256;
 constexpr int kMaxThreads = 1024;
-constexpr float kMinAmax = 1e-10f;
 
 struct SiluParams {
   const __nv_bfloat16* input;
@@ -65,12 +55,6 @@ struct SiluParams {
   int experts;
   bool transposed;
   bool interleaved;
-};
-
-template <bool kWide>
-struct GateUp {
-  Pack<__nv_bfloat16, kLaneColumns, kWide> gate;
-  Pack<__nv_bfloat16, kLaneColumns, kWide> up;
 };
 
 /// Fills `ends` with the inclusive prefix sums of the experts' numbers of live rows. Entries after the last expert get
@@ -114,15 +98,6 @@ DSV4_DEVICE int expert_of(const unsigned* ends, int experts, unsigned row) {
   return before;
 }
 
-template <bool kClamp>
-DSV4_DEVICE float silu_and_mul(float gate, float up, float limit) {
-  if constexpr (kClamp) {
-    gate = min_number(gate, limit);
-    up = min_number(max_number(up, -limit), limit);
-  }
-  return __fmul_rn(__fdividef(gate, 1.0f + __expf(-gate)), up);
-}
-
 template <bool kPowerOfTwo, bool kClamp, bool kWide>
 __global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
     silu_and_mul_kernel(const __grid_constant__ SiluParams p) {
@@ -132,55 +107,24 @@ __global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
   const unsigned rows = live < p.max_rows ? live : p.max_rows;
 
   const int lane = static_cast<int>(threadIdx.x);
-  const int gate_column = p.interleaved ? lane * (2 * kLaneColumns) : lane * kLaneColumns;
-  const int up_column = p.interleaved ? gate_column + kLaneColumns : p.columns + gate_column;
 
   for (unsigned row = blockIdx.x; row < rows; row += gridDim.x) {
     const int expert = expert_of(ends, p.experts, row);
     const int in_expert = static_cast<int>(row - (expert == 0 ? 0 : ends[expert - 1]));
     const std::int64_t at = static_cast<std::int64_t>(expert) * p.padded_rows + in_expert;
     GateUp<kWide> x;
-    x.gate.load(p.input + at * (2 * p.columns) + gate_column);
-    x.up.load(p.input + at * (2 * p.columns) + up_column);
-
-    float v[kLaneColumns];
-    float amax = kMinAmax;
-#pragma unroll
-    for (int c = 0; c < kLaneColumns; ++c) {
-      v[c] = silu_and_mul<kClamp>(to_float(x.gate.v[c]), to_float(x.up.v[c]), p.limit);
-      amax = max_number(amax, fabsf(v[c]));
-    }
-    amax = lanes_max<kLanesPerGroup>(amax);
-    // This multiplies by the rounded 1/448 instead of dividing by 448. A float32 scale may therefore differ in its last
-    // bit. The UE8M0 byte is the same for every amax: because 448 = 1.75 * 2^8, the two results never are on different
-    // sides of a power of two.
-    float scale = __fmul_rn(amax, 1.0f / kE4m3Max);
-    float inverse;
-    std::uint32_t byte = 0;
-    if constexpr (kPowerOfTwo) {
-      byte = ue8m0_byte(scale);
-      scale = ue8m0_value(byte);
-      // If the group has no infinity, the inverse is 2^(127 - byte). A group with an infinity has scale Inf. Then the
-      // inverse is 0, which is the reciprocal of Inf.
-      inverse = byte == 255 ? 0.0f : ue8m0_inverse(byte);
-    } else {
-      inverse = __frcp_rn(scale);
-    }
-    Pack<std::uint16_t, kLaneColumns / 2, kWide> codes;
-#pragma unroll
-    for (int c = 0; c < kLaneColumns / 2; ++c) {
-      codes.v[c] = e4m3_codes(__fmul_rn(v[2 * c], inverse), __fmul_rn(v[2 * c + 1], inverse));
-    }
-    store_bytes<kWide>(p.output + at * p.columns + lane * kLaneColumns, codes);
+    x.load(p.input + at * (2 * p.columns), lane * kLaneColumns, p.columns, p.interleaved);
+    std::uint8_t* const codes = p.output + at * p.columns + lane * kLaneColumns;
+    const GroupScale scale = quantise_lane<kGroup, kPowerOfTwo, kClamp>(x, p.limit, codes);
     if (lane % kLanesPerGroup == 0) {
       const int groups = p.columns / kGroup;
       const int group = lane / kLanesPerGroup;
       if (kPowerOfTwo && p.transposed) {
         const std::int64_t word =
             (static_cast<std::int64_t>(expert) * (groups / 4) + group / 4) * p.padded_rows + in_expert;
-        static_cast<std::uint8_t*>(p.scale)[word * 4 + group % 4] = static_cast<std::uint8_t>(byte);
+        static_cast<std::uint8_t*>(p.scale)[word * 4 + group % 4] = static_cast<std::uint8_t>(scale.byte);
       } else {
-        static_cast<float*>(p.scale)[at * groups + group] = scale;
+        static_cast<float*>(p.scale)[at * groups + group] = scale.value;
       }
     }
   }
@@ -231,7 +175,7 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
       .max_rows = static_cast<unsigned>(max_rows),
       .padded_rows = static_cast<int>(padded_rows.value()),
       .columns = static_cast<int>(d),
-      .limit = __bfloat162float(__float2bfloat16_rn(static_cast<float>(swiglu_limit))),
+      .limit = rounded_limit(swiglu_limit),
       .experts = static_cast<int>(experts.value()),
       .transposed = transposed,
       .interleaved = kInterleaved,

@@ -206,13 +206,33 @@ def fused_store_cache(source):
     return modules
 
 
-def silu_and_mul_masked_post_quant(source):
-    path = "csrc/deepseek_v4/silu_and_mul_masked_post_quant.cuh"
-    name = "SiluAndMulMaskedPostQuantKernel"
+def mega_moe_pre_dispatch(source):
+    path = "csrc/deepseek_v4/mega_moe_pre_dispatch.cuh"
+    name = "MegaMoEPreDispatchKernel"
     text = need(source, path, rf"struct {name}\b", name)
+    if template_arity(text, name) != 2:
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 2")
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {7: 1})
+    # Release 0.5.12 takes the buffer of codes as int8 only, later ones also as E4M3.
+    both = re.search(r"\bwith_dtype\s*<\s*int8_t\s*,\s*fp8_e4m3_t\s*>", without_comments(text))
+    modules = []
+    for group in (32, 64, 128):
+        target = f"{name}<{group}, {PDL}>::run"
+        params = {"group": str(group)} | ({} if both else {"buffer": "i8"})
+        entries = one("mega_moe_pre_dispatch", "run", target, abi, arity)
+        modules.append(Module(f"mega_moe_pre_dispatch_g{group}", path, params, entries))
+    return modules
+
+
+SILU = "csrc/deepseek_v4/silu_and_mul_masked_post_quant.cuh"  # also holds the kernels without experts
+
+
+def silu_and_quantise(source, op: str, name: str, known_arity: int) -> list:
+    """All variants of an op that quantises silu(gate) * up."""
+    text = need(source, SILU, rf"struct {name}\b", name)
     if template_arity(text, name) != 5:
         raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 5")
-    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {7: 1})
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {known_arity: 1})
     modules = []
     for ue8m0 in (0, 1):
         for swizzle in (0, 1):
@@ -221,14 +241,32 @@ def silu_and_mul_masked_post_quant(source):
                 target = f"{name}<128, {flags[0]}, {flags[1]}, {PDL}, {('false', 'true')[clamp]}>::run"
                 modules.append(
                     Module(
-                        f"silu_and_mul_masked_post_quant_u{ue8m0}_s{swizzle}_c{clamp}",
-                        path,
+                        f"{op}_u{ue8m0}_s{swizzle}_c{clamp}",
+                        SILU,
                         {"group": "128", "ue8m0": str(ue8m0), "swizzle": str(swizzle), "clamp": str(clamp)},
-                        one("silu_and_mul_masked_post_quant", "run", target, abi, arity),
+                        one(op, "run", target, abi, arity),
                         fast_math=True,
                     )
                 )
     return modules
+
+
+def silu_and_mul_masked_post_quant(source):
+    return silu_and_quantise(source, "silu_and_mul_masked_post_quant", "SiluAndMulMaskedPostQuantKernel", 7)
+
+
+def silu_and_mul_contig_post_quant(source):
+    return silu_and_quantise(source, "silu_and_mul_contig_post_quant", "SiluAndMulContigPostQuantKernel", 5)
+
+
+def silu_and_mul_clamp(source):
+    name = "SiluAndMulClampKernel"
+    text = need(source, SILU, rf"struct {name}\b", name)
+    if template_arity(text, name) != 2:
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 2")
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {3: 1})
+    entries = one("silu_and_mul_clamp", "run", f"{name}<bf16_t, {PDL}>::run", abi, arity)
+    return [Module("silu_and_mul_clamp_bf16", SILU, {"dtype": "bf16"}, entries, fast_math=True)]
 
 
 def plan_compress_prefill(source):
@@ -334,7 +372,10 @@ RULES = (
     (("paged_mqa_logits_metadata",), paged_mqa_logits_metadata),
     (("fused_rope",), fused_rope),
     (("fused_store_cache",), fused_store_cache),
+    (("mega_moe_pre_dispatch",), mega_moe_pre_dispatch),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),
+    (("silu_and_mul_contig_post_quant",), silu_and_mul_contig_post_quant),
+    (("silu_and_mul_clamp",), silu_and_mul_clamp),
     (("plan_compress_prefill",), plan_compress_prefill),
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),
     (("compress_c4_prefill", "compress_c4_decode"), compress_c4),

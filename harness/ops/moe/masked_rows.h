@@ -5,10 +5,9 @@
 #include <cstdint>
 
 #include "harness/op/op.h"
+#include "harness/ops/moe/gate_up_rows.h"
 
 namespace dsv4 {
-
-inline constexpr std::int64_t kScaleGroup = 128;  ///< outputs that share a scale
 
 /// Sizes of a call, from its tensors.
 struct MaskedSizes {

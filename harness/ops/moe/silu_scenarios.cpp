@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "harness/op/define.h"
+#include "harness/ops/moe/gate_up_rows.h"
 #include "harness/ops/moe/masked_rows.h"
 
 namespace dsv4 {
@@ -12,41 +11,6 @@ namespace {
 
 /// topk is the number of experts. So whatever the counts are, every row in use is processed.
 constexpr const char* kRoomForAll = "topk=3 ue8m0=1 transposed=1 limit=10";
-
-Scenario transposed(const Op& op) {
-  return call_relation(
-      "transposed",
-      "the scales of the float layout are the powers of two that the bytes of the transposed layout stand for",
-      // A row has three 32-bit words of scales. If it had only one, a swap of tokens and words would
-      // not change the result.
-      op.at({"dim=1536 ue8m0=1 transposed=1 fill=scale_edges"}), [&op](Case& c, Call& call, Observation& want) {
-        c.params.set("transposed", "0");
-        call = op.make(c);
-        HostTensor& bytes = want.outputs.back().value;
-        HostTensor floats = HostTensor::make(kF32, bytes.shape);
-        for (std::int64_t i = 0; i < bytes.numel(); ++i) {
-          // Rows that are not processed hold zeros on both sides.
-          const int b = *bytes.element(i);
-          set_float(floats, i, b == 0 ? 0.0 : std::ldexp(1.0, b - 127));
-        }
-        bytes = floats;
-      });
-}
-
-Scenario unaligned() {
-  return relation("unaligned", "rows that are not aligned for vector access give the same bits, or the call is refused",
-                  kFirstSmokePoint, [](ScenarioContext& x) {
-                    const Call call = x.op.make(x.c);
-                    Call moved = call;
-                    moved.arg("input").misalign = 2;
-                    moved.arg("output").misalign = 1;
-                    const CallResult got = x.subject.call(moved);
-                    for (const Finding& f : got.findings) x.fail(f.check, "unaligned: " + f.detail);
-                    x.compared(1);
-                    if (got.refusal) return;
-                    x.expect_agree("unaligned", x.op.observe(x.c, moved, got), x.observed("aligned", call));
-                  });
-}
 
 /// Spreads the seven experts of the call over 256 experts with 4200 rows each. Each of the seven experts uses only its
 /// first row.
@@ -104,23 +68,16 @@ Change with_count(const Op& op, std::int32_t count) {
 }  // namespace
 
 std::vector<Scenario> silu_scenarios(const Op& op) {
-  std::vector<Scenario> list{transposed(op), unaligned()};
-  list.push_back(params_relation("swizzle", "the same pairs in the other column order give the same bits",
-                                 kFirstSmokePoint, [](Params& p) { p.set("swizzle", p.flag("swizzle") ? "0" : "1"); }));
+  std::vector<Scenario> list{transposed_relation(op, "dim=1536 ue8m0=1 transposed=1 fill=scale_edges"),
+                             unaligned_relation({{"input", 2}, {"output", 1}})};
+  list.push_back(swizzle_relation());
   list.push_back(params_relation("topk", "a larger topk changes nothing if every row in use is processed already",
                                  op.at({kRoomForAll}), [](Params& p) { p.set("topk", "64"); }));
   list.push_back(batch_relation(
       "an expert's rows do not depend on the other experts if topk is so large that all rows in use are processed",
       op.at({kRoomForAll}),
       [&op](Call& call, const std::vector<std::int64_t>& experts) { keep_batch(op, call, experts); }));
-  list.push_back(relation("idle_clamp", "a limit that no value reaches gives the same bits as no limit",
-                          kFirstSmokePoint, [](ScenarioContext& x) {
-                            Case with = x.c, without = x.c;
-                            with.params.set("limit", "1e30");
-                            without.params.set("limit", "none");
-                            x.expect_agree("no limit", x.observed(without, "no limit", x.op.make(without)),
-                                           x.observed(with, "limit 1e30", x.op.make(with)));
-                          }));
+  list.push_back(idle_clamp_relation());
   list.push_back(far_relation("input",
                               "rows at offsets beyond 2^32 elements of the input and 2^31 elements of the output",
                               op.at({"experts=7 tokens=1 dim=2048 topk=7 ue8m0=1 transposed=1 limit=10 counts=full"},

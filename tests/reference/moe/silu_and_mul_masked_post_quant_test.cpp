@@ -9,6 +9,7 @@
 #include "harness/core/poison.h"
 #include "harness/generate/random.h"
 #include "tests/reference/common/module.h"
+#include "tests/reference/moe/fast_math.h"
 
 namespace dsv4::testing {
 namespace {
@@ -208,44 +209,6 @@ TEST(SiluReference, ProcessesRowsBelowTheCountsUpToTheBudget) {
 template <class Exponential>
 float fast_silu_and_mul(float g, float u, Exponential exponential) {
   return g * (1.0f / (1.0f + exponential(-g))) * u;
-}
-
-/// Returns the float that is farthest from `exact` in a direction, with an error of at most `ulps`. Direction 0 is the
-/// nearest float.
-float farthest(double exact, double ulps, int direction) {
-  auto y = static_cast<float>(exact);
-  if (direction == 0 || exact == 0.0) return y;
-  const double limit = ulps * std::ldexp(1.0, std::ilogb(exact) - 23);
-  const float target = direction > 0 ? kInf : -kInf;
-  for (float next = std::nextafter(y, target); std::fabs(next - exact) <= limit; next = std::nextafter(y, target)) {
-    y = next;
-  }
-  return y;
-}
-
-/// Fast arithmetic whose errors are as large as the CUDA C++ Programming Guide allows: 2 + floor(1.173 |x|) ulp of
-/// __expf, and 2 ulp of __fdividef. Each error has the given direction. Only a division by 1 is exact.
-struct WorstFastMath {
-  int exp_direction;
-  int division_direction;
-
-  [[nodiscard]] float exponential(float x) const {
-    return farthest(std::exp(static_cast<double>(x)), 2.0 + std::floor(1.173 * std::fabs(x)), exp_direction);
-  }
-  [[nodiscard]] float divide(float a, float b) const {
-    if (b == 1.0f) return a;  // measured
-    return farthest(static_cast<double>(a) / b, 2.0, division_direction);
-  }
-  [[nodiscard]] float silu_and_mul(float g, float u) const { return divide(g, 1.0f + exponential(-g)) * u; }
-};
-
-std::vector<WorstFastMath> all_directions() {
-  std::vector<WorstFastMath> list;
-  for (const int exp_direction : {-1, 1}) {
-    for (const int division_direction : {-1, 1}) list.push_back({exp_direction, division_direction});
-  }
-  list.push_back({0, 0});
-  return list;
 }
 
 /// `outside` is the number of codes and scales of a float implementation that are outside their intervals. `open` is
@@ -465,6 +428,25 @@ TEST(SiluInterval, IsNarrowFromTheGateOnAtWhichSiluSaturates) {
   };
   EXPECT_GT(width(16.625f), 0x1p-20f);
   EXPECT_LE(width(16.75f), 0x1p-21f);
+}
+
+// silu(inf) is inf without any error. A group with it has the scale inf, and no other.
+TEST(SiluInterval, HasOneScaleForAnInfiniteGate) {
+  for (const char* variant : {"float", "ue8m0"}) {
+    for (int at = 0; at < 128; ++at) {
+      Silu s(variant, 1, 1, 256);
+      for (int j = 0; j < 128; ++j) s.set(j, j == at ? kInf : 1.0f, at % 2 == 0 ? 1.0f : -1.0f);
+      s.call();
+      HostTensor low = s.output, high = s.output, scale_low = s.scale, scale_high = s.scale;
+      call_reference(
+          kOp, std::string("interval_") + variant,
+          {&s.input, &s.output, &s.scale, &s.counts, s.topk, false, 0.0, &low, &high, &scale_low, &scale_high});
+      EXPECT_EQ(scale_low.at<float>(0, 0, 0), kInf);
+      EXPECT_EQ(scale_high.at<float>(0, 0, 0), kInf);
+      EXPECT_EQ(low.storage, s.output.storage);
+      EXPECT_EQ(high.storage, s.output.storage);
+    }
+  }
 }
 
 /// A group whose maximum is gate * up, with a gate for which silu saturates. The other elements are much smaller.

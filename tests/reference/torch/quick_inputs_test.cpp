@@ -12,41 +12,9 @@
 #include "interface/compress_plan.h"
 #include "interface/kv_cache.h"
 #include "tests/reference/torch/quick_cases.h"
-#include "tests/reference/torch/torch.h"
 
 namespace dsv4::testing {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kFirstInfinite =
-    0x1.ffffffp127;  ///< rounds to an infinite float; smaller values round to finite floats
-constexpr double kSmallestNormal = 0x1p-126;
-constexpr double kSmallestFloat = 0x1p-149;
-
-/// `x`, or an infinity if `x` overflows when it is rounded to float.
-at::Tensor overflow(const at::Tensor& x) {
-  return at::where(at::abs(x).ge(kFirstInfinite), at::sign(x) * kInfinity, x);
-}
-
-/// Half of the distance between neighbouring values of a format with this precision and this smallest exponent.
-at::Tensor half_step(const at::Tensor& x, int precision, int smallest_exponent) {
-  const at::Tensor exponent = at::floor(at::log2(at::abs(x))).clamp_min(smallest_exponent);
-  return at::exp2(exponent - precision);
-}
-at::Tensor half_float_step(const at::Tensor& x) { return half_step(x, 24, -126); }
-at::Tensor half_bfloat16_step(const at::Tensor& x) { return half_step(x, 8, -126); }
-
-/// The codes of values that are already divided by their scale. Unlike LibTorch's conversion, the ops limit a value to
-/// +-448, and NaN becomes 448.
-at::Tensor codes_of(const at::Tensor& x) {
-  const at::Tensor limited = at::where(at::isnan(x), 448.0, x).clamp(-448.0, 448.0);
-  return limited.to(at::kFloat).to(at::kFloat8_e4m3fn).view(at::kByte);
-}
-
-/// The greatest magnitude of the last dimension; NaN does not count.
-at::Tensor greatest(const at::Tensor& x) {
-  return at::nan_to_num(at::abs(x), 0.0, kInfinity, kInfinity).amax(-1, true);
-}
 
 TEST(QuickInputsAgainstTorch, TopK) {
   for_each_quick_case("topk_v1", [](const Specimen& s) {
@@ -92,68 +60,6 @@ TEST(QuickInputsAgainstTorch, HashTopK) {
     const at::Tensor want = at::where(sum.eq(0.0), 0.0, root / sum);
     expect_near(got.slice(1, 0, k), want, half_float_step(want) * 1.001, "weights");
   });
-}
-
-TEST(QuickInputsAgainstTorch, SiluAndMul) {
-  std::int64_t decided_groups = 0, all_groups = 0;
-  for_each_quick_case("silu_and_mul_masked_post_quant", [&](const Specimen& s) {
-    const Params& p = s.c.params;
-    const at::Tensor input = as_double(s.call.tensor("input"));
-    const std::int64_t experts = input.size(0), tokens = input.size(1), dim = input.size(2) / 2, groups = dim / 128;
-    const std::int64_t chunk = p.flag("swizzle") ? 8 : dim;
-    const at::Tensor pairs = input.reshape({experts, tokens, dim / chunk, 2, chunk});
-    at::Tensor gate = pairs.select(3, 0).reshape({experts, tokens, groups, 128});
-    at::Tensor up = pairs.select(3, 1).reshape({experts, tokens, groups, 128});
-    if (!p.is("limit", "none")) {
-      const at::Tensor limit = at::full({}, std::stod(p.text("limit")), at::kFloat).to(at::kBFloat16).to(at::kDouble);
-      gate = at::fmin(gate, limit);
-      up = at::fmin(at::fmax(up, -limit), limit);
-    }
-    const at::Tensor silu = at::silu(gate);
-    const at::Tensor v = overflow(silu * up).to(at::kFloat).to(at::kDouble);
-    // Whether a kernel keeps or flushes subnormal numbers is open. Groups in which this makes a difference are left
-    // out.
-    const at::Tensor open = (gate.lt(-87.0).logical_and(at::isfinite(gate)))
-                                .logical_or(at::abs(silu).lt(2 * kSmallestNormal).logical_and(silu.ne(0.0)))
-                                .logical_or(at::abs(up).lt(kSmallestNormal).logical_and(up.ne(0.0)))
-                                .logical_or(at::abs(v).lt(2 * kSmallestNormal).logical_and(v.ne(0.0)))
-                                .any(-1);
-    const at::Tensor maximum = greatest(v).clamp_min(double{1e-10f});
-    const at::Tensor scale = p.flag("ue8m0") ? at::exp2(at::ceil(at::log2(maximum / 448.0)))
-                                             : (maximum / 448.0).to(at::kFloat).to(at::kDouble);
-    const at::Tensor scaled = v * at::where(at::isinf(scale), 0.0, at::reciprocal(scale));
-    // A float scale is rounded, so a value near the middle between two codes may have either. A power of two is exact.
-    const double slack = p.flag("ue8m0") ? 0.0 : 0x1p-22;
-    const at::Tensor lower = codes_of(scaled * (1.0 - slack)), upper = codes_of(scaled * (1.0 + slack));
-
-    const at::Tensor given = as_torch(s.result.tensor("output_scale"));
-    at::Tensor got_scale;
-    if (p.flag("transposed")) {  // i32 [E, groups / 4, T]; the bytes of a word are the exponents of four groups
-      const at::Tensor bytes = given.contiguous().view(at::kByte).reshape({experts, groups / 4, tokens, 4});
-      const at::Tensor exponents = bytes.permute({0, 2, 1, 3}).reshape({experts, tokens, groups}).to(at::kDouble);
-      got_scale = at::where(exponents.eq(255), kInfinity, at::exp2(exponents - 127));
-    } else {
-      got_scale = given.to(at::kDouble);
-    }
-    const at::Tensor got_codes =
-        as_torch(s.result.tensor("output")).view(at::kByte).reshape({experts, tokens, groups, 128});
-    std::int64_t left = tokens * p.integer("topk");
-    for (std::int64_t e = 0; e < experts; ++e) {
-      const std::int64_t rows = as_torch(s.call.tensor("masked_m"))[e].item<std::int32_t>();
-      for (std::int64_t t = 0; t < rows && left > 0; ++t, --left) {
-        for (std::int64_t g = 0; g < groups; ++g) {
-          ++all_groups;
-          if (open[e][t][g].item<bool>()) continue;
-          ++decided_groups;
-          EXPECT_EQ(got_scale[e][t][g].item<double>(), scale[e][t][g].item<double>()) << e << ' ' << t << ' ' << g;
-          const at::Tensor code = got_codes[e][t][g];
-          EXPECT_TRUE(code.eq(lower[e][t][g]).logical_or(code.eq(upper[e][t][g])).all().item<bool>())
-              << e << ' ' << t << ' ' << g;
-        }
-      }
-    }
-  });
-  EXPECT_GT(2 * decided_groups, all_groups);
 }
 
 /// Compares heads that were rotated with the product of complex numbers.

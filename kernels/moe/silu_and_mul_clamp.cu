@@ -1,0 +1,82 @@
+/// silu_and_mul_clamp: computes SwiGLU, which is silu(gate) * up, with both clamped, and rounds it to bfloat16.
+///
+///     run(input, output, swiglu_limit)
+///
+/// | argument | shape   | dtype    | |
+/// |----------|---------|----------|-|
+/// | input    | [T, 2D] | bfloat16 | contiguous; a row has D gates and then D ups |
+/// | output   | [T, D]  | bfloat16 | contiguous, out |
+///
+/// kernels/moe/swiglu.cuh says how a value is computed. D must be a multiple of 8. If T = 0 or D = 0, no kernel is
+/// launched.
+///
+/// Memory bandwidth limits the kernel: it moves 6 bytes per output. Each thread handles eight neighbouring outputs, so
+/// the width of a row does not matter.
+
+#include "interface/entry.h"
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+#include "kernels/common/launch.h"
+#include "kernels/moe/swiglu.cuh"
+
+namespace dsv4 {
+namespace {
+
+constexpr int kThreads = 256;
+
+struct ClampParams {
+  const __nv_bfloat16* input;
+  __nv_bfloat16* output;
+  std::int64_t outputs;
+  std::int64_t columns;
+  float limit;  ///< rounded to a bfloat16 value
+};
+
+template <bool kWide>
+__global__ void __launch_bounds__(kThreads) silu_and_mul_clamp_kernel(const __grid_constant__ ClampParams p) {
+  wait_for_previous_kernel();
+  const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kLaneColumns;
+  if (at >= p.outputs) return;
+  const std::int64_t row = at / p.columns;
+  GateUp<kWide> x;
+  x.load(p.input + row * 2 * p.columns, at - row * p.columns, p.columns, /*interleaved=*/false);
+  Pack<std::uint32_t, kLaneColumns / 2, kWide> results;
+#pragma unroll
+  for (int c = 0; c < kLaneColumns / 2; ++c) {
+    results.v[c] = bf16_pair(silu_and_mul<true>(to_float(x.gate.v[2 * c]), to_float(x.up.v[2 * c]), p.limit),
+                             silu_and_mul<true>(to_float(x.gate.v[2 * c + 1]), to_float(x.up.v[2 * c + 1]), p.limit));
+  }
+  store_bytes<kWide>(reinterpret_cast<std::uint8_t*>(p.output + at), results);
+}
+
+void run(TensorView input, TensorView output, double swiglu_limit) {
+  ArgumentCheck check("silu_and_mul_clamp");
+  Size rows("rows"), input_columns("2D"), columns("D");
+  check.tensor("input", input).dtype({kBfloat16}).shape({rows, input_columns}).on_cuda().contiguous();
+  check.tensor("output", output).dtype({kBfloat16}).shape({rows, columns}).on_cuda().contiguous();
+  check.require(input_columns.value() == 2 * columns.value(), "input",
+                "size " + std::to_string(input_columns.value()) + " of dimension 1 must be " +
+                    std::to_string(2 * columns.value()) + ", twice the size of 'output' in dimension 1");
+  check.require(columns.value() % kLaneColumns == 0, "output",
+                "the number of columns must be a multiple of 8, got " + std::to_string(columns.value()));
+  const std::int64_t outputs = rows.value() * columns.value();
+  if (outputs == 0) return;
+
+  const ClampParams params{
+      .input = data_of<const __nv_bfloat16>(input),
+      .output = data_of<__nv_bfloat16>(output),
+      .outputs = outputs,
+      .columns = columns.value(),
+      .limit = rounded_limit(swiglu_limit),
+  };
+  const bool wide = is_aligned(input, 16) && is_aligned(output, 16);
+  Launch{.name = "silu_and_mul_clamp",
+         .device = check.device(),
+         .grid = grid_of(ceil_div<std::int64_t>(outputs, kThreads * kLaneColumns), "silu_and_mul_clamp"),
+         .block = dim3(kThreads)}(wide ? silu_and_mul_clamp_kernel<true> : silu_and_mul_clamp_kernel<false>, params);
+}
+
+}  // namespace
+}  // namespace dsv4
+
+DSV4_ENTRY(run, dsv4::run, "silu_and_mul_clamp", "silu_and_mul_clamp/1", "dtype=bf16");

@@ -1,0 +1,135 @@
+/// silu_and_mul_contig_post_quant: computes SwiGLU, which is silu(gate) * up, for every row of a matrix, and quantises
+/// the result to E4M3 in groups of 128 columns.
+///
+///     run_u<U>_s<S>_c<C>(input, output, output_scale, transposed, swiglu_limit)
+///     U = 1: scales are powers of two (UE8M0); S = 1: gate and up interleaved; C = 1: clamp by swiglu_limit
+///
+/// | argument     | shape      | dtype    | |
+/// |--------------|------------|----------|-|
+/// | input        | [T, 2D]    | bfloat16 | contiguous |
+/// | output       | [T, D]     | E4M3     | contiguous, out |
+/// | output_scale | [T, D/128] | float32  | contiguous, out; if `transposed` int32 [T, D/512], see below |
+///
+/// kernels/moe/swiglu.cuh says how the outputs are computed. With U, the scale is stored as a power of two. If
+/// `transposed`, byte g % 4 of word [row, g / 4] holds the scale byte of group g. Words of neighbouring rows are
+/// neighbours in memory (stride 1). The stride of the other dimension is at least T, and may be larger: then the words
+/// between T and the stride are not written.
+///
+/// D must be a multiple of 256 (of 512 if transposed). If T = 0, no kernel is launched.
+///
+/// Memory bandwidth limits the kernel: it moves 5 bytes per output column. Each thread handles eight neighbouring
+/// columns, and each warp 256. A block has eight such parts of the matrix, so the width of a row does not matter.
+
+#include "interface/entry.h"
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+#include "kernels/common/launch.h"
+#include "kernels/moe/swiglu.cuh"
+
+namespace dsv4 {
+namespace {
+
+constexpr int kGroup = 128;
+constexpr int kGroupLanes = kGroup / kLaneColumns;
+constexpr int kWarpColumns = kWarpLanes * kLaneColumns;
+constexpr int kWarps = 8;
+
+struct ContigParams {
+  const __nv_bfloat16* input;
+  std::uint8_t* output;
+  void* scale;
+  std::int64_t parts;  ///< pieces of kWarpColumns columns, of all rows
+  std::int64_t columns;
+  std::int64_t word_stride;  ///< words between the words of neighbouring columns, if transposed
+  float limit;               ///< rounded to a bfloat16 value
+  bool transposed;
+  bool interleaved;
+};
+
+template <bool kPowerOfTwo, bool kClamp, bool kWide>
+__global__ void __launch_bounds__(kWarps* kWarpLanes)
+    silu_and_mul_contig_kernel(const __grid_constant__ ContigParams p) {
+  wait_for_previous_kernel();
+  // A warp handles one part, so that all its lanes do the same.
+  const std::int64_t part = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarpLanes;
+  if (part >= p.parts) return;
+  const std::int64_t row = part * kWarpColumns / p.columns;
+  const int lane = static_cast<int>(threadIdx.x % kWarpLanes);
+  const std::int64_t column = part * kWarpColumns - row * p.columns + lane * kLaneColumns;
+  GateUp<kWide> x;
+  x.load(p.input + row * 2 * p.columns, column, p.columns, p.interleaved);
+  const GroupScale scale = quantise_lane<kGroup, kPowerOfTwo, kClamp>(x, p.limit, p.output + row * p.columns + column);
+  if (lane % kGroupLanes != 0) return;
+  const std::int64_t group = column / kGroup;
+  if (kPowerOfTwo && p.transposed) {
+    static_cast<std::uint8_t*>(p.scale)[(group / 4 * p.word_stride + row) * 4 + group % 4] =
+        static_cast<std::uint8_t>(scale.byte);
+  } else {
+    static_cast<float*>(p.scale)[row * (p.columns / kGroup) + group] = scale.value;
+  }
+}
+
+template <bool kPowerOfTwo, bool kInterleaved, bool kClamp>
+void run(TensorView input, TensorView output, TensorView output_scale, bool transposed, double swiglu_limit) {
+  ArgumentCheck check("silu_and_mul_contig_post_quant");
+  Size rows("rows"), input_columns("2D"), columns("D");
+  check.tensor("input", input).dtype({kBfloat16}).shape({rows, input_columns}).on_cuda().contiguous();
+  check.tensor("output", output).dtype({kFloat8E4m3}).shape({rows, columns}).on_cuda().contiguous();
+  const std::int64_t d = columns.value();
+  check.require(input_columns.value() == 2 * d, "input",
+                "size " + std::to_string(input_columns.value()) + " of dimension 1 must be " + std::to_string(2 * d) +
+                    ", twice the size of 'output' in dimension 1");
+  check.require(!transposed || kPowerOfTwo, "transposed",
+                "is only supported with power-of-two scales, but this function makes float32 scales");
+  const std::int64_t multiple = transposed ? 512 : 256;
+  check.require(d > 0 && d % multiple == 0, "output",
+                "the number of columns must be a positive multiple of " + std::to_string(multiple) + ", got " +
+                    std::to_string(d));
+  auto scales = check.tensor("output_scale", output_scale);
+  std::int64_t word_stride = 0;
+  if (transposed) {
+    scales.dtype({kInt32}).shape({rows, d / 512}).on_cuda().stride(0, 1);
+    word_stride = stride_of(output_scale, 1);
+    check.require(d == 512 || word_stride >= rows.value(), "output_scale",
+                  "stride " + std::to_string(word_stride) + " of dimension 1 must be at least " +
+                      std::to_string(rows.value()) + ", the number of rows");
+  } else {
+    scales.dtype({kFloat32}).shape({rows, d / kGroup}).on_cuda().contiguous();
+  }
+  if (rows.value() == 0) return;
+
+  const ContigParams params{
+      .input = data_of<const __nv_bfloat16>(input),
+      .output = data_of<std::uint8_t>(output),
+      .scale = data_of<void>(output_scale),
+      .parts = rows.value() * (d / kWarpColumns),
+      .columns = d,
+      .word_stride = word_stride,
+      .limit = rounded_limit(swiglu_limit),
+      .transposed = transposed,
+      .interleaved = kInterleaved,
+  };
+  const bool wide = is_aligned(input, 16) && is_aligned(output, 8);
+  const auto kernel = wide ? silu_and_mul_contig_kernel<kPowerOfTwo, kClamp, true>
+                           : silu_and_mul_contig_kernel<kPowerOfTwo, kClamp, false>;
+  Launch{.name = "silu_and_mul_contig_post_quant",
+         .device = check.device(),
+         .grid = grid_of(ceil_div<std::int64_t>(params.parts, kWarps), "silu_and_mul_contig_post_quant"),
+         .block = dim3(kWarps * kWarpLanes)}(kernel, params);
+}
+
+}  // namespace
+}  // namespace dsv4
+
+#define DSV4_SILU(U, S, C)                                                                                        \
+  DSV4_ENTRY(run_u##U##_s##S##_c##C, (dsv4::run<(U) == 1, (S) == 1, (C) == 1>), "silu_and_mul_contig_post_quant", \
+             "silu_and_mul_contig_post_quant/1", "group=128;ue8m0=" #U ";swizzle=" #S ";clamp=" #C)
+
+DSV4_SILU(0, 0, 0);
+DSV4_SILU(0, 0, 1);
+DSV4_SILU(0, 1, 0);
+DSV4_SILU(0, 1, 1);
+DSV4_SILU(1, 0, 0);
+DSV4_SILU(1, 0, 1);
+DSV4_SILU(1, 1, 0);
+DSV4_SILU(1, 1, 1);

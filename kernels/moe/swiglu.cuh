@@ -1,0 +1,92 @@
+/// SwiGLU and the quantisation of its result, which the kernels of several ops share. A thread handles eight
+/// neighbouring output columns.
+///
+/// - Without interleaving, the gate of output column j is input column j of a row, and up is input column D + j. With
+///   interleaving, the gate is input column 16 (j / 8) + j % 8, and up is 8 columns after the gate.
+/// - With a clamp, L is the limit rounded to bfloat16. Then gate = min(gate, L) and up = min(max(up, -L), L). A NaN
+///   gate becomes L, and a NaN up becomes min(-L, L).
+/// - v = silu(gate) * up in float32. It is not rounded to bfloat16.
+/// - For each group of columns, a = max(1e-10, largest |v|). NaN is ignored.
+/// - With power-of-two scales, byte = UE8M0(a / 448) and code = E4M3(v * 2^(127 - byte)). Otherwise scale = a / 448 and
+///   code = E4M3(v / scale).
+///
+/// silu uses the hardware's approximate exponential and reciprocal. Its relative error is below
+/// 2^-21.5 + 2^-23.5 max(0, -gate).
+#pragma once
+
+#include "kernels/common/device.h"
+
+namespace dsv4 {
+
+constexpr int kLaneColumns = 8;  ///< output columns of a thread
+constexpr float kMinAmax = 1e-10f;
+
+/// The limit as the kernels need it: rounded to a bfloat16 value.
+inline float rounded_limit(double swiglu_limit) {
+  return __bfloat162float(__float2bfloat16_rn(static_cast<float>(swiglu_limit)));
+}
+
+/// The gates and ups of eight output columns.
+template <bool kWide>
+struct GateUp {
+  Pack<__nv_bfloat16, kLaneColumns, kWide> gate;
+  Pack<__nv_bfloat16, kLaneColumns, kWide> up;
+
+  /// Loads the gates and ups of output columns `column` ... `column` + 7. `row` has 2 * `columns` elements.
+  DSV4_DEVICE void load(const __nv_bfloat16* row, std::int64_t column, std::int64_t columns, bool interleaved) {
+    gate.load(row + (interleaved ? 2 * column : column));
+    up.load(row + (interleaved ? 2 * column + kLaneColumns : columns + column));
+  }
+};
+
+template <bool kClamp>
+DSV4_DEVICE float silu_and_mul(float gate, float up, float limit) {
+  if constexpr (kClamp) {
+    gate = min_number(gate, limit);
+    up = min_number(max_number(up, -limit), limit);
+  }
+  return __fmul_rn(__fdividef(gate, 1.0f + __expf(-gate)), up);
+}
+
+/// The scale of a group.
+struct GroupScale {
+  float value;         ///< the scale; Inf if the group has an infinity
+  std::uint32_t byte;  ///< its UE8M0 byte, if scales are powers of two
+};
+
+/// Computes eight columns and writes their codes to `codes`. The threads of a group of `kGroup` columns are adjacent
+/// lanes of a warp, and all lanes of the warp must call. Returns the scale of the group.
+template <int kGroup, bool kPowerOfTwo, bool kClamp, bool kWide>
+DSV4_DEVICE GroupScale quantise_lane(const GateUp<kWide>& x, float limit, std::uint8_t* codes) {
+  float v[kLaneColumns];
+  float amax = kMinAmax;
+#pragma unroll
+  for (int c = 0; c < kLaneColumns; ++c) {
+    v[c] = silu_and_mul<kClamp>(to_float(x.gate.v[c]), to_float(x.up.v[c]), limit);
+    amax = max_number(amax, fabsf(v[c]));
+  }
+  amax = lanes_max<kGroup / kLaneColumns>(amax);
+  // This multiplies by the rounded 1/448 instead of dividing by 448. A float32 scale may therefore differ in its last
+  // bit. The UE8M0 byte is the same for every amax: because 448 = 1.75 * 2^8, the two results never are on different
+  // sides of a power of two.
+  GroupScale scale{__fmul_rn(amax, 1.0f / kE4m3Max), 0};
+  float inverse;
+  if constexpr (kPowerOfTwo) {
+    scale.byte = ue8m0_byte(scale.value);
+    scale.value = ue8m0_value(scale.byte);
+    // If the group has no infinity, the inverse is 2^(127 - byte). A group with an infinity has scale Inf. Then the
+    // inverse is 0, which is the reciprocal of Inf.
+    inverse = scale.byte == 255 ? 0.0f : ue8m0_inverse(scale.byte);
+  } else {
+    inverse = __frcp_rn(scale.value);
+  }
+  Pack<std::uint16_t, kLaneColumns / 2, kWide> packed;
+#pragma unroll
+  for (int c = 0; c < kLaneColumns / 2; ++c) {
+    packed.v[c] = e4m3_codes(__fmul_rn(v[2 * c], inverse), __fmul_rn(v[2 * c + 1], inverse));
+  }
+  store_bytes<kWide>(codes, packed);
+  return scale;
+}
+
+}  // namespace dsv4
