@@ -160,6 +160,30 @@ def fused_rope(source):
     return [Module("fused_rope", path, {}, one("fused_rope", "forward", target, abi, arity), host_flags=["@fma"])]
 
 
+def rmsnorm_head(source):
+    path, name = "csrc/deepseek_v4/rmsnorm.cuh", "RMSNormKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run_self", {3: 1})
+    return [
+        Module(f"rmsnorm_head_{dim}", path, {"head_dim": str(dim)},
+               one("rmsnorm_head", "run_self", f"{name}<{dim}, bf16_t, {PDL}>::run_self", abi, arity))
+        for dim in (256, 512)
+    ]  # fmt: skip
+
+
+def q_norm_rope(source):
+    path, name = "csrc/deepseek_v4/main_norm_rope.cuh", "FusedQNormRopeKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    # A later release can also rotate without the norm.
+    norm = {4: "", 5: "true, "}.get(template_arity(text, name))
+    if norm is None or (norm and not re.search(r"\bbool\s+kApplyNorm\b", text)):
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 4, and 5 with kApplyNorm")
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "forward", {5: 1})
+    target = f"{name}<bf16_t, 512, 64, {norm}{PDL}>::forward"
+    # As in fused_rope, the bits are those of nvcc.
+    return [Module("q_norm_rope", path, {}, one("q_norm_rope", "forward", target, abi, arity), host_flags=["@fma"])]
+
+
 def fused_store_cache(source):
     path = "csrc/deepseek_v4/store.cuh"
     modules = []
@@ -298,6 +322,8 @@ RULES = (
     (("hash_topk",), hash_topk),
     (("mask_topk_ids",), mask_topk_ids),
     (("fused_rope",), fused_rope),
+    (("rmsnorm_head",), rmsnorm_head),
+    (("q_norm_rope",), q_norm_rope),
     (("fused_store_cache",), fused_store_cache),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),
     (("plan_compress_prefill",), plan_compress_prefill),
