@@ -41,17 +41,21 @@ struct WarpRow {
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) tile[t].store(row + t * kPerTile);
   }
-  /// Divides the elements by the root of their mean square plus eps, and rounds them to bfloat16.
-  DSV4_DEVICE void normalise(float eps) {
+  /// Returns the factor that normalises the row, in every lane.
+  DSV4_DEVICE float factor(float eps) const {
     float sum = 0.0f;
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) sum = sum_of_squares(tile[t], sum);
-    const float factor = norm_factor<kTiles * kPerTile>(lanes_sum<32>(sum), eps);
+    return norm_factor<kTiles * kPerTile>(lanes_sum<32>(sum), eps);
+  }
+  /// Multiplies the elements by their factor, and rounds them to bfloat16.
+  DSV4_DEVICE void normalise(float eps) {
+    const float f = factor(eps);
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) {
 #pragma unroll
       for (int i = 0; i < kPerLane; ++i) {
-        tile[t].v[i] = __float2bfloat16_rn(__fmul_rn(__bfloat162float(tile[t].v[i]), factor));
+        tile[t].v[i] = __float2bfloat16_rn(__fmul_rn(__bfloat162float(tile[t].v[i]), f));
       }
     }
   }

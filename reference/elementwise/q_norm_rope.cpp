@@ -4,6 +4,7 @@
 /// The order of roundings is that of upstream's kernel: sglang 0.5.13,
 /// jit_kernel/csrc/deepseek_v4/main_norm_rope.cuh (below, "line" means a line of this file). norm_factor.h and
 /// rotation.h, in this folder, say which results float arithmetic may give.
+#include <array>
 #include <cstdint>
 
 #include "interface/entry.h"
@@ -12,46 +13,28 @@
 #include "reference/common/view.h"
 #include "reference/elementwise/norm_factor.h"
 #include "reference/elementwise/rotation.h"
+#include "reference/elementwise/token_angles.h"
 
 namespace dsv4::reference {
 namespace {
 
 constexpr const char* kOp = "q_norm_rope";
 constexpr std::int64_t kDim = 512;
-constexpr std::int64_t kRotaryDim = 64;
 constexpr std::int64_t kFirstRotated = kDim - kRotaryDim;
 
-/// The arguments of a call, with the factor of each row.
+/// The arguments of a call.
 struct Heads {
   View<const Bf16, 3> input;
-  View<const float, 2> freqs;
-  TensorView positions;
+  TokenAngles angles;
   float eps;
 
-  Heads(TensorView q_input, TensorView freqs_cis, TensorView token_positions, double epsilon)
+  Heads(TensorView q_input, TensorView freqs_cis, TensorView positions, double epsilon)
       : input(kOp, "q_input", q_input),
-        freqs(kOp, "freqs_cis", freqs_cis),
-        positions(token_positions),
+        angles(kOp, freqs_cis, positions, input.size(0)),
         eps(static_cast<float>(epsilon)) {
     input.expect_size(2, kDim).expect_dense_rows();
-    freqs.expect_size(1, kRotaryDim).expect_contiguous();
-    if (holds<std::int64_t>(positions)) {
-      View<const std::int64_t, 1>(kOp, "positions", positions).expect_size(0, input.size(0)).expect_contiguous();
-    } else {
-      View<const std::int32_t, 1>(kOp, "positions", positions).expect_size(0, input.size(0)).expect_contiguous();
-    }
   }
 
-  [[nodiscard]] std::int64_t position(std::int64_t token) const {
-    return holds<std::int64_t>(positions) ? View<const std::int64_t, 1>(kOp, "positions", positions)(token)
-                                          : View<const std::int32_t, 1>(kOp, "positions", positions)(token);
-  }
-  [[nodiscard]] bool is_rotated(std::int64_t token) const {
-    return position(token) >= 0 && position(token) < freqs.size(0);
-  }
-  [[nodiscard]] Complex angle(std::int64_t token, std::int64_t pair) const {
-    return {freqs(position(token), 2 * pair), freqs(position(token), 2 * pair + 1)};
-  }
   [[nodiscard]] Eigen::ArrayXf row(std::int64_t token, std::int64_t head) const {
     return row_of(input, token, head).unaryExpr([](Bf16 x) { return to_float(x); });
   }
@@ -84,9 +67,9 @@ void forward(TensorView q_input, TensorView q_output, TensorView freqs_cis, Tens
       const Eigen::ArrayXf row = heads.row(t, h);
       const float factor = norm_factor(row, heads.eps).value;
       for (std::int64_t d = 0; d < kDim; ++d) output(t, h, d) = normalised(row(d), factor);
-      for (std::int64_t d = kFirstRotated; heads.is_rotated(t) && d < kDim; d += 2) {
+      for (std::int64_t d = kFirstRotated; heads.angles.has(t) && d < kDim; d += 2) {
         const Complex x{to_float(output(t, h, d)), to_float(output(t, h, d + 1))};
-        const Product y = rotated(x, heads.angle(t, (d - kFirstRotated) / 2));
+        const Product y = rotated(x, heads.angles.angle(t, (d - kFirstRotated) / 2));
         output(t, h, d) = to_bf16(left_exact(y.re));
         output(t, h, d + 1) = to_bf16(left_exact(y.im));
       }
@@ -118,14 +101,14 @@ void interval(TensorView q_input, TensorView, TensorView freqs_cis, TensorView p
       const auto ends = [&](std::int64_t d) {
         return std::array{normalised(row(d), factor.low), normalised(row(d), factor.high)};
       };
-      const std::int64_t first_rotated = heads.is_rotated(t) ? kFirstRotated : kDim;
+      const std::int64_t first_rotated = heads.angles.has(t) ? kFirstRotated : kDim;
       for (std::int64_t d = 0; d < first_rotated; ++d) {
         Bracket bracket;
         for (const Bf16 y : ends(d)) bracket.include(y);
         write(t, h, d, bracket);
       }
       for (std::int64_t d = first_rotated; d < kDim; d += 2) {
-        const Complex angle = heads.angle(t, (d - kFirstRotated) / 2);
+        const Complex angle = heads.angles.angle(t, (d - kFirstRotated) / 2);
         Bracket re, im;
         for (const Bf16 a : ends(d)) {
           for (const Bf16 b : ends(d + 1)) {

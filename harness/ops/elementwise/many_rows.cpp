@@ -45,8 +45,12 @@ HostTensor gathered(HostTensor few, const HostTensor& many, std::size_t dim) {
   return few;
 }
 
-void compare_filled(ScenarioContext& x, const std::string& symbol) {
-  const Call few = x.op.make(x.c);
+void compare_filled(ScenarioContext& x, const std::string& symbol, const std::function<void(Call&)>& prepare) {
+  Call few = x.op.make(x.c);
+  if (prepare) {
+    prepare(few);
+    x.op.fit(few);
+  }
   const auto dim_of = [&](const Arg& arg) { return x.op.info().signature.argument(arg.name).dim_of(symbol); };
   Call many = few;
   for (Arg& arg : many.args) {
@@ -71,10 +75,11 @@ Points in_full(Params point) {
   };
 }
 
-Scenario many_relation(const std::string& symbol, Points points) {
+Scenario many_relation(const std::string& symbol, Points points, std::function<void(Call&)> prepare) {
   return relation("many_" + symbol,
                   fmt::format("the outputs are right if there are more {} than 16 bits can number", symbol),
-                  std::move(points), [symbol](ScenarioContext& x) { compare_filled(x, symbol); });
+                  std::move(points),
+                  [symbol, prepare = std::move(prepare)](ScenarioContext& x) { compare_filled(x, symbol, prepare); });
 }
 
 }  // namespace dsv4

@@ -28,6 +28,7 @@ Fill cancelling(const float* angles) {
 Fills norm_row_fills(const float* angles) {
   return {fills::gauss(),
           fills::integers(-16, 16),
+          fills::each("signs", [](Random& r) { return r.chance(2) ? 1.0f : -1.0f; }),  // without eps, the factor is 1
           cancelling(angles),
           fills::wide(-40, 40),
           fills::wide(-34, -20, "small"),  // eps makes up most of the sum

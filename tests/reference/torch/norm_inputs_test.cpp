@@ -32,5 +32,23 @@ TEST(NormInputsAgainstTorch, RmsnormHead) {
   });
 }
 
+TEST(NormInputsAgainstTorch, KNormRopeFlashmla) {
+  for_each_quick_case("k_norm_rope_flashmla", [](const Specimen& s) {
+    const at::Tensor y =
+        normalised(as_torch(s.call.tensor("kv")), eps_of(s)) * as_torch(s.call.tensor("kv_weight")).to(at::kFloat);
+    const std::int64_t tokens = y.size(0);
+    if (tokens == 0) return;
+    const at::Tensor groups = y.slice(1, 0, 448).reshape({tokens, 7, 64});
+    const at::Tensor scale = at::fmax(greatest(groups.to(at::kDouble)).to(at::kFloat), at::full({}, 1e-4f)) / 448.0f;
+    const at::Tensor exponent = at::ceil(at::log2(scale.to(at::kDouble))) + 127;
+    const at::Tensor codes = codes_of(groups.to(at::kDouble) * at::exp2(127 - exponent)).reshape({tokens, 448});
+    const Observation stored = s.op.observe(s.c, s.call, s.result);
+    EXPECT_TRUE(at::equal(as_torch(stored.output("codes")).view(at::kByte), codes));
+    EXPECT_TRUE(at::equal(as_double(stored.output("scales")), exponent.reshape({tokens, 7})));
+    const auto heads = [tokens](const at::Tensor& t) { return t.reshape({tokens, 1, 64}); };
+    expect_rotated(s, heads(y.slice(1, 448).to(at::kDouble)), heads(as_double(stored.output("tail"))), false, "tail");
+  });
+}
+
 }  // namespace
 }  // namespace dsv4::testing
