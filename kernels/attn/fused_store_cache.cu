@@ -35,6 +35,7 @@
 #include <bit>
 
 #include "interface/entry.h"
+#include "kernels/attn/paged_cache.cuh"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"
@@ -49,65 +50,21 @@ constexpr int kWarps = kThreads / 32;
 constexpr std::int64_t kFewRows = 512;
 constexpr int kRowThreads = 256;
 
-constexpr int kQuantisedDims = 448;  ///< quantised dims of a flashmla row; the other 64 dims are stored as bfloat16
-constexpr float kMinAmax = 1e-4f;
-
 struct StoreParams {
   const void* input;
-  std::uint8_t* cache;
+  PagedCache cache;
   const void* indices;
   std::int64_t rows;
-  std::int64_t slots;  ///< pages * page size
-  std::int64_t page_bytes;
-  int page_bits;
-};
-
-/// The place where a row is stored: the address of its page, and its row number in the page. `page` is null if the row
-/// must be skipped.
-struct Slot {
-  std::uint8_t* page;
-  std::int64_t place;
 };
 
 template <typename Index>
 DSV4_DEVICE Slot slot_of(const StoreParams& p, std::int64_t row) {
-  const std::int64_t index = static_cast<const Index*>(p.indices)[row];
-  if (index < 0 || index >= p.slots) return {nullptr, 0};
-  return {p.cache + (index >> p.page_bits) * p.page_bytes, index & ((std::int64_t{1} << p.page_bits) - 1)};
+  return p.cache.slot(static_cast<const Index*>(p.indices)[row]);
 }
 
-/// Returns the largest magnitude among a thread's own elements; NaN is ignored. The kernels compute the maximum
-/// over the threads (a reduction) before they read the slot index. Then the row load and the index load overlap.
-/// The compiler does not move a reduction. So with the reduction after the slot lookup, the row load would wait for
-/// the index.
-template <typename Element, int N, bool kWide>
-DSV4_DEVICE float max_magnitude(const Pack<Element, N, kWide>& x) {
-  float amax = 0.0f;
-#pragma unroll
-  for (int i = 0; i < N; ++i) amax = max_number(amax, fabsf(to_float(x.v[i])));
-  return amax;
-}
-
-/// Returns the E4M3 codes of the elements times `inverse`. Each 16-bit value holds two codes.
-template <typename Element, int N, bool kWide>
-DSV4_DEVICE Pack<std::uint16_t, N / 2, kWide> codes_of(const Pack<Element, N, kWide>& x, float inverse) {
-  Pack<std::uint16_t, N / 2, kWide> codes;
-#pragma unroll
-  for (int i = 0; i < N / 2; ++i) {
-    codes.v[i] = e4m3_codes(__fmul_rn(to_float(x.v[2 * i]), inverse), __fmul_rn(to_float(x.v[2 * i + 1]), inverse));
-  }
-  return codes;
-}
-
-/// The addresses at which a slot's data and its scale bytes begin in a flashmla page.
-struct FlashmlaSlot {
-  std::uint8_t* data;
-  std::uint8_t* scales;
-};
-
-DSV4_DEVICE FlashmlaSlot flashmla_slot(const StoreParams& p, const Slot& slot) {
-  return {slot.page + slot.place * 576, slot.page + (std::int64_t{576} << p.page_bits) + slot.place * 8};
-}
+// The kernels compute the maximum over the threads (a reduction) before they read the slot index. Then the row load and
+// the index load overlap. The compiler does not move a reduction. So with the reduction after the slot lookup, the row
+// load would wait for the index.
 
 /// Used for many rows of 512 dims. One warp handles a row. Lane l holds dims 8l..8l+7 of each half of the row, so
 /// eight neighbouring lanes hold a group of 64 dims. In the second half, lanes 24..31 hold the 64 dims that are stored
@@ -128,23 +85,9 @@ __global__ void __launch_bounds__(kThreads) store_flashmla_kernel(const __grid_c
   for (int half = 0; half < 2; ++half) amax[half] = lanes_max<8>(max_magnitude(x[half]));
   const Slot slot = slot_of<Index>(p, row);
   if (slot.page == nullptr) return;  // all lanes of the warp agree
-  const auto [data, scales] = flashmla_slot(p, slot);
-
+  const FlashmlaSlot stored = flashmla_slot(p.cache, slot);
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int dim = half * 256 + lane * 8;
-    if (dim < kQuantisedDims) {
-      const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax[half]));
-      const Pack<std::uint16_t, 4, kWide> codes = codes_of(x[half], ue8m0_inverse(byte));
-      store_bytes<kWide>(data + dim, codes);
-      if (lane % 8 == 0) scales[dim / 64] = static_cast<std::uint8_t>(byte);
-    } else {
-      Pack<std::uint32_t, 4, kWide> tail;
-#pragma unroll
-      for (int i = 0; i < 4; ++i) tail.v[i] = bf16_pair(x[half].v[2 * i], x[half].v[2 * i + 1]);
-      store_bytes<kWide>(data + kQuantisedDims + (dim - kQuantisedDims) * 2, tail);
-    }
-  }
+  for (int half = 0; half < 2; ++half) store_flashmla_dims(stored, half * 256 + lane * 8, x[half], amax[half]);
 }
 
 /// Used for few rows of 512 dims, as in a decode step. So few rows do not fill the device, and the number of
@@ -161,7 +104,7 @@ __global__ void __launch_bounds__(kRowThreads) store_flashmla_few_kernel(const _
   const float amax = warp_max_magnitude(max_magnitude(x));  // the last warp ignores it, but its load then starts early
   const Slot slot = slot_of<Index>(p, row);
   if (slot.page == nullptr) return;  // all threads of the block agree
-  const auto [data, scales] = flashmla_slot(p, slot);
+  const auto [data, scales] = flashmla_slot(p.cache, slot);
 
   if (dim < kQuantisedDims) {  // all lanes of the warp agree
     const std::uint32_t byte = ue8m0_byte_of_amax(max_number(kMinAmax, amax));
@@ -190,7 +133,7 @@ __global__ void __launch_bounds__(kThreads) store_indexer_kernel(const __grid_co
   store_bytes<kWide>(slot.page + slot.place * 128 + lane * 4, codes_of(x, __frcp_rn(scale)));
   if (lane == 0) {
     Pack<float, 1, kWide> stored{{scale}};
-    store_bytes<kWide>(slot.page + (std::int64_t{128} << p.page_bits) + slot.place * 4, stored);
+    store_bytes<kWide>(slot.page + (std::int64_t{128} << p.cache.page_bits) + slot.place * 4, stored);
   }
 }
 
@@ -214,37 +157,24 @@ template <bool kFlashmla, int kPage>
 void store(TensorView input, TensorView cache, TensorView indices) {
   static_assert(std::has_single_bit(static_cast<unsigned>(kPage)));
   constexpr int kWidth = kFlashmla ? 512 : 128;
-  constexpr std::int64_t kUsedBytes = (kFlashmla ? 584 : 132) * kPage;
-  constexpr std::int64_t kPageBytes = kFlashmla ? ceil_div<std::int64_t>(kUsedBytes, 576) * 576 : kUsedBytes;
-
   ArgumentCheck check("fused_store_cache");
-  Size rows("rows"), pages("pages");
+  Size rows("rows");
   check.tensor("input", input).dtype({kBfloat16, kFloat32}).shape({rows, kWidth}).on_cuda().contiguous();
-  check.tensor("cache", cache).dtype({kUint8}).shape({pages, kAnySize}).on_cuda().unit_stride();
-  check.require(pages.value() == 0 || cache.size(1) >= kUsedBytes, "cache",
-                "size " + std::to_string(cache.size(1)) + " of dimension 1 must be at least " +
-                    std::to_string(kUsedBytes) + ": a page of " + std::to_string(kPage) + " slots takes " +
-                    std::to_string(kUsedBytes) + " bytes");
-  const std::int64_t page_bytes = pages.value() > 1 ? stride_of(cache, 0) : kPageBytes;
-  check.require(page_bytes >= kUsedBytes, "cache",
-                "stride " + std::to_string(page_bytes) + " of dimension 0 must be at least " +
-                    std::to_string(kUsedBytes) + ", the bytes of a page's slots");
+  const PagedCache pages = kFlashmla ? checked_flashmla_cache(check, "cache", cache, kPage)
+                                     : checked_cache(check, "cache", cache, kPage, 132, 132 * kPage);
   check.tensor("indices", indices).dtype({kInt32, kInt64}).shape({rows}).on_cuda().contiguous();
   if (rows.value() == 0) return;
 
   const StoreParams params{
       .input = data_of<const void>(input),
-      .cache = data_of<std::uint8_t>(cache),
+      .cache = pages,
       .indices = data_of<const void>(indices),
       .rows = rows.value(),
-      .slots = pages.value() * kPage,
-      .page_bytes = page_bytes,
-      .page_bits = std::countr_zero(static_cast<unsigned>(kPage)),
   };
   // The widest access to a page has 16 bytes for a flashmla row and 4 bytes for an indexer row. In a flashmla page, all
   // offsets are multiples of 8. The offsets of data rows, which have the 16-byte accesses, are multiples of 16.
   constexpr int kAccess = kFlashmla ? 16 : 4;
-  const bool wide = is_aligned(input, 16) && is_aligned(cache, kAccess) && page_bytes % kAccess == 0;
+  const bool wide = is_aligned(input, 16) && is_aligned(cache, kAccess) && pages.page_bytes % kAccess == 0;
   const bool few = kFlashmla && params.rows <= kFewRows;
   const bool is_bf16 = same_dtype(input.dtype(), kBfloat16);
   const bool is_i32 = same_dtype(indices.dtype(), kInt32);

@@ -29,11 +29,11 @@
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"
+#include "kernels/elementwise/rotation.cuh"
 
 namespace dsv4 {
 namespace {
 
-constexpr int kRopeDim = 64;
 constexpr int kMaxThreads = 256;
 constexpr std::int64_t kMaxHeads = 1 << 20;  // keeps grid.y below 65536 for every kind of access
 
@@ -56,15 +56,9 @@ struct RopeParams {
 /// Multiplies one pair by c + j*s, or by c - j*s if `kInverse` is true.
 template <bool kInverse>
 DSV4_DEVICE void rotate(__nv_bfloat16& re, __nv_bfloat16& im, float c, float s) {
-  const float x = __bfloat162float(re);
-  const float y = __bfloat162float(im);
-  if constexpr (kInverse) {
-    re = __float2bfloat16_rn(__fmaf_rn(c, x, __fmul_rn(s, y)));
-    im = __float2bfloat16_rn(__fmaf_rn(c, y, -__fmul_rn(s, x)));
-  } else {
-    re = __float2bfloat16_rn(__fmaf_rn(c, x, -__fmul_rn(s, y)));
-    im = __float2bfloat16_rn(__fmaf_rn(s, x, __fmul_rn(c, y)));
-  }
+  const float2 product = rotated<kInverse>(__bfloat162float(re), __bfloat162float(im), c, s);
+  re = __float2bfloat16_rn(product.x);
+  im = __float2bfloat16_rn(product.y);
 }
 
 /// Block (token, part) handles heads_per_step * kHeadsPerLane consecutive heads of that token. The first parts have

@@ -1,14 +1,13 @@
 /// Reference of fused_store_cache: quantises the rows of new tokens to E4M3 and stores them in a paged KV cache.
 ///
 /// Every bit of the result is specified, by upstream's kernel: sglang 0.5.13, jit_kernel/csrc/deepseek_v4/store.cuh,
-/// which is compiled without fast-math (below, "line" means a line of this file). The op consists of maxima, one
-/// division and products; it has no sums. Each of these is a single float operation, which rounds once.
-#include <algorithm>
-#include <bit>
+/// which is compiled without fast-math (below, "line" means a line of this file). cache_slot.h, in this folder,
+/// quantises.
 #include <cstdint>
 
 #include "interface/entry.h"
 #include "interface/kv_cache.h"
+#include "reference/attn/cache_slot.h"
 #include "reference/common/number.h"
 #include "reference/common/rows.h"
 #include "reference/common/view.h"
@@ -20,40 +19,6 @@ using layout::FlashMlaCache;
 using layout::IndexerCache;
 
 constexpr const char* kOp = "fused_store_cache";
-constexpr float kSmallestMaximum = 1e-4f;  ///< so that the scale of zeros or tiny values is not 0 (lines 55 and 107)
-constexpr float kCodeMaximum = 448.0f;
-
-/// Returns the scale with which the greatest magnitude of a group becomes 448.
-float scale_of(const Eigen::ArrayXf& group) {
-  return std::max(kSmallestMaximum, greatest_magnitude(group)) / kCodeMaximum;
-}
-
-/// Returns the codes of the values of a group after multiplication by `inverse`.
-Eigen::ArrayX<std::uint8_t> codes_of(const Eigen::ArrayXf& group, float inverse) {
-  return (group * inverse).unaryExpr([](float x) { return pack_e4m3(x).bits; });
-}
-
-/// One row of a page of the cache. `write` takes offsets in bytes from the start of the page.
-class Slot {
- public:
-  Slot(const View<std::uint8_t, 2>& cache, std::int64_t page, std::int64_t row)
-      : cache_(cache), page_(page), row_(row) {}
-
-  [[nodiscard]] std::int64_t row() const { return row_; }
-  void write(std::int64_t offset, std::uint8_t byte) const { cache_(page_, offset) = byte; }
-  void write(std::int64_t offset, const Eigen::ArrayX<std::uint8_t>& bytes) const {
-    row_of(cache_, page_).segment(offset, bytes.size()) = bytes;
-  }
-  /// Writes the lowest `bytes` bytes of `word`, little endian.
-  void write(std::int64_t offset, std::uint32_t word, int bytes) const {
-    for (int i = 0; i < bytes; ++i) write(offset + i, static_cast<std::uint8_t>(word >> (8 * i)));
-  }
-
- private:
-  const View<std::uint8_t, 2>& cache_;
-  std::int64_t page_;
-  std::int64_t row_;
-};
 
 /// Conversions of an input element. widen() returns the float that is quantised. narrow() returns the bfloat16 for the
 /// dims that are stored as bfloat16. It copies a bfloat16 element bit for bit, and rounds a float element.
@@ -67,22 +32,12 @@ Eigen::ArrayXf widen_row(const View<const Element, 2>& input, std::int64_t token
   return row_of(input, token).unaryExpr([](Element x) { return widen(x); });
 }
 
-/// Stores a row as 7 groups of 64 codes and then 64 values in bfloat16 (lines 52-73). The scale of each group is a
-/// power of two. Byte 7 of the scale row is not written.
 template <class Element>
 void store_flashmla(const View<const Element, 2>& input, std::int64_t token, const Slot& slot, std::int64_t page_size) {
-  const std::int64_t data = FlashMlaCache::data_offset(slot.row());
-  const Eigen::ArrayXf row = widen_row(input, token);
-  for (std::int64_t g = 0; g < FlashMlaCache::kGroups; ++g) {
-    const Eigen::ArrayXf group = row.segment(g * FlashMlaCache::kGroup, FlashMlaCache::kGroup);
-    const std::uint8_t exponent = ue8m0_above(scale_of(group));
-    slot.write(data + g * FlashMlaCache::kGroup, codes_of(group, ue8m0_inverse(exponent)));
-    slot.write(FlashMlaCache::scale_offset(page_size, slot.row()) + g, exponent);
-  }
-  for (std::int64_t d = FlashMlaCache::kQuantized; d < FlashMlaCache::kDim; ++d) {
-    const std::int64_t at = data + FlashMlaCache::kQuantized + 2 * (d - FlashMlaCache::kQuantized);
-    slot.write(at, narrow(input(token, d)).bits, 2);
-  }
+  const FlashMlaRow stored(slot, page_size);
+  stored.quantise(widen_row(input, token));
+  for (std::int64_t d = FlashMlaCache::kQuantized; d < FlashMlaCache::kDim; ++d)
+    stored.set_tail(d, narrow(input(token, d)));
 }
 
 /// Stores a row as one group of 128 codes with a float scale (lines 101-118). Values are multiplied by the rounded
@@ -98,17 +53,10 @@ void store_indexer(const View<const Element, 2>& input, std::int64_t token, cons
 template <class Layout, std::int64_t kPageSize, class Element, class Index>
 void store(TensorView input, TensorView cache, TensorView indices) {
   const View<const Element, 2> rows(kOp, "input", input);
-  const View<std::uint8_t, 2> pages(kOp, "cache", cache);
+  const View<std::uint8_t, 2> pages = pages_of<Layout>(kOp, "cache", cache, kPageSize);
   const View<const Index, 1> slots(kOp, "indices", indices);
   rows.expect_size(1, Layout::kDim).expect_contiguous();
   slots.expect_size(0, rows.size(0)).expect_contiguous();
-  pages.expect_dense_rows();
-  // The last scale row ends where the next scale row would begin.
-  const std::int64_t used = Layout::scale_offset(kPageSize, kPageSize);
-  if (pages.size(0) > 0 && pages.size(1) < used) {
-    refuse(kOp, "cache",
-           "expected at least " + std::to_string(used) + " bytes per page, got " + std::to_string(pages.size(1)));
-  }
   for (std::int64_t token = 0; token < rows.size(0); ++token) {
     const std::int64_t index = slots(token);
     if (index < 0 || index >= pages.size(0) * kPageSize) continue;

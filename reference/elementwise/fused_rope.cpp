@@ -1,19 +1,14 @@
 /// Reference of fused_rope: rotates pairs of elements by the angles of each token's position, in place.
 ///
-/// A pair (a, b) is the complex number a + ib. It is multiplied by c + id = cos + i sin, or by its conjugate for the
-/// inverse. Each part of the product is a sum of two products. One float expression computes it (sglang 0.5.13,
-/// jit_kernel/csrc/deepseek_v4/rope.cuh:69-81), and it is then rounded to bfloat16 (line 82). C++ lets a compiler keep
-/// one of the two products exact: it fuses this product with the sum (fma). So an expression has up to three right
-/// results. nvcc fuses the left product of upstream's expressions. `forward` computes this result, and `interval` all
-/// three.
-#include <array>
-#include <bit>
-#include <cmath>
+/// reference/elementwise/rotation.h defines the rotation and its three right results. A result is rounded to bfloat16
+/// (sglang 0.5.13, jit_kernel/csrc/deepseek_v4/rope.cuh:82). `forward` computes the result that nvcc gives, and
+/// `interval` all three.
 #include <cstdint>
 
 #include "interface/entry.h"
 #include "reference/common/number.h"
 #include "reference/common/view.h"
+#include "reference/elementwise/rotation.h"
 
 namespace dsv4::reference {
 namespace {
@@ -22,65 +17,6 @@ using ::tvm::ffi::Optional;
 
 constexpr const char* kOp = "fused_rope";
 constexpr std::int64_t kRotaryDim = 64;
-
-struct Complex {
-  float re;
-  float im;
-};
-
-/// One part of a complex product: the sum of two products. The products are exact in double, because a factor has at
-/// most 24 bits.
-struct Sum {
-  double left;  ///< as upstream writes the expression
-  double right;
-};
-
-/// The two parts of a complex product.
-struct Product {
-  Sum re;
-  Sum im;
-};
-
-/// Returns x w, where w is the angle's number or, if `inverse` is true, its conjugate. Upstream writes the imaginary
-/// part as (ad + bc), and that of the inverse as (bc - ad).
-Product rotated(Complex x, Complex angle, bool inverse) {
-  const double a = x.re, b = x.im;
-  const double c = angle.re, d = inverse ? -static_cast<double>(angle.im) : static_cast<double>(angle.im);
-  const Sum re{a * c, -(b * d)};  // (a + ib) (c + id) = (ac - bd) + i (ad + bc)
-  const Sum im{a * d, b * c};
-  return {re, inverse ? Sum{im.right, im.left} : im};
-}
-
-/// Returns exact + rounded, rounded once to float. The sum in double may itself be rounded. If it is, its last bit is
-/// made odd, away from what a second rounding could mistake for a midpoint (rounding to odd).
-float sum_once(double exact, float rounded) {
-  const double sum = exact + rounded;
-  if (!std::isfinite(sum)) return static_cast<float>(sum);
-  const double rounded_part = sum - exact;  // the two errors are exact in double
-  const double error = (exact - (sum - rounded_part)) + (rounded - rounded_part);
-  if (error == 0.0 || std::bit_cast<std::uint64_t>(sum) % 2 != 0) return static_cast<float>(sum);
-  return static_cast<float>(std::nextafter(sum, error > 0.0 ? HUGE_VAL : -HUGE_VAL));
-}
-
-/// Return the sum in float with the left product exact, with the right product exact, and with neither.
-float left_exact(Sum s) { return sum_once(s.left, static_cast<float>(s.right)); }
-float right_exact(Sum s) { return sum_once(s.right, static_cast<float>(s.left)); }
-float both_rounded(Sum s) { return static_cast<float>(s.left) + static_cast<float>(s.right); }
-
-/// Rounds the three results of a sum to bfloat16, and writes the least and the greatest of them. They are ordered by
-/// their bits, with -0 below +0. If only some of the results are NaN, one end is a NaN and the other end is a number.
-void bracket(const Sum& sum, Bf16& low, Bf16& high) {
-  const std::array results{left_exact(sum), right_exact(sum), both_rounded(sum)};
-  const auto order = [](Bf16 h) {
-    return (h.bits & 0x8000) != 0 ? ~static_cast<int>(h.bits & 0x7fff) : static_cast<int>(h.bits);
-  };
-  low = high = to_bf16(results[0]);
-  for (const float x : results) {
-    const Bf16 h = to_bf16(x);
-    if (order(h) < order(low)) low = h;
-    if (order(h) > order(high)) high = h;
-  }
-}
 
 void rotate_heads(const View<Bf16, 3>& x, std::int64_t token, std::int64_t position, const View<const float, 2>& freqs,
                   bool inverse) {
@@ -147,8 +83,13 @@ void interval(TensorView q, Optional<TensorView> k, TensorView freqs_cis, Tensor
         for (std::int64_t d = 0; in_table && d < kRotaryDim; d += 2) {
           const Complex angle{freqs(position, d), freqs(position, d + 1)};
           const Product y = rotated({to_float(x(t, h, d)), to_float(x(t, h, d + 1))}, angle, inverse);
-          bracket(y.re, low(t, h, d), high(t, h, d));
-          bracket(y.im, low(t, h, d + 1), high(t, h, d + 1));
+          Bracket re, im;
+          re.include(y.re);
+          im.include(y.im);
+          low(t, h, d) = re.low();
+          high(t, h, d) = re.high();
+          low(t, h, d + 1) = im.low();
+          high(t, h, d + 1) = im.high();
         }
       }
     }

@@ -176,19 +176,65 @@ def fused_rope(source):
     return [Module("fused_rope", path, {}, one("fused_rope", "forward", target, abi, arity), host_flags=["@fma"])]
 
 
+def rmsnorm_head(source):
+    path, name = "csrc/deepseek_v4/rmsnorm.cuh", "RMSNormKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run_self", {3: 1})
+    return [
+        Module(f"rmsnorm_head_{dim}", path, {"head_dim": str(dim)},
+               one("rmsnorm_head", "run_self", f"{name}<{dim}, bf16_t, {PDL}>::run_self", abi, arity))
+        for dim in (256, 512)
+    ]  # fmt: skip
+
+
+def q_norm_rope(source):
+    path, name = "csrc/deepseek_v4/main_norm_rope.cuh", "FusedQNormRopeKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    # A later release can also rotate without the norm.
+    norm = {4: "", 5: "true, "}.get(template_arity(text, name))
+    if norm is None or (norm and not re.search(r"\bbool\s+kApplyNorm\b", text)):
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 4, and 5 with kApplyNorm")
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "forward", {5: 1})
+    target = f"{name}<bf16_t, 512, 64, {norm}{PDL}>::forward"
+    # As in fused_rope, the bits are those of nvcc.
+    return [Module("q_norm_rope", path, {}, one("q_norm_rope", "forward", target, abi, arity), host_flags=["@fma"])]
+
+
+def layout_argument(text: str, name: str, plain: int) -> str:
+    """The template argument for the FlashMLA layout, with a comma, if the class has a parameter for it.
+
+    `plain` is the number of template parameters without it.
+    """
+    arity = template_arity(text, name)
+    if arity == plain:
+        return ""
+    # The type as the template spells it is the name that is in scope where the wrapper is, too.
+    found = re.search(r"template\s*<[^<>]*?\b((?:\w+::)*KVLayout)\s+\w+[^<>]*>\s*struct\s+" + name, text)
+    if not found or arity != plain + 1:
+        raise NotMapped(f"{name} has {arity} template parameters; known: {plain}, and {plain + 1} with KVLayout")
+    return f"{found.group(1)}::V4, "
+
+
+def k_norm_rope_flashmla(source):
+    path, name = "csrc/deepseek_v4/main_norm_rope.cuh", "FusedKNormRopeFlashMLAKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    layout = layout_argument(text, name, 5)
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "forward", {7: 1})
+    return [
+        Module(f"k_norm_rope_flashmla_p{page}", path, {"layout": "flashmla", "page": str(page)},
+               one("k_norm_rope_flashmla", "forward", f"{name}<bf16_t, 512, 64, {page}, {layout}{PDL}>::forward", abi, arity),
+               host_flags=["@fma"])
+        for page in (1, 64, 256)
+    ]  # fmt: skip
+
+
 def fused_store_cache(source):
     path = "csrc/deepseek_v4/store.cuh"
     modules = []
     for layout, cls, pages in (("flashmla", "FlashMLA", (1, 2, 64, 256)), ("indexer", "Indexer", (1, 64))):
         name = f"FusedStoreCache{cls}Kernel"
         text = need(source, path, rf"struct {name}\b", name)
-        extra = ""
-        if template_arity(text, name) != 4:
-            # The type as the template spells it is the name that is in scope where the wrapper is, too.
-            found = re.search(r"template\s*<[^<>]*?\b((?:\w+::)*KVLayout)\s+\w+[^<>]*>\s*struct\s+" + name, text)
-            if not found or template_arity(text, name) != 5:
-                raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 4, and 5 with KVLayout")
-            extra = f"{found.group(1)}::V4, "
+        extra = layout_argument(text, name, 4)
         arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {3: 1})
         for input_name, input_type in (("bf16", "bf16_t"), ("f32", "fp32_t")):
             for index_name, index_type in (("i32", "int32_t"), ("i64", "int64_t")):
@@ -371,6 +417,9 @@ RULES = (
     (("mask_topk_ids",), mask_topk_ids),
     (("paged_mqa_logits_metadata",), paged_mqa_logits_metadata),
     (("fused_rope",), fused_rope),
+    (("rmsnorm_head",), rmsnorm_head),
+    (("q_norm_rope",), q_norm_rope),
+    (("k_norm_rope_flashmla",), k_norm_rope_flashmla),
     (("fused_store_cache",), fused_store_cache),
     (("mega_moe_pre_dispatch",), mega_moe_pre_dispatch),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),

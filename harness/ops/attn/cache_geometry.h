@@ -1,11 +1,14 @@
-/// Byte offsets of the rows of a paged cache, for ops that store into a cache.
+/// The slots of a paged cache, for ops that store into a cache: which slots a case uses, and where their bytes are.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "harness/call/output.h"
 #include "harness/case/params.h"
 #include "harness/core/tensor.h"
+#include "harness/generate/random.h"
 #include "interface/kv_cache.h"
 
 namespace dsv4 {
@@ -52,5 +55,14 @@ struct CacheGeometry {
 
 /// The footprint of a store to these slots. A slot outside the cache does not add bytes to it.
 std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
+
+/// The contents of each token's slot, in token order, as outputs: "codes", "scales" (exponent bytes, or one float) and,
+/// for FlashMLA, "tail": the dims that are stored as bfloat16. A slot outside the cache gives zeros.
+Observation stored_rows(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
+
+/// The values of the parameter `order`. With "edges", the first slots are the first and last slots of pages.
+const std::vector<std::string>& slot_orders();
+/// Different slots for `tokens` tokens, below `capacity`, from the parameters `tokens`, `page` and `order`.
+std::vector<std::int64_t> slots_of(const Params& p, std::int64_t capacity, Random& random);
 
 }  // namespace dsv4

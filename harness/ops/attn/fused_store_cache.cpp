@@ -1,33 +1,11 @@
 /// fused_store_cache: quantises the rows of new tokens and stores them in a paged cache. Every stored byte is exact.
 /// Padding, unused scale bytes and the slots of other tokens must stay as they are.
-#include <algorithm>
-
 #include "harness/op/define.h"
 #include "harness/ops/attn/cache_geometry.h"
 #include "harness/ops/attn/fused_store_cache_scenarios.h"
 
 namespace dsv4 {
 namespace {
-
-using layout::FlashMlaCache;
-
-const std::vector<std::string> kOrders{"random", "ascending", "descending", "edges"};
-
-std::vector<std::int64_t> slots_of(const Params& p, std::int64_t capacity, Random& random) {
-  const std::int64_t tokens = p.integer("tokens"), page = p.integer("page");
-  std::vector<std::int64_t> slots = random.permutation(capacity);
-  if (p.is("order", "edges")) {
-    // Begin with the first and last slots of pages.
-    for (const std::int64_t slot : {capacity - 1, page, page - 1, std::int64_t{0}}) {
-      const auto at = std::ranges::find(slots, slot);
-      if (at != slots.end()) std::rotate(slots.begin(), at, at + 1);
-    }
-  }
-  slots.resize(static_cast<std::size_t>(tokens));
-  if (p.is("order", "ascending")) std::ranges::sort(slots);
-  if (p.is("order", "descending")) std::ranges::sort(slots, std::greater<>());
-  return slots;
-}
 
 ParamSpec page_sizes() {
   ParamSpec page = word("page", {"1", "2", "4", "8", "16", "32", "64", "128", "256"}, "slots per page");
@@ -63,7 +41,7 @@ class FusedStoreCache final : public Op {
                       number("tokens", 1, 1 << 17, "rows to store",
                              {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 129, 257}}),
                       number("spare", 0, 64, "pages beyond what the rows need", {.usual = 1, .both = {0, 1, 2}}),
-                      word("order", kOrders, "order of the slots"),
+                      word("order", slot_orders(), "order of the slots"),
                       word("fill", kRowFills.names(), "distribution of the elements")},
             .signature = {{in("input", {kBF16, kF32}, "rows dim!", {.dtype_of = "input"}),
                            inout("cache", {kU8}, "pages bytes?"),
@@ -118,29 +96,7 @@ class FusedStoreCache final : public Op {
   /// and rotated dimensions.
   [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
     const HostTensor& cache = result.tensor("cache");
-    const CacheGeometry g(c.params, cache);
-    const HostTensor& indices = call.tensor("indices");
-    const std::int64_t tokens = indices.numel();
-    HostTensor codes = HostTensor::make(DType::kE4M3, {tokens, g.codes()});
-    HostTensor scales = g.flashmla ? HostTensor::make(DType::kU8, {tokens, FlashMlaCache::kGroups})
-                                   : HostTensor::make(DType::kF32, {tokens, 1});
-    HostTensor tail = HostTensor::make(DType::kBF16, {tokens, FlashMlaCache::kDim - FlashMlaCache::kQuantized});
-    for (std::int64_t t = 0; t < tokens; ++t) {
-      const std::int64_t slot = integer_at(indices, t);
-      if (slot < 0 || slot >= cache.size(0) * g.page_size) continue;
-      const std::uint8_t* data = cache.storage.data() + g.data_at(slot);
-      std::memcpy(codes.element(t * g.codes()), data, static_cast<std::size_t>(g.codes()));
-      std::memcpy(scales.storage.data() + t * g.scale_bytes(), cache.storage.data() + g.scales_at(slot),
-                  static_cast<std::size_t>(g.scale_bytes()));
-      if (g.flashmla) {
-        const std::int64_t bytes = g.data_bytes() - g.codes();
-        std::memcpy(tail.storage.data() + t * bytes, data + g.codes(), static_cast<std::size_t>(bytes));
-      }
-    }
-    Observation o;
-    o.add("codes", std::move(codes)).add("scales", std::move(scales));
-    if (g.flashmla) o.add("tail", std::move(tail));
-    return o;
+    return stored_rows(CacheGeometry(c.params, cache), cache, call.tensor("indices"));
   }
 
   [[nodiscard]] Tolerances tolerances(const Case& c, const Call&, const CallResult&, const Observation&,

@@ -5,12 +5,11 @@
 #include <cmath>
 
 #include "harness/op/define.h"
-#include "harness/ops/attn/cache_geometry.h"
+#include "harness/ops/attn/cache_scenarios.h"
 
 namespace dsv4 {
 namespace {
 
-using layout::FlashMlaCache;
 using layout::IndexerCache;
 
 /// Fills the elements with values for which a product and a quotient differ: value * (1 / scale) and value / scale
@@ -125,56 +124,16 @@ void add_relations(const Op& op, std::vector<Scenario>& list) {
       "cache", "pages of the cache at offsets beyond 2^32 bytes",
       op.at({"tokens=33 spare=8", "input=f32 index=i64 page=256 tokens=33 spare=8",
              "layout=indexer input=f32 tokens=33 spare=8", "layout=indexer index=i64 page=1 tokens=12 spare=0"}),
-      [](Call& call) {
-        const CacheGeometry g(call.compile);
-        Arg& cache = call.arg("cache");
-        cache.far_layout =
-            far_pool(cache.tensor(), far_rows(cache.tensor().size(0), g.page_bytes(), far_edges(DType::kU8)));
-        HostTensor& indices = call.arg("indices").tensor();
-        std::vector<std::int64_t> slots = numbers_of(call, "indices");
-        for (std::int64_t& slot : slots) {
-          const std::int64_t page = cache.far_layout->rows[static_cast<std::size_t>(slot / g.page_size)];
-          slot = page * g.page_size + slot % g.page_size;
-        }
-        indices = numbers(slots, indices.dtype);
-      }));
+      move_pages("cache", "indices")));
 }
 
 void add_contracts(const Op& op, std::vector<Scenario>& list) {
   Contracts contracts(list);  // the first smoke point: FlashMLA, 2 pages of 64 slots, 5 bfloat16 rows, i32 slots
-  contracts.refused("cache_page_short", "a page too short for its slots is refused, even if it is the only page",
-                    "cache", [](Call& call) {
-                      Arg& cache = call.arg("cache");
-                      cache.tensor() = HostTensor::make(DType::kU8, {1, FlashMlaCache::scale_offset(64, 64) - 1});
-                      call.arg("indices").tensor() = numbers({0, 62, 63, 1, 2}, DType::kI32);
-                      cache.footprint.clear();
-                    });
-  // The scale rows of the last slots end before the padding of a page. So a page with one byte less still has room.
-  for (const auto& [name, more] :
-       {std::pair{"cache_page_bytes", -1}, {"cache_page_odd", 1}, {"cache_page_wide", 512}}) {
-    contracts.edge(name, "pages with more or less padding than usual are written right, or the call is refused",
-                   [&op, more = more](Call& call) {
-                     HostTensor& cache = call.arg("cache").tensor();
-                     cache = HostTensor::make(DType::kU8, {cache.size(0), cache.size(1) + more});
-                     poison(cache);
-                     op.fit(call);
-                   });
-  }
+  add_cache_contracts(contracts, op, "cache", "indices");
   contracts.edge("indices_other_width", "64-bit slots are read as 64 bits or refused, not read as pairs",
                  [](Call& call) { call.arg("indices").tensor() = numbers(numbers_of(call, "indices"), kI64); });
-  const auto with_slots = [&](const char* name, const char* meaning, std::vector<std::int64_t> slots,
-                              DType dtype = kI32) {
-    contracts.edge(name, meaning, [&op, slots, dtype](Call& call) {
-      call.compile.set("index", name_of(dtype));
-      call.arg("indices").tensor() = numbers(slots, dtype);
-      op.fit(call);
-    });
-  };
-  with_slots("negative_slot", "a row with slot -1 is not stored anywhere", {3, -1, 70, 0, 127});
-  with_slots("all_slots_negative", "if no slot is valid, nothing is written", {-1, -1, -1, -1, -1});
-  with_slots("slot_past_the_cache", "a row with a slot beyond the last page is not stored anywhere",
-             {3, 128, 70, 0, 1});
-  with_slots("slot_of_33_bits", "a row with a slot beyond 32 bits is not stored in the slot of the lower 32 bits",
+  with_slots(contracts, op, "indices", "slot_of_33_bits",
+             "a row with a slot beyond 32 bits is not stored in the slot of the lower 32 bits",
              {3, (std::int64_t{1} << 32) + 5, 70, 0, 127}, kI64);
 }
 

@@ -4,8 +4,11 @@
 /// The result is exact except for one choice of the compiler: it may fuse either product of a*b + c*d into the sum, or
 /// neither. So there are three right results, and the reference computes the interval that contains them. For nearly
 /// all elements, the interval is a single value.
+#include <algorithm>
+
 #include "harness/generate/rotary.h"
 #include "harness/op/define.h"
+#include "harness/ops/elementwise/angle_scenarios.h"
 #include "harness/ops/elementwise/fused_rope_scenarios.h"
 
 namespace dsv4 {
@@ -57,12 +60,8 @@ class FusedRope final : public Op {
     return "this case would take too long: tokens times heads must be at most 2^17";
   }
   [[nodiscard]] std::vector<std::string> idle(const Params& p) const override {
-    // Position 0 does not rotate, except with the angles "wild", which are any numbers. A table of one position has
-    // only position 0.
-    std::vector<std::string> names;
-    const bool one = p.integer("table") == 1;
-    if (one) names.emplace_back("at");
-    if ((one || p.is("at", "zero")) && !p.is("angles", "wild")) names.insert(names.end(), {"angles", "inverse"});
+    std::vector<std::string> names = idle_angles(p);
+    if (std::ranges::count(names, "angles") != 0) names.emplace_back("inverse");
     return names;
   }
 
@@ -97,10 +96,7 @@ class FusedRope final : public Op {
 
   /// `position_outside`, for each token: 1 if its position is not in the table of angles.
   [[nodiscard]] ElementFacts element_facts(const Case&, const Call& call) const override {
-    std::vector<std::int64_t> outside = numbers_of(call, "positions");
-    const std::int64_t rows = call.tensor("freqs_cis").size(0);
-    for (std::int64_t& position : outside) position = position < 0 || position >= rows ? 1 : 0;
-    return {{"position_outside", numbers(outside)}};
+    return {{"position_outside", positions_outside(call)}};
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override { return fused_rope_scenarios(*this); }

@@ -7,6 +7,7 @@
 
 #include "harness/generate/rotary.h"
 #include "harness/op/define.h"
+#include "harness/ops/elementwise/angle_scenarios.h"
 
 namespace dsv4 {
 namespace {
@@ -59,24 +60,7 @@ Scenario any_heads(const Op& op) {
                   });
 }
 
-Scenario far_angles() {
-  return call_relation("far_rows",
-                       "the outputs stay the same if the same angles are 65536 rows further down in the table",
-                       kFirstSmokePoint, [](Case&, Call& call, Observation&) {
-                         constexpr std::int64_t kRows = 1 << 16;
-                         const HostTensor table = call.tensor("freqs_cis");
-                         HostTensor& longer = call.arg("freqs_cis").tensor();
-                         longer = HostTensor::make(DType::kF32, {kRows + table.size(0), kRotaryDim});
-                         poison(longer);
-                         std::ranges::copy(table.storage, longer.element(kRows * kRotaryDim));
-                         HostTensor& positions = call.arg("positions").tensor();
-                         for (std::int64_t t = 0; t < positions.numel(); ++t)
-                           set_integer(positions, t, integer_at(positions, t) + kRows);
-                       });
-}
-
-/// Relations for far arguments. Tokens and heads are far because of their strides. Angles are far because the table
-/// is long.
+/// Relations for far arguments. Tokens and heads are far because of their strides.
 std::vector<Scenario> far_arguments(const Op& op) {
   std::vector<Scenario> list;
   const Points points =
@@ -89,16 +73,7 @@ std::vector<Scenario> far_arguments(const Op& op) {
                                   move_apart(name, dim)));
     }
   }
-  list.push_back(far_relation("freqs_cis", "angles at offsets beyond 2^32 elements",
-                              op.at({"tokens=10", "tokens=10 index=i64 inverse=1"}), [](Call& call) {
-                                HostTensor& positions = call.arg("positions").tensor();
-                                const auto rows = numbers_of(call, "positions");
-                                Arg& table = call.arg("freqs_cis");
-                                table.tensor() = rows_of(table.tensor(), rows);  // one row for each token
-                                table.far_layout = far_pool(
-                                    table.tensor(), far_rows(std::ssize(rows), kRotaryDim, far_edges(DType::kF32)));
-                                positions = numbers(table.far_layout->rows, positions.dtype);
-                              }));
+  list.push_back(far_angles(op.at({"tokens=10", "tokens=10 index=i64 inverse=1"})));
   return list;
 }
 
@@ -172,7 +147,7 @@ std::vector<Scenario> fused_rope_scenarios(const Op& op) {
   std::vector<Scenario> list{there_and_back(),
                              any_batch(op),
                              any_heads(op),
-                             far_angles(),
+                             angles_further_down(),
                              odd_strides(),
                              many_rows_relation(op, {"tokens=65540 q_heads=1 k_heads=0 table=70000",
                                                      "tokens=3 index=i64 inverse=1 table=70000 at=last"})};

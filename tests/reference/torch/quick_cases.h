@@ -56,4 +56,25 @@ inline at::Tensor greatest(const at::Tensor& x) {
   return at::nan_to_num(at::abs(x), 0.0, kInfinity, kInfinity).amax(-1, true);
 }
 
+/// Compares the rotated elements `got`, [tokens, heads, 64], with the product of the complex numbers in `x` and the angles
+/// of the tokens' positions.
+inline void expect_rotated(const Specimen& s, const at::Tensor& x, const at::Tensor& got, bool inverse,
+                           const std::string& what) {
+  const at::Tensor positions = as_torch(s.call.tensor("positions")).to(at::kLong);
+  const auto pairs = [](const at::Tensor& t) { return t.reshape({t.size(0), t.size(1), 32, 2}).contiguous(); };
+  at::Tensor angles = at::index_select(as_double(s.call.tensor("freqs_cis")), 0, positions).unsqueeze(1);
+  angles = at::view_as_complex(pairs(angles));
+  if (inverse) angles = at::conj(angles);
+  const at::Tensor want = at::view_as_real((at::view_as_complex(pairs(x)) * angles).resolve_conj());
+  // The sum of the magnitudes of the two products of each part; the error of float arithmetic is relative to it.
+  const at::Tensor magnitudes = at::abs(at::view_as_real(angles.resolve_conj()));
+  const at::Tensor re = at::abs(pairs(x)).select(3, 0), im = at::abs(pairs(x)).select(3, 1);
+  const at::Tensor c = magnitudes.select(3, 0), d = magnitudes.select(3, 1);
+  const at::Tensor sums = at::stack({re * c + im * d, re * d + im * c}, 3);
+  // Where a product overflows in float but not in double, the two have different results.
+  const at::Tensor open = sums.ge(0x1p126).logical_and(at::isfinite(sums));
+  const at::Tensor allowed = half_bfloat16_step(want) * (1 + 0x1p-8) + sums * 0x1p-23 + 2 * kSmallestFloat;
+  expect_near(at::where(open, 0.0, pairs(got)), at::where(open, 0.0, want), allowed, what);
+}
+
 }  // namespace dsv4::testing

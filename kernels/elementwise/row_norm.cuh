@@ -1,0 +1,86 @@
+/// Root-mean-square normalisation of rows, as all kernels of this folder compute it, and the access to the heads of a
+/// tensor [T, H, D] of bfloat16.
+#pragma once
+
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+
+namespace dsv4 {
+
+/// Returns the sum of the squares of a thread's elements, plus `sum`. Each square is fused with its sum.
+template <typename Element, int N, bool kWide>
+DSV4_DEVICE float sum_of_squares(const Pack<Element, N, kWide>& x, float sum) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) sum = __fmaf_rn(to_float(x.v[i]), to_float(x.v[i]), sum);
+  return sum;
+}
+
+/// Returns 1 / sqrt(sum / kElements + eps), where `sum` is the sum of the squares of a whole row. A power of two has an
+/// exact reciprocal, so the mean is rounded once, together with the sum with eps. The error of rsqrtf is at most 2 ulp.
+/// A kernel is not compiled with fast math, so subnormal arguments are not flushed to zero.
+template <int kElements>
+DSV4_DEVICE float norm_factor(float sum, float eps) {
+  static_assert((kElements & (kElements - 1)) == 0);
+  return rsqrtf(__fmaf_rn(sum, 1.0f / kElements, eps));
+}
+
+inline constexpr int kPerLane = 8;              ///< elements of a tile that a lane holds: 16 bytes of bfloat16
+inline constexpr int kPerTile = 32 * kPerLane;  ///< elements of a tile
+
+/// A row of kTiles * 256 elements in the registers of a warp. Lane l holds elements 8l ... 8l + 7 of each tile.
+template <int kTiles, bool kWide>
+struct WarpRow {
+  Pack<__nv_bfloat16, kPerLane, kWide> tile[kTiles];
+
+  /// `row` is the address of the lane's elements in the first tile.
+  DSV4_DEVICE void load(const __nv_bfloat16* row) {
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) tile[t].load(row + t * kPerTile);
+  }
+  DSV4_DEVICE void store(__nv_bfloat16* row) const {
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) tile[t].store(row + t * kPerTile);
+  }
+  /// Returns the factor that normalises the row, in every lane.
+  DSV4_DEVICE float factor(float eps) const {
+    float sum = 0.0f;
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) sum = sum_of_squares(tile[t], sum);
+    return norm_factor<kTiles * kPerTile>(lanes_sum<32>(sum), eps);
+  }
+  /// Multiplies the elements by their factor, and rounds them to bfloat16.
+  DSV4_DEVICE void normalise(float eps) {
+    const float f = factor(eps);
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+      for (int i = 0; i < kPerLane; ++i) {
+        tile[t].v[i] = __float2bfloat16_rn(__fmul_rn(__bfloat162float(tile[t].v[i]), f));
+      }
+    }
+  }
+};
+
+/// A tensor [T, H, D] of bfloat16 with unit stride in the last dimension. Strides are in elements. The stride of a
+/// dimension of size 1 may have any value, because it is multiplied by 0 only.
+template <typename Element>
+struct HeadsOf {
+  Element* data;
+  std::int64_t token_stride;
+  std::int64_t head_stride;
+
+  explicit HeadsOf(const TensorView& tensor)
+      : data(data_of<Element>(tensor)), token_stride(stride_of(tensor, 0)), head_stride(stride_of(tensor, 1)) {}
+
+  DSV4_DEVICE Element* head(std::int64_t token, std::int64_t head) const {
+    return data + token * token_stride + head * head_stride;
+  }
+};
+
+/// True if every head of the tensor begins at a multiple of 16 bytes.
+inline bool heads_are_aligned(const TensorView& tensor) {
+  return is_aligned(tensor, 16) && (tensor.size(0) <= 1 || stride_of(tensor, 0) % kPerLane == 0) &&
+         (tensor.size(1) <= 1 || stride_of(tensor, 1) % kPerLane == 0);
+}
+
+}  // namespace dsv4

@@ -1,0 +1,54 @@
+/// Compares the references that normalise rows with LibTorch, on the inputs of every case of the quick tier.
+#include "tests/reference/torch/quick_cases.h"
+
+namespace dsv4::testing {
+namespace {
+
+/// The factor of each row of `x`, rounded to float. A sum of squares that is too large for a float is infinite.
+at::Tensor factors_of(const at::Tensor& x, double eps) {
+  const at::Tensor sum = overflow(at::square(x.to(at::kDouble)).sum(-1, true));
+  const at::Tensor mean = sum / x.size(-1) + at::full({}, eps, at::kFloat).to(at::kDouble);
+  return at::rsqrt(mean).to(at::kFloat);
+}
+
+/// `x` times the factors, rounded to float.
+at::Tensor normalised(const at::Tensor& x, double eps) { return x.to(at::kFloat) * factors_of(x, eps); }
+
+double eps_of(const Specimen& s) { return std::get<double>(s.call.arg("eps").value); }
+
+TEST(NormInputsAgainstTorch, QNormRope) {
+  for_each_quick_case("q_norm_rope", [](const Specimen& s) {
+    const at::Tensor x = as_torch(s.call.tensor("q_input")), got = as_double(s.result.tensor("q_output"));
+    const at::Tensor want = normalised(x, eps_of(s)).to(at::kBFloat16).to(at::kDouble);
+    expect_equal(got.slice(2, 0, 448), want.slice(2, 0, 448), "normalised");
+    expect_rotated(s, want.slice(2, 448), got.slice(2, 448), false, "rotated");
+  });
+}
+
+TEST(NormInputsAgainstTorch, RmsnormHead) {
+  for_each_quick_case("rmsnorm_head", [](const Specimen& s) {
+    const at::Tensor want = normalised(as_torch(s.call.tensor("input")), eps_of(s)).to(at::kBFloat16);
+    expect_equal(as_double(s.result.tensor("output")), want.to(at::kDouble), "output");
+  });
+}
+
+TEST(NormInputsAgainstTorch, KNormRopeFlashmla) {
+  for_each_quick_case("k_norm_rope_flashmla", [](const Specimen& s) {
+    const at::Tensor y =
+        normalised(as_torch(s.call.tensor("kv")), eps_of(s)) * as_torch(s.call.tensor("kv_weight")).to(at::kFloat);
+    const std::int64_t tokens = y.size(0);
+    if (tokens == 0) return;
+    const at::Tensor groups = y.slice(1, 0, 448).reshape({tokens, 7, 64});
+    const at::Tensor scale = at::fmax(greatest(groups.to(at::kDouble)).to(at::kFloat), at::full({}, 1e-4f)) / 448.0f;
+    const at::Tensor exponent = at::ceil(at::log2(scale.to(at::kDouble))) + 127;
+    const at::Tensor codes = codes_of(groups.to(at::kDouble) * at::exp2(127 - exponent)).reshape({tokens, 448});
+    const Observation stored = s.op.observe(s.c, s.call, s.result);
+    EXPECT_TRUE(at::equal(as_torch(stored.output("codes")).view(at::kByte), codes));
+    EXPECT_TRUE(at::equal(as_double(stored.output("scales")), exponent.reshape({tokens, 7})));
+    const auto heads = [tokens](const at::Tensor& t) { return t.reshape({tokens, 1, 64}); };
+    expect_rotated(s, heads(y.slice(1, 448).to(at::kDouble)), heads(as_double(stored.output("tail"))), false, "tail");
+  });
+}
+
+}  // namespace
+}  // namespace dsv4::testing
