@@ -83,6 +83,7 @@ class Getter:
 
 
 PLANNERS = ("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy")
+QUANTISER = {"quant_group_size": "group", "scale_ue8m0": "ue8m0", "swizzle": "swizzle", "apply_swiglu_limit": "clamp"}
 GETTERS = (
     Getter("_jit_hash_topk_module", {"hash_topk": "hash_topk"}),
     Getter("_jit_mask_topk_module", {"run": "mask_topk_ids"}),
@@ -90,8 +91,10 @@ GETTERS = (
     Getter("_jit_topk_v1_module", {"topk_transform": "topk_v1"}, {"topk": "k"}),
     Getter("_jit_fused_store_module", {"run": "fused_store_cache"},
            {"name": "layout", "input_dtype": "input", "index_dtype": "index", "page_size": "page"}),
-    Getter("_jit_silu_mul_quant_varlen_module", {"run": "silu_and_mul_masked_post_quant"},
-           {"quant_group_size": "group", "scale_ue8m0": "ue8m0", "swizzle": "swizzle", "apply_swiglu_limit": "clamp"}),
+    Getter("_jit_mega_moe_pre_dispatch_module", {"run": "mega_moe_pre_dispatch"}, {"quant_group_size": "group"}),
+    Getter("_jit_silu_mul_quant_varlen_module", {"run": "silu_and_mul_masked_post_quant"}, QUANTISER),
+    Getter("_jit_silu_mul_quant_contig_module", {"run": "silu_and_mul_contig_post_quant"}, QUANTISER),
+    Getter("_jit_silu_and_mul_clamp_module", {"run": "silu_and_mul_clamp"}, {"dtype": "dtype"}),
     Getter("_jit_compress_plan_module", {name: name for name in PLANNERS}),
     Getter("_jit_common_module", {"plan_compress_prefill": "plan_compress_prefill"}),
     # The compressor of the older (V1) plans has a getter of the same name, in the module of the V1 planner.

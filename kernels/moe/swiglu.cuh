@@ -18,8 +18,8 @@
 
 namespace dsv4 {
 
-constexpr int kLaneColumns = 8;  ///< output columns of a thread
-constexpr float kMinAmax = 1e-10f;
+inline constexpr int kLaneColumns = 8;  ///< output columns of a thread
+inline constexpr float kMinAmax = 1e-10f;
 
 /// The limit as the kernels need it: rounded to a bfloat16 value.
 inline float rounded_limit(double swiglu_limit) {
@@ -32,8 +32,10 @@ struct GateUp {
   Pack<__nv_bfloat16, kLaneColumns, kWide> gate;
   Pack<__nv_bfloat16, kLaneColumns, kWide> up;
 
-  /// Loads the gates and ups of output columns `column` ... `column` + 7. `row` has 2 * `columns` elements.
-  DSV4_DEVICE void load(const __nv_bfloat16* row, std::int64_t column, std::int64_t columns, bool interleaved) {
+  /// Loads the gates and ups of output columns `column` ... `column` + 7. `row` has 2 * `columns` elements. With int as
+  /// index, the kernel needs fewer registers.
+  template <typename Index>
+  DSV4_DEVICE void load(const __nv_bfloat16* row, Index column, Index columns, bool interleaved) {
     gate.load(row + (interleaved ? 2 * column : column));
     up.load(row + (interleaved ? 2 * column + kLaneColumns : columns + column));
   }

@@ -6,12 +6,8 @@
 namespace dsv4 {
 namespace {
 
-HostTensor& output(Observation& o, const std::string& name) {
-  for (Output& candidate : o.outputs) {
-    if (candidate.name == name) return candidate.value;
-  }
-  throw Error(fmt::format("no output is called '{}'", name));
-}
+/// The places of two outputs in the op's observation.
+constexpr std::size_t kCodes = 0, kScales = 1;
 
 /// The outputs of a call that has only the tokens `rows`, in this order, and `slots` slots. `whole` are the outputs of
 /// the call with all its tokens. It has at least one slot without a token.
@@ -61,7 +57,7 @@ Scenario power_of_two() {
                          HostTensor& x = call.arg("x").tensor();
                          for (std::int64_t i = 0; i < x.numel(); ++i)
                            set_float(x, i, 16.0 * value_of(x.dtype, x.element(i)));
-                         for (std::uint8_t& byte : output(want, "scales").storage) byte += 4;
+                         for (std::uint8_t& byte : want.outputs.at(kScales).value.storage) byte += 4;
                        });
 }
 
@@ -71,7 +67,7 @@ Scenario negation() {
                        kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
                          auto& bytes = call.arg("x").tensor().storage;
                          for (std::size_t i = 1; i < bytes.size(); i += 2) bytes[i] ^= 0x80;
-                         for (std::uint8_t& code : output(want, "codes").storage) code ^= 0x80;
+                         for (std::uint8_t& code : want.outputs.at(kCodes).value.storage) code ^= 0x80;
                        });
 }
 
@@ -105,9 +101,7 @@ void add_contracts(const Op& op, std::vector<Scenario>& list) {
   contracts.edge("columns_8320", "8320 columns, more than a block of threads handles at once, are right, or refused",
                  sized(op, {.hidden = 8320, .words = 65}));
   contracts.edge("columns_16384", "16384 columns are right, or refused", sized(op, {.hidden = 16384, .words = 128}));
-  contracts.edge("experts_17",
-                 "17 experts of a token with 128 columns, more than the columns have threads, are right, "
-                 "or refused",
+  contracts.edge("experts_17", "17 experts of a token are right with 128 columns, which have 16 threads, or refused",
                  sized(op, {.hidden = 128, .k = 17, .words = 1}));
   contracts.edge("no_slots", "without slots nothing is written, or the call is refused",
                  sized(op, {.tokens = 0, .slots = 0}));
