@@ -31,7 +31,6 @@
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"
-#include "kernels/elementwise/rotation.cuh"
 #include "kernels/elementwise/row_norm.cuh"
 
 namespace dsv4 {
@@ -41,7 +40,6 @@ constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 constexpr int kDim = 512;
 constexpr int kTiles = kDim / kPerTile;
-constexpr int kFirstRotatedLane = 32 - kRopeDim / kPerLane;  ///< in the last tile
 
 struct KeyParams {
   const __nv_bfloat16* kv;
@@ -70,9 +68,8 @@ __global__ void __launch_bounds__(kThreads) k_norm_rope_flashmla_kernel(const __
   if (slot.page == nullptr) return;  // all lanes of the warp agree
   // The angles are loaded before the reduction, so that both loads overlap.
   const std::int64_t position = static_cast<const Position*>(p.positions)[token];
-  const bool is_rotated = lane >= kFirstRotatedLane && position >= 0 && position < p.table_rows;
-  Pack<float, kPerLane, kWide> angles;
-  if (is_rotated) angles.load(p.freqs + position * kRopeDim + (lane - kFirstRotatedLane) * kPerLane);
+  LaneAngles<kWide> angles;
+  angles.load(p.freqs, p.table_rows, position, lane);
 
   const float factor = key.factor(p.eps);
   const FlashmlaSlot stored = flashmla_slot(p.cache, slot);
@@ -84,14 +81,7 @@ __global__ void __launch_bounds__(kThreads) k_norm_rope_flashmla_kernel(const __
       y.v[i] = __fmul_rn(__fmul_rn(__bfloat162float(key.tile[t].v[i]), factor), __bfloat162float(weight.tile[t].v[i]));
     }
     const float amax = lanes_max<8>(max_magnitude(y));  // the rotated dims ignore it
-    if (t == kTiles - 1 && is_rotated) {
-#pragma unroll
-      for (int i = 0; i < kPerLane; i += 2) {
-        const float2 pair = rotated<false>(y.v[i], y.v[i + 1], angles.v[i], angles.v[i + 1]);
-        y.v[i] = pair.x;
-        y.v[i + 1] = pair.y;
-      }
-    }
+    if (t == kTiles - 1) angles.rotate(y);
     store_flashmla_dims(stored, t * kPerTile + lane * kPerLane, y, amax);
   }
 }

@@ -24,7 +24,6 @@
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"
-#include "kernels/elementwise/rotation.cuh"
 #include "kernels/elementwise/row_norm.cuh"
 
 namespace dsv4 {
@@ -34,7 +33,6 @@ constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 constexpr int kDim = 512;
 constexpr int kTiles = kDim / kPerTile;
-constexpr int kFirstRotatedLane = 32 - kRopeDim / kPerLane;  ///< in the last tile
 
 struct NormRopeParams {
   HeadsOf<const __nv_bfloat16> input;
@@ -46,18 +44,6 @@ struct NormRopeParams {
   std::int64_t table_rows;
   float eps;
 };
-
-/// Rotates the pairs that a lane holds; `angles` is their cosines and sines.
-template <bool kWide>
-DSV4_DEVICE void rotate(Pack<__nv_bfloat16, kPerLane, kWide>& y, const Pack<float, kPerLane, kWide>& angles) {
-#pragma unroll
-  for (int i = 0; i < kPerLane; i += 2) {
-    const float2 pair =
-        rotated<false>(__bfloat162float(y.v[i]), __bfloat162float(y.v[i + 1]), angles.v[i], angles.v[i + 1]);
-    y.v[i] = __float2bfloat16_rn(pair.x);
-    y.v[i + 1] = __float2bfloat16_rn(pair.y);
-  }
-}
 
 template <typename Position, bool kWide>
 __global__ void __launch_bounds__(kThreads) q_norm_rope_kernel(const __grid_constant__ NormRopeParams p) {
@@ -72,12 +58,11 @@ __global__ void __launch_bounds__(kThreads) q_norm_rope_kernel(const __grid_cons
   row.load(p.input.head(token, head) + lane * kPerLane);
   // The angles are loaded before the reduction, so that both loads overlap.
   const std::int64_t position = static_cast<const Position*>(p.positions)[token];
-  const bool is_rotated = lane >= kFirstRotatedLane && position >= 0 && position < p.table_rows;
-  Pack<float, kPerLane, kWide> angles;
-  if (is_rotated) angles.load(p.freqs + position * kRopeDim + (lane - kFirstRotatedLane) * kPerLane);
+  LaneAngles<kWide> angles;
+  angles.load(p.freqs, p.table_rows, position, lane);
 
   row.normalise(p.eps);
-  if (is_rotated) rotate(row.tile[kTiles - 1], angles);
+  angles.rotate(row.tile[kTiles - 1]);
   row.store(p.output.head(token, head) + lane * kPerLane);
 }
 

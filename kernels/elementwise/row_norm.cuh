@@ -4,6 +4,7 @@
 
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
+#include "kernels/elementwise/rotation.cuh"
 
 namespace dsv4 {
 
@@ -57,6 +58,40 @@ struct WarpRow {
       for (int i = 0; i < kPerLane; ++i) {
         tile[t].v[i] = __float2bfloat16_rn(__fmul_rn(__bfloat162float(tile[t].v[i]), f));
       }
+    }
+  }
+};
+
+/// The angles of the pairs that a lane holds in the last tile of a row, of which the last 64 elements are rotated.
+template <bool kWide>
+struct LaneAngles {
+  static constexpr int kFirstLane = 32 - kRopeDim / kPerLane;
+  bool is_rotated;  ///< false if the lane holds no such pair, or if the position is outside the table
+  Pack<float, kPerLane, kWide> angles;
+
+  /// Positions are on the device, so the host cannot check them.
+  DSV4_DEVICE void load(const float* table, std::int64_t table_rows, std::int64_t position, int lane) {
+    is_rotated = lane >= kFirstLane && position >= 0 && position < table_rows;
+    if (is_rotated) angles.load(table + position * kRopeDim + (lane - kFirstLane) * kPerLane);
+  }
+  DSV4_DEVICE void rotate(Pack<float, kPerLane, kWide>& y) const {
+    if (!is_rotated) return;
+#pragma unroll
+    for (int i = 0; i < kPerLane; i += 2) {
+      const float2 pair = rotated<false>(y.v[i], y.v[i + 1], angles.v[i], angles.v[i + 1]);
+      y.v[i] = pair.x;
+      y.v[i + 1] = pair.y;
+    }
+  }
+  /// The elements are rounded again.
+  DSV4_DEVICE void rotate(Pack<__nv_bfloat16, kPerLane, kWide>& y) const {
+    Pack<float, kPerLane, kWide> wide;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) wide.v[i] = __bfloat162float(y.v[i]);
+    rotate(wide);
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      if (is_rotated) y.v[i] = __float2bfloat16_rn(wide.v[i]);
     }
   }
 };

@@ -4,7 +4,6 @@
 /// The order of roundings is that of upstream's kernel: sglang 0.5.13,
 /// jit_kernel/csrc/deepseek_v4/main_norm_rope.cuh (below, "line" means a line of this file). norm_factor.h and
 /// rotation.h, in this folder, say which results float arithmetic may give.
-#include <array>
 #include <cstdint>
 
 #include "interface/entry.h"
@@ -12,7 +11,7 @@
 #include "reference/common/rows.h"
 #include "reference/common/view.h"
 #include "reference/elementwise/norm_factor.h"
-#include "reference/elementwise/rotation.h"
+#include "reference/elementwise/rotated_row.h"
 #include "reference/elementwise/token_angles.h"
 
 namespace dsv4::reference {
@@ -20,7 +19,6 @@ namespace {
 
 constexpr const char* kOp = "q_norm_rope";
 constexpr std::int64_t kDim = 512;
-constexpr std::int64_t kFirstRotated = kDim - kRotaryDim;
 
 /// The arguments of a call.
 struct Heads {
@@ -45,9 +43,6 @@ struct Heads {
   }
 };
 
-/// An element after normalisation. It is rounded to bfloat16, also if it is rotated afterwards (lines 126-142).
-Bf16 normalised(float x, float factor) { return to_bf16(x * factor); }
-
 /// forward: for each head x of each token, y = x / sqrt(mean(x^2) + eps), and the last 64 elements of y are rotated.
 ///
 /// Elements (448 + 2i, 449 + 2i) are the real and the imaginary part of pair i. They are multiplied by cos_i + i sin_i
@@ -65,23 +60,15 @@ void forward(TensorView q_input, TensorView q_output, TensorView freqs_cis, Tens
   for (std::int64_t t = 0; t < output.size(0); ++t) {
     for (std::int64_t h = 0; h < output.size(1); ++h) {
       const Eigen::ArrayXf row = heads.row(t, h);
-      const float factor = norm_factor(row, heads.eps).value;
-      for (std::int64_t d = 0; d < kDim; ++d) output(t, h, d) = normalised(row(d), factor);
-      for (std::int64_t d = kFirstRotated; heads.angles.has(t) && d < kDim; d += 2) {
-        const Complex x{to_float(output(t, h, d)), to_float(output(t, h, d + 1))};
-        const Product y = rotated(x, heads.angles.angle(t, (d - kFirstRotated) / 2));
-        output(t, h, d) = to_bf16(left_exact(y.re));
-        output(t, h, d + 1) = to_bf16(left_exact(y.im));
-      }
+      // Also the elements that are rotated are rounded first (lines 126-142).
+      NormedRow y = rounded(row * norm_factor(row, heads.eps).value);
+      rotate_tail(y, heads.angles, t);
+      for (std::int64_t d = 0; d < kDim; ++d) output(t, h, d) = y[static_cast<std::size_t>(d)];
     }
   }
 }
 
-/// Computes the interval of right results.
-///
-/// A normalised element follows from a factor in the interval of norm_factor(). It grows or shrinks with the factor, so
-/// the ends of the interval give its ends. Each part of a rotated pair grows or shrinks with each of the two elements,
-/// so the ends of the elements give its ends, together with the three results of each sum (rotation.h).
+/// Computes the interval of right results, from the ends of the factor's interval.
 ///
 /// @param q_output_lo, q_output_hi  bf16 [tokens, heads, 512], out: least and greatest right result
 /// The other arguments are those of `forward`. Only q_output_lo and q_output_hi are written.
@@ -90,35 +77,14 @@ void interval(TensorView q_input, TensorView, TensorView freqs_cis, TensorView p
   const Heads heads(q_input, freqs_cis, positions, eps);
   const View<Bf16, 3> low = heads.output("q_output_lo", q_output_lo);
   const View<Bf16, 3> high = heads.output("q_output_hi", q_output_hi);
-  const auto write = [&](std::int64_t t, std::int64_t h, std::int64_t d, const Bracket& bracket) {
-    low(t, h, d) = bracket.low();
-    high(t, h, d) = bracket.high();
-  };
   for (std::int64_t t = 0; t < low.size(0); ++t) {
     for (std::int64_t h = 0; h < low.size(1); ++h) {
       const Eigen::ArrayXf row = heads.row(t, h);
       const NormFactor factor = norm_factor(row, heads.eps);
-      const auto ends = [&](std::int64_t d) {
-        return std::array{normalised(row(d), factor.low), normalised(row(d), factor.high)};
-      };
-      const std::int64_t first_rotated = heads.angles.has(t) ? kFirstRotated : kDim;
-      for (std::int64_t d = 0; d < first_rotated; ++d) {
-        Bracket bracket;
-        for (const Bf16 y : ends(d)) bracket.include(y);
-        write(t, h, d, bracket);
-      }
-      for (std::int64_t d = first_rotated; d < kDim; d += 2) {
-        const Complex angle = heads.angles.angle(t, (d - kFirstRotated) / 2);
-        Bracket re, im;
-        for (const Bf16 a : ends(d)) {
-          for (const Bf16 b : ends(d + 1)) {
-            const Product y = rotated({to_float(a), to_float(b)}, angle);
-            re.include(y.re);
-            im.include(y.im);
-          }
-        }
-        write(t, h, d, re);
-        write(t, h, d + 1, im);
+      const auto brackets = brackets_of({rounded(row * factor.low), rounded(row * factor.high)}, heads.angles, t);
+      for (std::int64_t d = 0; d < kDim; ++d) {
+        low(t, h, d) = brackets[static_cast<std::size_t>(d)].low();
+        high(t, h, d) = brackets[static_cast<std::size_t>(d)].high();
       }
     }
   }

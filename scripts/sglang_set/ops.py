@@ -200,6 +200,15 @@ def q_norm_rope(source):
     return [Module("q_norm_rope", path, {}, one("q_norm_rope", "forward", target, abi, arity), host_flags=["@fma"])]
 
 
+def norm_rope(source):
+    path, name = "csrc/deepseek_v4/fused_norm_rope.cuh", "FusedNormRopeKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    need(source, path, r"\bDefaultForward\s*=\s*2\b", "a mode 2 with a position for each row")
+    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "forward", {7: 1})
+    target = f"{name}<bf16_t, 512, 64, {PDL}>::forward"
+    return [Module("norm_rope", path, {}, one("norm_rope", "forward", target, abi, arity), host_flags=["@fma"])]
+
+
 def layout_argument(text: str, name: str, plain: int) -> str:
     """The template argument for the FlashMLA layout, with a comma, if the class has a parameter for it.
 
@@ -420,6 +429,7 @@ RULES = (
     (("rmsnorm_head",), rmsnorm_head),
     (("q_norm_rope",), q_norm_rope),
     (("k_norm_rope_flashmla",), k_norm_rope_flashmla),
+    (("norm_rope",), norm_rope),
     (("fused_store_cache",), fused_store_cache),
     (("mega_moe_pre_dispatch",), mega_moe_pre_dispatch),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),

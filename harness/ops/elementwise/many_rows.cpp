@@ -45,13 +45,17 @@ HostTensor gathered(HostTensor few, const HostTensor& many, std::size_t dim) {
   return few;
 }
 
-void compare_filled(ScenarioContext& x, const std::string& symbol, const std::function<void(Call&)>& prepare) {
+void compare_filled(ScenarioContext& x, const std::string& symbol, const std::string& also,
+                    const std::function<void(Call&)>& prepare) {
   Call few = x.op.make(x.c);
   if (prepare) {
     prepare(few);
     x.op.fit(few);
   }
-  const auto dim_of = [&](const Arg& arg) { return x.op.info().signature.argument(arg.name).dim_of(symbol); };
+  const auto dim_of = [&](const Arg& arg) {
+    const Argument& a = x.op.info().signature.argument(arg.name);
+    return a.dim_of(symbol) >= 0 || also.empty() ? a.dim_of(symbol) : a.dim_of(also);
+  };
   Call many = few;
   for (Arg& arg : many.args) {
     if (arg.is_tensor() && dim_of(arg) >= 0) arg.tensor() = spread(arg.tensor(), static_cast<std::size_t>(dim_of(arg)));
@@ -75,11 +79,12 @@ Points in_full(Params point) {
   };
 }
 
-Scenario many_relation(const std::string& symbol, Points points, std::function<void(Call&)> prepare) {
-  return relation("many_" + symbol,
-                  fmt::format("the outputs are right if there are more {} than 16 bits can number", symbol),
-                  std::move(points),
-                  [symbol, prepare = std::move(prepare)](ScenarioContext& x) { compare_filled(x, symbol, prepare); });
+Scenario many_relation(const std::string& symbol, Points points, std::function<void(Call&)> prepare,
+                       const std::string& also) {
+  return relation(
+      "many_" + symbol, fmt::format("the outputs are right if there are more {} than 16 bits can number", symbol),
+      std::move(points),
+      [symbol, also, prepare = std::move(prepare)](ScenarioContext& x) { compare_filled(x, symbol, also, prepare); });
 }
 
 }  // namespace dsv4

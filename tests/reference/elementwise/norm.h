@@ -1,19 +1,19 @@
 /// Rows and float arithmetic for the tests of references that normalise rows.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
-#include <cstdint>
+#include <cstddef>
 #include <vector>
 
 #include "harness/core/bits.h"
-#include "harness/core/tensor.h"
 
 namespace dsv4::testing {
 
 inline float bf16(float x) { return float_from_bf16(bf16_from_float(x)); }
 
-/// The factors that float arithmetic gives for a row: the squares are added in several orders, and the reciprocal root
-/// is as far off as CUDA's rsqrtf may be.
+/// Factors that float arithmetic may give for a row: the squares are added in two orders, and the reciprocal root is off
+/// by up to one ulp.
 inline std::vector<float> float_factors(const std::vector<float>& row, float eps) {
   const auto n = row.size();
   // A warp in which lane l adds blocks of 8 elements (or of 4), and a block of 256 threads with two elements each.
@@ -33,14 +33,10 @@ inline std::vector<float> float_factors(const std::vector<float>& row, float eps
   std::vector<float> factors;
   for (const float sum : sums) {
     const float mean = std::fma(sum, 1.0f / static_cast<float>(n), eps);
-    auto factor = static_cast<float>(1.0 / std::sqrt(static_cast<double>(mean)));
+    const auto factor = static_cast<float>(1.0 / std::sqrt(static_cast<double>(mean)));
     factors.push_back(factor);
-    for (const float towards : {0.0f, HUGE_VALF}) {
-      float moved = factor;
-      // One ulp less than the documented two, because the root above is rounded too.
-      moved = std::nextafter(moved, towards);
-      factors.push_back(moved);
-    }
+    // One ulp less than the documented two, because the root above is rounded too.
+    for (const float towards : {0.0f, HUGE_VALF}) factors.push_back(std::nextafter(factor, towards));
   }
   return factors;
 }

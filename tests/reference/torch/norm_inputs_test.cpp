@@ -25,6 +25,20 @@ TEST(NormInputsAgainstTorch, QNormRope) {
   });
 }
 
+TEST(NormInputsAgainstTorch, NormRope) {
+  for_each_quick_case("norm_rope", [](const Specimen& s) {
+    const std::int64_t tokens = s.call.tensor("positions").numel();
+    if (tokens == 0) return;
+    const at::Tensor x = as_torch(s.call.tensor("input")), got = as_double(s.result.tensor("input"));
+    expect_equal(got.slice(0, tokens), x.slice(0, tokens).to(at::kDouble), "rows without a position");
+    const at::Tensor weighted = normalised(x, eps_of(s)) * as_torch(s.call.tensor("weight")).to(at::kFloat);
+    const at::Tensor want = weighted.to(at::kBFloat16).to(at::kDouble).slice(0, 0, tokens);
+    expect_equal(got.slice(0, 0, tokens).slice(1, 0, 448), want.slice(1, 0, 448), "normalised");
+    const auto heads = [tokens](const at::Tensor& t) { return t.reshape({tokens, 1, 64}); };
+    expect_rotated(s, heads(want.slice(1, 448)), heads(got.slice(0, 0, tokens).slice(1, 448)), false, "rotated");
+  });
+}
+
 TEST(NormInputsAgainstTorch, RmsnormHead) {
   for_each_quick_case("rmsnorm_head", [](const Specimen& s) {
     const at::Tensor want = normalised(as_torch(s.call.tensor("input")), eps_of(s)).to(at::kBFloat16);
