@@ -14,8 +14,8 @@
 /// | eps       | number         |                | rounded to float32 |
 ///
 /// y = (x * f) * w with f = rsqrt(sum(x^2) / 512 + eps), in float32. Dims 0..447 of y are quantised in groups of 64, as
-/// in fused_store_cache. Dims 448 + 2i and 449 + 2i are rotated as in rotation.cuh and rounded to bfloat16. They are not
-/// rounded before.
+/// in fused_store_cache. Dims 448 + 2i and 449 + 2i are rotated as in rotation.cuh and rounded to bfloat16. They are
+/// not rounded before.
 ///
 /// Positions and slots are on the device, so the host cannot check them. A token whose position is outside [0, M) is
 /// stored without a rotation. A token whose slot is negative or beyond the last page is skipped. If two tokens have the

@@ -126,8 +126,8 @@ std::pair<std::uint8_t, std::uint8_t> in_order(std::uint8_t a, std::uint8_t b) {
 /// own scale bytes, and the rotated elements.
 ///
 /// An element y grows or shrinks with the factor, so the ends of the factor's interval (norm_factor.h) give its ends.
-/// The greatest magnitude of a group grows with the factor, and its byte too. A code grows or shrinks with y. For nearly
-/// every element both ends have the same code. Each part of a rotated pair grows or shrinks with each of the two
+/// The greatest magnitude of a group grows with the factor, and its byte too. A code grows or shrinks with y. For
+/// nearly every element both ends have the same code. Each part of a rotated pair grows or shrinks with each of the two
 /// elements.
 ///
 /// @param kvcache  the cache after the call of the implementation under test, in

@@ -5,10 +5,10 @@
 /// lane of a warp adds the squares of its elements in turn, the warp adds its lanes in five steps, and then come the
 /// division by the number of elements, the sum with eps, and rsqrtf.
 ///
-/// - A term passes through at most 16 + 5 additions: a row has at most 512 elements for each warp, and any other order
-///   of no greater depth is right too. The square itself may also be rounded. No term is negative. So the sum is the
-///   exact sum times a factor between (1 - u)^22 and (1 + u)^22, with u = 2^-24. A square that is subnormal adds 2^-150,
-///   and so does a subnormal mean.
+/// - A term passes through at most 16 + 5 additions, because a warp handles at most 512 elements. Any other order of no
+///   greater depth is right too. The square itself may also be rounded. No term is negative. So the sum is the exact
+///   sum times a factor between (1 - u)^22 and (1 + u)^22, with u = 2^-24. A square that is subnormal adds 2^-150, and
+///   so does a subnormal mean.
 /// - The number of elements is a power of two, so the division is exact, and the sum with eps rounds once.
 /// - The error of rsqrtf is at most 2 ulp (kRsqrtError).
 ///

@@ -22,8 +22,8 @@ inline NormedRow rounded(const Eigen::ArrayXf& row) {
   return y;
 }
 
-/// Calls `each(d, angle)` for each pair of elements that is rotated: `d` is its first element. A token whose position is
-/// outside the table has no such pair.
+/// Calls `each(d, angle)` for each pair of elements that is rotated: `d` is its first element. A token whose position
+/// is outside the table has no such pair.
 template <class Each>
 void for_each_rotated_pair(std::size_t elements, const TokenAngles& angles, std::int64_t token, Each each) {
   if (!angles.has(token)) return;

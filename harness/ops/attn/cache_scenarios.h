@@ -1,5 +1,5 @@
-/// Scenarios of ops that store rows into a paged cache. `cache` and `indices` are the names of two arguments: the cache,
-/// and the slot of each row.
+/// Scenarios of ops that store rows into a paged cache. `cache` and `indices` are the names of two arguments: the
+/// cache, and the slot of each row.
 #pragma once
 
 #include <cstdint>

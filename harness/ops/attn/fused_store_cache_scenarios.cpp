@@ -6,6 +6,7 @@
 
 #include "harness/op/define.h"
 #include "harness/ops/attn/cache_scenarios.h"
+#include "interface/kv_cache.h"
 
 namespace dsv4 {
 namespace {

@@ -12,8 +12,8 @@ namespace dsv4 {
 /// For each token: 1 if its position is outside the table of angles, or else 0.
 HostTensor positions_outside(const Call& call);
 
-/// The parameters about angles (`table`, `angles`, `at`) that are idle at this point. Position 0 does not rotate, except
-/// with the angles "wild", which are any numbers. A table of one position has only position 0.
+/// The parameters about angles (`table`, `angles`, `at`) that are idle at this point. Position 0 does not rotate,
+/// except with the angles "wild", which are any numbers. A table of one position has only position 0.
 std::vector<std::string> idle_angles(const Params& p);
 
 /// "relation:far_rows": the same angles are 65536 rows further down in the table.

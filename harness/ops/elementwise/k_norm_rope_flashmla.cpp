@@ -18,8 +18,8 @@ namespace {
 constexpr const char* kReason =
     "the sum of the squares and rsqrtf, within their errors; either product of a*b + c*d may be fused";
 
-/// Fills of one group of the weights. With the keys "signs" and eps 0, the factor is 1, and a stored element is a weight
-/// of either sign. So such a case has scales and codes at their edges.
+/// Fills of one group of the weights. With the keys "signs" and eps 0, the factor is 1, and a stored element is a
+/// weight of either sign. So such a case has scales and codes at their edges.
 const Fills kWeightFills{fills::each("ones", [](Random&) { return 1.0f; }),
                          fills::gauss(),
                          fills::scaled_integers(),

@@ -12,8 +12,8 @@ namespace dsv4::testing {
 
 inline float bf16(float x) { return float_from_bf16(bf16_from_float(x)); }
 
-/// Factors that float arithmetic may give for a row: the squares are added in two orders, and the reciprocal root is off
-/// by up to one ulp.
+/// Factors that float arithmetic may give for a row: the squares are added in two orders, and the reciprocal root is
+/// off by up to one ulp.
 inline std::vector<float> float_factors(const std::vector<float>& row, float eps) {
   const auto n = row.size();
   // A warp in which lane l adds blocks of 8 elements (or of 4), and a block of 256 threads with two elements each.

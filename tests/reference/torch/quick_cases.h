@@ -56,8 +56,8 @@ inline at::Tensor greatest(const at::Tensor& x) {
   return at::nan_to_num(at::abs(x), 0.0, kInfinity, kInfinity).amax(-1, true);
 }
 
-/// Compares the rotated elements `got`, [tokens, heads, 64], with the product of the complex numbers in `x` and the angles
-/// of the tokens' positions.
+/// Compares the rotated elements `got`, [tokens, heads, 64], with the product of the complex numbers in `x` and the
+/// angles of the tokens' positions.
 inline void expect_rotated(const Specimen& s, const at::Tensor& x, const at::Tensor& got, bool inverse,
                            const std::string& what) {
   const at::Tensor positions = as_torch(s.call.tensor("positions")).to(at::kLong);
