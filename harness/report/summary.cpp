@@ -128,9 +128,8 @@ bool is_without_golden(std::string_view kind) { return kind == kOpsWithoutGolden
 
 bool lacks_goldens(const RunReport& report) {
   return std::ranges::any_of(report.runs, [](const SetRun& run) {
-    return std::ranges::any_of(run.not_covered, [](const auto& kind) {
-      return is_without_golden(kind.first) && !kind.second.empty();
-    });
+    return std::ranges::any_of(run.not_covered,
+                               [](const auto& kind) { return is_without_golden(kind.first) && !kind.second.empty(); });
   });
 }
 
