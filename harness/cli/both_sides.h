@@ -19,10 +19,13 @@ class Baseline {
   /// Compares the set with the reference. `cases` are all cases of the run.
   Baseline(const ChosenSet& set, const std::vector<std::string>& cases, const WorkerOptions& workers, Journal& journal);
 
-  /// Judges the results of another set again (harness/run/changes.h).
-  void judge(SweepResult& swept) const;
+  /// Judges the results of another set, which was compared with the reference, again (harness/run/changes.h).
+  void judge(SweepResult& swept, const ChosenSet& set) const;
 
  private:
+  const ChosenSet& set_;
+  const WorkerOptions& workers_;
+  Journal& journal_;
   SweepResult results_;
 };
 

@@ -16,7 +16,14 @@ namespace {
 
 std::vector<std::string> differing_cases(const std::string& path) {
   std::set<std::string> ids;
-  for (const SetRun& run : read_results(path).runs) {
+  const RunReport report = read_results(path);
+  if (report.unfinished) {
+    throw Error(
+        fmt::format("--last-failed {}: the run that writes this file did not finish, so it names no case; "
+                    "'dsv4diff run --resume JOURNAL' continues a run",
+                    shortened(path)));
+  }
+  for (const SetRun& run : report.runs) {
     for (const CaseResult& r : run.results) {
       if (is_difference(r.verdict)) ids.insert(r.id);
     }

@@ -114,7 +114,7 @@ class RunCommand final : public Command {
       }
       options.judge = [&](SweepResult& swept) {
         if (kernels) excuse_what_is_alike(swept, set, against, workers_, *journal);
-        if (base) base->judge(swept);
+        if (base) base->judge(swept, set);
       };
       options.journal = journal.get();
       if (soak) {

@@ -50,6 +50,7 @@ class WorkerCommand final : public Command {
     app.add_option("--against-label", against_label_);
     app.add_flag("--record", record_);
     app.add_option("--golden", goldens_);
+    app.add_option("--code", code_);
     app.add_option("--known", known_path_);
     app.add_flag("--no-known", no_known_);
     app.add_flag("--exact", exact_);
@@ -67,7 +68,7 @@ class WorkerCommand final : public Command {
         // Read the manifests before the limit applies. If memory runs out while JSON is parsed, freeing the tree ends
         // the process.
         const Manifests manifests = find_manifests();
-        policy_.subject = code_of(manifests.subject, set_label_);
+        policy_.subject = code_of(code_.empty() ? manifests.subject : find_set(code_), set_label_);
         if (manifests.against) policy_.other = code_of(*manifests.against, against_label_);
         apply_limits({.memory_gib = memory_gib_});
         install_crash_report();
@@ -188,6 +189,7 @@ class WorkerCommand final : public Command {
   std::string against_label_;
   bool record_ = false;
   std::vector<std::string> goldens_;  // OP=FILE
+  std::string code_;                  ///< the set whose known faults apply; "": the set under test
   std::string known_path_;
   bool no_known_ = false;
   bool exact_ = false;

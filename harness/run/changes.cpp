@@ -64,6 +64,17 @@ void excuse_if_alike(CaseResult& result, const CaseResult& other_alone, const Ca
   }
 }
 
+bool may_have_known_fault(const CaseResult& result, const CaseResult& old) {
+  return differs(result) && !result.not_excused.empty() && old.verdict == Verdict::kKnown;
+}
+
+void excuse_if_known_unedited(CaseResult& result, const CaseResult& unedited, const std::string& other) {
+  if (!differs(result) || unedited.known_fault.empty() || differs(unedited)) return;
+  result.not_excused.clear();
+  pass_as_alike(result,
+                fmt::format("'{}' and '{}' show known fault {}", result.set_label, other, unedited.known_fault));
+}
+
 void compare_with_baseline(CaseResult& result, const CaseResult& baseline) {
   const bool tried = baseline.verdict != Verdict::kUnsupported && baseline.verdict != Verdict::kSkipped;
   const auto before = tried ? faults_of(baseline) : std::set<std::string>{};

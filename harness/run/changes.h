@@ -28,6 +28,15 @@ bool other_does_it_alone(const CaseResult& result, const CaseResult& other_alone
 /// other_does_it_alone() is false.
 void excuse_if_alike(CaseResult& result, const CaseResult& other_alone, const CaseResult* subject_alone);
 
+/// True if a case differs, and only because the set edited the source file of a known fault that `old`, the result of
+/// another set, shows. Whether the edit changed the fault is not known yet (excuse_if_known_unedited()).
+bool may_have_known_fault(const CaseResult& result, const CaseResult& old);
+
+/// Judges again a case for which may_have_known_fault() is true. `unedited` is the result of the same set, judged as if
+/// it had the source files of the other set. If the known faults explain everything there, the case passes with the
+/// change "alike". `other` is the name of the other set.
+void excuse_if_known_unedited(CaseResult& result, const CaseResult& unedited, const std::string& other);
+
 /// Judges again a case of `run --baseline BASE`. Both results are comparisons with the same other side. If both sets
 /// are wrong in the same checks and outputs, the case passes with the change "alike". If only one is wrong, or each in
 /// another way, sets the change, and the reason says what the baseline did. A case that a known fault excuses is not a

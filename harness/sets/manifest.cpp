@@ -195,6 +195,11 @@ Manifest Manifest::load(const std::string& folder) {
     e.behaviour = reader.texts(ops[i], "behaviour", where);
     if (!m.modules.contains(e.module))
       reader.bad(fmt::format("{} names module '{}', which is missing from 'modules'", where, e.module));
+    const auto same = [&](const ManifestEntry& old) {
+      return old.op == e.op && old.aux == e.aux && old.params == e.params && old.abi == e.abi;
+    };
+    if (std::ranges::any_of(m.entries, same))
+      reader.bad(fmt::format("{} is a second function for the same op, parameters and ABI", where));
     m.entries.push_back(std::move(e));
   }
   for (const auto& [a, where] : reader.objects(root, "absent", "the manifest")) {

@@ -39,6 +39,8 @@ constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / static_cast<int>(kWarpLanes);
 constexpr int kBlocksOfMultiprocessor = 8;
 constexpr std::int64_t kPageSize = 64;
+constexpr std::int64_t kPageBytes = FlashMlaCache::page_bytes(kPageSize);
+constexpr std::int64_t kPageScales = FlashMlaCache::scale_offset(kPageSize, 0);  ///< offset of a page's first scale row
 constexpr int kDataWords = FlashMlaCache::kDataRow / 8;
 constexpr int kWords = kDataWords + FlashMlaCache::kScaleRow / 8;
 
@@ -55,9 +57,9 @@ struct TransferParams {
 template <bool kPaged>
 DSV4_DEVICE std::int64_t offset_of(std::int64_t index, int word) {
   if constexpr (!kPaged) return index * LinearCache::kItem + 8 * word;
-  const std::int64_t page = index / kPageSize * FlashMlaCache::page_bytes(kPageSize), row = index % kPageSize;
-  return page + (word < kDataWords ? FlashMlaCache::data_offset(row) + 8 * word
-                                   : FlashMlaCache::scale_offset(kPageSize, row) + 8 * (word - kDataWords));
+  const std::int64_t page = index / kPageSize * kPageBytes, row = index % kPageSize;
+  return page + (word < kDataWords ? row * FlashMlaCache::kDataRow + 8 * word
+                                   : kPageScales + row * FlashMlaCache::kScaleRow + 8 * (word - kDataWords));
 }
 
 template <bool kPaged>

@@ -98,8 +98,8 @@ inline Activation activate(Bf16 gate, Bf16 up) {
   if (std::isnan(g) || std::isnan(u) || g == -kInfinity) return {std::nanf(""), 0.0, 0.0};
   const double silu = saturates(g) ? g : g / (1.0 + std::exp(-g));
   // If 1 + exp(-g) is larger than 2^126, __fdividef gives zero (CUDA C++ Programming Guide); other arithmetic does not.
-  // Fast-math arithmetic replaces a subnormal number by zero; other arithmetic keeps it. This concerns `u` and silu.
-  // Both results are correct, so a zero of the same sign is also allowed.
+  // Fast-math arithmetic replaces a subnormal number by zero; other arithmetic keeps it. This concerns `u`, silu and
+  // their product. Both results are correct, so a zero of the same sign is also allowed.
   const bool reciprocal_flushes = g < -87.33;
   const bool flushes =
       reciprocal_flushes || (std::fabs(silu) < kSmallestNormal * (1.0 + 0x1p-15)) || std::fabs(u) < kSmallestNormal;
@@ -110,7 +110,7 @@ inline Activation activate(Bf16 gate, Bf16 up) {
   const double error = saturates(g) ? kReciprocalOfPowerOfTwo.error : relative_error(g);
   double low = overflow(exact * (1.0 - error));
   double high = overflow(exact * (1.0 + error));
-  if (flushes) low = std::copysign(0.0, exact);
+  if (flushes || std::fabs(exact) < kSmallestNormal * (1.0 + 0x1p-15)) low = std::copysign(0.0, exact);
   if (std::signbit(exact)) std::swap(low, high);
   return {static_cast<float>(value), low, high};
 }

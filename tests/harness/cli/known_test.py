@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from support import CommandLineTest  # noqa: E402
+from support import BUILD, CommandLineTest  # noqa: E402
 
 FILE = "csrc/deepseek_v4/hash_topk.cuh"
 
@@ -77,6 +78,27 @@ class Known(CommandLineTest):
         entry = self.known("--set", "./edited")["hash-empty-token"]
         self.assertEqual((entry["applies"], entry["why_not"]), (False, f"{FILE} differs from sglang 0.5.13"))
 
+    def test_an_edit_that_changes_nothing_is_no_change(self):
+        # The modules of a release, with the digests of sources that somebody edited.
+        release = os.path.join(BUILD, "sets", "sglang-0.5.13-host")
+        shutil.copytree(release, self.path("edited"))
+        with open(self.path("edited/manifest.json"), encoding="utf-8") as file:
+            manifest = json.load(file)
+        manifest["name"] = "edited"
+        manifest["provenance"]["source"] = "folder"
+        for module in manifest["modules"].values():
+            for source in module["sources"]:
+                source.update(sha256="1" * 64, releases=[])
+        with open(self.path("edited/manifest.json"), "w", encoding="utf-8") as file:
+            json.dump(manifest, file)
+        run = ["run", "--set", "./edited", "--op", "hash_topk", "--tier", "smoke"]
+        status, output, _ = self.call(*run)
+        self.assertEqual(status, 1, output)
+        for other in ("--against", "--baseline"):
+            status, output, error = self.call(*run, other, release)
+            self.assertEqual(status, 0, output + error)
+            self.assertIn("wrong on both sides alike" if other == "--against" else "alike", " ".join(output.split()))
+
     def test_a_set_of_another_package(self):
         self.make_set("foreign", ["0.5.13"], package="mine")
         self.assertEqual(self.known("--set", "./foreign"), {})
@@ -87,7 +109,7 @@ class Known(CommandLineTest):
         self.expect_refusal("known", "--set", "nowhere", says="unknown set 'nowhere'")
         self.expect_refusal("known", "--op", "nothing*", says="no op matches 'nothing*'")
         self.expect_refusal("known", "--known", "nowhere.json", says="nowhere.json")
-        self.assertEqual(self.known("--op", "plan_decode_legacy"), {}, "an op without an entry")
+        self.assertEqual(self.known("--op", "paged_compress_data"), {}, "an op without an entry")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import shlex
 import signal
@@ -253,7 +254,7 @@ class Interrupts(CommandLineTest):
                                env={**os.environ, "TMPDIR": self.path("tmp")})
         journal = self.path(f"tmp/dsv4diff-{run.pid}.journal")
         for _ in range(600):
-            if os.path.exists(journal) and os.path.getsize(journal) > 0:
+            if os.path.exists(journal) and b"\nstart " in pathlib.Path(journal).read_bytes():
                 break
             time.sleep(0.05)
         self.assertNotEqual(self.running(), [])

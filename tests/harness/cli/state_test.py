@@ -170,6 +170,12 @@ class PartsOfARun(CommandLineTest):
         self.expect_refusal(*run, "--last-failed", "no_such_file", says="no_such_file: cannot be read")
         self.assertEqual(self.call(*QUICK_RUN, "--json", "good.json")[0], 0)
         self.expect_refusal(*run, "--last-failed", "good.json", says="no case differs in these results")
+        with open(self.path("good.json"), encoding="utf-8") as file:
+            killed = json.load(file)
+        killed["unfinished"] = True
+        with open(self.path("killed.json"), "w", encoding="utf-8") as file:
+            json.dump(killed, file)
+        self.expect_refusal(*run, "--last-failed", "killed.json", says="did not finish")
 
     def test_fail_fast(self):
         build(self.set)

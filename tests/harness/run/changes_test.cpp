@@ -55,6 +55,25 @@ TEST(Changes, FaultsAreNamesAndCauses) {
   EXPECT_NE(faults_of(made(Verdict::kMistrusted)), std::set<std::string>{});
 }
 
+TEST(Changes, AKnownFaultThatAnEditKeepsIsNoChange) {
+  CaseResult known = made(Verdict::kKnown, "relation:far_x");
+  known.known_fault = "far";
+  CaseResult edited = failing({"kv"}, "relation:far_x");
+  EXPECT_FALSE(may_have_known_fault(edited, known)) << "no known fault would apply";
+  edited.not_excused = "far";
+  EXPECT_TRUE(may_have_known_fault(edited, known));
+  EXPECT_FALSE(may_have_known_fault(edited, made(Verdict::kPassed))) << "the other set does not show the fault";
+  EXPECT_FALSE(may_have_known_fault(made(Verdict::kPassed), known));
+  CaseResult other = edited;
+  excuse_if_known_unedited(other, failing({"kv"}, "relation:far_x"), "original");
+  EXPECT_EQ(other.verdict, Verdict::kFailed) << "the known fault does not explain everything";
+  excuse_if_known_unedited(edited, known, "original");
+  EXPECT_EQ(edited.verdict, Verdict::kPassed);
+  EXPECT_EQ(edited.change, "alike");
+  EXPECT_EQ(edited.not_excused, "");
+  EXPECT_THAT(edited.reason, StartsWith("'copy' and 'original' show known fault far alike: it is wrong"));
+}
+
 TEST(Changes, AScenarioThatBothSidesFailAlikeIsNoChange) {
   const std::string relation = "relation:repeat";
   const CaseResult r = excused(failing({"kv"}, relation), failing({"kv"}, relation));

@@ -294,6 +294,14 @@ TEST(SetErrors, AbsentOpsAndVariantsAreUnsupported) {
   EXPECT_THAT(outcome(other), HasSubstr("it has k=512"));
 }
 
+TEST(Manifest, TwoFunctionsForOneVariantAreRefused) {
+  SetFolder folder;
+  folder.manifest["ops"].push_back(folder.manifest["ops"].front());
+  EXPECT_THAT(load_error(folder), HasSubstr("is a second function for the same op, parameters and ABI"));
+  folder.manifest["ops"].back()["params"] = {{"k", "512"}};
+  EXPECT_NO_THROW((void)folder.load());
+}
+
 TEST(Manifest, AFunctionMayServeSeveralValuesOfAParameter) {
   SetFolder folder;
   for (json& entry : folder.manifest["ops"]) entry["params"] = {{"head_dim", "128|512"}, {"dtype", "f32"}};

@@ -149,12 +149,15 @@ TEST(SiluClampInterval, AdmitsZeroWhereFastMathFlushes) {
   c.limit = 1e30;
   c.set(0, 0, -88.0f, 0x1p90f);  // silu is -5e-37, but its product is not small
   c.set(0, 1, -kInf, 1.0f);
+  c.set(0, 2, -0x1p-70f, 0x1p-60f);  // silu is -2^-71, and its product is -2^-131, which is subnormal
   HostTensor low = c.output, high = c.output;
   call_reference(kOp, "interval", {&c.input, &c.output, c.limit, &low, &high});
   EXPECT_LT(float_from_bf16(low.at<std::uint16_t>(0, 0)), -1e-10f);
   EXPECT_EQ(high.at<std::uint16_t>(0, 0), 0x8000);
   EXPECT_EQ(low.at<std::uint16_t>(0, 1), 0x7fff);
   EXPECT_EQ(high.at<std::uint16_t>(0, 1), 0x7fff);
+  EXPECT_EQ(low.at<std::uint16_t>(0, 2), 0x8004);
+  EXPECT_EQ(high.at<std::uint16_t>(0, 2), 0x8000);
 }
 
 TEST(SiluClampReference, RefusesWrongArguments) {
