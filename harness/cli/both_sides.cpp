@@ -47,8 +47,8 @@ SweepResult sweep_cases(const ChosenSet& set, const ChosenSet& against, const st
   return sweep(options, source_of(ids));
 }
 
-/// Excuses the cases in which a set shows a known fault that `old_set` has, and only an edited source file keeps the fault
-/// from applying. `old` are the results of `old_set`. Scenarios and comparisons with the reference are judged so.
+/// Excuses the cases in which a set shows a known fault that `old_set` has, and only an edited source file keeps the
+/// fault from applying. `old` are the results of `old_set`. Scenarios and comparisons with the reference are judged so.
 void excuse_edited(SweepResult& swept, const ChosenSet& set, const ChosenSet& old_set,
                    const std::vector<CaseResult>& old, const WorkerOptions& workers, Journal& journal) {
   const auto ids = ids_of(swept.results, [&](const CaseResult& r) {
