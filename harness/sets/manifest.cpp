@@ -207,7 +207,8 @@ Manifest Manifest::load(const std::string& folder) {
                         reader.boolean(*a, "left_out", where), reader.pairs(*a, "params", where)});
   }
   for (const auto& [file, where] : reader.objects(root, "uncovered", "the manifest")) {
-    UncoveredSource source{reader.source_file(*file, where)};
+    UncoveredSource source;
+    static_cast<SourceFile&>(source) = reader.source_file(*file, where);
     source.changed = reader.boolean(*file, "changed", where);
     source.unmapped = reader.boolean(*file, "unmapped", where);
     source.functions = reader.texts(*file, "functions", where);
