@@ -57,7 +57,10 @@ inline NormFactor norm_factor(const Eigen::ArrayXf& row, float eps) {
     const auto x = static_cast<float>(end);
     return x == 0.0f || std::isinf(x) ? x : std::nextafter(x, towards);  // 0 and infinity are exact
   };
-  return {static_cast<float>(factor(sum, 0.0)), outwards(least, 0.0f), outwards(greatest, kInfinity)};
+  // Without eps, the squares of a row of tiny elements underflow in float, so the factor is infinite.
+  const bool underflows = std::isinf(greatest);
+  return {underflows ? kInfinity : static_cast<float>(factor(sum, 0.0)), outwards(least, 0.0f),
+          outwards(greatest, kInfinity)};
 }
 
 }  // namespace dsv4::reference

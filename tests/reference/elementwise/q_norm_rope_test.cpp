@@ -223,6 +223,16 @@ TEST(QNormRopeInterval, ContainsWhatFloatArithmeticGivesAndIsOneValueNearlyEvery
   EXPECT_GT(open, 0);
 }
 
+TEST(QNormRopeReference, WithoutEpsTheSquaresOfTinyElementsUnderflow) {
+  RandomHeads heads;
+  heads.eps = 0.0;
+  Random random(4, "subnormal");
+  fill_floats(heads.input, [&] { return 0x1p-128f * (1.0f + random.unit()); });
+  heads.call();
+  for (std::int64_t d = 0; d < 448; ++d)
+    EXPECT_EQ(heads.output.at<std::uint16_t>(0, 0, d), 0x7f80) << d;  // infinity, as in float arithmetic
+}
+
 TEST(QNormRopeReference, RefusesWrongArguments) {
   QNormRopeCall c;
   const auto message = [&](HostTensor input, HostTensor output, HostTensor freqs, HostTensor positions) {
