@@ -37,7 +37,7 @@ struct SourceFile {
 struct UncoveredSource : SourceFile {
   bool changed = false;   ///< it differs from the release that the set's sources descend from, or is new there
   bool unmapped = false;  ///< no rule maps it to an op; false also if the manifest is older
-  std::vector<std::string> functions;  ///< the functions that upstream exports from it, such as "MaskKernel::run"
+  std::vector<std::string> functions = {};  ///< the functions that upstream exports from it, such as "MaskKernel::run"
 };
 
 struct ManifestModule {
