@@ -148,7 +148,8 @@ class Op {
   /// Facts about single elements of the outputs of `call`, to which known_faults.json may refer. `call` may be a call
   /// of a scenario.
   [[nodiscard]] virtual ElementFacts element_facts(const Case&, const Call&) const { return {}; }
-  /// What upstream computes since it changed the op on purpose. `name` is the field `variant` in known_faults.json.
+  /// What upstream computes since it changed the op on purpose, or what a fault of upstream gives. `name` is the field
+  /// `variant` in known_faults.json.
   /// nullopt if the op has no variant of this name, or if the variant gives the same outputs for this call.
   [[nodiscard]] virtual std::optional<Alternative> variant(const std::string& /*name*/, const Case&, const Call&,
                                                            Caller& /*reference*/) const {

@@ -46,8 +46,6 @@ void check(const KnownFault& f) {
   if (undefined && names_differences)
     throw Error("its kind is undefined, which covers every difference: leave out covers, elements and variant");
   if (!undefined && !names_differences) throw Error("it has neither covers nor elements nor a variant");
-  if (!f.variant.empty() && f.kind != KnownFault::Kind::kVariant)
-    throw Error("only an entry of the kind variant has the field variant");
   for (const std::string& version : {f.since, f.fixed.empty() ? f.since : f.fixed}) {
     if (!is_version(version)) throw Error(fmt::format("'{}' is not a version such as 0.5.13", version));
   }

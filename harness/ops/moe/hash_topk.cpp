@@ -144,8 +144,17 @@ class HashTopK final : public Op {
   }
 
   /// `divisor_1e-20`: the sum of the weights is increased by 1e-20 before the division.
+  /// `quotient_nan`: the weights of a token without a weight are 0 / 0.
   [[nodiscard]] std::optional<Alternative> variant(const std::string& name, const Case&, const Call& call,
                                                    Caller& reference) const override {
+    if (name == "quotient_nan") {
+      HostTensor nan = HostTensor::make(DType::kF32, call.tensor("topk_weights").shape);
+      fill_floats(nan, [] { return std::numeric_limits<float>::quiet_NaN(); });
+      Alternative other;
+      other.outputs.push_back({"weights", std::move(nan)});
+      other.tolerances["weights"] = Tolerance::exact_nan("0 / 0 is NaN");
+      return other;
+    }
     if (name != "divisor_1e-20" || reference.call(call).refusal) return std::nullopt;
     Alternative other;
     other.outputs.push_back({"weights", auxiliary(call, name, reference).tensor("topk_weights")});
