@@ -5,6 +5,7 @@
 #include <cmath>
 #include <complex>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "harness/core/bits.h"
@@ -171,7 +172,7 @@ TEST(QNormRopeReference, IsTheFormulaWithinItsRoundings) {
         const std::complex<double> pair(x[static_cast<std::size_t>(d)], x[static_cast<std::size_t>(d + 1)]);
         const std::complex<double> want = pair * factor * std::complex<double>(heads.angle(t, (d - 448) / 2));
         // Two roundings to bfloat16, and the angle's number is at most sqrt(2).
-        const double allowed = std::abs(pair) * factor * std::sqrt(2.0) * 0x1p-8 * 2.1;
+        const double allowed = std::abs(pair) * factor * std::numbers::sqrt2 * 0x1p-8 * 2.1;
         EXPECT_LE(std::abs(std::complex<double>(got(d), got(d + 1)) - want), allowed) << d;
       }
     }
