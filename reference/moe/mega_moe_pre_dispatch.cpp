@@ -27,6 +27,7 @@ struct Sizes {
 
   Sizes(const View<const Bf16, 2>& x, const View<const std::int32_t, 2>& ids, TensorView buf_x, std::int64_t group)
       : tokens(x.size(0)), slots(buf_x.ndim() == 2 ? buf_x.size(0) : 0), hidden(x.size(1)), k(ids.size(1)) {
+    if (buf_x.ndim() != 2) refuse(kOp, "buf_x", "expected 2 dimensions, got " + std::to_string(buf_x.ndim()));
     if (tokens > slots) {
       refuse(
           kOp, "x",

@@ -21,7 +21,12 @@ template <class Visit>
 void for_each_value(TensorView input, const View<Bf16, 2>& output, double swiglu_limit, Visit visit) {
   const View<const Bf16, 2> pairs(kOp, "input", input);
   const std::int64_t rows = output.size(0), dim = output.size(1);
-  pairs.expect_size(0, rows).expect_size(1, 2 * dim).expect_contiguous();
+  pairs.expect_size(0, rows).expect_contiguous();
+  if (pairs.size(1) != 2 * dim) {
+    refuse(kOp, "input",
+           "expected " + std::to_string(2 * dim) + " columns, two for each column of 'output', got " +
+               std::to_string(pairs.size(1)));
+  }
   output.expect_contiguous();
   if (dim % 8 != 0) refuse(kOp, "output", "expected a multiple of 8 columns, got " + std::to_string(dim));
   for (std::int64_t r = 0; r < rows; ++r) {

@@ -165,7 +165,7 @@ TEST(SiluClampReference, RefusesWrongArguments) {
   EXPECT_THAT(message(Clamp(2, 12)), HasSubstr("'output': expected a multiple of 8 columns, got 12"));
   Clamp narrow(2, 16);
   narrow.output = HostTensor::make(DType::kBF16, {2, 8});
-  EXPECT_THAT(message(narrow), HasSubstr("'input': expected size 16 in dimension 1, got 32"));
+  EXPECT_THAT(message(narrow), HasSubstr("'input': expected 16 columns, two for each column of 'output', got 32"));
   Clamp rows(2, 16);
   rows.output = HostTensor::make(DType::kBF16, {3, 16});
   EXPECT_THAT(message(rows), HasSubstr("'input': expected size 3 in dimension 0"));

@@ -4,9 +4,11 @@
 namespace dsv4::testing {
 namespace {
 
-/// The factor of each row of `x`, rounded to float. A sum of squares that is too large for a float is infinite.
+/// The factor of each row of `x`, rounded to float. A sum of squares that is too large for a float is infinite. It is 0
+/// if all squares are too small for a float.
 at::Tensor factors_of(const at::Tensor& x, double eps) {
-  const at::Tensor sum = overflow(at::square(x.to(at::kDouble)).sum(-1, true));
+  const at::Tensor exact = overflow(at::square(x.to(at::kDouble)).sum(-1, true));
+  const at::Tensor sum = at::where(at::square(x.to(at::kFloat)).sum(-1, true).eq(0), 0.0, exact);
   const at::Tensor mean = sum / x.size(-1) + at::full({}, eps, at::kFloat).to(at::kDouble);
   return at::rsqrt(mean).to(at::kFloat);
 }
@@ -54,8 +56,11 @@ TEST(NormInputsAgainstTorch, KNormRopeFlashmla) {
     if (tokens == 0) return;
     const at::Tensor groups = y.slice(1, 0, 448).reshape({tokens, 7, 64});
     const at::Tensor scale = at::fmax(greatest(groups.to(at::kDouble)).to(at::kFloat), at::full({}, 1e-4f)) / 448.0f;
-    const at::Tensor exponent = at::ceil(at::log2(scale.to(at::kDouble))) + 127;
-    const at::Tensor codes = codes_of(groups.to(at::kDouble) * at::exp2(127 - exponent)).reshape({tokens, 448});
+    // An infinite scale has the byte 255, and its inverse is minus infinity.
+    const at::Tensor infinite = at::isinf(scale);
+    const at::Tensor exponent = at::where(infinite, 255.0, at::ceil(at::log2(scale.to(at::kDouble))) + 127);
+    const at::Tensor inverse = at::where(infinite, -kInfinity, at::exp2(127 - exponent));
+    const at::Tensor codes = codes_of(groups.to(at::kDouble) * inverse).reshape({tokens, 448});
     const Observation stored = s.op.observe(s.c, s.call, s.result);
     EXPECT_TRUE(at::equal(as_torch(stored.output("codes")).view(at::kByte), codes));
     EXPECT_TRUE(at::equal(as_double(stored.output("scales")), exponent.reshape({tokens, 7})));
