@@ -59,8 +59,8 @@ inline NormFactor norm_factor(const Eigen::ArrayXf& row, float eps) {
   };
   // Without eps, the squares of a row of tiny elements underflow in float, so the factor is infinite.
   const bool underflows = std::isinf(greatest);
-  return {underflows ? kInfinity : static_cast<float>(factor(sum, 0.0)), outwards(least, 0.0f),
-          outwards(greatest, kInfinity)};
+  const float value = underflows ? kInfinity : static_cast<float>(factor(sum, 0.0));
+  return {value, outwards(least, 0.0f), outwards(greatest, kInfinity)};
 }
 
 }  // namespace dsv4::reference
