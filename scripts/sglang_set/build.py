@@ -13,7 +13,7 @@ from pathlib import Path
 from .edits import EditFailed, edit
 from .exports import exported_functions
 from .ops import join, map_ops, together
-from .releases import PACKAGE, Releases, files_of, uncovered_files
+from .releases import PACKAGE, Releases, files_of
 from .source import Mistake, Source, digest
 
 KEYS = ".build-keys.json"  # per module: what it was built from
@@ -76,6 +76,7 @@ class SetBuilder:
     def build(self) -> int:
         """Builds what is out of date and writes the manifest. Returns how many modules failed."""
         variants, absent = map_ops(self.source)
+        self.mapped = [v.source for v in variants]
         for record in absent:
             print(f"absent  {record['op']}: {record['reason']}", flush=True)
         left_out = [v for v in variants if not any(fnmatch.fnmatch(e.op, self.op) for e in v.entries)]
@@ -195,7 +196,7 @@ class SetBuilder:
             provenance["revision"] = revision
         built = (module["source"].removeprefix(f"{self.source.name_in_package}/") for module in modules.values())
         uncovered = [self.source_record(path) for path in self.source.uncovered(built)]
-        unmapped = uncovered_files(self.source)
+        unmapped = self.source.uncovered(self.mapped)
         for record in uncovered:
             record["changed"] = release not in record["releases"]
             # A file may be mapped and yet uncovered: its op was left out, or its module does not build.

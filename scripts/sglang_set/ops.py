@@ -93,6 +93,11 @@ def expect_arity(text: str, function: str, known: dict) -> tuple:
     return arity, known[arity]
 
 
+def expect_method(text: str, name: str, function: str, known: dict) -> tuple:
+    """The same for a function of `struct name`. Other structs of the file may have one of the same name."""
+    return expect_arity(text[text.index(f"struct {name}"):], function, known)
+
+
 def one(op, function, target, abi_number, arity, behaviour=()) -> list:
     return [Entry(op, function, target, f"{op}/{abi_number}", arity, behaviour=list(behaviour))]
 
@@ -136,7 +141,7 @@ def hash_topk(source):
     path = "csrc/deepseek_v4/hash_topk.cuh"
     text = need(source, path, r"struct HashTopKKernel\b", "HashTopKKernel")
     need(source, path, r"\bact_sqrt_softplus\b", "act_sqrt_softplus")
-    arity, abi = expect_arity(text[text.index("struct HashTopKKernel"):], "run", {6: 1})
+    arity, abi = expect_method(text, "HashTopKKernel", "run", {6: 1})
     target = f"HashTopKKernel<act_sqrt_softplus, {PDL}>::run"
     return [Module("hash_topk", path, {}, one("hash_topk", "hash_topk", target, abi, arity, divisor(text)))]
 
@@ -154,7 +159,7 @@ def divisor(text: str) -> list:
 def mask_topk_ids(source):
     path = "csrc/deepseek_v4/hash_topk.cuh"
     text = need(source, path, r"struct MaskKernel\b", "MaskKernel")
-    arity, abi = expect_arity(text[text.index("struct MaskKernel"):], "run", {2: 1})
+    arity, abi = expect_method(text, "MaskKernel", "run", {2: 1})
     return [Module("mask_topk_ids", path, {}, one("mask_topk_ids", "run", "MaskKernel::run", abi, arity))]
 
 
@@ -162,7 +167,7 @@ def paged_mqa_logits_metadata(source):
     path = "csrc/deepseek_v4/paged_mqa_metadata.cuh"
     text = need(source, path, r"struct IndexerMetadataKernel\b", "IndexerMetadataKernel")
     # A release with a third parameter, a workspace, divides the work otherwise.
-    arity, abi = expect_arity(text[text.index("struct IndexerMetadataKernel"):], "run", {2: 1})
+    arity, abi = expect_method(text, "IndexerMetadataKernel", "run", {2: 1})
     entries = one("paged_mqa_logits_metadata", "run", "IndexerMetadataKernel::run", abi, arity)
     return [Module("paged_mqa_logits_metadata", path, {}, entries)]
 
@@ -179,7 +184,7 @@ def fused_rope(source):
 def rmsnorm_head(source):
     path, name = "csrc/deepseek_v4/rmsnorm.cuh", "RMSNormKernel"
     text = need(source, path, rf"struct {name}\b", name)
-    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run_self", {3: 1})
+    arity, abi = expect_method(text, name, "run_self", {3: 1})
     return [
         Module(f"rmsnorm_head_{dim}", path, {"head_dim": str(dim)},
                one("rmsnorm_head", "run_self", f"{name}<{dim}, bf16_t, {PDL}>::run_self", abi, arity))
@@ -194,7 +199,7 @@ def q_norm_rope(source):
     norm = {4: "", 5: "true, "}.get(template_arity(text, name))
     if norm is None or (norm and not re.search(r"\bbool\s+kApplyNorm\b", text)):
         raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 4, and 5 with kApplyNorm")
-    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "forward", {5: 1})
+    arity, abi = expect_method(text, name, "forward", {5: 1})
     target = f"{name}<bf16_t, 512, 64, {norm}{PDL}>::forward"
     # As in fused_rope, the bits are those of nvcc.
     return [Module("q_norm_rope", path, {}, one("q_norm_rope", "forward", target, abi, arity), host_flags=["@fma"])]
@@ -204,7 +209,7 @@ def norm_rope(source):
     path, name = "csrc/deepseek_v4/fused_norm_rope.cuh", "FusedNormRopeKernel"
     text = need(source, path, rf"struct {name}\b", name)
     need(source, path, r"\bDefaultForward\s*=\s*2\b", "a mode 2 with a position for each row")
-    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "forward", {7: 1})
+    arity, abi = expect_method(text, name, "forward", {7: 1})
     target = f"{name}<bf16_t, 512, 64, {PDL}>::forward"
     return [Module("norm_rope", path, {}, one("norm_rope", "forward", target, abi, arity), host_flags=["@fma"])]
 
@@ -228,7 +233,7 @@ def k_norm_rope_flashmla(source):
     path, name = "csrc/deepseek_v4/main_norm_rope.cuh", "FusedKNormRopeFlashMLAKernel"
     text = need(source, path, rf"struct {name}\b", name)
     layout = layout_argument(text, name, 5)
-    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "forward", {7: 1})
+    arity, abi = expect_method(text, name, "forward", {7: 1})
     return [
         Module(f"k_norm_rope_flashmla_p{page}", path, {"layout": "flashmla", "page": str(page)},
                one("k_norm_rope_flashmla", "forward", f"{name}<bf16_t, 512, 64, {page}, {layout}{PDL}>::forward", abi, arity),
@@ -244,7 +249,7 @@ def fused_store_cache(source):
         name = f"FusedStoreCache{cls}Kernel"
         text = need(source, path, rf"struct {name}\b", name)
         extra = layout_argument(text, name, 4)
-        arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {3: 1})
+        arity, abi = expect_method(text, name, "run", {3: 1})
         for input_name, input_type in (("bf16", "bf16_t"), ("f32", "fp32_t")):
             for index_name, index_type in (("i32", "int32_t"), ("i64", "int64_t")):
                 for page in pages:
@@ -267,7 +272,7 @@ def mega_moe_pre_dispatch(source):
     text = need(source, path, rf"struct {name}\b", name)
     if template_arity(text, name) != 2:
         raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 2")
-    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {7: 1})
+    arity, abi = expect_method(text, name, "run", {7: 1})
     # Release 0.5.12 takes the buffer of codes as int8 only, later ones also as E4M3.
     both = re.search(r"\bwith_dtype\s*<\s*int8_t\s*,\s*fp8_e4m3_t\s*>", without_comments(text))
     modules = []
@@ -287,7 +292,7 @@ def silu_and_quantise(source, op: str, name: str, known_arity: int) -> list:
     text = need(source, SILU, rf"struct {name}\b", name)
     if template_arity(text, name) != 5:
         raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 5")
-    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {known_arity: 1})
+    arity, abi = expect_method(text, name, "run", {known_arity: 1})
     modules = []
     for ue8m0 in (0, 1):
         for swizzle in (0, 1):
@@ -319,7 +324,7 @@ def silu_and_mul_clamp(source):
     text = need(source, SILU, rf"struct {name}\b", name)
     if template_arity(text, name) != 2:
         raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 2")
-    arity, abi = expect_arity(text[text.index(f"struct {name}"):], "run", {3: 1})
+    arity, abi = expect_method(text, name, "run", {3: 1})
     entries = one("silu_and_mul_clamp", "run", f"{name}<bf16_t, {PDL}>::run", abi, arity)
     return [Module("silu_and_mul_clamp_bf16", SILU, {"dtype": "bf16"}, entries, fast_math=True)]
 
