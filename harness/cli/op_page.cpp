@@ -123,8 +123,8 @@ std::string op_page(const Op& op, const std::vector<OutputFacts>& outputs, const
   using Entries = std::vector<std::pair<std::string, std::string>>;
   Entries about{{"family", info.family}};
   if (!info.upstream.empty()) about.emplace_back("upstream", info.upstream);
-  about.emplace_back("abi", fmt::format("{}, {}", fmt::join(info.abis, ", "),
-                                        count_of(info.signature.arguments().size(), "argument")));
+  about.emplace_back("abi",
+                     fmt::format("{}, {}", fmt::join(info.abis, ", "), count_of(info.signature.arity(), "argument")));
   about.emplace_back("sets", fmt::format("{}", fmt::join(sets_with(sets, info.name), ", ")));
   std::vector<std::string> tiers;
   for (const Tier tier : {Tier::kSmoke, Tier::kQuick, Tier::kFull})

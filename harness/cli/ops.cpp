@@ -103,6 +103,7 @@ class OpsCommand final : public Command {
 
   static void add_signature(const Op& op, Json& j) {
     const Signature& signature = op.info().signature;
+    j["arity"] = signature.arity();
     j["arguments"] = Json::array();
     for (const Argument& a : signature.arguments()) j["arguments"].push_back(argument_json(signature, a));
     std::vector<std::string> compile;

@@ -79,6 +79,11 @@ int Argument::dim_of(std::string_view symbol) const {
   return it == dims.end() ? -1 : static_cast<int>(it - dims.begin());
 }
 
+std::size_t Signature::arity() const {
+  const auto passed = [](const Argument& a) { return a.traits.reached_by.empty(); };
+  return static_cast<std::size_t>(std::ranges::count_if(arguments_, passed));
+}
+
 const Argument& Signature::argument(std::string_view name) const {
   const auto it = std::ranges::find(arguments_, name, &Argument::name);
   if (it == arguments_.end()) throw Error(fmt::format("the signature has no argument '{}'", name));

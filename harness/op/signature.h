@@ -12,6 +12,7 @@
 /// parameters. The function must refuse any other size.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -103,6 +104,8 @@ class Signature {
   [[nodiscard]] const std::vector<Argument>& arguments() const { return arguments_; }
   [[nodiscard]] const std::string& batch() const { return batch_; }
   [[nodiscard]] bool empty() const { return arguments_.empty(); }
+  /// Number of arguments that the function gets: those that are not reached by another one (Traits::reached_by).
+  [[nodiscard]] std::size_t arity() const;
   /// The argument of this name. Throws Error if there is none.
   [[nodiscard]] const Argument& argument(std::string_view name) const;
 

@@ -6,7 +6,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from support import CASE, CommandLineTest  # noqa: E402
+from support import BUILD, CASE, CommandLineTest  # noqa: E402
 
 
 class Lists(CommandLineTest):
@@ -56,6 +56,15 @@ class Lists(CommandLineTest):
                 self.assertIn(" ".join(tolerance.split()), words)
         for check in op["without"]:
             self.assertIn(check, words)
+
+    def test_every_function_takes_as_many_arguments_as_its_op_says(self):
+        arities = {op["name"]: op["arity"] for op in json.loads(self.call("ops", "--json")[1])}
+        self.assertIn("hisparse_transfer/1, 4 arguments", " ".join(self.call("ops", "hisparse_transfer")[1].split()))
+        with open(os.path.join(BUILD, "sets/host/manifest.json"), encoding="utf-8") as f:
+            functions = [f for f in json.load(f)["ops"] if not f.get("aux")]
+        self.assertEqual({f["op"] for f in functions}, set(arities))
+        for function in functions:
+            self.assertEqual(function["arity"], arities[function["op"]], function)
 
     def test_colours(self):
         for words, colored in ((["--color", "always"], True), (["--color", "never"], False), ([], False)):

@@ -92,6 +92,13 @@ TEST(Signature, CallsTakeValuesInOrder) {
               HasSubstr("argument 'page' is of another kind"));
 }
 
+TEST(Signature, AnArgumentThatAnotherOneReachesIsNotPassed) {
+  const Signature reached{
+      {in("addresses", {kU64}, "n"), in("rows", {kU8}, "n 16", {.reached_by = "addresses"}), integer("page")}};
+  EXPECT_EQ(reached.arguments().size(), 3u);
+  EXPECT_EQ(reached.arity(), 2u);
+}
+
 TEST(Signature, ASizeIsTiedByANumberOrByASecondUse) {
   const auto tied = [](const char* name, std::size_t dim) {
     return kSignature.is_tied(kSignature.argument(name), dim);
