@@ -197,15 +197,4 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
 }  // namespace
 }  // namespace dsv4
 
-#define DSV4_SILU(U, S, C)                                                                                        \
-  DSV4_ENTRY(run_u##U##_s##S##_c##C, (dsv4::run<(U) == 1, (S) == 1, (C) == 1>), "silu_and_mul_masked_post_quant", \
-             "silu_and_mul_masked_post_quant/1", "group=128;ue8m0=" #U ";swizzle=" #S ";clamp=" #C)
-
-DSV4_SILU(0, 0, 0);
-DSV4_SILU(0, 0, 1);
-DSV4_SILU(0, 1, 0);
-DSV4_SILU(0, 1, 1);
-DSV4_SILU(1, 0, 0);
-DSV4_SILU(1, 0, 1);
-DSV4_SILU(1, 1, 0);
-DSV4_SILU(1, 1, 1);
+DSV4_SWIGLU_VARIANTS("silu_and_mul_masked_post_quant");

@@ -14,6 +14,7 @@
 /// 2^-21.5 + 2^-23.5 max(0, -gate).
 #pragma once
 
+#include "interface/entry.h"
 #include "kernels/common/device.h"
 
 namespace dsv4 {
@@ -92,3 +93,18 @@ DSV4_DEVICE GroupScale quantise_lane(const GateUp<kWide>& x, float limit, std::u
 }
 
 }  // namespace dsv4
+
+/// Exports dsv4::run<U, S, C> of a file as run_u<U>_s<S>_c<C>, which is a compile-time variant of `OP`.
+#define DSV4_SWIGLU_VARIANT(OP, U, S, C)                                                     \
+  DSV4_ENTRY(run_u##U##_s##S##_c##C, (dsv4::run<(U) == 1, (S) == 1, (C) == 1>), OP, OP "/1", \
+             "group=128;ue8m0=" #U ";swizzle=" #S ";clamp=" #C)
+/// Exports the eight variants.
+#define DSV4_SWIGLU_VARIANTS(OP)    \
+  DSV4_SWIGLU_VARIANT(OP, 0, 0, 0); \
+  DSV4_SWIGLU_VARIANT(OP, 0, 0, 1); \
+  DSV4_SWIGLU_VARIANT(OP, 0, 1, 0); \
+  DSV4_SWIGLU_VARIANT(OP, 0, 1, 1); \
+  DSV4_SWIGLU_VARIANT(OP, 1, 0, 0); \
+  DSV4_SWIGLU_VARIANT(OP, 1, 0, 1); \
+  DSV4_SWIGLU_VARIANT(OP, 1, 1, 0); \
+  DSV4_SWIGLU_VARIANT(OP, 1, 1, 1)

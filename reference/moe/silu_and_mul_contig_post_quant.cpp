@@ -154,22 +154,7 @@ void interval_as(TensorView input, TensorView output, TensorView output_scale, b
            output_hi, output_scale_lo, output_scale_hi);
 }
 
-#define DSV4_SILU(NAME, UE8M0, SWIZZLE, CLAMP)                                                             \
-  constexpr auto run_##NAME = run_as<UE8M0, SWIZZLE, CLAMP>;                                               \
-  constexpr auto interval_##NAME = interval_as<UE8M0, SWIZZLE, CLAMP>;                                     \
-  DSV4_ENTRY(run_##NAME, run_##NAME, "silu_and_mul_contig_post_quant", "silu_and_mul_contig_post_quant/1", \
-             "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP);                             \
-  DSV4_AUX(interval_##NAME, interval_##NAME, "silu_and_mul_contig_post_quant", "interval",                 \
-           "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP)
-
-DSV4_SILU(float, 0, 0, 0);
-DSV4_SILU(float_clamp, 0, 0, 1);
-DSV4_SILU(float_swizzle, 0, 1, 0);
-DSV4_SILU(float_swizzle_clamp, 0, 1, 1);
-DSV4_SILU(ue8m0, 1, 0, 0);
-DSV4_SILU(ue8m0_clamp, 1, 0, 1);
-DSV4_SILU(ue8m0_swizzle, 1, 1, 0);
-DSV4_SILU(ue8m0_swizzle_clamp, 1, 1, 1);
+DSV4_SWIGLU_VARIANTS("silu_and_mul_contig_post_quant");
 
 }  // namespace
 }  // namespace dsv4::reference

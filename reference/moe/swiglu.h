@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "interface/entry.h"
 #include "reference/common/cuda_accuracy.h"
 #include "reference/common/measured.h"
 #include "reference/common/number.h"
@@ -250,3 +251,24 @@ void quantised_interval(const Group& group, bool ue8m0, ScalePlace given, ScaleP
 }
 
 }  // namespace dsv4::reference
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The exported functions
+
+/// Exports run_as<U, S, C> and interval_as<U, S, C> of a file as run_<NAME> and interval_<NAME>, a variant of `OP`.
+#define DSV4_SWIGLU_VARIANT(OP, NAME, UE8M0, SWIZZLE, CLAMP)                                                        \
+  constexpr auto run_##NAME = run_as<UE8M0, SWIZZLE, CLAMP>;                                                        \
+  constexpr auto interval_##NAME = interval_as<UE8M0, SWIZZLE, CLAMP>;                                              \
+  DSV4_ENTRY(run_##NAME, run_##NAME, OP, OP "/1", "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP); \
+  DSV4_AUX(interval_##NAME, interval_##NAME, OP, "interval",                                                        \
+           "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP)
+/// Exports the eight variants.
+#define DSV4_SWIGLU_VARIANTS(OP)                         \
+  DSV4_SWIGLU_VARIANT(OP, float, 0, 0, 0);               \
+  DSV4_SWIGLU_VARIANT(OP, float_clamp, 0, 0, 1);         \
+  DSV4_SWIGLU_VARIANT(OP, float_swizzle, 0, 1, 0);       \
+  DSV4_SWIGLU_VARIANT(OP, float_swizzle_clamp, 0, 1, 1); \
+  DSV4_SWIGLU_VARIANT(OP, ue8m0, 1, 0, 0);               \
+  DSV4_SWIGLU_VARIANT(OP, ue8m0_clamp, 1, 0, 1);         \
+  DSV4_SWIGLU_VARIANT(OP, ue8m0_swizzle, 1, 1, 0);       \
+  DSV4_SWIGLU_VARIANT(OP, ue8m0_swizzle_clamp, 1, 1, 1)
