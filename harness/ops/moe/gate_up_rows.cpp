@@ -17,6 +17,15 @@ Params quantiser_variant(const Params& p) {
       .set("clamp", p.is("limit", "none") ? "0" : "1");
 }
 
+std::optional<std::string> reject_quantiser(const Params& p) {
+  const std::int64_t dim = p.integer("dim");
+  if (dim % 256 != 0) return "dim must be a multiple of 256, because a warp handles 256 outputs";
+  if (p.flag("transposed") && !p.flag("ue8m0")) return "the transposed layout holds exponent bytes: ue8m0 must be 1";
+  if (p.flag("transposed") && dim % 512 != 0)
+    return "the transposed layout packs 4 groups: dim must be a multiple of 512";
+  return std::nullopt;
+}
+
 std::vector<std::string> covered_gate_up_fills() {
   std::vector<std::string> names = gate_up_fills(0, kScaleGroup).names();
   std::erase(names, "near_edges");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ double limit_of(const Params& p);
 
 /// The compile-time parameters of an op that quantises: group, ue8m0, swizzle and clamp.
 Params quantiser_variant(const Params& p);
+
+/// Why no op that quantises has a case with these values of dim, ue8m0 and transposed; nullopt if they have one.
+std::optional<std::string> reject_quantiser(const Params& p);
 
 /// The fills that coverings use. "near_edges" has its own points.
 std::vector<std::string> covered_gate_up_fills();

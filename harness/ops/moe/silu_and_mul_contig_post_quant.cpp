@@ -55,14 +55,7 @@ class SiluAndMulContigPostQuant final : public Op {
                          "subnormals are not flushed to zero",
         }) {}
 
-  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
-    const std::int64_t dim = p.integer("dim");
-    if (dim % 256 != 0) return "dim must be a multiple of 256, because a warp handles 256 outputs";
-    if (p.flag("transposed") && !p.flag("ue8m0")) return "the transposed layout holds exponent bytes: ue8m0 must be 1";
-    if (p.flag("transposed") && dim % 512 != 0)
-      return "the transposed layout packs 4 groups: dim must be a multiple of 512";
-    return std::nullopt;
-  }
+  [[nodiscard]] std::optional<std::string> reject(const Params& p) const override { return reject_quantiser(p); }
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override {
     if (p.integer("rows") * p.integer("dim") <= 1 << 21) return std::nullopt;
     return "this case would take too long: rows times dim must be at most 2^21";

@@ -88,12 +88,9 @@ class SiluAndMulMaskedPostQuant final : public Op {
         }) {}
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
-    const std::int64_t dim = p.integer("dim");
-    if (dim % 256 != 0) return "dim must be a multiple of 256, because a warp handles 256 outputs";
-    if (dim / 8 < p.integer("experts")) return "a row needs at least one thread per expert: dim / 8 >= experts";
-    if (p.flag("transposed") && !p.flag("ue8m0")) return "the transposed layout holds exponent bytes: ue8m0 must be 1";
-    if (p.flag("transposed") && dim % 512 != 0)
-      return "the transposed layout packs 4 groups: dim must be a multiple of 512";
+    if (const auto reason = reject_quantiser(p)) return reason;
+    if (p.integer("dim") / 8 < p.integer("experts"))
+      return "a row needs at least one thread per expert: dim / 8 >= experts";
     if ((p.is("counts", "surplus") || p.is("counts", "exact")) && p.integer("experts") <= p.integer("topk"))
       return "counts=exact and counts=surplus need more experts than topk";
     return std::nullopt;
