@@ -18,16 +18,6 @@ std::vector<std::string> texts(const std::vector<std::int64_t>& values) {
   return out;
 }
 
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  while (true) {
-    const auto end = text.find(separator);
-    if (const auto part = text.substr(0, end); !part.empty()) parts.emplace_back(part);
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
 }  // namespace
 
 ParamSpec number(std::string name, std::int64_t min, std::int64_t max, std::string meaning, Columns columns) {

@@ -20,6 +20,9 @@ std::string shortened(std::string_view text, std::size_t most = 200);
 /// Describes an error number: "No space left on device". For a limit of the shell, names the limit too.
 std::string describe_errno(int number);
 
+/// The parts of `text` between separators. Empty parts are left out.
+std::vector<std::string> split(std::string_view text, char separator);
+
 /// Number of characters (not bytes) of UTF-8 text.
 std::size_t width_of(std::string_view text);
 

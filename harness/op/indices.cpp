@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -32,12 +33,8 @@ std::int64_t factor(const Op& op, const Call& call, const std::string& name) {
 std::int64_t limit_of(const Op& op, const Call& call, std::string_view factors) {
   if (factors.empty()) return -1;
   std::int64_t limit = 1;
-  while (true) {
-    const auto end = factors.find('*');
-    limit *= factor(op, call, std::string(factors.substr(0, end)));
-    if (end == std::string_view::npos) return limit;
-    factors.remove_prefix(end + 1);
-  }
+  for (const auto& name : std::views::split(factors, '*')) limit *= factor(op, call, {name.begin(), name.end()});
+  return limit;
 }
 
 /// The rows of each output whose number is in `rows`, or is not in it.

@@ -7,6 +7,7 @@
 
 #include "harness/compare/compare.h"
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 namespace {
@@ -15,13 +16,8 @@ constexpr std::size_t kMostFindings = 20;  // one broken step gives many finding
 
 /// True if `text` contains one of `words` ("a|b|c"), or if `words` is empty.
 bool says_one_of(std::string_view text, std::string_view words) {
-  if (words.empty()) return true;
-  while (true) {
-    const auto end = words.find('|');
-    if (text.find(words.substr(0, end)) != std::string_view::npos) return true;
-    if (end == std::string_view::npos) return false;
-    words.remove_prefix(end + 1);
-  }
+  const auto says = [&](const std::string& word) { return text.find(word) != std::string_view::npos; };
+  return words.empty() || std::ranges::any_of(split(words, '|'), says);
 }
 
 }  // namespace

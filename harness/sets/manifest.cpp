@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string_view>
 
 #include "harness/core/error.h"
@@ -26,16 +25,6 @@ using nlohmann::json;
 constexpr std::uint64_t kSchema = 1;
 constexpr std::uint64_t kLargestArity = 256;
 constexpr std::uintmax_t kLargestManifest = 16u << 20;
-
-/// True if `value` is one of `values`, which '|' separates.
-bool is_among(std::string_view value, std::string_view values) {
-  while (true) {
-    const auto end = values.find('|');
-    if (value == values.substr(0, end)) return true;
-    if (end == std::string_view::npos) return false;
-    values.remove_prefix(end + 1);
-  }
-}
 
 /// Reads fields of a manifest. Every error message names the file and the field.
 class Reader {
@@ -224,7 +213,7 @@ const ManifestEntry* Manifest::find(const Call& call, std::string* why) const {
     if (e.op != call.op || e.aux != call.aux) continue;
     op_known = true;
     const bool serves = std::ranges::all_of(e.params, [&](const auto& p) {
-      return call.compile.has(p.first) && is_among(call.compile.text(p.first), p.second);
+      return call.compile.has(p.first) && std::ranges::count(split(p.second, '|'), call.compile.text(p.first)) != 0;
     });
     if (serves) return &e;
     std::string text;
@@ -252,12 +241,7 @@ bool Manifest::has_op(const std::string& op) const {
 
 std::vector<std::string> set_roots() {
   std::vector<std::string> roots;
-  if (const char* env = std::getenv("DSV4DIFF_SETS")) {
-    std::istringstream list(env);
-    for (std::string part; std::getline(list, part, ':');) {
-      if (!part.empty()) roots.push_back(part);
-    }
-  }
+  if (const char* env = std::getenv("DSV4DIFF_SETS")) roots = split(env, ':');
   const fs::path exe = executable_folder();
   for (const fs::path& candidate :
        {exe / "sets", exe / ".." / "lib" / "dsv4diff" / "sets", fs::path("build") / "sets"}) {

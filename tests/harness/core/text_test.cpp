@@ -23,6 +23,14 @@ TEST(Text, LongNamesAreShortened) {
   EXPECT_LT(shortened(std::string(100000, 'x')).size(), 250u);
 }
 
+TEST(Text, EmptyPartsAreLeftOut) {
+  using Parts = std::vector<std::string>;
+  EXPECT_EQ(split("128|512", '|'), (Parts{"128", "512"}));
+  EXPECT_EQ(split("pages*page", '|'), (Parts{"pages*page"}));
+  EXPECT_EQ(split(" a  b ", ' '), (Parts{"a", "b"}));
+  EXPECT_EQ(split("", ':'), Parts{});
+}
+
 TEST(Text, LimitsOfTheShellAreNamed) {
   EXPECT_EQ(describe_errno(ENOSPC), "No space left on device");
   EXPECT_NE(describe_errno(EFBIG).find("ulimit -f"), std::string::npos);
