@@ -43,7 +43,8 @@ def parse(arguments):
     parser.add_argument("--host", action="store_true", help="build for the CPU, by the host compiler")
     parser.add_argument("--arch", default="90", help="compute capability to build for, such as 90 or 100 (default 90)")
     parser.add_argument("-o", "--output", type=named, metavar="SET", help="name of the set, or a folder")
-    parser.add_argument("--op", default="*", metavar="GLOB", help="only these ops; the manifest lists the others as absent")
+    parser.add_argument("--op", action="append", metavar="GLOB",
+                        help="only these ops; the manifest lists the others as absent; may be repeated")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build", help="folder that holds sets/ (default build/)")
     parser.add_argument("--deps", type=Path, default=Path(os.environ.get("DSV4_DEPS_DIR", ROOT / ".deps")),
                         help="folder that scripts/setup filled (default .deps, or $DSV4_DEPS_DIR)")  # fmt: skip
@@ -79,7 +80,7 @@ def main(arguments=None) -> int:
             name = f"sglang-{args.version}"
         name += ("-host" if args.host else "") + ("-asan" if args.asan_ubsan else "")
         output = Path(args.output) if args.output and "/" in args.output else args.build_dir / "sets" / (args.output or name)
-        builder = SetBuilder(source, compiler, output.resolve(), (work / output.name).resolve(), args.jobs, args.op)
+        builder = SetBuilder(source, compiler, output.resolve(), (work / output.name).resolve(), args.jobs, args.op or ["*"])
         failed = builder.build()
     except (Mistake, OSError) as mistake:  # OSError: a folder that cannot be written, a full disk
         print(f"build_sglang_set.py: {mistake}", file=sys.stderr)

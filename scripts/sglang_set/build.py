@@ -41,9 +41,10 @@ def wrapper_text(source: Source, module) -> str:
 
 
 class SetBuilder:
-    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int, op: str = "*", releases=None):
+    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int, ops=("*",),
+                 releases=None):
         self.source, self.compiler, self.output, self.work = source, compiler, output, work
-        self.jobs, self.op = jobs, op
+        self.jobs, self.ops = jobs, ops  # ops: globs
         self.releases = releases if releases is not None else Releases.load()
         self.host = compiler.device == "simt"
         # The host build compiles an edited copy, nvcc the sources as they are.
@@ -79,13 +80,17 @@ class SetBuilder:
         self.mapped = [v.source for v in variants]
         for record in absent:
             print(f"absent  {record['op']}: {record['reason']}", flush=True)
-        left_out = [v for v in variants if not any(fnmatch.fnmatch(e.op, self.op) for e in v.entries)]
+        mapped = {e.op for v in variants for e in v.entries}
+        chosen = {glob: fnmatch.filter(mapped, glob) for glob in self.ops}
+        for glob, found in chosen.items():
+            if not found:
+                raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{glob}'.")
+        wanted = {op for found in chosen.values() for op in found}
+        left_out = [v for v in variants if not any(e.op in wanted for e in v.entries)]
         variants = [v for v in variants if v not in left_out]
         for op in sorted({e.op for v in left_out for e in v.entries} - {e.op for v in variants for e in v.entries}):
-            absent.append({"op": op, "reason": f"left out: --op {self.op}", "left_out": True})
+            absent.append({"op": op, "reason": f"left out: --op {' --op '.join(self.ops)}", "left_out": True})
         modules = together(variants)
-        if not modules:
-            raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{self.op}'.")
         keys_file = self.output / KEYS
         # The key file is written first and kept up with every module, so that an interrupted build goes on where it was.
         # A folder without it, such as a set that something else built, must not be filled or cleared of old modules.

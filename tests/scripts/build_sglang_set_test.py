@@ -552,7 +552,7 @@ class Output(unittest.TestCase):
     releases = Releases({})
     said = ""
 
-    def build(self, output: Path, op: str = "*") -> list:
+    def build(self, output: Path, *ops: str) -> list:
         compiled, broken = [], self.broken
 
         class Compiler:
@@ -572,7 +572,7 @@ class Output(unittest.TestCase):
 
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            SetBuilder(self.source, Compiler(), output, self.root / "work", 1, op, self.releases).build()
+            SetBuilder(self.source, Compiler(), output, self.root / "work", 1, ops or ("*",), self.releases).build()
         self.said = said.getvalue()
         return compiled
 
@@ -653,6 +653,15 @@ class Output(unittest.TestCase):
         absent = {record["op"]: record for record in manifest["absent"]}
         self.assertEqual(absent["topk_v1"], {"op": "topk_v1", "reason": "left out: --op mask_topk_ids", "left_out": True})
         self.assertNotIn("left_out", absent["fused_rope"], "this op is not in the sources")
+
+    def test_each_glob_chooses_ops(self):
+        write(self.root / "package",
+              {"csrc/deepseek_v4/hash_topk.cuh": "struct MaskKernel {\n static void run(int a, int b) {\n } };\n"})  # fmt: skip
+        self.source = from_folder(self.root / "package")
+        self.build(self.root / "set", "mask_topk_ids", "topk_*")
+        self.assertEqual({op["op"] for op in self.manifest()["ops"]}, {"mask_topk_ids", "topk_v1"})
+        with self.assertRaisesRegex(Mistake, "matches --op 'fused_rope'"):
+            self.build(self.root / "set", "mask_topk_ids", "fused_rope")
 
     def test_only_what_changed_is_built(self):
         output = self.root / "set"
