@@ -174,9 +174,15 @@ void WorkerOptions::identify(SweepOptions& o, const ChosenSet& set, const std::v
       nlohmann::json{{"what", what}, {"files", files}}.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   if (resume_.empty()) return;
   o.earlier_from = "journal " + resume_;
+  std::string others;
   for (const JournalSweep& sweep : resumed_) {
     const auto identity = nlohmann::json::parse(sweep.identity, nullptr, false);
-    if (!identity.is_object() || identity.value("what", "") != what) continue;
+    const std::string swept = identity.is_object() ? identity.value("what", "") : "";
+    if (swept != what) {
+      others += fmt::format("{}'{}'", others.empty() ? "" : ", ", one_line(shortened(swept)));
+      continue;
+    }
+    found_own_ = true;
     if (sweep.identity != o.identity) {
       throw Error(
           fmt::format("--resume {}: a set, a golden, the known faults or dsv4diff changed after '{}', so its "
@@ -186,6 +192,13 @@ void WorkerOptions::identify(SweepOptions& o, const ChosenSet& set, const std::v
     for (const auto& [id, verdict] : sweep.verdicts) {
       if (!is_difference(verdict)) o.earlier[id] = verdict;
     }
+  }
+  // A run may have been killed before its later sweeps began, but not before the first.
+  if (!found_own_) {
+    throw Error(
+        fmt::format("--resume {}: the journal is of {}, not of '{}'; name the journal of this command, or run "
+                    "without --resume",
+                    shortened(resume_), others, shortened(what)));
   }
 }
 

@@ -32,7 +32,7 @@ class WorkerOptions {
   /// Returns the options for a sweep of `set`. `against_label` names the other side. `mode` holds the words of the
   /// command line that tell a worker what to do. `reproduce` holds the words of a command that runs one case again,
   /// such as "run --set host". Options of this class that may change a verdict are added to these words. Throws Error
-  /// if the list of known faults cannot be read.
+  /// if the list of known faults cannot be read, or if the journal to resume is of another command.
   [[nodiscard]] SweepOptions sweep_options(const ChosenSet& set, const std::string& against_label,
                                            const std::vector<std::string>& mode,
                                            const std::vector<std::string>& reproduce) const;
@@ -66,6 +66,7 @@ class WorkerOptions {
   bool fail_fast_ = false;
   std::string resume_;
   std::vector<JournalSweep> resumed_;
+  mutable bool found_own_ = false;  ///< a sweep of this command is in the journal to resume
 };
 
 /// The option --exact, of the commands that compare with the bits of a kernel set or a golden.

@@ -28,8 +28,9 @@ Journal::Journal() : temporary_(true) {
 }
 
 Journal::Journal(const std::string& path) : path_(path) {
-  file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+  file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (file_ < 0) throw Error(failed(errno));
+  keeps_earlier_ = true;
 }
 
 Journal::~Journal() {
@@ -38,6 +39,9 @@ Journal::~Journal() {
 }
 
 void Journal::begin(const std::string& identity) {
+  // Until the first sweep begins, the run may still be refused. Then the file of an earlier run must be there.
+  if (keeps_earlier_ && ::ftruncate(file_, 0) != 0 && errno != EINVAL) throw Error(failed(errno));
+  keeps_earlier_ = false;
   if (!identity.empty()) line(fmt::format("sweep {}\n", identity));
 }
 

@@ -20,7 +20,8 @@ class Journal {
   /// The default journal is a file in the temporary folder. The file is removed when the run ends normally. Throws
   /// Error if the file cannot be made.
   Journal();
-  /// A journal at `path`. The file is kept. Throws Error if the file cannot be written.
+  /// A journal at `path`. The file is kept; what an earlier run wrote is removed when the first sweep begins. Throws
+  /// Error if the file cannot be written.
   explicit Journal(const std::string& path);
   ~Journal();
   Journal(const Journal&) = delete;
@@ -29,7 +30,8 @@ class Journal {
   /// Path of the file.
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  /// Writes that a sweep begins. `identity` is one line that says what is swept. Does nothing if it is empty.
+  /// Writes that a sweep begins. `identity` is one line that says what is swept. If it is empty, writes nothing. Throws
+  /// Error if the lines of an earlier run cannot be removed.
   void begin(const std::string& identity);
   /// Writes that a case is about to run. `reproduce` is the command that runs it again.
   void start(const std::string& id, const std::string& reproduce);
@@ -46,6 +48,7 @@ class Journal {
   std::string broken_;
   int file_ = -1;
   bool temporary_ = false;
+  bool keeps_earlier_ = false;  ///< the file may hold lines of an earlier run
 };
 
 /// One sweep of a journal: what was swept, and the verdicts so far.
