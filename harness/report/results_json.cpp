@@ -78,6 +78,18 @@ json run_json(const SetRun& run) {
           {"results", run.results}};
 }
 
+/// Throws Error if `j` counts other verdicts than those of its results. A file whose results were removed or edited
+/// must not pass for the whole run.
+void require_counts(const json& j, const Tally& results, const std::string& whose) {
+  for (std::size_t i = 0; i < results.verdicts.size(); ++i) {
+    const auto verdict = std::string(name_of(static_cast<Verdict>(i)));
+    const auto counted = j.at("counts").at(verdict).get<std::size_t>();
+    if (counted == results.verdicts[i]) continue;
+    throw Error(fmt::format("{} counts {} results with the verdict '{}', but the file holds {}; the file was edited",
+                            whose, counted, verdict, results.verdicts[i]));
+  }
+}
+
 SetRun run_from(const json& j) {
   SetRun run;
   run.set_label = j.at("set").get<std::string>();
@@ -97,6 +109,7 @@ SetRun run_from(const json& j) {
     if (!verdict_from_name(verdict)) throw Error(fmt::format("'{}' is not a verdict", verdict));
     run.results.push_back(result.get<CaseResult>());
   }
+  require_counts(j, run.total(), fmt::format("set '{}'", run.set_label));
   return run;
 }
 
@@ -144,6 +157,7 @@ void from_json(const json& j, RunReport& report) {
   report.require_all = j.at("require_all").get<bool>();
   report.unfinished = j.at("unfinished").get<bool>();
   for (const json& run : j.at("runs")) report.runs.push_back(run_from(run));
+  require_counts(j, report.total(), "the report");
 }
 
 std::string results_json(const RunReport& report) {

@@ -64,6 +64,29 @@ TEST(Results, BitsAreSummedForTools) {
   EXPECT_EQ(run.at("counts").at("bits_compared"), 1);
 }
 
+TEST(Results, RemovedAndEditedResultsAreNoticed) {
+  const RunReport r = report({failed(), result("a/x=1/seed=1", Verdict::kPassed)});
+  const auto message = [](const nlohmann::json& j) -> std::string {
+    try {
+      j.get<RunReport>();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto whole = nlohmann::json::parse(results_json(r));
+  EXPECT_EQ(message(whole), "");
+  auto removed = whole;
+  removed["runs"][0]["results"].erase(0);
+  EXPECT_THAT(message(removed), HasSubstr("counts 1 results with the verdict 'failed', but the file holds 0"));
+  auto edited = whole;
+  edited["runs"][0]["results"][0]["verdict"] = "passed";
+  EXPECT_THAT(message(edited), HasSubstr("counts 1 results with the verdict 'passed', but the file holds 2"));
+  auto no_runs = whole;
+  no_runs["runs"].clear();
+  EXPECT_THAT(message(no_runs), HasSubstr("the report counts 1"));
+}
+
 TEST(Results, AnyBytesGiveValidJson) {
   CaseResult bad = failed();
   bad.reason = kHostile;
