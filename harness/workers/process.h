@@ -37,8 +37,8 @@ class ChildProcess {
   std::optional<int> ended();
   /// Waits up to `seconds` for the child to end by itself. Returns the same as ended().
   std::optional<int> wait_for(double seconds);
-  /// Says which limit of the environment ended the child, for example "; it had used the CPU time that 'ulimit -t'
-  /// allows (5 s)". "" if the child still runs, or if no such limit is known.
+  /// Says which limit of the environment ended the child, for example "; it had used 5.0 s of CPU time, and
+  /// 'ulimit -t' allows 5 s". "" if the child still runs, or if no such limit is known.
   [[nodiscard]] std::string limit_reached() const;
   /// Kills the child and all other processes in its process group, and waits for the child to end.
   void kill();
