@@ -103,8 +103,9 @@ Scenario indices_contract(const Argument& a, Points points) {
 
 std::vector<std::int64_t> values_outside(std::int64_t limit, bool count, DType dtype) {
   const bool wide = dtype == DType::kI64;
+  // Kernels treat -1 specially, so -2 too.
   std::vector<std::int64_t> values{
-      -1, wide ? std::numeric_limits<std::int64_t>::min() : std::int64_t{std::numeric_limits<std::int32_t>::min()}};
+      -1, -2, wide ? std::numeric_limits<std::int64_t>::min() : std::int64_t{std::numeric_limits<std::int32_t>::min()}};
   if (count) values.push_back(0);
   if (limit >= 0) values.push_back(limit + (count ? 1 : 0));
   values.insert(values.end(), {std::int64_t{1} << 30, std::numeric_limits<std::int32_t>::max()});

@@ -2,6 +2,7 @@
 /// may change.
 #include <fmt/format.h>
 
+#include <array>
 #include <limits>
 
 #include "harness/op/define.h"
@@ -75,7 +76,20 @@ class MaskTopkIds final : public Op {
                         call = make(c);
                         call.arg("num_token_non_padded").value = numbers({c.params.integer("real") + (1LL << 32)});
                       })};
-    list.push_back(many_rows_relation(*this, {"rows=32769 k=1 real=32768", "rows=65540 k=1 real=65537"}));
+    list.push_back(call_relation("any_ids", "ids of real tokens stay as they are, whatever their values",
+                                 kFirstSmokePoint, [](Case& c, Call& call, Observation& want) {
+                                   constexpr std::array<std::int64_t, 5> kIds{-2, -100, std::numeric_limits<int>::min(),
+                                                                              std::numeric_limits<int>::max(), 1 << 20};
+                                   HostTensor& ids = call.arg("topk_ids").tensor();
+                                   const std::int64_t real = c.params.integer("real") * ids.size(1);
+                                   for (std::int64_t i = 0; i < ids.numel(); ++i) {
+                                     const std::int64_t id = kIds[static_cast<std::size_t>(i) % kIds.size()];
+                                     set_integer(ids, i, id);
+                                     if (i < real) set_integer(want.outputs.front().value, i, id);
+                                   }
+                                 }));
+    // Rows of both kinds beyond 15 and 16 bits: nearly all padding, and nearly all real.
+    list.push_back(many_rows_relation(*this, {"rows=32769 k=1 real=5", "rows=65540 k=1 real=65537"}));
     Contracts contracts(list);
     contracts.edge("ids_wide", "33 ids per token, more than a warp holds, are masked right, or the call is refused",
                    [](Call& call) {

@@ -79,9 +79,9 @@ std::int64_t violations_in(const CaseResult& r) {
 
 TEST(Indices, ValuesOutsideAreNegativeTheLimitAndFarPastIt) {
   constexpr std::int64_t kLeast = std::numeric_limits<std::int32_t>::min();
-  EXPECT_THAT(values_outside(7, false, kI32), ElementsAre(-1, kLeast, 7, 1 << 30, 0x7fffffff));
-  EXPECT_THAT(values_outside(7, true, kI32), ElementsAre(-1, kLeast, 0, 8, 1 << 30, 0x7fffffff));
-  EXPECT_THAT(values_outside(-1, false, kI32), ElementsAre(-1, kLeast, 1 << 30, 0x7fffffff));
+  EXPECT_THAT(values_outside(7, false, kI32), ElementsAre(-1, -2, kLeast, 7, 1 << 30, 0x7fffffff));
+  EXPECT_THAT(values_outside(7, true, kI32), ElementsAre(-1, -2, kLeast, 0, 8, 1 << 30, 0x7fffffff));
+  EXPECT_THAT(values_outside(-1, false, kI32), ElementsAre(-1, -2, kLeast, 1 << 30, 0x7fffffff));
   EXPECT_THAT(values_outside(7, false, kI64), Contains(std::int64_t{1} << 40));
   EXPECT_THAT(values_outside(std::int64_t{1} << 31, false, kI64), Not(Contains(1 << 30)));  // this value is inside
 }
