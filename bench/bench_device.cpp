@@ -100,18 +100,6 @@ void check_cuda(cudaError_t status, const std::string& what) {
   if (status != cudaSuccess) throw Error(fmt::format("{}: {}", what, cudaGetErrorString(status)));
 }
 
-const char* name_of(Clock clock) {
-  switch (clock) {
-    case Clock::kGraph:
-      return "graph";
-    case Clock::kStream:
-      return "stream";
-    case Clock::kHost:
-      return "host";
-  }
-  return "?";
-}
-
 DeviceArguments::DeviceArguments(const Call& call) {
   shapes_.reserve(call.args.size() * 2);  // the tensors point to these shapes
   tensors_.reserve(call.args.size());
@@ -200,7 +188,7 @@ void DeviceArguments::restore(const Call& call) {
 
 Device::Device() {
   int count = 0;
-  check_cuda(cudaGetDeviceCount(&count), "No CUDA device");
+  check_cuda(cudaGetDeviceCount(&count), "cudaGetDeviceCount");
   check_cuda(cudaSetDevice(0), "cudaSetDevice");
   check_cuda(cudaGetDeviceProperties(&properties_, 0), "cudaGetDeviceProperties");
   check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");

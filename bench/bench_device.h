@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/bench/timer.h"
 #include "harness/call/call.h"
 
 namespace dsv4::bench {
@@ -58,20 +59,6 @@ class DeviceArguments {
   std::size_t device_bytes_ = 0;
 };
 
-/// How a time is measured.
-enum class Clock {
-  kGraph,   ///< the calls run as a CUDA graph between two events; host time is not included
-  kStream,  ///< the calls are launched between two events; if the host is slower, its time is included
-  kHost,    ///< wall clock from the first call until the device is idle; for calls that also work on the host
-};
-const char* name_of(Clock clock);
-
-struct Timing {
-  double median_us;
-  double low_us;   ///< 10th percentile
-  double high_us;  ///< 90th percentile
-};
-
 /// Owns the stream, and sets the allocator from which modules get memory. A process has only one Device.
 class Device {
  public:
@@ -87,12 +74,13 @@ class Device {
                            const std::vector<std::unique_ptr<DeviceArguments>>& copies, int calls, int samples,
                            Clock& clock);
 
+  /// Microseconds per call of `work`, which launches `calls` calls on the stream.
+  double sample_stream(const std::function<void()>& work, int calls);
+
   const cudaDeviceProp& properties() const { return properties_; }
   cudaStream_t stream() const { return stream_; }
 
  private:
-  double sample_stream(const std::function<void()>& work, int calls);
-
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;
   cudaEvent_t begin_ = nullptr;

@@ -23,7 +23,7 @@
 #include <functional>
 
 #include "bench/bench_device.h"
-#include "bench/bench_set.h"
+#include "harness/bench/kernel_set.h"
 #include "harness/core/error.h"
 #include "harness/op/records.h"
 #include "harness/sets/ffi_types.h"

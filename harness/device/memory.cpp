@@ -1,19 +1,17 @@
 #include "harness/device/memory.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <new>
 #include <unordered_map>
 
 #include "harness/core/error.h"
-#include "harness/core/paths.h"
 #include "harness/core/poison.h"
+#include "harness/device/plugin.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -74,38 +72,15 @@ class HostMemory final : public DeviceMemory {
   std::unordered_map<void*, std::size_t> reserved_;  ///< size of each mapping in bytes, by block
 };
 
-/// Loads libdsv4_cuda.so. Tries these places in this order: lib/ beside the executable (a build), the executable's
-/// folder, ../lib (an installation), and the loader's path. If no place has a library that can be loaded, `tried`
-/// says why.
-void* open_plugin(std::string& tried) {
-  const std::filesystem::path exe = executable_folder();
-  for (const std::string& path : {(exe / "lib/libdsv4_cuda.so").string(), (exe / "libdsv4_cuda.so").string(),
-                                  (exe / "../lib/libdsv4_cuda.so").string(), std::string("libdsv4_cuda.so")}) {
-    if (void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return handle;
-    if (tried.empty() || std::filesystem::exists(path)) tried = dlerror();
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 std::unique_ptr<DeviceMemory> make_host_memory() { return std::make_unique<HostMemory>(); }
 
 std::unique_ptr<DeviceMemory> make_cuda_memory() {
   using Open = DeviceMemory* (*)(char*, std::size_t);
-  std::string tried;
-  void* plugin = open_plugin(tried);
-  if (plugin == nullptr) {
-    throw Error(fmt::format(
-        "CUDA sets need libdsv4_cuda.so and LibTorch with CUDA, which could not be loaded: {}. Run scripts/setup on "
-        "the GPU machine, or choose a CPU set (--set host)",
-        tried));
-  }
-  const auto open = reinterpret_cast<Open>(dlsym(plugin, "dsv4_open_cuda_memory"));
-  if (open == nullptr)
-    throw Error(
-        "libdsv4_cuda.so does not belong to this tool, because it does not have the function dsv4_open_cuda_memory. "
-        "Build it again");
+  const auto open = reinterpret_cast<Open>(
+      plugin_function("dsv4_cuda", "dsv4_open_cuda_memory", "CUDA sets need libdsv4_cuda.so and LibTorch with CUDA",
+                      "Run scripts/setup on the GPU machine, or choose a CPU set (--set host)"));
   char why[1024] = "";
   DeviceMemory* memory = open(why, sizeof why);
   if (memory == nullptr) {

@@ -201,6 +201,10 @@ class Refusals(CommandLineTest):
             (["merge", ""], "the name is empty"),
             (["merge", "."], "cannot be read"),
             (["worker", "--set", "host", "--set-label", "host"], "only by the other commands"),
+            (["bench", "--set", "host"], "does not run on a GPU"),
+            (["bench", "--shape", "no such text"], "there is no such shape"),
+            (["bench", "--op", "topk_v2000"], "no op is called"),
+            (["bench", "--samples", "1"], "--samples"),
         ]:
             with self.subTest(call=" ".join(words)[:80]):
                 self.expect_refusal(*words, says=says)
@@ -217,7 +221,7 @@ class Refusals(CommandLineTest):
                       run + ["--last-failed", name], run + ["--resume", name], run + ["--sequence", name],
                       run + ["--case", CASE, "--dump", name], verify + ["--op", name], verify + ["--golden", name],
                       verify + ["--recorded", name], verify + ["--case", name], ["ops", name], ["sets", name],
-                      ["merge", name], ["record", "--set", name], ["record", "--set", "host", "--golden", name]]:
+                      ["merge", name], ["bench", "--op", name], ["bench", "--set", name], ["record", "--set", name], ["record", "--set", "host", "--golden", name]]:
             with self.subTest(call=" ".join(words)[:60]):
                 status, output, error = self.call(*words)
                 self.assertEqual((status, output), (2, ""))

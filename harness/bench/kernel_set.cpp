@@ -1,4 +1,4 @@
-#include "bench/bench_set.h"
+#include "harness/bench/kernel_set.h"
 
 #include <fmt/format.h>
 
