@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "reference/common/interval.h"
 #include "reference/common/number.h"
 
 namespace dsv4::reference {
@@ -59,6 +60,9 @@ inline float sum_once(double exact, float rounded) {
 inline float left_exact(Sum s) { return sum_once(s.left, static_cast<float>(s.right)); }
 inline float right_exact(Sum s) { return sum_once(s.right, static_cast<float>(s.left)); }
 inline float both_rounded(Sum s) { return static_cast<float>(s.left) + static_cast<float>(s.right); }
+
+/// Returns the interval of the three results.
+inline Interval results_of(Sum s) { return hull(std::array{left_exact(s), right_exact(s), both_rounded(s)}); }
 
 /// The least and the greatest of some bfloat16 numbers. They are ordered by their bits, with -0 below +0 and NaN at the
 /// ends. If only some of the numbers are NaN, one end is a NaN and the other end is a number.
