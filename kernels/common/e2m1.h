@@ -29,8 +29,8 @@ DSV4_DEVICE std::uint32_t e2m1_codes(const float* x, float inverse) {
   return word;
 }
 
-/// Returns the UE8M0 byte of a group whose greatest magnitude is `amax`, which must not be NaN. A smaller amax than 1e-4
-/// counts as 1e-4. The byte of an infinite amax is 255.
+/// Returns the UE8M0 byte of a group whose greatest magnitude is `amax`. A smaller one than 1e-4 counts as 1e-4. The
+/// byte of infinity is 255.
 DSV4_DEVICE std::uint32_t e2m1_scale_byte(float amax) {
   return ue8m0_byte(__fdiv_rn(max_number(1e-4f, amax), kE2m1Max));
 }

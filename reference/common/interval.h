@@ -49,8 +49,9 @@ inline Interval operator*(Interval a, Interval b) {
   return hull(std::array{a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high});
 }
 
-/// Returns the interval of the results rounded to bfloat16.
-inline Interval rounded_to_bf16(Interval a) { return {to_float(to_bf16(a.low)), to_float(to_bf16(a.high))}; }
+/// Return a float, or the results in an interval, rounded to bfloat16.
+inline float rounded_to_bf16(float x) { return to_float(to_bf16(x)); }
+inline Interval rounded_to_bf16(Interval a) { return {rounded_to_bf16(a.low), rounded_to_bf16(a.high)}; }
 
 /// Returns the interval of the greatest magnitude. NaN is ignored; the greatest magnitude of NaN only is 0.
 inline Interval greatest_magnitude(const std::vector<Interval>& values) {

@@ -242,6 +242,31 @@ def k_norm_rope_flashmla(source):
     ]  # fmt: skip
 
 
+def indexer_queries(source, op: str, name: str, known_arity: int) -> list:
+    """An op that rotates, transforms and quantises the queries of the indexer."""
+    path = "csrc/deepseek_v4/main_norm_rope.cuh"
+    text = need(source, path, rf"struct {name}\b", name)
+    # A later release can also rotate the first elements, or leave out the transform.
+    if template_arity(text, name) == 2:
+        more = ""
+    elif re.search(rf"\bbool\s+kRopeFirst\b[^<>]*\bbool\s+kHadamard\b[^<>]*>\s*struct\s+{name}\b", text):
+        more = ", false, true"
+    else:
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 2, and 4 with kHadamard")
+    arity, abi = expect_method(text, name, "forward", {known_arity: 1})
+    target = f"{name}<bf16_t, {PDL}{more}>::forward"
+    # As in fused_rope, the bits are those of nvcc.
+    return [Module(op, path, {}, one(op, "forward", target, abi, arity), host_flags=["@fma"])]
+
+
+def q_indexer_rope_hadamard_quant(source):
+    return indexer_queries(source, "q_indexer_rope_hadamard_quant", "FusedQIndexerRopeHadamardQuantKernel", 7)
+
+
+def q_indexer_rope_hadamard_fp4_quant(source):
+    return indexer_queries(source, "q_indexer_rope_hadamard_fp4_quant", "FusedQIndexerRopeHadamardFp4QuantKernel", 8)
+
+
 def fused_store_cache(source):
     path = "csrc/deepseek_v4/store.cuh"
     modules = []
@@ -435,6 +460,8 @@ RULES = (
     (("q_norm_rope",), q_norm_rope),
     (("k_norm_rope_flashmla",), k_norm_rope_flashmla),
     (("norm_rope",), norm_rope),
+    (("q_indexer_rope_hadamard_quant",), q_indexer_rope_hadamard_quant),
+    (("q_indexer_rope_hadamard_fp4_quant",), q_indexer_rope_hadamard_fp4_quant),
     (("fused_store_cache",), fused_store_cache),
     (("mega_moe_pre_dispatch",), mega_moe_pre_dispatch),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),
