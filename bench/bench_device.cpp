@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <memory>
 
@@ -90,7 +91,9 @@ int allocate(DLTensor* prototype, DLManagedTensorVersioned** out, void* context,
 
 Timing summarise(std::vector<double> microseconds) {
   std::sort(microseconds.begin(), microseconds.end());
-  const auto at = [&](double q) { return microseconds[static_cast<std::size_t>(q * (microseconds.size() - 1) + 0.5)]; };
+  const auto at = [&](double q) {
+    return microseconds[static_cast<std::size_t>(std::lround(q * static_cast<double>(microseconds.size() - 1)))];
+  };
   return {at(0.5), at(0.1), at(0.9)};
 }
 

@@ -36,7 +36,7 @@ class CudaTimer final : public Timer {
     return {{"gpu", p.name},
             {"capability", fmt::format("sm_{}{}", p.major, p.minor)},
             {"multiprocessors", std::to_string(p.multiProcessorCount)},
-            {"l2_bytes", std::to_string(p.l2CacheSize)},
+            {"l2_mib", std::to_string(p.l2CacheSize >> 20)},
             {"cuda_driver", version(driver)},
             {"cuda_runtime", version(runtime)}};
   }

@@ -45,9 +45,9 @@ std::string heading(const BenchFacts& facts) {
     const auto found = facts.machine.find(name);
     return found == facts.machine.end() ? std::string("?") : found->second;
   };
-  std::string text = fmt::format("{}, {}, {} multiprocessors, {:.0f} MiB L2, driver {}, CUDA runtime {}\n", fact("gpu"),
-                                 fact("capability"), fact("multiprocessors"),
-                                 std::atof(fact("l2_bytes").c_str()) / (1 << 20), fact("driver"), fact("cuda_runtime"));
+  std::string text =
+      fmt::format("{}, {}, {} multiprocessors, {} MiB L2, driver {}, CUDA runtime {}\n", fact("gpu"),
+                  fact("capability"), fact("multiprocessors"), fact("l2_mib"), fact("driver"), fact("cuda_runtime"));
   text += fmt::format("a copy on the device reads and writes {:.0f} GB/s\n", facts.copy_bytes_per_second / 1e9);
   for (const auto& [name, provenance] : facts.sets) {
     std::string said;
