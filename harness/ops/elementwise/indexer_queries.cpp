@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 #include "harness/generate/rotary.h"
 #include "harness/op/define.h"
 #include "harness/ops/elementwise/angle_scenarios.h"
 #include "harness/ops/elementwise/many_rows.h"
+#include "harness/ops/elementwise/norm_rows.h"
 
 namespace dsv4 {
 namespace {
@@ -74,22 +74,10 @@ Fill one_element() {
           }};
 }
 
-/// The products of each rotated real part nearly cancel.
-Fill cancelling_pairs(const float* angles) {
-  return {"cancel", [angles](Random& r, Elements x) {
-            x.set_all([&] { return r.gauss() * 0x1p-8f; });
-            for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
-              const float m = r.wide(-3, 3);
-              x.set(kQueryDim - kRotaryDim + d, m * angles[d + 1]);
-              x.set(kQueryDim - kRotaryDim + d + 1, m * angles[d]);
-            }
-          }};
-}
-
 Fills query_fills(const QuantisedForm& form, const float* angles) {
   return {fills::gauss(),
           fills::integers(-16, 16),
-          cancelling_pairs(angles),
+          cancelling_pairs(angles, 0x1p-8f),
           one_element(),
           midpoints(form),
           scale_edges(form),
@@ -113,6 +101,32 @@ void double_queries(Call& call) {
     set_float(queries, i, 2.0 * value_of(queries.dtype, queries.element(i)));
 }
 
+/// The parameters. The fills are those for `form`.
+Space query_space(const QuantisedForm& form) {
+  return {number("tokens", 0, 1 << 17, "tokens", {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 257}}),
+          number("heads", 1, 256, "heads of the queries", {.usual = 3, .quick = {1, 3, 8}, .full = {1, 7, 64}}),
+          word("index", {"i32", "i64"}, "type of the positions"),
+          number("table", 1, 1 << 17, "positions in the angle table",
+                 {.usual = 300, .quick = {1, 2, 300}, .full = {300, 4099}, .soak = {65537}}),
+          word("angles", angle_tables(), "points of the unit circle, quarter turns, or any numbers"),
+          word("at", position_places(), "which positions the tokens have"),
+          word("weight", kHeadWeights.names(), "distribution of the weights of the heads"),
+          word("scale", {"0.0110485435", "1", "-1e38", "0"}, "number by which all weights are multiplied"),
+          word("fill", query_fills(form, nullptr).names(), "distribution of the queries")};
+}
+
+/// The arguments of both ops, with the op's own outputs after q_input.
+std::vector<Argument> query_arguments(const std::vector<Argument>& quantised) {
+  std::vector<Argument> list{in("q_input", {kBF16}, "tokens heads 128:dim")};
+  list.insert(list.end(), quantised.begin(), quantised.end());
+  const std::vector<Argument> others{
+      in("weight", {kBF16}, "tokens heads"), out("weights_out", {kF32}, "tokens heads 1:dim", {.any_nan = true}),
+      real("weight_scale"), in("freqs_cis", {kF32}, "table 64:dim", {.called = "angles"}),
+      in("positions", {kI32, kI64}, "tokens:count", {.dtype_of = "index", .index = Index{.limit = "table"}})};
+  list.insert(list.end(), others.begin(), others.end());
+  return list;
+}
+
 }  // namespace
 
 QuantisedForm e4m3_form() {
@@ -130,25 +144,33 @@ QuantisedForm e2m1_form() {
           .multiples = {1.0}};
 }
 
-Space query_space(const QuantisedForm& form) {
-  return {number("tokens", 0, 1 << 17, "tokens", {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 257}}),
-          number("heads", 1, 256, "heads of the queries", {.usual = 3, .quick = {1, 3, 8}, .full = {1, 7, 64}}),
-          word("index", {"i32", "i64"}, "type of the positions"),
-          number("table", 1, 1 << 17, "positions in the angle table",
-                 {.usual = 300, .quick = {1, 2, 300}, .full = {300, 4099}, .soak = {65537}}),
-          word("angles", angle_tables(), "points of the unit circle, quarter turns, or any numbers"),
-          word("at", position_places(), "which positions the tokens have"),
-          word("weight", kHeadWeights.names(), "distribution of the weights of the heads"),
-          word("scale", {"0.0110485435", "1", "-1e38", "0"}, "number by which all weights are multiplied"),
-          word("fill", query_fills(form, nullptr).names(), "distribution of the queries")};
-}
+QueryOp::QueryOp(const QueryForm& op)
+    : Op({
+          .name = op.name,
+          .family = "elementwise",
+          .summary = op.summary,
+          .upstream = op.upstream,
+          .space = query_space(op.form),
+          .signature = {query_arguments(op.quantised), "tokens"},
+          .smoke = joined({{"", "tokens=3 heads=8 index=i64 at=last angles=axes weight=wide scale=1 fill=integers",
+                            "tokens=9 heads=4 fill=midpoints", "tokens=4 heads=3 fill=least_scale"},
+                           op.smoke}),
+          .quick = {"cover"},
+          .full = {"cover", "tokens=128 heads=64 index=i64 table=65537", "tokens=1 heads=128 fill=cancel",
+                   "tokens=1500 heads=3 table=4099 fill=wide", "tokens=400 heads=8 fill=midpoints"},
+          .bench = each({"tokens={} heads=64 index=i64 table=65536"}, {"64", "512", "4096"}),
+          .host_note = "which products nvcc fuses",
+      }),
+      form_(op.form),
+      codes_(op.quantised.front().name),
+      out_bytes_(op.out_bytes) {}
 
-std::optional<std::string> too_many_rows(const Params& p) {
+std::optional<std::string> QueryOp::too_large(const Params& p) const {
   if (p.integer("tokens") * p.integer("heads") <= 1 << 15) return std::nullopt;
   return "this case would take too long: tokens times heads must be at most 2^15";
 }
 
-std::vector<std::string> idle_of_queries(const Params& p) {
+std::vector<std::string> QueryOp::idle(const Params& p) const {
   if (p.integer("tokens") == 0) return {"angles", "at", "table", "weight", "scale", "fill"};
   // Only the elements before the rotated ones are not 0 in some fills.
   static const std::vector<std::string> kFixed{"midpoints", "scale_edges", "least_scale", "zeros", "one_nan"};
@@ -158,12 +180,13 @@ std::vector<std::string> idle_of_queries(const Params& p) {
   return names;
 }
 
-bool has_trivial_queries(const Params& p) {
+bool QueryOp::trivial_by_design(const Case& c) const {
   static const std::vector<std::string> kTrivial{"denormal", "huge", "zeros", "one_inf", "one_nan"};
-  return p.integer("tokens") == 0 || std::ranges::count(kTrivial, p.text("fill")) != 0;
+  return c.params.integer("tokens") == 0 || std::ranges::count(kTrivial, c.params.text("fill")) != 0;
 }
 
-void fill_queries(const Case& c, const QuantisedForm& form, Call& call) {
+Call QueryOp::make(const Case& c) const {
+  Call call = allocate(c);
   const Params& p = c.params;
   const HostTensor table = angle_table(p.text("angles"), p.integer("table"), c.seed);
   const HostTensor positions = positions_tensor(p, c.seed);
@@ -172,51 +195,46 @@ void fill_queries(const Case& c, const QuantisedForm& form, Call& call) {
   const std::int64_t heads = p.integer("heads");
   for (std::int64_t row = 0; row < p.integer("tokens") * heads; ++row) {
     const float* const angles = &table.at<float>(integer_at(positions, row / heads), 0);
-    query_fills(form, angles).apply(p.text("fill"), random, Elements(queries, row * kQueryDim, kQueryDim));
+    query_fills(form_, angles).apply(p.text("fill"), random, Elements(queries, row * kQueryDim, kQueryDim));
   }
   kHeadWeights.apply(p.text("weight"), weight_random, Elements(call.arg("weight").tensor()));
   call.arg("weight_scale").value = std::stod(p.text("scale"));
   call.arg("freqs_cis").tensor() = table;
   call.arg("positions").tensor() = positions;
+  return call;
 }
 
-Cost cost_of_queries(const Params& p, double out_bytes) {
-  const auto tokens = static_cast<double>(p.integer("tokens"));
-  const double rows = tokens * static_cast<double>(p.integer("heads"));
-  return {.bytes = rows * (2.0 * kQueryDim + 2.0 + out_bytes) + tokens * sizeof(float) * kRotaryDim,
+Cost QueryOp::cost(const Case& c, const Call&) const {
+  const auto tokens = static_cast<double>(c.params.integer("tokens"));
+  const double rows = tokens * static_cast<double>(c.params.integer("heads"));
+  return {.bytes = rows * (2.0 * kQueryDim + 2.0 + out_bytes_) + tokens * sizeof(float) * kRotaryDim,
           .flops = rows * (3.0 * kRotaryDim + 7.0 * kQueryDim + 3.0 * kQueryDim)};
 }
 
-std::vector<Scenario> query_scenarios(const Op& op, const std::string& codes,
-                                      std::function<void(Observation& want)> doubled) {
+ElementFacts QueryOp::element_facts(const Case&, const Call& call) const {
+  return {{"position_outside", positions_outside(call)}};
+}
+
+std::vector<Scenario> QueryOp::scenarios() const {
   std::vector<Scenario> list{
       angles_further_down(),
-      far_angles(op.at({"tokens=10 heads=1", "tokens=10 heads=1 index=i64"})),
-      many_relation("tokens", op.at({}, {"tokens=3 heads=1 table=70000 at=last"})),
-      many_relation("heads", in_full(op.params_at("tokens=1 heads=3 index=i64"))),
+      far_angles(at({"tokens=10 heads=1", "tokens=10 heads=1 index=i64"})),
+      many_relation("tokens", at({}, {"tokens=3 heads=1 table=70000 at=last"})),
+      many_relation("heads", in_full(params_at("tokens=1 heads=3 index=i64"))),
       call_relation("alignment", "arguments that do not start at a multiple of 16 bytes give the same results",
                     kFirstSmokePoint,
-                    [codes](Case&, Call& call, Observation&) {
+                    [this](Case&, Call& call, Observation&) {
                       call.arg("q_input").misalign = 2;
-                      call.arg(codes).misalign = 1;
+                      call.arg(codes_).misalign = 1;
                       call.arg("freqs_cis").misalign = 4;
                     }),
       call_relation("doubled", "twice the queries have the same codes, and twice the scales", kFirstSmokePoint,
-                    [doubled = std::move(doubled)](Case&, Call& call, Observation& want) {
+                    [this](Case&, Call& call, Observation& want) {
                       double_queries(call);
-                      doubled(want);
+                      double_outputs(want);
                     })};
   Contracts contracts(list);
-  contracts.edge("no_heads", "with no heads, nothing is written, or the call is refused", [&op](Call& call) {
-    for (const Argument& a : op.info().signature.arguments()) {
-      const int dim = a.dim_of("heads");
-      if (dim < 0) continue;
-      HostTensor& t = call.arg(a.name).tensor();
-      Shape shape = t.shape;
-      shape[static_cast<std::size_t>(dim)] = 0;
-      t = HostTensor::make(t.dtype, shape);
-    }
-  });
+  no_heads(contracts, *this);
   return list;
 }
 

@@ -1,16 +1,13 @@
-/// What the two ops share that quantise the queries of the indexer: parameters, inputs and scenarios. Both have the
-/// arguments q_input, weight, weights_out, weight_scale, freqs_cis and positions. A row of the queries is one head of
-/// one token.
+/// The common part of the two ops that quantise the queries of the indexer: parameters, inputs and scenarios. Both have
+/// the arguments q_input, weight, weights_out, weight_scale, freqs_cis and positions. A row of the queries is one head
+/// of one token.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "harness/case/space.h"
-#include "harness/generate/fills.h"
 #include "harness/op/op.h"
 
 namespace dsv4 {
@@ -31,25 +28,36 @@ struct QuantisedForm {
 QuantisedForm e4m3_form();
 QuantisedForm e2m1_form();
 
-/// The parameters. The fills are those for `form`.
-Space query_space(const QuantisedForm& form);
+/// What an op of this pair has of its own.
+struct QueryForm {
+  std::string name;
+  std::string summary;
+  std::string upstream;
+  QuantisedForm form;
+  std::vector<Argument> quantised;  ///< the outputs after q_input: the codes, and scales if they are stored
+  std::vector<std::string> smoke;   ///< smoke points besides those of both ops
+  double out_bytes;                 ///< bytes of the outputs of a row
+};
 
-/// Says why a case is too large for a sweep (Op::too_large).
-std::optional<std::string> too_many_rows(const Params& p);
-/// The parameters that are idle (Op::idle).
-std::vector<std::string> idle_of_queries(const Params& p);
-/// True if all outputs of a row may be equal (Op::trivial_by_design).
-bool has_trivial_queries(const Params& p);
+class QueryOp : public Op {
+ public:
+  [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override;
+  [[nodiscard]] std::vector<std::string> idle(const Params& p) const override;
+  [[nodiscard]] Call make(const Case& c) const override;
+  [[nodiscard]] bool trivial_by_design(const Case& c) const override;
+  [[nodiscard]] Cost cost(const Case& c, const Call& call) const override;
+  [[nodiscard]] ElementFacts element_facts(const Case& c, const Call& call) const override;
+  [[nodiscard]] std::vector<Scenario> scenarios() const override;
 
-/// Fills the arguments that both ops have, in a call of Op::allocate().
-void fill_queries(const Case& c, const QuantisedForm& form, Call& call);
+ protected:
+  explicit QueryOp(const QueryForm& op);
+  /// Turns the outputs of a call into those for twice the queries.
+  virtual void double_outputs(Observation& want) const = 0;
 
-/// The least work for queries of which each row has `out_bytes` bytes of outputs.
-Cost cost_of_queries(const Params& p, double out_bytes);
-
-/// The scenarios of both ops. `codes` is the argument with the codes. `doubled` turns the outputs of a call into those
-/// for twice the queries.
-std::vector<Scenario> query_scenarios(const Op& op, const std::string& codes,
-                                      std::function<void(Observation& want)> doubled);
+ private:
+  QuantisedForm form_;
+  std::string codes_;  ///< the argument with the codes
+  double out_bytes_;
+};
 
 }  // namespace dsv4

@@ -8,12 +8,10 @@
 #include "harness/op/scenarios.h"
 
 namespace dsv4 {
-namespace {
 
-/// A fill in which the row's last elements cancel when they are rotated.
-Fill cancelling(const float* angles) {
-  return {"cancel", [angles](Random& r, Elements x) {
-            x.set_all([&] { return r.gauss(); });
+Fill cancelling_pairs(const float* angles, float others) {
+  return {"cancel", [angles, others](Random& r, Elements x) {
+            x.set_all([&] { return r.gauss() * others; });
             const std::int64_t first = x.size() - kRotaryDim;
             for (std::int64_t d = 0; d < kRotaryDim; d += 2) {
               const float m = r.wide(-3, 3);
@@ -23,13 +21,11 @@ Fill cancelling(const float* angles) {
           }};
 }
 
-}  // namespace
-
 Fills norm_row_fills(const float* angles) {
   return {fills::gauss(),
           fills::integers(-16, 16),
           fills::each("signs", [](Random& r) { return r.chance(2) ? 1.0f : -1.0f; }),  // without eps, the factor is 1
-          cancelling(angles),
+          cancelling_pairs(angles, 1.0f),
           fills::wide(-40, 40),
           fills::wide(-34, -20, "small"),  // eps makes up most of the sum
           fills::denormal(),               // the squares are too small for a float
@@ -109,14 +105,17 @@ Scenario odd_strides(std::vector<std::string> names, Points points) {
       });
 }
 
-void no_heads(Contracts& contracts, std::vector<std::string> names) {
-  contracts.edge("no_heads", "with no heads, nothing is written, or the call is refused",
-                 [names = std::move(names)](Call& call) {
-                   for (const std::string& name : names) {
-                     const HostTensor& heads = call.tensor(name);
-                     call.arg(name).tensor() = HostTensor::make(heads.dtype, {heads.size(0), 0, heads.size(2)});
-                   }
-                 });
+void no_heads(Contracts& contracts, const Op& op) {
+  contracts.edge("no_heads", "with no heads, nothing is written, or the call is refused", [&op](Call& call) {
+    for (const Argument& a : op.info().signature.arguments()) {
+      const int dim = a.dim_of("heads");
+      if (dim < 0) continue;
+      HostTensor& t = call.arg(a.name).tensor();
+      Shape shape = t.shape;
+      shape[static_cast<std::size_t>(dim)] = 0;
+      t = HostTensor::make(t.dtype, shape);
+    }
+  });
 }
 
 }  // namespace dsv4

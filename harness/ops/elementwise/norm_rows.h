@@ -14,8 +14,11 @@
 
 namespace dsv4 {
 
-/// The fills of a row. In a row of "cancel", the last 64 elements are pairs whose products nearly cancel in the real
-/// part when they are rotated by `angles`, a row of the angle table. `angles` is only used by this fill.
+/// The fill "cancel": the last 64 elements of a row are pairs whose products nearly cancel in the real part when they
+/// are rotated by `angles`, a row of the angle table. The other elements are normally distributed, times `others`.
+Fill cancelling_pairs(const float* angles, float others);
+
+/// The fills of a row. `angles` is only used by the fill "cancel".
 Fills norm_row_fills(const float* angles);
 /// The names of these fills.
 std::vector<std::string> norm_row_fill_names();
@@ -44,7 +47,7 @@ HostTensor with_strides(const HostTensor& heads, Shape strides);
 /// "relation:odd_strides": tokens are an odd number of elements apart in each of the named arguments, which are bf16
 /// [tokens, 1, dim].
 Scenario odd_strides(std::vector<std::string> names, Points points);
-/// "contract:no_heads": the named arguments have tokens without heads.
-void no_heads(Contracts& contracts, std::vector<std::string> names);
+/// "contract:no_heads": in the arguments with the symbol "heads", tokens have no heads.
+void no_heads(Contracts& contracts, const Op& op);
 
 }  // namespace dsv4

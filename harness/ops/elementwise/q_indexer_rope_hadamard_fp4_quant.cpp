@@ -7,7 +7,6 @@
 #include <array>
 
 #include "harness/op/define.h"
-#include "harness/ops/elementwise/angle_scenarios.h"
 #include "harness/ops/elementwise/indexer_queries.h"
 
 namespace dsv4 {
@@ -48,40 +47,18 @@ bool has_negative_zero(const HostTensor& packed) {
   return false;
 }
 
-class QIndexerRopeHadamardFp4Quant final : public Op {
+class QIndexerRopeHadamardFp4Quant final : public QueryOp {
  public:
   QIndexerRopeHadamardFp4Quant()
-      : Op({
+      : QueryOp({
             .name = "q_indexer_rope_hadamard_fp4_quant",
-            .family = "elementwise",
             .summary = "rotate the indexer's queries, transform them and quantise them to E2M1",
             .upstream = "fused_q_indexer_rope_hadamard_fp4_quant",
-            .space = query_space(e2m1_form()),
-            .signature = {{in("q_input", {kBF16}, "tokens heads 128:dim"), out("q_fp4", {kI8}, "tokens heads 64:dim"),
-                           out("q_sf", {kI32}, "tokens heads"), in("weight", {kBF16}, "tokens heads"),
-                           out("weights_out", {kF32}, "tokens heads 1:dim", {.any_nan = true}), real("weight_scale"),
-                           in("freqs_cis", {kF32}, "table 64:dim", {.called = "angles"}),
-                           in("positions", {kI32, kI64}, "tokens:count",
-                              {.dtype_of = "index", .index = Index{.limit = "table"}})},
-                          "tokens"},
-            .smoke = {"", "tokens=3 heads=8 index=i64 at=last angles=axes weight=wide scale=1 fill=integers",
-                      "tokens=9 heads=4 fill=midpoints", "tokens=4 heads=3 fill=least_scale",
-                      "tokens=5 heads=3 fill=scale_edges", "tokens=2 heads=2 scale=-1e38 weight=special fill=one_inf"},
-            .quick = {"cover"},
-            .full = {"cover", "tokens=128 heads=64 index=i64 table=65537", "tokens=1 heads=128 fill=cancel",
-                     "tokens=1500 heads=3 table=4099 fill=wide", "tokens=400 heads=8 fill=midpoints"},
-            .bench = each({"tokens={} heads=64 index=i64 table=65536"}, {"64", "512", "4096"}),
-            .host_note = "which products nvcc fuses",
+            .form = e2m1_form(),
+            .quantised = {out("q_fp4", {kI8}, "tokens heads 64:dim"), out("q_sf", {kI32}, "tokens heads")},
+            .smoke = {"tokens=5 heads=3 fill=scale_edges", "tokens=2 heads=2 scale=-1e38 weight=special fill=one_inf"},
+            .out_bytes = 0.5 * kQueryDim + sizeof(std::int32_t) + sizeof(float),
         }) {}
-
-  [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override { return too_many_rows(p); }
-  [[nodiscard]] std::vector<std::string> idle(const Params& p) const override { return idle_of_queries(p); }
-
-  [[nodiscard]] Call make(const Case& c) const override {
-    Call call = allocate(c);
-    fill_queries(c, e2m1_form(), call);
-    return call;
-  }
 
   [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
     Observation o = Op::observe(c, call, result);
@@ -110,23 +87,12 @@ class QIndexerRopeHadamardFp4Quant final : public Op {
     return ends;
   }
 
-  [[nodiscard]] bool trivial_by_design(const Case& c) const override { return has_trivial_queries(c.params); }
-
-  [[nodiscard]] Cost cost(const Case& c, const Call&) const override {
-    return cost_of_queries(c.params, 0.5 * kQueryDim + sizeof(std::int32_t) + sizeof(float));
-  }
-
-  [[nodiscard]] ElementFacts element_facts(const Case&, const Call& call) const override {
-    return {{"position_outside", positions_outside(call)}};
-  }
-
-  [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    return query_scenarios(*this, "q_fp4", [](Observation& want) {
-      for (Output& output : want.outputs) {
-        for (std::int64_t i = 0; output.name == "q_sf" && i < output.value.numel(); ++i)
-          output.value.set<std::uint8_t>(i, static_cast<std::uint8_t>(output.value.get<std::uint8_t>(i) + 1));
-      }
-    });
+ protected:
+  void double_outputs(Observation& want) const override {
+    for (Output& output : want.outputs) {
+      for (std::int64_t i = 0; output.name == "q_sf" && i < output.value.numel(); ++i)
+        output.value.set<std::uint8_t>(i, static_cast<std::uint8_t>(output.value.get<std::uint8_t>(i) + 1));
+    }
   }
 };
 

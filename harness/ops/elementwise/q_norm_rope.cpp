@@ -100,7 +100,7 @@ class QNormRope final : public Op {
                                many_relation("heads", in_full(params_at("tokens=1 heads=3 index=i64"))),
                                odd_strides({"q_input", "q_output"}, at({"heads=1"}))};
     Contracts contracts(list);  // the first smoke point: 5 tokens, 4 heads, 300 positions in i32
-    no_heads(contracts, {"q_input", "q_output"});
+    no_heads(contracts, *this);
     for (const std::string name : {"q_input", "q_output"}) {
       contracts.edge(name + "_heads_apart",
                      "with a gap after each head, the outputs stay the same, or the call is refused",

@@ -79,7 +79,7 @@ class RmsnormHead final : public Op {
         many_relation("heads", in_full(params_at("tokens=1 heads=3 head_dim=256"))),
         odd_strides({"input", "output"}, at({"heads=1"}))};
     Contracts contracts(list);
-    no_heads(contracts, {"input", "output"});
+    no_heads(contracts, *this);
     return list;
   }
 };
