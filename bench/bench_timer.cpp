@@ -33,8 +33,7 @@ class CudaTimer final : public Timer {
     check_cuda(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
     const cudaDeviceProp& p = device_.properties();
     const auto version = [](int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); };
-    return {{"gpu", p.name},
-            {"capability", fmt::format("sm_{}{}", p.major, p.minor)},
+    return {{"capability", fmt::format("sm_{}{}", p.major, p.minor)},
             {"multiprocessors", std::to_string(p.multiProcessorCount)},
             {"l2_mib", std::to_string(p.l2CacheSize >> 20)},
             {"cuda_driver", version(driver)},
@@ -65,8 +64,9 @@ class CudaTimer final : public Timer {
 
   std::vector<Timed> time(const std::vector<tvm::ffi::Function>& functions, const Call& call, double bytes, int samples,
                           Clock& clock) override {
-    const auto copies = make_copies(call, bytes, device_.properties().l2CacheSize);
     std::vector<Timed> timed(functions.size());
+    if (functions.empty()) return timed;
+    auto copies = make_copies(call, bytes, device_.properties().l2CacheSize);
     std::vector<tvm::ffi::Function> sides;
     std::vector<Timed*> side_of;
     for (std::size_t i = 0; i < functions.size(); ++i) {
@@ -80,17 +80,16 @@ class CudaTimer final : public Timer {
       }
     }
     if (sides.empty()) return timed;
-    const auto fill = [&](const std::vector<std::unique_ptr<DeviceArguments>>& inputs, Timing Timed::*into) {
+    const auto fill = [&](Timing Timed::*into) {
       constexpr std::size_t kCalls = 20;  // at least so many calls a sample
-      const auto per_copy = (kCalls + inputs.size() - 1) / inputs.size();
-      const auto calls = static_cast<int>(per_copy * inputs.size());
-      const auto times = device_.time(sides, inputs, calls, samples, clock);
+      const auto per_copy = (kCalls + copies.size() - 1) / copies.size();
+      const auto calls = static_cast<int>(per_copy * copies.size());
+      const auto times = device_.time(sides, copies, calls, samples, clock);
       for (std::size_t s = 0; s < sides.size(); ++s) side_of[s]->*into = times[s];
     };
-    fill(copies, &Timed::cold);
-    std::vector<std::unique_ptr<DeviceArguments>> one;
-    one.push_back(std::make_unique<DeviceArguments>(call));
-    fill(one, &Timed::warm);
+    fill(&Timed::cold);
+    copies.resize(1);
+    fill(&Timed::warm);
     return timed;
   }
 

@@ -41,7 +41,8 @@ class Timer {
   Timer& operator=(const Timer&) = delete;
   virtual ~Timer() = default;
 
-  /// What the times depend on: "gpu", "capability", "multiprocessors", "l2_mib", "cuda_driver", "cuda_runtime".
+  /// What the times depend on besides gpu_facts(): "capability", "multiprocessors", "l2_mib", "cuda_driver" and
+  /// "cuda_runtime".
   [[nodiscard]] virtual std::map<std::string, std::string> facts() const = 0;
 
   /// Measures how many bytes a second a copy from device memory to device memory reads and writes.

@@ -32,6 +32,19 @@ double ratio(const ShapeTimes& times, std::size_t i) {
   return was_timed(first) && was_timed(other) ? other.timed.cold.median_us / first.timed.cold.median_us : 0;
 }
 
+/// The lowest of some values, and where it is.
+struct Lowest {
+  std::size_t count = 0;
+  double value = 0;
+  std::string where;
+
+  void add(double v, const std::string& at) {
+    if (++count > 1 && v >= value) return;
+    value = v;
+    where = at;
+  }
+};
+
 std::string title(const ShapeTimes& times) { return times.op + " " + times.point; }
 
 nlohmann::json json_of(const Timing& t) {
@@ -85,42 +98,34 @@ std::string summary(const std::vector<ShapeTimes>& all, const BenchFacts& facts)
   std::string text = "\n";
   const std::size_t sets = facts.sets.size();
   for (std::size_t i = 1; i < sets; ++i) {
-    double sum = 0, lowest = 0;
-    std::size_t shapes = 0;
-    std::string where;
+    double sum = 0;
+    Lowest lowest;
     for (const ShapeTimes& times : all) {
       const double r = ratio(times, i);
       if (r == 0) continue;
-      ++shapes;
       sum += std::log(r);
-      if (shapes > 1 && r >= lowest) continue;
-      lowest = r;
-      where = title(times);
+      lowest.add(r, title(times));
     }
-    if (shapes == 0) continue;
+    if (lowest.count == 0) continue;
     text += fmt::format("time of {} / time of {}: geometric mean {:.2f} over {} shapes, lowest {:.2f} ({})\n",
                         one_line(facts.sets[i].first), one_line(facts.sets[0].first),
-                        std::exp(sum / static_cast<double>(shapes)), shapes, lowest, where);
+                        std::exp(sum / static_cast<double>(lowest.count)), lowest.count, lowest.value, lowest.where);
   }
   for (std::size_t i = 0; i < sets; ++i) {
-    std::size_t shapes = 0, good = 0;
-    double lowest = 0;
-    std::string where;
+    std::size_t good = 0;
+    Lowest lowest;
     for (const ShapeTimes& times : all) {
       const SetTimes& s = times.sets[i];
       if (!was_timed(s) || copy_us(times, facts) < kLongUs) continue;
       const double share = share_of_copy(times, s, facts);
-      if (++shapes == 1 || share < lowest) {
-        lowest = share;
-        where = title(times);
-      }
+      lowest.add(share, title(times));
       if (share >= kGoodShare) ++good;
     }
-    if (shapes == 0) continue;
+    if (lowest.count == 0) continue;
     text += fmt::format(
         "{}: {} of {} shapes whose bytes take over {:.0f} us at copy speed reach {:.0f} % of it, lowest {:.0f} % "
         "({})\n",
-        one_line(facts.sets[i].first), good, shapes, kLongUs, 100 * kGoodShare, 100 * lowest, where);
+        one_line(facts.sets[i].first), good, lowest.count, kLongUs, 100 * kGoodShare, 100 * lowest.value, lowest.where);
   }
   std::size_t missing = 0;
   std::set<std::string> ops;

@@ -29,7 +29,7 @@ struct ShapeTimes {
 
 /// Where the times come from.
 struct BenchFacts {
-  std::map<std::string, std::string> machine;  ///< Timer::facts(), and the driver's version
+  std::map<std::string, std::string> machine;  ///< Timer::facts() and gpu_facts()
   double copy_bytes_per_second = 0;
   std::vector<std::pair<std::string, std::map<std::string, std::string>>> sets;  ///< name and provenance
 };

@@ -8,13 +8,11 @@
 #include "harness/bench/timer.h"
 #include "harness/bench/times.h"
 #include "harness/cli/command.h"
-#include "harness/cli/filter_options.h"
-#include "harness/cli/set_options.h"
 #include "harness/cli/validators.h"
 #include "harness/core/error.h"
-#include "harness/core/text.h"
 #include "harness/device/gpu.h"
 #include "harness/report/write.h"
+#include "harness/run/select.h"
 
 namespace dsv4 {
 namespace {
@@ -24,12 +22,11 @@ class BenchCommand final : public Command {
   std::string name() const override { return "bench"; }
   std::string summary() const override { return "Time kernel sets side by side on a GPU, at production shapes"; }
   std::string details() const override {
-    return "The shapes are those of each op's declaration. All sets run in this process, on one stream and on the "
-           "same\n"
-           "inputs, and their samples alternate. 'us' is the median of cold calls: consecutive calls use different\n"
-           "copies of the inputs, so that the L2 cache does not hold them. Warm calls all use the same inputs. 'x' is\n"
-           "the set's time divided by that of the first set. Bytes and operations are the least that any kernel "
-           "needs.\n"
+    return "The shapes are those of each op's declaration. All sets run in this process, on one stream and on the\n"
+           "same inputs, and their samples alternate. 'us' is the median of cold calls: consecutive calls use\n"
+           "different copies of the inputs, so that the L2 cache does not hold them. Warm calls all use the same\n"
+           "inputs. 'x' is the set's time divided by that of the first set. Bytes and operations are the least that\n"
+           "any kernel needs.\n"
            "Exit status: 0 if it was measured, 2 if the command or the environment is wrong.";
   }
 
@@ -55,7 +52,10 @@ class BenchCommand final : public Command {
       for (const auto& shape : shapes) print(shape.title() + "\n");
       return 0;
     }
-    if (!json_.empty()) check_report_path("--json", json_);
+    if (!json_.empty()) {
+      check_report_path("--json", json_);
+      replace_old_report(json_, nlohmann::json{{"command", name()}, {"unfinished", true}}.dump(1) + "\n");
+    }
     if (sets_.empty()) sets_ = {"cuda"};
     std::vector<bench::KernelSet> sets;
     for (const std::string& name : sets_) sets.emplace_back(name);

@@ -27,10 +27,9 @@ Journal::Journal() : temporary_(true) {
     throw Error(fmt::format("{}; name another file with --journal, or another folder with TMPDIR", failed(errno)));
 }
 
-Journal::Journal(const std::string& path) : path_(path) {
+Journal::Journal(const std::string& path) : path_(path), keeps_earlier_(true) {
   file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (file_ < 0) throw Error(failed(errno));
-  keeps_earlier_ = true;
 }
 
 Journal::~Journal() {

@@ -221,7 +221,8 @@ class Refusals(CommandLineTest):
                       run + ["--last-failed", name], run + ["--resume", name], run + ["--sequence", name],
                       run + ["--case", CASE, "--dump", name], verify + ["--op", name], verify + ["--golden", name],
                       verify + ["--recorded", name], verify + ["--case", name], ["ops", name], ["sets", name],
-                      ["merge", name], ["bench", "--op", name], ["bench", "--set", name], ["record", "--set", name], ["record", "--set", "host", "--golden", name]]:
+                      ["merge", name], ["bench", "--op", name], ["bench", "--set", name], ["record", "--set", name],
+                      ["record", "--set", "host", "--golden", name]]:
             with self.subTest(call=" ".join(words)[:60]):
                 status, output, error = self.call(*words)
                 self.assertEqual((status, output), (2, ""))
