@@ -41,8 +41,7 @@ def wrapper_text(source: Source, module) -> str:
 
 
 class SetBuilder:
-    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int, ops=("*",),
-                 releases=None):
+    def __init__(self, source: Source, compiler, output: Path, work: Path, jobs: int, ops=("*",), releases=None):
         self.source, self.compiler, self.output, self.work = source, compiler, output, work
         self.jobs, self.ops = jobs, ops  # ops: globs
         self.releases = releases if releases is not None else Releases.load()
