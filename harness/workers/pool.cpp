@@ -259,8 +259,8 @@ class Pool {
       const auto status = w.process.wait_for(kDyingSeconds);
       w.process.drain_output();
       const bool outside = status && killed_from_outside(*status);
-      return crashed(w, status ? describe_status(*status) + w.process.limit_reached() : "closed its connection", true,
-                     outside);
+      const auto end = [&] { return describe_end(*status, w.process.output_tail()) + w.process.limit_reached(); };
+      return crashed(w, status ? end() : "closed its connection", true, outside);
     }
     const double limit = w.state == Worker::State::kStarting  ? options_.start_seconds
                          : w.state == Worker::State::kClosing ? kClosingSeconds

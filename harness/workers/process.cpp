@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -223,6 +224,20 @@ std::string describe_status(int wait_status) {
     return meaning ? fmt::format("{} ({})", text, meaning) : text;
   }
   return fmt::format("exited with status {}", WEXITSTATUS(wait_status));
+}
+
+std::string describe_end(int wait_status, const std::string& printed) {
+  // Parts of the messages with which glibc aborts if it finds a damaged heap (malloc/malloc.c of glibc 2.36).
+  constexpr const char* kMessages[] = {
+      "malloc(): ",     "malloc_consolidate(): ",    "munmap_chunk(): ",      "mremap_chunk(): ",
+      "realloc(): ",    "double free or corruption", "sysmalloc: ",           "free(): ",
+      "corrupted size", "corrupted double-linked",   "break adjusted to free"};
+  std::string text = describe_status(wait_status);
+  const auto was_printed = [&](const char* message) { return printed.find(message) != std::string::npos; };
+  if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGABRT && std::ranges::any_of(kMessages, was_printed)) {
+    text += " because the heap is damaged";
+  }
+  return text;
 }
 
 }  // namespace dsv4

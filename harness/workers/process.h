@@ -59,4 +59,8 @@ bool killed_from_outside(int wait_status);
 /// Describes a status, for example "was killed by SIGSEGV (segmentation fault)" or "exited with status 3".
 std::string describe_status(int wait_status);
 
+/// Describes the end of a process that had printed `printed` at last. If it aborted because the C library found a
+/// damaged heap, the description says so in the words of check_heap: "the heap is damaged".
+std::string describe_end(int wait_status, const std::string& printed);
+
 }  // namespace dsv4

@@ -140,9 +140,7 @@ TEST(FaultyProcess, DivisionByZeroCostsOneCase) {
 }
 // The C library finds the damage, or else the worker's own check of the heap finds it.
 TEST(FaultyProcess, DamagedHeapCostsOneCase) {
-  expect_costs_one("heap",
-                   AllOf(HasSubstr("was killed by SIG"), AnyOf(HasSubstr("the heap is damaged"), HasSubstr("malloc"),
-                                                               HasSubstr("free()"), HasSubstr("corrupted"))));
+  expect_costs_one("heap", AllOf(HasSubstr("was killed by SIG"), HasSubstr("the heap is damaged")));
 }
 
 TEST(FaultyProcess, EndlessAllocationIsAnErrorAndTheWorkerGoesOn) {

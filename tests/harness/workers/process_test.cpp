@@ -35,6 +35,19 @@ TEST(ChildProcess, ItsEndIsDescribedInWords) {
   EXPECT_EQ(run("kill -40 $$").first, "was killed by signal 40");
 }
 
+// Where damage to the heap is found depends on what lies behind the damaged block.
+TEST(ChildProcess, EachMessageOfTheCLibraryAboutADamagedHeapIsCalledThat) {
+  const int aborted = SIGABRT;
+  for (const char* message :
+       {"munmap_chunk(): invalid pointer", "free(): invalid next size (fast)", "corrupted size vs. prev_size",
+        "corrupted double-linked list", "double free or corruption (out)", "malloc(): corrupted top size",
+        "malloc_consolidate(): unaligned fastbin chunk detected", "realloc(): invalid next size"}) {
+    EXPECT_EQ(describe_end(aborted, message), "was killed by SIGABRT (abort) because the heap is damaged") << message;
+  }
+  EXPECT_EQ(describe_end(aborted, "Assertion `x > 0' failed"), "was killed by SIGABRT (abort)");
+  EXPECT_EQ(describe_end(SIGSEGV, "free(): invalid pointer"), "was killed by SIGSEGV (segmentation fault)");
+}
+
 TEST(ChildProcess, AMissingProgramEndsWithStatus127) {
   ChildProcess child({"/nowhere/program"});
   EXPECT_EQ(describe_status(child.wait_for(60).value()), "exited with status 127");
