@@ -3,7 +3,7 @@
 /// jit_kernel/csrc/deepseek_v4/c4_v2.cuh:77-222.)
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
-#include "reference/compress/c4_tensors.h"
+#include "reference/compress/offline_tensors.h"
 #include "reference/compress/plan_tensors.h"
 
 namespace dsv4::reference {
@@ -14,10 +14,10 @@ constexpr const char* kOp = "compress_c4_decode";
 using layout::DecodePlan;
 
 /// True if the request's token is kept: the record has a token, and the state has its row.
-bool keeps(const C4Tensors& t, const DecodePlan& plan) { return plan.seq_len != 0 && t.has_row(plan.write_loc); }
+bool keeps(const OfflineTensors& t, const DecodePlan& plan) { return plan.seq_len != 0 && t.has_row(plan.write_loc); }
 
 /// True if the request's token completes an entry whose pages are in the state.
-bool completes(const C4Tensors& t, const DecodePlan& plan) {
+bool completes(const OfflineTensors& t, const DecodePlan& plan) {
   if (!keeps(t, plan) || plan.seq_len % kGroup != 0 || !t.has_page(plan.read_page_1)) return false;
   return plan.seq_len == kGroup || t.has_page(plan.read_page_0);
 }
@@ -25,7 +25,7 @@ bool completes(const C4Tensors& t, const DecodePlan& plan) {
 /// Returns the window of the request of `plan`. `state(page, row)` must return a row of the state in which all new rows
 /// have been stored.
 template <class State>
-Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State& state) {
+Window window_of_request(const OfflineTensors& t, const DecodePlan& plan, const State& state) {
   Window window(t.head_dim());
   for (int i = 0; i < 8; ++i) {
     if (i < kGroup && plan.seq_len <= kGroup) {
@@ -38,7 +38,7 @@ Window window_of_request(const C4Tensors& t, const DecodePlan& plan, const State
 }
 
 /// Throws if the plan has another number of rows than the batch.
-void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
+void check_plan(const OfflineTensors& t, const std::vector<DecodePlan>& plan_d) {
   if (static_cast<std::int64_t>(plan_d.size()) != t.input.size(0)) {
     refuse(
         kOp, "plan_d",
@@ -60,7 +60,7 @@ void check_plan(const C4Tensors& t, const std::vector<DecodePlan>& plan_d) {
 /// @param plan_d     u8 [B, 16]: DecodePlan records
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
   const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
-  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, kv_output, ape, std::nullopt);
+  const OfflineTensors t = offline_tensors(kOp, kv_buffer, kv_input, kv_output, ape, std::nullopt);
   check_plan(t, plans);
 
   for (std::size_t b = 0; b < plans.size(); ++b) {
@@ -84,7 +84,7 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
 /// element. It is 0 in rows that `decode` does not write. No other argument is changed.
 void decode_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, TensorView ape, TensorView plan_d) {
   const auto plans = read_plan<DecodePlan>(kOp, "plan_d", plan_d);
-  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, std::nullopt);
+  const OfflineTensors t = offline_tensors(kOp, kv_buffer, kv_input, bound, ape, std::nullopt);
   check_plan(t, plans);
   for (std::size_t b = 0; b < plans.size(); ++b) {
     row_of(t.output, b) = 0.0f;

@@ -7,7 +7,7 @@
 /// jit_kernel/csrc/deepseek_v4/c4_v2.cuh:77-172 and :224-289.)
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
-#include "reference/compress/c4_tensors.h"
+#include "reference/compress/offline_tensors.h"
 #include "reference/compress/plan_tensors.h"
 
 namespace dsv4::reference {
@@ -19,7 +19,7 @@ using layout::CompressPlan;
 using layout::WritePlan;
 
 /// Returns the window of the entry that `plan` names.
-Window window_of_entry(const C4Tensors& t, const CompressPlan& plan) {
+Window window_of_entry(const OfflineTensors& t, const CompressPlan& plan) {
   Window window(t.head_dim());
   for (int i = 0; i < 8; ++i) {
     if (i < kGroup && plan.seq_len <= kGroup) {
@@ -35,7 +35,7 @@ Window window_of_entry(const C4Tensors& t, const CompressPlan& plan) {
 }
 
 /// True if the record is an entry whose rows are all in the tensors.
-bool is_entry(const C4Tensors& t, const CompressPlan& plan) {
+bool is_entry(const OfflineTensors& t, const CompressPlan& plan) {
   if (plan.seq_len == layout::kNoEntry) return false;
   for (int i = plan.seq_len <= kGroup ? 4 : 0; i < 8; ++i) {
     const std::int64_t page = i < kGroup ? plan.read_page_0 : plan.read_page_1;
@@ -45,7 +45,7 @@ bool is_entry(const C4Tensors& t, const CompressPlan& plan) {
 }
 
 /// True if the record names a token of the batch and a row of the state.
-bool is_kept(const C4Tensors& t, const WritePlan& plan) {
+bool is_kept(const OfflineTensors& t, const WritePlan& plan) {
   return t.has_token(plan.ragged_id) && t.has_row(plan.write_loc);
 }
 
@@ -64,7 +64,8 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
              TensorView plan_w) {
   const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);
   const auto writes = read_plan<WritePlan>(kOp, "plan_w", plan_w);
-  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, kv_output, ape, static_cast<std::int64_t>(entries.size()));
+  const OfflineTensors t =
+      offline_tensors(kOp, kv_buffer, kv_input, kv_output, ape, static_cast<std::int64_t>(entries.size()));
   if (static_cast<std::int64_t>(writes.size()) > t.input.size(0)) {
     refuse(kOp, "plan_w",
            "expected at most " + std::to_string(t.input.size(0)) + " rows, the number of rows of 'kv_input', got " +
@@ -93,7 +94,8 @@ void prefill_bound(TensorView kv_buffer, TensorView kv_input, TensorView bound, 
                    TensorView plan_w) {
   const auto entries = read_plan<CompressPlan>(kOp, "plan_c", plan_c);
   (void)read_plan<WritePlan>(kOp, "plan_w", plan_w);
-  const C4Tensors t = c4_tensors(kOp, kv_buffer, kv_input, bound, ape, static_cast<std::int64_t>(entries.size()));
+  const OfflineTensors t =
+      offline_tensors(kOp, kv_buffer, kv_input, bound, ape, static_cast<std::int64_t>(entries.size()));
   for (std::size_t k = 0; k < entries.size(); ++k) {
     row_of(t.output, k) = 0.0f;
     if (!is_entry(t, entries[k])) continue;

@@ -1,7 +1,7 @@
 /// compress_c4_decode writes the row of each request's newest token to the state. If the token completes a group of
 /// four, the op computes the group's entry from the state.
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_op.h"
+#include "harness/ops/compress/offline_op.h"
 #include "harness/ops/compress/plan_rows.h"
 #include "harness/ops/compress/walked.h"
 
@@ -10,10 +10,10 @@ namespace {
 
 using layout::DecodePlan;
 
-class CompressC4Decode final : public C4Op {
+class CompressC4Decode final : public OfflineOp {
  public:
   CompressC4Decode()
-      : C4Op({
+      : OfflineOp({
             .name = "compress_c4_decode",
             .family = "compress",
             .summary = "keeps each request's newest token; if it completes a group of four, computes the group's entry",
@@ -42,7 +42,7 @@ class CompressC4Decode final : public C4Op {
   [[nodiscard]] Call make(const Case& c) const override {
     const Batch batch = make_batch(c.params, c.seed);
     const CacheMaps maps = make_maps(batch, c.params, c.seed);
-    const C4Tokens tokens(c.params, c.seed);
+    const OfflineTokens tokens(c.params, c.seed);
     Call decode = tokens.call(c.op, tokens.state(maps, batch.request_ids, batch.prefixes()), tokens.input(batch),
                               {plan_tensor(plans::decode_records(requests_of(batch), 4, maps.row_of()))});
     fit(decode);
@@ -50,23 +50,23 @@ class CompressC4Decode final : public C4Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
-    std::vector<Scenario> list = C4Op::scenarios();
+    std::vector<Scenario> list = OfflineOp::scenarios();
     Contracts(list).reshaped("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
                              [](Shape& s) { s[1] = 8; });
-    list.push_back(c4_many_requests(*this));
-    append(list, c4_decode_sequences(*this));
+    list.push_back(offline_many_requests(*this));
+    append(list, offline_decode_sequences(*this));
     return list;
   }
   [[nodiscard]] std::vector<Pair> pairs() const override {
-    return c4_pairs({"plan_decode", "plan_decode_legacy"},
-                    at({"batch=5 len=250", "head_dim=512 ring=16 batch=12 len=9"}, {"fill=equal batch=129"}));
+    return offline_pairs({"plan_decode", "plan_decode_legacy"},
+                         at({"batch=5 len=250", "head_dim=512 ring=16 batch=12 len=9"}, {"fill=equal batch=129"}));
   }
 
   /// Row b of the plan is for request b, whose token is kept. If the length is a multiple of four, the call also writes
   /// row b of kv_output. A request of length 0 has no token.
-  [[nodiscard]] C4Written written(const Call& call) const override {
+  [[nodiscard]] OfflineWritten written(const Call& call) const override {
     const auto plan = records_of<DecodePlan>(call.tensor("plan_d"));
-    C4Written rows;
+    OfflineWritten rows;
     for (std::size_t b = 0; b < plan.size(); ++b) {
       if (plan[b].seq_len == 0) continue;
       if (plan[b].seq_len % 4 == 0) rows.entries.push_back(static_cast<std::int64_t>(b));

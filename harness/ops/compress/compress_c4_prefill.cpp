@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_op.h"
+#include "harness/ops/compress/offline_op.h"
 #include "harness/ops/compress/planner.h"
 #include "harness/ops/compress/walked.h"
 
@@ -42,10 +42,10 @@ void set_plans(Call& call, const std::vector<CompressPlan>& entries, const std::
   call.arg("kv_output").tensor() = HostTensor::make(kF32, {std::ssize(entries), call.tensor("ape").size(1)});
 }
 
-class CompressC4Prefill final : public C4Op {
+class CompressC4Prefill final : public OfflineOp {
  public:
   CompressC4Prefill()
-      : C4Op({
+      : OfflineOp({
             .name = "compress_c4_prefill",
             .family = "compress",
             .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows that it keeps",
@@ -69,7 +69,7 @@ class CompressC4Prefill final : public C4Op {
             .quick = joined({{"cover spread=stagger|random mix=uniform|mixed|some_empty"},
                              each({"fill={} batch=3 len=300 extend=260",
                                    "head_dim=512 fill={} order=shuffled batch=2 len=60 extend=50 mix=uniform slack=1"},
-                                  kC4Fills)}),
+                                  kOfflineFills)}),
             .full =
                 joined({each({"head_dim={} fill={} batch=1 len=2048 spread=same extend=2048 mix=uniform",
                               "head_dim={} ring=16 fill={} order=shuffled batch=7 len=3000 spread=random extend=300 "
@@ -86,8 +86,8 @@ class CompressC4Prefill final : public C4Op {
   [[nodiscard]] Call make(const Case& c) const override {
     const Batch batch = make_batch(c.params, c.seed);
     const CacheMaps maps = make_maps(batch, c.params, c.seed);
-    const C4Tokens tokens(c.params, c.seed);
-    const plans::Keeping keeping{plans::last_kept(c.params.integer("ring"), 4), kC4CachePage};
+    const OfflineTokens tokens(c.params, c.seed);
+    const plans::Keeping keeping{plans::last_kept(c.params.integer("ring"), 4), kCachePage};
     auto [entries, writes] = plans::prefill_records(requests_of(batch), 4, keeping, maps.row_of());
     for (CompressPlan& e : entries) {
       // Planners write these values into page fields that no kernel reads.
@@ -106,14 +106,14 @@ class CompressC4Prefill final : public C4Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
   [[nodiscard]] std::vector<Pair> pairs() const override {
-    return c4_pairs({"plan_prefill", "plan_prefill_legacy"},
-                    at({"batch=4 len=250", "head_dim=512 ring=16 batch=3 len=40 extend=30"},
-                       {"fill=equal batch=33 len=300 extend=12"}));
+    return offline_pairs({"plan_prefill", "plan_prefill_legacy"},
+                         at({"batch=4 len=250", "head_dim=512 ring=16 batch=3 len=40 extend=30"},
+                            {"fill=equal batch=33 len=300 extend=12"}));
   }
 
   /// In both plans, rows may be in any order, with sentinels among them.
-  [[nodiscard]] C4Written written(const Call& call) const override {
-    C4Written rows;
+  [[nodiscard]] OfflineWritten written(const Call& call) const override {
+    OfflineWritten rows;
     rows.entries = entries_in_token_order(records_of<CompressPlan>(call.tensor("plan_c")));
     const auto writes = records_of<WritePlan>(call.tensor("plan_w"));
     for (const std::int64_t i : entries_in_token_order(writes)) {
@@ -124,9 +124,9 @@ class CompressC4Prefill final : public C4Op {
 };
 
 std::vector<Scenario> CompressC4Prefill::scenarios() const {
-  std::vector<Scenario> list = C4Op::scenarios();
-  list.push_back(c4_many_tokens(*this));
-  append(list, c4_prefill_sequences(*this));
+  std::vector<Scenario> list = OfflineOp::scenarios();
+  list.push_back(offline_many_tokens(*this));
+  append(list, offline_prefill_sequences(*this));
   Contracts contracts(list);
   contracts.reshaped("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",
                      [](Shape& s) { s[1] = 8; });

@@ -17,13 +17,13 @@
 
 #include "reference/common/rows.h"
 #include "reference/common/view.h"
-#include "reference/compress/c4_column.h"
+#include "reference/compress/column.h"
 
 namespace dsv4::reference {
 
 inline constexpr std::int64_t kGroup = 4;
 
-struct C4Tensors {
+struct OfflineTensors {
   View<float, 3> state;        ///< [pages, 4, 4 * head_dim]
   View<const float, 2> input;  ///< [tokens, 4 * head_dim]
   View<float, 2> output;       ///< [entries, head_dim]
@@ -38,12 +38,12 @@ struct C4Tensors {
 
 /// If a shape does not match, throws a ValueError that names the argument with this shape. kv_output must have
 /// `entries` rows. Without `entries`, it must have one row for each token of kv_input.
-inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
-                            TensorView ape, std::optional<std::int64_t> entries) {
-  const C4Tensors t{View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
-                    View<const float, 2>(op, "kv_input", kv_input).expect_contiguous(),
-                    View<float, 2>(op, "kv_output", kv_output).expect_contiguous(),
-                    View<const float, 2>(op, "ape", ape).expect_contiguous()};
+inline OfflineTensors offline_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
+                                      TensorView ape, std::optional<std::int64_t> entries) {
+  const OfflineTensors t{View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
+                         View<const float, 2>(op, "kv_input", kv_input).expect_contiguous(),
+                         View<float, 2>(op, "kv_output", kv_output).expect_contiguous(),
+                         View<const float, 2>(op, "ape", ape).expect_contiguous()};
   t.ape.expect_size(0, 8);
   t.state.expect_size(1, kGroup).expect_size(2, 4 * t.head_dim());
   t.input.expect_size(1, 4 * t.head_dim());
@@ -52,7 +52,7 @@ inline C4Tensors c4_tensors(const char* op, TensorView kv_buffer, TensorView kv_
 }
 
 /// Fills place `i` of a window with the row of a token. Places 0 to 3 belong to the previous group.
-inline void set_place(const C4Tensors& t, Window& window, int i, const Eigen::Ref<const Eigen::ArrayXf>& row) {
+inline void set_place(const OfflineTensors& t, Window& window, int i, const Eigen::Ref<const Eigen::ArrayXf>& row) {
   const std::int64_t half = i < kGroup ? 0 : t.head_dim();
   const auto kv = row.segment(half, t.head_dim());
   const auto score = row.segment(2 * t.head_dim() + half, t.head_dim());
@@ -62,7 +62,7 @@ inline void set_place(const C4Tensors& t, Window& window, int i, const Eigen::Re
 
 /// Fills place `i` of a window as absent, because the place is before the first token of the request: its kv
 /// is 0, and its score is -FLT_MAX before the bias (sglang 0.5.13, jit_kernel/csrc/deepseek_v4/c4_v2.cuh:110-118).
-inline void set_absent(const C4Tensors& t, Window& window, int i) {
+inline void set_absent(const OfflineTensors& t, Window& window, int i) {
   window.kv.row(i) = 0.0;
   window.z.row(i) = row_of(t.ape, i).cast<double>() - double{FLT_MAX};
 }

@@ -1,7 +1,7 @@
 #include <limits>
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_op.h"
+#include "harness/ops/compress/offline_op.h"
 #include "harness/ops/compress/plan_rows.h"
 
 namespace dsv4 {
@@ -27,8 +27,8 @@ std::vector<std::int32_t> numbers_outside(std::int64_t limit) {
 
 /// The rows of outputs that record `i` of a plan writes, or the other rows. `entry` is the record's row of kv_output,
 /// and `kept` its state row; -1 if it has none.
-Part rows_of_record(const C4Op& op, const Call& good, std::int64_t entry, std::int64_t kept, bool own) {
-  const C4Written rows = op.written(good);
+Part rows_of_record(const OfflineOp& op, const Call& good, std::int64_t entry, std::int64_t kept, bool own) {
+  const OfflineWritten rows = op.written(good);
   const auto part_of = [own](const HostTensor& t, const std::vector<std::int64_t>& all, std::int64_t row) {
     std::vector<std::int64_t> chosen;
     for (std::int64_t i = 0; i < std::ssize(all); ++i) {
@@ -54,7 +54,7 @@ Part rows_of_record(const C4Op& op, const Call& good, std::int64_t entry, std::i
 
 /// Tries each wrong value in one record of the plan.
 template <class Record>
-void try_records(ScenarioContext& x, const C4Op& op, const char* plan, const std::vector<Wrong<Record>>& wrongs,
+void try_records(ScenarioContext& x, const OfflineOp& op, const char* plan, const std::vector<Wrong<Record>>& wrongs,
                  const std::function<std::int64_t(const Record&)>& kept_row) {
   Call good = op.make(x.c);
   const auto usual = observed_once(x, good);
@@ -93,7 +93,7 @@ void add_numbers(std::vector<Wrong<Record>>& wrongs, const char* name, Field Rec
   }
 }
 
-void try_decode_plan(ScenarioContext& x, const C4Op& op) {
+void try_decode_plan(ScenarioContext& x, const OfflineOp& op) {
   const Call good = op.make(x.c);
   const std::int64_t pages = good.tensor("kv_buffer").size(0);
   const auto any = [](const DecodePlan&) { return true; };
@@ -114,7 +114,7 @@ void try_decode_plan(ScenarioContext& x, const C4Op& op) {
   try_records<DecodePlan>(x, op, "plan_d", wrongs, [](const DecodePlan& r) { return std::int64_t{r.write_loc}; });
 }
 
-void try_compress_plan(ScenarioContext& x, const C4Op& op) {
+void try_compress_plan(ScenarioContext& x, const OfflineOp& op) {
   const Call good = op.make(x.c);
   const std::int64_t pages = good.tensor("kv_buffer").size(0);
   const std::int64_t tokens = good.tensor("kv_input").size(0);
@@ -145,7 +145,7 @@ void try_compress_plan(ScenarioContext& x, const C4Op& op) {
   try_records<CompressPlan>(x, op, "plan_c", wrongs, [](const CompressPlan&) { return std::int64_t{-1}; });
 }
 
-void try_write_plan(ScenarioContext& x, const C4Op& op) {
+void try_write_plan(ScenarioContext& x, const OfflineOp& op) {
   const Call good = op.make(x.c);
   const std::int64_t rows = 4 * good.tensor("kv_buffer").size(0);
   const std::int64_t tokens = good.tensor("kv_input").size(0);
@@ -161,9 +161,9 @@ void try_write_plan(ScenarioContext& x, const C4Op& op) {
 
 }  // namespace
 
-std::vector<Scenario> c4_plan_contracts(const C4Op& op) {
+std::vector<Scenario> offline_plan_contracts(const OfflineOp& op) {
   std::vector<Scenario> list;
-  const auto add = [&](const char* plan, void (*run)(ScenarioContext&, const C4Op&)) {
+  const auto add = [&](const char* plan, void (*run)(ScenarioContext&, const OfflineOp&)) {
     list.push_back(
         {Scenario::Kind::kContract, std::string(plan) + "_outside",
          fmt::format("a record of '{}' that names rows outside the tensors changes no other record's result", plan),

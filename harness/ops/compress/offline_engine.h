@@ -8,7 +8,7 @@
 
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
-#include "harness/ops/compress/c4_op.h"
+#include "harness/ops/compress/offline_op.h"
 
 namespace dsv4 {
 
@@ -18,9 +18,9 @@ enum class Side { kSubject, kReference };
 
 /// At first, all state rows are NaN. An entry is stored under its request id and the position of its last token. The
 /// argument `where` names the step in messages.
-class C4Engine {
+class OfflineEngine {
  public:
-  C4Engine(ScenarioContext& x, Side side, const Batch& requests, std::int64_t longest);
+  OfflineEngine(ScenarioContext& x, Side side, const Batch& requests, std::int64_t longest);
 
   [[nodiscard]] const GrowingBatch& requests() const { return requests_; }
 
@@ -49,7 +49,7 @@ class C4Engine {
 
   ScenarioContext& x_;
   Side side_;
-  C4Tokens tokens_;
+  OfflineTokens tokens_;
   GrowingBatch requests_;
   HostTensor state_;
   KeyedRows entries_;

@@ -1,4 +1,4 @@
-#include "harness/ops/compress/c4_engine.h"
+#include "harness/ops/compress/offline_engine.h"
 
 #include "harness/op/define.h"
 #include "harness/ops/compress/plan_calls.h"
@@ -7,19 +7,19 @@
 
 namespace dsv4 {
 
-C4Engine::C4Engine(ScenarioContext& x, Side side, const Batch& requests, std::int64_t longest)
+OfflineEngine::OfflineEngine(ScenarioContext& x, Side side, const Batch& requests, std::int64_t longest)
     : x_(x),
       side_(side),
       tokens_(x.c.params, x.c.seed),
       requests_(requests, longest, x.c.params, x.c.seed),
       state_(tokens_.state(requests_.maps(), requests_.ids(), requests_.lengths())) {}
 
-void C4Engine::prefill(const std::vector<std::int64_t>& extend, bool lens_on_device, const std::string& where) {
+void OfflineEngine::prefill(const std::vector<std::int64_t>& extend, bool lens_on_device, const std::string& where) {
   const Batch step = requests_.grow(extend);
   prefill_step(step, tokens_.input(step), lens_on_device, where);
 }
 
-void C4Engine::verify(std::int64_t drafts, const std::vector<std::int64_t>& accepted, const std::string& where) {
+void OfflineEngine::verify(std::int64_t drafts, const std::vector<std::int64_t>& accepted, const std::string& where) {
   const Batch step = requests_.grow(drafts);
   for (std::size_t b = 0; b < accepted.size(); ++b) requests_.take_back(b, drafts - accepted[b]);
   const std::vector<std::int64_t>& lengths = requests_.lengths();
@@ -30,7 +30,7 @@ void C4Engine::verify(std::int64_t drafts, const std::vector<std::int64_t>& acce
   }
 }
 
-void C4Engine::decode(const std::string& where) {
+void OfflineEngine::decode(const std::string& where) {
   const Batch step = requests_.grow(1);
   const CallResult plan = call(where + ", plan", decode_plan_call(4, step, requests_.maps()));
   OutputRows rows;
@@ -40,7 +40,7 @@ void C4Engine::decode(const std::string& where) {
   compress(where, "compress_c4_decode", tokens_.input(step), {returned_tensor(plan, 0)}, rows);
 }
 
-Observation C4Engine::observed() const {
+Observation OfflineEngine::observed() const {
   std::vector<std::int64_t> live;
   for (std::size_t b = 0; b < requests_.ids().size(); ++b) {
     const std::int64_t id = requests_.ids()[b], length = requests_.lengths()[b];
@@ -52,14 +52,15 @@ Observation C4Engine::observed() const {
       .add("live_rows", gather_rows(state_, live, 4 * tokens_.head_dim()));
 }
 
-CallResult C4Engine::call(const std::string& where, const Call& call) {
+CallResult OfflineEngine::call(const std::string& where, const Call& call) {
   if (side_ == Side::kSubject) return x_.call(where, call);
   CallResult result = x_.reference.call(call);
   if (result.refusal) throw Error(fmt::format("{}: the reference refused a valid call: {}", where, *result.refusal));
   return result;
 }
 
-void C4Engine::prefill_step(const Batch& step, const HostTensor& input, bool lens_on_device, const std::string& where) {
+void OfflineEngine::prefill_step(const Batch& step, const HostTensor& input, bool lens_on_device,
+                                 const std::string& where) {
   const PrefillPlanForm form{.ratio = 4, .lens_on_device = lens_on_device};
   const CallResult plan = call(where + ", plan", prefill_plan_call(form, step, requests_.maps()));
   const HostTensor plan_c = returned_tensor(plan, 0), plan_w = returned_tensor(plan, 1);
@@ -74,8 +75,8 @@ void C4Engine::prefill_step(const Batch& step, const HostTensor& input, bool len
   compress(where, "compress_c4_prefill", input, {plan_c, plan_w}, rows);
 }
 
-void C4Engine::compress(const std::string& where, const char* op, const HostTensor& input,
-                        const std::vector<HostTensor>& plans, const OutputRows& rows) {
+void OfflineEngine::compress(const std::string& where, const char* op, const HostTensor& input,
+                             const std::vector<HostTensor>& plans, const OutputRows& rows) {
   const Call made = tokens_.call(op, state_, input, plans);
   const CallResult result = call(where, made);
   state_ = result.tensor("kv_buffer");

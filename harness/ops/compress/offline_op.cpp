@@ -1,4 +1,4 @@
-#include "harness/ops/compress/c4_op.h"
+#include "harness/ops/compress/offline_op.h"
 
 #include <algorithm>
 #include <limits>
@@ -49,13 +49,13 @@ void spread_state(Call& call) {
 Space c4_space() {
   return {word("head_dim", {"128", "512"}, "columns of an entry"),
           word("ring", {"8", "16"}, "state rows per cache page"),
-          word("fill", kC4Fills, "values of kv, scores and bias")};
+          word("fill", kOfflineFills, "values of kv, scores and bias")};
 }
 
-C4Tokens::C4Tokens(const Params& p, std::uint64_t seed)
+OfflineTokens::OfflineTokens(const Params& p, std::uint64_t seed)
     : fill_(p.text("fill")), head_dim_(p.integer("head_dim")), seed_(seed) {}
 
-HostTensor C4Tokens::ape() const {
+HostTensor OfflineTokens::ape() const {
   HostTensor t = HostTensor::make(kF32, {8, head_dim_});
   Random random(seed_, "ape");
   fill_floats(t, [&]() -> double {
@@ -66,7 +66,7 @@ HostTensor C4Tokens::ape() const {
   return t;
 }
 
-void C4Tokens::fill_row(float* row, std::int64_t request_id, std::int64_t position) const {
+void OfflineTokens::fill_row(float* row, std::int64_t request_id, std::int64_t position) const {
   Random random(seed_, fmt::format("row {} {}", request_id, position));
   // The last token of a group is never reset: if all scores of an entry were minus infinity, it would have no mean.
   const bool cleared = fill_ == "cleared" && position % 4 != 3 && random.chance(3);
@@ -87,7 +87,7 @@ void C4Tokens::fill_row(float* row, std::int64_t request_id, std::int64_t positi
   }
 }
 
-HostTensor C4Tokens::input(const Batch& batch, const std::vector<std::int64_t>& rejected_from) const {
+HostTensor OfflineTokens::input(const Batch& batch, const std::vector<std::int64_t>& rejected_from) const {
   constexpr std::int64_t kElsewhere = std::int64_t{1} << 40;  // longer than any request
   HostTensor t = HostTensor::make(kF32, {batch.tokens(), 4 * head_dim_});
   for (const BatchToken& token : tokens_of(batch)) {
@@ -98,16 +98,16 @@ HostTensor C4Tokens::input(const Batch& batch, const std::vector<std::int64_t>& 
   return t;
 }
 
-Call C4Tokens::call(const std::string& op, HostTensor state, HostTensor input,
-                    const std::vector<HostTensor>& plans) const {
+Call OfflineTokens::call(const std::string& op, HostTensor state, HostTensor input,
+                         const std::vector<HostTensor>& plans) const {
   std::vector<Value> values{std::move(state), std::move(input),
                             HostTensor::make(kF32, {plans.at(0).size(0), head_dim_}), ape()};
   values.insert(values.end(), plans.begin(), plans.end());
   return call_of(op, std::move(values), Params().set("head_dim", head_dim_).set("dtype", "f32"));
 }
 
-HostTensor C4Tokens::state(std::int64_t rows, const RowOf& row, const std::vector<std::int64_t>& request_ids,
-                           const std::vector<std::int64_t>& lengths) const {
+HostTensor OfflineTokens::state(std::int64_t rows, const RowOf& row, const std::vector<std::int64_t>& request_ids,
+                                const std::vector<std::int64_t>& lengths) const {
   HostTensor t = HostTensor::make(kF32, {rows / 4, 4, 4 * head_dim_});
   for (std::int64_t i = 0, n = t.numel(); i < n; ++i) t.data<float>()[i] = poison_float(static_cast<std::size_t>(i));
   for (std::size_t b = 0; b < lengths.size(); ++b) {
@@ -118,50 +118,50 @@ HostTensor C4Tokens::state(std::int64_t rows, const RowOf& row, const std::vecto
   return t;
 }
 
-std::vector<Pair> c4_pairs(const std::vector<std::string>& planners, const Points& points) {
+std::vector<Pair> offline_pairs(const std::vector<std::string>& planners, const Points& points) {
   return pairs_with(planners, 4, points, [](const Case& c, const Planned& planned) {
-    const C4Tokens tokens(c.params, c.seed);
+    const OfflineTokens tokens(c.params, c.seed);
     const Batch& batch = planned.batch;
     return tokens.call(c.op, tokens.state(planned.state_rows, planned.row, batch.request_ids, batch.prefixes()),
                        tokens.input(batch), planned.plans);
   });
 }
 
-std::optional<std::string> C4Op::too_large(const Params& p) const {
+std::optional<std::string> OfflineOp::too_large(const Params& p) const {
   constexpr std::int64_t kMostBytes = std::int64_t{256} << 20;
   const std::int64_t batch = p.integer("batch"), row_bytes = 16 * p.integer("head_dim");
-  const std::int64_t state_rows = batch * (longest_request(p) / kC4CachePage + 1) * p.integer("ring");
+  const std::int64_t state_rows = batch * (longest_request(p) / kCachePage + 1) * p.integer("ring");
   if (std::max(state_rows, batch * longest_extend(p)) * row_bytes > kMostBytes) {
     return fmt::format("the state or the batch exceeds {} MiB", kMostBytes >> 20);
   }
   return too_many_slots(p);
 }
 
-void C4Op::fit(Call& call) const {
+void OfflineOp::fit(Call& call) const {
   const std::int64_t head_dim = call.tensor("ape").size(1);
-  const C4Written rows = written(call);
+  const OfflineWritten rows = written(call);
   call.arg("kv_output").footprint = footprint_of_rows(call.tensor("kv_output"), rows.entries, head_dim);
   call.arg("kv_buffer").footprint = footprint_of_rows(call.tensor("kv_buffer"), rows.kept, 4 * head_dim);
 }
 
-Observation C4Op::observe(const Case&, const Call& call, const CallResult& result) const {
+Observation OfflineOp::observe(const Case&, const Call& call, const CallResult& result) const {
   const std::int64_t head_dim = result.tensor("ape").size(1);
-  const C4Written rows = written(call);
+  const OfflineWritten rows = written(call);
   return Observation()
       .add("kv_output", gather_rows(result.tensor("kv_output"), rows.entries, head_dim))
       .add("kept_rows", gather_rows(result.tensor("kv_buffer"), rows.kept, 4 * head_dim));
 }
 
-Tolerances C4Op::tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
-                            Caller& reference) const {
+Tolerances OfflineOp::tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
+                                 Caller& reference) const {
   Tolerance bound = bounded(call, reference, "kv_output", kC4BoundReason);
   bound.bound = gather_rows(bound.bound, written(call).entries, bound.bound.size(1));
   return {{"kv_output", std::move(bound)}, {"kept_rows", Tolerance::exact("kept rows are copies")}};
 }
 
-Cost C4Op::cost(const Case&, const Call& call) const {
+Cost OfflineOp::cost(const Case&, const Call& call) const {
   const auto head_dim = static_cast<double>(call.tensor("ape").size(1));
-  const C4Written rows = written(call);
+  const OfflineWritten rows = written(call);
   const auto entries = static_cast<double>(rows.entries.size()), kept = static_cast<double>(rows.kept.size());
   // An entry reads half of each of the eight rows of its window, from the state or from the input. In a decode step,
   // the newest row is already counted as a kept row.
@@ -176,12 +176,12 @@ Cost C4Op::cost(const Case&, const Call& call) const {
   return {.bytes = bytes, .flops = entries * head_dim * 8 * 6};
 }
 
-std::vector<Scenario> C4Op::scenarios() const {
+std::vector<Scenario> OfflineOp::scenarios() const {
   std::vector<Scenario> list{far_relation("kv_buffer", "pages of the state beyond 2^32 elements",
                                           at({info().smoke[0], info().smoke[1]}), spread_state)};
   Contracts(list).reshaped("state_page_8", "state pages of eight rows (an older kernel) are refused", "kv_buffer",
                            [](Shape& s) { s[1] = 8; });
-  append(list, c4_plan_contracts(*this));
+  append(list, offline_plan_contracts(*this));
   return list;
 }
 

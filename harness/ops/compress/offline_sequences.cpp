@@ -1,30 +1,31 @@
 #include <algorithm>
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_engine.h"
+#include "harness/ops/compress/offline_engine.h"
 #include "harness/ops/compress/plan_calls.h"
 
 namespace dsv4 {
 namespace {
 
 /// Both engines must have the same entries and live rows, bit for bit.
-void expect_same(ScenarioContext& x, const std::string& where, const C4Engine& got, const C4Engine& want) {
+void expect_same(ScenarioContext& x, const std::string& where, const OfflineEngine& got, const OfflineEngine& want) {
   x.expect_agree(where, got.observed(), want.observed(),
                  {{"kv_output", Tolerance::exact("the bits of an entry do not depend on where its rows are read")}});
 }
 
 /// Compares `engine` with a replay, in which the reference prefills all the tokens in one call. Each entry must be
 /// within its own bound. Live rows must be equal bit for bit.
-void expect_as_replayed(ScenarioContext& x, const std::string& where, const Batch& requests, const C4Engine& engine) {
+void expect_as_replayed(ScenarioContext& x, const std::string& where, const Batch& requests,
+                        const OfflineEngine& engine) {
   const std::vector<std::int64_t>& lengths = engine.requests().lengths();
-  C4Engine replay(x, Side::kReference, requests, *std::ranges::max_element(lengths));
+  OfflineEngine replay(x, Side::kReference, requests, *std::ranges::max_element(lengths));
   replay.prefill(lengths, false, "replay");
   x.expect_agree(where, engine.observed(), replay.observed(),
                  {{"kv_output", Tolerance::within(replay.bounds(), kC4BoundReason)}});
 }
 
 /// Prefills the requests to their full lengths, in chunks. The chunk sizes are random, at most the parameter `extend`.
-void prefill_in_chunks(C4Engine& engine, const Batch& requests, const Case& c) {
+void prefill_in_chunks(OfflineEngine& engine, const Batch& requests, const Case& c) {
   Random random(c.seed, "chunks");
   for (int chunk = 0;; ++chunk) {
     const auto extend = engine.requests().next_chunk(requests.seq_lens, c.params.integer("extend"), random);
@@ -35,9 +36,9 @@ void prefill_in_chunks(C4Engine& engine, const Batch& requests, const Case& c) {
 
 void run_chunked_prefill(ScenarioContext& x) {
   const Batch requests = make_batch(x.c.params, x.c.seed);
-  C4Engine whole(x, Side::kSubject, requests, requests.longest());
+  OfflineEngine whole(x, Side::kSubject, requests, requests.longest());
   whole.prefill(requests.seq_lens, false, "one prefill");
-  C4Engine chunks(x, Side::kSubject, requests, requests.longest());
+  OfflineEngine chunks(x, Side::kSubject, requests, requests.longest());
   prefill_in_chunks(chunks, requests, x.c);
   expect_same(x, "chunks against one prefill", chunks, whole);
   expect_as_replayed(x, "one prefill against the reference", requests, whole);
@@ -46,7 +47,7 @@ void run_chunked_prefill(ScenarioContext& x) {
 void run_prefill_then_decode(ScenarioContext& x) {
   constexpr int kDecodes = 13;
   const Batch requests = make_batch(x.c.params, x.c.seed);
-  C4Engine engine(x, Side::kSubject, requests, requests.longest() + kDecodes);
+  OfflineEngine engine(x, Side::kSubject, requests, requests.longest() + kDecodes);
   prefill_in_chunks(engine, requests, x.c);
   for (int step = 0; step < kDecodes; ++step) engine.decode(fmt::format("decode step {}", step));
   expect_as_replayed(x, "after decoding", requests, engine);
@@ -57,9 +58,9 @@ void run_prefill_then_decode(ScenarioContext& x) {
 void run_decode_equals_prefill(ScenarioContext& x) {
   constexpr int kSteps = 9;
   const Batch requests = make_batch(x.c.params, x.c.seed);
-  C4Engine decoding(x, Side::kSubject, requests, requests.longest() + kSteps);
+  OfflineEngine decoding(x, Side::kSubject, requests, requests.longest() + kSteps);
   decoding.prefill(requests.seq_lens, false, "prefill");
-  C4Engine prefilling = decoding;
+  OfflineEngine prefilling = decoding;
   const std::vector<std::int64_t> one(requests.seq_lens.size(), 1);
   for (int step = 0; step < kSteps; ++step) {
     decoding.decode(fmt::format("decode step {}", step));
@@ -74,7 +75,7 @@ void run_verify_then_decode(ScenarioContext& x) {
   constexpr int kSteps = 7;
   const std::int64_t drafts = x.c.params.integer("ring") == 16 ? 4 : 2;  // with more drafts, a rejection loses rows
   const Batch requests = make_batch(x.c.params, x.c.seed);
-  C4Engine engine(x, Side::kSubject, requests, requests.longest() + kSteps * (drafts + 1));
+  OfflineEngine engine(x, Side::kSubject, requests, requests.longest() + kSteps * (drafts + 1));
   engine.prefill(requests.seq_lens, false, "prefill");
   Random random(x.c.seed, "accepted");
   for (int step = 0; step < kSteps; ++step) {
@@ -98,7 +99,7 @@ void run_padded_decode(ScenarioContext& x) {
     padded.extend_lens.push_back(0);
   }
   const CacheMaps maps = make_maps(batch, x.c.params, x.c.seed);
-  const C4Tokens tokens(x.c.params, x.c.seed);
+  const OfflineTokens tokens(x.c.params, x.c.seed);
   const HostTensor state = tokens.state(maps, batch.request_ids, batch.prefixes()), input = tokens.input(batch);
   HostTensor longer = HostTensor::make(kF32, {padded.size(), input.size(1)});
   poison(longer);
@@ -123,7 +124,7 @@ void run_padded_decode(ScenarioContext& x) {
 
 }  // namespace
 
-std::vector<Scenario> c4_prefill_sequences(const Op& op) {
+std::vector<Scenario> offline_prefill_sequences(const Op& op) {
   const Points points =
       op.at({"batch=4 len=250", "ring=16 fill=steps len=30 extend=3", "head_dim=512 batch=3 len=40 extend=70",
              "head_dim=512 ring=16 fill=cleared batch=3 len=24 extend=5"});
@@ -134,7 +135,7 @@ std::vector<Scenario> c4_prefill_sequences(const Op& op) {
                points, run_prefill_then_decode)};
 }
 
-std::vector<Scenario> c4_decode_sequences(const Op& op) {
+std::vector<Scenario> offline_decode_sequences(const Op& op) {
   const Points points = op.at({"batch=5", "ring=16 batch=5 len=250", "head_dim=512 fill=wide batch=3 len=13",
                                "head_dim=512 ring=16 fill=steps batch=3 len=509"});
   return {sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", points,

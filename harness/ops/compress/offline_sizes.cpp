@@ -1,5 +1,5 @@
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_op.h"
+#include "harness/ops/compress/offline_op.h"
 #include "harness/ops/compress/plan_rows.h"
 
 namespace dsv4 {
@@ -9,7 +9,7 @@ constexpr std::int64_t kWindow = 8;
 constexpr std::uint32_t kLength = 70000;  ///< length of every request: more than 16 bits, and a multiple of 4
 
 /// The rows of `windows` windows, as one tensor [8 windows, 4H].
-HostTensor window_rows(const C4Tokens& tokens, std::int64_t windows) {
+HostTensor window_rows(const OfflineTokens& tokens, std::int64_t windows) {
   return tokens.input(Batch{{1}, {kWindow * windows}, {kWindow * windows}});
 }
 
@@ -24,7 +24,7 @@ void many_tokens(ScenarioContext& x) {
   // A plan numbers at most 65535 tokens. The other tokens are zeros, so an entry of another token has another result.
   constexpr std::int64_t kTokens = 65535;
   const std::vector<std::int64_t> last{7, 32768, 40000, kTokens - 1};
-  const C4Tokens tokens(x.c.params, x.c.seed);
+  const OfflineTokens tokens(x.c.params, x.c.seed);
   const HostTensor rows = window_rows(tokens, std::ssize(last));
   HostTensor input = HostTensor::make(kF32, {kTokens, rows.size(1)});
   std::vector<layout::CompressPlan> entries;
@@ -46,7 +46,7 @@ void many_tokens(ScenarioContext& x) {
 void many_requests(ScenarioContext& x) {
   constexpr std::int64_t kRequests = 65540;
   const std::vector<std::int64_t> complete{0, 32768, kRequests - 1};
-  const C4Tokens tokens(x.c.params, x.c.seed);
+  const OfflineTokens tokens(x.c.params, x.c.seed);
   const HostTensor rows = window_rows(tokens, std::ssize(complete));
   HostTensor input = HostTensor::make(kF32, {kRequests, rows.size(1)});
   // Each of these requests has the two state pages of a window. All others keep their token in one row of a further
@@ -77,12 +77,12 @@ void many_requests(ScenarioContext& x) {
 
 }  // namespace
 
-Scenario c4_many_tokens(const C4Op& op) {
+Scenario offline_many_tokens(const OfflineOp& op) {
   return relation("many_tokens", "entries and kept rows of tokens 32768 and 65534 come from the rows of these tokens",
                   op.at({}, {""}), many_tokens);
 }
 
-Scenario c4_many_requests(const C4Op& op) {
+Scenario offline_many_requests(const OfflineOp& op) {
   return relation("many_requests",
                   "entries and kept rows of requests 32768 and 65539 come from the rows of these requests",
                   op.at({}, {""}), many_requests);

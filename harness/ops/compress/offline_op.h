@@ -16,7 +16,7 @@
 namespace dsv4 {
 
 /// Tokens per page of the cache. The state has a ring of rows for each page.
-inline constexpr std::int64_t kC4CachePage = 256;
+inline constexpr std::int64_t kCachePage = 256;
 
 /// The reason that reports give for the bound of an entry. It lists the rounding errors that the bound includes.
 inline constexpr const char* kC4BoundReason =
@@ -34,14 +34,14 @@ Space c4_space();
 ///   cleared  some rows as after a reset of the pool: kv 0, scores minus infinity
 ///   wide     kv with magnitudes from 2^-40 to 2^41, which show a sum in the wrong precision
 ///   nan      some columns of kv or scores are NaN
-inline const std::vector<std::string> kC4Fills{"gauss", "equal", "steps", "large", "cleared", "wide", "nan"};
+inline const std::vector<std::string> kOfflineFills{"gauss", "equal", "steps", "large", "cleared", "wide", "nan"};
 
 /// Makes the tokens of a case. A token's row depends only on the case, the request id and the position. It has 4H
 /// columns, where H is head_dim: two blocks of kv, then two blocks of scores. The first block of kv (or scores) is for
 /// the entry of the next group of four tokens. The second block is for the entry of the token's own group.
-class C4Tokens {
+class OfflineTokens {
  public:
-  C4Tokens(const Params& p, std::uint64_t seed);
+  OfflineTokens(const Params& p, std::uint64_t seed);
 
   [[nodiscard]] std::int64_t head_dim() const { return head_dim_; }
   /// f32 [tokens, 4H]: the rows of a batch, request after request. If given, `rejected_from[b]` is the position from
@@ -71,12 +71,12 @@ class C4Tokens {
 };
 
 /// The rows that a call writes, according to its plans, in the order of the comparison.
-struct C4Written {
+struct OfflineWritten {
   std::vector<std::int64_t> entries;  ///< rows of kv_output, seen as [n, H]
   std::vector<std::int64_t> kept;     ///< rows of kv_buffer, seen as [n, 4H]
 };
 
-class C4Op : public Op {
+class OfflineOp : public Op {
  public:
   using Op::Op;
 
@@ -92,26 +92,26 @@ class C4Op : public Op {
   /// spread-out state.
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
   /// The rows that the call writes. Every record of its plans must name rows of the tensors.
-  [[nodiscard]] virtual C4Written written(const Call& call) const = 0;
+  [[nodiscard]] virtual OfflineWritten written(const Call& call) const = 0;
 };
 
 /// Pairs of these planners and a C4 op (harness/op/pairs.h), at `points`.
-std::vector<Pair> c4_pairs(const std::vector<std::string>& planners, const Points& points);
+std::vector<Pair> offline_pairs(const std::vector<std::string>& planners, const Points& points);
 /// Contracts "<plan>_outside" for the plans of `op`: a record that names a row, a page or a token outside the tensors
 /// is skipped, or has another result that does not depend on the memory around the tensors. The other records' results
 /// stay the same. The record of a request without a token (length 0) may name any rows; rows of other requests stay the
 /// same.
-std::vector<Scenario> c4_plan_contracts(const C4Op& op);
+std::vector<Scenario> offline_plan_contracts(const OfflineOp& op);
 
 /// "relation:many_tokens" of compress_c4_prefill and "relation:many_requests" of compress_c4_decode: batches whose row
 /// numbers need 16 or more bits. Only a few of the rows have a record in the plans, so that the calls are cheap
-/// (c4_sizes.cpp).
-Scenario c4_many_tokens(const C4Op& op);
-Scenario c4_many_requests(const C4Op& op);
+/// (offline_sizes.cpp).
+Scenario offline_many_tokens(const OfflineOp& op);
+Scenario offline_many_requests(const OfflineOp& op);
 
-/// Sequences of calls of planners and C4 ops. Their results are compared with those of other calls (c4_sequences.cpp).
-std::vector<Scenario> c4_prefill_sequences(const Op& op);  ///< chunked_prefill, prefill_then_decode
-std::vector<Scenario> c4_decode_sequences(const Op& op);   ///< decode_equals_prefill, verify_then_decode,
-                                                           ///< padded_decode
+/// Sequences of calls of planners and C4 ops. Their results are compared with those of other calls (offline_sequences.cpp).
+std::vector<Scenario> offline_prefill_sequences(const Op& op);  ///< chunked_prefill, prefill_then_decode
+std::vector<Scenario> offline_decode_sequences(const Op& op);   ///< decode_equals_prefill, verify_then_decode,
+                                                                ///< padded_decode
 
 }  // namespace dsv4
