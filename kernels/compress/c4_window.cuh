@@ -10,8 +10,8 @@
 #include <cfloat>
 #include <cstdint>
 
-#include "kernels/common/check.h"
 #include "kernels/common/device.h"
+#include "kernels/compress/offline_calls.cuh"
 
 namespace dsv4 {
 
@@ -22,6 +22,8 @@ inline constexpr int kWarpColumns = 4 * kWarpLanes;  ///< columns per warp: 128
 inline constexpr int kC4Threads = 128;               ///< four warps: one entry at head_dim 512, or four entries at 128
 
 using Columns = Pack<float, kLaneColumns, true>;
+
+inline constexpr OfflineForm kC4Form{kGroup, kWindow, 4, kLaneColumns * sizeof(float)};
 
 /// The work of a lane: `unit` is its plan row, and `column` is the first of its columns.
 template <int kHeadDim>
@@ -96,48 +98,5 @@ struct C4Window {
     return out;
   }
 };
-
-/// The tensors of a call, and their head_dim.
-struct C4Tensors {
-  float* state;
-  const float* input;
-  float* output;
-  const float* ape;
-  std::int64_t head_dim;
-  std::int64_t pages;   ///< pages of the state
-  std::int64_t tokens;  ///< rows of the input
-};
-
-/// Checks the tensors. Sets `tokens` to the number of rows of kv_input, and `entries` to the number of rows
-/// of kv_output.
-inline C4Tensors check_c4_tensors(ArgumentCheck& check, const TensorView& kv_buffer, const TensorView& kv_input,
-                                  const TensorView& kv_output, const TensorView& ape, Size& tokens, Size& entries) {
-  Size head_dim("head_dim"), pages("pages");
-  constexpr std::uintptr_t kAccess = kLaneColumns * sizeof(float);
-  check.tensor("ape", ape).dtype({kFloat32}).shape({kWindow, head_dim}).on_cuda().contiguous().aligned(kAccess);
-  check.require(head_dim.value() == 128 || head_dim.value() == 512, "ape",
-                "size of dimension 1 (head_dim) must be 128 or 512, got " + std::to_string(head_dim.value()));
-  const std::int64_t row = 4 * head_dim.value();
-  check.tensor("kv_buffer", kv_buffer)
-      .dtype({kFloat32})
-      .shape({pages, kGroup, row})
-      .on_cuda()
-      .contiguous()
-      .aligned(kAccess);
-  check.tensor("kv_input", kv_input).dtype({kFloat32}).shape({tokens, row}).on_cuda().contiguous().aligned(kAccess);
-  check.tensor("kv_output", kv_output)
-      .dtype({kFloat32})
-      .shape({entries, head_dim})
-      .on_cuda()
-      .contiguous()
-      .aligned(kAccess);
-  return {data_of<float>(kv_buffer),
-          data_of<const float>(kv_input),
-          data_of<float>(kv_output),
-          data_of<const float>(ape),
-          head_dim.value(),
-          pages.value(),
-          tokens.value()};
-}
 
 }  // namespace dsv4

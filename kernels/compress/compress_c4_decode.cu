@@ -20,23 +20,12 @@
 /// batch) or if write_loc is not a row of the state: nothing is kept, and no entry is written. If a page that the entry
 /// needs is not in the state, the token is kept, and no entry is written.
 
-#include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "kernels/common/launch.h"
 #include "kernels/compress/c4_window.cuh"
 
 namespace dsv4 {
 namespace {
-
-struct DecodeParams {
-  float* state;
-  const float* input;
-  float* output;
-  const float* ape;
-  const layout::DecodePlan* plan;
-  std::uint32_t requests;
-  std::int64_t pages;
-};
 
 template <int kHeadDim>
 __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_constant__ DecodeParams p) {
@@ -88,22 +77,9 @@ void launch(const DecodeParams& params, DLDevice device) {
 
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
   ArgumentCheck check("compress_c4_decode");
-  Size requests("requests");
-  const C4Tensors t = check_c4_tensors(check, kv_buffer, kv_input, kv_output, ape, requests, requests);
-  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(layout::DecodePlan));
-  check.tensor("plan_d", plan_d).dtype({kUint8}).shape({requests, kBytes}).on_cuda().contiguous().aligned(kBytes);
-  check.require(requests.value() <= 0x7FFFFFFF, "plan_d",
-                "at most 2^31 - 1 rows are supported, got " + std::to_string(requests.value()));
-  if (requests.value() == 0) return;
-
-  const DecodeParams params{.state = t.state,
-                            .input = t.input,
-                            .output = t.output,
-                            .ape = t.ape,
-                            .plan = data_of<const layout::DecodePlan>(plan_d),
-                            .requests = static_cast<std::uint32_t>(requests.value()),
-                            .pages = t.pages};
-  t.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
+  const DecodeParams params = check_decode(check, kC4Form, kv_buffer, kv_input, kv_output, ape, plan_d);
+  if (params.requests == 0) return;
+  params.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
 }
 
 }  // namespace

@@ -19,26 +19,12 @@
 /// are skipped. The plans are on the device, so the host cannot check them. A row of a plan that names a token outside
 /// the batch, or a row or page outside the state, is skipped like a sentinel.
 
-#include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "kernels/common/launch.h"
 #include "kernels/compress/c4_window.cuh"
 
 namespace dsv4 {
 namespace {
-
-struct PrefillParams {
-  float* state;
-  const float* input;
-  float* output;
-  const float* ape;
-  const layout::CompressPlan* plan_c;
-  const layout::WritePlan* plan_w;
-  std::uint32_t entries;
-  std::uint32_t writes;
-  std::int64_t pages;
-  std::int64_t tokens;
-};
 
 /// True if all rows that the entry needs are in the state and in the batch.
 DSV4_DEVICE bool has_rows(const PrefillParams& p, const layout::CompressPlan& plan) {
@@ -123,41 +109,8 @@ void launch(const PrefillParams& params, DLDevice device) {
 void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_c,
              TensorView plan_w) {
   ArgumentCheck check("compress_c4_prefill");
-  Size tokens("tokens"), entries("entries"), writes("rows to keep");
-  constexpr auto kEntryBytes = static_cast<std::int64_t>(sizeof(layout::CompressPlan));
-  constexpr auto kWriteBytes = static_cast<std::int64_t>(sizeof(layout::WritePlan));
-  check.tensor("plan_c", plan_c)
-      .dtype({kUint8})
-      .shape({entries, kEntryBytes})
-      .on_cuda()
-      .contiguous()
-      .aligned(kEntryBytes);
-  check.tensor("plan_w", plan_w)
-      .dtype({kUint8})
-      .shape({writes, kWriteBytes})
-      .on_cuda()
-      .contiguous()
-      .aligned(kWriteBytes);
-  const C4Tensors t = check_c4_tensors(check, kv_buffer, kv_input, kv_output, ape, tokens, entries);
-  check.require(writes.value() <= tokens.value(), "plan_w",
-                "must have at most " + std::to_string(tokens.value()) +
-                    " rows, the number of tokens of the batch, got " + std::to_string(writes.value()));
-  check.require(entries.value() <= 0x7FFFFFFF, "plan_c",
-                "at most 2^31 - 1 rows are supported, got " + std::to_string(entries.value()));
-  check.require(writes.value() <= 0x7FFFFFFF, "plan_w",
-                "at most 2^31 - 1 rows are supported, got " + std::to_string(writes.value()));
-
-  const PrefillParams params{.state = t.state,
-                             .input = t.input,
-                             .output = t.output,
-                             .ape = t.ape,
-                             .plan_c = data_of<const layout::CompressPlan>(plan_c),
-                             .plan_w = data_of<const layout::WritePlan>(plan_w),
-                             .entries = static_cast<std::uint32_t>(entries.value()),
-                             .writes = static_cast<std::uint32_t>(writes.value()),
-                             .pages = t.pages,
-                             .tokens = t.tokens};
-  t.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
+  const PrefillParams params = check_prefill(check, kC4Form, kv_buffer, kv_input, kv_output, ape, plan_c, plan_w);
+  params.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
 }
 
 }  // namespace

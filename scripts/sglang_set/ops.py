@@ -407,26 +407,32 @@ def ring_pad(text: str) -> list:
     return ["write_pad_from_ring"] if re.search(pad, without_comments(text)) else []
 
 
-def compress_c4(source):
-    path = "csrc/deepseek_v4/c4_v2.cuh"
-    text = need(source, path, r"struct FlashCompress4Kernel\b", "FlashCompress4Kernel")
+def compress_offline(source, ratio: int) -> list:
+    """The compressors of a ratio that take V2 plans."""
+    path, name = f"csrc/deepseek_v4/c{ratio}_v2.cuh", f"FlashCompress{ratio}Kernel"
+    text = need(source, path, rf"struct {name}\b", name)
     # Later releases name the type of the state buffer apart from that of the input.
-    types = {4: "fp32_t, fp32_t", 5: "fp32_t, fp32_t, fp32_t"}.get(template_arity(text, "FlashCompress4Kernel"))
+    types = {4: "fp32_t, fp32_t", 5: "fp32_t, fp32_t, fp32_t"}.get(template_arity(text, name))
     if types is None:
-        raise NotMapped(f"FlashCompress4Kernel has {template_arity(text, 'FlashCompress4Kernel')} template parameters")
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters")
     modules = []
     for head_dim in (128, 512):
-        cls = f"FlashCompress4Kernel<{head_dim}, {types}, {PDL}>"
+        cls = f"{name}<{head_dim}, {types}, {PDL}>"
         entries = []
-        for op, function, method, known in (
-            ("compress_c4_prefill", "prefill", "run_prefill", {6: 1}),
-            ("compress_c4_decode", "decode", "run_decode", {5: 1}),
-        ):
-            arity, abi = expect_arity(text, method, known)
-            entries += one(op, function, f"{cls}::{method}", abi, arity)
+        for function, known in (("prefill", {6: 1}), ("decode", {5: 1})):
+            arity, abi = expect_arity(text, f"run_{function}", known)
+            entries += one(f"compress_c{ratio}_{function}", function, f"{cls}::run_{function}", abi, arity)
         params = {"head_dim": str(head_dim), "dtype": "f32"}
-        modules.append(Module(f"compress_c4_h{head_dim}_f32", path, params, entries, fast_math=True))
+        modules.append(Module(f"compress_c{ratio}_h{head_dim}_f32", path, params, entries, fast_math=True))
     return modules
+
+
+def compress_c4(source):
+    return compress_offline(source, 4)
+
+
+def compress_c128(source):
+    return compress_offline(source, 128)
 
 
 def paged_compress_data(source):
@@ -470,6 +476,7 @@ RULES = (
     (("plan_compress_prefill",), plan_compress_prefill),
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),
     (("compress_c4_prefill", "compress_c4_decode"), compress_c4),
+    (("compress_c128_prefill", "compress_c128_decode"), compress_c128),
     (("paged_compress_data",), paged_compress_data),
     (("hisparse_transfer",), hisparse_transfer),
 )

@@ -10,7 +10,7 @@ namespace dsv4 {
 OfflineEngine::OfflineEngine(ScenarioContext& x, Side side, const Batch& requests, std::int64_t longest)
     : x_(x),
       side_(side),
-      tokens_(x.c.params, x.c.seed),
+      tokens_(offline_op(x).tokens(x.c)),
       requests_(requests, longest, x.c.params, x.c.seed),
       state_(tokens_.state(requests_.maps(), requests_.ids(), requests_.lengths())) {}
 
@@ -32,24 +32,24 @@ void OfflineEngine::verify(std::int64_t drafts, const std::vector<std::int64_t>&
 
 void OfflineEngine::decode(const std::string& where) {
   const Batch step = requests_.grow(1);
-  const CallResult plan = call(where + ", plan", decode_plan_call(4, step, requests_.maps()));
+  const CallResult plan = call(where + ", plan", decode_plan_call(tokens_.ratio(), step, requests_.maps()));
   OutputRows rows;
   for (const BatchToken& t : tokens_of(step)) {
-    if (t.seq_len % 4 == 0) rows[{t.id, t.position}] = t.row;
+    if (t.seq_len % tokens_.ratio() == 0) rows[{t.id, t.position}] = t.row;
   }
-  compress(where, "compress_c4_decode", tokens_.input(step), {returned_tensor(plan, 0)}, rows);
+  compress(where, "decode", tokens_.input(step), {returned_tensor(plan, 0)}, rows);
 }
 
 Observation OfflineEngine::observed() const {
   std::vector<std::int64_t> live;
   for (std::size_t b = 0; b < requests_.ids().size(); ++b) {
     const std::int64_t id = requests_.ids()[b], length = requests_.lengths()[b];
-    for (const std::int64_t p : live_positions(length, 4)) live.push_back(requests_.maps().row(id, p));
+    for (const std::int64_t p : live_positions(length, tokens_.ratio())) live.push_back(requests_.maps().row(id, p));
   }
   return Observation()
       .add("entry_keys", keys_of(entries_))
       .add("kv_output", stacked(entries_))
-      .add("live_rows", gather_rows(state_, live, 4 * tokens_.head_dim()));
+      .add("live_rows", gather_rows(state_, live, tokens_.width()));
 }
 
 CallResult OfflineEngine::call(const std::string& where, const Call& call) {
@@ -61,7 +61,7 @@ CallResult OfflineEngine::call(const std::string& where, const Call& call) {
 
 void OfflineEngine::prefill_step(const Batch& step, const HostTensor& input, bool lens_on_device,
                                  const std::string& where) {
-  const PrefillPlanForm form{.ratio = 4, .lens_on_device = lens_on_device};
+  const PrefillPlanForm form{.ratio = tokens_.ratio(), .lens_on_device = lens_on_device};
   const CallResult plan = call(where + ", plan", prefill_plan_call(form, step, requests_.maps()));
   const HostTensor plan_c = returned_tensor(plan, 0), plan_w = returned_tensor(plan, 1);
   const auto entries = records_of<layout::CompressPlan>(plan_c);
@@ -72,19 +72,20 @@ void OfflineEngine::prefill_step(const Batch& step, const HostTensor& input, boo
     const BatchToken& t = tokens[entries[k].ragged_id];
     rows[{t.id, t.position}] = static_cast<std::int64_t>(k);
   }
-  compress(where, "compress_c4_prefill", input, {plan_c, plan_w}, rows);
+  compress(where, "prefill", input, {plan_c, plan_w}, rows);
 }
 
-void OfflineEngine::compress(const std::string& where, const char* op, const HostTensor& input,
+void OfflineEngine::compress(const std::string& where, const char* step, const HostTensor& input,
                              const std::vector<HostTensor>& plans, const OutputRows& rows) {
-  const Call made = tokens_.call(op, state_, input, plans);
+  const Call made = tokens_.call(fmt::format("compress_c{}_{}", tokens_.ratio(), step), state_, input, plans);
   const CallResult result = call(where, made);
   state_ = result.tensor("kv_buffer");
   const auto collect = [&rows](const HostTensor& output, KeyedRows& into) {
     for (const auto& [key, row] : rows) into[key] = gather_rows(output, {row}, output.size(1));
   };
   collect(result.tensor("kv_output"), entries_);
-  if (side_ == Side::kReference) collect(bounded(made, x_.reference, "kv_output", kC4BoundReason).bound, bounds_);
+  if (side_ == Side::kReference)
+    collect(bounded(made, x_.reference, "kv_output", offline_op(x_).bound_reason()).bound, bounds_);
 }
 
 }  // namespace dsv4

@@ -1,4 +1,4 @@
-/// Runs growing requests through planners and C4 ops (ratio 4). Carries the state from call to call.
+/// Runs growing requests through planners and the ops of offline compression. Carries the state from call to call.
 #pragma once
 
 #include <cstdint>
@@ -43,9 +43,9 @@ class OfflineEngine {
 
   CallResult call(const std::string& where, const Call& call);
   void prefill_step(const Batch& step, const HostTensor& input, bool lens_on_device, const std::string& where);
-  /// Calls a C4 op with these plans, stores the new state, and collects the entries.
-  void compress(const std::string& where, const char* op, const HostTensor& input, const std::vector<HostTensor>& plans,
-                const OutputRows& rows);
+  /// Calls the op of `step` ("decode" or "prefill") with these plans, stores the new state, and collects the entries.
+  void compress(const std::string& where, const char* step, const HostTensor& input,
+                const std::vector<HostTensor>& plans, const OutputRows& rows);
 
   ScenarioContext& x_;
   Side side_;

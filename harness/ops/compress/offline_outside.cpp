@@ -95,11 +95,11 @@ void add_numbers(std::vector<Wrong<Record>>& wrongs, const char* name, Field Rec
 
 void try_decode_plan(ScenarioContext& x, const OfflineOp& op) {
   const Call good = op.make(x.c);
-  const std::int64_t pages = good.tensor("kv_buffer").size(0);
+  const std::int64_t pages = good.tensor("kv_buffer").size(0), ratio = op.ratio();
   const auto any = [](const DecodePlan&) { return true; };
-  const auto completes = [](const DecodePlan& r) { return r.seq_len % 4 == 0 && r.seq_len > 4; };
+  const auto completes = [ratio](const DecodePlan& r) { return completes_group(r, ratio) && r.seq_len > 4; };
   std::vector<Wrong<DecodePlan>> wrongs;
-  add_numbers<DecodePlan>(wrongs, "write_loc", &DecodePlan::write_loc, 4 * pages, any);
+  add_numbers<DecodePlan>(wrongs, "write_loc", &DecodePlan::write_loc, ratio * pages, any);
   add_numbers<DecodePlan>(wrongs, "read_page_0", &DecodePlan::read_page_0, pages, completes);
   add_numbers<DecodePlan>(wrongs, "read_page_1", &DecodePlan::read_page_1, pages, completes);
   wrongs.push_back({"length 0", [](DecodePlan& r) { r.seq_len = 0; }, any});
@@ -116,14 +116,14 @@ void try_decode_plan(ScenarioContext& x, const OfflineOp& op) {
 
 void try_compress_plan(ScenarioContext& x, const OfflineOp& op) {
   const Call good = op.make(x.c);
-  const std::int64_t pages = good.tensor("kv_buffer").size(0);
+  const std::int64_t pages = good.tensor("kv_buffer").size(0), ratio = op.ratio();
   const std::int64_t tokens = good.tensor("kv_input").size(0);
   const auto entry = [](const CompressPlan& r) { return !is_sentinel(r); };
   std::vector<Wrong<CompressPlan>> wrongs;
   add_numbers<CompressPlan>(wrongs, "read_page_0", &CompressPlan::read_page_0, pages,
-                            [](const CompressPlan& r) { return !is_sentinel(r) && reads_page_before(r, 4); });
+                            [ratio](const CompressPlan& r) { return !is_sentinel(r) && reads_page_before(r, ratio); });
   add_numbers<CompressPlan>(wrongs, "read_page_1", &CompressPlan::read_page_1, pages,
-                            [](const CompressPlan& r) { return !is_sentinel(r) && reads_own_page(r, 4); });
+                            [ratio](const CompressPlan& r) { return !is_sentinel(r) && reads_own_page(r, ratio); });
   for (const std::int64_t token : {tokens, std::int64_t{0xffff}}) {
     wrongs.push_back({fmt::format("token {}", token),
                       [token](CompressPlan& r) { r.ragged_id = static_cast<std::uint16_t>(token); }, entry});
@@ -134,7 +134,7 @@ void try_compress_plan(ScenarioContext& x, const OfflineOp& op) {
                       r.buffer_len = 0;
                     },
                     entry});
-  for (const std::uint16_t length : {std::uint16_t{9}, std::uint16_t{0xffff}}) {
+  for (const std::uint16_t length : {static_cast<std::uint16_t>(window_of(ratio) + 1), std::uint16_t{0xffff}}) {
     wrongs.push_back({fmt::format("buffer_len {} and no pages", length),
                       [length](CompressPlan& r) {
                         r.buffer_len = length;
@@ -147,7 +147,7 @@ void try_compress_plan(ScenarioContext& x, const OfflineOp& op) {
 
 void try_write_plan(ScenarioContext& x, const OfflineOp& op) {
   const Call good = op.make(x.c);
-  const std::int64_t rows = 4 * good.tensor("kv_buffer").size(0);
+  const std::int64_t rows = op.ratio() * good.tensor("kv_buffer").size(0);
   const std::int64_t tokens = good.tensor("kv_input").size(0);
   const auto entry = [](const WritePlan& r) { return !is_sentinel(r); };
   std::vector<Wrong<WritePlan>> wrongs;

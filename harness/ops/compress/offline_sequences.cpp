@@ -3,6 +3,7 @@
 #include "harness/op/define.h"
 #include "harness/ops/compress/offline_engine.h"
 #include "harness/ops/compress/plan_calls.h"
+#include "reference/plans/records.h"
 
 namespace dsv4 {
 namespace {
@@ -21,7 +22,7 @@ void expect_as_replayed(ScenarioContext& x, const std::string& where, const Batc
   OfflineEngine replay(x, Side::kReference, requests, *std::ranges::max_element(lengths));
   replay.prefill(lengths, false, "replay");
   x.expect_agree(where, engine.observed(), replay.observed(),
-                 {{"kv_output", Tolerance::within(replay.bounds(), kC4BoundReason)}});
+                 {{"kv_output", Tolerance::within(replay.bounds(), offline_op(x).bound_reason())}});
 }
 
 /// Prefills the requests to their full lengths, in chunks. The chunk sizes are random, at most the parameter `extend`.
@@ -69,11 +70,19 @@ void run_decode_equals_prefill(ScenarioContext& x) {
   expect_same(x, "decode against prefill of one", decoding, prefilling);
 }
 
+/// The most drafts of a verify step at which the planner keeps all rows that a rejection makes live again, if lengths
+/// are on the device. It keeps the rows that the new length needs, and the last tokens for which a ring has room
+/// (plans::last_kept). At ratio 4, the group before is among them.
+std::int64_t most_drafts(std::int64_t ratio, std::int64_t ring) {
+  if (ratio == 4) return ring == 16 ? 4 : 2;
+  return std::max<std::int64_t>(plans::last_kept(ring, ratio), 1);
+}
+
 /// Verify steps, which reject some of their drafts, alternate with decode steps. The entries must agree with a replay
 /// of the accepted tokens.
 void run_verify_then_decode(ScenarioContext& x) {
   constexpr int kSteps = 7;
-  const std::int64_t drafts = x.c.params.integer("ring") == 16 ? 4 : 2;  // with more drafts, a rejection loses rows
+  const std::int64_t drafts = most_drafts(offline_op(x).ratio(), x.c.params.integer("ring"));
   const Batch requests = make_batch(x.c.params, x.c.seed);
   OfflineEngine engine(x, Side::kSubject, requests, requests.longest() + kSteps * (drafts + 1));
   engine.prefill(requests.seq_lens, false, "prefill");
@@ -99,24 +108,23 @@ void run_padded_decode(ScenarioContext& x) {
     padded.extend_lens.push_back(0);
   }
   const CacheMaps maps = make_maps(batch, x.c.params, x.c.seed);
-  const OfflineTokens tokens(x.c.params, x.c.seed);
+  const OfflineTokens tokens = offline_op(x).tokens(x.c);
   const HostTensor state = tokens.state(maps, batch.request_ids, batch.prefixes()), input = tokens.input(batch);
   HostTensor longer = HostTensor::make(kF32, {padded.size(), input.size(1)});
   poison(longer);
   std::ranges::copy(input.storage, longer.storage.begin());
   std::vector<std::int64_t> entries, rows;
   for (std::int64_t b = 0; b < batch.size(); ++b) {
-    if (batch.seq_lens[static_cast<std::size_t>(b)] % 4 == 0) entries.push_back(b);
+    if (batch.seq_lens[static_cast<std::size_t>(b)] % tokens.ratio() == 0) entries.push_back(b);
   }
   // The first ring belongs to the padding page of the cache. Its contents do not matter.
   for (std::int64_t r = maps.ring_size; r < maps.rows(); ++r) rows.push_back(r);
   const auto decoded = [&](const std::string& where, const Batch& requests, const HostTensor& newest) {
-    const CallResult plan = x.call(where + ", plan", decode_plan_call(4, requests, maps));
-    const CallResult result =
-        x.call(where, tokens.call("compress_c4_decode", state, newest, {returned_tensor(plan, 0)}));
+    const CallResult plan = x.call(where + ", plan", decode_plan_call(tokens.ratio(), requests, maps));
+    const CallResult result = x.call(where, tokens.call(x.op.info().name, state, newest, {returned_tensor(plan, 0)}));
     return Observation()
         .add("kv_output", gather_rows(result.tensor("kv_output"), entries, tokens.head_dim()))
-        .add("state", gather_rows(result.tensor("kv_buffer"), rows, 4 * tokens.head_dim()));
+        .add("state", gather_rows(result.tensor("kv_buffer"), rows, tokens.width()));
   };
   const Observation want = decoded("without padding", batch, input);
   x.expect_agree("with padding", decoded("with padding", padded, longer), want);
@@ -124,10 +132,7 @@ void run_padded_decode(ScenarioContext& x) {
 
 }  // namespace
 
-std::vector<Scenario> offline_prefill_sequences(const Op& op) {
-  const Points points =
-      op.at({"batch=4 len=250", "ring=16 fill=steps len=30 extend=3", "head_dim=512 batch=3 len=40 extend=70",
-             "head_dim=512 ring=16 fill=cleared batch=3 len=24 extend=5"});
+std::vector<Scenario> offline_prefill_sequences(const Points& points) {
   return {
       sequence("chunked_prefill", "one prefill, and a prefill of the same tokens in chunks, give the same bits", points,
                run_chunked_prefill),
@@ -135,9 +140,7 @@ std::vector<Scenario> offline_prefill_sequences(const Op& op) {
                points, run_prefill_then_decode)};
 }
 
-std::vector<Scenario> offline_decode_sequences(const Op& op) {
-  const Points points = op.at({"batch=5", "ring=16 batch=5 len=250", "head_dim=512 fill=wide batch=3 len=13",
-                               "head_dim=512 ring=16 fill=steps batch=3 len=509"});
+std::vector<Scenario> offline_decode_sequences(const Points& points) {
   return {sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", points,
                    run_decode_equals_prefill),
           sequence("verify_then_decode",

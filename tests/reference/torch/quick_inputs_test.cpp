@@ -119,23 +119,29 @@ TEST(QuickInputsAgainstTorch, StoreCache) {
 /// A place of a window that is before the first token of the request.
 constexpr std::int64_t kAbsent = -1;
 
-/// Expects that the entries `got`, [entries, H], are those that at::softmax gives. `tokens`, [rows, 4H], has the rows
-/// of all tokens; `places` has eight indices into them for each entry.
+/// The number of windows that a token is in at this ratio.
+std::int64_t windows_of(std::int64_t ratio) { return ratio == 4 ? 2 : 1; }
+
+/// Expects that the entries `got`, [entries, H], are those that at::softmax gives. `tokens` has the rows of all tokens;
+/// `places` has an index into them for each place of each entry's window.
 void expect_entries(const at::Tensor& got, const at::Tensor& tokens, const std::vector<std::int64_t>& places,
-                    const at::Tensor& ape) {
-  const std::int64_t h = ape.size(1);
-  const at::Tensor all = at::tensor(places, at::kLong).reshape({-1, 8});
+                    const at::Tensor& ape, std::int64_t ratio) {
+  const std::int64_t h = ape.size(1), windows = windows_of(ratio);
+  const at::Tensor all = at::tensor(places, at::kLong).reshape({-1, windows * ratio});
   constexpr std::int64_t kAtOnce = 64;  // so that the windows need little memory
   for (std::int64_t first = 0; first < all.size(0); first += kAtOnce) {
     const at::Tensor some = all.slice(0, first, first + kAtOnce);
-    const at::Tensor rows = at::index_select(tokens, 0, some.clamp_min(0).reshape({-1})).reshape({-1, 2, 4, 4, h});
-    // The first group of a window takes blocks 0 and 2 of a row, the second takes blocks 1 and 3.
-    const auto of_half = [&](std::int64_t block) {
-      return at::cat({rows.select(1, 0).select(2, block), rows.select(1, 1).select(2, block + 1)}, 1);
+    const at::Tensor rows =
+        at::index_select(tokens, 0, some.clamp_min(0).reshape({-1})).reshape({-1, windows, ratio, 2 * windows, h});
+    // At ratio 4, the first group of a window takes blocks 0 and 2 of a row, the second takes blocks 1 and 3.
+    const auto of_groups = [&](std::int64_t block) {
+      std::vector<at::Tensor> groups;
+      for (std::int64_t g = 0; g < windows; ++g) groups.push_back(rows.select(1, g).select(2, block + g));
+      return at::cat(groups, 1);
     };
     const at::Tensor absent = some.eq(kAbsent).unsqueeze(2);
-    const at::Tensor kv = at::where(absent, 0.0, of_half(0));
-    const at::Tensor z = at::where(absent, -double{std::numeric_limits<float>::max()}, of_half(2)) + ape;
+    const at::Tensor kv = at::where(absent, 0.0, of_groups(0));
+    const at::Tensor z = at::where(absent, -double{std::numeric_limits<float>::max()}, of_groups(windows)) + ape;
     const at::Tensor weights = at::softmax(z, 1), want = overflow((weights * kv).sum(1));
     const at::Tensor magnitude = (weights * at::abs(kv)).sum(1);
     expect_near(got.slice(0, first, first + kAtOnce), want, half_float_step(want) * 1.001 + magnitude * 0x1p-48,
@@ -151,55 +157,69 @@ std::vector<Record> records_of(const HostTensor& plan) {
   return records;
 }
 
-/// Rows of a state and, after them, of the batch: [4 * pages + tokens, 4H].
+/// Rows of a state and, after them, of the batch.
 at::Tensor rows_of(const at::Tensor& state, const at::Tensor& input) {
   return at::cat({state.reshape({-1, input.size(1)}), input});
 }
 
-TEST(QuickInputsAgainstTorch, CompressPrefill) {
-  for_each_quick_case("compress_c4_prefill", [](const Specimen& s) {
-    const at::Tensor state = as_double(s.call.tensor("kv_buffer")), input = as_double(s.call.tensor("kv_input"));
-    const std::int64_t state_rows = 4 * state.size(0);
-    std::vector<std::int64_t> places, entries;
-    const auto plans = records_of<layout::CompressPlan>(s.call.tensor("plan_c"));
-    for (std::size_t n = 0; n < plans.size(); ++n) {
-      const layout::CompressPlan& plan = plans[n];
-      if (plan.seq_len == layout::kNoEntry) continue;
-      entries.push_back(static_cast<std::int64_t>(n));
-      for (std::int64_t i = 0; i < 8; ++i) {
-        const std::int64_t page = i < 4 ? plan.read_page_0 : plan.read_page_1;
-        places.push_back(i < 4 && plan.seq_len <= 4 ? kAbsent
-                         : i < plan.buffer_len      ? 4 * page + i % 4
-                                                    : state_rows + plan.ragged_id - 7 + i);
-      }
+void expect_prefill(const Specimen& s, std::int64_t ratio) {
+  const at::Tensor state = as_double(s.call.tensor("kv_buffer")), input = as_double(s.call.tensor("kv_input"));
+  const std::int64_t state_rows = ratio * state.size(0), before = (windows_of(ratio) - 1) * ratio;
+  const std::int64_t window = before + ratio;
+  std::vector<std::int64_t> places, entries;
+  const auto plans = records_of<layout::CompressPlan>(s.call.tensor("plan_c"));
+  for (std::size_t n = 0; n < plans.size(); ++n) {
+    const layout::CompressPlan& plan = plans[n];
+    if (plan.seq_len == layout::kNoEntry) continue;
+    entries.push_back(static_cast<std::int64_t>(n));
+    for (std::int64_t i = 0; i < window; ++i) {
+      const std::int64_t page = i < before ? plan.read_page_0 : plan.read_page_1;
+      places.push_back(i < before && plan.seq_len <= ratio ? kAbsent
+                       : i < plan.buffer_len               ? ratio * page + i % ratio
+                                                           : state_rows + plan.ragged_id - (window - 1) + i);
     }
-    if (entries.empty()) return;
-    const at::Tensor got = as_double(s.result.tensor("kv_output"));
-    expect_entries(at::index_select(got, 0, at::tensor(entries, at::kLong)), rows_of(state, input), places,
-                   as_double(s.call.tensor("ape")));
-  });
+  }
+  if (entries.empty()) return;
+  const at::Tensor got = as_double(s.result.tensor("kv_output"));
+  expect_entries(at::index_select(got, 0, at::tensor(entries, at::kLong)), rows_of(state, input), places,
+                 as_double(s.call.tensor("ape")), ratio);
 }
 
-TEST(QuickInputsAgainstTorch, CompressDecode) {
-  for_each_quick_case("compress_c4_decode", [](const Specimen& s) {
-    const at::Tensor input = as_double(s.call.tensor("kv_input")), state = as_double(s.call.tensor("kv_buffer"));
-    const auto plans = records_of<layout::DecodePlan>(s.call.tensor("plan_d"));
-    std::vector<std::int64_t> places, entries;
-    for (std::size_t b = 0; b < plans.size(); ++b) {
-      state[plans[b].write_loc / 4][plans[b].write_loc % 4] = input[static_cast<std::int64_t>(b)];
-      if (plans[b].seq_len % 4 != 0) continue;
-      entries.push_back(static_cast<std::int64_t>(b));
-      for (std::int64_t i = 0; i < 8; ++i) {
-        const std::int64_t page = i < 4 ? plans[b].read_page_0 : plans[b].read_page_1;
-        places.push_back(i < 4 && plans[b].seq_len <= 4 ? kAbsent : 4 * page + i % 4);
-      }
+void expect_decode(const Specimen& s, std::int64_t ratio) {
+  const at::Tensor input = as_double(s.call.tensor("kv_input")), state = as_double(s.call.tensor("kv_buffer"));
+  const std::int64_t before = (windows_of(ratio) - 1) * ratio;
+  const auto plans = records_of<layout::DecodePlan>(s.call.tensor("plan_d"));
+  std::vector<std::int64_t> places, entries;
+  for (std::size_t b = 0; b < plans.size(); ++b) {
+    state[plans[b].write_loc / ratio][plans[b].write_loc % ratio] = input[static_cast<std::int64_t>(b)];
+    if (plans[b].seq_len % ratio != 0) continue;
+    entries.push_back(static_cast<std::int64_t>(b));
+    for (std::int64_t i = 0; i < before + ratio; ++i) {
+      const std::int64_t page = i < before ? plans[b].read_page_0 : plans[b].read_page_1;
+      places.push_back(i < before && plans[b].seq_len <= ratio ? kAbsent : ratio * page + i % ratio);
     }
-    expect_equal(as_double(s.result.tensor("kv_buffer")), state, "kv_buffer");
-    if (entries.empty()) return;
-    const at::Tensor got = as_double(s.result.tensor("kv_output"));
-    expect_entries(at::index_select(got, 0, at::tensor(entries, at::kLong)), rows_of(state, input), places,
-                   as_double(s.call.tensor("ape")));
-  });
+  }
+  expect_equal(as_double(s.result.tensor("kv_buffer")), state, "kv_buffer");
+  if (entries.empty()) return;
+  const at::Tensor got = as_double(s.result.tensor("kv_output"));
+  expect_entries(at::index_select(got, 0, at::tensor(entries, at::kLong)), rows_of(state, input), places,
+                 as_double(s.call.tensor("ape")), ratio);
+}
+
+TEST(QuickInputsAgainstTorch, CompressC4Prefill) {
+  for_each_quick_case("compress_c4_prefill", [](const Specimen& s) { expect_prefill(s, 4); });
+}
+
+TEST(QuickInputsAgainstTorch, CompressC4Decode) {
+  for_each_quick_case("compress_c4_decode", [](const Specimen& s) { expect_decode(s, 4); });
+}
+
+TEST(QuickInputsAgainstTorch, CompressC128Prefill) {
+  for_each_quick_case("compress_c128_prefill", [](const Specimen& s) { expect_prefill(s, 128); });
+}
+
+TEST(QuickInputsAgainstTorch, CompressC128Decode) {
+  for_each_quick_case("compress_c128_decode", [](const Specimen& s) { expect_decode(s, 128); });
 }
 
 }  // namespace
