@@ -101,7 +101,8 @@ void OfflineTokens::fill_row(float* row, std::int64_t request_id, std::int64_t p
   };
   for (std::int64_t k = 0; k < width(); ++k) {
     row[k] = k < width() / 2 ? kv() : score();
-    if (fill_ == "nan" && random.chance(64)) row[k] = std::numeric_limits<float>::quiet_NaN();
+    // In each window, many columns have a NaN, and many have none.
+    if (fill_ == "nan" && random.chance(8 * window_of(ratio_))) row[k] = std::numeric_limits<float>::quiet_NaN();
   }
 }
 

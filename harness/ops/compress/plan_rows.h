@@ -31,8 +31,8 @@ inline bool reads_own_page(const layout::CompressPlan& e, std::int64_t ratio) {
   return e.buffer_len > (ratio == 4 ? 4 : 0);
 }
 
-/// Whether the token of a request with a new token completes a group. Upstream's kernels look at the length at ratio 4,
-/// and at the row of the token in its state page at ratio 128. Planners give both the same remainder.
+/// Whether the token of the record completes a group. Kernels look at the length at ratio 4, and at the row of the
+/// token in its state page at ratio 128. Planners give both the same remainder.
 inline bool completes_group(const layout::DecodePlan& d, std::int64_t ratio) {
   return ratio == 4 ? d.seq_len % 4 == 0 : d.write_loc % ratio == ratio - 1;
 }
