@@ -8,6 +8,15 @@
 /// tokens at ratio 4 (its own group and the previous one), and 128 at ratio 128. The state keeps rows of tokens between
 /// calls. A state page holds `ratio` consecutive state rows. `ragged_id` is the number of a token in the whole batch,
 /// where the tokens are numbered request after request.
+///
+/// Online compression at ratio 128 keeps no rows of tokens. A slot of its state holds the running softmax of the tokens
+/// of one open group: for each column the largest score, the sum of the weights, and the weighted mean of kv. V2 online
+/// plans use two of the records below with other meanings:
+///
+/// - DecodePlan: `write_loc` and `read_page_0` are the slot of the new token's group, and `read_page_1` is -1.
+/// - CompressPlan: a segment, which is a run of new tokens of one request in one group. `seq_len` and `ragged_id` are
+///   those of its last token, `buffer_len` is its number of tokens, `read_page_0` is the slot of its group, and
+///   `read_page_1` is -1. Segments that complete their group are in plan_c. The others are in plan_w, and are kept.
 #pragma once
 
 #include <cstddef>

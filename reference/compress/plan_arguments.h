@@ -131,6 +131,11 @@ class CacheRows {
   plans::CacheRings rings_;
 };
 
+/// Finds the slots of online compression: each page of the sliding-window cache is one slot.
+inline CacheRows online_slots(const char* op, TensorView req_to_token, TensorView full_to_swa, std::int64_t page_size) {
+  return CacheRows(op, req_to_token, full_to_swa, 128, page_size, /*ring_size=*/1, /*page_rows=*/1);
+}
+
 /// Finds state rows in the rings of the requests.
 class RequestRows {
  public:

@@ -433,6 +433,41 @@ def compress_c4(source):
 
 def compress_c128(source):
     return compress_offline(source, 128)
+C128_ONLINE = "csrc/deepseek_v4/c128_online_v2.cuh"  # planners and compressors
+
+
+def online_plans(source):
+    """The planners of online compression; they get into one module with its compressors."""
+    text = need(source, C128_ONLINE)
+    # Later releases have planners with as many parameters, which take an offset of the slots and not the cache's page.
+    if re.search(r"\bstate_slot_offset\b", without_comments(text)):
+        raise NotMapped("the planners take state_slot_offset; known: those that take swa_page_size")
+    entries = []
+    for op, function, method, target, known in (
+        ("plan_prefill_online", "plan_prefill", "plan_online_prefill", "plan_compress_128_online_prefill", {10: 1}),
+        ("plan_decode_online", "plan_decode", "plan_online_decode", "plan_compress_128_online_decode", {6: 1}),
+    ):
+        arity, abi = expect_arity(text, method, known)
+        entries += one(op, function, target, abi, arity)
+    return [Module("compress_plan_online", C128_ONLINE, {}, entries, fast_math=True)]
+
+
+def compress_c128_online(source):
+    name = "FlashCompress128OnlineKernel"
+    text = need(source, C128_ONLINE, rf"struct {name}\b", name)
+    # Later releases name the type of the state.
+    state = {2: "", 3: "fp32_t, "}.get(template_arity(text, name))
+    if state is None:
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 2 and 3")
+    entries = []
+    for op, function, method, known in (
+        ("compress_c128_online_prefill", "prefill", "run_prefill", {6: 1}),
+        ("compress_c128_online_decode", "decode", "run_decode", {5: 1}),
+    ):
+        arity, abi = expect_method(text, name, method, known)
+        entries += one(op, function, f"{name}<512, {state}{PDL}>::{method}", abi, arity)
+    params = {"head_dim": "512", "state": "f32"}
+    return [Module("compress_c128_online_h512_f32", C128_ONLINE, params, entries, fast_math=True)]
 
 
 def paged_compress_data(source):
@@ -477,6 +512,8 @@ RULES = (
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),
     (("compress_c4_prefill", "compress_c4_decode"), compress_c4),
     (("compress_c128_prefill", "compress_c128_decode"), compress_c128),
+    (("plan_prefill_online", "plan_decode_online"), online_plans),
+    (("compress_c128_online_prefill", "compress_c128_online_decode"), compress_c128_online),
     (("paged_compress_data",), paged_compress_data),
     (("hisparse_transfer",), hisparse_transfer),
 )
