@@ -1,11 +1,10 @@
 /// Computes on the device the slot of a group in online compression (interface/compress_plan.h).
 #pragma once
 
+#include "kernels/compress/online_segments.h"
 #include "kernels/compress/state_address.cuh"
 
 namespace dsv4 {
-
-inline constexpr std::int32_t kOnlineGroup = 128;  ///< tokens of a group
 
 /// Returns the slot of the group that holds the request's token at `position`: the page of the sliding-window cache
 /// that holds the first token of the group. Returns -1 if that token is not in the maps.

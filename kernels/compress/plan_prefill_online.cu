@@ -23,13 +23,11 @@
 
 #include <tvm/ffi/container/tuple.h>
 
-#include <algorithm>
-
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "kernels/common/launch.h"
-#include "kernels/compress/batch_sets.cuh"
 #include "kernels/compress/host_lengths.h"
+#include "kernels/compress/online_segments.h"
 #include "kernels/compress/online_slot.cuh"
 
 namespace dsv4 {
@@ -63,30 +61,6 @@ __global__ void __launch_bounds__(kThreads) online_plan_kernel(const __grid_cons
   *record = plan;
 }
 
-/// Writes the records of a batch to host memory. Each record names the request in the place of the slot. Returns the
-/// numbers of records.
-Counts stage_records(const std::int64_t* seq_lens, const std::int64_t* extend_lens, std::int64_t requests,
-                     CompressPlan* plan_c, CompressPlan* plan_w) {
-  constexpr SetRule kRule{.ratio = kOnlineGroup, .overlap = 0, .pad = 0, .tail_page = 0};
-  std::int64_t n_c = 0, n_w = 0, base = 0;
-  for (std::int64_t b = 0; b < requests; ++b) {
-    const RequestSets sets = request_sets(kRule, seq_lens[b], extend_lens[b]);
-    // The segment that ends at `position` begins with the group, or with the batch.
-    const auto segment = [&](std::int32_t position) {
-      const std::int32_t in_batch = position - sets.prefix + 1;
-      return CompressPlan{static_cast<std::uint32_t>(position + 1), static_cast<std::uint16_t>(base + in_batch - 1),
-                          static_cast<std::uint16_t>(std::min(position % kOnlineGroup + 1, in_batch)),
-                          static_cast<std::int32_t>(b), -1};
-    };
-    for (std::int32_t k = 0; k < sets.entries; ++k) plan_c[n_c++] = segment(sets.entry_position(k));
-    if (const auto length = static_cast<std::int32_t>(seq_lens[b]); length % kOnlineGroup != 0) {
-      plan_w[n_w++] = segment(length - 1);
-    }
-    base += sets.tokens;
-  }
-  return Counts(n_c, n_w);
-}
-
 Counts plan_prefill(TensorView seq_lens, TensorView extend_lens, TensorView req_pool_indices, TensorView req_to_token,
                     TensorView full_to_swa, TensorView plan_c_pin, TensorView plan_w_pin, TensorView plan_c_dev,
                     TensorView plan_w_dev, std::int64_t swa_page_size) {
@@ -110,10 +84,16 @@ Counts plan_prefill(TensorView seq_lens, TensorView extend_lens, TensorView req_
   const auto* new_tokens = data_of<const std::int64_t>(extend_lens);
   check_host_lengths(check, lengths, new_tokens, requests.value(), rows.value());
 
+  // The records are made on the host. There each record names the request in the place of the slot.
   auto* staged_c = data_of<CompressPlan>(plan_c_pin);
   auto* staged_w = data_of<CompressPlan>(plan_w_pin);
-  const Counts counts = stage_records(lengths, new_tokens, requests.value(), staged_c, staged_w);
-  const std::int64_t n_c = counts.get<0>(), n_w = counts.get<1>();
+  std::int64_t n_c = 0, n_w = 0;
+  for_each_segment(lengths, new_tokens, requests.value(), [&](const OnlineSegment& s) {
+    (s.completes ? staged_c[n_c++] : staged_w[n_w++]) = {
+        static_cast<std::uint32_t>(s.position + 1), static_cast<std::uint16_t>(s.last),
+        static_cast<std::uint16_t>(s.tokens), static_cast<std::int32_t>(s.request), -1};
+  });
+  const Counts counts(n_c, n_w);
   if (n_c + n_w == 0) return counts;
 
   const OnlinePlanParams params{data_of<CompressPlan>(plan_c_dev),

@@ -18,15 +18,6 @@ constexpr const char* kOp = "plan_compress_prefill";
 
 using layout::TokenPlan;
 using Counts = tvm::ffi::Tuple<std::int64_t, std::int64_t>;
-using PlanBytes = View<std::uint8_t, 2>;
-
-/// Writes `records` to the first rows of the plan. If `padded`, writes sentinels (marked as empty) to the other rows.
-/// Returns the number of rows that were written.
-std::int64_t write_plan_rows(const PlanBytes& plan, std::vector<TokenPlan> records, bool padded) {
-  if (padded) records.resize(plan.size(0), layout::kNoToken);
-  for (std::size_t i = 0; i < records.size(); ++i) std::memcpy(&plan(i, 0), &records[i], sizeof(TokenPlan));
-  return static_cast<std::int64_t>(records.size());
-}
 
 /// extend_lens and seq_lens are i64[B]. compress_plan and write_plan are u8[num_q, 16], and are written. Returns the
 /// numbers of rows of both plans. Without `use_cuda_graph`, these are the numbers of records, and the other rows are
@@ -55,9 +46,12 @@ Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, Tensor
     if (token.completes) completed.push_back(record);
     if (token.live) kept.push_back(record);
   });
-  const std::int64_t n_c = write_plan_rows(compress_rows, completed, use_cuda_graph);
-  const std::int64_t n_w = write_plan_rows(write_rows, kept, use_cuda_graph);
-  return Counts(n_c, n_w);
+  if (use_cuda_graph) {
+    completed.resize(static_cast<std::size_t>(compress_rows.size(0)), layout::kNoToken);
+    kept.resize(static_cast<std::size_t>(compress_rows.size(0)), layout::kNoToken);
+  }
+  const std::int64_t n_c = write_records(compress_rows, completed);
+  return Counts(n_c, write_records(write_rows, kept));
 }
 
 }  // namespace

@@ -23,8 +23,7 @@ void plan_decode_online(TensorView seq_lens, TensorView req_pool_indices, Tensor
   const auto plan = plan_bytes<DecodePlan, std::uint8_t>(kOp, "plan_d", plan_d);
   plan.expect_size(0, ids.size(0));
   CacheRows slots = online_slots(kOp, req_to_token, full_to_swa, swa_page_size);
-  const auto records = plans::online_decode_records(decode_requests(kOp, ids, seq, slots.positions()), slots);
-  for (std::size_t b = 0; b < records.size(); ++b) std::memcpy(&plan(b, 0), &records[b], sizeof(DecodePlan));
+  write_records(plan, plans::online_decode_records(decode_requests(kOp, ids, seq, slots.positions()), slots));
 }
 
 }  // namespace

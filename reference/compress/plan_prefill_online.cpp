@@ -21,11 +21,6 @@ using Counts = tvm::ffi::Tuple<std::int64_t, std::int64_t>;
 /// Largest number of tokens of a batch. A CompressPlan numbers tokens with 16 bits.
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 16;
 
-std::int64_t write_records(const View<std::uint8_t, 2>& plan, const std::vector<CompressPlan>& records) {
-  for (std::size_t i = 0; i < records.size(); ++i) std::memcpy(&plan(i, 0), &records[i], sizeof(CompressPlan));
-  return static_cast<std::int64_t>(records.size());
-}
-
 /// seq_lens, extend_lens and req_pool_indices are i64[B], req_to_token is i32[requests, positions], and full_to_swa is
 /// i64[slots]. The four plans are u8[num_q, 16]. Kernels use plan_c_pin and plan_w_pin, which are in pinned host
 /// memory, for temporary data; this reference does not. plan_c_dev and plan_w_dev receive CompressPlan records in

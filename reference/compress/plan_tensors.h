@@ -37,6 +37,13 @@ std::vector<Record> read_plan(const char* op, const char* name, TensorView tenso
   return records;
 }
 
+/// Writes `records` to the first rows of a plan argument. Returns their number.
+template <class Record>
+std::int64_t write_records(const View<std::uint8_t, 2>& plan, const std::vector<Record>& records) {
+  for (std::size_t i = 0; i < records.size(); ++i) std::memcpy(&plan(i, 0), &records[i], sizeof(Record));
+  return static_cast<std::int64_t>(records.size());
+}
+
 /// Returns a new plan tensor `u8[n, sizeof(Record)]` with these records. Its memory comes from the caller's allocator.
 template <class Record>
 Tensor new_plan(const std::vector<Record>& records) {

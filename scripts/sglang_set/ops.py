@@ -470,6 +470,13 @@ def compress_c128_online(source):
     return [Module("compress_c128_online_h512_f32", C128_ONLINE, params, entries, fast_math=True)]
 
 
+def plan_compress_online_prefill(source):
+    path, name = "csrc/deepseek_v4/c128_online.cuh", "plan_compress_online_prefill"
+    text = need(source, path, rf"\b{name}\b", name)
+    arity, abi = expect_arity(text, "plan_online_prefill", {5: 1})
+    return [Module("compress_plan_v1_online", path, {}, one(name, name, name, abi, arity))]
+
+
 def paged_compress_data(source):
     function = "triton_create_paged_compress_data"
     path = first_present(source, "dsv4/attn.py", "deepseek_v4.py")
@@ -514,6 +521,7 @@ RULES = (
     (("compress_c128_prefill", "compress_c128_decode"), compress_c128),
     (("plan_prefill_online", "plan_decode_online"), online_plans),
     (("compress_c128_online_prefill", "compress_c128_online_decode"), compress_c128_online),
+    (("plan_compress_online_prefill",), plan_compress_online_prefill),
     (("paged_compress_data",), paged_compress_data),
     (("hisparse_transfer",), hisparse_transfer),
 )

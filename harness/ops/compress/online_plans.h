@@ -68,7 +68,7 @@ class OnlineSlots {
     bool operator==(const Held&) const = default;
   };
   void expect(std::int64_t slot, const Held& held, const char* what);
-  /// Walks from a group's first token to the token at `position`. Returns the position of the first token.
+  /// Position of the first token of the group of this position. Counts groups, and has no formula.
   static std::int64_t first_of_group(std::int64_t position);
 
   std::string step_;

@@ -24,14 +24,13 @@ class PlanDecodeOnline final : public Op {
                            in("full_to_swa", {kI64}, "slots", {.index = Index{}}),
                            out("plan_d", {kU8}, "requests:rows 16:bytes"), integer("swa_page_size")},
                           "requests"},
-            .smoke = {"", "page=64 batch=5 len=254"},
+            .smoke = {"", "page=64 batch=5 len=254", "batch=3 len=1"},
             .quick = joined({{"cover"},
                              each({"batch={} len=3", "page=128 batch={} len=300 spread=random"},
                                   {"127", "128", "129", "256", "257", "1024", "1025"})}),
             .full = joined({each({"batch=2 len={} spread=random", "page=128 batch=1 len={} spread=same"}, kLongLens),
                             {"batch=1024 len=4096 spread=random", "page=64 batch=2048 len=1000"}}),
             .bench = {"batch=256 len=4000"},
-            .without = {{"relation:any_batch", "the op writes no output that depends on other rows of the batch"}},
         }) {}
 
   [[nodiscard]] std::optional<std::string> too_large(const Params& p) const override { return too_many_slots(p); }
@@ -67,8 +66,9 @@ class PlanDecodeOnline final : public Op {
     Contracts(list).refused_each("page_below_1", "a page of no tokens is refused", "swa_page_size", "",
                                  {[](Call& call) { call.arg("swa_page_size").value = std::int64_t{0}; },
                                   [](Call& call) { call.arg("swa_page_size").value = std::int64_t{-256}; }});
-    list.push_back(many_rows_relation(*this, {"page=16 batch=65540 len=3 spread=same", "batch=2 len=70000 spread=same",
-                                              "page=128 batch=2 len=33000 spread=same"}));
+    list.push_back(
+        many_rows_relation(*this, {"page=16 batch=65540 len=3 spread=random", "batch=2 len=70000 spread=same",
+                                   "page=128 batch=2 len=33000 spread=same"}));
     list.push_back(relation("prefill_of_one", "a prefill of one token has the same slots as a decode step",
                             at({"batch=33", "page=64 batch=140 len=1", "page=128 batch=140 len=200"}), prefill_of_one));
     return list;
