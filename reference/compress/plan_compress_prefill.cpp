@@ -36,16 +36,7 @@ Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, Tensor
   }
   const auto batch = prefill_requests(kOp, seq, seq, extend, compress_rows.size(0), use_cuda_graph);  // no ids here
 
-  std::vector<TokenPlan> completed, kept;
-  plans::walk(batch, {compress_ratio, is_overlap, 0}, [&](const plans::WalkedToken& token) {
-    TokenPlan record{};
-    record.window_len = static_cast<std::uint32_t>(token.window_before);
-    record.position = static_cast<std::uint32_t>(token.position);
-    record.batch_id = static_cast<std::uint32_t>(token.request);
-    record.ragged_id = static_cast<std::uint32_t>(token.row);
-    if (token.completes) completed.push_back(record);
-    if (token.live) kept.push_back(record);
-  });
+  auto [completed, kept] = plans::token_records(batch, {compress_ratio, is_overlap, 0});
   if (use_cuda_graph) {
     completed.resize(static_cast<std::size_t>(compress_rows.size(0)), layout::kNoToken);
     kept.resize(static_cast<std::size_t>(compress_rows.size(0)), layout::kNoToken);

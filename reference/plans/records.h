@@ -1,4 +1,4 @@
-/// Makes the records of V2 plans (interface/compress_plan.h) from a walk over the tokens of a batch.
+/// Makes the records of plans (interface/compress_plan.h) from a walk over the tokens of a batch.
 #pragma once
 
 #include <cstdint>
@@ -66,6 +66,26 @@ PrefillRecords prefill_records(const std::vector<Request>& batch, std::int64_t r
       const layout::WritePlan record{static_cast<std::uint32_t>(token.row), static_cast<std::int32_t>(row)};
       records.write.push_back(row < 0 ? layout::kNoWrite : record);
     }
+  });
+  return records;
+}
+
+/// The records of both V1 plans of a prefill batch, in the order of the tokens. They have no addresses.
+struct TokenRecords {
+  std::vector<layout::TokenPlan> compress;
+  std::vector<layout::TokenPlan> write;
+};
+
+inline TokenRecords token_records(const std::vector<Request>& batch, const Grouping& grouping) {
+  TokenRecords records;
+  walk(batch, grouping, [&](const WalkedToken& token) {
+    layout::TokenPlan record{};
+    record.window_len = static_cast<std::uint32_t>(token.window_before);
+    record.position = static_cast<std::uint32_t>(token.position);
+    record.batch_id = static_cast<std::uint32_t>(token.request);
+    record.ragged_id = static_cast<std::uint32_t>(token.row);
+    if (token.completes) records.compress.push_back(record);
+    if (token.live) records.write.push_back(record);
   });
   return records;
 }
