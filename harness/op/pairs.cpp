@@ -142,6 +142,7 @@ class PairRun {
       x_.fail("refused", fmt::format("{}: a valid call was refused: {}", where, *result.refusal));
       return;
     }
+    x_.about(call);  // known faults may concern elements of this call
     Observation got = x_.op.observe(x_.c, call, result);
     got.findings.insert(got.findings.begin(), result.findings.begin(), result.findings.end());
     x_.expect_agree(where, got, want, x_.op.tolerances(x_.c, call, result, got, x_.reference));

@@ -20,7 +20,7 @@ CallResult auxiliary(const Call& call, const std::string& aux, Caller& reference
 }
 
 Tolerances intervals(const Call& call, Caller& reference, const std::vector<std::string>& names,
-                     const std::string& reason) {
+                     const std::string& reason, const std::string& aux) {
   std::vector<Arg> ends;
   for (const std::string& name : names) {
     for (const std::string end : {"_lo", "_hi"}) {
@@ -29,7 +29,7 @@ Tolerances intervals(const Call& call, Caller& reference, const std::vector<std:
                                      : absent(name + end));
     }
   }
-  const CallResult result = auxiliary(call, "interval", reference, std::move(ends));
+  const CallResult result = auxiliary(call, aux, reference, std::move(ends));
   Tolerances tolerances;
   for (const std::string& name : names) {
     if (call.arg(name).is_tensor()) {

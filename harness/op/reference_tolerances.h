@@ -14,10 +14,10 @@ namespace dsv4 {
 /// function refuses the call.
 CallResult auxiliary(const Call& call, const std::string& aux, Caller& reference, std::vector<Arg> more = {});
 
-/// Computes an interval for each named argument that is present. Calls the auxiliary function "interval" with two more
+/// Computes an interval for each named argument that is present. Calls the auxiliary function `aux` with two more
 /// outputs for each argument, "<name>_lo" and "<name>_hi". Both have the dtype and the shape of the argument.
 Tolerances intervals(const Call& call, Caller& reference, const std::vector<std::string>& names,
-                     const std::string& reason);
+                     const std::string& reason, const std::string& aux = "interval");
 
 /// Computes a bound for each element of argument `name`. The auxiliary function "bound" takes the arguments of `call`
 /// and writes the bounds into argument `name`.
