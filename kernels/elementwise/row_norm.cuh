@@ -29,16 +29,16 @@ inline constexpr int kPerLane = 8;              ///< elements of a tile that a l
 inline constexpr int kPerTile = 32 * kPerLane;  ///< elements of a tile
 
 /// A row of kTiles * 256 elements in the registers of a warp. Lane l holds elements 8l ... 8l + 7 of each tile.
-template <int kTiles, bool kWide>
+template <int kTiles, bool kWide, typename Element = __nv_bfloat16>
 struct WarpRow {
-  Pack<__nv_bfloat16, kPerLane, kWide> tile[kTiles];
+  Pack<Element, kPerLane, kWide> tile[kTiles];
 
   /// `row` is the address of the lane's elements in the first tile.
-  DSV4_DEVICE void load(const __nv_bfloat16* row) {
+  DSV4_DEVICE void load(const Element* row) {
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) tile[t].load(row + t * kPerTile);
   }
-  DSV4_DEVICE void store(__nv_bfloat16* row) const {
+  DSV4_DEVICE void store(Element* row) const {
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) tile[t].store(row + t * kPerTile);
   }
@@ -49,7 +49,7 @@ struct WarpRow {
     for (int t = 0; t < kTiles; ++t) sum = sum_of_squares(tile[t], sum);
     return norm_factor<kTiles * kPerTile>(lanes_sum<32>(sum), eps);
   }
-  /// Multiplies the elements by their factor, and rounds them to bfloat16.
+  /// Multiplies the elements, which are bfloat16, by their factor, and rounds them.
   DSV4_DEVICE void normalise(float eps) {
     const float f = factor(eps);
 #pragma unroll

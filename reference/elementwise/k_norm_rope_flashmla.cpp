@@ -3,12 +3,8 @@
 ///
 /// The order of roundings is that of upstream's kernel: sglang 0.5.13,
 /// jit_kernel/csrc/deepseek_v4/main_norm_rope.cuh (below, "line" means a line of this file). norm_factor.h and
-/// rotation.h, in this folder, say which results float arithmetic may give. reference/attn/cache_slot.h quantises.
-#include <algorithm>
-#include <array>
+/// flashmla_key.h, in this folder, say which results float arithmetic may give. reference/attn/cache_slot.h quantises.
 #include <cstdint>
-#include <tuple>
-#include <utility>
 
 #include "interface/entry.h"
 #include "interface/kv_cache.h"
@@ -16,8 +12,8 @@
 #include "reference/common/number.h"
 #include "reference/common/rows.h"
 #include "reference/common/view.h"
+#include "reference/elementwise/flashmla_key.h"
 #include "reference/elementwise/norm_factor.h"
-#include "reference/elementwise/rotation.h"
 #include "reference/elementwise/token_angles.h"
 
 namespace dsv4::reference {
@@ -68,13 +64,6 @@ struct Keys {
   }
 };
 
-/// Calls `each(d, first, second)` for each pair of rotated elements, of which `d` is the first.
-template <class Each>
-void for_each_pair(Each each) {
-  for (std::int64_t d = FlashMlaCache::kQuantized; d < FlashMlaCache::kDim; d += 2)
-    each(d, (d - FlashMlaCache::kQuantized) / 2);
-}
-
 /// forward: stores the key of token t in slot out_loc[t] of `kvcache`.
 ///
 /// With y = x / sqrt(mean(x^2) + eps) * weight, elements 0 ... 447 of y are quantised as in fused_store_cache (lines
@@ -103,32 +92,15 @@ void forward(TensorView kv, TensorView kv_weight, TensorView freqs_cis, TensorVi
     const FlashMlaRow stored(slot, kPage);
     const Eigen::ArrayXf y = keys.normalised(t, keys.factor(t).value);
     stored.quantise(y);
-    for_each_pair([&](std::int64_t d, std::int64_t pair) {
-      float re = y(d), im = y(d + 1);
-      if (keys.angles.has(t)) {
-        const Product product = rotated({re, im}, keys.angles.angle(t, pair));
-        re = left_exact(product.re);
-        im = left_exact(product.im);
-      }
-      stored.set_tail(d, to_bf16(re));
-      stored.set_tail(d + 1, to_bf16(im));
-    });
+    store_tail(stored, y, keys.angles.table(), keys.angles.position(t));
   });
-}
-
-/// The least and the greatest code, by their values. -0 is below +0.
-std::pair<std::uint8_t, std::uint8_t> in_order(std::uint8_t a, std::uint8_t b) {
-  const auto order = [](std::uint8_t code) { return (code & 0x80) != 0 ? ~static_cast<int>(code & 0x7f) : code; };
-  return order(a) <= order(b) ? std::pair{a, b} : std::pair{b, a};
 }
 
 /// Computes the intervals of right bytes: the scale bytes that a kernel may store, the codes that it may store with its
 /// own scale bytes, and the rotated elements.
 ///
 /// An element y grows or shrinks with the factor, so the ends of the factor's interval (norm_factor.h) give its ends.
-/// The greatest magnitude of a group grows with the factor, and its byte too. A code grows or shrinks with y. For
-/// nearly every element both ends have the same code. Each part of a rotated pair grows or shrinks with each of the two
-/// elements.
+/// flashmla_key.h derives the ends of the stored bytes from them.
 ///
 /// @param kvcache  the cache after the call of the implementation under test, in
 /// @param kvcache_lo, kvcache_hi  u8 like kvcache, out: the bytes of each token's slot. Scale bytes, codes and bfloat16
@@ -146,38 +118,9 @@ void interval(TensorView kv, TensorView kv_weight, TensorView freqs_cis, TensorV
     const Slot low_slot(low_pages, page, slot.row()), high_slot(high_pages, page, slot.row());
     const FlashMlaRow given(slot, kPage), low(low_slot, kPage), high(high_slot, kPage);
     const NormFactor factor = keys.factor(t);
-    const std::array ends{keys.normalised(t, factor.low), keys.normalised(t, factor.high)};
-
-    for (std::int64_t g = 0; g < FlashMlaCache::kGroups; ++g) {
-      const Eigen::ArrayXf first = FlashMlaRow::group(ends[0], g), second = FlashMlaRow::group(ends[1], g);
-      low.set_scale(g, ue8m0_above(scale_of(first)));
-      high.set_scale(g, ue8m0_above(scale_of(second)));
-      const float inverse = ue8m0_inverse(given.scale(g));
-      Eigen::ArrayX<std::uint8_t> least = codes_of(first, inverse), greatest = codes_of(second, inverse);
-      for (std::int64_t i = 0; i < FlashMlaCache::kGroup; ++i)
-        std::tie(least(i), greatest(i)) = in_order(least(i), greatest(i));
-      low.set_codes(g, least);
-      high.set_codes(g, greatest);
-    }
-    for_each_pair([&](std::int64_t d, std::int64_t pair) {
-      Bracket re, im;
-      for (const Eigen::ArrayXf& a : ends) {
-        for (const Eigen::ArrayXf& b : ends) {
-          if (keys.angles.has(t)) {
-            const Product product = rotated({a(d), b(d + 1)}, keys.angles.angle(t, pair));
-            re.include(product.re);
-            im.include(product.im);
-          } else {
-            re.include(to_bf16(a(d)));
-            im.include(to_bf16(b(d + 1)));
-          }
-        }
-      }
-      low.set_tail(d, re.low());
-      high.set_tail(d, re.high());
-      low.set_tail(d + 1, im.low());
-      high.set_tail(d + 1, im.high());
-    });
+    const KeyEnds ends{keys.normalised(t, factor.low), keys.normalised(t, factor.high)};
+    quantised_interval(given, low, high, ends);
+    tail_interval(low, high, ends, keys.angles.table(), keys.angles.position(t));
   });
 }
 

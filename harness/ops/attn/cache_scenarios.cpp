@@ -1,5 +1,6 @@
 #include "harness/ops/attn/cache_scenarios.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "harness/op/define.h"
@@ -20,6 +21,21 @@ std::function<void(Call& call)> move_pages(std::string cache, std::string indice
     }
     call.arg(indices).tensor() = numbers(slots, call.tensor(indices).dtype);
   };
+}
+
+Call with_near_pages(Call call, const std::string& cache, const std::string& indices) {
+  Arg& pages = call.arg(cache);
+  if (!pages.far_layout) return call;
+  const std::int64_t page_size = CacheGeometry(call.compile).page_size;
+  const std::vector<std::int64_t> far = pages.far_layout->rows;
+  std::vector<std::int64_t> slots = numbers_of(call, indices);
+  for (std::int64_t& slot : slots) {
+    const auto near = std::ranges::find(far, slot / page_size) - far.begin();
+    slot = near * page_size + slot % page_size;
+  }
+  call.arg(indices).tensor() = numbers(slots, call.tensor(indices).dtype);
+  pages.far_layout.reset();
+  return call;
 }
 
 void with_slots(Contracts& contracts, const Op& op, const std::string& indices, const std::string& name,

@@ -15,6 +15,9 @@ namespace dsv4 {
 /// A `move` for far_relation: places the pages of the cache at offsets beyond 2^32 bytes.
 std::function<void(Call& call)> move_pages(std::string cache, std::string indices);
 
+/// The call before move_pages() moved its pages; the same call if none were moved.
+Call with_near_pages(Call call, const std::string& cache, const std::string& indices);
+
 /// Adds contracts about the bytes of a page and about slots outside the cache. The point of the contracts must have 5
 /// rows and 2 FlashMLA pages of 64 slots.
 void add_cache_contracts(Contracts& contracts, const Op& op, const std::string& cache, const std::string& indices);

@@ -23,31 +23,40 @@ std::vector<std::string> idle_angles(const Params& p) {
   return names;
 }
 
-Scenario angles_further_down() {
+PositionsOf positions_argument() {
+  return {[](const Call& call) { return numbers_of(call, "positions"); },
+          [](Call& call, const std::vector<std::int64_t>& values) {
+            HostTensor& positions = call.arg("positions").tensor();
+            positions = numbers(values, positions.dtype);
+          }};
+}
+
+Scenario angles_further_down(PositionsOf positions) {
   return call_relation("far_rows",
                        "the outputs stay the same if the same angles are 65536 rows further down in the table",
-                       kFirstSmokePoint, [](Case&, Call& call, Observation&) {
+                       kFirstSmokePoint, [positions = std::move(positions)](Case&, Call& call, Observation&) {
                          constexpr std::int64_t kRows = 1 << 16;
                          const HostTensor table = call.tensor("freqs_cis");
                          HostTensor& longer = call.arg("freqs_cis").tensor();
                          longer = HostTensor::make(DType::kF32, {kRows + table.size(0), kRotaryDim});
                          poison(longer);
                          std::ranges::copy(table.storage, longer.element(kRows * kRotaryDim));
-                         HostTensor& positions = call.arg("positions").tensor();
-                         for (std::int64_t t = 0; t < positions.numel(); ++t)
-                           set_integer(positions, t, integer_at(positions, t) + kRows);
+                         std::vector<std::int64_t> moved = positions.read(call);
+                         for (std::int64_t& position : moved) position += kRows;
+                         positions.write(call, moved);
                        });
 }
 
-Scenario far_angles(Points points) {
-  return far_relation("freqs_cis", "angles at offsets beyond 2^32 elements", std::move(points), [](Call& call) {
-    HostTensor& positions = call.arg("positions").tensor();
-    const auto rows = numbers_of(call, "positions");
-    Arg& table = call.arg("freqs_cis");
-    table.tensor() = rows_of(table.tensor(), rows);  // one row for each token
-    table.far_layout = far_pool(table.tensor(), far_rows(std::ssize(rows), kRotaryDim, far_edges(DType::kF32)));
-    positions = numbers(table.far_layout->rows, positions.dtype);
-  });
+Scenario far_angles(Points points, PositionsOf positions) {
+  return far_relation("freqs_cis", "angles at offsets beyond 2^32 elements", std::move(points),
+                      [positions = std::move(positions)](Call& call) {
+                        const std::vector<std::int64_t> rows = positions.read(call);
+                        Arg& table = call.arg("freqs_cis");
+                        table.tensor() = rows_of(table.tensor(), rows);  // one row for each token
+                        table.far_layout =
+                            far_pool(table.tensor(), far_rows(std::ssize(rows), kRotaryDim, far_edges(DType::kF32)));
+                        positions.write(call, table.far_layout->rows);
+                      });
 }
 
 }  // namespace dsv4

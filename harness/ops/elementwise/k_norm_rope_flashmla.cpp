@@ -11,22 +11,10 @@
 #include "harness/ops/elementwise/angle_scenarios.h"
 #include "harness/ops/elementwise/many_rows.h"
 #include "harness/ops/elementwise/norm_rows.h"
+#include "harness/ops/elementwise/stored_keys.h"
 
 namespace dsv4 {
 namespace {
-
-constexpr const char* kReason =
-    "the sum of the squares and rsqrtf, within their errors; either product of a*b + c*d may be fused";
-
-/// Fills of one group of the weights. With the keys "signs" and eps 0, the factor is 1, and a stored element is a
-/// weight of either sign. So such a case has scales and codes at their edges.
-const Fills kWeightFills{fills::each("ones", [](Random&) { return 1.0f; }),
-                         fills::gauss(),
-                         fills::scaled_integers(),
-                         fills::e4m3_midpoints(),
-                         fills::scale_edges(),
-                         fills::tiny_groups(),
-                         fills::zeros()};
 
 class KNormRopeFlashmla final : public Op {
  public:
@@ -48,7 +36,7 @@ class KNormRopeFlashmla final : public Op {
                       word("at", position_places(), "which positions the tokens have"), eps_values(),
                       number("spare", 0, 64, "pages beyond what the tokens need", {.usual = 1, .both = {0, 1, 2}}),
                       word("order", slot_orders(), "order of the slots"),
-                      word("weight", kWeightFills.names(), "distribution of the weights"),
+                      word("weight", key_weight_fills().names(), "distribution of the weights"),
                       word("fill", norm_row_fill_names(), "distribution of the keys")},
             .signature = {{in("kv", {kBF16}, "tokens 512:dim", {.gap_of = "gap", .far = "tokens=3"}),
                            in("kv_weight", {kBF16}, "512:dim", {.called = "weight"}),
@@ -92,7 +80,7 @@ class KNormRopeFlashmla final : public Op {
     HostTensor& weight = call.arg("kv_weight").tensor();
     Random weight_random(c.seed, "kv_weight");
     for (std::int64_t d = 0; d < g.dim(); d += g.group())
-      kWeightFills.apply(p.text("weight"), weight_random, Elements(weight, d, g.group()));
+      key_weight_fills().apply(p.text("weight"), weight_random, Elements(weight, d, g.group()));
     Random slot_random(c.seed, "out_loc");
     call.arg("out_loc").tensor() = numbers(slots_of(p, pages * g.page_size, slot_random), kI32);
     call.arg("freqs_cis").tensor() = table;
@@ -109,27 +97,12 @@ class KNormRopeFlashmla final : public Op {
   }
 
   [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
-    Observation o = rows_in(c, call, result.tensor("kvcache"));
-    // The bits of a NaN are not specified.
-    for (Output& output : o.outputs) {
-      for (std::int64_t i = 0; output.name == "tail" && i < output.value.numel(); ++i) {
-        const auto bits = output.value.get<std::uint16_t>(i);
-        if ((bits & 0x7fff) > 0x7f80) output.value.set<std::uint16_t>(i, 0x7fff);
-      }
-    }
-    return o;
+    return rows_in(c, call, result.tensor("kvcache"));
   }
 
   [[nodiscard]] Tolerances tolerances(const Case& c, const Call& call, const CallResult& got, const Observation&,
                                       Caller& reference) const override {
-    Call given = call;
-    given.arg("kvcache") = in("kvcache", got.tensor("kvcache"));
-    const Tolerances ends = intervals(given, reference, {"kvcache"}, "");
-    const Observation low = rows_in(c, call, ends.at("kvcache").low), high = rows_in(c, call, ends.at("kvcache").high);
-    Tolerances tolerances;
-    for (const char* name : {"codes", "scales", "tail"})
-      tolerances[name] = Tolerance::between(low.output(name), high.output(name), kReason);
-    return tolerances;
+    return key_tolerances(call, got, reference, [&](const HostTensor& cache) { return rows_in(c, call, cache); });
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
@@ -163,21 +136,7 @@ class KNormRopeFlashmla final : public Op {
                         "keys 513 elements apart, where every access must be a single element, are "
                         "handled like adjacent keys",
                         kFirstSmokePoint, [](Params& p) { p.set("gap", 1); }),
-        call_relation(
-            "scaled_weight",
-            "if the weight is multiplied by 16, the codes stay the same and the scale exponents increase by 4",
-            kFirstSmokePoint, [](Case&, Call& call, Observation& want) {
-              HostTensor& weight = call.arg("kv_weight").tensor();
-              for (std::int64_t d = 0; d < weight.numel(); ++d)
-                set_float(weight, d, 16.0 * value_of(weight.dtype, weight.element(d)));
-              for (Output& output : want.outputs) {
-                HostTensor& t = output.value;
-                for (std::int64_t i = 0; output.name == "scales" && i < t.numel(); ++i)
-                  t.set<std::uint8_t>(i, static_cast<std::uint8_t>(t.get<std::uint8_t>(i) + 4));
-                for (std::int64_t i = 0; output.name == "tail" && i < t.numel(); ++i)
-                  set_float(t, i, 16.0 * value_of(t.dtype, t.element(i)));
-              }
-            })};
+        scaled_weight("kv_weight")};
     Contracts contracts(list);  // the first smoke point: 2 pages of 64 slots, 5 tokens, 300 positions in i32
     add_cache_contracts(contracts, *this, "kvcache", "out_loc");
     return list;
@@ -186,7 +145,7 @@ class KNormRopeFlashmla final : public Op {
  private:
   /// The contents of each token's slot.
   static Observation rows_in(const Case& c, const Call& call, const HostTensor& cache) {
-    return stored_rows(CacheGeometry(c.params, cache), cache, call.tensor("out_loc"));
+    return stored_keys(CacheGeometry(c.params, cache), cache, call.tensor("out_loc"));
   }
 };
 
