@@ -265,6 +265,28 @@ def q_indexer_rope_hadamard_quant(source):
 
 def q_indexer_rope_hadamard_fp4_quant(source):
     return indexer_queries(source, "q_indexer_rope_hadamard_fp4_quant", "FusedQIndexerRopeHadamardFp4QuantKernel", 8)
+def compress_norm_rope_store(source):
+    path, name = "csrc/deepseek_v4/fused_norm_rope_v2.cuh", "FusedNormRopeKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    if template_arity(text, name) != 5:
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 5")
+    arity, abi = expect_method(text, name, "forward", {9: 1})
+    # A later release takes slots of 64 bits, and then the signature is another one.
+    if not re.search(r"\bint32_t\s*\*\s*(?:__restrict__\s+)?out_loc\b", text):
+        raise NotMapped(f"{name} takes slots that are not int32")
+    modules = []
+    for page in (2, 64):
+        target = f"{name}<fp32_t, 512, 64, {page}, {PDL}>::forward"
+        entries = one("compress_norm_rope_store", "forward", target, abi, arity, unrounded_codes(text))
+        modules.append(Module(f"compress_norm_rope_store_flashmla_p{page}", path,
+                              {"layout": "flashmla", "page": str(page)}, entries, host_flags=["@fma"]))  # fmt: skip
+    return modules
+
+
+def unrounded_codes(text: str) -> list:
+    """`unrounded_codes` if the kernel of the FlashMLA layout does not round to bfloat16 before it quantises."""
+    body = "".join(kernels(text, "fused_norm_rope_flashmla"))
+    return [] if re.search(r"cast<float>\s*\(\s*cast<bf16_t>", body) else ["unrounded_codes"]
 
 
 def fused_store_cache(source):
@@ -510,6 +532,7 @@ RULES = (
     (("norm_rope",), norm_rope),
     (("q_indexer_rope_hadamard_quant",), q_indexer_rope_hadamard_quant),
     (("q_indexer_rope_hadamard_fp4_quant",), q_indexer_rope_hadamard_fp4_quant),
+    (("compress_norm_rope_store",), compress_norm_rope_store),
     (("fused_store_cache",), fused_store_cache),
     (("mega_moe_pre_dispatch",), mega_moe_pre_dispatch),
     (("silu_and_mul_masked_post_quant",), silu_and_mul_masked_post_quant),

@@ -1,0 +1,178 @@
+/// compress_norm_rope_store: normalises compressed entries by their root mean square, multiplies them by a weight,
+/// rotates their last 64 elements, and stores them in a paged cache. A plan says where an entry belongs.
+///
+///     forward_flashmla_p<P>(input, plan, weight, eps, freqs_cis, out_loc, kvcache, is_decode, compress_ratio)
+///
+/// | argument       | shape          | dtype   | |
+/// |----------------|----------------|---------|-|
+/// | input          | [N, 512]       | float32 | contiguous |
+/// | plan           | [N, 16]        | uint8   | contiguous; DecodePlan or CompressPlan, aligned to 16 bytes |
+/// | weight         | [512]          | float32 | contiguous |
+/// | eps            | number         |         | rounded to float32 |
+/// | freqs_cis      | [M, 64]        | float32 | contiguous; row = cos_0, sin_0, ..., cos_31, sin_31 |
+/// | out_loc        | [L]            | int32   | contiguous; slot of each token. L = N for a decode plan, else L >= N |
+/// | kvcache        | [pages, bytes] | uint8   | flashmla pages of P slots (paged_cache.cuh), in place; P = 2 or 64 |
+/// | is_decode      | flag           |         | which kind of records the plan has |
+/// | compress_ratio | number         |         | tokens of a group, at least 1 |
+///
+/// y = (x * f) * w with f = rsqrt(sum(x^2) / 512 + eps), in float32. Dims 0..447 of y are rounded to bfloat16 and then
+/// quantised in groups of 64, as in fused_store_cache. Dims 448 + 2i and 449 + 2i are rotated as in rotation.cuh and
+/// rounded to bfloat16; they are not rounded before. The position is seq_len - compress_ratio.
+///
+/// A DecodePlan has an entry if its seq_len is a multiple of the ratio and is not 0; its slot is out_loc[i]. A
+/// CompressPlan has one if its seq_len is not a sentinel; its slot is out_loc[ragged_id]. Other rows are skipped.
+///
+/// The plan and the slots are on the device, so the host cannot check them. A row is skipped if its ragged_id is
+/// outside out_loc, or if its slot is negative or beyond the last page. An entry whose position is outside [0, M) is
+/// stored without a rotation. If two entries have the same slot, their writes race. If N = 0, no kernel is launched.
+///
+/// One warp handles an entry, so it stays in registers between its only load and its only store (row_norm.cuh). If an
+/// address is not a multiple of the access size, elements are read and written one by one.
+
+#include "interface/compress_plan.h"
+#include "interface/entry.h"
+#include "kernels/attn/paged_cache.cuh"
+#include "kernels/common/check.h"
+#include "kernels/common/device.h"
+#include "kernels/common/launch.h"
+#include "kernels/elementwise/row_norm.cuh"
+
+namespace dsv4 {
+namespace {
+
+constexpr const char* kOp = "compress_norm_rope_store";
+constexpr int kThreads = 128;
+constexpr int kWarps = kThreads / 32;
+
+/// Where an entry belongs: its position, and its slot. The slot is -1 if a record has no entry.
+struct Place {
+  std::int64_t position;
+  std::int64_t slot;
+};
+
+struct EntryPlan {
+  const void* records;
+  const std::int32_t* out_loc;
+  std::int64_t count;   ///< number of records
+  std::int64_t tokens;  ///< number of slots in out_loc
+  std::uint32_t ratio;
+  bool is_decode;
+
+  DSV4_DEVICE Place place(std::int64_t i) const {
+    if (is_decode) {
+      const std::uint32_t length = static_cast<const layout::DecodePlan*>(records)[i].seq_len;
+      if (length == 0 || length % ratio != 0) return {0, -1};
+      return {std::int64_t{length} - ratio, out_loc[i]};
+    }
+    const layout::CompressPlan record = static_cast<const layout::CompressPlan*>(records)[i];
+    if (record.seq_len == layout::kNoEntry || record.ragged_id >= tokens) return {0, -1};
+    return {std::int64_t{record.seq_len} - ratio, out_loc[record.ragged_id]};
+  }
+};
+
+struct StoreParams {
+  const float* rows;
+  const float* weight;
+  const float* freqs;
+  EntryPlan plan;
+  PagedCache cache;
+  std::int64_t table_rows;
+  float eps;
+};
+
+constexpr int kKeyDim = 512;
+constexpr int kTiles = kKeyDim / kPerTile;
+
+template <bool kWide>
+__global__ void __launch_bounds__(kThreads) flashmla_kernel(const __grid_constant__ StoreParams p) {
+  wait_for_previous_kernel();
+  const std::int64_t number = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  if (number >= p.plan.count) return;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+
+  const Place place = p.plan.place(number);
+  const Slot slot = p.cache.slot(place.slot);
+  if (slot.page == nullptr) return;  // all lanes of the warp agree
+  WarpRow<kTiles, kWide, float> row, weight;
+  row.load(p.rows + number * kKeyDim + lane * kPerLane);
+  weight.load(p.weight + lane * kPerLane);
+  // The angles are loaded before the reduction, so that both loads overlap.
+  LaneAngles<kWide> angles;
+  angles.load(p.freqs, p.table_rows, place.position, lane);
+
+  const float factor = row.factor(p.eps);
+  const FlashmlaSlot stored = flashmla_slot(p.cache, slot);
+#pragma unroll
+  for (int t = 0; t < kTiles; ++t) {
+    const int dim = t * kPerTile + lane * kPerLane;
+    Pack<float, kPerLane, kWide> y;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      y.v[i] = __fmul_rn(__fmul_rn(row.tile[t].v[i], factor), weight.tile[t].v[i]);
+      if (dim < kQuantisedDims) y.v[i] = __bfloat162float(__float2bfloat16_rn(y.v[i]));
+    }
+    const float amax = lanes_max<8>(max_magnitude(y));  // the rotated dims ignore it
+    if (t == kTiles - 1) angles.rotate(y);
+    store_flashmla_dims(stored, dim, y, amax);
+  }
+}
+
+/// Checks the arguments that do not depend on the layout, and returns them. The cache is still missing.
+StoreParams checked_params(ArgumentCheck& check, int dim, TensorView input, TensorView plan, TensorView weight,
+                           double eps, TensorView freqs_cis, TensorView out_loc, bool is_decode,
+                           std::int64_t compress_ratio) {
+  Size records("records"), tokens("tokens"), table_rows("table rows");
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(layout::DecodePlan));
+  static_assert(sizeof(layout::CompressPlan) == sizeof(layout::DecodePlan));
+  check.tensor("input", input).dtype({kFloat32}).shape({records, dim}).on_cuda().contiguous();
+  check.tensor("plan", plan).dtype({kUint8}).shape({records, kBytes}).on_cuda().contiguous().aligned(kBytes);
+  check.tensor("weight", weight).dtype({kFloat32}).shape({dim}).on_cuda().contiguous();
+  check.tensor("freqs_cis", freqs_cis).dtype({kFloat32}).shape({table_rows, kRopeDim}).on_cuda().contiguous();
+  check.tensor("out_loc", out_loc).dtype({kInt32}).shape({tokens}).on_cuda().contiguous();
+  const bool fits = is_decode ? tokens.value() == records.value() : tokens.value() >= records.value();
+  check.require(fits, "out_loc",
+                "size " + std::to_string(tokens.value()) + " of dimension 0 must be " + (is_decode ? "" : "at least ") +
+                    std::to_string(records.value()) + ", the number of records of 'plan'");
+  check.require(compress_ratio >= 1 && compress_ratio <= 0xFFFFFFFF, "compress_ratio",
+                "must be between 1 and 2^32 - 1, got " + std::to_string(compress_ratio));
+  return {
+      .rows = data_of<const float>(input),
+      .weight = data_of<const float>(weight),
+      .freqs = data_of<const float>(freqs_cis),
+      .plan = {.records = data_of<const void>(plan),
+               .out_loc = data_of<const std::int32_t>(out_loc),
+               .count = records.value(),
+               .tokens = tokens.value(),
+               .ratio = static_cast<std::uint32_t>(compress_ratio),
+               .is_decode = is_decode},
+      .cache = {},
+      .table_rows = table_rows.value(),
+      .eps = static_cast<float>(eps),
+  };
+}
+
+template <int kPage>
+void forward_flashmla(TensorView input, TensorView plan, TensorView weight, double eps, TensorView freqs_cis,
+                      TensorView out_loc, TensorView kvcache, bool is_decode, std::int64_t compress_ratio) {
+  ArgumentCheck check(kOp);
+  StoreParams params =
+      checked_params(check, kKeyDim, input, plan, weight, eps, freqs_cis, out_loc, is_decode, compress_ratio);
+  params.cache = checked_flashmla_cache(check, "kvcache", kvcache, kPage);
+  if (params.plan.count == 0) return;
+
+  const bool wide = is_aligned(input, 16) && is_aligned(weight, 16) && is_aligned(freqs_cis, 16) &&
+                    is_aligned(kvcache, 16) && params.cache.page_bytes % 16 == 0;
+  const auto kernel = wide ? flashmla_kernel<true> : flashmla_kernel<false>;
+  const dim3 grid = grid_of(ceil_div<std::int64_t>(params.plan.count, kWarps), kOp);
+  Launch{.name = kOp, .device = check.device(), .grid = grid, .block = dim3(kThreads)}(kernel, params);
+}
+
+}  // namespace
+}  // namespace dsv4
+
+#define DSV4_COMPRESS_NORM_ROPE(PAGE)                                                            \
+  DSV4_ENTRY(forward_flashmla_p##PAGE, dsv4::forward_flashmla<PAGE>, "compress_norm_rope_store", \
+             "compress_norm_rope_store/1", "layout=flashmla;page=" #PAGE)
+
+DSV4_COMPRESS_NORM_ROPE(2);
+DSV4_COMPRESS_NORM_ROPE(64);
