@@ -2,7 +2,7 @@
 /// these layouts.
 ///
 /// A cache is `u8[pages, page_bytes]`. Slot s is row s % page_size of page s / page_size. Page sizes are powers of two.
-/// In both layouts, a page has first all its data rows, and then all its scale rows.
+/// In each layout, a page has first all its data rows, and then all its scale rows.
 #pragma once
 
 #include <cstdint>
@@ -49,9 +49,24 @@ struct IndexerCache {
   }
 };
 
+/// Indexer cache with 4-bit codes: 68 bytes per token. A page begins with data rows of 64 bytes: 128 E2M1 codes, that
+/// of an even element in the low half of its byte. After them come four UE8M0 bytes for each row. It has no padding.
+struct Fp4IndexerCache {
+  static constexpr std::int64_t kDim = 128;
+  static constexpr std::int64_t kGroup = 32;  ///< number of elements with a common scale
+  static constexpr std::int64_t kGroups = 4;  ///< number of scale bytes of a token
+  static constexpr std::int64_t kDataRow = 64;
+
+  static constexpr std::int64_t page_bytes(std::int64_t page_size) { return page_size * (kDataRow + kGroups); }
+  static constexpr std::int64_t data_offset(std::int64_t row) { return row * kDataRow; }
+  static constexpr std::int64_t scale_offset(std::int64_t page_size, std::int64_t row) {
+    return page_size * kDataRow + row * kGroups;
+  }
+};
+
 static_assert(FlashMlaCache::page_bytes(1) == 1152 && FlashMlaCache::page_bytes(2) == 1728);
 static_assert(FlashMlaCache::page_bytes(64) == 37440 && FlashMlaCache::page_bytes(256) == 149760);
 static_assert(FlashMlaCache::scale_offset(64, 0) == 36864 && FlashMlaCache::scale_offset(256, 1) == 147464);
-static_assert(IndexerCache::page_bytes(64) == 8448);
+static_assert(IndexerCache::page_bytes(64) == 8448 && Fp4IndexerCache::page_bytes(64) == 4352);
 
 }  // namespace dsv4::layout

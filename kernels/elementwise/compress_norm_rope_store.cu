@@ -1,23 +1,28 @@
 /// compress_norm_rope_store: normalises compressed entries by their root mean square, multiplies them by a weight,
 /// rotates their last 64 elements, and stores them in a paged cache. A plan says where an entry belongs.
 ///
-///     forward_flashmla_p<P>(input, plan, weight, eps, freqs_cis, out_loc, kvcache, is_decode, compress_ratio)
+///     forward_<layout>_p<P>(input, plan, weight, eps, freqs_cis, out_loc, kvcache, is_decode, compress_ratio)
 ///
 /// | argument       | shape          | dtype   | |
 /// |----------------|----------------|---------|-|
-/// | input          | [N, 512]       | float32 | contiguous |
+/// | input          | [N, D]         | float32 | contiguous; D = 512 for the layout flashmla, else 128 |
 /// | plan           | [N, 16]        | uint8   | contiguous; DecodePlan or CompressPlan, aligned to 16 bytes |
-/// | weight         | [512]          | float32 | contiguous |
+/// | weight         | [D]            | float32 | contiguous |
 /// | eps            | number         |         | rounded to float32 |
 /// | freqs_cis      | [M, 64]        | float32 | contiguous; row = cos_0, sin_0, ..., cos_31, sin_31 |
 /// | out_loc        | [L]            | int32   | contiguous; slot of each token. L = N for a decode plan, else L >= N |
-/// | kvcache        | [pages, bytes] | uint8   | flashmla pages of P slots (paged_cache.cuh), in place; P = 2 or 64 |
+/// | kvcache        | [pages, bytes] | uint8   | pages of P slots, in place; P = 2 or 64 |
 /// | is_decode      | flag           |         | which kind of records the plan has |
 /// | compress_ratio | number         |         | tokens of a group, at least 1 |
 ///
-/// y = (x * f) * w with f = rsqrt(sum(x^2) / 512 + eps), in float32. Dims 0..447 of y are rounded to bfloat16 and then
-/// quantised in groups of 64, as in fused_store_cache. Dims 448 + 2i and 449 + 2i are rotated as in rotation.cuh and
-/// rounded to bfloat16; they are not rounded before. The position is seq_len - compress_ratio.
+/// y = (x * f) * w with f = rsqrt(sum(x^2) / D + eps), in float32. The last 64 dims of y are rotated as in
+/// rotation.cuh. Their position is seq_len - compress_ratio. A slot (interface/kv_cache.h) then gets:
+///
+/// | layout      | what is stored |
+/// |-------------|----------------|
+/// | flashmla    | dims 0..447, rounded to bfloat16 and then quantised in groups of 64; the rotated dims as bfloat16 |
+/// | indexer     | the Hadamard transform (hadamard.h), as E4M3 codes with one float32 scale, as in fused_store_cache |
+/// | indexer_fp4 | the Hadamard transform, as E2M1 codes (e2m1.h) with a UE8M0 byte for each 32 of them |
 ///
 /// A DecodePlan has an entry if its seq_len is a multiple of the ratio and is not 0; its slot is out_loc[i]. A
 /// CompressPlan has one if its seq_len is not a sentinel; its slot is out_loc[ragged_id]. Other rows are skipped.
@@ -34,6 +39,8 @@
 #include "kernels/attn/paged_cache.cuh"
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
+#include "kernels/common/e2m1.h"
+#include "kernels/common/hadamard.h"
 #include "kernels/common/launch.h"
 #include "kernels/elementwise/row_norm.cuh"
 
@@ -80,28 +87,38 @@ struct StoreParams {
   float eps;
 };
 
+/// The entry that a warp handles. The page of its slot is null if the warp has nothing to store.
+struct Entry {
+  std::int64_t number;
+  std::int64_t position;
+  Slot slot;
+};
+
+DSV4_DEVICE Entry entry_of_warp(const StoreParams& p) {
+  wait_for_previous_kernel();
+  const std::int64_t number = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  if (number >= p.plan.count) return {number, 0, {nullptr, 0}};
+  const Place place = p.plan.place(number);
+  return {number, place.position, p.cache.slot(place.slot)};
+}
+
 constexpr int kKeyDim = 512;
 constexpr int kTiles = kKeyDim / kPerTile;
 
 template <bool kWide>
 __global__ void __launch_bounds__(kThreads) flashmla_kernel(const __grid_constant__ StoreParams p) {
-  wait_for_previous_kernel();
-  const std::int64_t number = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (number >= p.plan.count) return;
+  const Entry entry = entry_of_warp(p);
+  if (entry.slot.page == nullptr) return;  // all lanes of the warp agree
   const int lane = static_cast<int>(threadIdx.x) % 32;
-
-  const Place place = p.plan.place(number);
-  const Slot slot = p.cache.slot(place.slot);
-  if (slot.page == nullptr) return;  // all lanes of the warp agree
   WarpRow<kTiles, kWide, float> row, weight;
-  row.load(p.rows + number * kKeyDim + lane * kPerLane);
+  row.load(p.rows + entry.number * kKeyDim + lane * kPerLane);
   weight.load(p.weight + lane * kPerLane);
   // The angles are loaded before the reduction, so that both loads overlap.
   LaneAngles<kWide> angles;
-  angles.load(p.freqs, p.table_rows, place.position, lane);
+  angles.load(p.freqs, p.table_rows, entry.position, lane);
 
   const float factor = row.factor(p.eps);
-  const FlashmlaSlot stored = flashmla_slot(p.cache, slot);
+  const FlashmlaSlot stored = flashmla_slot(p.cache, entry.slot);
 #pragma unroll
   for (int t = 0; t < kTiles; ++t) {
     const int dim = t * kPerTile + lane * kPerLane;
@@ -114,6 +131,57 @@ __global__ void __launch_bounds__(kThreads) flashmla_kernel(const __grid_constan
     const float amax = lanes_max<8>(max_magnitude(y));  // the rotated dims ignore it
     if (t == kTiles - 1) angles.rotate(y);
     store_flashmla_dims(stored, dim, y, amax);
+  }
+}
+
+constexpr int kIndexerDim = 128;
+constexpr int kIndexerPerLane = kIndexerDim / 32;
+constexpr int kFp4Bytes = kIndexerDim / 2;  ///< of the codes of an entry
+constexpr int kFirstRotatedLane = (kIndexerDim - kRopeDim) / kIndexerPerLane;
+
+/// Lane l holds dims 4l ... 4l + 3. With kFp4, eight neighbouring lanes hold a group of 32 dims.
+template <bool kFp4, bool kWide>
+__global__ void __launch_bounds__(kThreads) indexer_kernel(const __grid_constant__ StoreParams p) {
+  const Entry entry = entry_of_warp(p);
+  if (entry.slot.page == nullptr) return;  // all lanes of the warp agree
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  Pack<float, kIndexerPerLane, kWide> y, weight, angles;
+  y.load(p.rows + entry.number * kIndexerDim + lane * kIndexerPerLane);
+  weight.load(p.weight + lane * kIndexerPerLane);
+  const bool is_rotated = lane >= kFirstRotatedLane && entry.position >= 0 && entry.position < p.table_rows;
+  if (is_rotated) angles.load(p.freqs + entry.position * kRopeDim + (lane - kFirstRotatedLane) * kIndexerPerLane);
+
+  const float factor = norm_factor<kIndexerDim>(lanes_sum<32>(sum_of_squares(y, 0.0f)), p.eps);
+#pragma unroll
+  for (int i = 0; i < kIndexerPerLane; ++i) y.v[i] = __fmul_rn(__fmul_rn(y.v[i], factor), weight.v[i]);
+  if (is_rotated) {
+#pragma unroll
+    for (int i = 0; i < kIndexerPerLane; i += 2) {
+      const float2 pair = rotated<false>(y.v[i], y.v[i + 1], angles.v[i], angles.v[i + 1]);
+      y.v[i] = pair.x;
+      y.v[i + 1] = pair.y;
+    }
+  }
+  hadamard<kIndexerPerLane, 32>(y.v);
+
+  const Slot& slot = entry.slot;
+  if constexpr (kFp4) {
+    const std::uint32_t byte = e2m1_scale_byte(lanes_max<8>(max_magnitude(y)));
+    const std::uint32_t codes = e2m1_codes<kIndexerPerLane>(y.v, ue8m0_inverse(byte));
+    const Pack<std::uint16_t, 1, kWide> stored{{static_cast<std::uint16_t>(codes)}};
+    store_bytes<kWide>(slot.page + slot.place * kFp4Bytes + lane * 2, stored);
+    if (lane % 8 == 0) {
+      slot.page[(std::int64_t{kFp4Bytes} << p.cache.page_bits) + slot.place * 4 + lane / 8] =
+          static_cast<std::uint8_t>(byte);
+    }
+  } else {
+    const float scale = __fdiv_rn(max_number(kMinAmax, lanes_max<32>(max_magnitude(y))), kE4m3Max);
+    store_bytes<kWide>(slot.page + slot.place * kIndexerDim + lane * kIndexerPerLane,
+                       codes_of(y, __fdiv_rn(1.0f, scale)));
+    if (lane == 0) {
+      const Pack<float, 1, kWide> stored{{scale}};
+      store_bytes<kWide>(slot.page + (std::int64_t{kIndexerDim} << p.cache.page_bits) + slot.place * 4, stored);
+    }
   }
 }
 
@@ -167,12 +235,33 @@ void forward_flashmla(TensorView input, TensorView plan, TensorView weight, doub
   Launch{.name = kOp, .device = check.device(), .grid = grid, .block = dim3(kThreads)}(kernel, params);
 }
 
+template <bool kFp4, int kPage>
+void forward_indexer(TensorView input, TensorView plan, TensorView weight, double eps, TensorView freqs_cis,
+                     TensorView out_loc, TensorView kvcache, bool is_decode, std::int64_t compress_ratio) {
+  constexpr std::int64_t kSlotBytes = (kFp4 ? kFp4Bytes : kIndexerDim) + 4;
+  ArgumentCheck check(kOp);
+  StoreParams params =
+      checked_params(check, kIndexerDim, input, plan, weight, eps, freqs_cis, out_loc, is_decode, compress_ratio);
+  params.cache = checked_cache(check, "kvcache", kvcache, kPage, kSlotBytes, kSlotBytes * kPage);
+  if (params.plan.count == 0) return;
+
+  const bool wide = is_aligned(input, 16) && is_aligned(weight, 16) && is_aligned(freqs_cis, 16) &&
+                    is_aligned(kvcache, 4) && params.cache.page_bytes % 4 == 0;
+  const auto kernel = wide ? indexer_kernel<kFp4, true> : indexer_kernel<kFp4, false>;
+  const dim3 grid = grid_of(ceil_div<std::int64_t>(params.plan.count, kWarps), kOp);
+  Launch{.name = kOp, .device = check.device(), .grid = grid, .block = dim3(kThreads)}(kernel, params);
+}
+
 }  // namespace
 }  // namespace dsv4
 
-#define DSV4_COMPRESS_NORM_ROPE(PAGE)                                                            \
-  DSV4_ENTRY(forward_flashmla_p##PAGE, dsv4::forward_flashmla<PAGE>, "compress_norm_rope_store", \
-             "compress_norm_rope_store/1", "layout=flashmla;page=" #PAGE)
+#define DSV4_COMPRESS_NORM_ROPE(PAGE)                                                                      \
+  DSV4_ENTRY(forward_flashmla_p##PAGE, dsv4::forward_flashmla<PAGE>, "compress_norm_rope_store",           \
+             "compress_norm_rope_store/1", "layout=flashmla;page=" #PAGE);                                 \
+  DSV4_ENTRY(forward_indexer_p##PAGE, (dsv4::forward_indexer<false, PAGE>), "compress_norm_rope_store",    \
+             "compress_norm_rope_store/1", "layout=indexer;page=" #PAGE);                                  \
+  DSV4_ENTRY(forward_indexer_fp4_p##PAGE, (dsv4::forward_indexer<true, PAGE>), "compress_norm_rope_store", \
+             "compress_norm_rope_store/1", "layout=indexer_fp4;page=" #PAGE)
 
 DSV4_COMPRESS_NORM_ROPE(2);
 DSV4_COMPRESS_NORM_ROPE(64);

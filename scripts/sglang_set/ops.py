@@ -274,12 +274,16 @@ def compress_norm_rope_store(source):
     # A later release takes slots of 64 bits, and then the signature is another one.
     if not re.search(r"\bint32_t\s*\*\s*(?:__restrict__\s+)?out_loc\b", text):
         raise NotMapped(f"{name} takes slots that are not int32")
+    layouts = [("flashmla", 512, "forward", unrounded_codes(text)), ("indexer", 128, "forward", [])]
+    if re.search(r"\bforward_fp4\s*\(", text):  # E2M1 codes, since release 0.5.13
+        layouts.append(("indexer_fp4", 128, "forward_fp4", []))
     modules = []
-    for page in (2, 64):
-        target = f"{name}<fp32_t, 512, 64, {page}, {PDL}>::forward"
-        entries = one("compress_norm_rope_store", "forward", target, abi, arity, unrounded_codes(text))
-        modules.append(Module(f"compress_norm_rope_store_flashmla_p{page}", path,
-                              {"layout": "flashmla", "page": str(page)}, entries, host_flags=["@fma"]))  # fmt: skip
+    for layout, dim, method, behaviour in layouts:
+        for page in (2, 64):
+            target = f"{name}<fp32_t, {dim}, 64, {page}, {PDL}>::{method}"
+            entries = one("compress_norm_rope_store", "forward", target, abi, arity, behaviour)
+            modules.append(Module(f"compress_norm_rope_store_{layout}_p{page}", path,
+                                  {"layout": layout, "page": str(page)}, entries, host_flags=["@fma"]))  # fmt: skip
     return modules
 
 

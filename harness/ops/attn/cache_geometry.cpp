@@ -1,11 +1,55 @@
 #include "harness/ops/attn/cache_geometry.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <functional>
 #include <utility>
 
+#include "harness/core/error.h"
+
 namespace dsv4 {
+
+namespace {
+
+/// The place of an E2M1 code in the order of the values.
+std::int8_t e2m1_rank(int code) {
+  constexpr std::int8_t kMinusZero = 99;
+  if (code == 8) return kMinusZero;
+  return static_cast<std::int8_t>((code & 8) != 0 ? -(code & 7) : code);
+}
+
+template <class Layout>
+CacheLayout layout_of(const char* name, std::int64_t group, std::int64_t codes, DType code, std::int64_t data_bytes,
+                      DType scale, std::int64_t scale_bytes) {
+  return {name,
+          Layout::kDim,
+          group,
+          codes,
+          code,
+          data_bytes,
+          scale,
+          scale_bytes,
+          Layout::page_bytes,
+          Layout::data_offset,
+          Layout::scale_offset};
+}
+
+}  // namespace
+
+const CacheLayout& cache_layout(const std::string& name) {
+  using layout::FlashMlaCache, layout::IndexerCache, layout::Fp4IndexerCache;
+  static const std::array kLayouts{
+      layout_of<FlashMlaCache>("flashmla", FlashMlaCache::kGroup, FlashMlaCache::kQuantized, DType::kE4M3,
+                               FlashMlaCache::kDataRow, DType::kU8, FlashMlaCache::kGroups),
+      layout_of<IndexerCache>("indexer", IndexerCache::kDim, IndexerCache::kDim, DType::kE4M3, IndexerCache::kDim,
+                              DType::kF32, IndexerCache::kScaleBytes),
+      layout_of<Fp4IndexerCache>("indexer_fp4", Fp4IndexerCache::kGroup, Fp4IndexerCache::kDim, DType::kI8,
+                                 Fp4IndexerCache::kDataRow, DType::kU8, Fp4IndexerCache::kGroups)};
+  const auto* const found = std::ranges::find_if(kLayouts, [&](const CacheLayout& l) { return name == l.name; });
+  if (found == kLayouts.end()) throw Error("no cache layout is called '" + name + "'");
+  return *found;
+}
 
 std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices) {
   std::vector<std::uint8_t> may(cache.storage.size(), 0);
@@ -19,27 +63,27 @@ std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& ca
 }
 
 Observation stored_rows(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices) {
-  using layout::FlashMlaCache;
   const std::int64_t tokens = indices.numel();
-  HostTensor codes = HostTensor::make(DType::kE4M3, {tokens, g.codes()});
-  HostTensor scales = g.flashmla ? HostTensor::make(DType::kU8, {tokens, FlashMlaCache::kGroups})
-                                 : HostTensor::make(DType::kF32, {tokens, 1});
-  HostTensor tail = HostTensor::make(DType::kBF16, {tokens, FlashMlaCache::kDim - FlashMlaCache::kQuantized});
+  const bool fp4 = g.layout.code == DType::kI8;
+  const std::int64_t code_bytes = fp4 ? g.layout.codes / 2 : g.layout.codes, tail_bytes = g.data_bytes() - code_bytes;
+  HostTensor codes = HostTensor::make(g.layout.code, {tokens, g.layout.codes});
+  HostTensor scales = HostTensor::make(g.layout.scale, {tokens, g.scale_bytes() / size_of(g.layout.scale)});
+  HostTensor tail = HostTensor::make(DType::kBF16, {tokens, tail_bytes / 2});
   for (std::int64_t t = 0; t < tokens; ++t) {
     const std::int64_t slot = integer_at(indices, t);
     if (slot < 0 || slot >= cache.size(0) * g.page_size) continue;
     const std::uint8_t* data = cache.storage.data() + g.data_at(slot);
-    std::memcpy(codes.element(t * g.codes()), data, static_cast<std::size_t>(g.codes()));
+    for (std::int64_t d = 0; d < g.layout.codes; ++d) {
+      std::uint8_t* const code = codes.storage.data() + t * g.layout.codes + d;
+      *code = fp4 ? static_cast<std::uint8_t>(e2m1_rank(data[d / 2] >> (d % 2 == 0 ? 0 : 4) & 0xf)) : data[d];
+    }
     std::memcpy(scales.storage.data() + t * g.scale_bytes(), cache.storage.data() + g.scales_at(slot),
                 static_cast<std::size_t>(g.scale_bytes()));
-    if (g.flashmla) {
-      const std::int64_t bytes = g.data_bytes() - g.codes();
-      std::memcpy(tail.storage.data() + t * bytes, data + g.codes(), static_cast<std::size_t>(bytes));
-    }
+    std::memcpy(tail.storage.data() + t * tail_bytes, data + code_bytes, static_cast<std::size_t>(tail_bytes));
   }
   Observation o;
   o.add("codes", std::move(codes)).add("scales", std::move(scales));
-  if (g.flashmla) o.add("tail", std::move(tail));
+  if (tail_bytes != 0) o.add("tail", std::move(tail));
   return o;
 }
 

@@ -1,8 +1,9 @@
 /// compress_norm_rope_store: normalises compressed entries, rotates their last 64 elements, and stores them in a paged
 /// cache, at the slots that a plan names.
 ///
-/// The row of an entry is treated as a key in k_norm_rope_flashmla. But it is a row of floats, and its quantised
-/// elements are rounded to bfloat16 before. sglang 0.5.12 does not round them (the variant unrounded_codes).
+/// In the FlashMLA layout, the row of an entry is treated as a key in k_norm_rope_flashmla. But it is a row of floats,
+/// and its quantised elements are rounded to bfloat16 before. sglang 0.5.12 does not round them (the variant
+/// unrounded_codes). In the layouts of the indexer, the row goes through the Hadamard transform before it is quantised.
 #include <algorithm>
 
 #include "harness/generate/rotary.h"
@@ -27,7 +28,7 @@ class CompressNormRopeStore final : public Op {
             .family = "elementwise",
             .summary = "normalise and rotate compressed entries, quantise them and store them in a paged cache",
             .upstream = "compress_norm_rope_store",
-            .space = {word("layout", {"flashmla"}, "layout of the cache"),
+            .space = {word("layout", {"flashmla", "indexer", "indexer_fp4"}, "layout of the cache"),
                       word("plan", {"extend", "decode"}, "kind of the plan"),
                       word("ratio", {"4", "128"}, "tokens per entry"), word("page", {"64", "2"}, "slots per page"),
                       number("records", 0, 1 << 15, "records of the plan",
@@ -52,13 +53,19 @@ class CompressNormRopeStore final : public Op {
             .smoke =
                 {"", "plan=decode ratio=128 page=2 records=7 unused=some eps=0 order=edges weight=midpoints fill=signs",
                  "plan=decode records=9 unused=ends at=last eps=1e-2 weight=gauss fill=small",
-                 "ratio=128 page=2 records=8 more=3 unused=some weight=gauss"},
+                 "ratio=128 page=2 records=8 more=3 unused=some weight=gauss",
+                 "layout=indexer plan=decode records=9 unused=some weight=gauss",
+                 "layout=indexer_fp4 page=2 records=7 more=3 unused=some weight=gauss fill=integers"},
             .quick = {"cover"},
             .full = {"cover", "records=1025 more=3000 table=65537 weight=gauss",
+                     "layout=indexer records=1025 more=3000 table=4099 weight=gauss",
+                     "layout=indexer_fp4 plan=decode records=1025 unused=some table=4099 weight=gauss",
                      "plan=decode records=1500 unused=some eps=0 weight=scale_edges fill=signs"},
             .bench = {"plan=decode records=256 unused=some table=65536 weight=gauss",
                       "plan=decode ratio=128 page=2 records=256 table=65536 weight=gauss",
-                      "records=1024 more=3072 table=65536 weight=gauss"},
+                      "records=1024 more=3072 table=65536 weight=gauss",
+                      "layout=indexer records=1024 more=3072 table=65536 weight=gauss",
+                      "layout=indexer_fp4 records=1024 more=3072 table=65536 weight=gauss"},
             .host_note = "the error of rsqrtf, and which products nvcc fuses",
         }) {}
 
@@ -139,7 +146,8 @@ class CompressNormRopeStore final : public Op {
   /// `unrounded_codes`: the elements are quantised without a rounding to bfloat16 before.
   [[nodiscard]] std::optional<Alternative> variant(const std::string& name, const Case& c, const Call& given,
                                                    Caller& reference) const override {
-    if (name != "unrounded_codes" || reference.call(given).refusal) return std::nullopt;
+    if (name != "unrounded_codes" || !c.params.is("layout", "flashmla")) return std::nullopt;
+    if (reference.call(given).refusal) return std::nullopt;
     const Call call = with_near_pages(given, "kvcache", "out_loc");
     const KeyIntervals ends = key_intervals(call, reference, "unrounded_interval",
                                             [&](const HostTensor& cache) { return entries_in(c, call, cache); });

@@ -139,11 +139,15 @@ void entry_relations(const Op& op, std::vector<Scenario>& list) {
   const PositionsOf positions{positions_in_plan, set_positions_in_plan};
   list.push_back(angles_further_down(positions));
   list.push_back(far_angles(op.at({"records=10 weight=gauss"}), positions));
-  list.push_back(far_relation("kvcache", "pages of the cache at offsets beyond 2^32 bytes",
-                              op.at({"records=33 spare=8", "plan=decode page=2 records=12 spare=0"}),
-                              move_pages("kvcache", "out_loc")));
+  list.push_back(far_relation(
+      "kvcache", "pages of the cache at offsets beyond 2^32 bytes",
+      op.at({"records=33 spare=8", "plan=decode page=2 records=12 spare=0", "layout=indexer records=33 spare=8",
+             "layout=indexer_fp4 plan=decode page=2 records=12 spare=0"}),
+      move_pages("kvcache", "out_loc")));
   list.push_back(relation("many_records", "entries are right if there are more records than 16 bits can number",
-                          op.at({}, {"records=3 at=last weight=gauss", "plan=decode records=3 at=last weight=gauss"}),
+                          op.at({}, {"records=3 at=last weight=gauss", "plan=decode records=3 at=last weight=gauss",
+                                     "layout=indexer records=3 at=last weight=gauss",
+                                     "layout=indexer_fp4 plan=decode records=3 at=last weight=gauss"}),
                           run_many_records));
   list.push_back(params_relation("page_size", "the page size changes the addresses but not the stored values",
                                  kFirstSmokePoint, [](Params& p) { p.set("page", "2"); }));
@@ -155,11 +159,12 @@ void entry_relations(const Op& op, std::vector<Scenario>& list) {
                                op.at({"", "plan=decode records=9"}), [](Case&, Call& call, Observation&) {
                                  call.arg("input").misalign = 8;  // as a vector access of two elements needs
                                }));
-  list.push_back(
-      batch_relation("the content of an entry's slot does not depend on other entries: the records are shuffled and "
-                     "stored in two calls",
-                     op.at({"", "plan=decode records=9 unused=some weight=gauss"}),
-                     [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_entries(op, call, rows); }));
+  list.push_back(batch_relation(
+      "the content of an entry's slot does not depend on other entries: the records are shuffled and "
+      "stored in two calls",
+      op.at({"", "plan=decode records=9 unused=some weight=gauss", "layout=indexer records=9 weight=gauss",
+             "layout=indexer_fp4 plan=decode records=9 weight=gauss"}),
+      [&op](Call& call, const std::vector<std::int64_t>& rows) { keep_entries(op, call, rows); }));
   list.push_back(scaled_weight("weight"));
 }
 
@@ -189,7 +194,9 @@ void entry_contracts(const Op& op, std::vector<Scenario>& list) {
   list.push_back({Scenario::Kind::kContract, "plan_outside",
                   "a record whose position is outside the table, or whose token is outside out_loc, changes no other "
                   "record's result",
-                  op.at({"weight=gauss", "plan=decode weight=gauss"}), try_entry_plan});
+                  op.at({"weight=gauss", "plan=decode weight=gauss", "layout=indexer weight=gauss",
+                         "layout=indexer_fp4 plan=decode weight=gauss"}),
+                  try_entry_plan});
 }
 
 }  // namespace

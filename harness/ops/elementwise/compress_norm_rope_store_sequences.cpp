@@ -188,7 +188,8 @@ Scenario compress_norm_rope_store_sequence(const Op& op) {
   return sequence("plan_compress_store",
                   "entries of one prefill, and of a prefill and decode steps, are planned, compressed and stored: the "
                   "slots hold the same bytes",
-                  op.at({"weight=gauss"}), run_store_steps);
+                  op.at({"weight=gauss", "layout=indexer weight=gauss"}, {"layout=indexer_fp4 weight=gauss"}),
+                  run_store_steps);
 }
 
 }  // namespace dsv4

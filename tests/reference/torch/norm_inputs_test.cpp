@@ -1,4 +1,5 @@
 /// Compares the references that normalise rows with LibTorch, on the inputs of every case of the quick tier.
+#include <cmath>
 #include <vector>
 
 #include "harness/ops/elementwise/entry_plans.h"
@@ -80,6 +81,52 @@ TEST(NormInputsAgainstTorch, KNormRopeFlashmla) {
   });
 }
 
+/// Compares the codes and scales of the rows `rows` of the indexer's cache with `y`, f64 [n, 128]: the values that they
+/// stand for may differ by half a step of the format, and by the errors of float arithmetic.
+void expect_stored_for_the_indexer(const Specimen& s, const at::Tensor& rows, const at::Tensor& y) {
+  const bool fp4 = s.c.params.is("layout", "indexer_fp4");
+  const Observation stored = s.op.observe(s.c, s.call, s.result);
+  const std::int64_t n = y.size(0), groups = fp4 ? 4 : 1;
+  const at::Tensor grid = at::tensor({0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0}, at::kDouble);
+  const HostTensor& code_tensor = stored.output("codes");
+  at::Tensor codes;
+  if (fp4) {
+    const at::Tensor ranks = as_torch(code_tensor).view(at::kChar).to(at::kLong);
+    ASSERT_LE(at::abs(ranks).max().item<std::int64_t>(), 7);
+    codes = at::sign(ranks) * grid.index_select(0, at::abs(ranks).flatten()).reshape(ranks.sizes());
+  } else {
+    codes = as_double(code_tensor);
+  }
+  codes = codes.index_select(0, rows).reshape({n, groups, 128 / groups});
+  at::Tensor scales = as_double(stored.output("scales")).index_select(0, rows).reshape({n, groups, 1});
+  if (fp4) scales = at::exp2(scales - 127);
+  const at::Tensor want = y.reshape({n, groups, 128 / groups});
+  const at::Tensor known = at::isfinite(want).all(-1, true).logical_and(at::abs(want).amax(-1, true).lt(1e30));
+  // An error of 2^-18 of the greatest element contains that of the norm, the rotation and the transform.
+  const at::Tensor most = at::abs(want).amax(-1, true), error = at::clamp_min(most, 1e-30) * 0x1p-16;
+  const at::Tensor least_scale = at::clamp_min(most, 1e-4) / (fp4 ? 6.0 : 448.0);
+  const at::Tensor exact_scale = fp4 ? at::exp2(at::ceil(at::log2(least_scale))) : least_scale;
+  const at::Tensor off = at::abs(scales / exact_scale - 1.0);
+  EXPECT_TRUE(at::where(known, off, 0.0).lt(fp4 ? 1.1 : 0x1p-16).all().item<bool>());
+  EXPECT_LE((at::where(known, off, 0.0).gt(0x1p-16)).sum().item<std::int64_t>(), n * groups / 8);
+  const at::Tensor u = at::abs(want / scales);
+  const at::Tensor half_step =
+      fp4 ? at::where(u.lt(2.0), 0.25, at::where(u.lt(4.0), 0.5, 1.0)) : at::clamp_min(u / 16.0, 0x1p-10);
+  const at::Tensor allowed = half_step * scales * (1 + 0x1p-10) + error;
+  expect_near(at::where(known, codes * scales, 0.0), at::where(known, want, 0.0), allowed, "stored for the indexer");
+}
+
+/// Rotates the last 64 elements of each row of `y`, f64 [n, 128], and multiplies the row by the Hadamard matrix.
+at::Tensor transformed(const Specimen& s, const at::Tensor& positions, const at::Tensor& y) {
+  const std::int64_t n = y.size(0);
+  const auto complex = [n](const at::Tensor& t) { return at::view_as_complex(t.reshape({n, 32, 2}).contiguous()); };
+  const at::Tensor angles = complex(as_double(s.call.tensor("freqs_cis")).index_select(0, positions));
+  const at::Tensor tail = at::view_as_real(complex(y.slice(1, 64)) * angles).reshape({n, 64});
+  at::Tensor matrix = at::ones({1, 1}, at::kDouble);
+  for (int i = 0; i < 7; ++i) matrix = at::kron(at::tensor({1.0, 1.0, 1.0, -1.0}, at::kDouble).reshape({2, 2}), matrix);
+  return at::matmul(at::cat({y.slice(1, 0, 64), tail}, 1), matrix / std::sqrt(128.0));
+}
+
 TEST(NormInputsAgainstTorch, CompressNormRopeStore) {
   for_each_quick_case("compress_norm_rope_store", [](const Specimen& s) {
     std::vector<std::int64_t> used, positions;
@@ -89,10 +136,15 @@ TEST(NormInputsAgainstTorch, CompressNormRopeStore) {
       used.push_back(i);
       positions.push_back(positions_in_plan(s.call).at(static_cast<std::size_t>(i)));
     }
-    const at::Tensor rows = at::tensor(used, at::kLong);
-    const at::Tensor y = normalised(as_torch(s.call.tensor("input")), eps_of(s)) * as_torch(s.call.tensor("weight"));
-    const at::Tensor own = y.index_select(0, rows);
-    expect_stored_keys(s, rows, own, own.to(at::kBFloat16).to(at::kFloat), at::tensor(positions, at::kLong));
+    if (used.empty()) return;
+    const at::Tensor rows = at::tensor(used, at::kLong), at_positions = at::tensor(positions, at::kLong);
+    const at::Tensor all = normalised(as_torch(s.call.tensor("input")), eps_of(s)) * as_torch(s.call.tensor("weight"));
+    const at::Tensor y = all.index_select(0, rows);
+    if (s.c.params.is("layout", "flashmla")) {
+      expect_stored_keys(s, rows, y, y.to(at::kBFloat16).to(at::kFloat), at_positions);
+    } else {
+      expect_stored_for_the_indexer(s, rows, transformed(s, at_positions, y.to(at::kDouble)));
+    }
   });
 }
 
