@@ -15,6 +15,12 @@ namespace dsv4::reference {
 inline std::uint32_t bits_of(float x) { return std::bit_cast<std::uint32_t>(x); }
 inline float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 
+/// Returns the smallest float >= `x`.
+inline float float_above(double x) {
+  const auto nearest = static_cast<float>(x);
+  return nearest < x ? std::nextafter(nearest, HUGE_VALF) : nearest;
+}
+
 /// Widens a bfloat16 value to float. The conversion is exact.
 inline float to_float(Bf16 h) { return float_of(static_cast<std::uint32_t>(h.bits) << 16); }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "reference/common/cuda_accuracy.h"
+#include "reference/common/number.h"
 #include "reference/common/rows.h"
 
 namespace dsv4::reference {
@@ -102,12 +103,6 @@ inline double compress_column_bound(const Places& kv, const Places& z) {
   if (parts > 0) flushed += sum_in_order(kSmallestNormal * kv.abs()) + kSmallestNormal * parts * std::fabs(out);
   return (from_weights + from_sums + from_division) * (1.0 + 0x1p-16) + flushed +
          (places + parts + 1.0) * kSmallestNormal;
-}
-
-/// Returns the smallest float >= `x`.
-inline float float_above(double x) {
-  const auto nearest = static_cast<float>(x);
-  return nearest < x ? std::nextafter(nearest, HUGE_VALF) : nearest;
 }
 
 }  // namespace dsv4::reference
