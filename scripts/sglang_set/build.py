@@ -15,6 +15,7 @@ from .exports import exported_functions
 from .ops import join, map_ops, together
 from .releases import PACKAGE, Releases, files_of
 from .source import Mistake, Source, digest
+from .torch_calls import WRAPPER as TORCH_WRAPPER
 
 KEYS = ".build-keys.json"  # per module: what it was built from
 
@@ -35,6 +36,8 @@ def wrapper_text(source: Source, module) -> str:
     exports = "".join(
         EXPORT.format(target=f"({e.target})", function=e.function, arity=e.arity, abi=e.abi) for e in module.entries
     )
+    if module.torch:
+        return TORCH_WRAPPER.format(source=module.source, body=module.torch, exports=exports)
     using = "using namespace sglang;\n" if re.search(r"^namespace sglang\b", source.text(module.source), re.MULTILINE) else ""
     include = module.source.removeprefix("csrc/")
     return WRAPPER.format(source=module.source, include=include, using=using, exports=exports)
@@ -86,6 +89,11 @@ class SetBuilder:
                 raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{glob}'.")
         wanted = {op for found in chosen.values() for op in found}
         left_out = [v for v in variants if not any(e.op in wanted for e in v.entries)]
+        for v in [v for v in variants if v.torch and not self.compiler.toolkit.has_torch()]:
+            variants.remove(v)
+            reason = f"it calls LibTorch, which is not at {self.compiler.toolkit.torch}: run scripts/setup --deps-only"
+            absent += [{"op": e.op, "reason": reason} for e in v.entries]
+        left_out = [v for v in variants if not any(fnmatch.fnmatch(e.op, self.op) for e in v.entries)]
         variants = [v for v in variants if v not in left_out]
         for op in sorted({e.op for v in left_out for e in v.entries} - {e.op for v in variants for e in v.entries}):
             absent.append({"op": op, "reason": f"left out: --op {' --op '.join(self.ops)}", "left_out": True})

@@ -36,6 +36,18 @@ class Toolkit:
         self.cuda_include = deps / "nvidia/cu13/include"
         if not (self.cuda_include / "cuda_runtime.h").is_file():
             raise Mistake(f"The CUDA headers are not at {self.cuda_include}.\nRun scripts/setup --deps-only.")
+        self.torch = deps / "torch"
+
+    def has_torch(self) -> bool:
+        return (self.torch / "lib/libtorch_cpu.so").is_file()
+
+    def torch_includes(self) -> list:
+        return ["-isystem", self.torch / "include", "-isystem", self.torch / "include/torch/csrc/api/include"]
+
+    def torch_libraries(self) -> list:
+        """What the libraries need themselves, a program finds when it loads them."""
+        lib = (self.torch / "lib").resolve()
+        return ["-L", lib, "-ltorch_cpu", "-lc10", "-Xlinker", "--allow-shlib-undefined", "-Xlinker", "-rpath", "-Xlinker", lib]
 
     def key(self) -> str:
         headers = ("include/tvm/ffi/function.h", "include/tvm/ffi/c_api.h", "include/tvm/ffi/container/tensor.h")
@@ -70,7 +82,10 @@ class NvccCompiler:
         """Compiles and links; returns an empty text, or what went wrong."""
         command = [self.nvcc, "-shared", "-Xcompiler", "-fPIC", *self.flags(module)]
         command += ["-I", package / "include", "-I", package / "csrc", "-I", self.toolkit.tvm / "include"]
+        if module.torch:  # the wrapper has no code for the GPU
+            command += [*self.toolkit.torch_includes(), "-x", "c++"]
         command += [wrapper, "-o", output, "-cudart", "shared", "-L", self.toolkit.tvm / "lib", "-ltvm_ffi"]
+        command += self.toolkit.torch_libraries() if module.torch else []
         command += ["-Xlinker", "-rpath", "-Xlinker", RPATH]
         done = run(command)
         return "" if done.returncode == 0 else first_error(done.stderr + done.stdout)
@@ -103,7 +118,7 @@ class HostCompiler:
         return digest(self.version, self.toolkit.key(), *sorted(self.simt.iterdir()))
 
     def flags(self, module) -> list:
-        flags = ["-DSGL_CUDA_ARCH=900", *self.common, *module.defines]
+        flags = ["-DSGL_CUDA_ARCH=900", *self.common, *module.defines, *(["-DDSV4_TORCH_ON_HOST"] if module.torch else [])]
         if "@fma" in module.host_flags:
             flags += ["-ffp-contract=fast"] + (["-mfma"] if platform.machine() in ("x86_64", "AMD64") else [])
         return flags
@@ -155,12 +170,14 @@ class HostCompiler:
         """Compiles and links; returns an empty text, or what went wrong."""
         compiled = output.with_suffix(".o")
         command = [*self._base(), "-I", package / "include", "-I", package / "csrc", *self.flags(module), "-w"]
-        command += ["-x", "c++", "-include", self.prelude, "-c", wrapper, "-o", compiled]
+        command += self.toolkit.torch_includes() if module.torch else ["-include", self.prelude]
+        command += ["-x", "c++", "-c", wrapper, "-o", compiled]
         done = run(command)
         if done.returncode == 0:
             command = [self.cxx, "-shared", "-o", output, compiled, *self.objects]
             command += [flag for flag in self.common if flag.startswith("-fsanitize")]
             command += [self.boost, "-L", self.toolkit.tvm / "lib", "-ltvm_ffi", f"-Wl,-rpath,{RPATH}"]
+            command += self.toolkit.torch_libraries() if module.torch else []
             command += ["-Wl,-Bsymbolic", f"-Wl,--version-script={self.simt / 'module.map'}", "-Wl,-z,defs"]
             done = run(command)
         compiled.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from .edits import without_comments
+from .torch_calls import LINEAR_OF_FLOATS, MM_FLOAT
 
 
 class NotMapped(Exception):
@@ -45,6 +46,7 @@ class Module:
     fast_math: bool = False
     host_flags: list = field(default_factory=list)
     variants: list = field(default_factory=list)  # of a module that joins several
+    torch: str = ""  # the call of LibTorch that the module makes, if upstream writes the op in Python (torch_calls.py)
 
 
 PDL = "true"  # what upstream passes on sm_90 and later
@@ -338,8 +340,8 @@ def mega_moe_pre_dispatch(source):
 SILU = "csrc/deepseek_v4/silu_and_mul_masked_post_quant.cuh"  # also holds the kernels without experts
 
 
-def silu_and_quantise(source, op: str, name: str, known_arity: int) -> list:
-    """All variants of an op that quantises silu(gate) * up."""
+def silu_and_quantise(source, op: str, name: str, known_arity: int, more: dict) -> list:
+    """All variants of an op that quantises silu(gate) * up. `more`: parameters that only this op has."""
     text = need(source, SILU, rf"struct {name}\b", name)
     if template_arity(text, name) != 5:
         raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 5")
@@ -354,7 +356,7 @@ def silu_and_quantise(source, op: str, name: str, known_arity: int) -> list:
                     Module(
                         f"{op}_u{ue8m0}_s{swizzle}_c{clamp}",
                         SILU,
-                        {"group": "128", "ue8m0": str(ue8m0), "swizzle": str(swizzle), "clamp": str(clamp)},
+                        {"group": "128", "ue8m0": str(ue8m0), "swizzle": str(swizzle), "clamp": str(clamp)} | more,
                         one(op, "run", target, abi, arity),
                         fast_math=True,
                     )
@@ -363,11 +365,30 @@ def silu_and_quantise(source, op: str, name: str, known_arity: int) -> list:
 
 
 def silu_and_mul_masked_post_quant(source):
-    return silu_and_quantise(source, "silu_and_mul_masked_post_quant", "SiluAndMulMaskedPostQuantKernel", 7)
+    op, name = "silu_and_mul_masked_post_quant", "SiluAndMulMaskedPostQuantKernel"
+    return silu_and_quantise(source, op, name, 7, {"form": "main"}) + silu_tmp(source, op, name)
+
+
+def silu_tmp(source, op: str, name: str) -> list:
+    """The variants of a second file, which only one release has: it computes otherwise, and has no swizzled variants."""
+    path = SILU.replace(".cuh", "_tmp.cuh")
+    if not source.has(path):
+        return []
+    text = need(source, path, rf"struct {name}\b", name)
+    if template_arity(text, name) != 4:
+        raise NotMapped(f"{name} of {path} has {template_arity(text, name)} template parameters; known: 4")
+    arity, abi = expect_method(text, name, "run", {7: 1})
+    modules = []
+    for ue8m0 in (0, 1):
+        for clamp in (0, 1):
+            target = f"{name}<128, {('false', 'true')[ue8m0]}, {PDL}, {('false', 'true')[clamp]}>::run"
+            params = {"group": "128", "ue8m0": str(ue8m0), "swizzle": "0", "clamp": str(clamp), "form": "tmp"}
+            modules.append(Module(f"{op}_tmp_u{ue8m0}_c{clamp}", path, params, one(op, "run", target, abi, arity), fast_math=True))
+    return modules
 
 
 def silu_and_mul_contig_post_quant(source):
-    return silu_and_quantise(source, "silu_and_mul_contig_post_quant", "SiluAndMulContigPostQuantKernel", 5)
+    return silu_and_quantise(source, "silu_and_mul_contig_post_quant", "SiluAndMulContigPostQuantKernel", 5, {})
 
 
 def silu_and_mul_clamp(source):
@@ -523,6 +544,22 @@ def hisparse_transfer(source):
     return [Module(f"hisparse_transfer_{layout}", path, {"destination": layout}, entries)]
 
 
+def linear_bf16_fp32(source):
+    path = first_present(source, "dsv4/gemm.py", "deepseek_v4.py")
+    text = need(source, path, r"\bdef linear_bf16_fp32\b", "linear_bf16_fp32")
+    # The first release offers its own call of cuBLAS, DeepGEMM, and this call of torch. The call of cuBLAS is source text of
+    # an extension that PyTorch compiles when it runs.
+    calls = {
+        r"\btorch\.mm\(\s*x\s*,\s*y\.t\(\)\s*,\s*out_dtype\s*=\s*torch\.float32\s*\)": MM_FLOAT,
+        r"\btorch\.nn\.functional\.linear\(\s*x\.float\(\)\s*,\s*y\.float\(\)\s*\)": LINEAR_OF_FLOATS,
+    }
+    found = [call for pattern, call in calls.items() if re.search(pattern, text)]
+    if not found:
+        raise NotMapped(f"linear_bf16_fp32 in {path} makes no known call of torch")
+    entries = one("linear_bf16_fp32", "run", "call_torch", 1, 3)
+    return [Module("linear_bf16_fp32", path, {}, entries, torch=found[0])]
+
+
 # Ops and the rule that serves them, in the order of the op table.
 RULES = (
     (("topk_v1",), topk_v1),
@@ -551,6 +588,7 @@ RULES = (
     (("plan_compress_online_prefill",), plan_compress_online_prefill),
     (("paged_compress_data",), paged_compress_data),
     (("hisparse_transfer",), hisparse_transfer),
+    (("linear_bf16_fp32",), linear_bf16_fp32),
 )
 
 
@@ -562,7 +600,7 @@ def together(variants: list) -> list:
     """Modules of variants that have source and flags in common. Functions are named after their variants."""
     groups = {}
     for v in variants:
-        groups.setdefault((v.source, tuple(v.defines), v.fast_math, tuple(v.host_flags)), []).append(v)
+        groups.setdefault((v.source, tuple(v.defines), v.fast_math, tuple(v.host_flags), v.torch), []).append(v)
     modules = []
     for group in groups.values():
         for first in range(0, len(group), MOST_VARIANTS):
@@ -579,7 +617,7 @@ def join(variants: list, name: str) -> Module:
         for e in v.entries:
             function = e.function if len(variants) == 1 else f"{v.name}_{e.function}"
             entries.append(replace(e, function=function, params=v.params))
-    return Module(name, first.source, {}, entries, first.defines, first.fast_math, first.host_flags, variants)
+    return Module(name, first.source, {}, entries, first.defines, first.fast_math, first.host_flags, variants, first.torch)
 
 
 def map_ops(source) -> tuple:

@@ -70,7 +70,8 @@ def files_of(source: Source) -> dict:
     edited copy may include a neighbour that the release itself does not use.
     """
     own = source.dsv4_files()
-    reached = {path for file in own for path in source.closure(file)}
+    # Some ops are mapped to a file outside the family, such as a Python file.
+    reached = {path for file in [*own, *(module.source for module in map_ops(source)[0])] for path in source.closure(file)}
     folders = {Path(path).parent for path in reached if path.startswith("include/")}
     beside = {f"{folder.as_posix()}/{file.name}" for folder in folders for file in (source.root / folder).iterdir() if file.is_file()}
     return {path: source.sha256(path) for path in sorted(reached | beside)}
