@@ -121,4 +121,4 @@ void run(TensorView input, TensorView output, TensorView output_scale, bool tran
 }  // namespace
 }  // namespace dsv4
 
-DSV4_SWIGLU_VARIANTS("silu_and_mul_contig_post_quant");
+DSV4_SWIGLU_VARIANTS("silu_and_mul_contig_post_quant", "");

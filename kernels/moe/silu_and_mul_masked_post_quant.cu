@@ -3,6 +3,7 @@
 /// are padding.
 ///
 ///     run_u<U>_s<S>_c<C>(input, output, output_scale, masked_m, topk, transposed, swiglu_limit)
+///     run_tmp_u<U>_c<C>(...)      the form Form::kTmp, without interleaving
 ///     U = 1: scales are powers of two (UE8M0); S = 1: gate and up interleaved; C = 1: clamp by swiglu_limit
 ///
 /// | argument     | shape          | dtype    | |
@@ -51,7 +52,7 @@ struct SiluParams {
   unsigned max_rows;  ///< min(T * topk, E * T)
   int padded_rows;
   int columns;
-  float limit;  ///< rounded to a bfloat16 value
+  float limit;  ///< rounded to a bfloat16 value in the form kMain
   int experts;
   bool transposed;
   bool interleaved;
@@ -98,7 +99,7 @@ DSV4_DEVICE int expert_of(const unsigned* ends, int experts, unsigned row) {
   return before;
 }
 
-template <bool kPowerOfTwo, bool kClamp, bool kWide>
+template <bool kPowerOfTwo, bool kClamp, Form kForm, bool kWide>
 __global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
     silu_and_mul_kernel(const __grid_constant__ SiluParams p) {
   __shared__ unsigned ends[kMaxExperts];
@@ -115,7 +116,7 @@ __global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
     GateUp<kWide> x;
     x.load(p.input + at * (2 * p.columns), lane * kLaneColumns, p.columns, p.interleaved);
     std::uint8_t* const codes = p.output + at * p.columns + lane * kLaneColumns;
-    const GroupScale scale = quantise_lane<kGroup, kPowerOfTwo, kClamp>(x, p.limit, codes);
+    const GroupScale scale = quantise_lane<kGroup, kPowerOfTwo, kClamp, kForm>(x, p.limit, codes);
     if (lane % kLanesPerGroup == 0) {
       const int groups = p.columns / kGroup;
       const int group = lane / kLanesPerGroup;
@@ -130,7 +131,7 @@ __global__ void __launch_bounds__(kMaxThreads, kWide ? 2 : 1)
   }
 }
 
-template <bool kPowerOfTwo, bool kInterleaved, bool kClamp>
+template <bool kPowerOfTwo, bool kInterleaved, bool kClamp, Form kForm = Form::kMain>
 void run(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::int64_t topk,
          bool transposed, double swiglu_limit) {
   ArgumentCheck check("silu_and_mul_masked_post_quant");
@@ -175,14 +176,14 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
       .max_rows = static_cast<unsigned>(max_rows),
       .padded_rows = static_cast<int>(padded_rows.value()),
       .columns = static_cast<int>(d),
-      .limit = rounded_limit(swiglu_limit),
+      .limit = kForm == Form::kTmp ? static_cast<float>(swiglu_limit) : rounded_limit(swiglu_limit),
       .experts = static_cast<int>(experts.value()),
       .transposed = transposed,
       .interleaved = kInterleaved,
   };
   const bool wide = is_aligned(input, 16) && is_aligned(output, 8);
-  const auto kernel =
-      wide ? silu_and_mul_kernel<kPowerOfTwo, kClamp, true> : silu_and_mul_kernel<kPowerOfTwo, kClamp, false>;
+  const auto kernel = wide ? silu_and_mul_kernel<kPowerOfTwo, kClamp, kForm, true>
+                           : silu_and_mul_kernel<kPowerOfTwo, kClamp, kForm, false>;
   const int threads = static_cast<int>(d / kLaneColumns);
   // As many blocks as can run at the same time (2048 threads per multiprocessor), but at most one per possible
   // live row.
@@ -197,4 +198,13 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
 }  // namespace
 }  // namespace dsv4
 
-DSV4_SWIGLU_VARIANTS("silu_and_mul_masked_post_quant");
+DSV4_SWIGLU_VARIANTS("silu_and_mul_masked_post_quant", ";form=main");
+
+#define DSV4_TMP_VARIANT(U, C)                                                              \
+  DSV4_ENTRY(run_tmp_u##U##_c##C, (dsv4::run<(U) == 1, false, (C) == 1, dsv4::Form::kTmp>), \
+             "silu_and_mul_masked_post_quant", "silu_and_mul_masked_post_quant/1",          \
+             "group=128;ue8m0=" #U ";swizzle=0;clamp=" #C ";form=tmp")
+DSV4_TMP_VARIANT(0, 0);
+DSV4_TMP_VARIANT(0, 1);
+DSV4_TMP_VARIANT(1, 0);
+DSV4_TMP_VARIANT(1, 1);

@@ -10,6 +10,9 @@
 /// - With power-of-two scales, byte = UE8M0(a / 448) and code = E4M3(v * 2^(127 - byte)). Otherwise scale = a / 448 and
 ///   code = E4M3(v / scale).
 ///
+/// sglang 0.5.12 also has another form, Form::kTmp. It clamps in float32: gate = min(gate, limit) and
+/// up = max(min(up, limit), -limit). Without a clamp, silu(gate) and v are rounded to bfloat16.
+///
 /// silu uses the hardware's approximate exponential and reciprocal. Its relative error is below
 /// 2^-21.5 + 2^-23.5 max(0, -gate).
 #pragma once
@@ -42,13 +45,26 @@ struct GateUp {
   }
 };
 
-template <bool kClamp>
+enum class Form { kMain, kTmp };
+
+DSV4_DEVICE float rounded_to_bf16(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
+
+template <bool kClamp, Form kForm = Form::kMain>
 DSV4_DEVICE float silu_and_mul(float gate, float up, float limit) {
   if constexpr (kClamp) {
     gate = min_number(gate, limit);
-    up = min_number(max_number(up, -limit), limit);
+    if constexpr (kForm == Form::kTmp) {
+      up = max_number(min_number(up, limit), -limit);
+    } else {
+      up = min_number(max_number(up, -limit), limit);
+    }
   }
-  return __fmul_rn(__fdividef(gate, 1.0f + __expf(-gate)), up);
+  if constexpr (!kClamp && kForm == Form::kTmp) {
+    const float silu = rounded_to_bf16(__fdividef(gate, 1.0f + __expf(-gate)));
+    return rounded_to_bf16(__fmul_rn(silu, up));
+  } else {
+    return __fmul_rn(__fdividef(gate, 1.0f + __expf(-gate)), up);
+  }
 }
 
 /// The scale of a group.
@@ -59,13 +75,13 @@ struct GroupScale {
 
 /// Computes eight columns and writes their codes to `codes`. The threads of a group of `kGroup` columns are adjacent
 /// lanes of a warp, and all lanes of the warp must call. Returns the scale of the group.
-template <int kGroup, bool kPowerOfTwo, bool kClamp, bool kWide>
+template <int kGroup, bool kPowerOfTwo, bool kClamp, Form kForm = Form::kMain, bool kWide>
 DSV4_DEVICE GroupScale quantise_lane(const GateUp<kWide>& x, float limit, std::uint8_t* codes) {
   float v[kLaneColumns];
   float amax = kMinAmax;
 #pragma unroll
   for (int c = 0; c < kLaneColumns; ++c) {
-    v[c] = silu_and_mul<kClamp>(to_float(x.gate.v[c]), to_float(x.up.v[c]), limit);
+    v[c] = silu_and_mul<kClamp, kForm>(to_float(x.gate.v[c]), to_float(x.up.v[c]), limit);
     amax = max_number(amax, fabsf(v[c]));
   }
   amax = lanes_max<kGroup / kLaneColumns>(amax);
@@ -94,17 +110,18 @@ DSV4_DEVICE GroupScale quantise_lane(const GateUp<kWide>& x, float limit, std::u
 
 }  // namespace dsv4
 
-/// Exports dsv4::run<U, S, C> of a file as run_u<U>_s<S>_c<C>, which is a compile-time variant of `OP`.
-#define DSV4_SWIGLU_VARIANT(OP, U, S, C)                                                     \
+/// Exports dsv4::run<U, S, C> of a file as run_u<U>_s<S>_c<C>, which is a compile-time variant of `OP`. MORE has the
+/// parameters that only this op has, such as ";form=main".
+#define DSV4_SWIGLU_VARIANT(OP, U, S, C, MORE)                                               \
   DSV4_ENTRY(run_u##U##_s##S##_c##C, (dsv4::run<(U) == 1, (S) == 1, (C) == 1>), OP, OP "/1", \
-             "group=128;ue8m0=" #U ";swizzle=" #S ";clamp=" #C)
+             "group=128;ue8m0=" #U ";swizzle=" #S ";clamp=" #C MORE)
 /// Exports the eight variants.
-#define DSV4_SWIGLU_VARIANTS(OP)    \
-  DSV4_SWIGLU_VARIANT(OP, 0, 0, 0); \
-  DSV4_SWIGLU_VARIANT(OP, 0, 0, 1); \
-  DSV4_SWIGLU_VARIANT(OP, 0, 1, 0); \
-  DSV4_SWIGLU_VARIANT(OP, 0, 1, 1); \
-  DSV4_SWIGLU_VARIANT(OP, 1, 0, 0); \
-  DSV4_SWIGLU_VARIANT(OP, 1, 0, 1); \
-  DSV4_SWIGLU_VARIANT(OP, 1, 1, 0); \
-  DSV4_SWIGLU_VARIANT(OP, 1, 1, 1)
+#define DSV4_SWIGLU_VARIANTS(OP, MORE)    \
+  DSV4_SWIGLU_VARIANT(OP, 0, 0, 0, MORE); \
+  DSV4_SWIGLU_VARIANT(OP, 0, 0, 1, MORE); \
+  DSV4_SWIGLU_VARIANT(OP, 0, 1, 0, MORE); \
+  DSV4_SWIGLU_VARIANT(OP, 0, 1, 1, MORE); \
+  DSV4_SWIGLU_VARIANT(OP, 1, 0, 0, MORE); \
+  DSV4_SWIGLU_VARIANT(OP, 1, 0, 1, MORE); \
+  DSV4_SWIGLU_VARIANT(OP, 1, 1, 0, MORE); \
+  DSV4_SWIGLU_VARIANT(OP, 1, 1, 1, MORE)

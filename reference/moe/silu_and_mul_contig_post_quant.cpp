@@ -154,7 +154,7 @@ void interval_as(TensorView input, TensorView output, TensorView output_scale, b
            output_hi, output_scale_lo, output_scale_hi);
 }
 
-DSV4_SWIGLU_VARIANTS("silu_and_mul_contig_post_quant");
+DSV4_SWIGLU_VARIANTS("silu_and_mul_contig_post_quant", "");
 
 }  // namespace
 }  // namespace dsv4::reference

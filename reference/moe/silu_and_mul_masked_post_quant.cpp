@@ -111,6 +111,8 @@ View<E4m3, 3> codes(const Problem& problem, const char* name, TensorView tensor)
 /// computed from its greatest |v|, or from 1e-10 if that is larger. The codes are E4M3(v / s). Rows that are not in
 /// use, and their scales, are not changed.
 ///
+/// The form "tmp" (swiglu.h) clamps in float. Without a clamp, it rounds silu and v to bfloat16.
+///
 /// Without clamping, v is NaN if an input is NaN or if the gate is -inf. The maximum of a group ignores NaN, and NaN is
 /// stored as the code of 448. If a group contains an infinite v, its scale is infinity. Then its finite elements become
 /// +-0, and its infinite elements become 448.
@@ -156,20 +158,33 @@ void interval(const SwigluVariant& variant, TensorView input, TensorView, Tensor
 }
 
 /// The exported functions differ only in their variant.
-template <bool kUe8m0, bool kSwizzle, bool kClamp>
+template <bool kUe8m0, bool kSwizzle, bool kClamp, Form kForm = Form::kMain>
 void run_as(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
             bool transposed, double swiglu_limit) {
-  run({kGroup, kUe8m0, kSwizzle, kClamp}, input, output, output_scale, masked_m, topk, transposed, swiglu_limit);
+  run({kGroup, kUe8m0, kSwizzle, kClamp, kForm}, input, output, output_scale, masked_m, topk, transposed, swiglu_limit);
 }
-template <bool kUe8m0, bool kSwizzle, bool kClamp>
+template <bool kUe8m0, bool kSwizzle, bool kClamp, Form kForm = Form::kMain>
 void interval_as(TensorView input, TensorView output, TensorView output_scale, TensorView masked_m, std::uint32_t topk,
                  bool transposed, double swiglu_limit, TensorView output_lo, TensorView output_hi,
                  TensorView output_scale_lo, TensorView output_scale_hi) {
-  interval({kGroup, kUe8m0, kSwizzle, kClamp}, input, output, output_scale, masked_m, topk, transposed, swiglu_limit,
-           output_lo, output_hi, output_scale_lo, output_scale_hi);
+  interval({kGroup, kUe8m0, kSwizzle, kClamp, kForm}, input, output, output_scale, masked_m, topk, transposed,
+           swiglu_limit, output_lo, output_hi, output_scale_lo, output_scale_hi);
 }
 
-DSV4_SWIGLU_VARIANTS("silu_and_mul_masked_post_quant");
+DSV4_SWIGLU_VARIANTS("silu_and_mul_masked_post_quant", ";form=main");
+
+/// The same for the other form, which has no swizzled variants.
+#define DSV4_TMP_VARIANT(NAME, UE8M0, CLAMP)                                                               \
+  constexpr auto run_##NAME = run_as<UE8M0, false, CLAMP, Form::kTmp>;                                     \
+  constexpr auto interval_##NAME = interval_as<UE8M0, false, CLAMP, Form::kTmp>;                           \
+  DSV4_ENTRY(run_##NAME, run_##NAME, "silu_and_mul_masked_post_quant", "silu_and_mul_masked_post_quant/1", \
+             "group=128;ue8m0=" #UE8M0 ";swizzle=0;clamp=" #CLAMP ";form=tmp");                            \
+  DSV4_AUX(interval_##NAME, interval_##NAME, "silu_and_mul_masked_post_quant", "interval",                 \
+           "group=128;ue8m0=" #UE8M0 ";swizzle=0;clamp=" #CLAMP ";form=tmp")
+DSV4_TMP_VARIANT(float_tmp, 0, 0);
+DSV4_TMP_VARIANT(float_clamp_tmp, 0, 1);
+DSV4_TMP_VARIANT(ue8m0_tmp, 1, 0);
+DSV4_TMP_VARIANT(ue8m0_clamp_tmp, 1, 1);
 
 }  // namespace
 }  // namespace dsv4::reference

@@ -92,9 +92,8 @@ inline double overflow(double x) {
   return std::fabs(x) >= kFirstInfinite ? std::copysign(kInfinity, x) : x;
 }
 
-inline Activation activate(Bf16 gate, Bf16 up) {
-  const double g = to_float(gate);
-  const double u = to_float(up);
+/// `product_error`: the relative error of the product g * u, if silu(g) is g.
+inline Activation activate(double g, double u, double product_error) {
   // If g = -inf, 1 + exp(-g) is inf, and -inf / inf is NaN.
   if (std::isnan(g) || std::isnan(u) || g == -kInfinity) return {std::nanf(""), 0.0, 0.0};
   const double silu = saturates(g) ? g : g / (1.0 + std::exp(-g));
@@ -108,16 +107,60 @@ inline Activation activate(Bf16 gate, Bf16 up) {
   const double value = (reciprocal_flushes ? -0.0 : silu) * u;
   const double exact = silu * u;
   if (std::isnan(exact)) return {std::nanf(""), 0.0, 0.0};
-  const double error = saturates(g) ? kReciprocalOfPowerOfTwo.error : relative_error(g);
+  const double error = saturates(g) ? kReciprocalOfPowerOfTwo.error + product_error : relative_error(g);
   double low = overflow(exact * (1.0 - error));
   double high = overflow(exact * (1.0 + error));
   if (flushes || std::fabs(exact) < kSmallestNormal * (1.0 + 0x1p-15)) low = std::copysign(0.0, exact);
   if (std::signbit(exact)) std::swap(low, high);
   return {static_cast<float>(value), low, high};
 }
+/// The product of two bfloat16 is exact.
+inline Activation activate(Bf16 gate, Bf16 up) { return activate(to_float(gate), to_float(up), 0.0); }
+
+// The other form: sglang 0.5.12, jit_kernel/csrc/deepseek_v4/silu_and_mul_masked_post_quant_tmp.cuh. Release 0.5.13
+// does not have this file. Its line numbers are below.
+
+/// Clamps in float and computes silu(gate) * up (lines 136-155). `up` is first limited from above and then from below.
+/// So if `limit` is negative, every `up` becomes -`limit`. A NaN `up` becomes the greater of `limit` and -`limit`.
+inline Activation activate_clamped_in_float(Bf16 gate, Bf16 up, float limit) {
+  const auto min_number = [](float a, float b) { return -max_number(-a, -b); };
+  const float g = min_number(to_float(gate), limit);
+  const float u = max_number(min_number(to_float(up), limit), -limit);
+  return activate(g, u, kRoundingError);
+}
+
+/// Computes silu(gate) * up without a clamp (lines 158-167): silu is rounded to bfloat16, and so is the product. Both
+/// roundings keep the order of numbers. So the ends of silu's interval give the ends of the product's.
+inline Activation activate_rounded(Bf16 gate, Bf16 up) {
+  const Activation silu = activate(to_float(gate), 1.0, 0.0);
+  const double u = to_float(up);
+  const auto times_up = [u](double s) {
+    return static_cast<double>(to_float(to_bf16(static_cast<float>(to_float(to_bf16(static_cast<float>(s))) * u))));
+  };
+  const double value = times_up(silu.value);
+  // A silu that may be flushed to zero makes the product with an infinity NaN.
+  const bool may_be_zero = silu.low == 0.0 || silu.high == 0.0;
+  if (std::isnan(value) || (may_be_zero && std::isinf(u))) {
+    return {std::nanf(""), 0.0, 0.0,
+            /*maybe_infinite=*/may_be_zero && std::isinf(u) && (silu.low != 0.0 || silu.high != 0.0)};
+  }
+  double low = std::min(times_up(silu.low), times_up(silu.high));
+  double high = std::max(times_up(silu.low), times_up(silu.high));
+  if (std::fabs(u) < kSmallestNormal || std::fabs(value) <= kSmallestNormal) {
+    low = std::min(low, std::copysign(0.0, value));
+    high = std::max(high, std::copysign(0.0, value));
+  }
+  return {static_cast<float>(value), low, high};
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // A row of gates and ups
+
+/// Which of upstream's two files computes the values.
+enum class Form {
+  kMain,  ///< clamps in bfloat16; the product is not rounded to bfloat16
+  kTmp,   ///< clamps in float; without a clamp, silu and the product are rounded to bfloat16
+};
 
 /// The compile-time parameters of an exported function that quantises.
 struct SwigluVariant {
@@ -125,6 +168,7 @@ struct SwigluVariant {
   bool ue8m0;          ///< scales are powers of two
   bool swizzle;        ///< gate and up columns alternate in chunks of 8
   bool clamp;          ///< the limit applies
+  Form form = Form::kMain;
 };
 
 /// The values of the elements that share a scale.
@@ -140,6 +184,9 @@ inline Group activations_of(const Row<const Bf16>& row, std::int64_t g, const Sw
   const auto gates = chunks.topRows(chunk).reshaped().segment(g * variant.group, variant.group);
   const auto ups = chunks.bottomRows(chunk).reshaped().segment(g * variant.group, variant.group);
   return gates.binaryExpr(ups, [&](Bf16 gate, Bf16 up) {
+    if (variant.form == Form::kTmp) {
+      return variant.clamp ? activate_clamped_in_float(gate, up, limit) : activate_rounded(gate, up);
+    }
     if (variant.clamp) clamp(gate, up, limit);
     return activate(gate, up);
   });
@@ -256,19 +303,21 @@ void quantised_interval(const Group& group, bool ue8m0, ScalePlace given, ScaleP
 // The exported functions
 
 /// Exports run_as<U, S, C> and interval_as<U, S, C> of a file as run_<NAME> and interval_<NAME>, a variant of `OP`.
-#define DSV4_SWIGLU_VARIANT(OP, NAME, UE8M0, SWIZZLE, CLAMP)                                                        \
-  constexpr auto run_##NAME = run_as<UE8M0, SWIZZLE, CLAMP>;                                                        \
-  constexpr auto interval_##NAME = interval_as<UE8M0, SWIZZLE, CLAMP>;                                              \
-  DSV4_ENTRY(run_##NAME, run_##NAME, OP, OP "/1", "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP); \
-  DSV4_AUX(interval_##NAME, interval_##NAME, OP, "interval",                                                        \
-           "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP)
+/// MORE has the parameters that only this op has, such as ";form=main".
+#define DSV4_SWIGLU_VARIANT(OP, NAME, UE8M0, SWIZZLE, CLAMP, MORE)                  \
+  constexpr auto run_##NAME = run_as<UE8M0, SWIZZLE, CLAMP>;                        \
+  constexpr auto interval_##NAME = interval_as<UE8M0, SWIZZLE, CLAMP>;              \
+  DSV4_ENTRY(run_##NAME, run_##NAME, OP, OP "/1",                                   \
+             "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP MORE); \
+  DSV4_AUX(interval_##NAME, interval_##NAME, OP, "interval",                        \
+           "group=128;ue8m0=" #UE8M0 ";swizzle=" #SWIZZLE ";clamp=" #CLAMP MORE)
 /// Exports the eight variants.
-#define DSV4_SWIGLU_VARIANTS(OP)                         \
-  DSV4_SWIGLU_VARIANT(OP, float, 0, 0, 0);               \
-  DSV4_SWIGLU_VARIANT(OP, float_clamp, 0, 0, 1);         \
-  DSV4_SWIGLU_VARIANT(OP, float_swizzle, 0, 1, 0);       \
-  DSV4_SWIGLU_VARIANT(OP, float_swizzle_clamp, 0, 1, 1); \
-  DSV4_SWIGLU_VARIANT(OP, ue8m0, 1, 0, 0);               \
-  DSV4_SWIGLU_VARIANT(OP, ue8m0_clamp, 1, 0, 1);         \
-  DSV4_SWIGLU_VARIANT(OP, ue8m0_swizzle, 1, 1, 0);       \
-  DSV4_SWIGLU_VARIANT(OP, ue8m0_swizzle_clamp, 1, 1, 1)
+#define DSV4_SWIGLU_VARIANTS(OP, MORE)                         \
+  DSV4_SWIGLU_VARIANT(OP, float, 0, 0, 0, MORE);               \
+  DSV4_SWIGLU_VARIANT(OP, float_clamp, 0, 0, 1, MORE);         \
+  DSV4_SWIGLU_VARIANT(OP, float_swizzle, 0, 1, 0, MORE);       \
+  DSV4_SWIGLU_VARIANT(OP, float_swizzle_clamp, 0, 1, 1, MORE); \
+  DSV4_SWIGLU_VARIANT(OP, ue8m0, 1, 0, 0, MORE);               \
+  DSV4_SWIGLU_VARIANT(OP, ue8m0_clamp, 1, 0, 1, MORE);         \
+  DSV4_SWIGLU_VARIANT(OP, ue8m0_swizzle, 1, 1, 0, MORE);       \
+  DSV4_SWIGLU_VARIANT(OP, ue8m0_swizzle_clamp, 1, 1, 1, MORE)

@@ -10,11 +10,13 @@ namespace dsv4 {
 double limit_of(const Params& p) { return p.is("limit", "none") ? 0.0 : std::stod(p.text("limit")); }
 
 Params quantiser_variant(const Params& p) {
-  return Params()
-      .set("group", kScaleGroup)
-      .set("ue8m0", p.text("ue8m0"))
-      .set("swizzle", p.text("swizzle"))
-      .set("clamp", p.is("limit", "none") ? "0" : "1");
+  Params variant = Params()
+                       .set("group", kScaleGroup)
+                       .set("ue8m0", p.text("ue8m0"))
+                       .set("swizzle", p.text("swizzle"))
+                       .set("clamp", p.is("limit", "none") ? "0" : "1");
+  if (p.has("form")) variant.set("form", p.text("form"));
+  return variant;
 }
 
 std::optional<std::string> reject_quantiser(const Params& p) {

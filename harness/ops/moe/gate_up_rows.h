@@ -15,7 +15,7 @@ inline constexpr std::int64_t kScaleGroup = 128;  ///< outputs that share a scal
 /// The limit of the clamp as a number. "none" is 0, as in upstream's calls.
 double limit_of(const Params& p);
 
-/// The compile-time parameters of an op that quantises: group, ue8m0, swizzle and clamp.
+/// The compile-time parameters of an op that quantises: group, ue8m0, swizzle, clamp and, if it has several, form.
 Params quantiser_variant(const Params& p);
 
 /// Why no op that quantises has a case with these values of dim, ue8m0 and transposed; nullopt if they have one.

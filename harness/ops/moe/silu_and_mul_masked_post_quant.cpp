@@ -39,7 +39,7 @@ class SiluAndMulMaskedPostQuant final : public Op {
             .name = "silu_and_mul_masked_post_quant",
             .family = "moe",
             .summary = "silu(gate) * up of the rows that experts use, quantised to E4M3 in groups of 128",
-            .upstream = "silu_and_mul_masked_post_quant",
+            .upstream = "silu_and_mul_masked_post_quant, _jit_silu_mul_quant_varlen_module",
             .space = {number("experts", 1, 256, "experts",
                              {.usual = 3, .quick = {1, 2, 4, 7}, .full = {2, 16, 32}, .soak = {31, 33, 64, 255, 256}}),
                       number("tokens", 1, 65536, "rows per expert",
@@ -54,7 +54,9 @@ class SiluAndMulMaskedPostQuant final : public Op {
                       word("limit", {"none", "10", "7", "7.03", "0.1", "0", "-1", "1e30"}, "clamp of gates and ups"),
                       word("counts", {"mixed", "full", "none", "one", "ends", "exact", "surplus"},
                            "rows in use per expert", {"quarter"}),
-                      word("fill", covered_gate_up_fills(), "distribution of gates and ups", {"near_edges"})},
+                      word("fill", covered_gate_up_fills(), "distribution of gates and ups", {"near_edges"}),
+                      word("form", {"main"},
+                           "main, or as in sglang 0.5.12's file ..._tmp.cuh: clamps in float, or rounds v", {"tmp"})},
             .signature =
                 {{in("input", {kBF16}, "experts? tokens? columns!"), out("output", {kE4M3}, "experts tokens dim"),
                   out("output_scale", {kI32, kF32}, "experts scale_rows! scale_columns!:shape", {.called = "scale"}),
@@ -63,7 +65,9 @@ class SiluAndMulMaskedPostQuant final : public Op {
                  "experts"},
             // At the last point, values reach both ends of both clamps.
             .smoke = {"ue8m0=1 transposed=1 limit=10", "experts=2 dim=256 swizzle=1 counts=full fill=wide",
-                      "experts=2 limit=7.03 counts=full fill=at_limit"},
+                      "experts=2 limit=7.03 counts=full fill=at_limit",
+                      "experts=2 dim=256 ue8m0=1 limit=7.03 counts=full fill=at_limit form=tmp",
+                      "experts=2 dim=256 counts=full form=tmp", "experts=2 dim=256 limit=-1 counts=full form=tmp"},
             .quick = joined(
                 {{"cover"},
                  // Numbers of experts around 32 (a warp), and the most experts that the smallest
@@ -74,7 +78,9 @@ class SiluAndMulMaskedPostQuant final : public Op {
                  each(each(each({"ue8m0={} swizzle={} limit={}"}, {"0", "1"}), {"0", "1"}), {"none", "10"}),
                  {"ue8m0=1 transposed=1 counts=full fill=near_edges", "ue8m0=1 swizzle=1 counts=full fill=near_edges",
                   "counts=full fill=near_edges", "dim=1536 ue8m0=1 transposed=1 limit=10", "dim=2304 ue8m0=1 limit=10",
-                  "ue8m0=1 transposed=1 limit=10 counts=quarter"}}),
+                  "ue8m0=1 transposed=1 limit=10 counts=quarter"},
+                 {"cover experts=2|4 tokens=2|4 topk=2|6 counts=mixed|full|surplus at form=tmp swizzle=0",
+                  "ue8m0=1 counts=full fill=near_edges form=tmp"}}),
             .full =
                 joined({{"cover"},
                         each({"experts=8 tokens=8 dim={} topk=6 ue8m0=1 limit=10"}, {"2304", "3072", "4096", "8192"}),
@@ -89,6 +95,7 @@ class SiluAndMulMaskedPostQuant final : public Op {
 
   [[nodiscard]] std::optional<std::string> reject(const Params& p) const override {
     if (const auto reason = reject_quantiser(p)) return reason;
+    if (p.is("form", "tmp") && p.flag("swizzle")) return "form=tmp has no swizzled variants";
     if (p.integer("dim") / 8 < p.integer("experts"))
       return "a row needs at least one thread per expert: dim / 8 >= experts";
     if ((p.is("counts", "surplus") || p.is("counts", "exact")) && p.integer("experts") <= p.integer("topk"))

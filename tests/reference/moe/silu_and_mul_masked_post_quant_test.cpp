@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -103,6 +104,86 @@ TEST(SiluReference, ClampsInBfloat16AndTheGateFromAboveOnly) {
     EXPECT_EQ(s.code(1), 0x80);
     EXPECT_EQ(s.code(2), 0xfe);
     EXPECT_LT(double_from_e4m3(static_cast<std::uint8_t>(s.code(3))), -200.0 * 5.0 / limit);
+  }
+}
+
+TEST(SiluTmpReference, ClampsInFloatAndTheUpFirstFromAbove) {
+  Silu s("float_clamp_tmp", 1, 1, 256);
+  s.limit = 7.03;  // the nearest bfloat16 is 7.03125
+  const auto limit = static_cast<float>(s.limit);
+  const double silu = limit / (1.0 + std::exp(-static_cast<double>(limit)));
+  s.set(0, 100.0f, 100.0f);
+  s.set(1, std::nanf(""), std::nanf(""));  // NaN becomes the limit as a gate, and as an up, too
+  s.set(2, 100.0f, -100.0f);
+  s.call();
+  EXPECT_FLOAT_EQ(s.scale_of(0), static_cast<float>(silu * limit / 448.0));
+  EXPECT_EQ(s.code(0), 0x7e);
+  EXPECT_EQ(s.code(1), 0x7e);
+  EXPECT_EQ(s.code(2), 0xfe);
+}
+
+TEST(SiluTmpReference, ANegativeLimitMakesEveryUpItsOpposite) {
+  Silu s("float_clamp_tmp", 1, 1, 256);
+  s.limit = -1.0;
+  for (int j = 0; j < 256; ++j) s.set(j, 5.0f, static_cast<float>(j - 128));
+  s.call();
+  EXPECT_FLOAT_EQ(s.scale_of(0), 0.26894143f / 448.0f);  // |silu(-1)| * 1
+  EXPECT_EQ(s.code(0), 0xfe);
+  EXPECT_EQ(s.code(255), 0xfe);
+}
+
+TEST(SiluTmpReference, WithoutAClampSiluAndTheProductAreRounded) {
+  Silu s("float_tmp", 1, 1, 256);
+  s.set(0, 1.0f, 1.0f);    // silu is 0.7310586; bfloat16 has 0.73046875
+  s.set(128, 1.0f, 3.0f);  // 2.19140625 is halfway between two bfloat16, and the even one is 2.1875
+  s.call();
+  EXPECT_EQ(s.scale_of(0), 0.73046875f / 448.0f);
+  EXPECT_EQ(s.scale_of(1), 2.1875f / 448.0f);
+  Silu nan("float_tmp", 1, 1, 256);
+  nan.set(0, -kInf, 1.0f);
+  nan.set(1, 2.0f, std::nanf(""));
+  nan.set(2, 20.0f, 4.0f);
+  nan.call();
+  EXPECT_EQ(nan.scale_of(0), 80.0f / 448.0f);
+  EXPECT_EQ(nan.code(0), 0x7e);
+  EXPECT_EQ(nan.code(1), 0x7e);
+}
+
+/// Fast arithmetic whose errors are as large as documented must be within the intervals of both forms.
+TEST(SiluTmpInterval, AdmitsTheWholeDocumentedError) {
+  for (const bool limited : {false, true}) {
+    Silu s(limited ? "ue8m0_clamp_tmp" : "ue8m0_tmp", 1, 8, 256);
+    s.limit = 7.03;
+    const auto limit = static_cast<float>(s.limit);
+    Random random(2, "input");
+    fill_floats(s.input, [&] { return 4.0f * random.gauss(); });
+    s.call();
+    HostTensor low = s.output, high = s.output, low_scale = s.scale, high_scale = s.scale;
+    call_reference(kOp, "interval_" + s.variant,
+                   {&s.input, &s.output, &s.scale, &s.counts, s.topk, s.transposed, s.limit, &low, &high, &low_scale,
+                    &high_scale});
+    int outside = 0, open = 0;
+    for (const WorstFastMath& fast : all_directions()) {
+      for (std::int64_t i = 0; i < s.output.numel(); ++i) {
+        const std::int64_t at = i / 256 * 512 + i % 256;
+        float g = float_from_bf16(s.input.get<std::uint16_t>(at)),
+              u = float_from_bf16(s.input.get<std::uint16_t>(at + 256));
+        if (limited) {
+          g = std::min(g, limit);
+          u = std::max(std::min(u, limit), -limit);
+        }
+        const auto rounded = [](float x) { return float_from_bf16(bf16_from_float(x)); };
+        const float v = limited ? fast.silu_and_mul(g, u) : rounded(rounded(fast.silu_and_mul(g, 1.0f)) * u);
+        const float scale = s.scale.get<float>(i / 128);
+        const int code = e4m3_from_double(static_cast<double>(v) / static_cast<double>(scale));
+        const auto order = [](int c) { return (c & 0x80) != 0 ? -(c & 0x7f) : c; };
+        const int least = order(low.get<std::uint8_t>(i)), most = order(high.get<std::uint8_t>(i));
+        outside += order(code) < least || order(code) > most ? 1 : 0;
+        open += least != most ? 1 : 0;
+      }
+    }
+    EXPECT_EQ(outside, 0) << limited;
+    EXPECT_LT(open, 5 * 8 * 256 / 50) << limited;
   }
 }
 

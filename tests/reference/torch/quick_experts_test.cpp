@@ -28,13 +28,18 @@ struct Products {
 };
 
 Products products_of(at::Tensor gate, at::Tensor up, const Params& p) {
-  if (!p.is("limit", "none")) {
-    const at::Tensor limit = at::full({}, std::stod(p.text("limit")), at::kFloat).to(at::kBFloat16).to(at::kDouble);
+  const bool tmp = p.has("form") && p.is("form", "tmp"), limited = !p.is("limit", "none");
+  if (limited) {
+    at::Tensor limit = at::full({}, std::stod(p.text("limit")), at::kFloat);
+    limit = (tmp ? limit : limit.to(at::kBFloat16)).to(at::kDouble);
     gate = at::fmin(gate, limit);
-    up = at::fmin(at::fmax(up, -limit), limit);
+    up = tmp ? at::fmax(at::fmin(up, limit), -limit) : at::fmin(at::fmax(up, -limit), limit);
   }
-  const at::Tensor silu = at::silu(gate);
-  const at::Tensor v = overflow(silu * up).to(at::kFloat).to(at::kDouble);
+  const auto to_bfloat16 = [](const at::Tensor& x) { return x.to(at::kFloat).to(at::kBFloat16).to(at::kDouble); };
+  at::Tensor silu = at::silu(gate);
+  if (tmp && !limited) silu = to_bfloat16(silu);
+  at::Tensor v = overflow(silu * up).to(at::kFloat).to(at::kDouble);
+  if (tmp && !limited) v = to_bfloat16(v);
   const at::Tensor open = (gate.lt(-87.0).logical_and(at::isfinite(gate)))
                               .logical_or(at::abs(silu).lt(2 * kSmallestNormal).logical_and(silu.ne(0.0)))
                               .logical_or(at::abs(up).lt(kSmallestNormal).logical_and(up.ne(0.0)))

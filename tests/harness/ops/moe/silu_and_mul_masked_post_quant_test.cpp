@@ -11,7 +11,7 @@ namespace {
 
 std::string id(const char* scales, const char* counts, const char* fill = "gauss") {
   return std::string("silu_and_mul_masked_post_quant/experts=3,tokens=4,dim=512,topk=2,") + scales +
-         ",limit=10,counts=" + counts + ",fill=" + fill + "/seed=1";
+         ",limit=10,counts=" + counts + ",fill=" + fill + ",form=main/seed=1";
 }
 const char* const kFloats = "ue8m0=0,swizzle=0,transposed=0";
 const char* const kPowers = "ue8m0=1,swizzle=0,transposed=0";
@@ -64,7 +64,7 @@ TEST(SiluOp, FindsAWrongScaleEvenWithCodesThatFitIt) {
 Specimen exact(const char* fill) {
   return Specimen(
       std::string("silu_and_mul_masked_post_quant/experts=3,tokens=4,dim=512,topk=2,ue8m0=1,swizzle=0,transposed=0,") +
-      "limit=none,counts=full,fill=" + fill + "/seed=1");
+      "limit=none,counts=full,fill=" + fill + ",form=main/seed=1");
 }
 
 // With integers and power-of-two scales, some products are halfway between two codes. Only one of these codes is right.
