@@ -6,6 +6,7 @@
 
 #include "harness/compare/compare.h"
 #include "harness/core/error.h"
+#include "harness/core/text.h"
 
 namespace dsv4 {
 
@@ -30,6 +31,12 @@ std::vector<OutputFacts> outputs_of(const Op& op, Caller& reference) {
     }
   }
   return facts;
+}
+
+std::vector<std::string> upstream_names(const Op& op) {
+  std::vector<std::string> names = split(op.info().upstream, ',');
+  for (std::string& name : names) name.erase(0, name.find_first_not_of(' '));
+  return names;
 }
 
 bool is_own_check(const Op& op, const Scenario& scenario) {

@@ -21,6 +21,9 @@ struct OutputFacts {
 /// the cases of the smoke tier. Throws Error if a call is refused.
 std::vector<OutputFacts> outputs_of(const Op& op, Caller& reference);
 
+/// The names in OpInfo::upstream: functions that call the op, and functions that make its module.
+std::vector<std::string> upstream_names(const Op& op);
+
 /// True if the check is declared by the op itself; false if the harness derives it.
 bool is_own_check(const Op& op, const Scenario& scenario);
 

@@ -81,7 +81,7 @@ std::string ops_table(const std::vector<const Op*>& ops, const std::vector<Manif
     const OpInfo& info = op->info();
     const auto count = [&](Tier tier) { return std::to_string(cases_of(*op, tier).size()); };
     rows.push_back({info.name, info.family, count(Tier::kSmoke), count(Tier::kQuick), count(Tier::kFull),
-                    std::to_string(all_scenarios(*op).size()), info.upstream,
+                    std::to_string(all_scenarios(*op).size()), info.upstream.substr(0, info.upstream.find(',')),
                     fmt::format("{}", fmt::join(sets_with(sets, info.name), " "))});
   }
   std::string text = wide_table(rows);

@@ -1,6 +1,7 @@
 /// dsv4diff ops: prints a table of the ops, which is made from the definitions of the ops.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -30,12 +31,15 @@ class OpsCommand final : public Command {
   void add_options(CLI::App& app) override {
     app.add_option("op", globs_, "Tell everything about the ops whose name matches, instead of the table of all ops")
         ->type_name("GLOB");
+    app.add_option("--symbol", symbol_,
+                   "Only the ops behind this Python function of sglang, such as hash_topk or _jit_hash_topk_module")
+        ->type_name("NAME");
     app.add_flag("--json", json_, "Print as JSON, with parameters, arguments, outputs, tolerances and checks");
     screen_.add(app);
   }
 
   int run() override {
-    const auto ops = select_ops(globs_);
+    const auto ops = ops_behind(symbol_, select_ops(globs_));
     std::vector<Manifest> sets;
     for (const std::string& set : installed_sets()) {
       try {
@@ -46,7 +50,7 @@ class OpsCommand final : public Command {
     }
     if (json_) {
       print_json(ops, sets);
-    } else if (globs_.empty()) {
+    } else if (globs_.empty() && symbol_.empty()) {
       print(ops_table(ops, sets, screen_.layout()));
     } else {
       for (const Op* op : ops) {
@@ -57,6 +61,22 @@ class OpsCommand final : public Command {
   }
 
  private:
+  /// Those of `ops` that name the symbol in `upstream`; all if it is empty. Throws Error if there is none.
+  static std::vector<const Op*> ops_behind(const std::string& symbol, std::vector<const Op*> ops) {
+    if (symbol.empty()) return ops;
+    std::vector<std::string> known;
+    std::erase_if(ops, [&](const Op* op) {
+      const std::vector<std::string> names = upstream_names(*op);
+      known.insert(known.end(), names.begin(), names.end());
+      return std::ranges::find(names, symbol) == names.end();
+    });
+    if (ops.empty()) {
+      throw Error(fmt::format("no op is behind sglang's '{}'{}; docs/upstream.md lists sglang's functions", symbol,
+                              did_you_mean(symbol, known)));
+    }
+    return ops;
+  }
+
   /// The outputs of an op. They are found by calling the reference; without that set, there are none.
   static std::vector<OutputFacts> outputs(const Op& op) {
     static const std::unique_ptr<Caller> reference = [] {
@@ -133,6 +153,7 @@ class OpsCommand final : public Command {
               {"family", info.family},
               {"summary", info.summary},
               {"upstream", info.upstream},
+              {"symbols", upstream_names(*op)},
               {"abis", info.abis},
               {"sets", sets_with(sets, info.name)},
               {"cases", cases},
@@ -151,6 +172,7 @@ class OpsCommand final : public Command {
   }
 
   std::vector<std::string> globs_;
+  std::string symbol_;
   bool json_ = false;
   ScreenOptions screen_;
 };

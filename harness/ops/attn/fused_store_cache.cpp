@@ -34,7 +34,7 @@ class FusedStoreCache final : public Op {
             .name = "fused_store_cache",
             .family = "attn",
             .summary = "quantise new tokens' rows to E4M3 and store them in a paged cache",
-            .upstream = "fused_store_cache",
+            .upstream = "fused_store_cache, _jit_fused_store_module",
             .space = {word("layout", {"flashmla", "indexer"}, "layout of the cache"),
                       word("input", {"bf16", "f32"}, "type of the rows"),
                       word("index", {"i32", "i64"}, "type of the slots"), page_sizes(),

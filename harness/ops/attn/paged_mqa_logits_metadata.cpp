@@ -106,7 +106,7 @@ class PagedMqaLogitsMetadata final : public Op {
             .name = "paged_mqa_logits_metadata",
             .family = "attn",
             .summary = "an even division of the paged attention scores among the multiprocessors",
-            .upstream = "get_paged_mqa_logits_metadata",
+            .upstream = "get_paged_mqa_logits_metadata, _jit_metadata_module",
             .space = {number("rows", 1, 1 << 20, "rows of the batch",
                              {.usual = 9, .quick = {1, 2, 63, 64, 65}, .full = {31, 33, 1023, 1024, 1025, 11674}}),
                       number("shares", 1, 1024, "multiprocessors",

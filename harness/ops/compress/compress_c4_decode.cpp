@@ -16,7 +16,7 @@ class CompressC4Decode final : public OfflineDecode {
                 .family = "compress",
                 .summary =
                     "keeps each request's newest token; if it completes a group of four, computes the group's entry",
-                .upstream = "compress_forward, ratio 4, decode",
+                .upstream = "compress_forward, _jit_compress_module",
                 .space = offline_space(4).with(decode_batch({.usual = 9, .quick = {1, 3, 4, 5, 9, 33}},
                                                             {.usual = 1, .quick = {4, 8, 16, 252, 256, 508}})),
                 .smoke = {"", "head_dim=512 ring=16 batch=5 len=253", "ring=16 fill=equal batch=12 len=9"},

@@ -14,7 +14,7 @@ class CompressC4Prefill final : public OfflinePrefill {
                 .name = "compress_c4_prefill",
                 .family = "compress",
                 .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows that it keeps",
-                .upstream = "compress_forward, ratio 4, prefill",
+                .upstream = "compress_forward, _jit_compress_module",
                 .space = offline_prefill_space(
                     4, prefill_batch({.usual = 5, .quick = {9}}, {.usual = 21, .quick = {1, 4, 12, 252, 509}},
                                      {.usual = 9, .quick = {1, 2, 3, 4, 5, 7, 8, 9, 33}})),

@@ -54,7 +54,7 @@ class PlanCompressPrefill final : public Op {
             .name = "plan_compress_prefill",
             .family = "compress",
             .summary = "plan of a prefill batch: names requests and positions, has no addresses (V1)",
-            .upstream = "CompressorPrefillPlan.generate of compress_old",
+            .upstream = "CompressorPrefillPlan.generate, _jit_common_module",
             .space = Space{ratio_param(), word("lens", kLens, "memory of the lengths and the plans"), graph_param()}
                          .with(edge_batch())
                          .with({slack_param(1 << 17, "rows of the plans beyond the batch's tokens")}),

@@ -13,7 +13,7 @@ class PlanDecode final : public DecodePlanner {
             .name = "plan_decode",
             .family = "compress",
             .summary = "plan of a decode step: where each new token is kept and where its window is",
-            .upstream = "CompressorDecodePlan.generate",
+            .upstream = "CompressorDecodePlan.generate, _jit_compress_plan_module",
             .space = Space{ratio_param()}
                          .with(cache_params())
                          .with(decode_batch({.usual = 9, .quick = {1, 9, 33}},

@@ -12,7 +12,7 @@ class PlanDecodeLegacy final : public DecodePlanner {
             .name = "plan_decode_legacy",
             .family = "compress",
             .summary = "plan of a decode step in which each request owns a ring of state rows",
-            .upstream = "CompressorDecodePlan.generate_legacy",
+            .upstream = "CompressorDecodePlan.generate_legacy, _jit_compress_plan_module",
             .space = Space{ratio_param()}.with(decode_batch({.usual = 9, .quick = {1, 9, 33, 255, 256, 257, 1024}},
                                                             {.usual = 1, .quick = {1, 4, 60, 124, 251, 380}})),
             .signature = {{in("req_pool_indices", {kI64}, "requests"),

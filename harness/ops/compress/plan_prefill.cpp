@@ -60,7 +60,7 @@ class PlanPrefill final : public PrefillPlanner {
             .name = "plan_prefill",
             .family = "compress",
             .summary = "plan of a prefill batch: compressed entries, rows to keep, and their addresses",
-            .upstream = "CompressorPrefillPlan.generate",
+            .upstream = "CompressorPrefillPlan.generate, _jit_compress_plan_module",
             .space = Space{ratio_param()}
                          .with(cache_params())
                          .with({word("lens", kLens, "memory of the lengths, which selects the planner's path"),

@@ -13,7 +13,7 @@ class PlanPrefillLegacy final : public PrefillPlanner {
             .name = "plan_prefill_legacy",
             .family = "compress",
             .summary = "plan of a prefill batch in which each request owns a ring of state rows",
-            .upstream = "CompressorPrefillPlan.generate_legacy",
+            .upstream = "CompressorPrefillPlan.generate_legacy, _jit_compress_plan_module",
             .space = Space{ratio_param(), graph_param()}.with(edge_batch()),
             .signature = {{in("req_pool_indices", {kI64}, "requests"),
                            in("seq_lens", {kI64}, "requests", {.place = Place::kHost}),

@@ -21,7 +21,7 @@ class FusedRope final : public Op {
             .name = "fused_rope",
             .family = "elementwise",
             .summary = "rotate queries and keys by their positions' angles, in place",
-            .upstream = "fused_rope, fused_rope_inplace",
+            .upstream = "fused_rope, fused_rope_inplace, _jit_fused_rope_module",
             .space = {number("tokens", 0, 1 << 17, "tokens",
                              {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 127, 257}}),
                       number("q_heads", 1, 256, "heads of the queries",

@@ -23,7 +23,7 @@ class KNormRopeFlashmla final : public Op {
             .name = "k_norm_rope_flashmla",
             .family = "elementwise",
             .summary = "normalise and rotate keys, quantise them to E4M3 and store them in a paged cache",
-            .upstream = "fused_k_norm_rope_flashmla",
+            .upstream = "fused_k_norm_rope_flashmla, _jit_main_k_norm_rope_flashmla_module",
             .space = {word("layout", {"flashmla"}, "layout of the cache"),
                       word("page", {"64", "256", "1"}, "slots per page"),
                       number("tokens", 0, 1 << 13, "tokens",

@@ -27,7 +27,7 @@ class NormRope final : public Op {
             .name = "norm_rope",
             .family = "elementwise",
             .summary = "normalise rows, multiply them by a weight and rotate their last dimensions, in place",
-            .upstream = "fused_norm_rope_inplace",
+            .upstream = "fused_norm_rope_inplace, _jit_norm_rope_module",
             .space = {number("tokens", 0, 1 << 13, "rows with a position",
                              {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 129, 257}}),
                       number("spare", 0, 64, "rows without a position, after the others", {.both = {0, 3}}),

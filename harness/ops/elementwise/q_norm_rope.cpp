@@ -20,7 +20,7 @@ class QNormRope final : public Op {
             .name = "q_norm_rope",
             .family = "elementwise",
             .summary = "normalise the heads of queries and rotate their last dimensions",
-            .upstream = "fused_q_norm_rope",
+            .upstream = "fused_q_norm_rope, _jit_main_q_norm_rope_module",
             .space = {number("tokens", 0, 1 << 17, "tokens",
                              {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 127, 257}}),
                       number("heads", 1, 256, "heads of the queries",

@@ -14,7 +14,7 @@ class RmsnormHead final : public Op {
             .name = "rmsnorm_head",
             .family = "elementwise",
             .summary = "normalise the heads of queries",
-            .upstream = "rmsnorm_self",
+            .upstream = "rmsnorm_self, _jit_rmsnorm_head_module",
             .space = {number("tokens", 0, 1 << 17, "tokens",
                              {.usual = 5, .quick = {1, 2, 3, 4, 5, 7, 8, 9}, .full = {33, 127, 257}}),
                       number("heads", 1, 256, "heads of the queries",

@@ -153,7 +153,7 @@ class HisparseTransfer final : public Op {
             .name = "hisparse_transfer",
             .family = "hisparse",
             .summary = "tokens of a paged C4 cache copied to another cache, in all layers",
-            .upstream = "transfer_cache_dsv4_mla, hisparse_offload_to_host",
+            .upstream = "transfer_cache_dsv4_mla, hisparse_offload_to_host, _jit_hisparse_transfer_module",
             .space =
                 {word("destination", {"paged", "linear"}, "layout of the destination"),
                  number("items", 1, 1 << 17, "tokens to copy",

@@ -25,7 +25,7 @@ class HashTopK final : public Op {
             .name = "hash_topk",
             .family = "moe",
             .summary = "experts looked up by token id, weighted by sqrt(softplus(logit)), normalised per token",
-            .upstream = "hash_topk",
+            .upstream = "hash_topk, _jit_hash_topk_module",
             .space = {number("tokens", 1, 1 << 17, "tokens",
                              {.usual = 5, .quick = {1, 3, 4, 5, 127, 257}, .full = {255, 256, 1024, 4097}}),
                       number("k", 1, 32, "routed experts of a token", {.usual = 6, .both = {1, 2, 6, 8, 31, 32}}),

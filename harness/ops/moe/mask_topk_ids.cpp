@@ -24,7 +24,7 @@ class MaskTopkIds final : public Op {
             .name = "mask_topk_ids",
             .family = "moe",
             .summary = "set the expert ids of padding tokens to -1, in place",
-            .upstream = "mask_topk_ids",
+            .upstream = "mask_topk_ids, _jit_mask_topk_module",
             .space = {number("rows", 1, 1 << 20, "tokens", {.usual = 5, .soak = {1, 2, 3, 4, 5, 127, 128, 129, 1024}}),
                       number("k", 1, 32, "expert ids of a token", {.usual = 6, .both = {1, 6, 8, 32}}),
                       number("gap", 0, 64, "unused columns between rows", {.both = {0, 3}}),

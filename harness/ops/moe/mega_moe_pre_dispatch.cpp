@@ -37,7 +37,7 @@ class MegaMoePreDispatch final : public Op {
             .name = "mega_moe_pre_dispatch",
             .family = "moe",
             .summary = "quantise tokens into the slots of a dispatch buffer, copy their routing, blank unused slots",
-            .upstream = "mega_moe_pre_dispatch",
+            .upstream = "mega_moe_pre_dispatch, _jit_mega_moe_pre_dispatch_module",
             .space = {word("group", {"32", "64", "128"}, "elements that share a scale"),
                       word("buffer", {"i8", "e4m3"}, "type of the buffer of codes"),
                       number("tokens", 0, 1 << 17, "tokens, each in its slot",

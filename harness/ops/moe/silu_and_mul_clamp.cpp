@@ -18,7 +18,7 @@ class SiluAndMulClamp final : public Op {
             .name = "silu_and_mul_clamp",
             .family = "moe",
             .summary = "silu(gate) * up, with both clamped",
-            .upstream = "silu_and_mul_clamp",
+            .upstream = "silu_and_mul_clamp, _jit_silu_and_mul_clamp_module",
             .space = {number("rows", 1, 1 << 20, "tokens",
                              {.usual = 5, .quick = {1, 2, 3, 5}, .full = {1, 33, 129, 257}}),
                       number("dim", 8, 8192, "outputs of a row, a multiple of 8",

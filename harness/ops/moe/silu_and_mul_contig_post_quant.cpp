@@ -19,7 +19,7 @@ class SiluAndMulContigPostQuant final : public Op {
             .name = "silu_and_mul_contig_post_quant",
             .family = "moe",
             .summary = "silu(gate) * up of the rows of a matrix, quantised to E4M3 in groups of 128",
-            .upstream = "silu_and_mul_contig_post_quant",
+            .upstream = "silu_and_mul_contig_post_quant, _jit_silu_mul_quant_contig_module",
             .space = {number("rows", 1, 1 << 20, "tokens",
                              {.usual = 5, .quick = {1, 2, 3, 4, 5}, .full = {1, 4, 33, 127, 128}}),
                       number("dim", 256, 8192, "outputs of a row, a multiple of 256",

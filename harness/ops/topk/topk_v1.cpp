@@ -29,7 +29,7 @@ class TopKV1 final : public Op {
             .name = "topk_v1",
             .family = "topk",
             .summary = "the k best-scored positions of each row, mapped through its page table",
-            .upstream = "topk_transform_512",
+            .upstream = "topk_transform_512, _jit_topk_v1_module, _jit_topk_module, _jit_topk1024_module",
             .space = {word("k", {"512", "1024"}, "positions to select"),
                       number("batch", 1, 32768, "rows",
                              {.usual = 1, .quick = {1, 2, 5}, .full = {1, 3}, .soak = {33, 132}}),
