@@ -5,17 +5,9 @@
     scripts/swap_kernels.py build/sets/cuda -- -m pytest --pyargs sglang.jit_kernel.tests.deepseek_v4.test_c4_v2
     scripts/swap_kernels.py none --busy 200 -- -m pytest ...      upstream's kernels, behind 200 us of work on the GPU
 
-sglang gets each JIT module from a function, for instance `_jit_hash_topk_module`. This script replaces these functions in
-the installed package. A module that they return has the set's functions where the set has them, and upstream's functions
-otherwise. In Python:
-
-    import swap_kernels
-    swapped = swap_kernels.swap("build/sets/cuda")     # before or after the import of sglang
-    print(swapped.report())
-
-A function is swapped only if the set has it with the signature that the installed release calls. The rules of
-scripts/sglang_set/ops.py find this signature in the release's sources. At its end, the script prints how often each
-swapped function was called, and what stayed upstream's, with the reason. With --list it prints only what can be swapped.
+scripts/swap_sglang.py swaps the functions, and says how; a program may also import it. At its end, this script prints how
+often each swapped function was called, and what stayed upstream's, with the reason. With --list it prints only what can be
+swapped.
 
 With --busy, each call is preceded by work that keeps the stream busy for so long. So kernels wait for the GPU side by
 side, as in production, and a kernel that reads too early gets old data. The set 'none' swaps nothing.
@@ -26,13 +18,9 @@ tests also need pytest, triton and sgl_kernel.
 Exit status: that of the program; 0 with --list; 2 if the command or the environment is wrong.
 """
 import argparse
-import importlib
-import inspect
-import json
 import pathlib
 import runpy
 import sys
-from dataclasses import dataclass, field
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from sglang_set.ops import map_ops  # noqa: E402
@@ -150,6 +138,8 @@ class NoSet:
 
     def find(self, op, abi, params):
         return None, "nothing is swapped"
+from sglang_set.source import Mistake  # noqa: E402
+from swap_sglang import swap  # noqa: E402
 
 
 def busy_stream(microseconds):
@@ -164,147 +154,6 @@ def busy_stream(microseconds):
         torch.cuda.synchronize()
     cycles = int(microseconds * cycles / (1000 * start.elapsed_time(end)))
     return lambda: torch.cuda._sleep(cycles)
-
-
-class Swapped:
-    """What was swapped. `calls` counts the calls of each swapped function, `stayed` says why others were not.
-
-    `before`: called before each call of a function of a module, swapped or not.
-    """
-
-    def __init__(self, kernels, abis, absent, before=None):
-        self.kernels, self.abis, self.absent, self.before = kernels, abis, absent, before
-        self.getters = []  # (module, name, original)
-        self.calls, self.stayed = {}, {}
-
-    def find(self, getter, original, function, args, kwargs):
-        op = getter.functions.get(function)
-        params, why_not = getter.params(original, args, kwargs)
-        where = f"{getter.name}({', '.join(map(word, [*args, *kwargs.values()]))}).{function}"
-        if op is None or params is None:
-            found, why = None, why_not or "no op is this function"
-        elif op not in self.abis:
-            found, why = None, self.absent.get(op, "this release does not have the op")
-        else:
-            found, why = self.kernels.find(op, self.abis[op], params)
-        if found is None:
-            self.stayed[where] = why
-            return None
-        self.calls.setdefault(where, 0)
-
-        def call(*arguments):
-            self.calls[where] += 1
-            return found(*arguments)
-
-        return call
-
-    def restore(self):
-        for module, name, original in self.getters:
-            setattr(module, name, original)
-        self.getters = []
-
-    def report(self):
-        name = self.kernels.manifest["name"]
-        lines = [f"swapped by '{name}': {where}, called {n} times" for where, n in sorted(self.calls.items())]
-        lines += [f"stayed upstream's: {where}: {why}" for where, why in sorted(self.stayed.items())]
-        known = {name for _, name, _ in self.getters}
-        lines += [f"not in this release: {g.name}" for g in GETTERS if g.name not in known]
-        return "\n".join(lines)
-
-
-class SwappedModule:
-    """Stands for the module that a getter returns. Upstream's module is made only if one of its functions is used."""
-
-    def __init__(self, swapped, getter, original, args, kwargs):
-        self._swapped, self._getter, self._original = swapped, getter, original
-        self._args, self._kwargs, self._functions = args, kwargs, {}
-
-    def __getattr__(self, function):
-        if function not in self._functions:
-            found = self._swapped.find(self._getter, self._original, function, self._args, self._kwargs)
-            found = found or getattr(self._original(*self._args, **self._kwargs), function)
-            self._functions[function] = self._behind(found) if self._swapped.before else found
-        return self._functions[function]
-
-
-    def _behind(self, function):
-        def call(*args):
-            self._swapped.before()
-            return function(*args)
-
-        return call
-
-
-def replacement(swapped, getter, original):
-    made = {}
-
-    def get(*args, **kwargs):
-        key = (args, tuple(kwargs.items()))
-        if key not in made:
-            made[key] = SwappedModule(swapped, getter, original, args, kwargs)
-        return made[key]
-
-    get.__name__ = getter.name
-    return get
-
-
-def sglang_modules():
-    """The modules of the installed sglang that define JIT getters."""
-    modules = []
-
-    def add(name):
-        try:
-            modules.append(importlib.import_module(name))
-        except ModuleNotFoundError as error:
-            if error.name is None or not (name + ".").startswith(error.name + "."):
-                raise Mistake(f"{name} needs the Python package '{error.name}', which is not installed") from error
-
-    for package in PACKAGES:
-        add(package)
-    for package in list(modules):
-        for path in map(pathlib.Path, getattr(package, "__path__", [])):
-            for file in sorted(path.glob("*.py")):
-                if file.stem != "__init__" and any(f"def {g.name}(" in file.read_text() for g in GETTERS):
-                    add(f"{package.__name__}.{file.stem}")
-    if not modules:
-        raise Mistake("the Python package sglang, with its JIT kernels, is not installed")
-    return modules
-
-
-def swap(folder, before=None):
-    """Swaps the functions in the installed sglang. Returns a Swapped. `before`: see there."""
-    kernels = NoSet() if folder == "none" else Set(folder)
-    modules = sglang_modules()
-    source = from_folder(pathlib.Path(inspect.getfile(importlib.import_module("sglang"))).parent)
-    variants, absent = map_ops(source)
-    abis = {e.op: e.abi for v in variants for e in v.entries}
-    swapped = Swapped(kernels, abis, {a["op"]: a["reason"] for a in absent}, before)
-    for getter in GETTERS:
-        for module in modules:
-            original = module.__dict__.get(getter.name)
-            # A wrapper calls the getter in its own module, so a name that was imported from there does not matter.
-            if original is None or original.__module__ != module.__name__ or getter.not_beside in module.__dict__:
-                continue
-            setattr(module, getter.name, replacement(swapped, getter, original))
-            swapped.getters.append((module, getter.name, original))
-    return swapped
-
-
-def listing(swapped):
-    """What can be swapped, and why the rest cannot."""
-    known = {name for _, name, _ in swapped.getters}
-    lines = []
-    for getter in GETTERS:
-        for function, op in getter.functions.items():
-            where = f"{getter.name}.{function}: {op}"
-            if getter.name not in known:
-                lines.append(f"{where}: not in this release")
-            elif op not in swapped.abis:
-                lines.append(f"{where}: stays upstream's: {swapped.absent.get(op, 'not in this release')}")
-            else:
-                entries = [e for e in swapped.kernels.manifest["ops"] if e["op"] == op and e["abi"] == swapped.abis[op]]
-                lines.append(f"{where}: {f'{len(entries)} variants in the set' if entries else 'stays upstream: no such op'}")
-    return "\n".join(lines)
 
 
 def main(argv):
@@ -322,7 +171,8 @@ def main(argv):
         print(f"swap_kernels.py: {error}", file=sys.stderr)
         return 2
     if args.list:
-        print(listing(swapped))
+        print(swapped.listing())
+        swapped.restore()
         return 0
     status = 0
     try:

@@ -1,20 +1,24 @@
-"""Tests of scripts/swap_kernels.py with a small package that stands for sglang, and modules that stand for kernels."""
+"""Tests of scripts/swap_sglang.py and scripts/swap_kernels.py with a small package that stands for sglang, and modules that stand for kernels."""
 
+import ast
 import contextlib
 import importlib
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import types
 import unittest
+import zipfile
 from pathlib import Path
 
 ROOT = Path(os.environ.get("DSV4_SOURCE_DIR", Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import swap_kernels  # noqa: E402
+import swap_sglang  # noqa: E402
 from sglang_set.source import Mistake  # noqa: E402
 
 JIT = """
@@ -52,6 +56,26 @@ def decode(x, *how): return _jit_compress_module(*how).decode(x)
 OLD = COMPRESS + """
 def _jit_common_module():
     return Upstream("common", ["plan_compress_prefill"])
+"""
+GEMM = """
+import torch
+def linear_bf16_fp32(x, y):
+    return ("upstream", torch.mm(x, y.t(), out_dtype=torch.float32))
+"""
+# A tensor with what the swapped function asks, and torch with what upstream's and the swapped function call.
+TORCH = """
+float32 = "torch.float32"
+class Tensor:
+    def __init__(self, rows, columns, dtype="torch.bfloat16", strides=None, is_cuda=True):
+        self.shape, self.dtype, self.is_cuda, self.device = (rows, columns), dtype, is_cuda, "cuda:0"
+        self.strides = strides or (columns, 1)
+    def size(self, dim): return self.shape[dim]
+    def stride(self, dim): return self.strides[dim]
+    def dim(self): return len(self.shape)
+    def is_contiguous(self): return self.strides == (self.shape[1], 1)
+    def t(self): return self
+def mm(x, y, out_dtype): return "mm"
+def empty(rows, columns, dtype, device): return Tensor(rows, columns, dtype)
 """
 KERNELS = {
     "csrc/deepseek_v4/hash_topk.cuh": "void act_sqrt_softplus();\nstruct HashTopKKernel {\n"
@@ -99,8 +123,9 @@ class SwapTest(unittest.TestCase):
         for name in ("sglang", "sglang/jit_kernel", "sglang/jit_kernel/dsv4"):
             self.write(f"{name}/__init__.py", "")
         self.write("sglang/jit.py", JIT)
+        self.write("torch.py", TORCH)
         for name, text in {"moe": MOE, "attn": STORE.replace("{more}", store_more), "compress": COMPRESS,
-                           "compress_old": OLD, "other": "raise RuntimeError('has no getter')"}.items():
+                           "compress_old": OLD, "gemm": GEMM, "other": "raise RuntimeError('has no getter')"}.items():
             self.write(f"sglang/jit_kernel/dsv4/{name}.py", text)
         for name, text in KERNELS.items():
             self.write(f"sglang/jit_kernel/{name}", text)
@@ -116,7 +141,7 @@ class SwapTest(unittest.TestCase):
         return importlib.import_module("sglang.jit").Upstream.made
 
     def test_what_the_set_has_is_swapped_and_the_rest_stays(self):
-        swapped = swap_kernels.swap(self.kernel_set(entry("mask_topk_ids", "run")))
+        swapped = swap_sglang.swap(self.kernel_set(entry("mask_topk_ids", "run")))
         moe = self.module("moe")
         self.assertEqual(moe.mask(7), ("ours", "mask_topk_ids", "run", (7,)))
         self.assertEqual(moe.mask(8), ("ours", "mask_topk_ids", "run", (8,)))
@@ -131,7 +156,7 @@ class SwapTest(unittest.TestCase):
 
     def test_the_variant_is_found_by_the_getters_arguments(self):
         jit = importlib.import_module("sglang.jit")
-        swapped = swap_kernels.swap(self.kernel_set(
+        swapped = swap_sglang.swap(self.kernel_set(
             entry("fused_store_cache", "flashmla_p64", {"layout": "flashmla", "page": "64"}),
             entry("fused_store_cache", "flashmla_bf16", {"layout": "indexer", "page": "64", "input": "bf16"})))
         attn = self.module("attn")
@@ -144,7 +169,7 @@ class SwapTest(unittest.TestCase):
 
     def test_a_value_that_the_function_does_not_serve_stays_upstreams(self):
         jit = importlib.import_module("sglang.jit")
-        swapped = swap_kernels.swap(self.kernel_set(entry("compress_c4_decode", "decode", {"head_dim": "128|512"})))
+        swapped = swap_sglang.swap(self.kernel_set(entry("compress_c4_decode", "decode", {"head_dim": "128|512"})))
         compress = self.module("compress")
         for head_dim, by in ((128, "decode"), (512, "decode"), (256, "upstream"), (12, "upstream")):
             self.assertIn(by, compress.decode(1, head_dim, jit.f32, jit.f32, 4)[:3])
@@ -153,7 +178,7 @@ class SwapTest(unittest.TestCase):
     def test_a_parameter_that_sets_do_not_have_stays_upstreams(self):
         self.package(store_more=", layout")
         jit = importlib.import_module("sglang.jit")
-        swapped = swap_kernels.swap(self.kernel_set(entry("fused_store_cache", "f", {"layout": "flashmla"})))
+        swapped = swap_sglang.swap(self.kernel_set(entry("fused_store_cache", "f", {"layout": "flashmla"})))
         attn = self.module("attn")
         got = attn.store(1, name="flashmla", input_dtype=jit.f32, index_dtype=jit.i32, page_size=64, layout="V4")
         self.assertEqual(got[0], "upstream")
@@ -161,7 +186,7 @@ class SwapTest(unittest.TestCase):
 
     def test_the_compressor_is_swapped_for_ratio_4_and_never_the_older_one(self):
         jit = importlib.import_module("sglang.jit")
-        swap_kernels.swap(self.kernel_set(entry("compress_c4_decode", "decode", {"dtype": "f32"})))
+        swap_sglang.swap(self.kernel_set(entry("compress_c4_decode", "decode", {"dtype": "f32"})))
         new, old = self.module("compress"), self.module("compress_old")
         self.assertEqual(new.decode(1, 512, jit.f32, jit.f32, 4)[0], "ours")
         self.assertEqual(new.decode(1, 512, jit.f32, jit.f32, 128)[0], "upstream")
@@ -169,9 +194,76 @@ class SwapTest(unittest.TestCase):
         self.assertEqual(old.decode(1, 512, jit.f32, jit.f32, 4)[0], "upstream")
 
     def test_another_signature_stays_upstreams(self):
-        swapped = swap_kernels.swap(self.kernel_set(entry("mask_topk_ids", "run", abi=2)))
+        swapped = swap_sglang.swap(self.kernel_set(entry("mask_topk_ids", "run", abi=2)))
         self.assertEqual(self.module("moe").mask(7)[0], "upstream")
         self.assertIn("does not have the signature mask_topk_ids/1", swapped.report())
+
+    def test_undo_gives_every_function_back(self):
+        moe, gemm = self.module("moe"), self.module("gemm")
+        originals = (moe._jit_mask_topk_module, moe._jit_hash_topk_module, gemm.linear_bf16_fp32)
+        user = types.ModuleType("user")
+        user.linear = gemm.linear_bf16_fp32  # as "from ... import linear_bf16_fp32 as linear"
+        sys.modules["user"] = user
+        with swap_sglang.swap(self.kernel_set(entry("mask_topk_ids", "run"), entry("linear_bf16_fp32", "run"))) as swapped:
+            self.assertIsNot(moe._jit_mask_topk_module, originals[0])
+            self.assertIsNot(gemm.linear_bf16_fp32, originals[2])
+            self.assertIs(user.linear, gemm.linear_bf16_fp32)
+            late = types.ModuleType("late")  # imported while the kernels are swapped
+            late.linear_bf16_fp32 = gemm.linear_bf16_fp32
+            sys.modules["late"] = late
+            self.assertEqual(moe.mask(7)[0], "ours")
+        self.assertEqual((moe._jit_mask_topk_module, moe._jit_hash_topk_module, gemm.linear_bf16_fp32), originals)
+        self.assertIs(user.linear, originals[2])
+        self.assertIs(late.linear_bf16_fp32, originals[2])
+        self.assertEqual(moe.mask(7)[0], "upstream")
+        swapped.restore()  # a second time does nothing
+        self.assertEqual(moe.mask(7)[0], "upstream")
+        with swap_sglang.swap(self.root / "set"):
+            self.assertEqual(moe.mask(7)[0], "ours")
+
+    def test_a_function_in_python_is_swapped_for_calls_that_the_op_takes(self):
+        swapped = swap_sglang.swap(self.kernel_set(entry("linear_bf16_fp32", "run")))
+        tensor, linear = importlib.import_module("torch").Tensor, self.module("gemm").linear_bf16_fp32
+        z = linear(tensor(3, 8), tensor(5, 8))
+        self.assertEqual((z.shape, z.dtype), ((3, 5), "torch.float32"))
+        self.assertEqual(linear(x=tensor(3, 8, strides=(1, 4)), y=tensor(5, 8, strides=(9, 1))).shape, (3, 5))
+        self.assertNotIn("stayed upstream's: linear_bf16_fp32", swapped.report())
+        for other in (tensor(5, 8, "torch.float32"), tensor(5, 8, is_cuda=False), tensor(5, 8, strides=(0, 1)),
+                      tensor(5, 8, strides=(16, 2))):  # fmt: skip
+            self.assertEqual(linear(tensor(3, 8), other), ("upstream", "mm"))
+        self.assertIn("swapped by 'ours': linear_bf16_fp32, called 2 times", swapped.report())
+        self.assertIn("stayed upstream's: linear_bf16_fp32: some calls, whose arguments the op does not take", swapped.report())
+
+    def test_a_function_in_python_stays_if_the_set_lacks_it(self):
+        original = self.module("gemm").linear_bf16_fp32
+        swapped = swap_sglang.swap(self.kernel_set(entry("mask_topk_ids", "run")))
+        self.assertIs(self.module("gemm").linear_bf16_fp32, original)
+        self.assertIn("stayed upstream's: linear_bf16_fp32: the set does not have this op", swapped.report())
+        swapped.restore()
+        queued = []
+        swap_sglang.swap("none", lambda: queued.append(1))
+        self.assertEqual((self.module("gemm").linear_bf16_fp32(*2 * [importlib.import_module("torch").Tensor(1, 1)]), queued),
+                         (("upstream", "mm"), [1]))  # fmt: skip
+
+    def test_the_listing_names_modules_that_no_op_serves(self):
+        self.write("sglang/jit_kernel/dsv4/attn.py", STORE.replace("{more}", "") +
+                   "def _jit_new_module():\n    pass\ndef _jit_norm_rope_module():\n    pass\n")  # fmt: skip
+        listing = swap_sglang.swap(self.kernel_set(entry("mask_topk_ids", "run", abi=2))).listing()
+        self.assertIn("_jit_new_module: stays upstream's: no op is a function of this module", listing)
+        self.assertIn("_jit_norm_rope_module: stays upstream's: the kernels of sets serve only one of the three modes", listing)
+        self.assertIn("mask_topk_ids: stays upstream's: the set does not have the signature mask_topk_ids/1", listing)
+        self.assertIn("linear_bf16_fp32: linear_bf16_fp32: stays upstream's: the set does not have this op", listing)
+
+    def test_an_older_release_names_its_getters_otherwise(self):
+        self.write("sglang/jit_kernel/dsv4/topk.py", "from sglang.jit import Upstream\n" + "".join(
+            f"def _jit_topk{name}_module():\n    return Upstream('topk{name}', ['topk_transform'])\n" for name in ("", "1024")))
+        for k in (512, 1024):
+            self.write(f"sglang/jit_kernel/csrc/deepseek_v4/topk{'' if k == 512 else '_1024'}.cuh",
+                       f"struct TopK{k}Kernel {{\nstatic void transform(int a, int b, int c, int d, int e, int f) {{}}\n}};\n")
+        swap_sglang.swap(self.kernel_set(entry("topk_v1", "k512", {"k": "512"})))
+        topk = self.module("topk")
+        self.assertEqual(topk._jit_topk_module().topk_transform(1)[2], "k512")
+        self.assertEqual(topk._jit_topk1024_module().topk_transform(1)[0], "upstream")
 
     def test_a_program_runs_with_the_swapped_kernels(self):
         folder = self.kernel_set(entry("mask_topk_ids", "run"))
@@ -185,27 +277,27 @@ class SwapTest(unittest.TestCase):
 
     def test_work_is_queued_before_each_call_swapped_or_not(self):
         queued = []
-        swap_kernels.swap(self.kernel_set(entry("mask_topk_ids", "run")), lambda: queued.append(1))
+        swap_sglang.swap(self.kernel_set(entry("mask_topk_ids", "run")), lambda: queued.append(1))
         moe = self.module("moe")
         self.assertEqual((moe.mask(7)[0], moe.hash(7)[0], len(queued)), ("ours", "upstream", 2))
 
     def test_nothing_is_swapped_for_the_set_none(self):
-        swapped = swap_kernels.swap("none")
+        swapped = swap_sglang.swap("none")
         self.assertEqual(self.module("moe").mask(7)[0], "upstream")
         self.assertIn("nothing is swapped", swapped.report())
 
     def test_list_says_what_can_be_swapped(self):
         with contextlib.redirect_stdout(io.StringIO()) as said:
             self.assertEqual(swap_kernels.main([str(self.kernel_set(entry("mask_topk_ids", "run"))), "--list"]), 0)
-        self.assertIn("_jit_mask_topk_module.run: mask_topk_ids: 1 variants in the set", said.getvalue())
-        self.assertIn("_jit_hash_topk_module.hash_topk: hash_topk: stays upstream", said.getvalue())
-        self.assertIn("_jit_topk_v1_module.topk_transform: topk_v1: not in this release", said.getvalue())
+        self.assertIn("_jit_mask_topk_module.run: mask_topk_ids: 1 variant in the set", said.getvalue())
+        self.assertIn("_jit_hash_topk_module.hash_topk: hash_topk: stays upstream's: the set does not have this op", said.getvalue())
+        self.assertIn("_jit_topk_v1_module: not in this release", said.getvalue())
 
     def test_wrong_calls_are_refused(self):
         with self.assertRaisesRegex(Mistake, "is not a kernel set"):
-            swap_kernels.swap(self.root / "nothing")
+            swap_sglang.swap(self.root / "nothing")
         with self.assertRaisesRegex(Mistake, "the device of this set is 'simt'"):
-            swap_kernels.swap(self.kernel_set(device="simt"))
+            swap_sglang.swap(self.kernel_set(device="simt"))
         with contextlib.redirect_stderr(io.StringIO()) as said, self.assertRaises(SystemExit) as end:
             swap_kernels.main([str(self.kernel_set())])
         self.assertEqual(end.exception.code, 2)
@@ -214,6 +306,38 @@ class SwapTest(unittest.TestCase):
         with contextlib.redirect_stderr(io.StringIO()) as said:
             self.assertEqual(swap_kernels.main([str(self.kernel_set()), "--list"]), 2)
         self.assertIn("needs the Python package 'a_package_that_is_missing'", said.getvalue())
+
+
+class Releases(unittest.TestCase):
+    """The getters of both releases are those that the module knows. Only their text is read: sglang needs a GPU."""
+
+    def test_every_getter_has_the_known_parameters_and_functions(self):
+        found = set()
+        for release in ("0.5.12", "0.5.13"):
+            for wheel in (ROOT / ".deps/wheels").glob(f"sglang-{release}-*.whl"):
+                found |= self.check(wheel)
+        self.assertEqual({g.name for g in swap_sglang.GETTERS} - found, set(), "no release has these getters")
+        self.assertEqual({d.name for d in swap_sglang.DIRECT} - found, set(), "no release has these functions")
+        self.assertEqual(set(swap_sglang.STAYING) - found, set(), "no release has these getters")
+
+    def check(self, wheel):
+        names = set()
+        with zipfile.ZipFile(wheel) as archive:
+            texts = [archive.read(name).decode() for name in archive.namelist()
+                     if re.fullmatch(r"sglang/jit_kernel/(deepseek_v4|dsv4/\w+)\.py", name)]  # fmt: skip
+        for tree in map(ast.parse, texts):
+            functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+            names |= set(functions)
+            for getter in swap_sglang.GETTERS:
+                if getter.name not in functions or getter.not_beside in functions:
+                    continue
+                node = functions[getter.name]
+                where = f"{wheel.name}: {getter.name}"
+                self.assertEqual({a.arg for a in node.args.args} - set(getter.parameters), set(), where)
+                exported = {pair.elts[0].value for pair in ast.walk(node)
+                            if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant)}  # fmt: skip
+                self.assertEqual(set(getter.functions) - exported, set(), where)
+        return names
 
 
 class _AnyFunction:
