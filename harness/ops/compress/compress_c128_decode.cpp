@@ -17,7 +17,7 @@ class CompressC128Decode final : public OfflineDecode {
                 .family = "compress",
                 .summary =
                     "keeps each request's newest token; if it completes a group of 128, computes the group's entry",
-                .upstream = "compress_forward, ratio 128, decode",
+                .upstream = "compress_forward, _jit_compress_module",
                 .space = offline_space(128).with(
                     decode_batch({.usual = 5, .quick = {1, 2, 4}}, {.usual = 124, .quick = {1, 127, 128, 254}})),
                 .smoke = {"", "head_dim=512 batch=2 len=127", "ring=256 fill=equal batch=6 len=123"},

@@ -15,7 +15,7 @@ class CompressC128OnlineDecode final : public OnlineOp {
             .name = "compress_c128_online_decode",
             .family = "compress",
             .summary = "adds each request's newest token to the running softmax of its group of 128 tokens",
-            .upstream = "compress_forward, ratio 128, online, decode",
+            .upstream = "compress_forward, _jit_compress_128_online_module",
             .space = online_space().with(
                 decode_batch({.usual = 9, .quick = {1, 9, 33}}, {.usual = 124, .quick = {1, 2, 124, 252, 380, 509}})),
             .signature = {{inout("kv_buffer", {kF32}, "slots 1:rows 1536:width",

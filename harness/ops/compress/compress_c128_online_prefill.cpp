@@ -26,7 +26,7 @@ class CompressC128OnlinePrefill final : public OnlineOp {
             .name = "compress_c128_online_prefill",
             .family = "compress",
             .summary = "merges the new tokens of a prefill batch with the running softmaxes of their groups of 128",
-            .upstream = "compress_forward, ratio 128, online, prefill",
+            .upstream = "compress_forward, _jit_compress_128_online_module",
             .space = online_space()
                          .with({word("order", {"token", "shuffled"}, "order of the plans' records")})
                          .with(prefill_batch({.usual = 5, .quick = {3}}, {.usual = 130, .quick = {1, 126, 252, 300}},

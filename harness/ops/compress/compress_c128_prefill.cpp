@@ -14,7 +14,7 @@ class CompressC128Prefill final : public OfflinePrefill {
                 .name = "compress_c128_prefill",
                 .family = "compress",
                 .summary = "compressed entries of ratio 128 that a prefill batch completes, and the rows that it keeps",
-                .upstream = "compress_forward, ratio 128, prefill",
+                .upstream = "compress_forward, _jit_compress_module",
                 .space = offline_prefill_space(
                     128, prefill_batch({.usual = 2, .quick = {1, 3}}, {.usual = 256, .quick = {1, 128, 131, 254}},
                                        {.usual = 130, .quick = {1, 4, 127, 128, 129, 200}})),

@@ -30,7 +30,7 @@ class PlanCompressOnlinePrefill final : public Op {
             .name = "plan_compress_online_prefill",
             .family = "compress",
             .summary = "plan of a prefill batch of online compression: segments of groups, without slots (V1)",
-            .upstream = "CompressorPrefillPlan.generate of compress_old, online",
+            .upstream = "CompressorPrefillPlan.generate, _jit_compress_128_online_plan_module",
             .space = Space{graph_param()}.with(prefill_batch({.usual = 5, .quick = {1, 9}},
                                                              {.usual = 121, .quick = {1, 124, 252, 380}},
                                                              {.usual = 21, .quick = {1, 4, 127, 128, 129, 300}})),

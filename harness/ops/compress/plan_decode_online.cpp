@@ -14,7 +14,7 @@ class PlanDecodeOnline final : public Op {
             .name = "plan_decode_online",
             .family = "compress",
             .summary = "plan of a decode step of online compression: the slot of each request's open group",
-            .upstream = "CompressorDecodePlan.generate_online",
+            .upstream = "CompressorDecodePlan.generate_online, _jit_compress_128_online_module",
             .space = Space{online_cache_params()}.with(
                 decode_batch({.usual = 9, .quick = {1, 9, 33}}, {.usual = 121, .quick = {1, 60, 120, 126, 251, 380}})),
             .signature = {{in("seq_lens", {kI64}, "requests", {.index = Index{.limit = "positions", .count = true}}),

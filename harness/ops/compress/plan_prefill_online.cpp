@@ -8,7 +8,7 @@
 namespace dsv4 {
 namespace {
 
-std::vector<std::string> quick_lines() {
+std::vector<std::string> online_lines() {
   return joined({each({"cover page=16|64|128|256 pages=shuffled len=1|124|252|380 spread=stagger|random "
                        "extend=1|4|8|127|128|129|300 mix={}"},
                       {"uniform", "last_differs", "mixed"}),
@@ -26,7 +26,7 @@ class PlanPrefillOnline final : public Op {
             .name = "plan_prefill_online",
             .family = "compress",
             .summary = "plan of a prefill batch of online compression: segments of groups, and their slots",
-            .upstream = "CompressorPrefillPlan.generate_online",
+            .upstream = "CompressorPrefillPlan.generate_online, _jit_compress_128_online_module",
             .space = Space{online_cache_params()}.with(
                 prefill_batch({.usual = 5, .quick = {9}}, {.usual = 121}, {.usual = 21})),
             .signature = {{in("seq_lens", {kI64}, "requests", {.place = Place::kHost}),
@@ -41,7 +41,7 @@ class PlanPrefillOnline final : public Op {
                           "requests"},
             .smoke = {"", "page=64 batch=3 len=255 extend=130 mix=last_differs",
                       "page=128 batch=4 len=300 extend=290 mix=uniform"},
-            .quick = quick_lines(),
+            .quick = online_lines(),
             .full = joined(
                 {{"batch=1 len=65535 spread=same extend=65535 mix=uniform",
                   "batch=1 len=1048576 spread=same extend=8192 mix=uniform",

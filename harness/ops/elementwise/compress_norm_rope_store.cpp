@@ -27,7 +27,7 @@ class CompressNormRopeStore final : public Op {
             .name = "compress_norm_rope_store",
             .family = "elementwise",
             .summary = "normalise and rotate compressed entries, quantise them and store them in a paged cache",
-            .upstream = "compress_norm_rope_store",
+            .upstream = "compress_norm_rope_store, _jit_compress_norm_rope_module",
             .space = {word("layout", {"flashmla", "indexer", "indexer_fp4"}, "layout of the cache"),
                       word("plan", {"extend", "decode"}, "kind of the plan"),
                       word("ratio", {"4", "128"}, "tokens per entry"), word("page", {"64", "2"}, "slots per page"),

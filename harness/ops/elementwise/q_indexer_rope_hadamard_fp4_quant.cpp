@@ -53,7 +53,7 @@ class QIndexerRopeHadamardFp4Quant final : public QueryOp {
       : QueryOp({
             .name = "q_indexer_rope_hadamard_fp4_quant",
             .summary = "rotate the indexer's queries, transform them and quantise them to E2M1",
-            .upstream = "fused_q_indexer_rope_hadamard_fp4_quant",
+            .upstream = "fused_q_indexer_rope_hadamard_fp4_quant, _jit_main_q_indexer_rope_hadamard_fp4_quant_module",
             .form = e2m1_form(),
             .quantised = {out("q_fp4", {kI8}, "tokens heads 64:dim"), out("q_sf", {kI32}, "tokens heads")},
             .smoke = {"tokens=5 heads=3 fill=scale_edges", "tokens=2 heads=2 scale=-1e38 weight=special fill=one_inf"},

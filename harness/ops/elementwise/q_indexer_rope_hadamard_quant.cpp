@@ -15,7 +15,7 @@ class QIndexerRopeHadamardQuant final : public QueryOp {
       : QueryOp({
             .name = "q_indexer_rope_hadamard_quant",
             .summary = "rotate the indexer's queries, transform them and quantise them to E4M3",
-            .upstream = "fused_q_indexer_rope_hadamard_quant",
+            .upstream = "fused_q_indexer_rope_hadamard_quant, _jit_main_q_indexer_rope_hadamard_quant_module",
             .form = e4m3_form(),
             .quantised = {out("q_fp8", {kE4M3}, "tokens heads 128:dim")},
             .smoke = {"tokens=2 heads=2 scale=-1e38 weight=special fill=one_nan"},
