@@ -14,7 +14,7 @@ namespace simt {
 // --- block barrier --------------------------------------------------------------------------------------------------
 
 int Scheduler::barrier(Collective form, bool predicate) {
-  Barrier& b = barrier_;
+  Barrier& b = block_->barrier;
   if (b.arrived == 0) {
     b.form = form;
   } else if (b.form != form) {
@@ -24,7 +24,7 @@ int Scheduler::barrier(Collective form, bool predicate) {
   }
   b.waiting[b.arrived++] = current_;
   b.agreed += predicate ? 1 : 0;
-  if (b.arrived + ended_ == threads_) {
+  if (b.arrived + block_->ended == threads_) {
     current_->waiting = true;
     release_barrier();
     switch_away();
@@ -39,10 +39,15 @@ int Scheduler::barrier(Collective form, bool predicate) {
 }
 
 void Scheduler::release_barrier() {
-  Barrier& b = barrier_;
+  Barrier& b = block_->barrier;
   b.result = b.agreed;
   b.voters = b.arrived;
-  if (policy_ == Policy::kWarpByWarp) {
+  wake_all(*block_, b);
+}
+
+/// Wakes the threads of a block that wait in a barrier.
+void Scheduler::wake_all(Block& block, Barrier& b) {
+  if (block.policy == Policy::kWarpByWarp) {
     const std::uint64_t key = random();
     std::sort(b.waiting.begin(), b.waiting.begin() + b.arrived, [key](const Fiber* x, const Fiber* y) {
       const auto rank = [key](const Fiber* f) {
@@ -64,7 +69,7 @@ Exchange& Scheduler::join(std::uint32_t mask, Collective operation, std::uint64_
                                      ", but the mask does not contain the calling lane " +
                                      std::to_string(executor.lane));
   }
-  Warp& warp = warps_[executor.warp];
+  Warp& warp = block_->warps[executor.warp];
   unsigned slot = 0;
   while (slot < warp.open_count && warp.open[slot]->mask != mask) ++slot;
   if (slot == warp.open_count) {
@@ -102,7 +107,7 @@ void Scheduler::complete(Warp& warp, unsigned slot) {
   warp.open[slot] = warp.open[--warp.open_count];
   exchange.unread = static_cast<unsigned>(std::popcount(exchange.arrived));
   for (std::uint32_t lanes = exchange.arrived; lanes != 0; lanes &= lanes - 1) {
-    wake(exchange.waiting[std::countr_zero(lanes)], policy_ == Policy::kWarpByWarp);
+    wake(exchange.waiting[std::countr_zero(lanes)], block_->policy == Policy::kWarpByWarp);
   }
 }
 

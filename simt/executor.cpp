@@ -27,7 +27,15 @@ Exchange& join(std::uint32_t mask, Collective operation, std::uint64_t value) {
 void leave(Exchange& exchange) { scheduler().leave(exchange); }
 int barrier(Collective form, bool predicate) { return scheduler().barrier(form, predicate); }
 void wait_for_predecessor() { scheduler().wait_for_predecessor(); }
-void trigger() { scheduler().watch.trigger(); }
+void trigger() { scheduler().trigger(); }
+void cluster_barrier() { scheduler().cluster_barrier(); }
+unsigned cluster_rank() { return scheduler().cluster_rank(); }
+unsigned cluster_blocks() { return scheduler().cluster_blocks(); }
+void* map_shared(const void* address, unsigned rank) { return scheduler().map_shared(address, rank); }
+void bulk_copy(void* to, const void* from, std::uint32_t bytes, std::uint64_t* mbarrier) {
+  scheduler().bulk_copy(to, from, bytes, mbarrier);
+}
+void end_bulk_copies(std::uint64_t* mbarrier) { scheduler().end_bulk_copies(mbarrier); }
 void yield() { scheduler().yield(kAtomicsOfASleep); }
 void after_many_atomics() { scheduler().after_many_atomics(); }
 void fail_kernel(int code, std::string&& what) { scheduler().fail(code, std::move(what)); }

@@ -1,5 +1,5 @@
-/// The executor runs the threads of a kernel launch on the host, one block after the other. A CUDA thread runs as a
-/// fiber, which has its own stack and a saved context. One fiber runs at a time, on the OS thread that launched the
+/// The executor runs the threads of a kernel launch on the host, one block after the other; the blocks of a cluster run
+/// together. A CUDA thread runs as a fiber, which has its own stack and a saved context. One fiber runs at a time, on the OS thread that launched the
 /// kernel. The executor switches to another fiber where a thread must wait: at a block barrier, in a warp collective
 /// whose other lanes have not arrived, and at `griddepcontrol.wait`. It may also switch at atomics (`atomic_point`). A
 /// thread that never waits needs no switch, because its fiber then runs the next thread that has not started. Every
@@ -34,6 +34,7 @@ inline constexpr std::size_t kMaxSharedBytes = 227 * 1024;  ///< the limit that 
 /// In kGridDependency, a thread does not wait for other threads of the block, but for the stream's previous kernel.
 enum class Collective : std::uint8_t {
   kGridDependency,
+  kClusterBarrier,
   kBarrier,
   kBarrierCount,
   kBarrierAnd,
@@ -55,6 +56,7 @@ enum class Collective : std::uint8_t {
   kReduceAnd,
   kReduceOr,
   kReduceXor,
+  kElect,
 };
 
 struct Fiber;
@@ -94,6 +96,20 @@ void wait_for_predecessor();
 /// Lets the stream's next kernel begin.
 void trigger();
 
+/// Waits for all threads of the cluster. Without a cluster launch, the cluster is the block.
+void cluster_barrier();
+unsigned cluster_rank();    ///< number of the running block in its cluster
+unsigned cluster_blocks();  ///< number of blocks in a cluster
+/// Returns the address at which the running block sees a shared variable of block `rank`. `address` is the running
+/// block's own variable.
+void* map_shared(const void* address, unsigned rank);
+
+/// Copies shared memory asynchronously and then reports `bytes` to the memory barrier `mbarrier` (ptx.h). Until a thread
+/// tests this barrier, `to` holds undefined values.
+void bulk_copy(void* to, const void* from, std::uint32_t bytes, std::uint64_t* mbarrier);
+/// Ends the copies that report to `mbarrier`.
+void end_bulk_copies(std::uint64_t* mbarrier);
+
 /// Lets another thread run first, if one can run.
 void yield();
 void after_many_atomics();
@@ -127,6 +143,7 @@ struct LaunchRequest {
   const void* kernel;  ///< the kernel's address, for messages and attributes
   dim3 grid;
   dim3 block;
+  dim3 cluster;  ///< blocks of a cluster; they divide the grid evenly
   std::size_t dynamic_shared_bytes;
   bool dependent;  ///< programmatic dependent launch: it may begin before the stream's previous kernel has ended
   void (*invoke)(const void* arguments);

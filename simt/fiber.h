@@ -58,6 +58,7 @@ struct Fiber {
   bool started = false;  ///< true while the fiber runs a thread that has not ended
   bool waiting = false;
   unsigned thread = 0;  ///< index in the block
+  unsigned block = 0;   ///< number of the block in its cluster
   uint3 index{};
   Collective waits_in = Collective::kBarrier;
   std::uint32_t waits_mask = 0;

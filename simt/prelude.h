@@ -54,6 +54,8 @@
 
 #undef __launch_bounds__
 #define __launch_bounds__(...)
+#undef __cluster_dims__
+#define __cluster_dims__(...)
 #undef __constant__
 #define __constant__
 #undef __managed__

@@ -25,6 +25,7 @@ constexpr int kMultiprocessors = 132;
 constexpr int kThreadsPerMultiprocessor = 2048;
 constexpr std::size_t kSharedBytesPerMultiprocessor = 228 * 1024;
 constexpr std::size_t kReservedSharedBytes = 1024;
+constexpr unsigned kMaxClusterBlocks = 8;  ///< the size that every GPU with clusters supports
 constexpr std::size_t kAllocationAlignment = 256;
 
 std::mutex state;
@@ -65,6 +66,8 @@ constexpr ErrorName kErrors[] = {
     {cudaErrorLaunchTimeout, "cudaErrorLaunchTimeout", "the launch timed out and was terminated"},
     {cudaErrorAssert, "cudaErrorAssert", "device-side assert triggered"},
     {cudaErrorLaunchFailure, "cudaErrorLaunchFailure", "unspecified launch failure"},
+    {cudaErrorMisalignedAddress, "cudaErrorMisalignedAddress", "misaligned address"},
+    {cudaErrorInvalidClusterSize, "cudaErrorInvalidClusterSize", "cluster misconfiguration"},
     {cudaErrorNotSupported, "cudaErrorNotSupported", "operation not supported"},
 };
 
@@ -99,20 +102,25 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, void (*
     return noted(cudaErrorInvalidValue);
   }
   bool dependent = false;
+  dim3 cluster(1, 1, 1);
   for (unsigned i = 0; i < config.numAttrs; ++i) {
     if (config.attrs[i].id == cudaLaunchAttributeProgrammaticStreamSerialization) {
       dependent = config.attrs[i].val.programmaticStreamSerializationAllowed != 0;
     }
     if (config.attrs[i].id != cudaLaunchAttributeClusterDimension) continue;
-    const auto& cluster = config.attrs[i].val.clusterDim;
-    if (cluster.x * cluster.y * cluster.z > 1) {
-      set_fault(cudaErrorNotSupported, kernel_name(kernel) + ": the host executor does not support cluster launches");
-      return noted(cudaErrorNotSupported);
-    }
+    const auto& size = config.attrs[i].val.clusterDim;
+    cluster = dim3(size.x, size.y, size.z);
+  }
+  if (!within(cluster, kMaxClusterBlocks, kMaxClusterBlocks, kMaxClusterBlocks) ||
+      cluster.x * cluster.y * cluster.z > kMaxClusterBlocks || grid.x % cluster.x != 0 || grid.y % cluster.y != 0 ||
+      grid.z % cluster.z != 0) {
+    clear_fault();
+    return noted(cudaErrorInvalidClusterSize);
   }
   return noted(static_cast<cudaError_t>(run({.kernel = kernel,
                                              .grid = grid,
                                              .block = block,
+                                             .cluster = cluster,
                                              .dynamic_shared_bytes = config.dynamicSmemBytes,
                                              .dependent = dependent,
                                              .invoke = invoke,

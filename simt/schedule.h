@@ -1,5 +1,5 @@
-/// Parts of the scheduler that do not depend on a launch: the queue of threads, the open collectives of a warp, and the
-/// policies by which the next thread is chosen.
+/// Parts of the scheduler that do not depend on a launch: the queue of threads, the open collectives of a warp, the
+/// policies by which the next thread is chosen, and the state of a block.
 #pragma once
 
 #include <algorithm>
@@ -61,6 +61,33 @@ enum class Policy {
   kNatural,     ///< the threads in their natural order
   kFair,        ///< any thread
   kWarpByWarp,  ///< one warp until it must wait for the block, then another warp; the order of the warps is shuffled
+};
+
+/// The threads that have arrived at a barrier.
+struct Barrier {
+  Collective form = Collective::kBarrier;
+  unsigned arrived = 0;
+  unsigned agreed = 0;  ///< arrived threads whose predicate is true
+  unsigned result = 0;  ///< result of the barrier that was released last
+  unsigned voters = 0;  ///< threads that arrived at the barrier that was released last
+  std::array<Fiber*, kMaxThreads> waiting{};
+};
+
+/// A block that runs. The blocks of a cluster run together, so there is one of these for each of them.
+struct Block {
+  unsigned rank = 0;  ///< number in the cluster
+  uint3 index{};
+  Policy policy = Policy::kNatural;
+  unsigned unstarted = 0;
+  unsigned ended = 0;
+  bool triggered = false;                          ///< a thread has let the stream's next kernel begin
+  std::array<std::uint16_t, kMaxThreads> order{};  ///< order in which threads start
+  RunQueue runnable;
+  Barrier barrier;
+  Barrier cluster_barrier;
+  std::array<Warp, kMaxThreads / kWarpLanes> warps{};
+
+  bool can_continue() const { return unstarted != 0 || !runnable.empty(); }
 };
 
 }  // namespace simt

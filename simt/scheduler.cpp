@@ -21,6 +21,9 @@ constexpr unsigned kAtomicsInARow = 4096;
 /// in that time. Its threads then wait in loops for memory that never changes.
 constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
 
+/// After this many atomics without progress, another block of the cluster runs.
+constexpr std::uint64_t kPatience = std::uint64_t{1} << 20;
+
 /// Thrown if there is not enough memory for the first fiber of a block.
 struct OutOfStacks {};
 
@@ -40,34 +43,39 @@ int Scheduler::run(const LaunchRequest& request) {
   threads_ = request.block.x * request.block.y * request.block.z;
   blockDim = request.block;
   gridDim = request.grid;
-  shared_.begin_launch(request.dynamic_shared_bytes);
+  count_ = request.cluster.x * request.cluster.y * request.cluster.z;
+  while (blocks_.size() < count_) blocks_.push_back(std::make_unique<Block>());
+  shared_.begin_launch(request.dynamic_shared_bytes, count_);
   overlap.begin_launch(request.dependent);
   watch.begin_launch(request.dependent);
-  std::iota(order_.begin(), order_.begin() + threads_, std::uint16_t{0});
+  for (unsigned i = 0; i < count_; ++i) {
+    blocks_[i]->rank = i;
+    std::iota(blocks_[i]->order.begin(), blocks_[i]->order.begin() + threads_, std::uint16_t{0});
+  }
 
-  // To shuffle the blocks, the loop adds `step` to the block number, modulo the number of blocks. The two have no
-  // common factor, so each block runs once.
-  const std::uint64_t blocks = std::uint64_t{request.grid.x} * request.grid.y * request.grid.z;
+  // To shuffle the clusters, the loop adds `step` to the cluster's number, modulo the number of clusters. The two have
+  // no common factor, so each cluster runs once.
+  const std::uint64_t clusters = std::uint64_t{request.grid.x} * request.grid.y * request.grid.z / count_;
   std::uint64_t step = 1, first = 0;
   if (shuffled()) {
-    first = random() % blocks;
-    do step = 1 + random() % blocks;
-    while (std::gcd(step, blocks) != 1);
+    first = random() % clusters;
+    do step = 1 + random() % clusters;
+    while (std::gcd(step, clusters) != 1);
   }
   int status = cudaSuccess;
   current_ = &launcher_;
-  for (std::uint64_t i = 0, block = first; i < blocks && status == cudaSuccess; ++i) {
-    begin_block(block);
+  for (std::uint64_t i = 0, cluster = first; i < clusters && status == cudaSuccess; ++i) {
+    begin_cluster(cluster);
     try {
       go(idle_fiber());
-      status = end_block();
+      status = end_cluster();
     } catch (const OutOfStacks&) {
       status = last_fault().code;
     }
     overlap.end_block();
     watch.end_block(request.kernel);
-    block += step;
-    if (block >= blocks) block -= blocks;
+    cluster += step;
+    if (cluster >= clusters) cluster -= clusters;
   }
   shared_.end_launch();
   watch.end_launch();
@@ -76,39 +84,51 @@ int Scheduler::run(const LaunchRequest& request) {
   return status;
 }
 
-void Scheduler::begin_block(std::uint64_t block) {
-  const dim3& grid = request_->grid;
-  blockIdx = {static_cast<unsigned>(block % grid.x), static_cast<unsigned>(block / grid.x % grid.y),
-              static_cast<unsigned>(block / grid.x / grid.y)};
-  shared_.begin_block(undefined_word());
+void Scheduler::begin_cluster(std::uint64_t cluster) {
+  const dim3 &grid = request_->grid, &size = request_->cluster;
+  const unsigned wide = grid.x / size.x, high = grid.y / size.y;  // clusters in a row of the grid, and such rows
+  const uint3 first{static_cast<unsigned>(cluster % wide) * size.x,
+                    static_cast<unsigned>(cluster / wide % high) * size.y,
+                    static_cast<unsigned>(cluster / wide / high) * size.z};
+  shared_.begin_cluster(undefined_word());
   overlap.begin_block();
   watch.begin_block();
   waiting_for_predecessor_.clear();
-  unstarted_ = threads_;
-  ended_ = 0;
+  bulk_copies_.clear();
   atomics_since_progress_ = 0;
-  barrier_.arrived = barrier_.agreed = 0;
-  for (unsigned first = 0; first < threads_; first += kWarpLanes) {
-    const unsigned lanes = std::min(threads_ - first, kWarpLanes);
-    warps_[first / kWarpLanes].ended = lanes == kWarpLanes ? 0 : ~0u << lanes;
+  for (unsigned i = 0; i < count_; ++i) {
+    Block& block = *blocks_[i];
+    block.index = {first.x + i % size.x, first.y + i / size.x % size.y, first.z + i / size.x / size.y};
+    begin_block(block);
   }
-  policy_ = Policy::kNatural;
-  if (shuffled()) {
-    policy_ = random() % 2 == 0 ? Policy::kFair : Policy::kWarpByWarp;
-    shuffle_threads();
-  }
+  enter(*blocks_[count_ == 1 || !shuffled() ? 0 : random() % count_]);
   reset_atomics();
+}
+
+void Scheduler::begin_block(Block& block) {
+  block.unstarted = threads_;
+  block.ended = 0;
+  block.triggered = false;
+  block.barrier.arrived = block.barrier.agreed = block.cluster_barrier.arrived = 0;
+  for (unsigned thread = 0; thread < threads_; thread += kWarpLanes) {
+    const unsigned lanes = std::min(threads_ - thread, kWarpLanes);
+    block.warps[thread / kWarpLanes].ended = lanes == kWarpLanes ? 0 : ~0u << lanes;
+  }
+  block.policy = Policy::kNatural;
+  if (!shuffled()) return;
+  block.policy = random() % 2 == 0 ? Policy::kFair : Policy::kWarpByWarp;
+  shuffle_threads(block);
 }
 
 /// Shuffles the order in which threads start. With kFair, all threads are shuffled. With kWarpByWarp, the warps are
 /// shuffled, and the lanes within each warp.
-void Scheduler::shuffle_threads() {
-  const auto begin = order_.begin();
+void Scheduler::shuffle_threads(Block& block) {
+  const auto begin = block.order.begin();
   std::iota(begin, begin + threads_, std::uint16_t{0});
   const auto shuffle = [this](auto first, std::size_t count) {
     for (std::size_t i = count; i > 1; --i) std::swap(first[i - 1], first[random() % i]);
   };
-  if (fair()) return shuffle(begin, threads_);
+  if (block.policy == Policy::kFair) return shuffle(begin, threads_);
   for (unsigned first = 0; first < threads_; first += kWarpLanes) {
     shuffle(begin + first, std::min(threads_ - first, kWarpLanes));
   }
@@ -119,8 +139,8 @@ void Scheduler::shuffle_threads() {
   }
 }
 
-/// Called in the launcher's fiber when every thread of the block has ended, or the launch has failed.
-int Scheduler::end_block() {
+/// Called in the launcher's fiber when every thread of the cluster has ended, or the launch has failed.
+int Scheduler::end_cluster() {
   if (last_fault().code != cudaSuccess) {
     discard_fibers();
     return last_fault().code;
@@ -136,13 +156,15 @@ int Scheduler::end_block() {
 
 /// After a failure, any fiber may be in the middle of a kernel. This function drops the work of all fibers.
 void Scheduler::discard_fibers() {
-  runnable_.clear();
+  for (const auto& block : blocks_) {
+    block->runnable.clear();
+    for (Warp& warp : block->warps) warp.open_count = 0;
+  }
   idle_.clear();
   for (const auto& fiber : fibers_) {
     prepare(*fiber, &Scheduler::fiber_main);
     idle_.push_back(fiber.get());
   }
-  for (Warp& warp : warps_) warp.open_count = 0;
   free_exchanges_.clear();
   for (const auto& exchange : exchanges_) free_exchanges_.push_back(exchange.get());
 }
@@ -180,18 +202,19 @@ void Scheduler::run_threads() {
   while (start_next()) {
     request_->invoke(request_->arguments);
     end_thread();
-    if (!runnable_.empty() && (!fair() || unstarted_ == 0 || random() % 2 == 0)) return;
+    if (!block_->runnable.empty() && (!fair() || block_->unstarted == 0 || random() % 2 == 0)) return;
   }
 }
 
 bool Scheduler::start_next() {
-  if (unstarted_ == 0) return false;
-  const unsigned thread = order_[threads_ - unstarted_--];
+  if (block_->unstarted == 0) return false;
+  const unsigned thread = block_->order[threads_ - block_->unstarted--];
   atomics_since_progress_ = 0;
   const dim3& block = request_->block;
   Fiber& fiber = *current_;
   fiber.started = true;
   fiber.thread = thread;
+  fiber.block = block_->rank;
   unsigned x = thread, y = 0, z = 0;
   if (block.x != threads_) {
     x = thread % block.x;
@@ -210,12 +233,15 @@ bool Scheduler::start_next() {
 
 void Scheduler::end_thread() {
   current_->started = false;
-  ++ended_;
+  ++block_->ended;
   atomics_since_progress_ = 0;
-  Warp& warp = warps_[executor.warp];
+  Warp& warp = block_->warps[executor.warp];
   warp.ended |= 1u << executor.lane;
   // Threads that waited only for this thread can continue.
-  if (barrier_.arrived != 0 && barrier_.arrived + ended_ == threads_) release_barrier();
+  const unsigned arrived = block_->barrier.arrived;
+  if (arrived != 0 && arrived + block_->ended == threads_) release_barrier();
+  if (count_ > 1 || block_->cluster_barrier.arrived != 0) release_cluster_barrier();
+  if (count_ > 1 && block_->ended == threads_) note_trigger();
   for (unsigned i = warp.open_count; i-- > 0;) {
     if (((warp.open[i]->arrived | warp.ended) & warp.open[i]->mask) == warp.open[i]->mask) complete(warp, i);
   }
@@ -234,22 +260,27 @@ void Scheduler::go(Fiber& next) {
   switch_fiber(self, next);
 }
 
-/// Switches to a thread that can continue, or to a thread that has not started. If all threads of the block have ended,
-/// it switches to the launcher.
+/// Switches to a thread that can continue, or to a thread that has not started. If all threads of the cluster have
+/// ended, it switches to the launcher.
 void Scheduler::switch_away(bool prefer_new) {
   if (fair()) prefer_new = random() % 2 == 0;
   if (shuffled()) reset_atomics();
-  // The predecessor ends as late as possible: when every thread has ended or waits.
-  if (runnable_.empty() && unstarted_ == 0 && !waiting_for_predecessor_.empty()) end_predecessor();
+  if (!block_->can_continue() && !enter_other_block() && !waiting_for_predecessor_.empty()) {
+    // The predecessor ends as late as possible: when every thread has ended or waits.
+    end_predecessor();
+    if (!block_->can_continue()) enter_other_block();
+  }
   Fiber* next = nullptr;
-  if (!runnable_.empty() && !(prefer_new && unstarted_ != 0)) {
-    next = runnable_.pop(fair() ? static_cast<unsigned>(random() >> 33) : 0);
-  } else if (unstarted_ != 0) {
+  RunQueue& runnable = block_->runnable;
+  if (!runnable.empty() && !(prefer_new && block_->unstarted != 0)) {
+    next = runnable.pop(fair() ? static_cast<unsigned>(random() >> 33) : 0);
+  } else if (block_->unstarted != 0) {
     next = &idle_fiber();
-  } else if (ended_ == threads_) {
+  } else if (ended() == all_threads()) {
     next = &launcher_;
   } else {
-    end_launch_with(cudaErrorLaunchFailure, "no thread can go on: " + describe_waiting(fibers_, ended_, threads_));
+    end_launch_with(cudaErrorLaunchFailure,
+                    "no thread can go on: " + describe_waiting(fibers_, ended(), all_threads()));
   }
   if (next != current_) go(*next);
 }
@@ -273,6 +304,22 @@ void Scheduler::wait_for_predecessor() {
   wait(Collective::kGridDependency, 0);
 }
 
+void Scheduler::trigger() {
+  block_->triggered = true;
+  note_trigger();
+}
+
+/// The next kernel may begin when every block has triggered or ended. So for a cluster the trigger of its last
+/// block counts.
+void Scheduler::note_trigger() {
+  bool any = false;
+  for (unsigned i = 0; i < count_; ++i) {
+    if (!blocks_[i]->triggered && blocks_[i]->ended != threads_) return;
+    any |= blocks_[i]->triggered;
+  }
+  if (any) watch.trigger();
+}
+
 void Scheduler::end_predecessor() {
   overlap.end_predecessor();
   for (Fiber* fiber : waiting_for_predecessor_) wake(fiber, false);
@@ -288,12 +335,15 @@ void Scheduler::yield(unsigned atomics) {
     fail(cudaErrorLaunchTimeout,
          "waits in a loop until memory changes, but no other thread changes it. Blocks run one after another on the "
          "host executor, so a thread cannot wait for another block (" +
-             describe_waiting(fibers_, ended_, threads_) + ")");
+             describe_waiting(fibers_, ended(), all_threads()) + ")");
   }
   reset_atomics();
-  if (runnable_.empty() && unstarted_ == 0) return;
+  // A thread may wait for another block of its cluster.
+  const bool patient = block_->can_continue() && atomics_since_progress_ < kPatience;
+  RunQueue& own = block_->runnable;
+  if (!patient && !enter_other_block() && !block_->can_continue()) return;
   // Without a seed, threads that have not started run first, because this thread may wait for one of them.
-  runnable_.push(current_);
+  own.push(current_);
   switch_away(true);
 }
 

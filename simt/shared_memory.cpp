@@ -57,6 +57,24 @@ Segment find_segment() {
   return search.found;
 }
 
+const Segment& segment() {
+  static const Segment found = find_segment();
+  return found;
+}
+
+/// The static variables of the running block.
+char* statics_here() {
+  char* from_here = &anchor;
+  // Hides the pointer's origin. Otherwise the compiler would assume that only `anchor` is written.
+  asm("" : "+r"(from_here));
+  return from_here + segment().from_anchor;
+}
+
+/// Returns the first address in `memory` that has the alignment of the segment. `memory` is a multiple of kAlignment.
+char* aligned_like_segment(char* memory) {
+  return memory + reinterpret_cast<std::uintptr_t>(statics_here()) % kAlignment;
+}
+
 void fill(char* at, std::size_t bytes, std::uint32_t pattern) {
   std::size_t i = 0;
   for (; i + sizeof pattern <= bytes; i += sizeof pattern) std::memcpy(at + i, &pattern, sizeof pattern);
@@ -74,44 +92,75 @@ void fill(char* at, std::size_t bytes, std::uint32_t pattern) {
 
 }  // namespace
 
-SharedMemory::SharedMemory() {
-  const std::size_t bytes = kAlignment + kMaxSharedBytes + kGuardBytes;
-  buffer_ = static_cast<char*>(std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment));
-  if (buffer_ == nullptr) throw std::bad_alloc();
+void SharedMemory::Free::operator()(char* memory) const { std::free(memory); }
+
+SharedMemory::Memory SharedMemory::allocate(std::size_t bytes) {
+  Memory memory(static_cast<char*>(std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment)));
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+void SharedMemory::begin_launch(std::size_t dynamic_bytes, unsigned cluster_blocks) {
   static_assert(kGuardBytes <= kAlignment, "the lower guard band must fit into the alignment gap");
-  dynamic_ = buffer_ + kAlignment;
-}
-
-SharedMemory::~SharedMemory() {
-  end_launch();
-  std::free(buffer_);
-}
-
-void SharedMemory::begin_launch(std::size_t dynamic_bytes) {
   dynamic_bytes_ = dynamic_bytes;
-  std::memset(dynamic_ - kGuardBytes, kGuardByte, kGuardBytes);
-  std::memset(dynamic_ + dynamic_bytes_, kGuardByte, kGuardBytes);
-  ASAN_POISON_MEMORY_REGION(dynamic_ - kGuardBytes, kGuardBytes);
-  ASAN_POISON_MEMORY_REGION(dynamic_ + dynamic_bytes_, kMaxSharedBytes - dynamic_bytes_ + kGuardBytes);
+  count_ = cluster_blocks;
+  running_ = 0;
+  if (blocks_.size() < count_) blocks_.resize(count_);
+  for (unsigned i = 0; i < count_; ++i) {
+    OfBlock& block = blocks_[i];
+    if (block.buffer == nullptr) {
+      block.buffer = allocate(kAlignment + kMaxSharedBytes + kGuardBytes);
+      block.dynamic = block.buffer.get() + kAlignment;
+    }
+    // The copy keeps the alignment of the variables.
+    if (count_ > 1 && block.statics == nullptr) block.statics = allocate(segment().bytes + kAlignment);
+    std::memset(block.dynamic - kGuardBytes, kGuardByte, kGuardBytes);
+    std::memset(block.dynamic + dynamic_bytes_, kGuardByte, kGuardBytes);
+    ASAN_POISON_MEMORY_REGION(block.dynamic - kGuardBytes, kGuardBytes);
+    ASAN_POISON_MEMORY_REGION(block.dynamic + dynamic_bytes_, kMaxSharedBytes - dynamic_bytes_ + kGuardBytes);
+  }
 }
 
-void SharedMemory::end_launch() { ASAN_UNPOISON_MEMORY_REGION(buffer_, kAlignment + kMaxSharedBytes + kGuardBytes); }
+void SharedMemory::end_launch() {
+  for (unsigned i = 0; i < count_; ++i) {
+    ASAN_UNPOISON_MEMORY_REGION(blocks_[i].buffer.get(), kAlignment + kMaxSharedBytes + kGuardBytes);
+  }
+}
 
-void SharedMemory::begin_block(std::uint32_t pattern) {
-  static const Segment segment = find_segment();
-  char* from_here = &anchor;
-  // Hides the pointer's origin. Otherwise the compiler would assume that only `anchor` is written.
-  asm("" : "+r"(from_here));
-  fill(from_here + segment.from_anchor, segment.bytes, pattern);
-  fill(dynamic_, dynamic_bytes_, pattern);
+void SharedMemory::begin_cluster(std::uint32_t pattern) {
+  running_ = 0;
+  fill(statics_here(), segment().bytes, pattern);
+  for (unsigned i = 0; i < count_; ++i) {
+    fill(blocks_[i].dynamic, dynamic_bytes_, pattern);
+    if (count_ > 1) fill(aligned_like_segment(blocks_[i].statics.get()), segment().bytes, pattern);
+  }
+}
+
+void SharedMemory::enter(unsigned rank) {
+  if (rank == running_) return;
+  std::memcpy(aligned_like_segment(blocks_[running_].statics.get()), statics_here(), segment().bytes);
+  std::memcpy(statics_here(), aligned_like_segment(blocks_[rank].statics.get()), segment().bytes);
+  running_ = rank;
+}
+
+void* SharedMemory::of_block(const void* address, unsigned rank) const {
+  const auto offset = [address](const char* start) {
+    return reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(start);
+  };
+  const std::size_t in_dynamic = offset(blocks_[running_].dynamic), in_static = offset(statics_here());
+  if (in_dynamic < dynamic_bytes_) return blocks_[rank].dynamic + in_dynamic;
+  if (in_static >= segment().bytes) return nullptr;
+  return (rank == running_ ? statics_here() : aligned_like_segment(blocks_[rank].statics.get())) + in_static;
 }
 
 std::ptrdiff_t SharedMemory::damaged_guard() const {
 #if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer stops the program at the write, and would report these reads
-  const auto* data = reinterpret_cast<const unsigned char*>(dynamic_);
-  if (const auto i = first_change(data + dynamic_bytes_); i >= 0)
-    return static_cast<std::ptrdiff_t>(dynamic_bytes_) + i;
-  if (const auto i = first_change(data - kGuardBytes); i >= 0) return i - static_cast<std::ptrdiff_t>(kGuardBytes);
+  for (unsigned i = 0; i < count_; ++i) {
+    const auto* data = reinterpret_cast<const unsigned char*>(blocks_[i].dynamic);
+    if (const auto at = first_change(data + dynamic_bytes_); at >= 0)
+      return static_cast<std::ptrdiff_t>(dynamic_bytes_) + at;
+    if (const auto at = first_change(data - kGuardBytes); at >= 0) return at - static_cast<std::ptrdiff_t>(kGuardBytes);
+  }
 #endif
   return kIntact;
 }

@@ -2,10 +2,16 @@
 /// holds these variables and nothing else. Dynamic shared memory is one buffer between two guard bands. The buffer has
 /// exactly the number of bytes that the launch asks for. Both kinds are filled with a pattern before every block,
 /// because on a GPU they hold values that earlier blocks left there.
+///
+/// Each block of a cluster has its own buffer. Their static variables have the same addresses, so the segment holds
+/// those of the block that runs. While a block does not run, its static variables lie in a copy at a fixed address,
+/// which the other blocks of the cluster use.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #pragma GCC visibility push(hidden)
 
@@ -13,15 +19,17 @@ namespace simt {
 
 class SharedMemory {
  public:
-  SharedMemory();
-  ~SharedMemory();
-  SharedMemory(const SharedMemory&) = delete;
-  SharedMemory& operator=(const SharedMemory&) = delete;
+  ~SharedMemory() { end_launch(); }
 
-  /// Sets the size of dynamic shared memory for the launch that begins.
-  void begin_launch(std::size_t dynamic_bytes);
-  /// Fills static and dynamic shared memory with `pattern`.
-  void begin_block(std::uint32_t pattern);
+  /// Sets the size of dynamic shared memory, and the number of blocks of a cluster, for the launch that begins.
+  void begin_launch(std::size_t dynamic_bytes, unsigned cluster_blocks);
+  /// Fills static and dynamic shared memory of all blocks of a cluster with `pattern`. Block 0 runs.
+  void begin_cluster(std::uint32_t pattern);
+  /// Makes the shared memory of block `rank` that of the running block.
+  void enter(unsigned rank);
+  /// Returns the address of the variable of block `rank` that corresponds to the running block's variable at `address`,
+  /// or nullptr if there is no shared memory at `address`.
+  void* of_block(const void* address, unsigned rank) const;
   /// Returns the offset of a changed guard byte from the start of dynamic shared memory, or `kIntact` if none has
   /// changed. Changes above the buffer are reported before changes below it.
   std::ptrdiff_t damaged_guard() const;
@@ -29,11 +37,23 @@ class SharedMemory {
 
   static constexpr std::ptrdiff_t kIntact = -0x7FFFFFFF;
 
-  void* dynamic() const { return dynamic_; }
+  void* dynamic() const { return blocks_[running_].dynamic; }
 
  private:
-  char* buffer_ = nullptr;
-  char* dynamic_ = nullptr;
+  struct Free {
+    void operator()(char* memory) const;
+  };
+  using Memory = std::unique_ptr<char, Free>;
+  struct OfBlock {
+    Memory buffer;
+    char* dynamic = nullptr;
+    Memory statics;  ///< static variables while the block does not run; only in clusters
+  };
+  static Memory allocate(std::size_t bytes);
+
+  std::vector<OfBlock> blocks_;  ///< of a cluster; more than `count_` if an earlier launch had a larger cluster
+  unsigned count_ = 0;
+  unsigned running_ = 0;
   std::size_t dynamic_bytes_ = 0;
 };
 

@@ -8,12 +8,18 @@
 namespace simt {
 
 const char* name_of(Collective operation) {
-  static constexpr const char* kNames[] = {
-      "griddepcontrol.wait", "__syncthreads",     "__syncthreads_count", "__syncthreads_and", "__syncthreads_or",
-      "__syncwarp",          "__shfl_sync",       "__shfl_up_sync",      "__shfl_down_sync",  "__shfl_xor_sync",
-      "__ballot_sync",       "__any_sync",        "__all_sync",          "__uni_sync",        "__match_any_sync",
-      "__match_all_sync",    "__reduce_add_sync", "__reduce_min_sync",   "__reduce_max_sync", "__reduce_and_sync",
-      "__reduce_or_sync",    "__reduce_xor_sync"};
+  static constexpr const char* kNames[] = {"griddepcontrol.wait", "the cluster's barrier",
+                                           "__syncthreads",       "__syncthreads_count",
+                                           "__syncthreads_and",   "__syncthreads_or",
+                                           "__syncwarp",          "__shfl_sync",
+                                           "__shfl_up_sync",      "__shfl_down_sync",
+                                           "__shfl_xor_sync",     "__ballot_sync",
+                                           "__any_sync",          "__all_sync",
+                                           "__uni_sync",          "__match_any_sync",
+                                           "__match_all_sync",    "__reduce_add_sync",
+                                           "__reduce_min_sync",   "__reduce_max_sync",
+                                           "__reduce_and_sync",   "__reduce_or_sync",
+                                           "__reduce_xor_sync",   "elect.sync"};
   return kNames[static_cast<int>(operation)];
 }
 

@@ -40,9 +40,29 @@ EDITS = (
         sentence="inline assembly that reads the register laneid replaced by the executor's lane",
     ),
     Edit(
+        trigger=r"\belect\.sync",
+        pattern=r"\basm\s+volatile\s*\(\s*\"\{\\n\\t\"\s*\"\.reg \.pred %%px;\\n\\t\"\s*"
+        r"\"elect\.sync _\|%%px, %1;\\n\\t\"\s*\"@%%px mov\.s32 %0, 1;\\n\\t\"\s*\"\}\"\s*"
+        r":\s*\"\+r\"\((\w+)\)\s*:\s*\"r\"\((\w+)\)\s*\)\s*;",
+        replacement=r"if (::simt::elect_sync(\2)) \1 = 1;",
+        sentence="inline assembly elect.sync replaced by the executor's election",
+    ),
+    Edit(
+        trigger=r"#\s*include\s*<cuda/ptx>",
+        pattern=r"#\s*include\s*<cuda/ptx>",
+        replacement='#include "simt/ptx.h"',
+        sentence="<cuda/ptx> replaced by the executor's memory barriers and bulk copies",
+    ),
+    Edit(
+        trigger=r"#\s*include\s*<cooperative_groups\.h>",
+        pattern=r"#\s*include\s*<cooperative_groups\.h>",
+        replacement='#include "simt/cooperative_groups.h"',
+        sentence="<cooperative_groups.h> replaced by the executor's clusters",
+    ),
+    Edit(
         # extern __shared__ T name[];  and  extern __shared__ T name[][N];  with an alignment anywhere before the type
         trigger=r"\bextern\s+(?:alignas\s*\([^)]*\)\s*)?__shared__",
-        pattern=r"\bextern\s+(?:(?:alignas|__align__)\s*\([^)]*\)\s*)?__shared__\s+(?:(?:alignas|__align__)\s*\([^)]*\)\s*)?"
+        pattern=r"(?:\balignas\s*\([^)]*\)\s*)?\bextern\s+(?:(?:alignas|__align__)\s*\([^)]*\)\s*)?__shared__\s+(?:(?:alignas|__align__)\s*\([^)]*\)\s*)?"
         r"([\w:]+(?:\s+(?:char|int|long|short))*)\s+(\w+)\s*\[\s*\]((?:\s*\[[^\]]*\])*)\s*;",
         replacement=r"auto* const \2 = ::simt::dynamic_shared<\1\3>();",
         sentence="extern __shared__ array bound to the executor's buffer of dynamic shared memory",

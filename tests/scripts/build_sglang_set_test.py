@@ -80,6 +80,7 @@ class Edits(unittest.TestCase):
         for declared, bound in (
             ("extern __shared__ uint32_t s[][kA / (2 * sizeof(int))];", "dynamic_shared<uint32_t[kA / (2 * sizeof(int))]>"),
             ("extern __shared__ alignas(128) uint8_t s[];", "dynamic_shared<uint8_t>"),
+            ("alignas(128) extern __shared__ uint8_t s[];", "dynamic_shared<uint8_t>"),
             ("extern __shared__ __align__(16) unsigned char s[];", "dynamic_shared<unsigned char>"),
             ("alignas(16) int a; extern __shared__ float4 s [ ] ;", "dynamic_shared<float4>"),
         ):
@@ -88,12 +89,25 @@ class Edits(unittest.TestCase):
             self.assertNotIn("extern", text)
             self.assertEqual(len(said), 1, said)
 
+    def test_headers_of_inline_assembly_become_the_executors(self):
+        for header, own in (("cuda/ptx", "ptx.h"), ("cooperative_groups.h", "cooperative_groups.h")):
+            text, said = edit("k.cuh", f"#include <{header}>\n#include <cstdint>\n")
+            self.assertEqual(text, f'#include "simt/{own}"\n#include <cstdint>\n')
+            self.assertEqual(len(said), 1)
+
+    def test_the_election_of_a_lane_becomes_a_call(self):
+        text, said = edit("ptx.cuh", 'asm volatile(\n"{\\n\\t"\n".reg .pred %%px;\\n\\t"\n"elect.sync _|%%px, %1;\\n\\t"\n'
+                          '"@%%px mov.s32 %0, 1;\\n\\t"\n"}"\n: "+r"(pred)\n: "r"(0xFFFFFFFF));\nreturn pred;')  # fmt: skip
+        self.assertEqual(text, "if (::simt::elect_sync(0xFFFFFFFF)) pred = 1;\nreturn pred;")
+        self.assertEqual(len(said), 1)
+
     def test_alignment_moves_before_shared(self):
         self.assertEqual(edit("k.cuh", "__shared__ alignas(128) int x;")[0], "alignas(128) __shared__ int x;")
 
     def test_code_in_an_unknown_form_is_an_error(self):
         for text in ("extern __shared__ decltype(f()) s[];", 'asm volatile("griddepcontrol.wait; nop;" ::: "memory");',
-                     'asm volatile("mov.u32 %0, %%laneid; nop;" : "=r"(id));'):  # fmt: skip
+                     'asm volatile("mov.u32 %0, %%laneid; nop;" : "=r"(id));',
+                     'asm volatile("elect.sync %0|%%px, %1;" : "=r"(lane) : "r"(mask));'):  # fmt: skip
             with self.assertRaises(EditFailed):
                 edit("k.cuh", text)
 

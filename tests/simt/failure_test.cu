@@ -44,20 +44,6 @@ TEST_F(Failure, DynamicSharedMemoryNeedsTheAttributeAbove48KiB) {
   EXPECT_EQ(ran, 2);
 }
 
-__global__ void cluster_kernel() {}
-
-TEST_F(Failure, ClustersAreRefusedWithTheReason) {
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim = {2, 1, 1};
-  cudaLaunchConfig_t config{};
-  config.gridDim = config.blockDim = dim3(2);
-  config.attrs = &attribute;
-  config.numAttrs = 1;
-  EXPECT_EQ(cudaLaunchKernelEx(&config, cluster_kernel), cudaErrorNotSupported);
-  expect_contains(failure(), "does not support cluster launches");
-}
-
 __global__ void divergent_barrier() {
   if (threadIdx.x % 2 == 0) __syncthreads();
   if (threadIdx.x % 2 == 1) __shfl_sync(0xFFFFFFFFu, 1, 0);

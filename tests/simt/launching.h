@@ -18,6 +18,23 @@ cudaError_t launch(dim3 grid, dim3 block, Kernel kernel, Arguments... arguments)
   return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
+/// Launches a kernel in clusters of `cluster` blocks.
+template <typename Kernel, typename... Arguments>
+cudaError_t launch_clusters(dim3 cluster, dim3 grid, dim3 block, Kernel kernel, Arguments... arguments) {
+  cudaLaunchAttribute attributes[2]{};
+  attributes[0].id = cudaLaunchAttributeClusterDimension;
+  attributes[0].val.clusterDim = {cluster.x, cluster.y, cluster.z};
+  attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[1].val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = 1024;
+  config.attrs = attributes;
+  config.numAttrs = 2;
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
+}
+
 /// Launches a kernel that may begin before the previous kernel has ended (programmatic dependent launch).
 template <typename Kernel, typename... Arguments>
 cudaError_t launch_dependent(dim3 grid, dim3 block, Kernel kernel, Arguments... arguments) {
