@@ -41,13 +41,16 @@ struct FarLayout {
   std::vector<std::int64_t> rows;
 };
 
+constexpr std::uint8_t kMayChangeWithoutMeaning = 2;
+
 struct Arg {
   std::string name;
   Value value;
   Role role = Role::kIn;
   Place place = Place::kDevice;
   /// The footprint of a kOut, kInOut or kWorkspace argument. It has one byte for each byte of the storage: 1 if the
-  /// call may change that byte, or else 0. If it is empty, the call may change every element of the view.
+  /// call may change that byte, or else 0. If it is empty, the call may change every element of the view. A byte that
+  /// the call may change and that has no meaning, such as padding of a record, is kMayChangeWithoutMeaning.
   std::vector<std::uint8_t> footprint;
   /// Bytes by which the data pointer is moved away from its 256-byte alignment. Scenarios about alignment set this.
   std::int64_t misalign = 0;

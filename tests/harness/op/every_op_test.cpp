@@ -113,12 +113,12 @@ std::vector<Given> given_back(CallResult& result) {
   return all;
 }
 
-/// Offsets (in bytes of the storage) of the elements that the call may write.
+/// Offsets (in bytes of the storage) of the elements that the call may write, and that have a meaning.
 std::vector<std::size_t> elements_of(const Given& given) {
   std::vector<std::size_t> places;
   const auto size = static_cast<std::size_t>(size_of(given.tensor->dtype));
   for (std::size_t at = 0; at < given.may.size(); at += size) {
-    if (given.may[at] != 0) places.push_back(at);
+    if (given.may[at] != 0 && given.may[at] != kMayChangeWithoutMeaning) places.push_back(at);
   }
   return places;
 }
