@@ -139,6 +139,20 @@ def topk_v1(source):
     return modules
 
 
+def topk_v2(source):
+    """Selection and planner. The planner is the same in both builds, so it is taken from the first."""
+    path, name = "csrc/deepseek_v4/topk_v2.cuh", "CombinedTopKKernel"
+    text = need(source, path, rf"struct {name}\b", name)
+    modules = []
+    for k in (512, 1024):
+        arity, abi = expect_method(text, name, "transform", {7: 1})
+        entries = one("topk_v2", "topk_transform", f"{name}::transform", abi, arity)
+        modules.append(Module(f"topk_v2_k{k}", path, {"k": str(k)}, entries, [f"-DSGL_TOPK={k}"]))
+    arity, abi = expect_method(text, name, "plan", {3: 1})
+    entries = one("plan_topk_v2", "topk_plan", f"{name}::plan", abi, arity)
+    return [*modules, Module("plan_topk_v2", path, {}, entries, ["-DSGL_TOPK=512"])]
+
+
 def hash_topk(source):
     path = "csrc/deepseek_v4/hash_topk.cuh"
     text = need(source, path, r"struct HashTopKKernel\b", "HashTopKKernel")
@@ -563,6 +577,7 @@ def linear_bf16_fp32(source):
 # Ops and the rule that serves them, in the order of the op table.
 RULES = (
     (("topk_v1",), topk_v1),
+    (("topk_v2", "plan_topk_v2"), topk_v2),
     (("hash_topk",), hash_topk),
     (("mask_topk_ids",), mask_topk_ids),
     (("paged_mqa_logits_metadata",), paged_mqa_logits_metadata),

@@ -3,6 +3,8 @@
 
 #include <bit>
 #include <cstdint>
+#include <set>
+#include <string>
 
 #include "harness/generate/fills.h"
 
@@ -40,6 +42,13 @@ inline Fills score_fills(std::int64_t k) {
           one_nan(),
           half_nan(),
           all_nan()};
+}
+
+/// True if with this fill all selected scores may be equal, so that all compared values are equal. Such a case still
+/// tests that the positions are distinct, in range and correctly mapped.
+inline bool may_select_equal_scores(const std::string& fill) {
+  static const std::set<std::string> kFills{"equal", "maxima", "ties", "many_inf", "huge", "half_nan", "all_nan"};
+  return kFills.contains(fill);
 }
 
 }  // namespace dsv4

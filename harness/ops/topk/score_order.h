@@ -38,10 +38,11 @@ inline std::uint16_t f16_bits(float x) {
   return static_cast<std::uint16_t>(sign | (rounded >> 13));
 }
 
-/// The 8-bit bin of topk_v1's first pass: the high byte of the binary16 value, mapped to an integer in total order.
-inline std::uint32_t coarse_bin(float score) {
+/// The bin of a kernel's first pass: the highest `bits` bits of the binary16 value, mapped to an integer in total
+/// order. topk_v1 has bins of 8 bits.
+inline std::uint32_t coarse_bin(float score, int bits = 8) {
   const std::uint32_t h = f16_bits(score);
-  return ((h & 0x8000u) != 0 ? (~h & 0xffffu) : (h | 0x8000u)) >> 8;
+  return ((h & 0x8000u) != 0 ? (~h & 0xffffu) : (h | 0x8000u)) >> (16 - bits);
 }
 
 }  // namespace dsv4

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <functional>
+#include <limits>
 #include <map>
 
 #include "harness/op/records.h"
@@ -36,10 +36,12 @@ Positions decode(const Call& call, const CallResult& result, std::int64_t row, s
   const HostTensor& slots = result.tensor("page_indices");
   const std::int64_t k = slots.size(1);
   const std::int64_t page_size = integer_of(call, "page_size");
-  const bool has_raw = call.arg("raw_indices").is_tensor();
-  std::map<std::int64_t, std::int64_t> index_of_page;
+  const bool has_raw = has_argument(call, "raw_indices") && call.arg("raw_indices").is_tensor();
+  // Slots are 32-bit numbers that wrap, so a page is found by its first slot.
+  const auto size = static_cast<std::uint32_t>(page_size);
+  std::map<std::uint32_t, std::int64_t> index_of_page;
   for (std::int64_t i = 0; !has_raw && i * page_size < n; ++i) {
-    index_of_page[call.tensor("page_table").at<std::int32_t>(row, i)] = i;
+    index_of_page[static_cast<std::uint32_t>(call.tensor("page_table").at<std::int32_t>(row, i)) * size] = i;
   }
   Positions positions(static_cast<std::size_t>(k), kPadding);
   for (std::int64_t j = 0; j < k; ++j) {
@@ -48,8 +50,9 @@ Positions decode(const Call& call, const CallResult& result, std::int64_t row, s
     if (has_raw) {
       position = result.tensor("raw_indices").at<std::int32_t>(row, j);
     } else if (slot != kPadding) {
-      const auto page = index_of_page.find(slot >= 0 ? slot / page_size : -1);
-      position = page == index_of_page.end() ? n : page->second * page_size + slot % page_size;
+      const auto in_page = static_cast<std::uint32_t>(slot) % size;
+      const auto page = index_of_page.find(static_cast<std::uint32_t>(slot) - in_page);
+      position = page == index_of_page.end() ? n : page->second * page_size + in_page;
     }
     const bool padded = position == kPadding && slot == kPadding;
     const bool filled = position != kPadding && slot != kPadding;
@@ -84,14 +87,14 @@ void check_distinct(Positions positions, std::int64_t row, Observation& o) {
 
 /// Checks the selection by coarse bins. The bin of the k-th best score is the cut. All positions in bins above the cut
 /// must be selected, and no position in a bin below it.
-void check_bins(std::span<const float> scores, std::int64_t k, const Positions& positions, std::int64_t row,
+void check_bins(std::span<const float> scores, std::int64_t k, int bits, const Positions& positions, std::int64_t row,
                 Observation& o) {
-  const std::uint32_t cut = threshold_bin(scores, k).bin;
+  const std::uint32_t cut = threshold_bin(scores, k, bits).bin;
   std::int64_t missing = 0;
-  for (const float x : scores) missing += coarse_bin(x) > cut ? 1 : 0;
+  for (const float x : scores) missing += coarse_bin(x, bits) > cut ? 1 : 0;
   for (const std::int32_t p : positions) {
     if (p < 0) continue;
-    const std::uint32_t bin = coarse_bin(scores[static_cast<std::size_t>(p)]);
+    const std::uint32_t bin = coarse_bin(scores[static_cast<std::size_t>(p)], bits);
     missing -= bin > cut ? 1 : 0;
     if (bin < cut) {
       return report(
@@ -116,6 +119,19 @@ std::uint64_t cut_key(std::span<const float> scores, std::int64_t k) {
 
 }  // namespace
 
+void fill_row(Call& call, std::int64_t row, std::int64_t n, const Fills& fills, const std::string& fill,
+              Random& random) {
+  constexpr float kGarbage[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()};
+  HostTensor& scores = call.arg("scores").tensor();
+  HostTensor& table = call.arg("page_table").tensor();
+  fills.apply(fill, random, Elements(scores, row * scores.size(1), n));
+  for (std::int64_t i = n; i < scores.size(1); ++i) scores.at<float>(row, i) = kGarbage[i % 2];
+  const std::int64_t first_page = random.below(1 << 20);
+  const auto order = random.permutation(table.size(1));
+  for (std::int64_t i = 0; i < table.size(1); ++i)
+    table.at<std::int32_t>(row, i) = static_cast<std::int32_t>(first_page + order[i]);
+}
+
 std::span<const float> scores_of(const Call& call, std::int64_t row) {
   const HostTensor& scores = call.tensor("scores");
   const std::int64_t length = call.tensor("seq_lens").at<std::int32_t>(row);
@@ -125,18 +141,18 @@ std::span<const float> scores_of(const Call& call, std::int64_t row) {
   return n == 0 ? std::span<const float>{} : std::span<const float>(&scores.at<float>(row, 0), n);
 }
 
-ThresholdBin threshold_bin(std::span<const float> scores, std::int64_t k) {
-  std::array<std::int64_t, 256> histogram{};
-  for (const float x : scores) ++histogram[coarse_bin(x)];
+ThresholdBin threshold_bin(std::span<const float> scores, std::int64_t k, int bits) {
+  std::vector<std::int64_t> histogram(std::size_t{1} << bits);
+  for (const float x : scores) ++histogram[coarse_bin(x, bits)];
   std::int64_t above = 0;
-  for (std::uint32_t bin = 256; bin-- > 0;) {
+  for (std::uint32_t bin = 1u << bits; bin-- > 0;) {
     if (above + histogram[bin] >= k) return {bin, histogram[bin]};
     above += histogram[bin];
   }
   return {};
 }
 
-Observation observe_selection(const Call& call, const CallResult& result) {
+Observation observe_selection(const Call& call, const CallResult& result, const BinBits& bin_bits) {
   Observation o;
   const HostTensor& slots = result.tensor("page_indices");
   const std::int64_t k = slots.size(1);
@@ -147,7 +163,7 @@ Observation observe_selection(const Call& call, const CallResult& result) {
     Positions positions = decode(call, result, row, std::ssize(scores), o);
     check_distinct(positions, row, o);
     if (std::ssize(scores) > k) {
-      check_bins(scores, k, positions, row, o);
+      check_bins(scores, k, bin_bits(row), positions, row, o);
       std::vector<std::pair<std::uint64_t, std::int32_t>> found;
       for (const std::int32_t p : positions) {
         if (p >= 0) found.emplace_back(rank_key(scores[static_cast<std::size_t>(p)]), p);

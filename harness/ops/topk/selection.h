@@ -2,12 +2,20 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
+#include "harness/generate/fills.h"
+#include "harness/generate/random.h"
 #include "harness/op/op.h"
 
 namespace dsv4 {
+
+/// Makes row `row` of a call: its first n scores by the distribution `fill`, and pages in random order. The columns after
+/// the scores hold garbage that a kernel selects if it reads them: NaN and infinity.
+void fill_row(Call& call, std::int64_t row, std::int64_t n, const Fills& fills, const std::string& fill,
+              Random& random);
 
 /// The scores from which row `row` selects: the first seq_lens[row] columns, but at most all columns, and at most as
 /// many as the page table covers.
@@ -18,7 +26,10 @@ struct ThresholdBin {
   std::uint32_t bin = 0;
   std::int64_t population = 0;
 };
-ThresholdBin threshold_bin(std::span<const float> scores, std::int64_t k);
+ThresholdBin threshold_bin(std::span<const float> scores, std::int64_t k, int bits = 8);
+
+/// Bits of the coarse bins into which upstream's kernel sorts the scores of a row.
+using BinBits = std::function<int(std::int64_t row)>;
 
 /// The selection in a canonical form, which is the same for every right implementation:
 ///   "positions"  i32 [rows, k]. A row of at most k scores keeps its positions as written, because the op promises
@@ -27,6 +38,7 @@ ThresholdBin threshold_bin(std::span<const float> scores, std::int64_t k);
 ///   "scores"     f32 [rows, k]. The selected scores, best first; 0 in rows of at most k scores
 /// Findings: padding, range, page_mapping, duplicate, coarse_bin. The check coarse_bin also holds for upstream's
 /// kernels, which select inexactly within the bin of the k-th best score.
-Observation observe_selection(const Call& call, const CallResult& result);
+Observation observe_selection(
+    const Call& call, const CallResult& result, const BinBits& bin_bits = [](std::int64_t) { return 8; });
 
 }  // namespace dsv4

@@ -7,8 +7,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
-#include <set>
 
 #include "harness/op/define.h"
 #include "harness/ops/topk/score_fills.h"
@@ -17,10 +15,6 @@
 
 namespace dsv4 {
 namespace {
-
-/// The columns after the end of a row hold these two values alternately. A kernel that reads these columns
-/// selects them.
-constexpr float kGarbage[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()};
 
 class TopKV1 final : public Op {
  public:
@@ -101,9 +95,7 @@ class TopKV1 final : public Op {
     const std::int64_t columns = p.integer("len") + tail;
     const std::int64_t pages = (p.integer("len") + p.integer("page") - 1) / p.integer("page");
     Call call = allocate(c, {{"k", k}, {"rows", batch}, {"columns", columns}, {"pages", pages}}, Params().set("k", k));
-    HostTensor& scores = call.arg("scores").tensor();
-    HostTensor& table = call.arg("page_table").tensor();
-    scores = HostTensor::with_gaps(kF32, {batch, columns}, tail);
+    call.arg("scores").value = HostTensor::with_gaps(kF32, {batch, columns}, tail);
     const Fills fills = score_fills(k);
     for (std::int64_t row = 0; row < batch; ++row) {
       // Each row has its own random stream, so that its data do not depend on other rows (batch_permutation) or on
@@ -111,12 +103,7 @@ class TopKV1 final : public Op {
       Random random(c.seed, fmt::format("row {}", row));
       const std::int64_t n = length_of(p, random, row);
       set_integer(call.arg("seq_lens").tensor(), row, n);
-      fills.apply(p.text("fill"), random, Elements(scores, row * columns, n));
-      for (std::int64_t i = n; i < columns; ++i) scores.at<float>(row, i) = kGarbage[i % 2];
-      const std::int64_t first_page = random.below(1 << 20);
-      const auto order = random.permutation(pages);
-      for (std::int64_t i = 0; i < pages; ++i)
-        table.at<std::int32_t>(row, i) = static_cast<std::int32_t>(first_page + order[i]);
+      fill_row(call, row, n, fills, p.text("fill"), random);
     }
     call.arg("page_size").value = p.integer("page");
     if (!p.flag("raw")) call.arg("raw_indices") = absent("raw_indices");
@@ -146,13 +133,10 @@ class TopKV1 final : public Op {
     return {{"threshold_bin", numbers(threshold_bins(call))}};
   }
 
-  /// With these fills, all selected scores may be equal, so that all compared values are equal. Such a case still tests
-  /// that the positions are distinct, in range and correctly mapped.
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
-    static const std::set<std::string> kOneScore{"equal", "maxima", "ties", "many_inf", "huge", "half_nan", "all_nan"};
     const std::int64_t len = c.params.integer("len");
     const bool no_score = len == 0 || (len < 16 && c.params.is("lens", "sixteenth"));
-    return no_score || kOneScore.contains(c.params.text("fill"));
+    return no_score || may_select_equal_scores(c.params.text("fill"));
   }
 
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override {

@@ -1,0 +1,12 @@
+/// The relations, sequences and contracts of topk_v2.
+#pragma once
+
+#include <vector>
+
+#include "harness/op/op.h"
+
+namespace dsv4 {
+
+std::vector<Scenario> topk_v2_scenarios(const Op& op);
+
+}  // namespace dsv4
