@@ -1,5 +1,5 @@
-/// The parts of the scheduler for clusters: which block of a cluster runs, the barrier of a cluster, the shared memory of
-/// its other blocks, and bulk copies.
+/// The parts of the scheduler for clusters: which block of a cluster runs, the barrier of a cluster, the shared memory
+/// of its other blocks, and bulk copies.
 #include <driver_types.h>
 
 #include <cstring>

@@ -1,10 +1,10 @@
 /// The executor runs the threads of a kernel launch on the host, one block after the other; the blocks of a cluster run
-/// together. A CUDA thread runs as a fiber, which has its own stack and a saved context. One fiber runs at a time, on the OS thread that launched the
-/// kernel. The executor switches to another fiber where a thread must wait: at a block barrier, in a warp collective
-/// whose other lanes have not arrived, and at `griddepcontrol.wait`. It may also switch at atomics (`atomic_point`). A
-/// thread that never waits needs no switch, because its fiber then runs the next thread that has not started. Every
-/// module of a host set has its own copy of the executor and of the state below. If several OS threads launch kernels
-/// of one module, the launches run one after another.
+/// together. A CUDA thread runs as a fiber, which has its own stack and a saved context. One fiber runs at a time, on
+/// the OS thread that launched the kernel. The executor switches to another fiber where a thread must wait: at a block
+/// barrier, in a warp collective whose other lanes have not arrived, and at `griddepcontrol.wait`. It may also switch
+/// at atomics (`atomic_point`). A thread that never waits needs no switch, because its fiber then runs the next thread
+/// that has not started. Every module of a host set has its own copy of the executor and of the state below. If several
+/// OS threads launch kernels of one module, the launches run one after another.
 #pragma once
 
 #include <vector_types.h>
@@ -104,8 +104,8 @@ unsigned cluster_blocks();  ///< number of blocks in a cluster
 /// block's own variable.
 void* map_shared(const void* address, unsigned rank);
 
-/// Copies shared memory asynchronously and then reports `bytes` to the memory barrier `mbarrier` (ptx.h). Until a thread
-/// tests this barrier, `to` holds undefined values.
+/// Copies global memory to shared memory asynchronously, and then reports `bytes` to the memory barrier `mbarrier`
+/// (ptx.h). Until a thread tests this barrier, `to` holds undefined values.
 void bulk_copy(void* to, const void* from, std::uint32_t bytes, std::uint64_t* mbarrier);
 /// Ends the copies that report to `mbarrier`.
 void end_bulk_copies(std::uint64_t* mbarrier);
