@@ -54,9 +54,9 @@ std::int64_t threshold_of(const Release& release, const std::vector<std::int64_t
 ///   entries up to `clusters`   0, if there are fewer items than clusters
 ///
 /// The other entries are not written. Here the items are in the order of the batch; the op does not promise an order.
-/// In upstream's kernel, the bytes of an item after the flag, which is one byte, are unspecified. Upstream reads a length
-/// as an unsigned number, and asserts at most 262144 in some calls. Here a negative length counts as 0, and any other
-/// length is used as it is.
+/// In upstream's kernel, the bytes of an item after the flag, which is one byte, are unspecified. Upstream reads a
+/// length as an unsigned number, and asserts at most 262144 in some calls. Here a negative length counts as 0, and any
+/// other length is used as it is.
 ///
 /// @param seq_lens                  i32 [rows], contiguous
 /// @param metadata                  i32 [rows + 1, 4], contiguous, out
