@@ -112,6 +112,7 @@ HostTensor OnlineTokens::state(std::int64_t slots, const std::vector<OpenSlot>& 
 std::vector<OpenSlot> OnlineTokens::read_by(const std::vector<layout::CompressPlan>& plan) {
   std::vector<OpenSlot> open;
   for (const layout::CompressPlan& r : plan) {
+    if (is_sentinel(r)) continue;
     const std::int64_t earlier = (std::int64_t{r.seq_len} - 1) % kOnlineGroup + 1 - r.buffer_len;
     if (earlier > 0) open.push_back({r.read_page_0, earlier});
   }
