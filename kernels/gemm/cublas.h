@@ -6,7 +6,6 @@
 #pragma once
 
 #include <dlfcn.h>
-#include <library_types.h>
 #include <tvm/ffi/error.h>
 
 #include <cstdint>
