@@ -7,7 +7,6 @@
 /// window of its own group.
 #pragma once
 
-#include <cfloat>
 #include <cstdint>
 
 #include "kernels/common/device.h"
@@ -58,12 +57,13 @@ struct C4Window {
     kv[i].load(half);
     score[i].load(half + 2 * kHeadDim);
   }
-  /// Marks entry i as absent. If another entry has a score far above -FLT_MAX, the weight of entry i is then 0.
-  DSV4_DEVICE void absent(int i) {
+  /// Marks entry i as absent: its score is `lowest`. If another entry has a far higher score, the weight of entry i is
+  /// then 0.
+  DSV4_DEVICE void absent(int i, float lowest) {
 #pragma unroll
     for (int c = 0; c < kLaneColumns; ++c) {
       kv[i].v[c] = 0.0f;
-      score[i].v[c] = -FLT_MAX;
+      score[i].v[c] = lowest;
     }
   }
 

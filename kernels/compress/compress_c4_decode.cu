@@ -21,64 +21,33 @@
 /// needs is not in the state, the token is kept, and no entry is written.
 
 #include "interface/entry.h"
-#include "kernels/common/launch.h"
-#include "kernels/compress/c4_window.cuh"
+#include "kernels/compress/c4_steps.cuh"
 
 namespace dsv4 {
 namespace {
 
+constexpr const char* kOp = "compress_c4_decode";
+
 template <int kHeadDim>
 __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_constant__ DecodeParams p) {
-  using Place = C4Place<kHeadDim>;
-  const Place place;
+  const C4Place<kHeadDim> place;
   wait_for_previous_kernel();
   if (place.unit >= p.requests) return;
   const layout::DecodePlan plan = p.plan[place.unit];
-  if (plan.seq_len == 0 || plan.write_loc < 0 || plan.write_loc >= p.pages * kGroup) return;
-  const bool first_group = plan.seq_len <= kGroup;
-  const bool has_pages = plan.read_page_1 >= 0 && plan.read_page_1 < p.pages &&
-                         (first_group || (plan.read_page_0 >= 0 && plan.read_page_0 < p.pages));
-
-  // A lane stores its own columns of all four blocks. So the window below reads nothing that another lane writes.
-  const float* newest = p.input + static_cast<std::int64_t>(place.unit) * Place::kRow + place.column;
-  float* kept = p.state + static_cast<std::int64_t>(plan.write_loc) * Place::kRow + place.column;
-  Columns block[4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) block[i].load(newest + i * kHeadDim);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) block[i].store(kept + i * kHeadDim);
-  if (plan.seq_len % kGroup != 0 || !has_pages) return;
-
-  const float* state = p.state + place.column;
-  const float* group_before = state + static_cast<std::int64_t>(plan.read_page_0) * kGroup * Place::kRow;
-  const float* group = state + static_cast<std::int64_t>(plan.read_page_1) * kGroup * Place::kRow;
-  C4Window<kHeadDim> window;
-#pragma unroll
-  for (int i = 0; i < kWindow - 1; ++i) {
-    if (i < kGroup && first_group) {
-      window.absent(i);
-    } else {
-      window.load(i, (i < kGroup ? group_before : group) + i % kGroup * Place::kRow);
-    }
-  }
-  window.kv[kWindow - 1] = block[1];  // the newest token, which is still in registers
-  window.score[kWindow - 1] = block[3];
-  const Columns out = window.mean(p.ape + place.column);
-  out.store(p.output + static_cast<std::int64_t>(place.unit) * kHeadDim + place.column);
+  if (plan.seq_len == 0) return;
+  const C4Lane<kHeadDim> lane{p, place};
+  lane.decode(place.unit, plan.write_loc, plan.seq_len % kGroup == 0, plan.seq_len <= kGroup,
+              {plan.read_page_0, plan.read_page_1}, kAbsentScore);
 }
 
 template <int kHeadDim>
 void launch(const DecodeParams& params, DLDevice device) {
-  Launch{.name = "compress_c4_decode",
-         .device = device,
-         .grid = grid_of(C4Place<kHeadDim>::blocks(params.requests), "compress_c4_decode"),
-         .block = dim3(kC4Threads)}(decode_kernel<kHeadDim>, params);
+  launch_c4<kHeadDim>(kOp, device, params.requests, decode_kernel<kHeadDim>, params);
 }
 
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
-  ArgumentCheck check("compress_c4_decode");
+  ArgumentCheck check(kOp);
   const DecodeParams params = check_decode(check, kC4Form, kv_buffer, kv_input, kv_output, ape, plan_d);
-  if (params.requests == 0) return;
   params.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
 }
 

@@ -27,7 +27,7 @@ namespace dsv4::reference {
 
 struct OfflineTensors {
   std::int64_t ratio;
-  View<float, 3> state;        ///< [pages, ratio, width]
+  View<float, 3> state;        ///< [pages, ratio, width]; in a call of V1 with rings, a page has the rows of a window
   View<const float, 2> input;  ///< [tokens, width]
   View<float, 2> output;       ///< [entries, head_dim]
   View<const float, 2> ape;    ///< [places of a window, head_dim]
@@ -41,26 +41,27 @@ struct OfflineTensors {
   [[nodiscard]] bool in_own_group(std::int64_t place) const { return place >= places() - ratio; }
 
   [[nodiscard]] bool has_page(std::int64_t page) const { return page >= 0 && page < state.size(0); }
-  [[nodiscard]] bool has_row(std::int64_t row) const { return row >= 0 && row < ratio * state.size(0); }
+  [[nodiscard]] bool has_row(std::int64_t row) const { return row >= 0 && row < state.size(1) * state.size(0); }
   [[nodiscard]] bool has_token(std::int64_t token) const { return token >= 0 && token < input.size(0); }
 
   /// Stores the row of a token in a row of the state. Copies bytes, because a row must keep a signalling NaN. A copy of
   /// floats could change it.
   void keep(std::int64_t token, std::int64_t row) const {
-    std::memcpy(&state(row / ratio, row % ratio, 0), &input(token, 0), sizeof(float) * width());
+    std::memcpy(&state(row / state.size(1), row % state.size(1), 0), &input(token, 0), sizeof(float) * width());
   }
 };
 
 /// If a shape does not match, throws a ValueError that names the argument with this shape. kv_output must have
 /// `entries` rows. Without `entries`, it must have one row for each token of kv_input.
 inline OfflineTensors offline_tensors(const char* op, std::int64_t ratio, TensorView kv_buffer, TensorView kv_input,
-                                      TensorView kv_output, TensorView ape, std::optional<std::int64_t> entries) {
+                                      TensorView kv_output, TensorView ape, std::optional<std::int64_t> entries,
+                                      std::optional<std::int64_t> page_rows = std::nullopt) {
   const OfflineTensors t{ratio, View<float, 3>(op, "kv_buffer", kv_buffer).expect_contiguous(),
                          View<const float, 2>(op, "kv_input", kv_input).expect_contiguous(),
                          View<float, 2>(op, "kv_output", kv_output).expect_contiguous(),
                          View<const float, 2>(op, "ape", ape).expect_contiguous()};
   t.ape.expect_size(0, t.places());
-  t.state.expect_size(1, ratio).expect_size(2, t.width());
+  t.state.expect_size(1, page_rows.value_or(ratio)).expect_size(2, t.width());
   t.input.expect_size(1, t.width());
   t.output.expect_size(0, entries.value_or(t.input.size(0))).expect_size(1, t.head_dim());
   return t;
@@ -78,10 +79,11 @@ inline void set_place(const OfflineTensors& t, Window& window, std::int64_t i,
 }
 
 /// Fills place `i` of a window as absent, because the place is before the first token of the request: its kv
-/// is 0, and its score is -FLT_MAX before the bias (sglang 0.5.13, jit_kernel/csrc/deepseek_v4/c4_v2.cuh:110-118).
-inline void set_absent(const OfflineTensors& t, Window& window, std::int64_t i) {
+/// is 0, and its score is `lowest` before the bias. In V2 this is -FLT_MAX (sglang 0.5.13,
+/// jit_kernel/csrc/deepseek_v4/c4_v2.cuh:110-118).
+inline void set_absent(const OfflineTensors& t, Window& window, std::int64_t i, double lowest = -double{FLT_MAX}) {
   window.kv.row(i) = 0.0;
-  window.z.row(i) = row_of(t.ape, i).cast<double>() - double{FLT_MAX};
+  window.z.row(i) = row_of(t.ape, i).cast<double>() + lowest;
 }
 
 /// Row k of kv_output: the entry of a window.

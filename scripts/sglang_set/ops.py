@@ -468,9 +468,10 @@ def ring_pad(text: str) -> list:
     return ["write_pad_from_ring"] if re.search(pad, without_comments(text)) else []
 
 
-def compress_offline(source, ratio: int) -> list:
-    """The compressors of a ratio that take V2 plans."""
-    path, name = f"csrc/deepseek_v4/c{ratio}_v2.cuh", f"FlashCompress{ratio}Kernel"
+def compress_offline(source, ratio: int, version: str = "", arities: tuple = (6, 5)) -> list:
+    """The compressors of a ratio. Those of V2 plans have no suffix. `arities` are those of prefill and of decode."""
+    path = f"csrc/deepseek_v4/c{ratio}{'' if version else '_v2'}.cuh"
+    name = f"FlashCompress{ratio}Kernel"
     text = need(source, path, rf"struct {name}\b", name)
     # Later releases name the type of the state buffer apart from that of the input.
     types = {4: "fp32_t, fp32_t", 5: "fp32_t, fp32_t, fp32_t"}.get(template_arity(text, name))
@@ -480,16 +481,20 @@ def compress_offline(source, ratio: int) -> list:
     for head_dim in (128, 512):
         cls = f"{name}<{head_dim}, {types}, {PDL}>"
         entries = []
-        for function, known in (("prefill", {6: 1}), ("decode", {5: 1})):
-            arity, abi = expect_arity(text, f"run_{function}", known)
-            entries += one(f"compress_c{ratio}_{function}", function, f"{cls}::run_{function}", abi, arity)
+        for function, arity in zip(("prefill", "decode"), arities):
+            arity, abi = expect_arity(text, f"run_{function}", {arity: 1})
+            entries += one(f"compress_c{ratio}_{function}{version}", function, f"{cls}::run_{function}", abi, arity)
         params = {"head_dim": str(head_dim), "dtype": "f32"}
-        modules.append(Module(f"compress_c{ratio}_h{head_dim}_f32", path, params, entries, fast_math=True))
+        modules.append(Module(f"compress_c{ratio}{version}_h{head_dim}_f32", path, params, entries, fast_math=True))
     return modules
 
 
 def compress_c4(source):
     return compress_offline(source, 4)
+
+
+def compress_c4_v1(source):
+    return compress_offline(source, 4, "_v1", (8, 7))
 
 
 def compress_c128(source):
@@ -597,6 +602,7 @@ RULES = (
     (("plan_compress_prefill",), plan_compress_prefill),
     (("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy"), plans),
     (("compress_c4_prefill", "compress_c4_decode"), compress_c4),
+    (("compress_c4_prefill_v1", "compress_c4_decode_v1"), compress_c4_v1),
     (("compress_c128_prefill", "compress_c128_decode"), compress_c128),
     (("plan_prefill_online", "plan_decode_online"), online_plans),
     (("compress_c128_online_prefill", "compress_c128_online_decode"), compress_c128_online),

@@ -48,6 +48,7 @@ std::vector<Scenario> OfflineDecode::scenarios() const {
                            [](Shape& s) { s[1] = 8; });
   list.push_back(offline_many_requests(*this));
   append(list, offline_decode_sequences(at(points_.sequences)));
+  list.push_back(offline_padded_decode(at(points_.sequences)));
   return list;
 }
 

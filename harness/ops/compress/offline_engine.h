@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
 #include "harness/ops/compress/offline_op.h"
+#include "harness/ops/compress/v1_state.h"
 
 namespace dsv4 {
 
@@ -43,14 +45,21 @@ class OfflineEngine {
 
   CallResult call(const std::string& where, const Call& call);
   void prefill_step(const Batch& step, const HostTensor& input, bool lens_on_device, const std::string& where);
-  /// Calls the op of `step` ("decode" or "prefill") with these plans, stores the new state, and collects the entries.
-  void compress(const std::string& where, const char* step, const HostTensor& input,
-                const std::vector<HostTensor>& plans, const OutputRows& rows);
+  void prefill_step_v1(const Batch& step, const HostTensor& input, bool lens_on_device, const std::string& where);
+  /// The pages of a V1 prefill call. If the set does not have paged_compress_data, the reference makes them.
+  V1Pages v1_pages(const Batch& step, const std::string& where);
+  /// State row of a token.
+  [[nodiscard]] RowOf row_of() const { return v1_ ? v1_->row_of() : requests_.maps().row_of(); }
+  /// A call of the V2 op of `step`, "decode" or "prefill", with these plans.
+  [[nodiscard]] Call v2_call(const char* step, const HostTensor& input, const std::vector<HostTensor>& plans) const;
+  /// Makes the call of a compressor, stores the new state, and collects the entries.
+  void compress(const std::string& where, const Call& made, const OutputRows& rows);
 
   ScenarioContext& x_;
   Side side_;
   OfflineTokens tokens_;
   GrowingBatch requests_;
+  std::optional<V1State> v1_;
   HostTensor state_;
   KeyedRows entries_;
   KeyedRows bounds_;

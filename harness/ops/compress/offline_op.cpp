@@ -126,8 +126,9 @@ Call OfflineTokens::call(const std::string& op, HostTensor state, HostTensor inp
 }
 
 HostTensor OfflineTokens::state(std::int64_t rows, const RowOf& row, const std::vector<std::int64_t>& request_ids,
-                                const std::vector<std::int64_t>& lengths) const {
-  HostTensor t = HostTensor::make(kF32, {rows / ratio_, ratio_, width()});
+                                const std::vector<std::int64_t>& lengths, std::int64_t page_rows) const {
+  const std::int64_t per_page = page_rows == 0 ? ratio_ : page_rows;
+  HostTensor t = HostTensor::make(kF32, {rows / per_page, per_page, width()});
   for (std::int64_t i = 0, n = t.numel(); i < n; ++i) t.data<float>()[i] = poison_float(static_cast<std::size_t>(i));
   for (std::size_t b = 0; b < lengths.size(); ++b) {
     for (const std::int64_t p : live_positions(lengths[b], ratio_)) {
@@ -197,10 +198,11 @@ Cost OfflineOp::cost(const Case&, const Call& call) const {
   const auto windows = static_cast<double>(windows_of_token(ratio_)), window = static_cast<double>(window_of(ratio_));
   // Unit: head_dim f32. An entry reads a kv and a score of each row of its window, from the state or from the input. In
   // a decode step, the newest row is already counted as a kept row. A kept row is read and written.
-  const double rows_of_entry = window - (has_argument(call, "plan_d") ? 1 : 0);
+  const double rows_of_entry = window - (has_argument(call, "plan_d") || has_argument(call, "seq_lens") ? 1 : 0);
   double bytes = (entries * (2 * rows_of_entry + 1) + 2 * kept * 2 * windows + window) * 4 * head_dim;
   for (const Arg& arg : call.args) {
-    if (arg.tensor().dtype == kU8) bytes += static_cast<double>(arg.tensor().storage.size());  // a plan
+    if (!arg.is_tensor() || arg.tensor().dtype == kF32) continue;
+    bytes += static_cast<double>(arg.tensor().storage.size());  // a plan, pages or lengths
   }
   // Each column of an entry takes six operations for each token of the window: four on the score (bias, maximum,
   // exponential, sum) and two on kv (product, sum).

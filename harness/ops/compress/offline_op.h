@@ -59,16 +59,16 @@ class OfflineTokens {
                                  const std::vector<std::int64_t>& lengths) const {
     return state(maps.rows(), maps.row_of(), request_ids, lengths);
   }
-  /// The same for `rows` rows, of which `row` gives a token's.
+  /// The same for `rows` rows, of which `row` gives a token's. Pages have `page_rows` rows; 0: `ratio` rows.
   [[nodiscard]] HostTensor state(std::int64_t rows, const RowOf& row, const std::vector<std::int64_t>& request_ids,
-                                 const std::vector<std::int64_t>& lengths) const;
-  /// A call of an op with these plans. Its output has as many rows as the first plan.
+                                 const std::vector<std::int64_t>& lengths, std::int64_t page_rows = 0) const;
+  /// The bias, f32 [window, H].
+  [[nodiscard]] HostTensor ape() const;
+  /// A call of a V2 op with these plans. Its output has as many rows as the first plan.
   [[nodiscard]] Call call(const std::string& op, HostTensor state, HostTensor input,
                           const std::vector<HostTensor>& plans) const;
 
  private:
-  /// The bias, f32 [window, H].
-  [[nodiscard]] HostTensor ape() const;
   void fill_row(float* row, std::int64_t request_id, std::int64_t position) const;
   /// True if the row of the token is as after a reset.
   [[nodiscard]] bool is_cleared(Random& of_row, std::int64_t request_id, std::int64_t position) const;
@@ -137,7 +137,7 @@ Scenario offline_many_requests(const OfflineOp& op);
 /// Sequences of calls of planners and ops, at `points`. Their results are compared with those of other calls
 /// (offline_sequences.cpp).
 std::vector<Scenario> offline_prefill_sequences(const Points& points);  ///< chunked_prefill, prefill_then_decode
-std::vector<Scenario> offline_decode_sequences(const Points& points);   ///< decode_equals_prefill, verify_then_decode,
-                                                                        ///< padded_decode
+std::vector<Scenario> offline_decode_sequences(const Points& points);   ///< decode_equals_prefill, verify_then_decode
+Scenario offline_padded_decode(const Points& points);                   ///< of V2
 
 }  // namespace dsv4

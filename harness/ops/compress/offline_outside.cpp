@@ -1,7 +1,9 @@
+#include "harness/ops/compress/offline_outside.h"
+
+#include <algorithm>
 #include <limits>
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/offline_op.h"
 #include "harness/ops/compress/plan_rows.h"
 
 namespace dsv4 {
@@ -18,39 +20,6 @@ struct Wrong {
   std::function<void(Record&)> set;
   std::function<bool(const Record&)> applies;  ///< whether the record uses the field
 };
-
-/// Row numbers below `limit` are valid.
-std::vector<std::int32_t> numbers_outside(std::int64_t limit) {
-  return {-1, static_cast<std::int32_t>(limit), 1 << 30, std::numeric_limits<std::int32_t>::min(),
-          std::numeric_limits<std::int32_t>::max()};
-}
-
-/// The rows of outputs that record `i` of a plan writes, or the other rows. `entry` is the record's row of kv_output,
-/// and `kept` its state row; -1 if it has none.
-Part rows_of_record(const OfflineOp& op, const Call& good, std::int64_t entry, std::int64_t kept, bool own) {
-  const OfflineWritten rows = op.written(good);
-  const auto part_of = [own](const HostTensor& t, const std::vector<std::int64_t>& all, std::int64_t row) {
-    std::vector<std::int64_t> chosen;
-    for (std::int64_t i = 0; i < std::ssize(all); ++i) {
-      if ((all[static_cast<std::size_t>(i)] == row) == own) chosen.push_back(i);
-    }
-    return rows_of(t, chosen);
-  };
-  return [=, head_dim = good.tensor("ape").size(1)](const Observation& o) {
-    HostTensor entries = part_of(o.output("kv_output"), rows.entries, entry);
-    // An entry that was not written holds the poison of its call.
-    for (std::uint32_t variant = 0; variant < 4; ++variant) {
-      HostTensor unwritten = good.tensor("kv_output");
-      poison(unwritten, variant);
-      if (own && entries.size(0) == 1 && entries.storage == gather_rows(unwritten, {entry}, head_dim).storage) {
-        std::ranges::fill(entries.storage, std::uint8_t{0});
-      }
-    }
-    return Observation()
-        .add("kv_output", std::move(entries))
-        .add("kept_rows", part_of(o.output("kept_rows"), rows.kept, kept));
-  };
-}
 
 /// Tries each wrong value in one record of the plan.
 template <class Record>
@@ -70,16 +39,12 @@ void try_records(ScenarioContext& x, const OfflineOp& op, const char* plan, cons
     wrong.set(changed[i]);
     Call bad = good;
     bad.arg(plan).tensor() = plan_tensor(changed);
-    const auto entry = std::is_same_v<Record, WritePlan> ? -1 : static_cast<std::int64_t>(i);
-    // The call may also write the record's own row of the output, which belongs to no other record.
-    if (entry >= 0) {
-      auto& footprint = bad.arg("kv_output").footprint;
-      const auto bytes = static_cast<std::ptrdiff_t>(footprint.size() / records.size());
-      std::fill_n(footprint.begin() + entry * bytes, bytes, std::uint8_t{1});
-    }
-    const std::int64_t kept = kept_row(records[i]);
+    OfflineOwnRows rows;
+    if (!std::is_same_v<Record, WritePlan>) rows.entries.insert(static_cast<std::int64_t>(i));
+    if (const std::int64_t kept = kept_row(records[i]); kept >= 0) rows.kept.insert(kept);
+    allow_own_rows(bad, rows);
     try_outside(x, fmt::format("{} record {} with {}", plan, i, wrong.what), bad, good, usual,
-                rows_of_record(op, good, entry, kept, false), rows_of_record(op, good, entry, kept, true));
+                offline_rows_part(op, good, rows, false), offline_rows_part(op, good, rows, true));
   }
 }
 
@@ -160,6 +125,51 @@ void try_write_plan(ScenarioContext& x, const OfflineOp& op) {
 }
 
 }  // namespace
+
+std::vector<std::int32_t> numbers_outside(std::int64_t limit) {
+  return {-1, static_cast<std::int32_t>(limit), 1 << 30, std::numeric_limits<std::int32_t>::min(),
+          std::numeric_limits<std::int32_t>::max()};
+}
+
+Part offline_rows_part(const OfflineOp& op, const Call& good, const OfflineOwnRows& rows, bool own) {
+  // The numbers, in `all`, of the rows that the part has.
+  const auto chosen = [own](const std::vector<std::int64_t>& all, const std::set<std::int64_t>& of) {
+    std::vector<std::int64_t> numbers;
+    for (std::int64_t i = 0; i < std::ssize(all); ++i) {
+      if (of.contains(all[static_cast<std::size_t>(i)]) == own) numbers.push_back(i);
+    }
+    return numbers;
+  };
+  const OfflineWritten written = op.written(good);
+  const auto entries = chosen(written.entries, rows.entries), kept = chosen(written.kept, rows.kept);
+  return [=, &good](const Observation& o) {
+    HostTensor part = rows_of(o.output("kv_output"), entries);
+    // An entry that was not written holds the poison of its call.
+    for (std::uint32_t variant = 0; own && variant < 4; ++variant) {
+      HostTensor unwritten = good.tensor("kv_output");
+      poison(unwritten, variant);
+      const auto bytes = part.size(1) * size_of(part.dtype);
+      for (std::int64_t i = 0; i < std::ssize(entries); ++i) {
+        const std::int64_t row = written.entries[static_cast<std::size_t>(entries[static_cast<std::size_t>(i)])];
+        const auto at = part.storage.begin() + i * bytes;
+        if (std::equal(at, at + bytes, unwritten.storage.begin() + row * bytes))
+          std::fill_n(at, bytes, std::uint8_t{0});
+      }
+    }
+    return Observation().add("kv_output", std::move(part)).add("kept_rows", rows_of(o.output("kept_rows"), kept));
+  };
+}
+
+void allow_own_rows(Call& bad, const OfflineOwnRows& rows) {
+  const auto allow = [&bad](const char* name, const std::set<std::int64_t>& own) {
+    Arg& arg = bad.arg(name);
+    const HostTensor& t = arg.tensor();
+    const auto bytes = t.shape.back() * size_of(t.dtype);
+    for (const std::int64_t row : own) std::fill_n(arg.footprint.begin() + row * bytes, bytes, std::uint8_t{1});
+  };
+  allow("kv_output", rows.entries);
+  allow("kv_buffer", rows.kept);
+}
 
 std::vector<Scenario> offline_plan_contracts(const OfflineOp& op) {
   std::vector<Scenario> list;

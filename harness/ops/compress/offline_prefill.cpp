@@ -13,17 +13,6 @@ namespace {
 using layout::CompressPlan;
 using layout::WritePlan;
 
-/// A plan of these entries, followed by `slack` sentinels. The entries are in random order if order=shuffled.
-template <class Record>
-HostTensor arranged(std::vector<Record> records, const Case& c, const char* stream) {
-  if (c.params.is("order", "shuffled")) {
-    const auto order = Random(c.seed, stream).permutation(std::ssize(records));
-    records = records_of<Record>(rows_of(plan_tensor(records), order));
-  }
-  records.insert(records.end(), static_cast<std::size_t>(c.params.integer("slack")), kSentinel<Record>);
-  return plan_tensor(records);
-}
-
 /// The numbers of those rows of the plan that are entries, sorted by token.
 template <class Record>
 std::vector<std::int64_t> entries_in_token_order(const std::vector<Record>& plan) {

@@ -145,9 +145,12 @@ std::vector<Scenario> offline_decode_sequences(const Points& points) {
                    run_decode_equals_prefill),
           sequence("verify_then_decode",
                    "verify steps that reject drafts, then decode: entries agree with one prefill by the reference",
-                   points, run_verify_then_decode),
-          sequence("padded_decode", "requests of length 0 that pad a decode batch change nothing", points,
-                   run_padded_decode)};
+                   points, run_verify_then_decode)};
+}
+
+Scenario offline_padded_decode(const Points& points) {
+  return sequence("padded_decode", "requests of length 0 that pad a decode batch change nothing", points,
+                  run_padded_decode);
 }
 
 }  // namespace dsv4

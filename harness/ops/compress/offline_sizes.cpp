@@ -1,5 +1,7 @@
+#include <utility>
+
 #include "harness/op/define.h"
-#include "harness/ops/compress/offline_op.h"
+#include "harness/ops/compress/c4_v1_op.h"
 #include "harness/ops/compress/plan_rows.h"
 #include "harness/ops/elementwise/many_rows.h"
 
@@ -21,28 +23,69 @@ void copy_rows(const HostTensor& rows, std::int64_t from, std::int64_t count, Ho
               static_cast<std::size_t>(count * width * size_of(rows.dtype)));
 }
 
-void many_tokens(ScenarioContext& x) {
-  // A plan numbers at most 65535 tokens. The other tokens are zeros, so an entry of another token has another result.
-  constexpr std::int64_t kTokens = 65535;
-  const OfflineTokens tokens = offline_op(x).tokens(x.c);
-  const std::int64_t ratio = tokens.ratio(), window = window_of(ratio);
-  const std::vector<std::int64_t> last{window - 1, 32768, 40000, kTokens - 1};
-  const HostTensor rows = window_rows(tokens, std::ssize(last));
-  HostTensor input = HostTensor::make(kF32, {kTokens, rows.size(1)});
+/// A V1 call of as many requests as tokens. Entry i ends at token `last[i]`, and belongs to another request than that
+/// number. The token is kept in the state page i.
+Call many_tokens_v1(const std::string& op, const OfflineTokens& tokens, const HostTensor& state,
+                    const HostTensor& input, const std::vector<std::int64_t>& last) {
+  const std::int64_t requests = input.size(0);
+  V1Pages pages{HostTensor::make(kI32, {requests}), HostTensor::make(kI32, {requests, 4})};
+  std::vector<layout::TokenPlan> records;
+  for (std::size_t i = 0; i < last.size(); ++i) {
+    const std::int64_t request = last[last.size() - 1 - i];
+    set_integer(pages.indices, request, static_cast<std::int64_t>(i));
+    records.push_back({static_cast<std::uint32_t>(last[i]), static_cast<std::uint32_t>(request), kLength - 1, 0});
+  }
+  return c4_v1_call(op, tokens, state, input, std::move(pages), {plan_tensor(records), plan_tensor(records)});
+}
+
+/// The call of a V2 op with the same entries. The tokens are kept in the rows i of the state.
+Call many_tokens_v2(const std::string& op, const OfflineTokens& tokens, const HostTensor& state,
+                    const HostTensor& input, const std::vector<std::int64_t>& last) {
   std::vector<layout::CompressPlan> entries;
   std::vector<layout::WritePlan> kept;
-  for (std::int64_t i = 0; i < std::ssize(last); ++i) {
-    const std::int64_t token = last[static_cast<std::size_t>(i)];
-    copy_rows(rows, window * i, window, input, token - (window - 1));
-    entries.push_back({kLength, static_cast<std::uint16_t>(token), 0, -1, 0});
-    kept.push_back({static_cast<std::uint32_t>(token), static_cast<std::int32_t>(i)});
+  for (std::size_t i = 0; i < last.size(); ++i) {
+    entries.push_back({kLength, static_cast<std::uint16_t>(last[i]), 0, -1, 0});
+    kept.push_back({static_cast<std::uint32_t>(last[i]), static_cast<std::int32_t>(i)});
   }
-  const HostTensor state = HostTensor::make(kF32, {1, ratio, rows.size(1)});
-  Call call = tokens.call(x.op.info().name, state, input, {plan_tensor(entries), plan_tensor(kept)});
+  return tokens.call(op, state, input, {plan_tensor(entries), plan_tensor(kept)});
+}
+
+void many_tokens(ScenarioContext& x) {
+  // A plan of V2 numbers at most 65535 tokens. The tokens outside the windows are zeros, so an entry of another token
+  // has another result.
+  const OfflineTokens tokens = offline_op(x).tokens(x.c);
+  const std::int64_t ratio = tokens.ratio(), window = window_of(ratio);
+  const bool v1 = x.c.params.has("state");
+  const std::int64_t count = v1 ? 70000 : 65535;
+  std::vector<std::int64_t> last{window - 1, 32768, 40000, count - 1};
+  if (v1) last.insert(last.end() - 1, 65544);  // token 8, if its number is cut to 16 bits
+  const HostTensor rows = window_rows(tokens, std::ssize(last));
+  HostTensor input = HostTensor::make(kF32, {count, rows.size(1)});
+  for (std::int64_t i = 0; i < std::ssize(last); ++i) {
+    copy_rows(rows, window * i, window, input, last[static_cast<std::size_t>(i)] - (window - 1));
+  }
+  const HostTensor state = HostTensor::make(kF32, {v1 ? std::ssize(last) : 1, ratio, rows.size(1)});
+  Call call = (v1 ? many_tokens_v1 : many_tokens_v2)(x.op.info().name, tokens, state, input, last);
   x.op.fit(call);
-  const CallResult result = x.call("65535 tokens", call);
+  const std::string where = fmt::format("{} tokens", count);
+  const CallResult result = x.call(where, call);
   const Observation got = x.op.observe(x.c, call, result);
-  x.expect_agree("65535 tokens", got, x.expected(call), x.op.tolerances(x.c, call, result, got, x.reference));
+  x.expect_agree(where, got, x.expected(call), x.op.tolerances(x.c, call, result, got, x.reference));
+}
+
+/// The V1 call with the pages and the lengths of a plan.
+Call decode_v1(const std::string& op, const OfflineTokens& tokens, const HostTensor& state, const HostTensor& input,
+               const std::vector<layout::DecodePlan>& plan) {
+  V1Pages pages{HostTensor::make(kI32, {std::ssize(plan)}), None{}};
+  HostTensor extra = HostTensor::make(kI32, {std::ssize(plan), 1});
+  std::vector<std::int64_t> lengths;
+  for (std::size_t b = 0; b < plan.size(); ++b) {
+    set_integer(pages.indices, static_cast<std::int64_t>(b), plan[b].read_page_1);
+    set_integer(extra, static_cast<std::int64_t>(b), plan[b].read_page_0);
+    lengths.push_back(plan[b].seq_len);
+  }
+  pages.extra = std::move(extra);
+  return c4_v1_call(op, tokens, state, input, std::move(pages), {numbers(lengths, kI32)});
 }
 
 void many_requests(ScenarioContext& x) {
@@ -68,7 +111,8 @@ void many_requests(ScenarioContext& x) {
     kept.push_back(window * i + window - 1);
     plan[static_cast<std::size_t>(request)] = {kLength, static_cast<std::int32_t>(kept.back()), first, own};
   }
-  const Call call = tokens.call(x.op.info().name, state, input, {plan_tensor(plan)});
+  const Call call = x.c.params.has("state") ? decode_v1(x.op.info().name, tokens, state, input, plan)
+                                            : tokens.call(x.op.info().name, state, input, {plan_tensor(plan)});
   const auto observed = [&](const CallResult& result) {
     return Observation()
         .add("kv_output", gather_rows(result.tensor("kv_output"), complete, tokens.head_dim()))

@@ -1,5 +1,4 @@
-/// Functions that make calls of the V2 planners (V2: the plan format in interface/compress_plan.h), and of
-/// paged_compress_data.
+/// Functions that make calls of the planners and of paged_compress_data.
 #pragma once
 
 #include "harness/generate/batch.h"
@@ -38,6 +37,18 @@ inline Call prefill_plan_call(const PrefillPlanForm& form, const Batch& batch, c
 inline Call decode_plan_call(std::int64_t ratio, const Batch& batch, const CacheMaps& maps) {
   return call_of("plan_decode", {numbers(batch.request_ids), maps.req_to_token, maps.full_to_swa,
                                  numbers(batch.seq_lens), ratio, maps.page_size, maps.ring_size});
+}
+
+/// A call of `plan_compress_prefill` (V1). The lengths and the plans are all on the device, or all on the host.
+inline Call token_plan_call(std::int64_t ratio, bool on_device, bool use_cuda_graph, std::int64_t rows,
+                            const Batch& batch) {
+  const HostTensor plan = HostTensor::make(DType::kU8, {rows, sizeof(layout::TokenPlan)});
+  Call call = call_of("plan_compress_prefill", {numbers(batch.extend_lens), numbers(batch.seq_lens), plan, plan, ratio,
+                                                ratio == 4, use_cuda_graph});
+  for (const char* name : {"extend_lens", "seq_lens", "compress_plan", "write_plan"}) {
+    call.arg(name).place = on_device ? Place::kDevice : Place::kHost;
+  }
+  return call;
 }
 
 /// A call of `paged_compress_data`, whose ids, lengths and counts have this dtype.

@@ -89,17 +89,14 @@ class PlanCompressPrefill final : public Op {
     const Params& p = c.params;
     const Batch batch = make_batch(p, c.seed);
     const std::int64_t ratio = p.integer("ratio");
-    const HostTensor plan = v1_plan(batch.tokens() + p.integer("slack"));
     Call v1 =
-        call({numbers(batch.extend_lens), numbers(batch.seq_lens), plan, plan, ratio, ratio == 4, p.flag("graph")});
-    for (const char* name : {"extend_lens", "seq_lens", "compress_plan", "write_plan"})
-      v1.arg(name).place = p.is("lens", "device") ? Place::kDevice : Place::kHost;
+        token_plan_call(ratio, p.is("lens", "device"), p.flag("graph"), batch.tokens() + p.integer("slack"), batch);
     // If a plan is not padded, the function must not write after the plan's entries.
     const plans::PrefillRecords used = counted_records(batch, ratio, {});
     for (const auto& [name, rows] :
          {std::pair{"compress_plan", std::ssize(used.compress)}, {"write_plan", std::ssize(used.write)}}) {
       std::vector<std::uint8_t>& footprint = v1.arg(name).footprint;
-      footprint.assign(plan.storage.size(), is_padded(v1) ? 1 : 0);
+      footprint.assign(v1.tensor(name).storage.size(), is_padded(v1) ? 1 : 0);
       std::fill_n(footprint.begin(), rows * std::int64_t{sizeof(TokenPlan)}, std::uint8_t{1});
     }
     return v1;

@@ -9,6 +9,7 @@
 #include "harness/generate/batch.h"
 #include "harness/op/op.h"
 #include "harness/op/records.h"
+#include "harness/op/rows.h"
 #include "interface/compress_plan.h"
 
 namespace dsv4 {
@@ -54,6 +55,17 @@ template <>
 inline constexpr layout::CompressPlan kSentinel<layout::CompressPlan> = layout::kNoCompress;
 template <>
 inline constexpr layout::WritePlan kSentinel<layout::WritePlan> = layout::kNoWrite;
+
+/// A plan of these entries, followed by `slack` sentinels. The entries are in random order if order=shuffled.
+template <class Record>
+HostTensor arranged(std::vector<Record> records, const Case& c, const char* stream) {
+  if (c.params.is("order", "shuffled")) {
+    const auto order = Random(c.seed, stream).permutation(std::ssize(records));
+    records = records_of<Record>(rows_of(plan_tensor(records), order));
+  }
+  records.insert(records.end(), static_cast<std::size_t>(c.params.integer("slack")), kSentinel<Record>);
+  return plan_tensor(records);
+}
 
 /// The rows that are not sentinels. Finding "sentinel": a sentinel has wrong bytes, or an entry comes after a sentinel.
 template <class Record>
