@@ -13,7 +13,7 @@ class CompressC4DecodeV1 final : public C4V1Op {
             .name = "compress_c4_decode_v1",
             .family = "compress",
             .summary = "keeps each request's newest token; if it completes a group of four, computes the entry (V1)",
-            .upstream = "compress_forward of compress_old, ratio 4, decode",
+            .upstream = "compress_forward, _jit_compress_module",
             .space = c4_v1_space().with(decode_batch({.usual = 9, .quick = {1, 3, 4, 5, 9, 33}},
                                                      {.usual = 1, .quick = {4, 8, 16, 252, 256, 508}})),
             .signature = {{inout("kv_buffer", {kF32}, "pages page!:page width",

@@ -20,7 +20,7 @@ class CompressC4PrefillV1 final : public C4V1Op {
             .name = "compress_c4_prefill_v1",
             .family = "compress",
             .summary = "compressed entries of ratio 4 that a prefill batch completes, and the rows that it keeps (V1)",
-            .upstream = "compress_forward of compress_old, ratio 4, prefill",
+            .upstream = "compress_forward, _jit_compress_module",
             .space = c4_v1_space()
                          .with({word("order", {"token", "shuffled"},
                                      "order of the plans' entries: by token (as planned on the host), or random")})

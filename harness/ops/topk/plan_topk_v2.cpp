@@ -33,7 +33,7 @@ class PlanTopkV2 final : public Op {
             .name = "plan_topk_v2",
             .family = "topk",
             .summary = "the rows of a batch that topk_v2 gives to clusters of blocks",
-            .upstream = "plan_topk_v2",
+            .upstream = "plan_topk_v2, _jit_topk_v2_module",
             .space = {number("batch", 0, 1 << 20, "rows",
                              {.usual = 132, .quick = {16, 30, 31, 106}, .full = {17, 29, 32, 1023, 1024, 1025}}),
                       number("threshold", 0, std::numeric_limits<std::uint32_t>::max(),

@@ -36,7 +36,7 @@ class TopKV2 final : public Op {
             .family = "topk",
             .summary =
                 "the k best-scored positions of each row, mapped through its page table, with a plan of long rows",
-            .upstream = "topk_transform_512_v2",
+            .upstream = "topk_transform_512_v2, _jit_topk_v2_module",
             .space = {word("k", {"512", "1024"}, "positions to select"),
                       number("batch", 1, 1 << 16, "rows",
                              {.usual = 1, .quick = {1, 2, 5}, .full = {1, 3}, .soak = {15, 16, 17, 31}}),
