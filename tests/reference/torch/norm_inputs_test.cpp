@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "harness/generate/random.h"
 #include "harness/ops/elementwise/entry_plans.h"
 #include "tests/reference/torch/quick_cases.h"
 
