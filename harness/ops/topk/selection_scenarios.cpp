@@ -105,8 +105,8 @@ Scenario any_page() {
         HostTensor& table = odd.arg("page_table").tensor();
         for (std::int64_t row = 0; row < table.size(0); ++row) {
           for (std::int64_t i = 0; i < table.size(1); ++i) {
-            // Page numbers go down from -2 and from below 2^31. So no slot is -1, the value that means padding. Slots wrap,
-            // and those of the second kind must differ from those of the first.
+            // Page numbers go down from -2 and from below 2^31. So no slot is -1, the value that means padding. Slots
+            // wrap, and those of the second kind must differ from those of the first.
             const auto n = static_cast<std::int32_t>(i / 2);
             table.at<std::int32_t>(row, i) = i % 2 == 0 ? -2 - n : 0x7ffeffff - n;
           }
