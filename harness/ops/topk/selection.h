@@ -12,8 +12,8 @@
 
 namespace dsv4 {
 
-/// Makes row `row` of a call: its first n scores by the distribution `fill`, and pages in random order. The columns after
-/// the scores hold garbage that a kernel selects if it reads them: NaN and infinity.
+/// Makes row `row` of a call: its first n scores by the distribution `fill`, and pages in random order. The columns
+/// after the scores hold garbage that a kernel selects if it reads them: NaN and infinity.
 void fill_row(Call& call, std::int64_t row, std::int64_t n, const Fills& fills, const std::string& fill,
               Random& random);
 
