@@ -13,6 +13,9 @@
 
 namespace dsv4 {
 
+/// The score of a token that has no weight.
+inline constexpr float kNoScore = -std::numeric_limits<float>::infinity();
+
 inline constexpr int kGroup = 128;  ///< tokens per group, rows per state page, window entries
 inline constexpr int kPart = 8;     ///< window entries per warp
 inline constexpr int kParts = kGroup / kPart;
@@ -66,7 +69,6 @@ struct C128Part {
   /// The order of the sums is fixed, and the products are fused explicitly. So prefill and decode make an entry with
   /// the same bits. The bits also do not depend on whether a row comes from the batch or from the state.
   DSV4_DEVICE void add_up(const float* ape, C128Sums& sums, int part, int lane) {
-    constexpr float kNone = -std::numeric_limits<float>::infinity();
 #pragma unroll
     for (int i = 0; i < kPart; ++i) {
       Columns bias;
@@ -83,7 +85,7 @@ struct C128Part {
 #pragma unroll
       for (int i = 0; i < kPart; ++i) {
         // If all scores of the part are minus infinity, their distance to the largest one would be NaN.
-        const float below = score[i].v[c] == kNone ? kNone : __fsub_rn(score[i].v[c], largest);
+        const float below = score[i].v[c] == kNoScore ? kNoScore : __fsub_rn(score[i].v[c], largest);
         const float weight = __expf(below);
         weights = __fadd_rn(weights, weight);
         sum = __fmaf_rn(kv[i].v[c], weight, sum);

@@ -82,6 +82,10 @@ class SetBuilder:
         self.mapped = [v.source for v in variants]
         for record in absent:
             print(f"absent  {record['op']}: {record['reason']}", flush=True)
+        for v in [v for v in variants if v.torch and not self.compiler.toolkit.has_torch()]:
+            variants.remove(v)
+            reason = f"it calls LibTorch, which is not at {self.compiler.toolkit.torch}: run scripts/setup --deps-only"
+            absent += [{"op": e.op, "reason": reason} for e in v.entries]
         mapped = {e.op for v in variants for e in v.entries}
         chosen = {glob: fnmatch.filter(mapped, glob) for glob in self.ops}
         for glob, found in chosen.items():
@@ -89,11 +93,6 @@ class SetBuilder:
                 raise Mistake(f"There is nothing to build: no op could be mapped that matches --op '{glob}'.")
         wanted = {op for found in chosen.values() for op in found}
         left_out = [v for v in variants if not any(e.op in wanted for e in v.entries)]
-        for v in [v for v in variants if v.torch and not self.compiler.toolkit.has_torch()]:
-            variants.remove(v)
-            reason = f"it calls LibTorch, which is not at {self.compiler.toolkit.torch}: run scripts/setup --deps-only"
-            absent += [{"op": e.op, "reason": reason} for e in v.entries]
-        left_out = [v for v in variants if not any(fnmatch.fnmatch(e.op, self.op) for e in v.entries)]
         variants = [v for v in variants if v not in left_out]
         for op in sorted({e.op for v in left_out for e in v.entries} - {e.op for v in variants for e in v.entries}):
             absent.append({"op": op, "reason": f"left out: --op {' --op '.join(self.ops)}", "left_out": True})
