@@ -60,7 +60,9 @@ TEST(TopKInputsAgainstTorch, PlanTopKV2) {
     ASSERT_EQ(place.numel(), 1);
     const std::int64_t step = place.item<std::int64_t>();
     EXPECT_TRUE((longer <= most).slice(0, step).all().item<bool>());
-    if (step > 0 && lengths.numel() > 30) EXPECT_GT(longer[step - 1].item<std::int64_t>(), most[step - 1].item<int>());
+    if (step > 0 && lengths.numel() > 30) {
+      EXPECT_GT(longer[step - 1].item<std::int64_t>(), most[step - 1].item<int>());
+    }
   });
 }
 
