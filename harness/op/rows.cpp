@@ -8,6 +8,15 @@
 #include "harness/core/error.h"
 
 namespace dsv4 {
+namespace {
+
+/// Throws an Error if the tensor, seen as [n, width], does not have the row.
+void expect_row(const HostTensor& t, std::int64_t row, std::int64_t width) {
+  if (row >= 0 && row < t.numel() / std::max<std::int64_t>(width, 1)) return;
+  throw Error(fmt::format("tensor: {} has no row {} of {} elements", t.describe(), row, width));
+}
+
+}  // namespace
 
 HostTensor rows_of(const HostTensor& t, const std::vector<std::int64_t>& rows) {
   const HostTensor all = t.packed();
@@ -53,9 +62,7 @@ HostTensor gather_rows(const HostTensor& t, const std::vector<std::int64_t>& row
   HostTensor picked = HostTensor::make(t.dtype, {std::ssize(rows), width});
   const std::int64_t bytes = width * size_of(t.dtype);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < 0 || (rows[i] + 1) * width > t.numel()) {
-      throw Error(fmt::format("tensor: {} has no row {} of {} elements", t.describe(), rows[i], width));
-    }
+    expect_row(t, rows[i], width);
     std::copy_n(t.storage.data() + rows[i] * bytes, bytes, &picked.storage[i * static_cast<std::size_t>(bytes)]);
   }
   return picked;
@@ -65,7 +72,10 @@ std::vector<std::uint8_t> footprint_of_rows(const HostTensor& t, const std::vect
                                             std::int64_t width) {
   std::vector<std::uint8_t> footprint(t.storage.size(), 0);
   const std::int64_t bytes = width * size_of(t.dtype);
-  for (const std::int64_t row : rows) std::fill_n(footprint.begin() + row * bytes, bytes, std::uint8_t{1});
+  for (const std::int64_t row : rows) {
+    expect_row(t, row, width);
+    std::fill_n(footprint.begin() + row * bytes, bytes, std::uint8_t{1});
+  }
   return footprint;
 }
 

@@ -31,6 +31,7 @@ void keep_rows(Call& call, std::initializer_list<const char*> names, const std::
 HostTensor gather_rows(const HostTensor& t, const std::vector<std::int64_t>& rows, std::int64_t width);
 
 /// Makes Arg::footprint for a tensor without gaps that is seen as [n, width]. A call may write only the rows `rows`.
+/// Throws Error if the tensor does not have one of these rows.
 std::vector<std::uint8_t> footprint_of_rows(const HostTensor& t, const std::vector<std::int64_t>& rows,
                                             std::int64_t width);
 

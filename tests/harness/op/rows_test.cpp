@@ -23,6 +23,15 @@ TEST(Rows, ChosenRowsArePackedInTheChosenOrder) {
   EXPECT_THROW((void)rows_of(t, {-1}), Error);
 }
 
+// A wrong kernel can write any row number into a plan, so a row number may lie anywhere.
+TEST(Rows, RowsThatATensorLacksAreErrors) {
+  const HostTensor t = HostTensor::make(DType::kI32, {3, 4});
+  for (const std::int64_t row : {std::int64_t{-1}, std::int64_t{3}, std::int64_t{1} << 61, std::int64_t{-1} << 62}) {
+    EXPECT_THROW((void)gather_rows(t, {0, row}, 4), Error) << row;
+    EXPECT_THROW((void)footprint_of_rows(t, {0, row}, 4), Error) << row;
+  }
+}
+
 TEST(Rows, ReorderedRowsKeepTheStrides) {
   HostTensor t = HostTensor::strided(DType::kU8, {3, 2}, {4, 1}, 1, 12);
   for (std::size_t i = 0; i < t.storage.size(); ++i) t.storage[i] = static_cast<std::uint8_t>(i);
