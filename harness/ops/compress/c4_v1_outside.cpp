@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <limits>
+#include <set>
 
+#include "harness/core/error.h"
 #include "harness/op/define.h"
 #include "harness/ops/compress/c4_v1_op.h"
 #include "harness/ops/compress/offline_outside.h"
@@ -55,20 +57,32 @@ class V1Outside {
     }
   }
 
-  /// Tries a change of a record of a plan that is not a sentinel. Successive calls take different records.
+  /// Tries a change of a record of a plan that is not a sentinel. Successive calls take different records. A record is
+  /// not taken if the change makes it write the state row of another record: then either row is right.
   void try_record(const char* plan, const std::string& what, const std::function<void(TokenPlan&)>& change) {
-    auto records = records_of<TokenPlan>(good_.tensor(plan));
-    const auto entries =
-        std::ssize(records) - std::ranges::count_if(records, [](const auto& r) { return is_sentinel(r); });
-    std::size_t i = static_cast<std::size_t>(turn_++ % entries);
-    while (is_sentinel(records[i])) i = (i + 1) % records.size();
-    const std::int64_t request = records[i].batch_id;
-    change(records[i]);
-    try_change(fmt::format("{} record {} with {}", plan, i, what), request,
-               [&](Call& call) { call.arg(plan).tensor() = plan_tensor(records); });
+    const auto records = records_of<TokenPlan>(good_.tensor(plan));
+    const auto start = static_cast<std::size_t>(turn_++) % records.size();
+    for (std::size_t k = 0; k < records.size(); ++k) {
+      const std::size_t i = (start + k) % records.size();
+      if (is_sentinel(records[i])) continue;
+      auto changed = records;
+      change(changed[i]);
+      const Change set = [&](Call& call) { call.arg(plan).tensor() = plan_tensor(changed); };
+      Call bad = good_;
+      set(bad);
+      if (!writes_each_row_once(bad)) continue;
+      return try_change(fmt::format("{} record {} with {}", plan, i, what), records[i].batch_id, set);
+    }
+    throw Error(fmt::format("contract: no record of '{}' can be tried with {}", plan, what));
   }
 
  private:
+  [[nodiscard]] bool writes_each_row_once(const Call& call) const {
+    const std::vector<C4V1Row> kept = op_.written_by(call).kept;
+    std::set<std::int64_t> rows;
+    return std::ranges::all_of(kept, [&](const C4V1Row& r) { return rows.insert(r.row).second; });
+  }
+
   ScenarioContext& x_;
   const C4V1Op& op_;
   Call good_;

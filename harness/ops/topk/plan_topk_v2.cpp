@@ -147,7 +147,7 @@ class PlanTopkV2 final : public Op {
       call.arg("metadata").value = HostTensor::make(kI32, {1, kPlanInts});
       fit(call);
     });
-    contracts.edge("negative_length", "a negative length counts as 0, or the call is refused",
+    contracts.edge("lengths_outside", "a negative length counts as 0, or the call is refused",
                    [this](Call& call) { change_length(call, -1); });
     contracts.edge("length_past_the_limit", "a length beyond 262144 is used as it is, or the call is refused",
                    [this](Call& call) { change_length(call, kLongestRow + 1); });
