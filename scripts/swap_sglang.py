@@ -51,9 +51,11 @@ def word(value):
 class Getter:
     """A function of sglang that returns a JIT module, and the ops that functions of the module serve.
 
-    `parameters`: the compile-time parameters in manifests, by the names of the getter's own parameters. `requires`: values
-    that a compile-time parameter must have. `fixed`: compile-time parameters that follow from the getter itself.
-    `not_beside`: a module that also has this getter is about another op.
+    `functions`: the op of each function; "{ratio}" in its name stands for the compile-time parameter. `parameters`: the
+    compile-time parameters in manifests, by the names of the getter's own parameters. `requires`: values that a compile-time
+    parameter must have. `fixed`: compile-time parameters that follow from the getter itself. `further(function, params)`:
+    compile-time parameters that follow from the function and from others. `beside`, `not_beside`: in sglang's modules with
+    this getter, the functions serve other ops than elsewhere.
     """
 
     name: str
@@ -61,7 +63,18 @@ class Getter:
     parameters: dict = field(default_factory=dict)
     requires: dict = field(default_factory=dict)
     fixed: dict = field(default_factory=dict)
+    further: object = None
+    beside: str = ""
     not_beside: str = ""
+
+    def is_in(self, names):
+        """True if a module of sglang that defines these names has this getter, with functions that serve these ops."""
+        return self.name in names and self.not_beside not in names and (not self.beside or self.beside in names)
+
+    def ops(self, function):
+        """The ops that the function may serve."""
+        op = self.functions[function]
+        return [op.format(ratio=ratio) for ratio in ("4", "128")] if "{ratio}" in op else [op]
 
     def params(self, original, args, kwargs):
         """(compile-time parameters, reason): None, with the reason, if the set cannot have a function for this call."""
@@ -78,10 +91,18 @@ class Getter:
         return params, ""
 
 
+
+def layout_of_store(function, params):
+    return {"layout": "indexer_fp4" if function == "forward_fp4" else {"512": "flashmla"}.get(params["head_dim"], "indexer")}
+
+
 PLANNERS = ("plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy")
 QUANTISER = {"quant_group_size": "group", "scale_ue8m0": "ue8m0", "swizzle": "swizzle", "apply_swiglu_limit": "clamp"}
 ROTATED = {"dtype": "dtype", "head_dim": "head_dim", "rope_dim": "rope_dim"}
 ROTATED_AS = {"dtype": "bf16", "head_dim": "512", "rope_dim": "64"}
+COMPRESSOR = {"head_dim": "head_dim", "dtype_buffer": "buffer", "dtype_in": "dtype", "dtype_out": "output", "ratio": "ratio"}
+COMPRESSED_AS = {"buffer": "f32", "dtype": "f32", "output": "f32"}
+V1 = "_jit_common_module"  # a module of sglang that has this getter is about the older (V1) plans
 GETTERS = (
     Getter("_jit_hash_topk_module", {"hash_topk": "hash_topk"}),
     Getter("_jit_mask_topk_module", {"run": "mask_topk_ids"}),
@@ -89,10 +110,15 @@ GETTERS = (
     Getter("_jit_topk_v1_module", {"topk_transform": "topk_v1"}, {"topk": "k"}),
     Getter("_jit_topk_module", {"topk_transform": "topk_v1"}, fixed={"k": "512"}),
     Getter("_jit_topk1024_module", {"topk_transform": "topk_v1"}, fixed={"k": "1024"}),
+    Getter("_jit_topk_v2_module", {"topk_transform": "topk_v2", "topk_plan": "plan_topk_v2"}, {"topk": "k"}),
     Getter("_jit_metadata_module", {"run": "paged_mqa_logits_metadata"}),
     Getter("_jit_main_q_norm_rope_module", {"forward": "q_norm_rope"}, ROTATED, ROTATED_AS),
     Getter("_jit_main_k_norm_rope_flashmla_module", {"forward": "k_norm_rope_flashmla"}, {**ROTATED, "page_size": "page"},
            ROTATED_AS, {"layout": "flashmla"}),
+    Getter("_jit_main_q_indexer_rope_hadamard_quant_module", {"forward": "q_indexer_rope_hadamard_quant"},
+           {"dtype": "dtype"}, {"dtype": "bf16"}),
+    Getter("_jit_main_q_indexer_rope_hadamard_fp4_quant_module", {"forward": "q_indexer_rope_hadamard_fp4_quant"},
+           {"dtype": "dtype"}, {"dtype": "bf16"}),
     Getter("_jit_rmsnorm_head_module", {"run_self": "rmsnorm_head"}, {"head_dim": "head_dim", "dtype": "dtype"},
            {"dtype": "bf16"}),
     Getter("_jit_hisparse_transfer_module", {"hisparse_transfer": "hisparse_transfer"}, fixed={"destination": "linear"}),
@@ -105,10 +131,20 @@ GETTERS = (
     Getter("_jit_silu_and_mul_clamp_module", {"run": "silu_and_mul_clamp"}, {"dtype": "dtype"}),
     Getter("_jit_compress_plan_module", {name: name for name in PLANNERS}),
     Getter("_jit_common_module", {"plan_compress_prefill": "plan_compress_prefill"}),
-    # The compressor of the older (V1) plans has a getter of the same name, in the module of the V1 planner.
-    Getter("_jit_compress_module", {"prefill": "compress_c4_prefill", "decode": "compress_c4_decode"},
-           {"head_dim": "head_dim", "dtype_buffer": "buffer", "dtype_in": "dtype", "dtype_out": "output", "ratio": "ratio"},
-           {"ratio": "4", "buffer": "f32", "dtype": "f32", "output": "f32"}, not_beside="_jit_common_module"),
+    Getter("_jit_compress_module", {"prefill": "compress_c{ratio}_prefill", "decode": "compress_c{ratio}_decode"},
+           COMPRESSOR, COMPRESSED_AS, not_beside=V1),
+    Getter("_jit_compress_module", {"prefill": "compress_c{ratio}_prefill_v1", "decode": "compress_c{ratio}_decode_v1"},
+           COMPRESSOR, COMPRESSED_AS, beside=V1),
+    Getter("_jit_compress_128_online_module",
+           {"prefill": "compress_c128_online_prefill", "decode": "compress_c128_online_decode",
+            "plan_prefill": "plan_prefill_online", "plan_decode": "plan_decode_online"},
+           {"head_dim": "head_dim"}, not_beside=V1),
+    Getter("_jit_compress_128_online_module",
+           {"prefill": "compress_c128_online_prefill_v1", "decode": "compress_c128_online_decode_v1"},
+           {"head_dim": "head_dim"}, beside=V1),
+    Getter("_jit_compress_128_online_plan_module", {"plan_compress_online_prefill": "plan_compress_online_prefill"}),
+    Getter("_jit_compress_norm_rope_module", {"forward": "compress_norm_rope_store", "forward_fp4": "compress_norm_rope_store"},
+           {**ROTATED, "page_size": "page"}, {"dtype": "f32", "rope_dim": "64"}, further=layout_of_store),
 )
 
 # Getters of modules that a set must not serve although an op is one of their functions.
@@ -202,7 +238,7 @@ class Swapped:
 
     def __init__(self, kernels, abis, absent, before=None):
         self.kernels, self.abis, self.absent, self.before = kernels, abis, absent, before
-        self.getters = []  # (module, name, original)
+        self.getters = []  # (module, getter, original)
         self.direct = []  # (replacement, original)
         self.unknown = []  # names of getters that no op serves
         self.calls, self.stayed = {}, {}
@@ -216,6 +252,9 @@ class Swapped:
     def find(self, getter, original, function, args, kwargs):
         op = getter.functions.get(function)
         params, why_not = getter.params(original, args, kwargs)
+        if op is not None and params is not None:
+            op = op.format(**params)
+            params |= getter.further(function, params) if getter.further else {}
         where = f"{getter.name}({', '.join(map(word, [*args, *kwargs.values()]))}).{function}"
         if op is None or params is None:
             found, why = None, why_not or "no op is this function"
@@ -262,20 +301,20 @@ class Swapped:
 
     def restore(self):
         """Undoes the swap. Modules and functions that a caller has kept stay swapped."""
-        for module, name, original in self.getters:
-            setattr(module, name, original)
+        for module, getter, original in self.getters:
+            setattr(module, getter.name, original)
         for replacement, original in self.direct:
             exchange(replacement, original)
         self.getters, self.direct = [], []
 
     def listing(self):
         """What the set serves, and why the rest stays upstream's."""
-        present = {name for _, name, _ in self.getters}
+        present = [getter for _, getter, _ in self.getters]
         lines = []
         for getter in GETTERS:
-            if getter.name in present:
-                lines += [self.line(f"{getter.name}.{function}", op) for function, op in getter.functions.items()]
-            else:
+            if getter in present:
+                lines += [self.line(f"{getter.name}.{function}", op) for function in getter.functions for op in getter.ops(function)]
+            elif getter.name not in {g.name for g in present}:
                 lines.append(f"{getter.name}: not in this release")
         lines += [self.line(direct.name, direct.op) for direct in DIRECT]
         lines += [f"{name}: stays upstream's: {STAYING.get(name, 'no op is a function of this module')}" for name in self.unknown]
@@ -296,8 +335,8 @@ class Swapped:
         name = self.kernels.manifest["name"]
         lines = [f"swapped by '{name}': {where}, called {n} times" for where, n in sorted(self.calls.items())]
         lines += [f"stayed upstream's: {where}: {why}" for where, why in sorted(self.stayed.items())]
-        known = {name for _, name, _ in self.getters}
-        lines += [f"not in this release: {g.name}" for g in GETTERS if g.name not in known]
+        absent = {g.name for g in GETTERS} - {getter.name for _, getter, _ in self.getters}
+        lines += [f"not in this release: {name}" for name in sorted(absent)]
         return "\n".join(lines)
 
 
@@ -381,10 +420,10 @@ def swap(folder, before=None):
         for module in modules:
             original = module.__dict__.get(getter.name)
             # A wrapper calls the getter in its own module, so a name that was imported from there does not matter.
-            if original is None or original.__module__ != module.__name__ or getter.not_beside in module.__dict__:
-                continue
-            setattr(module, getter.name, replacement(swapped, getter, original))
-            swapped.getters.append((module, getter.name, original))
+            if getter.is_in(module.__dict__) and original.__module__ == module.__name__:
+                swapped.getters.append((module, getter, original))
+    for module, getter, original in swapped.getters:
+        setattr(module, getter.name, replacement(swapped, getter, original))
     for module in modules:
         own = [name for name, value in module.__dict__.items() if getattr(value, "__module__", "") == module.__name__]
         swapped.unknown += [name for name in own if GETTER.match(f"def {name}(") and name not in served]

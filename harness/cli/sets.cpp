@@ -85,7 +85,7 @@ class SetsCommand final : public Command {
         print(fmt::format("{} lacks {}{}: {}\n", one_line(m.name), one_line(a.op), variant, one_line(a.reason)));
       }
       if (const std::string line = coverage_summary(m); !line.empty()) print(line + "\n");
-      for (const std::string& line : unmapped_sources(m)) print(line + "\n");
+      for (const std::string& line : unmapped_functions(m)) print(line + "\n");
       for (const std::string& line : coverage_warnings(m)) print(line + "\n");
     }
   }
@@ -126,10 +126,14 @@ class SetsCommand final : public Command {
       uncovered.back()["unmapped"] = source.unmapped;
       uncovered.back()["functions"] = source.functions;
     }
-    return {{"name", m.name},        {"folder", m.folder}, {"device", name_of(m.device)},
-            {"usable", available},   {"why_not", why},     {"provenance", m.provenance},
-            {"ops", entries},        {"absent", absent},   {"modules", modules},
-            {"uncovered", uncovered}};
+    Json uncalled = Json::array();
+    for (const UncalledFunctions& file : m.uncalled) {
+      uncalled.push_back({{"path", file.path}, {"functions", file.functions}});
+    }
+    return {{"name", m.name},         {"folder", m.folder},   {"device", name_of(m.device)},
+            {"usable", available},    {"why_not", why},       {"provenance", m.provenance},
+            {"ops", entries},         {"absent", absent},     {"modules", modules},
+            {"uncovered", uncovered}, {"uncalled", uncalled}};
   }
 
   static void print_json(const std::vector<Manifest>& sets) {

@@ -318,6 +318,9 @@ SetRun describe_run(const ChosenSet& set, const std::string& against_label, cons
   run.device = name_of(set.manifest.device);
   run.provenance = origin_of(set.manifest);
   for (const UncoveredSource& source : set.manifest.uncovered) run.not_covered[kSourcesInNoModule].insert(source.path);
+  for (const UncalledFunctions& file : set.manifest.uncalled) {
+    for (const std::string& function : file.functions) run.not_covered[kFunctionsOfNoOp].insert(function);
+  }
   run.warnings = coverage_warnings(set.manifest);
   for (const KnownFault& fault : policy.known.all()) {
     run.known_kinds[fault.id] = name_of(fault.kind);

@@ -17,12 +17,14 @@ struct UncoveredKind {
   const char* plural;
 };
 inline constexpr const char* kSourcesInNoModule = "source_files";
+inline constexpr const char* kFunctionsOfNoOp = "functions";
 inline constexpr const char* kOpsNotInSet = "ops_not_in_set";
 inline constexpr const char* kOpsNotInOther = "ops_not_in_other_set";
 inline constexpr const char* kOpsWithoutGolden = "ops_without_golden";
 inline constexpr const char* kCasesWithoutGolden = "cases_without_golden";
-inline constexpr std::array<UncoveredKind, 5> kUncoveredKinds{{
+inline constexpr std::array<UncoveredKind, 6> kUncoveredKinds{{
     {kSourcesInNoModule, "source file in no module", "source files in no module"},
+    {kFunctionsOfNoOp, "function of upstream that no op calls", "functions of upstream that no op calls"},
     {kOpsNotInSet, "op that the set lacks", "ops that the set lacks"},
     {kOpsNotInOther, "op that the other set lacks", "ops that the other set lacks"},
     {kOpsWithoutGolden, "op without a golden", "ops without a golden"},

@@ -25,14 +25,16 @@ std::string coverage_summary(const Manifest& manifest) {
                      manifest.uncovered.size(), paths);
 }
 
-std::vector<std::string> unmapped_sources(const Manifest& manifest) {
+std::vector<std::string> unmapped_functions(const Manifest& manifest) {
   std::vector<std::string> lines;
+  const auto add = [&](const std::string& path, const std::vector<std::string>& functions) {
+    const std::string names = one_line(fmt::format("{}", fmt::join(functions, ", ")));
+    lines.push_back(fmt::format("unmapped: {}: {}", one_line(path), names.empty() ? "exports no function" : names));
+  };
   for (const UncoveredSource& source : manifest.uncovered) {
-    if (!source.unmapped) continue;
-    const std::string functions = one_line(fmt::format("{}", fmt::join(source.functions, ", ")));
-    lines.push_back(
-        fmt::format("unmapped: {}: {}", one_line(source.path), functions.empty() ? "exports no function" : functions));
+    if (source.unmapped) add(source.path, source.functions);
   }
+  for (const UncalledFunctions& file : manifest.uncalled) add(file.path, file.functions);
   return lines;
 }
 

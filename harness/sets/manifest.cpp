@@ -203,6 +203,9 @@ Manifest Manifest::load(const std::string& folder) {
     source.functions = reader.texts(*file, "functions", where);
     m.uncovered.push_back(std::move(source));
   }
+  for (const auto& [file, where] : reader.objects(root, "uncalled", "the manifest")) {
+    m.uncalled.push_back({reader.text(*file, "path", where), reader.texts(*file, "functions", where)});
+  }
   return m;
 }
 

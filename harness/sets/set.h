@@ -40,6 +40,12 @@ struct UncoveredSource : SourceFile {
   std::vector<std::string> functions = {};  ///< the functions that upstream exports from it, such as "MaskKernel::run"
 };
 
+/// Functions that upstream exports from a source file that a module includes, and that no op calls.
+struct UncalledFunctions {
+  std::string path;
+  std::vector<std::string> functions;
+};
+
 struct ManifestModule {
   std::string sha256;
   std::string source;
@@ -65,6 +71,7 @@ struct Manifest {
   std::vector<ManifestEntry> entries;
   std::vector<AbsentOp> absent;
   std::vector<UncoveredSource> uncovered;
+  std::vector<UncalledFunctions> uncalled;  ///< empty also if the manifest is older
 
   /// Reads `<folder>/manifest.json` (schema 1). Throws an Error that names the file and the wrong field. Refuses a
   /// newer schema, a module path outside the folder, and a file that is too large.

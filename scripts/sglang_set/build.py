@@ -80,6 +80,7 @@ class SetBuilder:
         """Builds what is out of date and writes the manifest. Returns how many modules failed."""
         variants, absent = map_ops(self.source)
         self.mapped = [v.source for v in variants]
+        self.called = {(v.source, re.sub(r"<.*>", "", e.target)) for v in variants for e in v.entries}
         for record in absent:
             print(f"absent  {record['op']}: {record['reason']}", flush=True)
         for v in [v for v in variants if v.torch and not self.compiler.toolkit.has_torch()]:
@@ -214,7 +215,17 @@ class SetBuilder:
             record["unmapped"] = record["path"] in unmapped
             record["functions"] = exported_functions(record["path"], self.source.text(record["path"]))
         return {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,
-                "modules": modules, "ops": ops, "absent": absent, "uncovered": uncovered}  # fmt: skip
+                "modules": modules, "ops": ops, "absent": absent, "uncovered": uncovered,
+                "uncalled": self.uncalled(unmapped)}  # fmt: skip
+
+    def uncalled(self, unmapped: list) -> list:
+        """The functions that upstream exports from files that a rule maps, and that no rule names."""
+        records = []
+        for path in self.source.dsv4_files():
+            exported = [] if path in unmapped else exported_functions(path, self.source.text(path))
+            names = [name for name in exported if (path, name) not in self.called]
+            records += [{"path": path, "functions": names}] if names else []
+        return records
 
 
 def coverage(manifest: dict) -> list:
@@ -224,6 +235,7 @@ def coverage(manifest: dict) -> list:
     lines = [f"{name}: no module includes {len(uncovered)} of upstream's source files: {paths}"] if uncovered else []
     lines += [f"unmapped: {record['path']}: {', '.join(record['functions']) or 'exports no function'}"
               for record in uncovered if record["unmapped"]]  # fmt: skip
+    lines += [f"unmapped: {record['path']}: {', '.join(record['functions'])}" for record in manifest["uncalled"]]
     differs = f"differs from {PACKAGE} {release}" if release else f"is of no known release of {PACKAGE}"
     lines += [f"WARNING: {record['path']} {differs} and NO MODULE COVERS IT" for record in uncovered if record["changed"]]
     return lines

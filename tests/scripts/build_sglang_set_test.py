@@ -610,6 +610,16 @@ class Output(unittest.TestCase):
         self.assertEqual(manifest["uncovered"], [])
         self.assertNotIn("no module includes", self.said)
 
+    def test_a_function_that_no_rule_names_is_listed_though_its_file_is_mapped(self):
+        more = TOPK_13 + "void select_later(tvm::ffi::TensorView scores) {\n}\n"
+        write(self.root / "package", {"csrc/deepseek_v4/topk_v1.cuh": more})
+        self.source = from_folder(self.root / "package")
+        self.build(self.root / "set")
+        self.assertEqual(self.manifest()["uncovered"], [])
+        self.assertEqual(self.manifest()["uncalled"],
+                         [{"path": "csrc/deepseek_v4/topk_v1.cuh", "functions": ["select_later"]}])  # fmt: skip
+        self.assertEqual(self.said.splitlines()[-1], "unmapped: csrc/deepseek_v4/topk_v1.cuh: select_later")
+
     def test_sources_that_no_module_includes_are_named_and_changed_ones_are_a_warning(self):
         own = "void plan_c128(tvm::ffi::TensorView a) {\n}\n"
         write(self.root / "package", {"csrc/deepseek_v4/c128_v2.cuh": "edited", "csrc/deepseek_v4/c128.cuh": own,

@@ -53,6 +53,11 @@ def _jit_compress_module(head_dim, dtype_in, dtype_out, ratio):
     return Upstream("compress", ["decode", "prefill"])
 def decode(x, *how): return _jit_compress_module(*how).decode(x)
 """
+NEW = COMPRESS + """
+def _jit_compress_norm_rope_module(dtype, head_dim, rope_dim, page_size):
+    return Upstream("store", ["forward", "forward_fp4"])
+def store(function, *how): return getattr(_jit_compress_norm_rope_module(*how), function)(1)
+"""
 OLD = COMPRESS + """
 def _jit_common_module():
     return Upstream("common", ["plan_compress_prefill"])
@@ -87,6 +92,11 @@ KERNELS = {
     "csrc/deepseek_v4/c4_v2.cuh": "template <int H, typename T, typename U, bool D>\nstruct FlashCompress4Kernel {\n"
     "static void run_decode(int a, int b, int c, int d, int e) {}\n"
     "static void run_prefill(int a, int b, int c, int d, int e, int f) {}\n};\n",
+    "csrc/deepseek_v4/c4.cuh": "template <int H, typename T, typename U, bool D>\nstruct FlashCompress4Kernel {\n"
+    "static void run_decode(int a, int b, int c, int d, int e, int f, int g) {}\n"
+    "static void run_prefill(int a, int b, int c, int d, int e, int f, int g, int h) {}\n};\n",
+    "csrc/deepseek_v4/fused_norm_rope_v2.cuh": "template <typename T, int H, int R, int P, bool D>\nstruct FusedNormRopeKernel {\n"
+    "static void forward(int a, int b, int c, int d, int e, const int32_t* out_loc, int g, int h, int i) {}\n};\n",
     "include/a.cuh": "",
 }
 
@@ -124,7 +134,7 @@ class SwapTest(unittest.TestCase):
             self.write(f"{name}/__init__.py", "")
         self.write("sglang/jit.py", JIT)
         self.write("torch.py", TORCH)
-        for name, text in {"moe": MOE, "attn": STORE.replace("{more}", store_more), "compress": COMPRESS,
+        for name, text in {"moe": MOE, "attn": STORE.replace("{more}", store_more), "compress": NEW,
                            "compress_old": OLD, "gemm": GEMM, "other": "raise RuntimeError('has no getter')"}.items():
             self.write(f"sglang/jit_kernel/dsv4/{name}.py", text)
         for name, text in KERNELS.items():
@@ -192,6 +202,28 @@ class SwapTest(unittest.TestCase):
         self.assertEqual(new.decode(1, 512, jit.f32, jit.f32, 128)[0], "upstream")
         self.assertEqual(new.decode(1, 512, jit.bf16, jit.f32, 4)[0], "upstream")
         self.assertEqual(old.decode(1, 512, jit.f32, jit.f32, 4)[0], "upstream")
+
+    def test_the_older_compressor_is_another_op(self):
+        jit = importlib.import_module("sglang.jit")
+        swapped = swap_sglang.swap(self.kernel_set(entry("compress_c4_decode_v1", "decode_v1")))
+        new, old = self.module("compress"), self.module("compress_old")
+        self.assertEqual(old.decode(1, 512, jit.f32, jit.f32, 4)[2], "decode_v1")
+        self.assertEqual(new.decode(1, 512, jit.f32, jit.f32, 4)[0], "upstream")
+        self.assertIn("_jit_compress_module.decode: compress_c4_decode_v1: 1 variant in the set", swapped.listing())
+        self.assertIn("_jit_compress_module.decode: compress_c4_decode: stays upstream's: the set does not", swapped.listing())
+        swapped.restore()
+        self.assertEqual(old.decode(1, 512, jit.f32, jit.f32, 4)[0], "upstream")
+
+    def test_the_layout_of_stored_entries_follows_from_head_dim_and_function(self):
+        jit = importlib.import_module("sglang.jit")
+        layouts = ("flashmla", "indexer", "indexer_fp4")
+        swap_sglang.swap(self.kernel_set(*(entry("compress_norm_rope_store", x, {"layout": x, "page": "64"}) for x in layouts)))
+        store = self.module("compress").store
+        self.assertEqual(store("forward", jit.f32, 512, 64, 64)[2], "flashmla")
+        self.assertEqual(store("forward", jit.f32, 128, 64, 64)[2], "indexer")
+        self.assertEqual(store("forward_fp4", jit.f32, 128, 64, 64)[2], "indexer_fp4")
+        self.assertEqual(store("forward", jit.bf16, 512, 64, 64)[0], "upstream")
+        self.assertEqual(store("forward", jit.f32, 512, 64, 2)[0], "upstream")
 
     def test_another_signature_stays_upstreams(self):
         swapped = swap_sglang.swap(self.kernel_set(entry("mask_topk_ids", "run", abi=2)))
@@ -312,11 +344,13 @@ class Releases(unittest.TestCase):
     """The getters of both releases are those that the module knows. Only their text is read: sglang needs a GPU."""
 
     def test_every_getter_has_the_known_parameters_and_functions(self):
-        found = set()
+        found, self.exported = set(), {id(getter): set() for getter in swap_sglang.GETTERS}
         for release in ("0.5.12", "0.5.13"):
             for wheel in (ROOT / ".deps/wheels").glob(f"sglang-{release}-*.whl"):
                 found |= self.check(wheel)
         self.assertEqual({g.name for g in swap_sglang.GETTERS} - found, set(), "no release has these getters")
+        for g in swap_sglang.GETTERS:
+            self.assertEqual(set(g.functions) - self.exported[id(g)], set(), f"{g.name}: no release has these functions")
         self.assertEqual({d.name for d in swap_sglang.DIRECT} - found, set(), "no release has these functions")
         self.assertEqual(set(swap_sglang.STAYING) - found, set(), "no release has these getters")
 
@@ -329,14 +363,13 @@ class Releases(unittest.TestCase):
             functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
             names |= set(functions)
             for getter in swap_sglang.GETTERS:
-                if getter.name not in functions or getter.not_beside in functions:
+                if not getter.is_in(functions):
                     continue
                 node = functions[getter.name]
                 where = f"{wheel.name}: {getter.name}"
                 self.assertEqual({a.arg for a in node.args.args} - set(getter.parameters), set(), where)
-                exported = {pair.elts[0].value for pair in ast.walk(node)
-                            if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant)}  # fmt: skip
-                self.assertEqual(set(getter.functions) - exported, set(), where)
+                self.exported[id(getter)] |= {pair.elts[0].value for pair in ast.walk(node)
+                                              if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant)}  # fmt: skip
         return names
 
 

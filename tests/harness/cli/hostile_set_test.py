@@ -327,18 +327,22 @@ class HostileSet(CommandLineTest):
             manifest["uncovered"] = [{"path": f"csrc/{name}.cuh", "sha256": "0" * 64, "releases": releases, "changed": not releases}
                                      for name, releases in (("a", ["0.9"]), ("b", []))]  # fmt: skip
             manifest["uncovered"][0].update(unmapped=True, functions=["AKernel::run", "plan"])
+            manifest["uncalled"] = [{"path": "csrc/c.cuh", "functions": ["CKernel::plan"]}]
 
         self.change_manifest(change)
         output = self.call("sets", self.set)[1]
         self.assertIn("hostile lacks topk_v1 k=512: it is broken\n", output)
         self.assertIn("hostile: no module includes 2 of upstream's source files: csrc/a.cuh, csrc/b.cuh\n"
                       "unmapped: csrc/a.cuh: AKernel::run, plan\n"
+                      "unmapped: csrc/c.cuh: CKernel::plan\n"
                       "WARNING: csrc/b.cuh differs from hostile 0.9 and NO MODULE COVERS IT\n", output)  # fmt: skip
         (told,) = json.loads(self.call("sets", "--json", self.set)[1])
         self.assertEqual([(f["path"], f["releases"], f["changed"]) for f in told["uncovered"]],
                          [("csrc/a.cuh", ["0.9"], False), ("csrc/b.cuh", [], True)])  # fmt: skip
         self.assertEqual([(f["unmapped"], f["functions"]) for f in told["uncovered"]],
                          [(True, ["AKernel::run", "plan"]), (False, [])])  # fmt: skip
+        self.assertEqual(told["uncalled"], [{"path": "csrc/c.cuh", "functions": ["CKernel::plan"]}])
+        self.assertIn("1 function of upstream that no op calls", self.call("run", "--set", self.set, "--tier", "smoke")[1])
         absent = {record["op"]: record for record in told["absent"]}
         self.assertEqual(absent["topk_v1"]["params"], {"k": "512"})
         self.assertEqual([absent[op]["left_out"] for op in ("topk_v1", "hash_topk")], [False, True])

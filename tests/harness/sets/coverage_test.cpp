@@ -40,11 +40,13 @@ TEST(Coverage, TheSummaryNamesAllFilesAndTheWarningsThoseThatChanged) {
 TEST(Coverage, SourcesWithoutARuleAreListedWithTheirFunctions) {
   Manifest m = some_set();
   m.uncovered = {uncovered("csrc/a.cuh", false), uncovered("csrc/b.cuh", true), uncovered("include/c.cuh", false)};
-  EXPECT_THAT(unmapped_sources(m), IsEmpty());
+  EXPECT_THAT(unmapped_functions(m), IsEmpty());
   m.uncovered[0].unmapped = m.uncovered[2].unmapped = true;
   m.uncovered[0].functions = {"AKernel::run", "plan_a"};
-  EXPECT_THAT(unmapped_sources(m), ElementsAre("unmapped: csrc/a.cuh: AKernel::run, plan_a",
-                                               "unmapped: include/c.cuh: exports no function"));
+  m.uncalled = {{"csrc/d.cuh", {"DKernel::run", "DKernel::plan"}}};
+  EXPECT_THAT(unmapped_functions(m),
+              ElementsAre("unmapped: csrc/a.cuh: AKernel::run, plan_a", "unmapped: include/c.cuh: exports no function",
+                          "unmapped: csrc/d.cuh: DKernel::run, DKernel::plan"));
 }
 
 TEST(Coverage, SourcesOfNoReleaseAreNamedAsSuch) {
@@ -63,7 +65,7 @@ TEST(Coverage, NamesFromAManifestStayOnTheirLine) {
   m.uncovered[0].functions = {"f\ng"};
   EXPECT_EQ(coverage_summary(m).find('\n'), std::string::npos);
   EXPECT_EQ(coverage_warnings(m).at(0).find('\n'), std::string::npos);
-  EXPECT_EQ(unmapped_sources(m).at(0).find('\n'), std::string::npos);
+  EXPECT_EQ(unmapped_functions(m).at(0).find('\n'), std::string::npos);
 }
 
 }  // namespace

@@ -77,6 +77,7 @@ TEST(Manifest, SourcesAndBehaviourAreRead) {
   folder.manifest["uncovered"][1]["changed"] = false;
   folder.manifest["uncovered"][1]["unmapped"] = true;
   folder.manifest["uncovered"][1]["functions"] = {"DKernel::run", "plan"};
+  folder.manifest["uncalled"] = {{{"path", "csrc/a.cuh"}, {"functions", {"AKernel::plan"}}}};
   const Manifest m = folder.load();
   const std::vector<SourceFile>& sources = m.modules.at("faulty.so").sources;
   ASSERT_EQ(sources.size(), 2u);
@@ -99,6 +100,9 @@ TEST(Manifest, SourcesAndBehaviourAreRead) {
   EXPECT_THAT(m.uncovered[0].functions, IsEmpty());
   EXPECT_TRUE(m.uncovered[1].unmapped);
   EXPECT_THAT(m.uncovered[1].functions, ElementsAre("DKernel::run", "plan"));
+  ASSERT_EQ(m.uncalled.size(), 1u);
+  EXPECT_EQ(m.uncalled[0].path, "csrc/a.cuh");
+  EXPECT_THAT(m.uncalled[0].functions, ElementsAre("AKernel::plan"));
 }
 
 TEST(Manifest, AnOlderManifestNamesNoSources) {
@@ -107,6 +111,7 @@ TEST(Manifest, AnOlderManifestNamesNoSources) {
   const Manifest m = folder.load();
   EXPECT_THAT(m.modules.at("faulty.so").sources, IsEmpty());
   EXPECT_THAT(m.uncovered, IsEmpty());
+  EXPECT_THAT(m.uncalled, IsEmpty());
 }
 
 TEST(Manifest, InTreeModulesNameTheirSource) {
