@@ -130,9 +130,9 @@ class SetsCommand final : public Command {
     for (const UncalledFunctions& file : m.uncalled) {
       uncalled.push_back({{"path", file.path}, {"functions", file.functions}});
     }
-    return {{"name", m.name},         {"folder", m.folder},   {"device", name_of(m.device)},
-            {"usable", available},    {"why_not", why},       {"provenance", m.provenance},
-            {"ops", entries},         {"absent", absent},     {"modules", modules},
+    return {{"name", m.name},         {"folder", m.folder},  {"device", name_of(m.device)},
+            {"usable", available},    {"why_not", why},      {"provenance", m.provenance},
+            {"ops", entries},         {"absent", absent},    {"modules", modules},
             {"uncovered", uncovered}, {"uncalled", uncalled}};
   }
 

@@ -203,6 +203,13 @@ Batch GrowingBatch::grow(const std::vector<std::int64_t>& extend) {
   return step;
 }
 
+void GrowingBatch::share(std::size_t from, std::size_t to, std::int64_t tokens) {
+  for (std::int64_t position = 0; position < tokens; ++position) {
+    maps_.req_to_token.at<std::int32_t>(ids_[to], position) = maps_.req_to_token.at<std::int32_t>(ids_[from], position);
+  }
+  lengths_[to] = tokens;
+}
+
 std::vector<std::int64_t> GrowingBatch::next_chunk(const std::vector<std::int64_t>& goal, std::int64_t most,
                                                    Random& random) const {
   std::vector<std::int64_t> extend;

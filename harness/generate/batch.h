@@ -117,6 +117,8 @@ class GrowingBatch {
   Batch grow(std::int64_t extend) { return grow(std::vector<std::int64_t>(ids_.size(), extend)); }
   /// Removes the last `tokens` tokens of request b.
   void take_back(std::size_t b, std::int64_t tokens) { lengths_[b] -= tokens; }
+  /// Request `to`, which has no token yet, begins with the first `tokens` tokens of request `from`, in the same slots.
+  void share(std::size_t from, std::size_t to, std::int64_t tokens);
   /// Returns counts for grow() that bring the lengths closer to `goal`. Each count is random, at most `most`, and does
   /// not pass the goal. The result is empty if all lengths have reached the goal.
   [[nodiscard]] std::vector<std::int64_t> next_chunk(const std::vector<std::int64_t>& goal, std::int64_t most,

@@ -205,7 +205,7 @@ std::vector<Scenario> compress_norm_rope_store_scenarios(const Op& op) {
   std::vector<Scenario> list;
   entry_relations(op, list);
   entry_contracts(op, list);
-  list.push_back(compress_norm_rope_store_sequence(op));
+  append(list, compress_norm_rope_store_sequences(op));
   return list;
 }
 

@@ -11,7 +11,7 @@ std::vector<Scenario> compress_norm_rope_store_scenarios(const Op& op);
 
 /// The pairs with the planners of both kinds of plans.
 std::vector<Pair> compress_norm_rope_store_pairs(const Op& op);
-/// "sequence:plan_compress_store": plan, compress at ratio 4, store, read back.
-Scenario compress_norm_rope_store_sequence(const Op& op);
+/// Sequences of planning, compressing, storing and reading back, at both ratios.
+std::vector<Scenario> compress_norm_rope_store_sequences(const Op& op);
 
 }  // namespace dsv4
