@@ -86,7 +86,7 @@ void Scheduler::bulk_copy(void* to, const void* from, std::uint32_t bytes, std::
   }
   const auto* const first = static_cast<const char*>(from);
   bulk_copies_.push_back(
-      {.to = static_cast<char*>(to), .bytes = std::vector<char>(first, first + bytes), .mbarrier = mbarrier});
+      {.rank = block_->rank, .to = static_cast<char*>(to), .bytes = {first, first + bytes}, .mbarrier = mbarrier});
   const std::uint32_t nothing = undefined_word();
   for (std::uint32_t i = 0; i < bytes; i += sizeof nothing) {
     std::memcpy(bulk_copies_.back().to + i, &nothing, sizeof nothing);
@@ -94,8 +94,8 @@ void Scheduler::bulk_copy(void* to, const void* from, std::uint32_t bytes, std::
 }
 
 void Scheduler::end_bulk_copies(std::uint64_t* mbarrier) {
-  std::erase_if(bulk_copies_, [mbarrier](const BulkCopy& copy) {
-    if (copy.mbarrier != mbarrier) return false;
+  std::erase_if(bulk_copies_, [&](const BulkCopy& copy) {
+    if (copy.mbarrier != mbarrier || copy.rank != block_->rank) return false;
     std::memcpy(copy.to, copy.bytes.data(), copy.bytes.size());
     complete_bytes(mbarrier, static_cast<std::uint32_t>(copy.bytes.size()));
     return true;

@@ -22,7 +22,7 @@ constexpr unsigned kAtomicsInARow = 4096;
 constexpr std::uint64_t kSpinningAtomics = std::uint64_t{1} << 26;
 
 /// After this many atomics without progress, another block of the cluster runs.
-constexpr std::uint64_t kPatience = std::uint64_t{1} << 20;
+constexpr std::uint64_t kAtomicsOfATurn = std::uint64_t{1} << 20;
 
 /// Thrown if there is not enough memory for the first fiber of a block.
 struct OutOfStacks {};
@@ -145,10 +145,11 @@ int Scheduler::end_cluster() {
     discard_fibers();
     return last_fault().code;
   }
-  const std::ptrdiff_t damaged = shared_.damaged_guard();
-  if (damaged == SharedMemory::kIntact) return cudaSuccess;
-  set_fault(cudaErrorIllegalAddress, kernel_name(request_->kernel) + ", block " + to_string(blockIdx) +
-                                         ": wrote to byte " + std::to_string(damaged) +
+  const auto damaged = shared_.damaged_guard();
+  if (!damaged) return cudaSuccess;
+  set_fault(cudaErrorIllegalAddress, kernel_name(request_->kernel) + ", block " +
+                                         to_string(blocks_[damaged->rank]->index) + ": wrote to byte " +
+                                         std::to_string(damaged->offset) +
                                          " of dynamic shared memory, but the launch has only bytes [0, " +
                                          std::to_string(request_->dynamic_shared_bytes) + ")");
   return cudaErrorIllegalAddress;
@@ -339,9 +340,9 @@ void Scheduler::yield(unsigned atomics) {
   }
   reset_atomics();
   // A thread may wait for another block of its cluster.
-  const bool patient = block_->can_continue() && atomics_since_progress_ < kPatience;
+  const bool has_turn = block_->can_continue() && atomics_since_progress_ < kAtomicsOfATurn;
   RunQueue& own = block_->runnable;
-  if (!patient && !enter_other_block() && !block_->can_continue()) return;
+  if (!has_turn && !enter_other_block() && !block_->can_continue()) return;
   // Without a seed, threads that have not started run first, because this thread may wait for one of them.
   own.push(current_);
   switch_away(true);

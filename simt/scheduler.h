@@ -116,6 +116,7 @@ class Scheduler {
 
   /// A bulk copy that no thread has waited for. The bytes were read when the copy began.
   struct BulkCopy {
+    unsigned rank;  ///< of the block; static variables have the same address in every block
     char* to;
     std::vector<char> bytes;
     const std::uint64_t* mbarrier;

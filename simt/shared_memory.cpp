@@ -153,16 +153,17 @@ void* SharedMemory::of_block(const void* address, unsigned rank) const {
   return (rank == running_ ? statics_here() : aligned_like_segment(blocks_[rank].statics.get())) + in_static;
 }
 
-std::ptrdiff_t SharedMemory::damaged_guard() const {
+std::optional<SharedMemory::Damage> SharedMemory::damaged_guard() const {
 #if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer stops the program at the write, and would report these reads
   for (unsigned i = 0; i < count_; ++i) {
     const auto* data = reinterpret_cast<const unsigned char*>(blocks_[i].dynamic);
     if (const auto at = first_change(data + dynamic_bytes_); at >= 0)
-      return static_cast<std::ptrdiff_t>(dynamic_bytes_) + at;
-    if (const auto at = first_change(data - kGuardBytes); at >= 0) return at - static_cast<std::ptrdiff_t>(kGuardBytes);
+      return Damage{i, static_cast<std::ptrdiff_t>(dynamic_bytes_) + at};
+    if (const auto at = first_change(data - kGuardBytes); at >= 0)
+      return Damage{i, at - static_cast<std::ptrdiff_t>(kGuardBytes)};
   }
 #endif
-  return kIntact;
+  return std::nullopt;
 }
 
 }  // namespace simt

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #pragma GCC visibility push(hidden)
@@ -30,12 +31,14 @@ class SharedMemory {
   /// Returns the address of the variable of block `rank` that corresponds to the running block's variable at `address`,
   /// or nullptr if there is no shared memory at `address`.
   void* of_block(const void* address, unsigned rank) const;
-  /// Returns the offset of a changed guard byte from the start of dynamic shared memory, or `kIntact` if none has
-  /// changed. Changes above the buffer are reported before changes below it.
-  std::ptrdiff_t damaged_guard() const;
+  /// A changed guard byte.
+  struct Damage {
+    unsigned rank;          ///< of the block in its cluster
+    std::ptrdiff_t offset;  ///< from the start of the block's dynamic shared memory
+  };
+  /// Returns a changed guard byte, if there is one. Changes above a buffer are found before changes below it.
+  std::optional<Damage> damaged_guard() const;
   void end_launch();
-
-  static constexpr std::ptrdiff_t kIntact = -0x7FFFFFFF;
 
   void* dynamic() const { return blocks_[running_].dynamic; }
 

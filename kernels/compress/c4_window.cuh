@@ -35,7 +35,8 @@ struct C4Place {
   std::uint32_t column;
 
   DSV4_DEVICE C4Place() {
-    const std::uint32_t warp = (blockIdx.x * kC4Threads + threadIdx.x) / kWarpLanes;
+    // The number of a thread may need more than 32 bits.
+    const auto warp = static_cast<std::uint32_t>((std::uint64_t{blockIdx.x} * kC4Threads + threadIdx.x) / kWarpLanes);
     unit = warp / kWarpsPerUnit;
     column = warp % kWarpsPerUnit * kWarpColumns + threadIdx.x % kWarpLanes * kLaneColumns;
   }

@@ -14,8 +14,8 @@ using layout::DecodePlan;
 /// seq_lens and req_pool_indices are i64[B], req_to_token is i32[requests, positions], and full_to_swa is i64[slots].
 /// plan_d is u8[B, 16]; it receives DecodePlan records. Throws a ValueError that names the argument.
 ///
-/// Ids, lengths and maps are on the device, so a kernel's host code cannot check them. If a length is below 1, or the
-/// first token of the group is not in the maps, the request's record is layout::kNoRequest.
+/// Ids, lengths and maps are on the device, so a kernel's host code cannot check them. If a length is not from
+/// 1 to 2^31 - 1, or the first token of the group is not in the maps, the request's record is layout::kNoRequest.
 void plan_decode_online(TensorView seq_lens, TensorView req_pool_indices, TensorView req_to_token,
                         TensorView full_to_swa, TensorView plan_d, std::int64_t swa_page_size) {
   const Numbers ids = numbers(kOp, "req_pool_indices", req_pool_indices);
@@ -23,7 +23,7 @@ void plan_decode_online(TensorView seq_lens, TensorView req_pool_indices, Tensor
   const auto plan = plan_bytes<DecodePlan, std::uint8_t>(kOp, "plan_d", plan_d);
   plan.expect_size(0, ids.size(0));
   CacheRows slots = online_slots(kOp, req_to_token, full_to_swa, swa_page_size);
-  write_records(plan, plans::online_decode_records(decode_requests(kOp, ids, seq, slots.positions()), slots));
+  write_records(plan, plans::online_decode_records(decode_requests(kOp, ids, seq, 0x7fffffff), slots));
 }
 
 }  // namespace

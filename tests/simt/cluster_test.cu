@@ -228,6 +228,32 @@ TEST_F(Cluster, ABulkCopyIsThereAfterTheWait) {
   }
 }
 
+/// The static variables of both blocks have the same addresses.
+__global__ void copy_in_each_block(const int* in, int* out) {
+  alignas(128) __shared__ int buffer[4];
+  __shared__ std::uint64_t barrier;
+  const auto cluster = cooperative_groups::this_cluster();
+  const unsigned first = 4 * cluster.block_rank();
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(&barrier, 1);
+    ptx::cp_async_bulk(ptx::space_shared, ptx::space_global, buffer, in + first, 16, &barrier);
+    ptx::mbarrier_arrive_expect_tx(ptx::sem_relaxed, ptx::scope_cta, ptx::space_shared, &barrier, 16);
+  }
+  cluster.sync();
+  wait_for(&barrier, 0);
+  out[first + threadIdx.x] = buffer[threadIdx.x];
+}
+
+TEST_F(Cluster, EachBlockWaitsForItsOwnBulkCopies) {
+  alignas(16) const int in[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  for (const auto seed : seeds()) {
+    simt::configure(seed);
+    std::vector<int> out(8);
+    ASSERT_EQ(launch_clusters(2, 2, 4, copy_in_each_block, &in[0], out.data()), cudaSuccess) << failure();
+    EXPECT_TRUE(std::equal(out.begin(), out.end(), in)) << "seed " << seed;
+  }
+}
+
 TEST_F(Cluster, AMisalignedBulkCopyFails) {
   alignas(16) int in[64]{};
   int out[64];

@@ -22,8 +22,7 @@ inline constexpr std::int64_t kOnlineSlot = 3 * kOnlineHeadDim;  ///< columns of
 /// The reason that reports give for the bounds. It lists the rounding errors that they include.
 inline constexpr const char* kOnlineBoundReason =
     "float softmax over a group: rounding of score differences, fast exponentials (weighted 2 + 1.173 |x| ulp), sums "
-    "of "
-    "limited depth, divisions (2 ulp); the reference computes the bound of each element";
+    "of limited depth, divisions (2 ulp); the reference computes the bound of each element";
 
 /// The fills of a case. In all of them, the first token of a group has a finite score, so that a group has a mean.
 ///   gauss    kv, scores and bias: nearly normal distributions, with full mantissas

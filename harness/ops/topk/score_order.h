@@ -13,7 +13,7 @@ inline std::uint32_t order_bits(float score) {
   return (u & 0x80000000u) != 0 ? ~u : (u | 0x80000000u);
 }
 
-/// Sort key of topk_v1; a greater key is better. Every NaN is above every number. Otherwise keys are in the total order
+/// Sort key of the top-k ops; a greater key is better. Every NaN is above every number. Otherwise keys are in the total order
 /// of floats.
 inline std::uint64_t rank_key(float score) {
   const bool nan = (std::bit_cast<std::uint32_t>(score) & 0x7fffffffu) > 0x7f800000u;
@@ -39,7 +39,7 @@ inline std::uint16_t f16_bits(float x) {
 }
 
 /// The bin of a kernel's first pass: the highest `bits` bits of the binary16 value, mapped to an integer in total
-/// order. topk_v1 has bins of 8 bits.
+/// order. The first pass of topk_v1 has 8 bits, and that of topk_v2 up to 12.
 inline std::uint32_t coarse_bin(float score, int bits = 8) {
   const std::uint32_t h = f16_bits(score);
   return ((h & 0x8000u) != 0 ? (~h & 0xffffu) : (h | 0x8000u)) >> (16 - bits);

@@ -29,6 +29,31 @@ Scenario planned(const Op& op) {
       });
 }
 
+/// Puts the items of a plan into another order. A planner may list them in any order. The flags belong to the places.
+void shuffle_items(Call& call, Random& random) {
+  HostTensor& plan = call.arg("metadata").tensor();
+  const std::int64_t items = plan.at<std::int32_t>(0, 1);
+  const HostTensor before = plan;
+  const auto order = random.permutation(items);
+  for (std::int64_t i = 0; i < items; ++i) {
+    for (const std::int64_t j : {0, 1})
+      plan.at<std::int32_t>(1 + i, j) = before.at<std::int32_t>(1 + order[static_cast<std::size_t>(i)], j);
+  }
+}
+
+/// There are more items than clusters, so some clusters select for a second row.
+Scenario item_order(const Op& op) {
+  return relation("item_order", "the selection is right for every order of the plan's items",
+                  op.at({"batch=20 len=32769"}, {"k=1024 batch=33 len=33001 fill=last_best"}), [](ScenarioContext& x) {
+                    Call call = x.op.make(x.c);
+                    const Observation want = x.expected(call);
+                    x.expect_agree("items by rows", x.observed("items by rows", call), want);
+                    Random random(x.c.seed, "items");
+                    shuffle_items(call, random);
+                    x.expect_agree("items in another order", x.observed("items in another order", call), want);
+                  });
+}
+
 /// Upstream supports rows of up to 262144 scores. Each of the 8 blocks of a cluster takes 32768 of them. The best
 /// scores are where the first block has more.
 void make_too_long(Call& call) {
@@ -59,7 +84,7 @@ std::vector<Scenario> topk_v2_scenarios(const Op& op) {
       column_order(op.at(each({"k=1024 len={} tail=4"}, {"12032", "12033"}),
                          {"k=1024 len=40001 tail=4", "batch=16 len=17001 lens=mixed",
                           "batch=16 len=32769 threshold=262144 lens=mixed"})),
-      any_page(), both_widths(), planned(op),
+      any_page(), both_widths(), planned(op), item_order(op),
       params_relation("page_size", "the page size changes the addresses but not the selection", kFirstSmokePoint,
                       [](Params& p) { p.set("page", "1"); }),
       params_relation("row_padding", "columns after the end of a row do not matter", kFirstSmokePoint,

@@ -50,6 +50,19 @@ TEST(PlanDecodeOnlineReference, ARequestWhoseGroupIsNotInTheMapsHasNoToken) {
   EXPECT_THAT(plan({{2}, {12}, {1}}, maps), ElementsAre(none));
 }
 
+// The maps have the 130 first positions of each request, so they have the token at 128.
+TEST(PlanDecodeOnlineReference, ATokenAfterTheEndOfTheMapsHasTheSlotOfItsGroup) {
+  CacheMaps maps = identity_maps(256, 1);
+  const HostTensor all = maps.req_to_token;
+  maps.req_to_token = HostTensor::make(DType::kI32, {all.size(0), 130});
+  for (std::int64_t request = 0; request < all.size(0); ++request) {
+    for (std::int64_t p = 0; p < 130; ++p)
+      maps.req_to_token.at<std::int32_t>(request, p) = all.at<std::int32_t>(request, p);
+  }
+  EXPECT_THAT(plan({{3, 3, 3}, {130, 131, 257}, {1, 1, 1}}, maps),
+              ElementsAre(Row{130, 6, 6, -1}, Row{131, 6, 6, -1}, Row{0, 0, 0, 0}));
+}
+
 TEST(PlanDecodeOnlineReference, RefusalsNameTheArgument) {
   const Batch batch{{1}, {12}, {1}};
   EXPECT_THAT(refusal_of(online_decode_plan_call(batch, identity_maps(0, 1))), HasSubstr("'swa_page_size'"));
