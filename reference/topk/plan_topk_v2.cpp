@@ -8,43 +8,12 @@
 
 #include "interface/entry.h"
 #include "reference/common/view.h"
+#include "reference/plans/topk_threshold.h"
 
 namespace dsv4::reference {
 namespace {
 
 constexpr const char* kOp = "plan_topk_v2";
-
-/// A threshold, and the most rows that may be longer.
-struct Step {
-  std::int64_t threshold;
-  std::int64_t most_rows;
-};
-
-/// What a release of upstream chooses.
-struct Release {
-  std::int64_t clusters;    ///< that run at a time; also the most rows that get no plan (lines 46, 376)
-  std::vector<Step> steps;  ///< of the choice of the threshold, ascending (lines 139-148)
-};
-
-const Release kSince0_5_12{
-    .clusters = 15,
-    .steps = {
-        {32768, 30}, {40960, 45}, {49152, 45}, {65536, 60}, {98304, 60}, {131072, 75}, {196608, 90}, {262144, 105}}};
-
-/// Returns the threshold for these lengths (lines 164-199). With as many rows as the first step allows, or fewer, it is
-/// that of the first step. With more rows, it is the lowest one such that neither it nor any higher one has too many
-/// longer rows. If even the highest one has too many, it is the highest one.
-std::int64_t threshold_of(const Release& release, const std::vector<std::int64_t>& lengths) {
-  if (static_cast<std::int64_t>(lengths.size()) <= release.steps.front().most_rows)
-    return release.steps.front().threshold;
-  std::int64_t chosen = release.steps.back().threshold;
-  for (auto step = release.steps.rbegin(); step != release.steps.rend(); ++step) {
-    const auto longer = std::count_if(lengths.begin(), lengths.end(), [&](auto n) { return n > step->threshold; });
-    if (longer > step->most_rows) break;
-    chosen = step->threshold;
-  }
-  return chosen;
-}
 
 /// topk_plan: writes the threshold and the rows that are longer. If there are no more rows than clusters, it writes
 /// nothing (line 376). Otherwise (lines 204-228):
@@ -63,7 +32,6 @@ std::int64_t threshold_of(const Release& release, const std::vector<std::int64_t
 /// @param static_cluster_threshold  the threshold, in [0, 2^32); below the first step's, it counts as that; 0: it
 ///                                  follows from the lengths
 void topk_plan(TensorView seq_lens, TensorView metadata, std::int64_t static_cluster_threshold) {
-  const Release& release = kSince0_5_12;
   const View<const std::int32_t, 1> given(kOp, "seq_lens", seq_lens);
   const View<std::int32_t, 2> entries(kOp, "metadata", metadata);
   given.expect_contiguous();
@@ -73,13 +41,11 @@ void topk_plan(TensorView seq_lens, TensorView metadata, std::int64_t static_clu
     refuse(kOp, "static_cluster_threshold",
            "expected a number in [0, 2^32), got " + std::to_string(static_cluster_threshold));
   }
-  if (rows <= release.clusters) return;
+  if (rows <= plans::kTopkClusters) return;
 
   std::vector<std::int64_t> lengths;
   for (std::int64_t row = 0; row < rows; ++row) lengths.push_back(std::max<std::int64_t>(given(row), 0));
-  std::int64_t threshold = static_cluster_threshold;
-  if (threshold == 0) threshold = threshold_of(release, lengths);
-  threshold = std::max(threshold, release.steps.front().threshold);
+  const std::int64_t threshold = plans::topk_threshold(lengths, static_cluster_threshold);
   const auto items = std::count_if(lengths.begin(), lengths.end(), [&](auto n) { return n > threshold; });
 
   const auto write = [&](std::int64_t entry, std::int64_t a, std::int64_t b, std::int64_t c) {
@@ -90,10 +56,10 @@ void topk_plan(TensorView seq_lens, TensorView metadata, std::int64_t static_clu
   std::int64_t item = 0;
   for (std::int64_t row = 0; row < rows; ++row) {
     if (lengths[row] <= threshold) continue;
-    write(1 + item, row, lengths[row], item + release.clusters < items ? 1 : 0);
+    write(1 + item, row, lengths[row], item + plans::kTopkClusters < items ? 1 : 0);
     ++item;
   }
-  for (; item < release.clusters; ++item) write(1 + item, 0, 0, 0);
+  for (; item < plans::kTopkClusters; ++item) write(1 + item, 0, 0, 0);
 }
 
 DSV4_ENTRY(topk_plan, topk_plan, "plan_topk_v2", "plan_topk_v2/1", "");

@@ -22,7 +22,7 @@ constexpr std::ptrdiff_t kFlagByte = 8;  ///< of an entry
 std::int64_t mixed_length(const std::string& lens, Random& random, std::int64_t row) {
   if (lens == "wide") return random.between(0, kLongestRow);
   if (row % 3 == 2) return random.between(0, 40000);
-  const std::int64_t edge = kThresholdSteps[static_cast<std::size_t>(random.below(8))].threshold;
+  const std::int64_t edge = plans::kTopkSteps[static_cast<std::size_t>(random.below(8))].threshold;
   return std::min(edge + random.between(-1, 1), kLongestRow);
 }
 
@@ -169,7 +169,7 @@ class PlanTopkV2 final : public Op {
     if (lens == "longest") return kLongestRow;
     if (lens == "count") return row < p.integer("long") ? 32769 : random.between(0, 32768);
     if (lens != "at_most" && lens != "one_more") return mixed_length(lens, random, row);
-    const ThresholdStep& step = kThresholdSteps[static_cast<std::size_t>(p.integer("step"))];
+    const plans::TopkStep& step = plans::kTopkSteps[static_cast<std::size_t>(p.integer("step"))];
     // No row is longer than 262144, so the last step never has too many.
     const std::int64_t length = std::min(step.threshold + 1, kLongestRow);
     return row < step.most_rows + (lens == "one_more" ? 1 : 0) ? length : random.between(0, 32768);

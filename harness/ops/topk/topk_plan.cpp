@@ -12,14 +12,6 @@ std::int64_t longer_than(const std::vector<std::int64_t>& lengths, std::int64_t 
   return std::ranges::count_if(lengths, [threshold](std::int64_t n) { return n > threshold; });
 }
 
-std::int64_t chosen_threshold(const std::vector<std::int64_t>& lengths) {
-  if (std::ssize(lengths) <= kFewPlanned) return kThresholdSteps.front().threshold;
-  std::size_t step = kThresholdSteps.size();
-  while (step > 0 && longer_than(lengths, kThresholdSteps[step - 1].threshold) <= kThresholdSteps[step - 1].most_rows)
-    --step;
-  return kThresholdSteps[std::min(step, kThresholdSteps.size() - 1)].threshold;
-}
-
 }  // namespace
 
 HostTensor make_topk_plan(const std::vector<std::int64_t>& lengths, std::int64_t threshold) {
@@ -27,7 +19,7 @@ HostTensor make_topk_plan(const std::vector<std::int64_t>& lengths, std::int64_t
   HostTensor plan = HostTensor::make(DType::kI32, {rows + 1, kPlanInts});
   std::ranges::fill(plan.storage, kNoMeaning);
   if (rows <= kMostUnplanned) return plan;
-  threshold = std::max(threshold == 0 ? chosen_threshold(lengths) : threshold, kThresholdSteps.front().threshold);
+  threshold = plans::topk_threshold(lengths, threshold);
   const std::int64_t items = longer_than(lengths, threshold);
   const std::int64_t header[] = {threshold, items, 0, 0};
   for (std::int64_t j = 0; j < kPlanInts; ++j) plan.at<std::int32_t>(0, j) = static_cast<std::int32_t>(header[j]);

@@ -3,26 +3,17 @@
 /// threshold, and a flag in one byte. The remaining bytes have no meaning.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "harness/core/tensor.h"
+#include "reference/plans/topk_threshold.h"
 
 namespace dsv4 {
 
 constexpr std::int64_t kPlanInts = 4;         ///< of an entry
-constexpr std::int64_t kMostUnplanned = 15;   ///< with so many rows or fewer, there is no plan
-constexpr std::int64_t kFewPlanned = 30;      ///< with so many rows or fewer, the threshold is the least one
+constexpr std::int64_t kMostUnplanned = plans::kTopkClusters;  ///< with so many rows or fewer, there is no plan
 constexpr std::int64_t kLongestRow = 262144;  ///< scores; upstream supports no longer rows
-
-/// A threshold, and the most rows that may be longer if the planner chooses it.
-struct ThresholdStep {
-  std::int64_t threshold;
-  std::int64_t most_rows;
-};
-constexpr std::array<ThresholdStep, 8> kThresholdSteps{
-    {{32768, 30}, {40960, 45}, {49152, 45}, {65536, 60}, {98304, 60}, {131072, 75}, {196608, 90}, {kLongestRow, 105}}};
 
 /// The plan of rows of these lengths. `threshold` is the caller's, or 0 if it follows from the lengths. Bytes that a
 /// planner does not write, or writes without a meaning, hold 0xA5. With up to 15 rows these are all bytes.

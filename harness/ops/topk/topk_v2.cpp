@@ -111,7 +111,7 @@ class TopKV2 final : public Op {
     if (p.integer("len") <= p.integer("k")) names.emplace_back("fill");
     // The first of the mixed lengths is the full length, so a single row has the same length in both cases.
     if (p.integer("batch") == 1 && (p.is("lens", "full") || p.is("lens", "mixed"))) names.emplace_back("lens");
-    if (p.integer("batch") <= kMostUnplanned || p.integer("len") <= kThresholdSteps.front().threshold)
+    if (p.integer("batch") <= kMostUnplanned || p.integer("len") <= plans::kTopkSteps.front().threshold)
       names.emplace_back("threshold");
     return names;
   }
