@@ -147,11 +147,10 @@ int Scheduler::end_cluster() {
   }
   const auto damaged = shared_.damaged_guard();
   if (!damaged) return cudaSuccess;
-  set_fault(cudaErrorIllegalAddress, kernel_name(request_->kernel) + ", block " +
-                                         to_string(blocks_[damaged->rank]->index) + ": wrote to byte " +
-                                         std::to_string(damaged->offset) +
-                                         " of dynamic shared memory, but the launch has only bytes [0, " +
-                                         std::to_string(request_->dynamic_shared_bytes) + ")");
+  set_fault(cudaErrorIllegalAddress,
+            kernel_name(request_->kernel) + ", block " + to_string(blocks_[damaged->rank]->index) + ": wrote to byte " +
+                std::to_string(damaged->offset) + " of dynamic shared memory, but the launch has only bytes [0, " +
+                std::to_string(request_->dynamic_shared_bytes) + ")");
   return cudaErrorIllegalAddress;
 }
 

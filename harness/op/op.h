@@ -87,11 +87,13 @@ struct Scenario {
 /// producer, made (harness/op/pairs.h).
 struct Pair {
   std::string producer;            ///< the op that makes the tensors, such as "plan_prefill"
-  std::vector<std::string> takes;  ///< the consumer's arguments that take the tensors, in the order of their return
+  std::vector<std::string> takes;  ///< the consumer's arguments that take the tensors, in the order of `produced`
   Points points;                   ///< as in Scenario
   std::function<Call(const Case&)> produce;
-  /// The consumer's call with these tensors. Op::fit is called afterwards.
+  /// The consumer's call with these tensors. Op::fit is called afterwards, and leaves them as they are.
   std::function<Call(const Case&, const std::vector<HostTensor>& produced)> consume;
+  /// The producer's arguments in which it makes the tensors, in the order of `takes`. Empty: it returns them.
+  std::vector<std::string> makes = {};
 };
 
 class Op {

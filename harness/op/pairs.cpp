@@ -16,7 +16,7 @@ namespace {
 /// What the producer made, as the consumer gets it.
 struct Produced {
   std::vector<HostTensor> tensors;
-  std::vector<std::vector<std::uint8_t>> late;  ///< as LateWrites::returned; empty if no tensor has late bytes
+  std::vector<std::vector<std::uint8_t>> late;  ///< as LateWrites::returned, for each tensor
 };
 
 /// Contents that the memory of a produced tensor may hold when the producer has not written its late bytes. In
@@ -54,8 +54,7 @@ class PairRun {
     for (Caller* from : sets_) {
       const std::optional<Produced> produced = produce(*from);
       if (!produced) continue;
-      Call call = pair_.consume(x_.c, produced->tensors);
-      x_.op.fit(call);
+      const Call call = fitted_call(*produced);
       const Observation want = x_.expected(call);
       for (Caller* to : sets_) consume(*from, *to, call, *produced, want);
     }
@@ -88,15 +87,34 @@ class PairRun {
         return std::nullopt;
       }
       if (!is_right(where, call, result)) return std::nullopt;
-      for (std::size_t i = 0; i < pair_.takes.size(); ++i) produced.tensors.push_back(returned_tensor(result, i));
-      if (std::ranges::any_of(result.late.returned, [](const auto& bytes) { return !bytes.empty(); })) {
-        produced.late = result.late.returned;
+      for (std::size_t i = 0; i < pair_.takes.size(); ++i) {
+        if (pair_.makes.empty()) {
+          produced.tensors.push_back(returned_tensor(result, i));
+          produced.late.push_back(late_bytes(result.late.returned, i));
+        } else {
+          const auto made = std::ranges::find(result.args, pair_.makes[i], &Arg::name);
+          produced.tensors.push_back(made->tensor());
+          produced.late.push_back(late_bytes(result.late.args, static_cast<std::size_t>(made - result.args.begin())));
+        }
       }
     } catch (const Unsupported& e) {
       not_run_.push_back(fmt::format("{}: {}", where, e.what()));
       return std::nullopt;
     }
     return produced;
+  }
+
+  static std::vector<std::uint8_t> late_bytes(const std::vector<std::vector<std::uint8_t>>& all, std::size_t i) {
+    return i < all.size() ? all[i] : std::vector<std::uint8_t>{};
+  }
+
+  /// The consumer's call. Fitting it may make another plan for the same rows, but the call keeps the one that was made.
+  Call fitted_call(const Produced& produced) const {
+    Call call = pair_.consume(x_.c, produced.tensors);
+    const Call given = call;
+    x_.op.fit(call);
+    for (const std::string& name : pair_.takes) call.arg(name).tensor() = given.tensor(name);
+    return call;
   }
 
   /// Checks what the producer made. With a wrong plan, the consumer could access any memory.
@@ -115,7 +133,8 @@ class PairRun {
     const std::string where =
         fmt::format("{}({}) -> {}({})", pair_.producer, from.name(), x_.op.info().name, to.name());
     try {
-      if (produced.late.empty()) {  // all of it is written before the consumer begins
+      if (std::ranges::all_of(produced.late,
+                              &std::vector<std::uint8_t>::empty)) {  // all of it is written before the consumer begins
         compare(where, to, call, {}, want);
       } else {
         for (const Before before : {Before::kZeros, Before::kMoved}) {

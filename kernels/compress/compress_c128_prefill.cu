@@ -64,8 +64,7 @@ __global__ void __launch_bounds__(kWriteThreads) write_kernel(const __grid_const
   using Place = C128Place<kHeadDim>;
   wait_for_previous_kernel();
   // The number of a thread may need more than 32 bits.
-  const auto warp =
-      static_cast<std::uint32_t>((std::uint64_t{blockIdx.x} * kWriteThreads + threadIdx.x) / kWarpLanes);
+  const auto warp = static_cast<std::uint32_t>((std::uint64_t{blockIdx.x} * kWriteThreads + threadIdx.x) / kWarpLanes);
   const std::uint32_t unit = warp / Place::kBlocksPerUnit;
   if (unit >= p.writes) return;
   const layout::WritePlan plan = p.plan_w[unit];

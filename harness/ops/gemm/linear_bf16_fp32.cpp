@@ -127,14 +127,15 @@ class LinearBf16Fp32 final : public Op {
         *this, {"rows=65540 depth=8 outputs=2", "rows=2 depth=65540 outputs=3 fill=integers",
                 "rows=2 depth=8 outputs=65540", "rows=32770 depth=3 outputs=2 x=columns y=columns"}));
     // The sizes of the model, with sums that are exact in every order: a rounding to bfloat16 on the way shows.
-    list.push_back(relation("exact_depths", "at the sizes of the compressor and of the router, exact sums are exact",
-                            at({"rows=2 depth=4096 outputs=64 fill=integers", "rows=3 depth=7168 outputs=48 fill=integers"},
-                               {"rows=64 depth=7168 outputs=256 fill=integers", "rows=65 depth=4096 outputs=96 fill=integers"}),
-                            [](ScenarioContext& x) {
-                              const Call call = x.op.make(x.c);
-                              const Observation want = x.expected(call);
-                              x.expect_agree("exact sums", x.observed("exact sums", call), want);
-                            }));
+    list.push_back(
+        relation("exact_depths", "at the sizes of the compressor and of the router, exact sums are exact",
+                 at({"rows=2 depth=4096 outputs=64 fill=integers", "rows=3 depth=7168 outputs=48 fill=integers"},
+                    {"rows=64 depth=7168 outputs=256 fill=integers", "rows=65 depth=4096 outputs=96 fill=integers"}),
+                 [](ScenarioContext& x) {
+                   const Call call = x.op.make(x.c);
+                   const Observation want = x.expected(call);
+                   x.expect_agree("exact sums", x.observed("exact sums", call), want);
+                 }));
     list.push_back(
         relation("swapped", "with x and y in each other's place, the outputs are transposed", integers, swapped));
     list.push_back(relation("any_depth_order", "the outputs do not depend on the order of the columns of x and y",

@@ -11,9 +11,9 @@
 
 namespace dsv4 {
 
-constexpr std::int64_t kPlanInts = 4;         ///< of an entry
+constexpr std::int64_t kPlanInts = 4;                          ///< of an entry
 constexpr std::int64_t kMostUnplanned = plans::kTopkClusters;  ///< with so many rows or fewer, there is no plan
-constexpr std::int64_t kLongestRow = 262144;  ///< scores; upstream supports no longer rows
+constexpr std::int64_t kLongestRow = 262144;                   ///< scores; upstream supports no longer rows
 
 /// The plan of rows of these lengths. `threshold` is the caller's, or 0 if it follows from the lengths. Bytes that a
 /// planner does not write, or writes without a meaning, hold 0xA5. With up to 15 rows these are all bytes.

@@ -186,6 +186,7 @@ class TopKV2 final : public Op {
   }
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override { return topk_v2_scenarios(*this); }
+  [[nodiscard]] std::vector<Pair> pairs() const override { return topk_v2_pairs(*this); }
 
  private:
   static std::int64_t length_of(const Params& p, Random& random, std::int64_t row) {

@@ -9,24 +9,29 @@
 namespace dsv4 {
 namespace {
 
+/// The planner's call for the rows and the threshold of the case.
+Call planner_call(const Case& c, const Call& selection) {
+  return call_of("plan_topk_v2",
+                 {selection.tensor("seq_lens"), HostTensor::make(kI32, selection.tensor("metadata").shape),
+                  c.params.integer("threshold")});
+}
+
 /// The planner of the set under test makes the plan for its selection. Both are compared with the reference.
 Scenario planned(const Op& op) {
-  return sequence(
-      "planned", "the selection is right with the plan of the set's own planner",
-      op.at({"batch=17 len=32769 tail=4 lens=few", "batch=16 len=32770 threshold=262144 lens=few"},
-            {"k=1024 batch=40 len=41000 lens=few"}),
-      [](ScenarioContext& x) {
-        Call call = x.op.make(x.c);
-        const Call plan =
-            call_of("plan_topk_v2", {call.tensor("seq_lens"), HostTensor::make(kI32, call.tensor("metadata").shape),
-                                     x.c.params.integer("threshold")});
-        const Op& planner = *find_op("plan_topk_v2");
-        const CallResult made = x.call("plan", plan);
-        x.expect_agree("plan", planner.observe(x.c, plan, made), planner.observe(x.c, plan, x.reference.call(plan)));
-        call.arg("metadata").value = made.tensor("metadata");
-        const Observation want = x.expected(call);
-        x.expect_agree("selection", x.observed("selection", call), want);
-      });
+  return sequence("planned", "the selection is right with the plan of the set's own planner",
+                  op.at({"batch=17 len=32769 tail=4 lens=few", "batch=16 len=32770 threshold=262144 lens=few"},
+                        {"k=1024 batch=40 len=41000 lens=few"}),
+                  [](ScenarioContext& x) {
+                    Call call = x.op.make(x.c);
+                    const Call plan = planner_call(x.c, call);
+                    const Op& planner = *find_op("plan_topk_v2");
+                    const CallResult made = x.call("plan", plan);
+                    x.expect_agree("plan", planner.observe(x.c, plan, made),
+                                   planner.observe(x.c, plan, x.reference.call(plan)));
+                    call.arg("metadata").value = made.tensor("metadata");
+                    const Observation want = x.expected(call);
+                    x.expect_agree("selection", x.observed("selection", call), want);
+                  });
 }
 
 /// Puts the items of a plan into another order. A planner may list them in any order. The flags belong to the places.
@@ -71,6 +76,20 @@ void make_too_long(Call& call) {
 }
 
 }  // namespace
+
+std::vector<Pair> topk_v2_pairs(const Op& op) {
+  return {{.producer = "plan_topk_v2",
+           .takes = {"metadata"},
+           .points = op.at({"batch=17 len=32769 tail=4 lens=few"}, {"k=1024 batch=40 len=41000 lens=few"}),
+           .produce = [&op](const Case& c) { return planner_call(c, op.make(c)); },
+           .consume =
+               [&op](const Case& c, const std::vector<HostTensor>& made) {
+                 Call call = op.make(c);
+                 call.arg("metadata").value = made.at(0);
+                 return call;
+               },
+           .makes = {"metadata"}}};
+}
 
 std::vector<Scenario> topk_v2_scenarios(const Op& op) {
   std::vector<Scenario> list{
