@@ -19,7 +19,7 @@
 /// length, and their sum must be num_q, which is at most 65536.
 ///
 /// Ids and maps are on the device, so the host cannot check their contents. If the first token of a segment's group is
-/// outside the maps, a sentinel (a record that is marked as empty) takes the place of the segment.
+/// outside the maps, a sentinel takes the place of the segment. It is a record that is marked as empty.
 
 #include <tvm/ffi/container/tuple.h>
 

@@ -76,8 +76,8 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
 
 /// Computes the error bounds of `prefill`. Three arguments follow those of `prefill`: kv_output_bound and
 /// kv_buffer_bound have the shapes of kv_output and kv_buffer. They receive the largest distance that each element of a
-/// correct result may have from the reference's element, also if an implementation merges the same tokens in up to
-/// `merges` further steps. It is 0 in rows that `prefill` does not write. No other argument is changed.
+/// correct result may have from the reference's element. An implementation may merge the same tokens in up to `merges`
+/// further steps. The distance is 0 in rows that `prefill` does not write. No other argument is changed.
 void prefill_bound(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_c,
                    TensorView plan_w, TensorView kv_output_bound, TensorView kv_buffer_bound, std::int64_t merges) {
   const auto complete = read_plan<CompressPlan>(kOp, "plan_c", plan_c);

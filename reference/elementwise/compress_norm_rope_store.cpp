@@ -170,8 +170,8 @@ struct Stored<Fp4IndexerCache> : StoredForTheIndexer<Fp4IndexerRow> {};
 /// - Indexer with 4-bit codes: the same with E2M1 codes and a scale byte for each 32 of them (lines 300-362).
 ///
 /// Upstream's kernel checks no value of the plan and of out_loc (lines 399-408). Here, an entry whose position is
-/// outside freqs_cis is stored without a rotation. Nothing is stored for a record of length 0 in a decode plan, for a
-/// ragged_id outside out_loc, and for a slot that is negative or outside the cache. If several entries have the same
+/// outside freqs_cis is stored without a rotation. Nothing is stored for a record of length 0 in a decode plan. Nor
+/// is it for a ragged_id outside out_loc, and for a slot that is negative or outside the cache. If several entries have the same
 /// slot, this reference keeps the last of them, but a kernel may leave any mixture.
 ///
 /// @param input    f32 [entries, D], contiguous; D is 512 (FlashMLA) or 128 (indexer)

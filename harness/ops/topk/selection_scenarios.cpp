@@ -70,7 +70,7 @@ Scenario wide_matrix(Points points) {
 }
 
 /// Each arrangement is the worst case of some algorithm. With ascending scores, a kernel that keeps a running bound
-/// must raise the bound at every score, and a kernel that drops the last columns loses the best scores. With stripes,
+/// must raise the bound at every score. A kernel that drops the last columns loses the best scores. With stripes,
 /// one lane holds all of the best scores.
 Scenario column_order(Points points) {
   return relation(
