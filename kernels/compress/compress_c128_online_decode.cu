@@ -21,7 +21,7 @@
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "kernels/common/launch.h"
-#include "kernels/compress/online_state.cuh"
+#include "kernels/compress/online_merge.cuh"
 
 namespace dsv4 {
 namespace {
@@ -31,9 +31,8 @@ struct OnlineDecodeParams {
   const layout::DecodePlan* plan;
 };
 
-constexpr int kThreads = kOnlineHeadDim / kOnlineColumns;  // a block has one request
-
-__global__ void __launch_bounds__(kThreads) online_decode_kernel(const __grid_constant__ OnlineDecodeParams p) {
+__global__ void __launch_bounds__(kOnlineDecodeThreads)
+    online_decode_kernel(const __grid_constant__ OnlineDecodeParams p) {
   wait_for_previous_kernel();
   const std::int64_t request = blockIdx.x;
   const layout::DecodePlan plan = p.plan[request];
@@ -42,43 +41,7 @@ __global__ void __launch_bounds__(kThreads) online_decode_kernel(const __grid_co
   const bool first = place == 0, completes = place == kOnlinePlaces - 1;
   if (!first && !p.t.has_slot(plan.read_page_0)) return;
   if (!completes && !p.t.has_slot(plan.write_loc)) return;
-
-  const int column = static_cast<int>(threadIdx.x) * kOnlineColumns;
-  const float* row = p.t.row(request) + column;
-  OnlineColumns kv, score, bias;
-  kv.load(row);
-  score.load(row + kOnlineHeadDim);
-  bias.load(p.t.ape + place * kOnlineHeadDim + column);
-  OnlineColumns largest, sum, mean;
-  if (!first) {
-    largest.load(p.t.block(plan.read_page_0, 0) + column);
-    sum.load(p.t.block(plan.read_page_0, 1) + column);
-    mean.load(p.t.block(plan.read_page_0, 2) + column);
-  }
-#pragma unroll
-  for (int c = 0; c < kOnlineColumns; ++c) {
-    const float z = __fadd_rn(score.v[c], bias.v[c]);
-    if (first) {
-      largest.v[c] = z;
-      sum.v[c] = 1.0f;
-      mean.v[c] = kv.v[c];
-      continue;
-    }
-    const float before = largest.v[c];
-    largest.v[c] = max_number(before, z);
-    const float earlier = __fmul_rn(sum.v[c], __expf(__fsub_rn(before, largest.v[c])));
-    const float weight = __expf(__fsub_rn(z, largest.v[c]));
-    sum.v[c] = __fadd_rn(earlier, weight);
-    // The fast division is valid here, because the sum is from 1 to 128.
-    mean.v[c] = __fdividef(__fmaf_rn(kv.v[c], weight, __fmul_rn(mean.v[c], earlier)), sum.v[c]);
-  }
-  if (completes) {
-    mean.store(p.t.output + request * kOnlineHeadDim + column);
-  } else {
-    largest.store(p.t.block(plan.write_loc, 0) + column);
-    sum.store(p.t.block(plan.write_loc, 1) + column);
-    mean.store(p.t.block(plan.write_loc, 2) + column);
-  }
+  merge_token(p.t, request, place, plan.read_page_0, plan.write_loc);
 }
 
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
@@ -93,7 +56,7 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
   Launch{.name = "compress_c128_online_decode",
          .device = check.device(),
          .grid = grid_of(requests.value(), "compress_c128_online_decode"),
-         .block = dim3(kThreads)}(online_decode_kernel, params);
+         .block = dim3(kOnlineDecodeThreads)}(online_decode_kernel, params);
 }
 
 }  // namespace

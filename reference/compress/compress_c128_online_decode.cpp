@@ -33,15 +33,6 @@ std::vector<Merge> merges_of(const OnlineTensors& t, const std::vector<DecodePla
   return merges;
 }
 
-/// Stores the first token of a group. It is the whole running softmax, whatever its score is
-/// (c128_online_v2.cuh:98-102).
-void store_first(const OnlineTensors& t, const Merge& merge) {
-  for (std::int64_t d = 0; d < t.head_dim(); ++d) {
-    const Scored token = t.scored(merge.first, 1, 0, d);
-    t.store(merge.to, d, {token.z(0), 1.0, token.kv(0)});
-  }
-}
-
 /// decode: throws a ValueError that names the argument. The plan is on the device, so a kernel's host code cannot
 /// check it.
 ///

@@ -98,6 +98,15 @@ inline void apply(const OnlineTensors& t, const Merge& merge) {
   }
 }
 
+/// A decode step with the first token of a group: stores the token. It is the whole running softmax, whatever its score
+/// is (c128_online_v2.cuh:98-102).
+inline void store_first(const OnlineTensors& t, const Merge& merge) {
+  for (std::int64_t d = 0; d < t.head_dim(); ++d) {
+    const Scored token = t.scored(merge.first, 1, 0, d);
+    t.store(merge.to, d, {token.z(0), 1.0, token.kv(0)});
+  }
+}
+
 /// Writes the bounds of what `apply` writes to `output_bound` and `state_bound`, which have the shapes of kv_output
 /// and kv_buffer.
 inline void apply_bound(const OnlineTensors& t, const Merge& merge, const Roundings& roundings,

@@ -49,6 +49,7 @@ class CompressC128OnlineDecode final : public OnlineOp {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list = OnlineOp::scenarios();
+    append(list, online_plan_contracts(*this));
     Contracts(list).reshaped("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
                              [](Shape& s) { s[1] = 8; });
     list.push_back(online_many_requests(*this));
@@ -70,6 +71,17 @@ class CompressC128OnlineDecode final : public OnlineOp {
       }
     }
     return rows;
+  }
+  [[nodiscard]] std::vector<OpenSlot> read(const Call& call) const override {
+    return OnlineTokens::read_by(records_of<DecodePlan>(call.tensor("plan_d")));
+  }
+  void change_slots(Call& call, const ChangeSlot& change) const override {
+    auto plan = records_of<DecodePlan>(call.tensor("plan_d"));
+    for (DecodePlan& r : plan) {
+      change(r.write_loc);
+      change(r.read_page_0);
+    }
+    call.arg("plan_d").tensor() = plan_tensor(plan);
   }
   [[nodiscard]] std::int64_t added(const Call& call) const override { return call.tensor("kv_input").size(0); }
 };

@@ -59,8 +59,7 @@ class CompressC128OnlinePrefill final : public OnlineOp {
     const CacheMaps maps = online_maps(batch, c.params, c.seed);
     const OnlineTokens tokens(c.params, c.seed);
     const auto [compress, write] = plans::online_records(requests_of(batch), maps.row_of());
-    std::vector<OpenSlot> open = OnlineTokens::read_by(compress);
-    for (const OpenSlot& slot : OnlineTokens::read_by(write)) open.push_back(slot);
+    const std::vector<OpenSlot> open = read_by(compress, write);
     const HostTensor plan_c = arranged_plan(compress, c, "plan_c order"),
                      plan_w = arranged_plan(write, c, "plan_w order");
     // A plan must not have more rows than the batch. So the batch gets padding rows if the plan has sentinels.
@@ -85,6 +84,16 @@ class CompressC128OnlinePrefill final : public OnlineOp {
     }
     return rows;
   }
+  [[nodiscard]] std::vector<OpenSlot> read(const Call& call) const override {
+    return read_by(records_of<CompressPlan>(call.tensor("plan_c")), records_of<CompressPlan>(call.tensor("plan_w")));
+  }
+  void change_slots(Call& call, const ChangeSlot& change) const override {
+    for (const char* name : {"plan_c", "plan_w"}) {
+      auto plan = records_of<CompressPlan>(call.tensor(name));
+      for (CompressPlan& r : plan) change(r.read_page_0);
+      call.arg(name).tensor() = plan_tensor(plan);
+    }
+  }
   [[nodiscard]] std::int64_t added(const Call& call) const override {
     std::int64_t tokens = 0;
     for (const char* name : {"plan_c", "plan_w"}) {
@@ -92,10 +101,19 @@ class CompressC128OnlinePrefill final : public OnlineOp {
     }
     return tokens;
   }
+
+ private:
+  static std::vector<OpenSlot> read_by(const std::vector<CompressPlan>& compress,
+                                       const std::vector<CompressPlan>& write) {
+    std::vector<OpenSlot> open = OnlineTokens::read_by(compress);
+    std::ranges::copy(OnlineTokens::read_by(write), std::back_inserter(open));
+    return open;
+  }
 };
 
 std::vector<Scenario> CompressC128OnlinePrefill::scenarios() const {
   std::vector<Scenario> list = OnlineOp::scenarios();
+  append(list, online_plan_contracts(*this));
   list.push_back(online_many_tokens(*this));
   append(list, online_prefill_sequences(*this));
   Contracts contracts(list);

@@ -131,7 +131,7 @@ std::vector<std::int32_t> numbers_outside(std::int64_t limit) {
           std::numeric_limits<std::int32_t>::max()};
 }
 
-Part offline_rows_part(const OfflineOp& op, const Call& good, const OfflineOwnRows& rows, bool own) {
+Part rows_part(const OfflineWritten& written, const Call& good, const OfflineOwnRows& rows, bool own) {
   // The numbers, in `all`, of the rows that the part has.
   const auto chosen = [own](const std::vector<std::int64_t>& all, const std::set<std::int64_t>& of) {
     std::vector<std::int64_t> numbers;
@@ -140,7 +140,6 @@ Part offline_rows_part(const OfflineOp& op, const Call& good, const OfflineOwnRo
     }
     return numbers;
   };
-  const OfflineWritten written = op.written(good);
   const auto entries = chosen(written.entries, rows.entries), kept = chosen(written.kept, rows.kept);
   return [=, &good](const Observation& o) {
     HostTensor part = rows_of(o.output("kv_output"), entries);
@@ -158,6 +157,10 @@ Part offline_rows_part(const OfflineOp& op, const Call& good, const OfflineOwnRo
     }
     return Observation().add("kv_output", std::move(part)).add("kept_rows", rows_of(o.output("kept_rows"), kept));
   };
+}
+
+Part offline_rows_part(const OfflineOp& op, const Call& good, const OfflineOwnRows& rows, bool own) {
+  return rows_part(op.written(good), good, rows, own);
 }
 
 void allow_own_rows(Call& bad, const OfflineOwnRows& rows) {

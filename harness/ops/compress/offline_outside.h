@@ -20,6 +20,8 @@ struct OfflineOwnRows {
 };
 
 /// The part of an observation of the valid call `good` that has these rows. If `own` is false, it has all others.
+/// `written` are all rows that the call writes.
+Part rows_part(const OfflineWritten& written, const Call& good, const OfflineOwnRows& rows, bool own);
 Part offline_rows_part(const OfflineOp& op, const Call& good, const OfflineOwnRows& rows, bool own);
 
 /// Adds the rows to the footprints of `bad`, a changed call: a function may write what it wants to a row that belongs

@@ -8,35 +8,21 @@
 namespace dsv4 {
 namespace {
 
-/// Spreads out the slots of the state. Changes the slots in the plans to match; -1 (none) stays.
-void spread_slots(Call& call) {
+/// Spreads out the slots of the state. Changes the slots that the call names to match; -1 (none) stays.
+void spread_slots(const OnlineOp& op, Call& call) {
   Arg& state = call.arg("kv_buffer");
   const HostTensor& t = state.tensor();
   state.far_layout = far_pool(t, far_rows(t.size(0), t.strides[0], far_edges(t.dtype)));
-  const auto move = [&far = state.far_layout->rows](std::int32_t& slot) {
+  op.change_slots(call, [far = state.far_layout->rows](std::int32_t& slot) {
     if (slot >= 0) slot = static_cast<std::int32_t>(far.at(static_cast<std::size_t>(slot)));
-  };
-  if (has_argument(call, "plan_d")) {
-    auto plan = records_of<layout::DecodePlan>(call.tensor("plan_d"));
-    for (layout::DecodePlan& r : plan) {
-      move(r.write_loc);
-      move(r.read_page_0);
-    }
-    call.arg("plan_d").tensor() = plan_tensor(plan);
-    return;
-  }
-  for (const char* name : {"plan_c", "plan_w"}) {
-    auto plan = records_of<layout::CompressPlan>(call.tensor(name));
-    for (layout::CompressPlan& r : plan) move(r.read_page_0);
-    call.arg(name).tensor() = plan_tensor(plan);
-  }
+  });
 }
 
 }  // namespace
 
-Space online_space() {
-  return {word("state", {"f32"}, "dtype of the state"), word("fill", kOnlineFills, "values of kv, scores and bias")};
-}
+ParamSpec online_fill_param() { return word("fill", kOnlineFills, "values of kv, scores and bias"); }
+
+Space online_space() { return {word("state", {"f32"}, "dtype of the state"), online_fill_param()}; }
 
 float OnlineTokens::kv(Random& random) const {
   if (fill_ == "equal" || fill_ == "steps") return static_cast<float>(random.between(-8, 8));
@@ -164,7 +150,8 @@ OnlineBounds online_bounds(const Call& call, Caller& reference, std::int64_t mer
   for (const std::string name : {"kv_output", "kv_buffer"}) {
     more.push_back(out(name + "_bound", HostTensor::make(kF32, call.tensor(name).shape)));
   }
-  if (!has_argument(call, "plan_d")) more.push_back(scalar("merges", merges));
+  const bool prefills = has_argument(call, "plan_w") || has_argument(call, "write_plan");
+  if (prefills) more.push_back(scalar("merges", merges));
   const CallResult result = auxiliary(call, "bound", reference, std::move(more));
   return {result.tensor("kv_output_bound"), result.tensor("kv_buffer_bound")};
 }
@@ -182,16 +169,13 @@ Cost OnlineOp::cost(const Case&, const Call& call) const {
   const OnlineWritten rows = written(call);
   const auto entries = static_cast<double>(rows.entries.size()), kept = static_cast<double>(rows.kept.size());
   const auto tokens = static_cast<double>(added(call));
-  std::size_t reads = 0;
+  const auto reads = static_cast<double>(read(call).size());
   double bytes = 0;
-  for (const Arg& arg : call.args) {
-    if (arg.tensor().dtype != kU8) continue;  // not a plan
-    bytes += static_cast<double>(arg.tensor().storage.size());
-    reads += arg.name == "plan_d" ? OnlineTokens::read_by(records_of<layout::DecodePlan>(arg.tensor())).size()
-                                  : OnlineTokens::read_by(records_of<layout::CompressPlan>(arg.tensor())).size();
+  for (const Arg& arg : call.args) {  // plans, slots and lengths
+    if (arg.is_tensor() && arg.tensor().dtype != kF32) bytes += static_cast<double>(arg.tensor().storage.size());
   }
   // A token is read once. Slots are read, and written. The bias is read once by the call.
-  bytes += 4 * (tokens * kOnlineRow + (kept + static_cast<double>(reads)) * kOnlineSlot + entries * kOnlineHeadDim);
+  bytes += 4 * (tokens * kOnlineRow + (kept + reads) * kOnlineSlot + entries * kOnlineHeadDim);
   bytes += 4 * static_cast<double>(call.tensor("ape").numel());
   // For each column of a token: four operations on the score (bias, maximum, exponential, sum) and two on kv.
   return {.bytes = bytes, .flops = tokens * kOnlineHeadDim * 6};
@@ -199,11 +183,11 @@ Cost OnlineOp::cost(const Case&, const Call& call) const {
 
 std::vector<Scenario> OnlineOp::scenarios() const {
   std::vector<Scenario> list{far_relation("kv_buffer", "slots of the state beyond 2^32 elements",
-                                          at({info().smoke[0], info().smoke[1]}), spread_slots)};
+                                          at({info().smoke[0], info().smoke[1]}),
+                                          [this](Call& call) { spread_slots(*this, call); })};
   Contracts contracts(list);
   contracts.reshaped("state_of_a_page", "a state of 128 rows for each slot (offline compression) is refused",
                      "kv_buffer", [](Shape& s) { s[1] = kOnlineGroup; });
-  append(list, online_plan_contracts(*this));
   return list;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,7 +35,9 @@ inline constexpr const char* kOnlineBoundReason =
 ///   nan      some columns of kv or scores, and of sums or means in slots, are NaN
 inline const std::vector<std::string> kOnlineFills{"gauss", "equal", "steps", "large", "cleared", "wide", "nan"};
 
-/// The first parameters of both ops: state, fill.
+/// The parameter `fill`.
+ParamSpec online_fill_param();
+/// The first parameters of both ops of V2: state, fill.
 Space online_space();
 
 /// The running softmax of a group in a slot, before a call: its number of tokens.
@@ -53,15 +56,16 @@ class OnlineTokens {
   [[nodiscard]] HostTensor input(const Batch& batch) const;
   /// f32 [slots, 1, 1536]: these slots are open, all others are NaN.
   [[nodiscard]] HostTensor state(std::int64_t slots, const std::vector<OpenSlot>& open) const;
-  /// The slots that the records of these plans read.
+  /// The slots that the records of these plans of V2 read.
   static std::vector<OpenSlot> read_by(const std::vector<layout::CompressPlan>& plan);
   static std::vector<OpenSlot> read_by(const std::vector<layout::DecodePlan>& plan);
-  /// A call of an online compressor with these plans. Its output has as many rows as the first plan.
+  /// f32 [128, 512]
+  [[nodiscard]] HostTensor ape() const;
+  /// A call of an online compressor of V2 with these plans. Its output has as many rows as the first plan.
   [[nodiscard]] Call call(const std::string& op, HostTensor state, HostTensor input,
                           const std::vector<HostTensor>& plans) const;
 
  private:
-  [[nodiscard]] HostTensor ape() const;
   void fill_row(float* row, std::int64_t request_id, std::int64_t position) const;
   [[nodiscard]] float kv(Random& random) const;
   [[nodiscard]] float score(Random& random) const;
@@ -76,6 +80,7 @@ struct OnlineWritten {
   std::vector<std::int64_t> kept;     ///< slots of kv_buffer
 };
 
+/// The ops of V2 and of V1. They compute the same. In V2, the plans name the slots.
 class OnlineOp : public Op {
  public:
   using Op::Op;
@@ -88,11 +93,15 @@ class OnlineOp : public Op {
   [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult&, const Observation&,
                                       Caller& reference) const override;
   [[nodiscard]] Cost cost(const Case&, const Call& call) const override;
-  /// Contracts on other forms of the state and on plans that name rows outside the tensors; a relation with a
-  /// spread-out state.
+  /// A contract on another form of the state; a relation with a spread-out state.
   [[nodiscard]] std::vector<Scenario> scenarios() const override;
-  /// The rows that the call writes. Every record of its plans must name rows of the tensors.
+  /// The rows that the call writes. In V2, every record of its plans must name rows of the tensors.
   [[nodiscard]] virtual OnlineWritten written(const Call& call) const = 0;
+  /// The slots that the call reads.
+  [[nodiscard]] virtual std::vector<OpenSlot> read(const Call& call) const = 0;
+  /// Calls change(slot) for each slot that the call names.
+  using ChangeSlot = std::function<void(std::int32_t&)>;
+  virtual void change_slots(Call& call, const ChangeSlot& change) const = 0;
   /// Number of tokens that the call adds.
   [[nodiscard]] virtual std::int64_t added(const Call& call) const = 0;
 };
@@ -105,16 +114,18 @@ struct OnlineBounds {
 };
 OnlineBounds online_bounds(const Call& call, Caller& reference, std::int64_t merges = 0);
 
-/// Contracts "<plan>_outside" for the plans of `op`: a record that names a token or a slot outside the tensors is
-/// skipped, or has another result that does not depend on the memory around the tensors. The other records' results
-/// stay the same (online_outside.cpp).
+/// Contracts "<plan>_outside" for the plans of `op`, an op of V2: a record that names a token or a slot outside the
+/// tensors is skipped, or has another result that does not depend on the memory around the tensors. The other records'
+/// results stay the same (online_outside.cpp).
 std::vector<Scenario> online_plan_contracts(const OnlineOp& op);
 
-/// Batches whose row numbers need 16 or more bits. Only a few of the rows have a record (online_sizes.cpp).
+/// Batches whose row numbers need 16 or more bits. Only a few of the rows have a record, or a token (online_sizes.cpp).
 Scenario online_many_tokens(const OnlineOp& op);
 Scenario online_many_requests(const OnlineOp& op);
+Scenario online_many_tokens_v1(const OnlineOp& op);
+Scenario online_many_requests_v1(const OnlineOp& op);
 
-/// Sequences of calls of planners and online compressors (online_sequences.cpp).
+/// Sequences of calls of planners and online compressors of V2 or V1 (online_sequences.cpp).
 std::vector<Scenario> online_prefill_sequences(const Op& op);  ///< chunked_prefill, prefill_then_decode, slot_reuse
 std::vector<Scenario> online_decode_sequences(const Op& op);   ///< decode_steps, padded_decode
 

@@ -1,7 +1,8 @@
-#include <limits>
+#include "harness/ops/compress/online_outside.h"
+
+#include <algorithm>
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/online_op.h"
 
 namespace dsv4 {
 namespace {
@@ -16,33 +17,6 @@ struct WrongRecord {
   std::function<void(Record&)> set;
   std::function<bool(const Record&)> applies;  ///< whether the change makes a difference to the record
 };
-
-/// The rows of the outputs that one record writes, or the other rows. `entry` is the record's row of kv_output and
-/// `kept` its slot; -1 if it writes none.
-Part rows_of_online_record(const OnlineOp& op, const Call& good, std::int64_t entry, std::int64_t kept, bool own) {
-  const OnlineWritten rows = op.written(good);
-  const auto part_of = [own](const HostTensor& t, const std::vector<std::int64_t>& all, std::int64_t row) {
-    std::vector<std::int64_t> chosen;
-    for (std::int64_t i = 0; i < std::ssize(all); ++i) {
-      if ((all[static_cast<std::size_t>(i)] == row) == own) chosen.push_back(i);
-    }
-    return rows_of(t, chosen);
-  };
-  return [=](const Observation& o) {
-    HostTensor entries = part_of(o.output("kv_output"), rows.entries, entry);
-    // An entry that was not written holds the poison of its call.
-    for (std::uint32_t variant = 0; variant < 4; ++variant) {
-      HostTensor unwritten = good.tensor("kv_output");
-      poison(unwritten, variant);
-      if (own && entries.size(0) == 1 && entries.storage == gather_rows(unwritten, {entry}, kOnlineHeadDim).storage) {
-        std::ranges::fill(entries.storage, std::uint8_t{0});
-      }
-    }
-    return Observation()
-        .add("kv_output", std::move(entries))
-        .add("kept_rows", part_of(o.output("kept_rows"), rows.kept, kept));
-  };
-}
 
 /// Tries each change in one record of the plan. `slot_of` gives the slot that a record keeps.
 template <class Record>
@@ -63,17 +37,10 @@ void try_wrong_records(ScenarioContext& x, const OnlineOp& op, const std::string
     wrong.set(changed[i]);
     Call bad = good;
     bad.arg(plan).tensor() = plan_tensor(changed);
-    const auto entry = plan == "plan_w" ? -1 : static_cast<std::int64_t>(i);
-    // The call may also write the record's own row of the output, which belongs to no other record.
-    if (entry >= 0) {
-      auto& footprint = bad.arg("kv_output").footprint;
-      const auto bytes = static_cast<std::ptrdiff_t>(footprint.size() / records.size());
-      std::fill_n(footprint.begin() + entry * bytes, bytes, std::uint8_t{1});
-    }
-    const std::int64_t kept = slot_of(records[i]);
-    try_outside(x, fmt::format("{} record {} with {}", plan, i, wrong.what), bad, good, usual,
-                rows_of_online_record(op, good, entry, kept, false),
-                rows_of_online_record(op, good, entry, kept, true));
+    OfflineOwnRows rows;
+    if (plan != "plan_w") rows.entries.insert(static_cast<std::int64_t>(i));
+    if (const std::int64_t kept = slot_of(records[i]); kept >= 0) rows.kept.insert(kept);
+    try_online_outside(x, op, fmt::format("{} record {} with {}", plan, i, wrong.what), bad, good, usual, rows);
   }
 }
 
@@ -81,9 +48,7 @@ void try_wrong_records(ScenarioContext& x, const OnlineOp& op, const std::string
 template <class Record, class Field>
 void add_wrong_numbers(std::vector<WrongRecord<Record>>& wrongs, const char* name, Field Record::*field,
                        std::int64_t limit, const std::function<bool(const Record&)>& applies) {
-  for (const std::int32_t number :
-       {-1, static_cast<std::int32_t>(limit), 1 << 30, std::numeric_limits<std::int32_t>::min(),
-        std::numeric_limits<std::int32_t>::max()}) {
+  for (const std::int32_t number : numbers_outside(limit)) {
     wrongs.push_back({fmt::format("{} {}", name, number),
                       [field, number](Record& r) { r.*field = static_cast<Field>(number); }, applies});
   }
@@ -142,6 +107,17 @@ void try_segments(ScenarioContext& x, const OnlineOp& op, const std::string& pla
 }
 
 }  // namespace
+
+void try_online_outside(ScenarioContext& x, const OnlineOp& op, const std::string& what, Call bad, const Call& good,
+                        const std::function<const Observation&()>& usual, const OfflineOwnRows& rows) {
+  // The call may also write the record's own row of the output, which belongs to no other record.
+  auto& footprint = bad.arg("kv_output").footprint;
+  const auto bytes = std::ssize(footprint) / bad.tensor("kv_output").size(0);
+  for (const std::int64_t row : rows.entries) std::fill_n(footprint.begin() + row * bytes, bytes, std::uint8_t{1});
+  const OnlineWritten written = op.written(good);
+  const auto part = [&](bool own) { return rows_part({written.entries, written.kept}, good, rows, own); };
+  try_outside(x, what, bad, good, usual, part(false), part(true));
+}
 
 std::vector<Scenario> online_plan_contracts(const OnlineOp& op) {
   std::vector<Scenario> list;
