@@ -31,16 +31,7 @@ Counts plan_compress_online_prefill(TensorView extend_lens, TensorView seq_lens,
   const std::int64_t rows = compress_rows.size(0);
   write_rows.expect_size(0, rows);
 
-  std::vector<TokenPlan> complete, open;
-  plans::walk_segments(prefill_requests(kOp, seq, seq, extend, rows, false), [&](const plans::Segment& segment) {
-    const plans::WalkedToken& last = segment.last;
-    TokenPlan record{};
-    record.window_len = static_cast<std::uint32_t>(segment.tokens);
-    record.position = static_cast<std::uint32_t>(last.position);
-    record.batch_id = static_cast<std::uint32_t>(last.request);
-    record.ragged_id = static_cast<std::uint32_t>(last.row);
-    (last.completes ? complete : open).push_back(record);
-  });
+  auto [complete, open] = plans::online_token_records(prefill_requests(kOp, seq, seq, extend, rows, false));
   if (use_cuda_graph) {
     complete.resize(static_cast<std::size_t>(rows), layout::kNoToken);
     open.resize(static_cast<std::size_t>(rows), layout::kNoToken);

@@ -1,10 +1,11 @@
-/// Makes the records of V2 online plans (interface/compress_plan.h) from a walk over the tokens of a batch.
+/// Makes the records of online plans (interface/compress_plan.h) from a walk over the tokens of a batch.
 ///
 /// The rules are those of upstream's planners: sglang 0.5.13, jit_kernel/csrc/deepseek_v4/c128_online_v2.cuh:539-554
-/// (decode) and :628-704 (prefill).
+/// (decode) and :628-704 (prefill). Those of V1 are in c128_online.cuh:626-685.
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "interface/compress_plan.h"
@@ -58,6 +59,26 @@ OnlineRecords online_records(const std::vector<Request>& batch, SlotOf slot_of) 
     (last.completes ? records.compress : records.write).push_back(record);
   });
   return records;
+}
+
+/// The records of both online plans of V1, in the order of the tokens. They say nothing about slots.
+struct OnlineTokenRecords {
+  std::vector<layout::TokenPlan> compress;
+  std::vector<layout::TokenPlan> write;
+};
+
+inline OnlineTokenRecords online_token_records(const std::vector<Request>& batch) {
+  std::vector<layout::TokenPlan> complete, open;
+  walk_segments(batch, [&](const Segment& segment) {
+    const WalkedToken& last = segment.last;
+    layout::TokenPlan record{};
+    record.window_len = static_cast<std::uint32_t>(segment.tokens);
+    record.position = static_cast<std::uint32_t>(last.position);
+    record.batch_id = static_cast<std::uint32_t>(last.request);
+    record.ragged_id = static_cast<std::uint32_t>(last.row);
+    (last.completes ? complete : open).push_back(record);
+  });
+  return {std::move(complete), std::move(open)};
 }
 
 /// Makes the online plan of a decode step, in which each request has one new token. If the slot of a request's group

@@ -536,8 +536,23 @@ def compress_c128_online(source):
     return [Module("compress_c128_online_h512_f32", C128_ONLINE, params, entries, fast_math=True)]
 
 
+C128_ONLINE_V1 = "csrc/deepseek_v4/c128_online.cuh"  # planner and compressors
+
+
+def compress_c128_online_v1(source):
+    name = "FlashCompress128OnlineKernel"
+    text = need(source, C128_ONLINE_V1, rf"struct {name}\b", name)
+    if template_arity(text, name) != 2:
+        raise NotMapped(f"{name} has {template_arity(text, name)} template parameters; known: 2")
+    entries = []
+    for function, known in (("prefill", {8: 1}), ("decode", {7: 1})):
+        arity, abi = expect_method(text, name, f"run_{function}", known)
+        entries += one(f"compress_c128_online_{function}_v1", function, f"{name}<512, {PDL}>::run_{function}", abi, arity)
+    return [Module("compress_c128_online_v1_h512", C128_ONLINE_V1, {"head_dim": "512"}, entries, fast_math=True)]
+
+
 def plan_compress_online_prefill(source):
-    path, name = "csrc/deepseek_v4/c128_online.cuh", "plan_compress_online_prefill"
+    path, name = C128_ONLINE_V1, "plan_compress_online_prefill"
     text = need(source, path, rf"\b{name}\b", name)
     arity, abi = expect_arity(text, "plan_online_prefill", {5: 1})
     return [Module("compress_plan_v1_online", path, {}, one(name, name, name, abi, arity))]
@@ -606,6 +621,7 @@ RULES = (
     (("compress_c128_prefill", "compress_c128_decode"), compress_c128),
     (("plan_prefill_online", "plan_decode_online"), online_plans),
     (("compress_c128_online_prefill", "compress_c128_online_decode"), compress_c128_online),
+    (("compress_c128_online_prefill_v1", "compress_c128_online_decode_v1"), compress_c128_online_v1),
     (("plan_compress_online_prefill",), plan_compress_online_prefill),
     (("paged_compress_data",), paged_compress_data),
     (("hisparse_transfer",), hisparse_transfer),

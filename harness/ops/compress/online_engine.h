@@ -4,17 +4,19 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/op/op.h"
 #include "harness/op/rows.h"
 #include "harness/ops/compress/online_op.h"
+#include "harness/ops/compress/online_v1_op.h"
 
 namespace dsv4 {
 
-/// At first, all slots are NaN. An entry is stored under its request id and the position of its last token. The
-/// argument `where` names the step in messages.
+/// For an op of V1, these are the planners and compressors of V1. At first, all slots are NaN. An entry is stored under
+/// its request id and the position of its last token. The argument `where` names the step in messages.
 class OnlineEngine {
  public:
   /// Calls the set under test. Its findings fail the case. `generation` selects the requests' places in the cache:
@@ -38,15 +40,21 @@ class OnlineEngine {
   /// The row of kv_output that holds an entry, by the entry's key (request id, position).
   using OutputRows = std::map<KeyedRows::key_type, std::int64_t>;
 
-  /// Calls a compressor with these plans, stores the new state, and collects the entries.
-  void compress(const std::string& where, const char* op, const Batch& step, const std::vector<HostTensor>& plans,
-                const OutputRows& rows);
+  void prefill_v1(const Batch& step, const std::string& where);
+  /// The slots of a V1 prefill. If the set cannot make them, the reference does.
+  V1Pages v1_slots(const Batch& step, const std::string& where);
+  /// Makes a call of a compressor, stores the new state, and collects the entries.
+  void compress(const std::string& where, const Call& made, const OutputRows& rows);
+  [[nodiscard]] std::int64_t slots() const { return v1_ ? v1_->count() : requests_.maps().rows(); }
+  /// The slot of a group, by its request and the position of its first token.
+  [[nodiscard]] RowOf slot_of() const { return v1_ ? v1_->slot_of() : requests_.maps().row_of(); }
   /// Slots of the open groups.
   [[nodiscard]] std::vector<std::int64_t> open_slots() const;
 
   ScenarioContext& x_;
   OnlineTokens tokens_;
   GrowingBatch requests_;
+  std::optional<OnlineV1Slots> v1_;
   HostTensor state_;
   KeyedRows entries_;
   std::int64_t steps_ = 0;

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "harness/op/define.h"
 #include "harness/ops/compress/online_engine.h"
 
@@ -67,20 +69,35 @@ void run_online_padded_decode(ScenarioContext& x) {
   }
   const CacheMaps maps = online_maps(batch, x.c.params, x.c.seed);
   const OnlineTokens tokens(x.c.params, x.c.seed);
-  const auto records = plans::online_decode_records(requests_of(batch), maps.row_of());
-  const HostTensor state = tokens.state(maps.rows(), OnlineTokens::read_by(records)), input = tokens.input(batch);
+  const OnlineV1Slots v1(x.c.params, maps);
+  const bool is_v1 = is_online_v1(x.op);
+  const auto records = plans::online_decode_records(requests_of(batch), is_v1 ? v1.slot_of() : maps.row_of());
+  const std::int64_t count = is_v1 ? v1.count() : maps.rows();
+  const HostTensor state = tokens.state(count, OnlineTokens::read_by(records)), input = tokens.input(batch);
   HostTensor longer = HostTensor::make(kF32, {padded.size(), input.size(1)});
-  poison(longer);
+  // A kernel that adds a padding row shows it, even if it gives the row the weight 0.
+  fill_floats(longer, [] { return std::nan(""); });
   std::ranges::copy(input.storage, longer.storage.begin());
   std::vector<std::int64_t> entries, slots;
   for (std::int64_t b = 0; b < batch.size(); ++b) {
     if (batch.seq_lens[static_cast<std::size_t>(b)] % kOnlineGroup == 0) entries.push_back(b);
   }
   // Slot 0 is the padding page of the cache. Its contents do not matter.
-  for (std::int64_t slot = 1; slot < maps.rows(); ++slot) slots.push_back(slot);
-  const auto decoded = [&](const std::string& where, const Batch& requests, const HostTensor& newest) {
+  for (std::int64_t slot = 1; slot < count; ++slot) slots.push_back(slot);
+  const auto call_for = [&](const std::string& where, const Batch& requests, const HostTensor& newest) {
+    if (is_v1) {
+      V1Pages indices = v1.decode(batch);
+      std::vector<std::int64_t> rows(static_cast<std::size_t>(requests.size()), 0);  // padding: a request's slot
+      for (std::int64_t b = 0; b < batch.size(); ++b) rows[static_cast<std::size_t>(b)] = b;
+      indices.indices = rows_of(indices.indices, rows);
+      return online_v1_call("compress_c128_online_decode_v1", tokens, state, newest, std::move(indices),
+                            {numbers(requests.seq_lens, kI32)});
+    }
     const CallResult plan = x.call(where + ", plan", online_decode_plan_call(requests, maps));
-    Call decode = tokens.call("compress_c128_online_decode", state, newest, {plan.tensor("plan_d")});
+    return tokens.call("compress_c128_online_decode", state, newest, {plan.tensor("plan_d")});
+  };
+  const auto decoded = [&](const std::string& where, const Batch& requests, const HostTensor& newest) {
+    Call decode = call_for(where, requests, newest);
     x.op.fit(decode);  // a request without a token has no row of the output
     const CallResult result = x.call(where, decode);
     return Observation()
@@ -91,10 +108,16 @@ void run_online_padded_decode(ScenarioContext& x) {
   x.expect_agree("with padding", decoded("with padding", padded, longer), want);
 }
 
+/// The points. For an op of V1, the first of them also occurs with a slot for each request.
+std::vector<std::string> with_rings(const Op& op, std::vector<std::string> points) {
+  if (is_online_v1(op)) points.push_back("state=rings " + points.front());
+  return points;
+}
+
 }  // namespace
 
 std::vector<Scenario> online_prefill_sequences(const Op& op) {
-  const Points points = op.at({"batch=3 len=140 extend=90", "fill=steps batch=2 len=260 extend=200"},
+  const Points points = op.at(with_rings(op, {"batch=3 len=140 extend=90", "fill=steps batch=2 len=260 extend=200"}),
                               {"fill=large batch=2 len=130 extend=60", "fill=cleared batch=2 len=135 extend=50"});
   return {
       sequence("chunked_prefill", "prefill in chunks: entries and open groups agree with one prefill by the reference",
@@ -103,17 +126,18 @@ std::vector<Scenario> online_prefill_sequences(const Op& op) {
                "prefill in chunks, then decode: entries and open groups agree with one prefill by the reference",
                points, run_online_prefill_then_decode),
       sequence("slot_reuse", "requests that take over the slots of others do not see what the slots hold",
-               op.at({"batch=3 len=140 extend=90"}), run_online_slot_reuse)};
+               op.at(with_rings(op, {"batch=3 len=140 extend=90"})), run_online_slot_reuse)};
 }
 
 std::vector<Scenario> online_decode_sequences(const Op& op) {
-  return {sequence("decode_steps",
-                   "many decode steps, past the end of a group: entries and open groups agree with one prefill by the "
-                   "reference",
-                   op.at({"batch=2 len=1"}, {"fill=steps batch=2 len=100", "fill=wide batch=1 len=120"}),
-                   run_online_decode_steps),
-          sequence("padded_decode", "requests of length 0 that pad a decode batch change nothing",
-                   op.at({"batch=5", "fill=steps batch=3 len=253"}), run_online_padded_decode)};
+  return {
+      sequence("decode_steps",
+               "many decode steps, past the end of a group: entries and open groups agree with one prefill by the "
+               "reference",
+               op.at(with_rings(op, {"batch=2 len=1"}), {"fill=steps batch=2 len=100", "fill=wide batch=1 len=120"}),
+               run_online_decode_steps),
+      sequence("padded_decode", "requests of length 0 that pad a decode batch change nothing",
+               op.at(with_rings(op, {"batch=5", "fill=steps batch=3 len=253"})), run_online_padded_decode)};
 }
 
 }  // namespace dsv4

@@ -1,5 +1,5 @@
 #include "harness/op/define.h"
-#include "harness/ops/compress/online_op.h"
+#include "harness/ops/compress/online_v1_op.h"
 
 namespace dsv4 {
 namespace {
@@ -72,6 +72,67 @@ void run_many_requests(ScenarioContext& x) {
   expect_as_small(x, "65540 requests", large, tokens.call(op, state, rows, {plan_tensor(few)}));
 }
 
+/// A V1 plan numbers tokens and requests with 32 bits.
+void run_many_tokens_v1(ScenarioContext& x) {
+  constexpr std::int64_t kRows = 65540, kSegment = 3;  // tokens, and requests
+  const std::vector<std::int64_t> last{2, 32768, 40000, kRows - 1}, requests{1, 32768, 40001, kRows - 1};
+  const OnlineTokens tokens(x.c.params, x.c.seed);
+  const std::int64_t count = std::ssize(last);
+  const HostTensor rows = tokens.input(Batch{{1}, {kSegment * count}, {kSegment * count}});
+  HostTensor input = HostTensor::make(kF32, {kRows, kOnlineRow});
+  std::vector<layout::TokenPlan> complete, open, few_complete, few_open;
+  std::vector<OpenSlot> read;
+  // The other requests have a slot of their own.
+  HostTensor slots = numbers(std::vector<std::int64_t>(kRows, count), kI32), few_slots = numbers({0, 1, 2, 3}, kI32);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    for (std::int64_t k = 0; k < kSegment; ++k) copy_token(rows, kSegment * i + k, input, last[at] - kSegment + 1 + k);
+    set_integer(slots, requests[at], i);
+    read.push_back({i, kOnlineGroup - kSegment});
+    const auto token = static_cast<std::uint32_t>(last[at]), request = static_cast<std::uint32_t>(requests[at]);
+    complete.push_back({token, request, kManyLength - 1, kSegment});
+    open.push_back({token, request, kManyLength + 4, kSegment});
+    for (const auto& [plan, few] : {std::pair{&complete, &few_complete}, {&open, &few_open}}) {
+      few->push_back(plan->back());
+      few->back().ragged_id = static_cast<std::uint32_t>(kSegment * (i + 1) - 1);
+      few->back().batch_id = static_cast<std::uint32_t>(i);
+    }
+  }
+  const HostTensor state = tokens.state(count + 1, read);
+  const std::string& op = x.op.info().name;
+  Call large =
+      online_v1_call(op, tokens, state, std::move(input), {slots, slots}, {plan_tensor(complete), plan_tensor(open)});
+  x.op.fit(large);
+  expect_as_small(x, "65540 tokens of 65540 requests", large,
+                  online_v1_call(op, tokens, state, rows, {few_slots, few_slots},
+                                 {plan_tensor(few_complete), plan_tensor(few_open)}));
+}
+
+void run_many_requests_v1(ScenarioContext& x) {
+  constexpr std::int64_t kRequests = 65540;
+  const std::vector<std::int64_t> chosen{1, 32768, kRequests - 1};
+  const OnlineTokens tokens(x.c.params, x.c.seed);
+  const HostTensor rows = tokens.input(Batch{{1}, {std::ssize(chosen)}, {std::ssize(chosen)}});
+  HostTensor input = HostTensor::make(kF32, {kRequests, kOnlineRow});
+  // The other requests have no token. A kernel may keep a token of theirs in slot 0.
+  HostTensor slots = numbers(std::vector<std::int64_t>(kRequests, 0), kI32), lengths = slots;
+  HostTensor few_slots = numbers({1, 2, 3}, kI32), few_lengths = few_slots;
+  for (std::int64_t i = 0; i < std::ssize(chosen); ++i) {
+    const std::int64_t request = chosen[static_cast<std::size_t>(i)];
+    copy_token(rows, i, input, request);
+    for (const auto& [t, row] : {std::pair{&lengths, request}, {&few_lengths, i}})
+      set_integer(*t, row, i == 0 ? kManyLength - 7 : kManyLength);
+    set_integer(slots, request, i + 1);
+  }
+  const HostTensor state = tokens.state(std::ssize(chosen) + 1, {{0, 1}, {1, 120}, {2, 127}, {3, 127}});
+  const std::string& op = x.op.info().name;
+  Call large = online_v1_call(op, tokens, state, std::move(input), {slots, None{}}, {lengths});
+  x.op.fit(large);
+  large.arg("kv_buffer").footprint.clear();
+  expect_as_small(x, "65540 requests", large,
+                  online_v1_call(op, tokens, state, rows, {few_slots, None{}}, {few_lengths}));
+}
+
 }  // namespace
 
 Scenario online_many_tokens(const OnlineOp& op) {
@@ -82,6 +143,17 @@ Scenario online_many_tokens(const OnlineOp& op) {
 Scenario online_many_requests(const OnlineOp& op) {
   return relation("many_requests", "the results of requests 32768 and 65539 come from the rows of these requests",
                   op.at({}, {""}), run_many_requests);
+}
+
+Scenario online_many_tokens_v1(const OnlineOp& op) {
+  return relation("many_tokens",
+                  "segments of tokens and requests up to 65539 have the rows of these tokens and requests",
+                  op.at({}, {""}), run_many_tokens_v1);
+}
+
+Scenario online_many_requests_v1(const OnlineOp& op) {
+  return relation("many_requests", "the results of requests 32768 and 65539 come from the rows of these requests",
+                  op.at({}, {""}), run_many_requests_v1);
 }
 
 }  // namespace dsv4

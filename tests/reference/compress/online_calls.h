@@ -70,6 +70,38 @@ inline Call online_prefill_of(std::int64_t slots, std::int64_t tokens, const std
        in("plan_w", plan_tensor(plan_w))}};
 }
 
+/// Numbers i32 [n].
+inline HostTensor i32s(const std::vector<std::int32_t>& numbers) { return HostTensor::of(DType::kI32, numbers); }
+
+inline Call online_decode_v1_of(std::int64_t slots, const std::vector<std::int32_t>& indices,
+                                const std::vector<std::int32_t>& lengths) {
+  const std::int64_t requests = std::ssize(indices);
+  return {
+      "compress_c128_online_decode_v1",
+      "",
+      {},
+      {inout("kv_buffer", empty_slots(slots)), in("kv_input", HostTensor::make(DType::kF32, {requests, 2 * kColumns})),
+       out("kv_output", HostTensor::make(DType::kF32, {requests, kColumns})),
+       in("ape", HostTensor::make(DType::kF32, {128, kColumns})), in("indices", i32s(indices)),
+       in("seq_lens", i32s(lengths)), absent("extra")}};
+}
+
+/// Without `extra`, earlier tokens are in the slots `indices`.
+inline Call online_prefill_v1_of(std::int64_t slots, std::int64_t tokens, const std::vector<std::int32_t>& indices,
+                                 const std::vector<layout::TokenPlan>& complete,
+                                 const std::vector<layout::TokenPlan>& open, Value extra = None{}) {
+  Call call{
+      "compress_c128_online_prefill_v1",
+      "",
+      {},
+      {inout("kv_buffer", empty_slots(slots)), in("kv_input", HostTensor::make(DType::kF32, {tokens, 2 * kColumns})),
+       out("kv_output", HostTensor::make(DType::kF32, {tokens, kColumns})),
+       in("ape", HostTensor::make(DType::kF32, {128, kColumns})), in("indices", i32s(indices)),
+       in("compress_plan", plan_tensor(complete)), in("write_plan", plan_tensor(open)), absent("extra")}};
+  call.args.back().value = std::move(extra);
+  return call;
+}
+
 /// The rows of kv_output that the call may write. Of kv_buffer, it may write these slots.
 inline void may_write(Call& call, const std::vector<std::int64_t>& rows, const std::vector<std::int64_t>& slots) {
   for (const auto& [name, chosen] : {std::pair{"kv_output", rows}, {"kv_buffer", slots}}) {
@@ -87,7 +119,7 @@ inline std::pair<HostTensor, HostTensor> online_bounds_of(Call call, std::int64_
     call.arg(name).footprint.clear();
     call.args.push_back(out(std::string(name) + "_bound", HostTensor::make(DType::kF32, call.tensor(name).shape)));
   }
-  if (call.op == "compress_c128_online_prefill") call.args.push_back(scalar("merges", merges));
+  if (call.op.starts_with("compress_c128_online_prefill")) call.args.push_back(scalar("merges", merges));
   const CallResult r = accepted(call);
   return {r.tensor("kv_output_bound"), r.tensor("kv_buffer_bound")};
 }

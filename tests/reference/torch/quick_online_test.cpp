@@ -95,5 +95,37 @@ TEST(QuickOnlineAgainstTorch, CompressPrefill) {
   });
 }
 
+/// A number of an argument i32 [n].
+std::int64_t number(const Specimen& s, const char* argument, std::int64_t i) {
+  return as_torch(s.call.tensor(argument))[i].item<std::int32_t>();
+}
+
+TEST(QuickOnlineAgainstTorch, CompressDecodeV1) {
+  for_each_quick_case("compress_c128_online_decode_v1", [](const Specimen& s) {
+    OnlineCall call(s);
+    for (std::int64_t b = 0; b < call.input.size(0); ++b) {
+      const std::int64_t length = number(s, "seq_lens", b), slot = number(s, "indices", b);
+      call.expect(b, 1, (length - 1) % 128, slot, slot, length % 128 == 0 ? std::optional(b) : std::nullopt);
+    }
+    call.expect_others();
+  });
+}
+
+TEST(QuickOnlineAgainstTorch, CompressPrefillV1) {
+  for_each_quick_case("compress_c128_online_prefill_v1", [](const Specimen& s) {
+    OnlineCall call(s);
+    const char* load = s.call.arg("extra").is_tensor() ? "extra" : "indices";
+    for (const std::string name : {"compress_plan", "write_plan"}) {
+      for (const layout::TokenPlan& p : plan_of<layout::TokenPlan>(s.call.tensor(name))) {
+        if (p.ragged_id == layout::kNoEntry) continue;
+        const std::int64_t last = p.ragged_id, tokens = p.window_len, request = p.batch_id;
+        call.expect(last + 1 - tokens, tokens, p.position % 128 + 1 - tokens, number(s, load, request),
+                    number(s, "indices", request), name == "write_plan" ? std::nullopt : std::optional(last));
+      }
+    }
+    call.expect_others();
+  });
+}
+
 }  // namespace
 }  // namespace dsv4::testing

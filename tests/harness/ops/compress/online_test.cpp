@@ -14,8 +14,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 TEST(OnlineOps, SmokeCasesAreCallable) {
-  for (const char* op : {"plan_prefill_online", "plan_decode_online", "plan_compress_online_prefill",
-                         "compress_c128_online_prefill", "compress_c128_online_decode"}) {
+  for (const char* op :
+       {"plan_prefill_online", "plan_decode_online", "plan_compress_online_prefill", "compress_c128_online_prefill",
+        "compress_c128_online_decode", "compress_c128_online_prefill_v1", "compress_c128_online_decode_v1"}) {
     expect_tier_is_callable(op, Tier::kSmoke);
   }
 }
