@@ -119,18 +119,8 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
         .contiguous()
         .aligned(sizeof(RequestPages));
   }
-  const auto plan_of = [&](const char* name, const TensorView& plan) {
-    Size rows("plan rows");
-    constexpr auto kBytes = static_cast<std::int64_t>(sizeof(layout::TokenPlan));
-    check.tensor(name, plan).dtype({kUint8}).shape({rows, kBytes}).on_cuda().contiguous().aligned(kBytes);
-    check.require(rows.value() <= tokens.value(), name,
-                  "must have at most " + std::to_string(tokens.value()) +
-                      " rows, the number of tokens of the batch, got " + std::to_string(rows.value()));
-    check.require(rows.value() <= 0x7FFFFFFF, name,
-                  "at most 2^31 - 1 rows are supported, got " + std::to_string(rows.value()));
-    return static_cast<std::uint32_t>(rows.value());
-  };
-  const std::uint32_t entries = plan_of("compress_plan", compress_plan), writes = plan_of("write_plan", write_plan);
+  const std::uint32_t entries = check_token_plan(check, "compress_plan", compress_plan, tokens),
+                      writes = check_token_plan(check, "write_plan", write_plan, tokens);
 
   const V1Params params{.tensors = t,
                         .indices = data_of<const std::int32_t>(indices),

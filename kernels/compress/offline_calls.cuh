@@ -80,6 +80,19 @@ inline std::uint32_t plan_rows(const ArgumentCheck& check, const char* name, con
   return static_cast<std::uint32_t>(rows.value());
 }
 
+/// Checks a plan of V1: TokenPlan records for a batch of `tokens` tokens, each of which has at most one record. Returns
+/// the number of records.
+inline std::uint32_t check_token_plan(ArgumentCheck& check, const char* name, const TensorView& plan,
+                                      const Size& tokens) {
+  Size rows("plan rows");
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(layout::TokenPlan));
+  check.tensor(name, plan).dtype({kUint8}).shape({rows, kBytes}).on_cuda().contiguous().aligned(kBytes);
+  check.require(rows.value() <= tokens.value(), name,
+                "must have at most " + std::to_string(tokens.value()) +
+                    " rows, the number of tokens of the batch, got " + std::to_string(rows.value()));
+  return plan_rows(check, name, rows);
+}
+
 inline DecodeParams check_decode(ArgumentCheck& check, const OfflineForm& form, const TensorView& kv_buffer,
                                  const TensorView& kv_input, const TensorView& kv_output, const TensorView& ape,
                                  const TensorView& plan_d) {

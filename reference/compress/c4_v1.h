@@ -6,9 +6,7 @@
 /// 254-270 and 323-356.)
 #pragma once
 
-#include <tvm/ffi/optional.h>
-
-#include "reference/compress/offline_tensors.h"
+#include "reference/compress/v1_tensors.h"
 
 namespace dsv4::reference {
 
@@ -16,8 +14,6 @@ inline constexpr std::int64_t kGroup = 4;
 inline constexpr std::int64_t kRing = 8;  ///< rows of the ring of a request
 /// The score of an absent place, before the bias (c4.cuh:166-173).
 inline constexpr double kAbsentScoreV1 = -1e9;
-
-using Extra = ::tvm::ffi::Optional<TensorView>;
 
 inline OfflineTensors c4_v1_tensors(const char* op, TensorView kv_buffer, TensorView kv_input, TensorView kv_output,
                                     TensorView ape, const Extra& extra) {

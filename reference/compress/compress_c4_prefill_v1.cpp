@@ -8,7 +8,6 @@
 #include "interface/compress_plan.h"
 #include "interface/entry.h"
 #include "reference/compress/c4_v1.h"
-#include "reference/compress/plan_tensors.h"
 
 namespace dsv4::reference {
 namespace {
@@ -30,23 +29,12 @@ struct Batch {
         TensorView compress_plan, TensorView write_plan, const Extra& more)
       : t(c4_v1_tensors(kOp, kv_buffer, kv_input, kv_output, ape, more)),
         indices(kOp, "indices", pages),
-        entries(plan("compress_plan", compress_plan)),
-        writes(plan("write_plan", write_plan)) {
+        entries(read_token_plan(kOp, "compress_plan", compress_plan, t.input.size(0))),
+        writes(read_token_plan(kOp, "write_plan", write_plan, t.input.size(0))) {
     indices.expect_contiguous();
     if (!more.has_value()) return;
     extra.emplace(kOp, "extra", more.value());
     extra->expect_size(0, indices.size(0)).expect_size(1, 4).expect_contiguous();
-  }
-
-  /// Each record names a token of its own, so a plan has at most one record for each token.
-  [[nodiscard]] std::vector<TokenPlan> plan(const char* name, TensorView tensor) const {
-    std::vector<TokenPlan> records = read_plan<TokenPlan>(kOp, name, tensor);
-    if (static_cast<std::int64_t>(records.size()) > t.input.size(0)) {
-      refuse(kOp, name,
-             "expected at most " + std::to_string(t.input.size(0)) + " rows, the number of rows of 'kv_input', got " +
-                 std::to_string(records.size()));
-    }
-    return records;
   }
 
   /// The state row of place i of an entry's window, if it is read from the state. If the own group has only new tokens,

@@ -1,9 +1,9 @@
 #include "harness/ops/compress/offline_engine.h"
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_v1_op.h"
 #include "harness/ops/compress/plan_calls.h"
 #include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/v1_op.h"
 #include "harness/ops/compress/walked.h"
 
 namespace dsv4 {
@@ -11,7 +11,7 @@ namespace dsv4 {
 OfflineEngine::OfflineEngine(ScenarioContext& x, Side side, const Batch& requests, std::int64_t longest)
     : x_(x), side_(side), tokens_(offline_op(x).tokens(x.c)), requests_(requests, longest, x.c.params, x.c.seed) {
   if (x.c.params.has("state")) v1_.emplace(tokens_.ratio(), x.c.params, requests_.maps());
-  state_ = v1_ ? c4_v1_state(tokens_, *v1_, requests_.ids(), requests_.lengths())
+  state_ = v1_ ? v1_rows(tokens_, *v1_, requests_.ids(), requests_.lengths())
                : tokens_.state(requests_.maps(), requests_.ids(), requests_.lengths());
 }
 
@@ -39,8 +39,8 @@ void OfflineEngine::decode(const std::string& where) {
   }
   if (v1_) {
     return compress(where,
-                    c4_v1_call("compress_c4_decode_v1", tokens_, state_, tokens_.input(step), v1_->decode(step),
-                               {numbers(step.seq_lens, kI32)}),
+                    v1_call(fmt::format("compress_c{}_decode_v1", tokens_.ratio()), tokens_, state_,
+                            tokens_.input(step), v1_->decode(step), {numbers(step.seq_lens, kI32)}),
                     rows);
   }
   const CallResult plan = call(where + ", plan", decode_plan_call(tokens_.ratio(), step, requests_.maps()));
@@ -87,7 +87,7 @@ void OfflineEngine::prefill_step(const Batch& step, const HostTensor& input, boo
 void OfflineEngine::prefill_step_v1(const Batch& step, const HostTensor& input, bool lens_on_device,
                                     const std::string& where) {
   const CallResult planned =
-      call(where + ", plan", token_plan_call(4, lens_on_device, lens_on_device, step.tokens(), step));
+      call(where + ", plan", token_plan_call(tokens_.ratio(), lens_on_device, lens_on_device, step.tokens(), step));
   const auto plan = [&](const char* name, std::size_t count) {
     auto records = records_of<layout::TokenPlan>(planned.tensor(name));
     const std::int64_t used = returned_integer(planned, count).value_or(0);
@@ -100,13 +100,15 @@ void OfflineEngine::prefill_step_v1(const Batch& step, const HostTensor& input, 
     if (is_sentinel(e) || e.batch_id >= step.request_ids.size() || e.ragged_id >= input.size(0)) continue;
     rows[{step.request_ids[e.batch_id], e.position}] = e.ragged_id;
   }
-  compress(where, c4_v1_call("compress_c4_prefill_v1", tokens_, state_, input, v1_pages(step, where), {entries, kept}),
+  compress(where,
+           v1_call(fmt::format("compress_c{}_prefill_v1", tokens_.ratio()), tokens_, state_, input,
+                   v1_pages(step, where), {entries, kept}),
            rows);
 }
 
 V1Pages OfflineEngine::v1_pages(const Batch& step, const std::string& where) {
   if (v1_->has_rings()) return v1_->prefill(step);
-  const Call made = paged_compress_data_call(4, step, requests_.maps());
+  const Call made = paged_compress_data_call(tokens_.ratio(), step, requests_.maps());
   const auto pages_of = [](const CallResult& result) {
     return V1Pages{returned_tensor(result, 0), returned_tensor(result, 1)};
   };

@@ -138,6 +138,7 @@ Scenario offline_many_requests(const OfflineOp& op);
 /// (offline_sequences.cpp).
 std::vector<Scenario> offline_prefill_sequences(const Points& points);  ///< chunked_prefill, prefill_then_decode
 std::vector<Scenario> offline_decode_sequences(const Points& points);   ///< decode_equals_prefill, verify_then_decode
+Scenario offline_decode_equals_prefill(const Points& points);           ///< only this one of them
 Scenario offline_padded_decode(const Points& points);                   ///< of V2
 
 }  // namespace dsv4

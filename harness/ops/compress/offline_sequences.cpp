@@ -140,9 +140,13 @@ std::vector<Scenario> offline_prefill_sequences(const Points& points) {
                points, run_prefill_then_decode)};
 }
 
+Scenario offline_decode_equals_prefill(const Points& points) {
+  return sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", points,
+                  run_decode_equals_prefill);
+}
+
 std::vector<Scenario> offline_decode_sequences(const Points& points) {
-  return {sequence("decode_equals_prefill", "decoding a token and prefilling it alone give the same bits", points,
-                   run_decode_equals_prefill),
+  return {offline_decode_equals_prefill(points),
           sequence("verify_then_decode",
                    "verify steps that reject drafts, then decode: entries agree with one prefill by the reference",
                    points, run_verify_then_decode)};

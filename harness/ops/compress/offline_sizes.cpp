@@ -1,8 +1,8 @@
 #include <utility>
 
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_v1_op.h"
 #include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/v1_op.h"
 #include "harness/ops/elementwise/many_rows.h"
 
 namespace dsv4 {
@@ -28,14 +28,15 @@ void copy_rows(const HostTensor& rows, std::int64_t from, std::int64_t count, Ho
 Call many_tokens_v1(const std::string& op, const OfflineTokens& tokens, const HostTensor& state,
                     const HostTensor& input, const std::vector<std::int64_t>& last) {
   const std::int64_t requests = input.size(0);
-  V1Pages pages{HostTensor::make(kI32, {requests}), HostTensor::make(kI32, {requests, 4})};
+  const Shape extra = tokens.ratio() == 4 ? Shape{requests, 4} : Shape{requests};
+  V1Pages pages{HostTensor::make(kI32, {requests}), HostTensor::make(kI32, extra)};
   std::vector<layout::TokenPlan> records;
   for (std::size_t i = 0; i < last.size(); ++i) {
     const std::int64_t request = last[last.size() - 1 - i];
     set_integer(pages.indices, request, static_cast<std::int64_t>(i));
     records.push_back({static_cast<std::uint32_t>(last[i]), static_cast<std::uint32_t>(request), kLength - 1, 0});
   }
-  return c4_v1_call(op, tokens, state, input, std::move(pages), {plan_tensor(records), plan_tensor(records)});
+  return v1_call(op, tokens, state, input, std::move(pages), {plan_tensor(records), plan_tensor(records)});
 }
 
 /// The call of a V2 op with the same entries. The tokens are kept in the rows i of the state.
@@ -84,8 +85,8 @@ Call decode_v1(const std::string& op, const OfflineTokens& tokens, const HostTen
     set_integer(extra, static_cast<std::int64_t>(b), plan[b].read_page_0);
     lengths.push_back(plan[b].seq_len);
   }
-  pages.extra = std::move(extra);
-  return c4_v1_call(op, tokens, state, input, std::move(pages), {numbers(lengths, kI32)});
+  if (tokens.ratio() == 4) pages.extra = std::move(extra);
+  return v1_call(op, tokens, state, input, std::move(pages), {numbers(lengths, kI32)});
 }
 
 void many_requests(ScenarioContext& x) {

@@ -5,10 +5,9 @@
 #include <vector>
 
 #include "tests/reference/compress/c4_calls.h"
+#include "tests/reference/compress/v1_calls.h"
 
 namespace dsv4::testing {
-
-using layout::TokenPlan;
 
 /// A state of NaN: two pages of four rows, or two rings of eight rows.
 inline HostTensor nan_state(std::int64_t page_rows) {
@@ -29,43 +28,15 @@ inline void copy_row(const HostTensor& rows, std::int64_t from, HostTensor& t, s
   for (std::int64_t k = 0; k < kWidth; ++k) set_float(t, to * kWidth + k, rows.at<float>(from, k));
 }
 
-/// The numbers as i32 [n, columns]; with 0 columns, i32 [n].
-inline HostTensor pages_of(const std::vector<std::int32_t>& numbers, std::int64_t columns = 0) {
-  HostTensor t = HostTensor::of(DType::kI32, numbers);
-  if (columns != 0) {
-    t = HostTensor::make(DType::kI32, {std::ssize(numbers) / columns, columns});
-    for (std::int64_t i = 0; i < t.numel(); ++i) t.data<std::int32_t>()[i] = numbers[static_cast<std::size_t>(i)];
-  }
-  return t;
-}
-
 /// `extra` is None for a state of rings.
 inline Call prefill_v1(HostTensor state, HostTensor input, const std::vector<std::int32_t>& indices, Value extra,
                        const std::vector<TokenPlan>& entries, const std::vector<TokenPlan>& kept) {
-  const std::int64_t tokens = input.size(0);
-  Call call{"compress_c4_prefill_v1",
-            "",
-            {},
-            {inout("kv_buffer", std::move(state)), in("kv_input", std::move(input)),
-             out("kv_output", HostTensor::make(DType::kF32, {tokens, kHeadDim})),
-             in("ape", HostTensor::make(DType::kF32, {8, kHeadDim})), in("indices", pages_of(indices)),
-             in("compress_plan", plan_tensor(entries)), in("write_plan", plan_tensor(kept)), absent("extra")}};
-  call.args.back().value = std::move(extra);
-  return call;
+  return prefill_v1_of(4, kHeadDim, std::move(state), std::move(input), indices, std::move(extra), entries, kept);
 }
 
 inline Call decode_v1(HostTensor state, HostTensor input, const std::vector<std::int32_t>& indices,
                       const std::vector<std::int32_t>& lengths, Value extra) {
-  const std::int64_t requests = input.size(0);
-  Call call{"compress_c4_decode_v1",
-            "",
-            {},
-            {inout("kv_buffer", std::move(state)), in("kv_input", std::move(input)),
-             out("kv_output", HostTensor::make(DType::kF32, {requests, kHeadDim})),
-             in("ape", HostTensor::make(DType::kF32, {8, kHeadDim})), in("indices", pages_of(indices)),
-             in("seq_lens", pages_of(lengths)), absent("extra")}};
-  call.args.back().value = std::move(extra);
-  return call;
+  return decode_v1_of(4, kHeadDim, std::move(state), std::move(input), indices, lengths, std::move(extra));
 }
 
 /// Lets the call write only these rows of kv_output.

@@ -4,9 +4,9 @@
 
 #include "harness/core/error.h"
 #include "harness/op/define.h"
-#include "harness/ops/compress/c4_v1_op.h"
 #include "harness/ops/compress/offline_outside.h"
 #include "harness/ops/compress/plan_rows.h"
+#include "harness/ops/compress/v1_op.h"
 
 namespace dsv4 {
 namespace {
@@ -16,18 +16,18 @@ using layout::TokenPlan;
 /// The call of a case, and changes of it. Each change belongs to one request.
 class V1Outside {
  public:
-  V1Outside(ScenarioContext& x, const C4V1Op& op)
+  V1Outside(ScenarioContext& x, const V1Op& op)
       : x_(x), op_(op), good_(op.make(x.c)), usual_(observed_once(x, good_)) {}
 
   [[nodiscard]] const Call& good() const { return good_; }
 
   void try_change(const std::string& what, std::int64_t request, const Change& change) {
-    const C4V1Written written = op_.written_by(good_);
+    const V1Written written = op_.written_by(good_);
     OfflineOwnRows own;
-    for (const C4V1Row& r : written.entries) {
+    for (const V1Row& r : written.entries) {
       if (r.request == request) own.entries.insert(r.row);
     }
-    for (const C4V1Row& r : written.kept) {
+    for (const V1Row& r : written.kept) {
       if (r.request == request) own.kept.insert(r.row);
     }
     Call bad = good_;
@@ -78,19 +78,19 @@ class V1Outside {
 
  private:
   [[nodiscard]] bool writes_each_row_once(const Call& call) const {
-    const std::vector<C4V1Row> kept = op_.written_by(call).kept;
+    const std::vector<V1Row> kept = op_.written_by(call).kept;
     std::set<std::int64_t> rows;
-    return std::ranges::all_of(kept, [&](const C4V1Row& r) { return rows.insert(r.row).second; });
+    return std::ranges::all_of(kept, [&](const V1Row& r) { return rows.insert(r.row).second; });
   }
 
   ScenarioContext& x_;
-  const C4V1Op& op_;
+  const V1Op& op_;
   Call good_;
   std::function<const Observation&()> usual_;
   std::int64_t turn_ = 0;
 };
 
-void try_v1_pages(ScenarioContext& x, const C4V1Op& op, const std::string& argument) {
+void try_v1_pages(ScenarioContext& x, const V1Op& op, const std::string& argument) {
   V1Outside outside(x, op);
   const std::int64_t pages = outside.good().tensor("kv_buffer").size(0);
   const HostTensor& t = outside.good().tensor(argument);
@@ -101,15 +101,16 @@ void try_v1_pages(ScenarioContext& x, const C4V1Op& op, const std::string& argum
   }
 }
 
-void try_v1_lengths(ScenarioContext& x, const C4V1Op& op) {
+void try_v1_lengths(ScenarioContext& x, const V1Op& op) {
   constexpr std::int32_t kLargest = std::numeric_limits<std::int32_t>::max();
   V1Outside outside(x, op);
-  for (const std::int32_t length : {0, -1, -4, std::numeric_limits<std::int32_t>::min(), 1 << 30, kLargest}) {
+  const auto group = static_cast<std::int32_t>(op.ratio());
+  for (const std::int32_t length : {0, -1, -group, std::numeric_limits<std::int32_t>::min(), 1 << 30, kLargest}) {
     outside.try_number("seq_lens", 0, length);
   }
 }
 
-void try_v1_plan(ScenarioContext& x, const C4V1Op& op, const char* plan) {
+void try_v1_plan(ScenarioContext& x, const V1Op& op, const char* plan) {
   V1Outside outside(x, op);
   const auto of_size = [&](const char* argument) {
     return static_cast<std::uint32_t>(outside.good().tensor(argument).size(0));
@@ -124,12 +125,13 @@ void try_v1_plan(ScenarioContext& x, const C4V1Op& op, const char* plan) {
   try_field("request", &TokenPlan::batch_id, {of_size("indices"), kHigh >> 1, kHigh, 0xfffffffe});
   try_field("position", &TokenPlan::position, {kHigh - 1, kHigh, 0xfffffffb, 0xffffffff});
   if (std::string_view(plan) == "write_plan") return;
-  try_field("window_len", &TokenPlan::window_len, {9, kHigh, 0xffffffff});
+  const auto window = static_cast<std::uint32_t>(window_of(op.ratio()));
+  try_field("window_len", &TokenPlan::window_len, {window + 1, kHigh, 0xffffffff});
   try_field("position", &TokenPlan::position, {6, kHigh + 1});  // do not end a group
   for (const std::uint32_t token : {of_size("kv_input"), kHigh}) {
-    outside.try_record(plan, fmt::format("token {} and a window in the state", token), [token](TokenPlan& r) {
+    outside.try_record(plan, fmt::format("token {} and a window in the state", token), [token, window](TokenPlan& r) {
       r.ragged_id = token;
-      r.window_len = 8;
+      r.window_len = window;
     });
   }
   outside.try_record(plan, "rows before the first token", [&](TokenPlan& r) {
@@ -143,7 +145,7 @@ void try_v1_plan(ScenarioContext& x, const C4V1Op& op, const char* plan) {
 
 }  // namespace
 
-std::vector<Scenario> c4_v1_outside(const C4V1Op& op) {
+std::vector<Scenario> v1_outside(const V1Op& op) {
   std::vector<Scenario> list;
   // The first smoke point has pages, and the second one has rings.
   const auto add = [&](const std::string& argument, bool rings, std::function<void(ScenarioContext&)> run) {
@@ -154,10 +156,11 @@ std::vector<Scenario> c4_v1_outside(const C4V1Op& op) {
          fmt::format("a number in '{}' outside its range changes the rows of its own request only", argument),
          op.at(points), std::move(run)});
   };
-  for (const char* pages : {"indices", "extra"}) {
-    add(pages, std::string_view(pages) == "indices", [&op, pages](ScenarioContext& x) { try_v1_pages(x, op, pages); });
-  }
   for (const Argument& a : op.info().signature.arguments()) {
+    // A decode call of ratio 128 does not use extra, so its extra has another size than the number of requests.
+    if (a.name == "indices" || (a.name == "extra" && a.dim_of("requests") == 0)) {
+      add(a.name, a.name == "indices", [&op, name = a.name](ScenarioContext& x) { try_v1_pages(x, op, name); });
+    }
     if (a.name == "seq_lens") add(a.name, true, [&op](ScenarioContext& x) { try_v1_lengths(x, op); });
     if (a.name == "compress_plan")
       add(a.name, true, [&op](ScenarioContext& x) { try_v1_plan(x, op, "compress_plan"); });
