@@ -22,62 +22,31 @@
 /// entry needs is not in the state, the token is kept, and no entry is written.
 
 #include "interface/entry.h"
-#include "kernels/common/launch.h"
-#include "kernels/compress/c128_window.cuh"
+#include "kernels/compress/c128_steps.cuh"
 
 namespace dsv4 {
 namespace {
 
+constexpr const char* kOp = "compress_c128_decode";
+
 template <int kHeadDim>
 __global__ void __launch_bounds__(kC128Threads, 2) decode_kernel(const __grid_constant__ DecodeParams p) {
-  using Place = C128Place<kHeadDim>;
-  const Place place;
+  const C128Place<kHeadDim> place;
   wait_for_previous_kernel();
   const layout::DecodePlan plan = p.plan[place.unit];
-  if (plan.seq_len == 0 || plan.write_loc < 0 || plan.write_loc >= p.pages * kGroup) return;
-
-  // The warp with the last part of the window stores the row of the newest token. A lane stores its own columns. So the
-  // window below reads nothing that another thread writes.
-  Columns kv{}, score{};
-  if (place.part == kParts - 1) {
-    const float* newest = p.input + static_cast<std::int64_t>(place.unit) * Place::kRow + place.column;
-    float* kept = p.state + static_cast<std::int64_t>(plan.write_loc) * Place::kRow + place.column;
-    kv.load(newest);
-    score.load(newest + kHeadDim);
-    kv.store(kept);
-    score.store(kept + kHeadDim);
-  }
-  const bool has_page = plan.read_page_1 >= 0 && plan.read_page_1 < p.pages;
-  if (plan.write_loc % kGroup != kGroup - 1 || !has_page) return;
-
-  const float* group = p.state + static_cast<std::int64_t>(plan.read_page_1) * kGroup * Place::kRow + place.column;
-  C128Part<kHeadDim> window;
-#pragma unroll
-  for (int i = 0; i < kPart; ++i) {
-    if (i == kPart - 1 && place.part == kParts - 1) {
-      window.kv[i] = kv;  // the newest token, which is still in registers
-      window.score[i] = score;
-    } else {
-      window.load(i, group + (place.part * kPart + i) * Place::kRow);
-    }
-  }
-  const std::uint32_t first = place.column - threadIdx.x % kWarpLanes * kLaneColumns;
-  store_mean<kHeadDim>(window, place.part, p.ape + place.column,
-                       p.output + static_cast<std::int64_t>(place.unit) * kHeadDim + first);
+  if (plan.seq_len == 0) return;
+  const C128Thread<kHeadDim> thread{p, place};
+  thread.decode(place.unit, plan.write_loc, plan.write_loc % kGroup == kGroup - 1, plan.read_page_1);
 }
 
 template <int kHeadDim>
 void launch(const DecodeParams& params, DLDevice device) {
-  Launch{.name = "compress_c128_decode",
-         .device = device,
-         .grid = grid_of(C128Place<kHeadDim>::blocks(params.requests), "compress_c128_decode"),
-         .block = dim3(kC128Threads)}(decode_kernel<kHeadDim>, params);
+  launch_c128<kHeadDim>(kOp, device, params.requests, decode_kernel<kHeadDim>, params);
 }
 
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {
-  ArgumentCheck check("compress_c128_decode");
+  ArgumentCheck check(kOp);
   const DecodeParams params = check_decode(check, kC128Form, kv_buffer, kv_input, kv_output, ape, plan_d);
-  if (params.requests == 0) return;
   params.head_dim == 128 ? launch<128>(params, check.device()) : launch<512>(params, check.device());
 }
 
