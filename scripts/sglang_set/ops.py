@@ -499,6 +499,12 @@ def compress_c4_v1(source):
 
 def compress_c128(source):
     return compress_offline(source, 128)
+
+
+def compress_c128_v1(source):
+    return compress_offline(source, 128, "_v1", (8, 7))
+
+
 C128_ONLINE = "csrc/deepseek_v4/c128_online_v2.cuh"  # planners and compressors
 
 
@@ -619,6 +625,7 @@ RULES = (
     (("compress_c4_prefill", "compress_c4_decode"), compress_c4),
     (("compress_c4_prefill_v1", "compress_c4_decode_v1"), compress_c4_v1),
     (("compress_c128_prefill", "compress_c128_decode"), compress_c128),
+    (("compress_c128_prefill_v1", "compress_c128_decode_v1"), compress_c128_v1),
     (("plan_prefill_online", "plan_decode_online"), online_plans),
     (("compress_c128_online_prefill", "compress_c128_online_decode"), compress_c128_online),
     (("compress_c128_online_prefill_v1", "compress_c128_online_decode_v1"), compress_c128_online_v1),

@@ -21,9 +21,9 @@ std::int64_t first_written(const Call& call, const std::string& name) {
 }
 
 TEST(CompressOps, SmokeCasesAreCallable) {
-  for (const char* op :
-       {"plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy", "plan_compress_prefill",
-        "compress_c4_prefill", "compress_c4_decode", "compress_c4_prefill_v1", "compress_c4_decode_v1"}) {
+  for (const char* op : {"plan_prefill", "plan_decode", "plan_prefill_legacy", "plan_decode_legacy",
+                         "plan_compress_prefill", "compress_c4_prefill", "compress_c4_decode", "compress_c4_prefill_v1",
+                         "compress_c4_decode_v1", "compress_c128_prefill_v1", "compress_c128_decode_v1"}) {
     expect_tier_is_callable(op, Tier::kSmoke);
   }
 }
