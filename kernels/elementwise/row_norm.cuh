@@ -28,9 +28,12 @@ DSV4_DEVICE float norm_factor(float sum, float eps) {
 inline constexpr int kPerLane = 8;              ///< elements of a tile that a lane holds: 16 bytes of bfloat16
 inline constexpr int kPerTile = 32 * kPerLane;  ///< elements of a tile
 
-/// A row of kTiles * 256 elements in the registers of a warp. Lane l holds elements 8l ... 8l + 7 of each tile.
-template <int kTiles, bool kWide, typename Element = __nv_bfloat16>
+/// A row in the registers of a warp, in tiles of 32 * kLaneElements elements. With 8 of them, lane l holds elements
+/// 8l ... 8l + 7 of each tile.
+template <int kTiles, bool kWide, typename Element = __nv_bfloat16, int kLaneElements = kPerLane>
 struct WarpRow {
+  static constexpr int kPerLane = kLaneElements;
+  static constexpr int kPerTile = 32 * kPerLane;
   Pack<Element, kPerLane, kWide> tile[kTiles];
 
   /// `row` is the address of the lane's elements in the first tile.
@@ -63,8 +66,9 @@ struct WarpRow {
 };
 
 /// The angles of the pairs that a lane holds in the last tile of a row, of which the last 64 elements are rotated.
-template <bool kWide>
+template <bool kWide, int kLaneElements = kPerLane>
 struct LaneAngles {
+  static constexpr int kPerLane = kLaneElements;
   static constexpr int kFirstLane = 32 - kRopeDim / kPerLane;
   bool is_rotated;  ///< false if the lane holds no such pair, or if the position is outside the table
   Pack<float, kPerLane, kWide> angles;

@@ -74,7 +74,7 @@ struct Rows {
 /// @param weight     bf16 [512], contiguous
 /// @param positions  i64 [tokens], contiguous
 /// @param freqs_cis  f32 [positions, 64], contiguous: cos_0, sin_0, cos_1, sin_1, ...
-/// @param mode       2; upstream's function has two more modes, which take plans of compressed tokens
+/// @param mode       2; upstream's function has two more modes, which are other ops
 /// @param eps        is rounded to float
 /// @param ratio      0
 void forward(TensorView input, TensorView weight, TensorView positions, TensorView freqs_cis, std::int64_t mode,
@@ -102,7 +102,7 @@ void interval(TensorView input, TensorView weight, TensorView positions, TensorV
   for (std::int64_t t = 0; t < rows.size(); ++t) {
     const NormFactor factor = rows.factor(t);
     const auto brackets =
-        brackets_of({rows.normalised(t, factor.low), rows.normalised(t, factor.high)}, rows.angles, t);
+        brackets_of(std::array{rows.normalised(t, factor.low), rows.normalised(t, factor.high)}, rows.angles, t);
     for (std::int64_t d = 0; d < kDim; ++d) {
       low(t, d) = brackets[static_cast<std::size_t>(d)].low();
       high(t, d) = brackets[static_cast<std::size_t>(d)].high();

@@ -81,7 +81,8 @@ void interval(TensorView q_input, TensorView, TensorView freqs_cis, TensorView p
     for (std::int64_t h = 0; h < low.size(1); ++h) {
       const Eigen::ArrayXf row = heads.row(t, h);
       const NormFactor factor = norm_factor(row, heads.eps);
-      const auto brackets = brackets_of({rounded(row * factor.low), rounded(row * factor.high)}, heads.angles, t);
+      const auto brackets =
+          brackets_of(std::array{rounded(row * factor.low), rounded(row * factor.high)}, heads.angles, t);
       for (std::int64_t d = 0; d < kDim; ++d) {
         low(t, h, d) = brackets[static_cast<std::size_t>(d)].low();
         high(t, h, d) = brackets[static_cast<std::size_t>(d)].high();

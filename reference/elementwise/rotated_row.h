@@ -1,4 +1,4 @@
-/// Rows of bfloat16 whose last 64 elements are rotated after they were normalised and rounded.
+/// Rows of bfloat16 or float whose last 64 elements are rotated after they were normalised and rounded.
 #pragma once
 
 #include <array>
@@ -23,9 +23,9 @@ inline NormedRow rounded(const Eigen::ArrayXf& row) {
 }
 
 /// Calls `each(d, angle)` for each pair of elements that is rotated: `d` is its first element. A token whose position
-/// is outside the table has no such pair.
-template <class Each>
-void for_each_rotated_pair(std::size_t elements, const TokenAngles& angles, std::int64_t token, Each each) {
+/// is outside the table has no such pair. With an AngleTable, `token` is the position itself.
+template <class Angles, class Each>
+void for_each_rotated_pair(std::size_t elements, const Angles& angles, std::int64_t token, Each each) {
   if (!angles.has(token)) return;
   const std::size_t first = elements - static_cast<std::size_t>(kRotaryDim);
   for (std::size_t d = first; d < elements; d += 2)
@@ -33,11 +33,12 @@ void for_each_rotated_pair(std::size_t elements, const TokenAngles& angles, std:
 }
 
 /// Rotates the last 64 elements by the angles of the token, and rounds them again.
-inline void rotate_tail(NormedRow& y, const TokenAngles& angles, std::int64_t token) {
+template <class Element, class Angles>
+void rotate_tail(std::vector<Element>& y, const Angles& angles, std::int64_t token) {
   for_each_rotated_pair(y.size(), angles, token, [&](std::size_t d, Complex angle) {
-    const Product product = rotated({to_float(y[d]), to_float(y[d + 1])}, angle);
-    y[d] = to_bf16(left_exact(product.re));
-    y[d + 1] = to_bf16(left_exact(product.im));
+    const Product product = rotated({widened(y[d]), widened(y[d + 1])}, angle);
+    y[d] = rounded_to<Element>(left_exact(product.re));
+    y[d + 1] = rounded_to<Element>(left_exact(product.im));
   });
 }
 
@@ -46,17 +47,18 @@ inline void rotate_tail(NormedRow& y, const TokenAngles& angles, std::int64_t to
 /// A normalised element grows or shrinks with the factor, so its ends are the two elements. Each part of a rotated pair
 /// grows or shrinks with each of the two elements, so their ends give its ends, together with the three results of each
 /// sum (rotation.h).
-inline std::vector<Bracket> brackets_of(const std::array<NormedRow, 2>& ends, const TokenAngles& angles,
-                                        std::int64_t token) {
-  std::vector<Bracket> brackets(ends[0].size());
+template <class Element, class Angles>
+std::vector<BracketOf<Element>> brackets_of(const std::array<std::vector<Element>, 2>& ends, const Angles& angles,
+                                            std::int64_t token) {
+  std::vector<BracketOf<Element>> brackets(ends[0].size());
   for (std::size_t d = 0; d < brackets.size(); ++d) {
-    for (const NormedRow& y : ends) brackets[d].include(y[d]);
+    for (const auto& y : ends) brackets[d].include(y[d]);
   }
   for_each_rotated_pair(brackets.size(), angles, token, [&](std::size_t d, Complex angle) {
-    brackets[d] = brackets[d + 1] = Bracket();
-    for (const NormedRow& a : ends) {
-      for (const NormedRow& b : ends) {
-        const Product product = rotated({to_float(a[d]), to_float(b[d + 1])}, angle);
+    brackets[d] = brackets[d + 1] = BracketOf<Element>();
+    for (const auto& a : ends) {
+      for (const auto& b : ends) {
+        const Product product = rotated({widened(a[d]), widened(b[d + 1])}, angle);
         brackets[d].include(product.re);
         brackets[d + 1].include(product.im);
       }

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "reference/common/interval.h"
 #include "reference/common/number.h"
@@ -64,29 +65,49 @@ inline float both_rounded(Sum s) { return static_cast<float>(s.left) + static_ca
 /// Returns the interval of the three results.
 inline Interval results_of(Sum s) { return hull(std::array{left_exact(s), right_exact(s), both_rounded(s)}); }
 
-/// The least and the greatest of some bfloat16 numbers. They are ordered by their bits, with -0 below +0 and NaN at the
-/// ends. If only some of the numbers are NaN, one end is a NaN and the other end is a number.
-class Bracket {
+/// A bfloat16 or a float as a float.
+inline float widened(Bf16 x) { return to_float(x); }
+inline float widened(float x) { return x; }
+
+/// Rounds to bfloat16. A float stays as it is.
+template <class Element>
+Element rounded_to(float x) {
+  if constexpr (std::is_same_v<Element, Bf16>) {
+    return to_bf16(x);
+  } else {
+    return x;
+  }
+}
+
+/// The least and the greatest of some bfloat16 or float numbers. They are ordered by their bits, with -0 below +0 and
+/// NaN at the ends. If only some of the numbers are NaN, one end is a NaN and the other end is a number.
+template <class Element>
+class BracketOf {
  public:
-  void include(Bf16 x) {
+  void include(Element x) {
     if (!any_ || order(x) < order(low_)) low_ = x;
     if (!any_ || order(x) > order(high_)) high_ = x;
     any_ = true;
   }
-  /// Includes the three results of a sum, rounded to bfloat16.
+  /// Includes the three results of a sum, rounded to the type of the elements.
   void include(Sum sum) {
-    for (const float x : std::array{left_exact(sum), right_exact(sum), both_rounded(sum)}) include(to_bf16(x));
+    for (const float x : std::array{left_exact(sum), right_exact(sum), both_rounded(sum)})
+      include(rounded_to<Element>(x));
   }
-  [[nodiscard]] Bf16 low() const { return low_; }
-  [[nodiscard]] Bf16 high() const { return high_; }
+  [[nodiscard]] Element low() const { return low_; }
+  [[nodiscard]] Element high() const { return high_; }
 
  private:
-  static int order(Bf16 h) {
-    return (h.bits & 0x8000) != 0 ? ~static_cast<int>(h.bits & 0x7fff) : static_cast<int>(h.bits);
+  /// A bfloat16 is the upper half of a float, so both have the same order.
+  static std::int64_t order(Element x) {
+    const auto bits = std::bit_cast<std::uint32_t>(widened(x));
+    const auto magnitude = static_cast<std::int64_t>(bits & 0x7fffffff);
+    return (bits & 0x80000000) != 0 ? ~magnitude : magnitude;
   }
   bool any_ = false;
-  Bf16 low_{};
-  Bf16 high_{};
+  Element low_{};
+  Element high_{};
 };
+using Bracket = BracketOf<Bf16>;
 
 }  // namespace dsv4::reference

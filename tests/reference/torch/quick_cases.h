@@ -57,9 +57,9 @@ inline at::Tensor greatest(const at::Tensor& x) {
 }
 
 /// Compares the rotated elements `got`, [tokens, heads, 64], with the product of the complex numbers in `x` and the
-/// angles at `positions`, i64 [tokens].
+/// angles at `positions`, i64 [tokens]. The elements are bfloat16, or have another precision.
 inline void expect_rotated_at(const Specimen& s, const at::Tensor& positions, const at::Tensor& x,
-                              const at::Tensor& got, bool inverse, const std::string& what) {
+                              const at::Tensor& got, bool inverse, const std::string& what, int precision = 8) {
   const auto pairs = [](const at::Tensor& t) { return t.reshape({t.size(0), t.size(1), 32, 2}).contiguous(); };
   at::Tensor angles = at::index_select(as_double(s.call.tensor("freqs_cis")), 0, positions).unsqueeze(1);
   angles = at::view_as_complex(pairs(angles));
@@ -72,7 +72,7 @@ inline void expect_rotated_at(const Specimen& s, const at::Tensor& positions, co
   const at::Tensor sums = at::stack({re * c + im * d, re * d + im * c}, 3);
   // Where a product overflows in float but not in double, the two have different results.
   const at::Tensor open = sums.ge(0x1p126).logical_and(at::isfinite(sums));
-  const at::Tensor allowed = half_bfloat16_step(want) * (1 + 0x1p-8) + sums * 0x1p-23 + 2 * kSmallestFloat;
+  const at::Tensor allowed = half_step(want, precision, -126) * (1 + 0x1p-8) + sums * 0x1p-23 + 2 * kSmallestFloat;
   expect_near(at::where(open, 0.0, pairs(got)), at::where(open, 0.0, want), allowed, what);
 }
 
