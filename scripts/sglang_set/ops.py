@@ -221,13 +221,34 @@ def q_norm_rope(source):
     return [Module("q_norm_rope", path, {}, one("q_norm_rope", "forward", target, abi, arity), host_flags=["@fma"])]
 
 
+NORM_ROPE = "csrc/deepseek_v4/fused_norm_rope.cuh"  # one function with three modes, each of which is an op
+
+
+def norm_rope_variant(source, name: str, types: str, params: dict, functions: dict) -> Module:
+    """`functions` has the function of the module that serves each op."""
+    kernel = "FusedNormRopeKernel"
+    arity, abi = expect_method(need(source, NORM_ROPE, rf"struct {kernel}\b", kernel), kernel, "forward", {7: 1})
+    entries = []
+    for op, function in functions.items():
+        entries += one(op, function, f"{kernel}<{types}, 64, {PDL}>::forward", abi, arity)
+    # As in fused_rope, the bits are those of nvcc.
+    return Module(name, NORM_ROPE, params, entries, host_flags=["@fma"])
+
+
 def norm_rope(source):
-    path, name = "csrc/deepseek_v4/fused_norm_rope.cuh", "FusedNormRopeKernel"
-    text = need(source, path, rf"struct {name}\b", name)
-    need(source, path, r"\bDefaultForward\s*=\s*2\b", "a mode 2 with a position for each row")
-    arity, abi = expect_method(text, name, "forward", {7: 1})
-    target = f"{name}<bf16_t, 512, 64, {PDL}>::forward"
-    return [Module("norm_rope", path, {}, one("norm_rope", "forward", target, abi, arity), host_flags=["@fma"])]
+    need(source, NORM_ROPE, r"\bDefaultForward\s*=\s*2\b", "a mode 2 with a position for each row")
+    return [norm_rope_variant(source, "norm_rope", "bf16_t, 512", {}, {"norm_rope": "forward"})]
+
+
+def compress_norm_rope_v1(source):
+    need(source, NORM_ROPE, r"\bCompressExtend\s*=\s*0\b", "a mode 0 with a plan")
+    need(source, NORM_ROPE, r"\bCompressDecode\s*=\s*1\b", "a mode 1 with a length for each row")
+    need(source, NORM_ROPE, r"\bragged_id\s*\*\s*kHeadDim\b", "rows that the plan names by ragged_id")
+    functions = {"compress_norm_rope_prefill_v1": "extend", "compress_norm_rope_decode_v1": "decode"}
+    return [
+        norm_rope_variant(source, f"compress_norm_rope_v1_h{dim}", f"fp32_t, {dim}", {"head_dim": str(dim)}, functions)
+        for dim in (128, 512)
+    ]
 
 
 def layout_argument(text: str, name: str, plain: int) -> str:
@@ -612,6 +633,7 @@ RULES = (
     (("q_norm_rope",), q_norm_rope),
     (("k_norm_rope_flashmla",), k_norm_rope_flashmla),
     (("norm_rope",), norm_rope),
+    (("compress_norm_rope_prefill_v1", "compress_norm_rope_decode_v1"), compress_norm_rope_v1),
     (("q_indexer_rope_hadamard_quant",), q_indexer_rope_hadamard_quant),
     (("q_indexer_rope_hadamard_fp4_quant",), q_indexer_rope_hadamard_fp4_quant),
     (("compress_norm_rope_store",), compress_norm_rope_store),

@@ -1,8 +1,8 @@
 /// norm_rope: normalises rows by their root mean square, multiplies them by a weight, and rotates their last 64
 /// elements, in place. Its results have intervals, as those of q_norm_rope.
 ///
-/// Upstream's function has three modes. This op has mode 2, with a position for each row. The modes 0 and 1 take plans
-/// of compressed tokens, and no release after 0.5.16 calls them.
+/// Upstream's function has three modes. This op has mode 2, with a position for each row. The modes 0 and 1 are
+/// compress_norm_rope_prefill_v1 and compress_norm_rope_decode_v1. No release after 0.5.16 calls them.
 #include <algorithm>
 
 #include "harness/generate/rotary.h"

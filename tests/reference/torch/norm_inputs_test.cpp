@@ -1,8 +1,10 @@
 /// Compares the references that normalise rows with LibTorch, on the inputs of every case of the quick tier.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "harness/generate/random.h"
+#include "harness/ops/elementwise/compressed_rows.h"
 #include "harness/ops/elementwise/entry_plans.h"
 #include "tests/reference/torch/quick_cases.h"
 
@@ -44,6 +46,40 @@ TEST(NormInputsAgainstTorch, NormRope) {
     const auto heads = [tokens](const at::Tensor& t) { return t.reshape({tokens, 1, 64}); };
     expect_rotated(s, heads(want.slice(1, 448)), heads(got.slice(0, 0, tokens).slice(1, 448)), false, "rotated");
   });
+}
+
+/// The rows of compressed entries, which are floats.
+void expect_compressed_rows(const Specimen& s) {
+  const HostTensor& input = s.call.tensor("input");
+  std::vector<std::int64_t> changed, others, positions;
+  for (const ChangedRow& r : dynamic_cast<const CompressedRowsOp&>(s.op).changed(s.call)) {
+    changed.push_back(r.row);
+    positions.push_back(r.position);
+  }
+  for (std::int64_t r = 0; r < input.size(0); ++r) {
+    if (std::ranges::count(changed, r) == 0) others.push_back(r);
+  }
+  const at::Tensor x = as_torch(input), got = as_double(s.result.tensor("input"));
+  const auto rows_of = [](const at::Tensor& t, const std::vector<std::int64_t>& rows) {
+    return t.index_select(0, at::tensor(rows, at::kLong));
+  };
+  if (!others.empty()) expect_equal(rows_of(got, others), rows_of(x, others).to(at::kDouble), "other rows");
+  if (changed.empty()) return;
+  const at::Tensor y = rows_of(normalised(x, eps_of(s)) * as_torch(s.call.tensor("weight")), changed).to(at::kDouble);
+  const at::Tensor rows = rows_of(got, changed);
+  const std::int64_t n = std::ssize(changed), tail = input.size(1) - 64;
+  expect_equal(rows.slice(1, 0, tail), y.slice(1, 0, tail), "normalised");
+  const auto heads = [n](const at::Tensor& t) { return t.reshape({n, 1, 64}); };
+  expect_rotated_at(s, at::tensor(positions, at::kLong), heads(y.slice(1, tail)), heads(rows.slice(1, tail)), false,
+                    "rotated", 24);
+}
+
+TEST(NormInputsAgainstTorch, CompressNormRopePrefillV1) {
+  for_each_quick_case("compress_norm_rope_prefill_v1", expect_compressed_rows);
+}
+
+TEST(NormInputsAgainstTorch, CompressNormRopeDecodeV1) {
+  for_each_quick_case("compress_norm_rope_decode_v1", expect_compressed_rows);
 }
 
 TEST(NormInputsAgainstTorch, RmsnormHead) {
