@@ -97,7 +97,8 @@ struct C128Copy {
 
   DSV4_DEVICE C128Copy() {
     // The number of a thread may need more than 32 bits.
-    const auto warp = static_cast<std::uint32_t>((std::uint64_t{blockIdx.x} * kWriteThreads + threadIdx.x) / kWarpLanes);
+    const auto warp =
+        static_cast<std::uint32_t>((std::uint64_t{blockIdx.x} * kWriteThreads + threadIdx.x) / kWarpLanes);
     unit = warp / Place::kBlocksPerUnit;
     first = warp % Place::kBlocksPerUnit * 2 * kBlockColumns + threadIdx.x % kWarpLanes * kLaneColumns;
   }
