@@ -2,23 +2,10 @@
 /// of 128, the op computes the group's entry from the state.
 #include "harness/op/define.h"
 #include "harness/ops/compress/v1_decode.h"
+#include "harness/ops/compress/v1_extra.h"
 
 namespace dsv4 {
 namespace {
-
-constexpr const char* kUnused = "the function does not use the argument";
-
-/// All kernels of V1 have an argument `extra`. This one must not use it, so all outputs stay the same.
-void try_any_extra(ScenarioContext& x) {
-  const Call good = x.op.make(x.c);
-  const auto usual = observed_once(x, good);
-  const Part all = [](const Observation& o) { return o; };
-  for (const std::int64_t page : {0, 1, 1 << 30}) {
-    Call call = good;
-    call.arg("extra").tensor() = numbers(std::vector<std::int64_t>(9, page), kI32);
-    try_outside(x, fmt::format("extra of {}", page), call, good, usual, all, all);
-  }
-}
 
 class CompressC128DecodeV1 final : public V1Decode {
  public:
@@ -45,9 +32,7 @@ class CompressC128DecodeV1 final : public V1Decode {
                          "state=rings fill=steps batch=1 len=200064 spread=same"},
                 .contract_point = "extra=unused",
                 .bench = {"head_dim=512 batch=256 len=4097"},
-                .without = {{"contract:extra_dtype", kUnused},
-                            {"contract:extra_rank", kUnused},
-                            {"contract:extra_on_host", kUnused}},
+                .without = without_extra(),
             },
             in("extra", {kI32}, "further", {.optional = true})) {}
 
@@ -62,10 +47,7 @@ class CompressC128DecodeV1 final : public V1Decode {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list = V1Decode::scenarios();
-    Contracts(list, at({"extra=unused"})).add("extra_outside", "no value of 'extra' makes a difference", try_any_extra);
-    list.push_back(call_relation("extra_unused", "without extra, the outputs are the same",
-                                 at({"extra=unused", info().smoke[2]}),
-                                 [](Case&, Call& call, Observation&) { call.arg("extra").value = None{}; }));
+    list.push_back(any_extra(*this));
     list.push_back(call_relation("length_modulo", "only the place of the token in its group counts, not its position",
                                  at({info().smoke[0], info().smoke[1]}), [](Case&, Call& call, Observation&) {
                                    HostTensor& lengths = call.arg("seq_lens").tensor();

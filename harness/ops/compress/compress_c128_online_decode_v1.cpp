@@ -2,27 +2,10 @@
 /// If the token completes the group, the op writes the group's entry.
 #include "harness/op/define.h"
 #include "harness/ops/compress/online_v1_op.h"
+#include "harness/ops/compress/v1_extra.h"
 
 namespace dsv4 {
 namespace {
-
-constexpr const char* kUnused = "the function does not use the argument";
-
-/// All kernels of V1 have an argument `extra`. This one must not use it.
-void try_any_extra(ScenarioContext& x) {
-  const Call good = x.op.make(x.c);
-  const Observation usual = x.observed("valid call", good);
-  const auto try_extra = [&](const std::string& what, Value extra) {
-    Call call = good;
-    call.arg("extra").value = std::move(extra);
-    x.expect_agree(what, x.observed(what, call), usual);
-  };
-  try_extra("no extra", None{});
-  try_extra("extra of another shape", HostTensor::make(kI32, {2, 3}));
-  for (const std::int64_t slot : {0, 1, 1 << 30}) {
-    try_extra(fmt::format("extra {}", slot), numbers(std::vector<std::int64_t>(9, slot), kI32));
-  }
-}
 
 class CompressC128OnlineDecodeV1 final : public OnlineV1Op {
  public:
@@ -51,11 +34,8 @@ class CompressC128OnlineDecodeV1 final : public OnlineV1Op {
                          {"gauss", "wide", "large"}),
             .contract_point = "extra=unused",
             .bench = {"batch=256 len=4097", "batch=16 len=4097"},
-            .without = {{"relation:any_batch",
-                         "the op writes the slots of the requests, which are not rows of the batch"},
-                        {"contract:extra_dtype", kUnused},
-                        {"contract:extra_rank", kUnused},
-                        {"contract:extra_on_host", kUnused}},
+            .without = without_extra(
+                {{"relation:any_batch", "the op writes the slots of the requests, which are not rows of the batch"}}),
             .host_note = "the fast exponential and division of the GPU",
         }) {}
 
@@ -75,7 +55,7 @@ class CompressC128OnlineDecodeV1 final : public OnlineV1Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list = OnlineV1Op::scenarios();
-    Contracts(list, at({"extra=unused"})).add("extra_outside", "no value of 'extra' makes a difference", try_any_extra);
+    list.push_back(any_extra(*this));
     list.push_back(online_many_requests_v1(*this));
     append(list, online_decode_sequences(*this));
     return list;
