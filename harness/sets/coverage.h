@@ -1,5 +1,5 @@
-/// Tells which of upstream's source files no module of a set includes, and which of its functions no op calls. No case can
-/// show a fault in them.
+/// Tells which of upstream's source files no module of a set includes, and which of its functions no op calls. No case
+/// can show a fault in them.
 #pragma once
 
 #include <string>

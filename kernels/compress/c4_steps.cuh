@@ -24,8 +24,8 @@ DSV4_DEVICE C4Pages pages_of_ring(std::int64_t ring, std::uint32_t position) {
   return {2 * ring + (1 - second), 2 * ring + second};
 }
 
-/// Checks the tensors of a V1 call. Without `extra`, the state has rings of eight rows. Its pages are counted in units of
-/// four rows.
+/// Checks the tensors of a V1 call. Without `extra`, the state has rings of eight rows. Its pages are counted in units
+/// of four rows.
 inline OfflineTensors check_c4_v1_tensors(ArgumentCheck& check, const TensorView& kv_buffer, const TensorView& kv_input,
                                           const TensorView& kv_output, const TensorView& ape, Size& tokens,
                                           bool has_extra) {

@@ -40,9 +40,9 @@ inline double compress_column(const Places& kv, const Places& z) {
 /// Returns the largest distance between the float nearest to compress_column() and the result of a float
 /// implementation. The implementation adds the bias, subtracts the maximum and uses a fast exponential. It sums
 /// products and weights in parts of eight places, in any order, with or without fused products. A window of 128 places
-/// has 16 parts. Each part has its own maximum, so its sums are then multiplied by exp(own maximum - maximum of all) and
-/// added, in any order. The implementation divides approximately: the sum of the products, or each part's factor before
-/// the products are added. It may flush subnormal numbers to zero or keep them. (sglang 0.5.13,
+/// has 16 parts. Each part has its own maximum, so its sums are then multiplied by exp(own maximum - maximum of all)
+/// and added, in any order. The implementation divides approximately: the sum of the products, or each part's factor
+/// before the products are added. It may flush subnormal numbers to zero or keep them. (sglang 0.5.13,
 /// jit_kernel/csrc/deepseek_v4/c4_v2.cuh:124-170 and c128_v2.cuh:129-215.)
 ///
 /// Symbols: u = 2^-24 is half a unit in the last place of 1. Further, z_i = score_i + ape_i, x_i = z_i - max z,

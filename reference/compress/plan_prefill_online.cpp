@@ -27,8 +27,8 @@ constexpr std::int64_t kMostTokens = std::int64_t{1} << 16;
 /// ragged order.
 ///
 /// Returns the numbers of records of both plans. The other rows are not written. Ids and maps are on the device, so a
-/// kernel's host code cannot check them. If the first token of a segment's group is not in the maps, a sentinel takes the
-/// place of the segment. It is a record that is marked as empty. Throws a ValueError that names the argument.
+/// kernel's host code cannot check them. If the first token of a segment's group is not in the maps, a sentinel takes
+/// the place of the segment. It is a record that is marked as empty. Throws a ValueError that names the argument.
 Counts plan_prefill_online(TensorView seq_lens, TensorView extend_lens, TensorView req_pool_indices,
                            TensorView req_to_token, TensorView full_to_swa, TensorView plan_c_pin,
                            TensorView plan_w_pin, TensorView plan_c_dev, TensorView plan_w_dev,

@@ -171,8 +171,8 @@ struct Stored<Fp4IndexerCache> : StoredForTheIndexer<Fp4IndexerRow> {};
 ///
 /// Upstream's kernel checks no value of the plan and of out_loc (lines 399-408). Here, an entry whose position is
 /// outside freqs_cis is stored without a rotation. Nothing is stored for a record of length 0 in a decode plan. Nor
-/// is it for a ragged_id outside out_loc, and for a slot that is negative or outside the cache. If several entries have the same
-/// slot, this reference keeps the last of them, but a kernel may leave any mixture.
+/// is it for a ragged_id outside out_loc, and for a slot that is negative or outside the cache. If several entries have
+/// the same slot, this reference keeps the last of them, but a kernel may leave any mixture.
 ///
 /// @param input    f32 [entries, D], contiguous; D is 512 (FlashMLA) or 128 (indexer)
 /// @param plan     u8 [entries, 16], contiguous: DecodePlan or CompressPlan (interface/compress_plan.h)

@@ -24,8 +24,8 @@ inline constexpr std::array<TopkStep, 8> kTopkSteps{
 
 /// Returns the threshold for rows of these lengths. `given` is the caller's, at least that of the first step; 0: it
 /// follows from the lengths (lines 164-199). With as many rows as the first step allows, or fewer, it is that of the
-/// first step. With more rows, it is the lowest one such that neither it nor any higher one has too many longer rows. If
-/// even the highest one has too many, it is the highest one.
+/// first step. With more rows, it is the lowest one such that neither it nor any higher one has too many longer rows.
+/// If even the highest one has too many, it is the highest one.
 inline std::int64_t topk_threshold(const std::vector<std::int64_t>& lengths, std::int64_t given) {
   const std::int64_t lowest = kTopkSteps.front().threshold;
   if (given != 0) return std::max(given, lowest);

@@ -13,8 +13,8 @@ inline std::uint32_t order_bits(float score) {
   return (u & 0x80000000u) != 0 ? ~u : (u | 0x80000000u);
 }
 
-/// Sort key of the top-k ops; a greater key is better. Every NaN is above every number. Otherwise keys are in the total order
-/// of floats.
+/// Sort key of the top-k ops; a greater key is better. Every NaN is above every number. Otherwise keys are in the total
+/// order of floats.
 inline std::uint64_t rank_key(float score) {
   const bool nan = (std::bit_cast<std::uint32_t>(score) & 0x7fffffffu) > 0x7f800000u;
   return (static_cast<std::uint64_t>(nan) << 32) | order_bits(score);
