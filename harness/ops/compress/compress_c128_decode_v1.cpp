@@ -47,7 +47,7 @@ class CompressC128DecodeV1 final : public V1Decode {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list = V1Decode::scenarios();
-    list.push_back(any_extra(*this));
+    append(list, any_extra(*this));
     list.push_back(call_relation("length_modulo", "only the place of the token in its group counts, not its position",
                                  at({info().smoke[0], info().smoke[1]}), [](Case&, Call& call, Observation&) {
                                    HostTensor& lengths = call.arg("seq_lens").tensor();

@@ -55,7 +55,7 @@ class CompressC128OnlineDecodeV1 final : public OnlineV1Op {
 
   [[nodiscard]] std::vector<Scenario> scenarios() const override {
     std::vector<Scenario> list = OnlineV1Op::scenarios();
-    list.push_back(any_extra(*this));
+    append(list, any_extra(*this));
     list.push_back(online_many_requests_v1(*this));
     append(list, online_decode_sequences(*this));
     return list;

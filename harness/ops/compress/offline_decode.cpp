@@ -47,6 +47,7 @@ std::vector<Scenario> OfflineDecode::scenarios() const {
   Contracts(list).reshaped("plan_of_8_bytes", "a write plan in the place of the decode plan is refused", "plan_d",
                            [](Shape& s) { s[1] = 8; });
   list.push_back(offline_many_requests(*this));
+  if (ratio() == 4) list.push_back(offline_absent_places(at({"fill=equal batch=9 len=1"})));
   append(list, offline_decode_sequences(at(points_.sequences)));
   list.push_back(offline_padded_decode(at(points_.sequences)));
   return list;

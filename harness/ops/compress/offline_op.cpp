@@ -1,6 +1,7 @@
 #include "harness/ops/compress/offline_op.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "harness/core/poison.h"
@@ -145,6 +146,25 @@ std::vector<Pair> offline_pairs(std::int64_t ratio, const std::vector<std::strin
     return tokens.call(c.op, tokens.state(planned.state_rows, planned.row, batch.request_ids, batch.prefixes()),
                        tokens.input(batch), planned.plans);
   });
+}
+
+void set_low_scores(HostTensor& rows) {
+  constexpr float kLowScore = -1e15f;
+  const std::int64_t width = rows.shape.back();
+  for (std::int64_t i = 0; i < rows.numel(); ++i) {
+    if (i % width >= width / 2 && !std::isnan(rows.get<float>(i))) rows.set(i, kLowScore);
+  }
+}
+
+Scenario offline_absent_places(const Points& points) {
+  return call_relation("absent_places", "if all scores are -1e15, entries do not change", points,
+                       [](Case&, Call& call, Observation& want) {
+                         set_low_scores(call.arg("kv_buffer").tensor());
+                         set_low_scores(call.arg("kv_input").tensor());
+                         for (Output& output : want.outputs) {
+                           if (output.name == "kept_rows") set_low_scores(output.value);
+                         }
+                       });
 }
 
 const OfflineOp& offline_op(const ScenarioContext& x) { return dynamic_cast<const OfflineOp&>(x.op); }

@@ -129,6 +129,12 @@ std::vector<Pair> offline_pairs(std::int64_t ratio, const std::vector<std::strin
 /// same.
 std::vector<Scenario> offline_plan_contracts(const OfflineOp& op);
 
+/// Sets the scores in rows of 4H columns to -1e15. Rows of the state that no entry reads are NaN, and stay so.
+void set_low_scores(HostTensor& rows);
+/// "relation:absent_places" of V2 at ratio 4: places before a request's first token have no weight, however low the
+/// scores of its tokens are. At the points, all scores of a case must be equal.
+Scenario offline_absent_places(const Points& points);
+
 /// "relation:many_tokens" of prefill and "relation:many_requests" of decode: batches whose row numbers need 16 or more
 /// bits. Only a few of the rows have a record in the plans, so that the calls are cheap (offline_sizes.cpp).
 Scenario offline_many_tokens(const OfflineOp& op);

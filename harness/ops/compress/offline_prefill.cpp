@@ -89,6 +89,7 @@ Call OfflinePrefill::make(const Case& c) const {
 std::vector<Scenario> OfflinePrefill::scenarios() const {
   std::vector<Scenario> list = OfflineOp::scenarios();
   list.push_back(offline_many_tokens(*this));
+  if (ratio() == 4) list.push_back(offline_absent_places(at({"fill=equal batch=3 len=4 extend=4 mix=uniform"})));
   append(list, offline_prefill_sequences(at(points_.sequences)));
   Contracts contracts(list);
   contracts.reshaped("plan_c_of_8_bytes", "a write plan in the place of the compress plan is refused", "plan_c",

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "harness/op/op.h"
 
@@ -11,7 +12,8 @@ namespace dsv4 {
 /// The contracts that such an op leaves out (OpInfo::without), with the reason. They are added to `without`.
 std::map<std::string, std::string> without_extra(std::map<std::string, std::string> without = {});
 
-/// "contract:extra_outside": no `extra` makes a difference: none, of another shape, or with other numbers.
-Scenario any_extra(const Op& op);
+/// "relation:extra_unused" and "contract:extra_outside": no `extra` makes a difference, neither its absence, nor another
+/// shape, nor other numbers.
+std::vector<Scenario> any_extra(const Op& op);
 
 }  // namespace dsv4

@@ -1,7 +1,6 @@
 #include "harness/ops/compress/v1_op.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -25,17 +24,6 @@ void spread_v1_state(Call& call) {
   const std::int64_t columns = extra.numel() / extra.size(0);
   for (std::int64_t i = 0; i < extra.numel(); ++i) {
     if (i % columns != 3) move(extra, i);  // the last column of a prefill call of ratio 4 is a position
-  }
-}
-
-/// The score to which set_low_scores() sets all scores: far below that of an absent place.
-constexpr float kLowScore = -1e15f;
-
-/// Sets the scores in rows of 4H columns. Rows of the state that no entry reads are NaN, and stay so.
-void set_low_scores(HostTensor& rows) {
-  const std::int64_t width = rows.shape.back();
-  for (std::int64_t i = 0; i < rows.numel(); ++i) {
-    if (i % width >= width / 2 && !std::isnan(rows.get<float>(i))) rows.set(i, kLowScore);
   }
 }
 

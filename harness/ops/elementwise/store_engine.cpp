@@ -100,9 +100,21 @@ void StoreEngine::decode(const std::vector<std::int64_t>& goal, const std::strin
   const Batch step = requests_.grow(extend);
   const Call planner = form_.online ? online_decode_plan_call(step, requests_.maps())
                                     : decode_plan_call(form_.ratio, step, requests_.maps());
-  const CallResult plan = x_.call(where + ", plan", planner);
+  const CallResult plan = call(where + ", plan", planner);
   compress_and_store(step, rows_of(step), {form_.online ? plan.tensor("plan_d") : returned_tensor(plan, 0)}, true,
                      where);
+}
+
+CallResult StoreEngine::call(const std::string& where, Call call) {
+  const Op& op = *find_op(call.op);
+  op.fit(call);
+  CallResult result = x_.call(where, call);
+  if (form_.online) {
+    const Observation got = op.observe(x_.c, call, result);
+    x_.expect_agree(where, got, op.observe(x_.c, call, x_.reference.call(call)),
+                    op.tolerances(x_.c, call, result, got, x_.reference));
+  }
+  return result;
 }
 
 Observation StoreEngine::read_back() const {
@@ -118,11 +130,11 @@ void StoreEngine::prefill_step(const Batch& step, bool lens_on_device, const std
                                const std::string& where) {
   std::vector<HostTensor> plans;
   if (form_.online) {
-    const CallResult plan = x_.call(where + ", plan", online_prefill_plan_call(step, requests_.maps()));
+    const CallResult plan = call(where + ", plan", online_prefill_plan_call(step, requests_.maps()));
     for (const char* name : {"plan_c_dev", "plan_w_dev"}) plans.push_back(plan_tensor(online_plan(plan, name)));
   } else {
     const PrefillPlanForm how{.ratio = form_.ratio, .lens_on_device = lens_on_device};
-    const CallResult plan = x_.call(where + ", plan", prefill_plan_call(how, step, requests_.maps()));
+    const CallResult plan = call(where + ", plan", prefill_plan_call(how, step, requests_.maps()));
     for (const std::size_t i : {0u, 1u}) plans.push_back(returned_tensor(plan, i));
   }
   compress_and_store(step, rows_of(step, rejected_from), plans, false, where);
@@ -132,9 +144,9 @@ void StoreEngine::compress_and_store(const Batch& step, const HostTensor& input,
                                      bool is_decode, const std::string& where) {
   const std::string op =
       fmt::format("compress_c{}{}_{}", form_.ratio, form_.online ? "_online" : "", is_decode ? "decode" : "prefill");
-  const Call compress = form_.online ? OnlineTokens(params_, x_.c.seed).call(op, state_, input, plans)
-                                     : OfflineTokens(form_.ratio, params_, x_.c.seed).call(op, state_, input, plans);
-  const CallResult compressed = x_.call(where + ", compress", compress);
+  Call compress = form_.online ? OnlineTokens(params_, x_.c.seed).call(op, state_, input, plans)
+                               : OfflineTokens(form_.ratio, params_, x_.c.seed).call(op, state_, input, plans);
+  const CallResult compressed = call(where + ", compress", std::move(compress));
   state_ = compressed.tensor("kv_buffer");
 
   const HostTensor slots =

@@ -68,6 +68,9 @@ class StoreEngine {
     bool cached;
   };
 
+  /// Calls the set under test. In online compression, compares the result with the reference's. There, the bits of an
+  /// entry depend on the steps, so the stored bytes alone do not show a wrong plan or state.
+  CallResult call(const std::string& where, Call call);
   void prefill_step(const Batch& step, bool lens_on_device, const std::vector<std::int64_t>& rejected_from,
                     const std::string& where);
   /// Compresses with these plans, and stores the entries by the first plan.
