@@ -174,7 +174,7 @@ TEST(SiluTmpInterval, AdmitsTheWholeDocumentedError) {
         }
         const auto rounded = [](float x) { return float_from_bf16(bf16_from_float(x)); };
         const float v = limited ? fast.silu_and_mul(g, u) : rounded(rounded(fast.silu_and_mul(g, 1.0f)) * u);
-        const float scale = s.scale.get<float>(i / 128);
+        const auto scale = s.scale.get<float>(i / 128);
         const int code = e4m3_from_double(static_cast<double>(v) / static_cast<double>(scale));
         const auto order = [](int c) { return (c & 0x80) != 0 ? -(c & 0x7f) : c; };
         const int least = order(low.get<std::uint8_t>(i)), most = order(high.get<std::uint8_t>(i));
