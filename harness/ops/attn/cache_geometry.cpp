@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <functional>
 #include <utility>
 
@@ -77,9 +76,8 @@ Observation stored_rows(const CacheGeometry& g, const HostTensor& cache, const H
       std::uint8_t* const code = codes.storage.data() + t * g.layout.codes + d;
       *code = fp4 ? static_cast<std::uint8_t>(e2m1_rank(data[d / 2] >> (d % 2 == 0 ? 0 : 4) & 0xf)) : data[d];
     }
-    std::memcpy(scales.storage.data() + t * g.scale_bytes(), cache.storage.data() + g.scales_at(slot),
-                static_cast<std::size_t>(g.scale_bytes()));
-    std::memcpy(tail.storage.data() + t * tail_bytes, data + code_bytes, static_cast<std::size_t>(tail_bytes));
+    std::copy_n(cache.storage.data() + g.scales_at(slot), g.scale_bytes(), scales.storage.data() + t * g.scale_bytes());
+    std::copy_n(data + code_bytes, tail_bytes, tail.storage.data() + t * tail_bytes);  // the layout may have no tail
   }
   Observation o;
   o.add("codes", std::move(codes)).add("scales", std::move(scales));
