@@ -34,9 +34,13 @@ class DeviceArguments {
   tvm::ffi::Any call(const tvm::ffi::Function& function);
   /// Lets tensor argument number `arg` begin at `data`, in memory that the caller owns.
   void move(std::size_t arg, void* data);
+  /// Where tensor argument number `arg` begins.
+  void* data(std::size_t arg) const { return placed_.at(arg).tensor->data; }
+  /// Lets restore() leave tensor argument number `arg` as it is.
+  void keep(std::size_t arg) { placed_.at(arg).own = false; }
   /// The present bytes of tensor argument number `arg`.
   std::vector<std::uint8_t> read(std::size_t arg) const;
-  /// Writes the arguments of `call` again, as the constructor did. Arguments that were moved are not written.
+  /// Writes the arguments of `call` again, as the constructor did. Arguments that were moved or kept are not written.
   void restore(const Call& call);
   std::size_t device_bytes() const { return device_bytes_; }
 

@@ -11,22 +11,15 @@
 /// many replays differ. A mix runs in its own process, because an illegal access ends the CUDA context. The exit status
 /// is 0 if no replay differs, 1 if one does, and 2 if the command or the environment is wrong, or nothing ran.
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <tvm/ffi/container/array.h>
-#include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/error.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
-#include <functional>
 
-#include "bench/bench_device.h"
+#include "bench/replays.h"
 #include "harness/bench/kernel_set.h"
 #include "harness/core/error.h"
 #include "harness/op/records.h"
-#include "harness/sets/ffi_types.h"
 
 namespace dsv4::bench {
 namespace {
@@ -39,9 +32,6 @@ struct Options {
   std::string filter;
   int replays = 200;
 };
-
-/// The exit status of a process that ran one mix.
-enum class Ended { kAgrees = 0, kDiffers = 1, kWrong = 2, kMissing = 3 };
 
 /// A pair at one of its points.
 struct PairCase {
@@ -70,50 +60,6 @@ std::vector<PairCase> all_pairs() {
   }
   return cases;
 }
-
-/// Work of the stream that takes some tenths of a millisecond.
-class BusyWork {
- public:
-  BusyWork() { check_cuda(cudaMalloc(&memory_, kBytes), "cudaMalloc"); }
-  ~BusyWork() { (void)cudaFree(memory_); }
-  BusyWork(const BusyWork&) = delete;
-  BusyWork& operator=(const BusyWork&) = delete;
-  void add_to(cudaStream_t stream) { check_cuda(cudaMemsetAsync(memory_, 0, kBytes, stream), "cudaMemsetAsync"); }
-
- private:
-  static constexpr std::size_t kBytes = std::size_t{512} << 20;
-  void* memory_ = nullptr;
-};
-
-/// The tensors that a producer returned. They stay in memory as long as this object.
-class Returned {
- public:
-  explicit Returned(ffi::Any value) : value_(std::move(value)) {
-    if (const auto list = value_.as<ffi::Array<ffi::Any>>()) {
-      for (const ffi::Any& item : *list) add(item);
-    } else {
-      add(value_);
-    }
-  }
-  [[nodiscard]] std::size_t size() const { return tensors_.size(); }
-  [[nodiscard]] void* data(std::size_t i) const { return tensors_.at(i)->data; }
-  [[nodiscard]] HostTensor read(std::size_t i) const {
-    const DLTensor& t = *tensors_.at(i);
-    HostTensor host = HostTensor::make(from_dlpack(t.dtype), Shape(t.shape, t.shape + t.ndim));
-    check_cuda(cudaMemcpy(host.storage.data(), t.data, host.storage.size(), cudaMemcpyDeviceToHost), "cudaMemcpy");
-    return host;
-  }
-  void write(std::size_t i, const std::vector<std::uint8_t>& bytes) const {
-    check_cuda(cudaMemcpy(data(i), bytes.data(), bytes.size(), cudaMemcpyHostToDevice), "cudaMemcpy");
-  }
-
- private:
-  void add(const ffi::Any& item) {
-    if (const auto tensor = item.as<ffi::Tensor>()) tensors_.push_back(tensor.value().GetDLTensorPtr());
-  }
-  ffi::Any value_;
-  std::vector<const DLTensor*> tensors_;
-};
 
 std::vector<std::uint8_t> rows_moved(const HostTensor& t) {
   std::vector<std::uint8_t> bytes = t.storage;
@@ -149,16 +95,13 @@ class Mix {
 
   /// Records both calls in a CUDA graph. The consumer's call takes the tensors from where the producer puts them.
   void capture() {
-    check_cuda(cudaStreamBeginCapture(device_.stream(), cudaStreamCaptureModeRelaxed), "cudaStreamBeginCapture");
-    in_graph_ = std::make_unique<Returned>(producer_arguments_.call(producer_));
-    for (std::size_t i = 0; i < pair_case_.pair.takes.size(); ++i) {
-      consumer_arguments_->move(number_of(pair_case_.pair.takes[i]), in_graph_->data(i));
-    }
-    (void)consumer_arguments_->call(consumer_);
-    cudaGraph_t graph = nullptr;
-    check_cuda(cudaStreamEndCapture(device_.stream(), &graph), "cudaStreamEndCapture");
-    check_cuda(cudaGraphInstantiate(&graph_, graph, 0), "cudaGraphInstantiate");
-    check_cuda(cudaGraphDestroy(graph), "cudaGraphDestroy");
+    graph_ = captured(device_.stream(), [this] {
+      in_graph_ = std::make_unique<Returned>(producer_arguments_.call(producer_));
+      for (std::size_t i = 0; i < pair_case_.pair.takes.size(); ++i) {
+        consumer_arguments_->move(number_of(pair_case_.pair.takes[i]), in_graph_->data(i));
+      }
+      (void)consumer_arguments_->call(consumer_);
+    });
   }
 
   /// Returns the outputs of a replay.
@@ -207,15 +150,6 @@ class Mix {
   BusyWork busy_;
 };
 
-bool same_bits(const Observation& a, const Observation& b) {
-  if (a.outputs.size() != b.outputs.size()) return false;
-  for (std::size_t i = 0; i < a.outputs.size(); ++i) {
-    const HostTensor &x = a.outputs[i].value, &y = b.outputs[i].value;
-    if (x.shape != y.shape || x.packed().storage != y.packed().storage) return false;
-  }
-  return true;
-}
-
 /// Runs one mix and prints its line.
 Ended run_mix(const PairCase& pair_case, KernelSet& from, KernelSet& to, int replays, const std::string& title) {
   const auto say = [&](const std::string& text) { fmt::print("{}: {}\n", title, text); };
@@ -253,25 +187,10 @@ Ended run_mix(const PairCase& pair_case, KernelSet& from, KernelSet& to, int rep
   }
 }
 
-/// Runs `body` in its own process and returns how it ended.
-Ended in_own_process(const std::function<Ended()>& body) {
-  std::fflush(stdout);
-  const pid_t child = fork();
-  if (child < 0) throw Error("cannot start a process");
-  if (child == 0) {
-    const Ended ended = body();
-    std::fflush(stdout);
-    _exit(static_cast<int>(ended));
-  }
-  int status = 0;
-  if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) return Ended::kWrong;
-  return static_cast<Ended>(WEXITSTATUS(status));
-}
-
 int run(const Options& options) {
   std::vector<std::string> names{options.set};
   if (!options.against.empty()) names.push_back(options.against);
-  int ran = 0, differ = 0, wrong = 0;
+  Tally tally;
   for (const PairCase& pair_case : all_pairs()) {
     const std::string pair = fmt::format("{} -> {}", pair_case.pair.producer, pair_case.op->info().name);
     if (pair.find(options.filter) == std::string::npos) continue;
@@ -281,17 +200,13 @@ int run(const Options& options) {
         KernelSet producers(from), consumers(to);
         const std::string title = fmt::format("  mix {}({}) -> {}({})", pair_case.pair.producer, producers.name(),
                                               pair_case.op->info().name, consumers.name());
-        const Ended ended =
-            in_own_process([&] { return run_mix(pair_case, producers, consumers, options.replays, title); });
-        ran += ended == Ended::kAgrees || ended == Ended::kDiffers ? 1 : 0;
-        differ += ended == Ended::kDiffers ? 1 : 0;
-        wrong += ended == Ended::kWrong ? 1 : 0;
+        tally.add(in_own_process([&] { return run_mix(pair_case, producers, consumers, options.replays, title); }));
       }
     }
   }
-  fmt::print("{} mixes ran, {} differ, {} ended with an error of the environment\n", ran, differ, wrong);
-  if (wrong != 0 || ran == 0) return 2;
-  return differ == 0 ? 0 : 1;
+  fmt::print("{} mixes ran, {} differ, {} ended with an error of the environment\n", tally.ran, tally.differ,
+             tally.wrong);
+  return tally.exit_status();
 }
 
 }  // namespace
