@@ -38,7 +38,7 @@ void Tally::add(Ended ended) {
 Returned::Returned(ffi::Any value) : value_(std::move(value)) {
   if (const auto list = value_.as<ffi::Array<ffi::Any>>()) {
     for (const ffi::Any& item : *list) add(item);
-  } else {
+  } else if (value_ != nullptr) {
     add(value_);
   }
 }

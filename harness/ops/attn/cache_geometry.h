@@ -60,7 +60,8 @@ struct CacheGeometry {
 std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
 
 /// The contents of each token's slot, in token order, as outputs: "codes", "scales" (exponent bytes, or one float) and,
-/// for FlashMLA, "tail": the dims that are stored as bfloat16. A slot outside the cache gives zeros. E2M1 codes are the
+/// for FlashMLA, "tail": the dims that are stored as bfloat16. A slot outside the cache gives zeros. Throws
+/// TensorError if the pages of the cache are too small for the geometry. E2M1 codes are the
 /// numbers -7 ... 7, in the order of their values; 99 stands for the code of -0.
 Observation stored_rows(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices);
 

@@ -94,9 +94,9 @@ class FusedStoreCache final : public Op {
 
   /// The outputs are the contents of each token's slot, in token order: codes, scales (exponent bytes, or one float),
   /// and rotated dimensions.
-  [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
     const HostTensor& cache = result.tensor("cache");
-    return stored_rows(CacheGeometry(c.params, cache), cache, call.tensor("indices"));
+    return stored_rows(CacheGeometry(call.compile, cache), cache, call.tensor("indices"));
   }
 
   [[nodiscard]] Tolerances tolerances(const Case& c, const Call&, const CallResult&, const Observation&,

@@ -134,13 +134,13 @@ class CompressNormRopeStore final : public Op {
   }
 
   /// The contents of the slot of each record; zeros for a record without an entry.
-  [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
-    return entries_in(c, call, result.tensor("kvcache"));
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    return entries_in(call, result.tensor("kvcache"));
   }
 
-  [[nodiscard]] Tolerances tolerances(const Case& c, const Call& call, const CallResult& got, const Observation&,
+  [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult& got, const Observation&,
                                       Caller& reference) const override {
-    return key_tolerances(call, got, reference, [&](const HostTensor& cache) { return entries_in(c, call, cache); });
+    return key_tolerances(call, got, reference, [&](const HostTensor& cache) { return entries_in(call, cache); });
   }
 
   /// `unrounded_codes`: the elements are quantised without a rounding to bfloat16 before.
@@ -150,7 +150,7 @@ class CompressNormRopeStore final : public Op {
     if (reference.call(given).refusal) return std::nullopt;
     const Call call = with_near_pages(given, "kvcache", "out_loc");
     const KeyIntervals ends = key_intervals(call, reference, "unrounded_interval",
-                                            [&](const HostTensor& cache) { return entries_in(c, call, cache); });
+                                            [&](const HostTensor& cache) { return entries_in(call, cache); });
     Alternative other;
     for (const char* output : {"codes", "scales"}) {
       other.outputs.push_back({output, ends.low.output(output)});
@@ -184,8 +184,8 @@ class CompressNormRopeStore final : public Op {
   [[nodiscard]] std::vector<Pair> pairs() const override { return compress_norm_rope_store_pairs(*this); }
 
  private:
-  static Observation entries_in(const Case& c, const Call& call, const HostTensor& cache) {
-    return stored_keys(CacheGeometry(c.params, cache), cache, entry_slots(call));
+  static Observation entries_in(const Call& call, const HostTensor& cache) {
+    return stored_keys(CacheGeometry(call.compile, cache), cache, entry_slots(call));
   }
 
   /// The token of each record; -1 if it has no entry. Tokens of a plan to extend are in random order. A record has its

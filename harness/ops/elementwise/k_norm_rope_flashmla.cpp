@@ -96,13 +96,13 @@ class KNormRopeFlashmla final : public Op {
     cache.footprint = footprint(CacheGeometry(call.compile, cache.tensor()), cache.tensor(), call.tensor("out_loc"));
   }
 
-  [[nodiscard]] Observation observe(const Case& c, const Call& call, const CallResult& result) const override {
-    return rows_in(c, call, result.tensor("kvcache"));
+  [[nodiscard]] Observation observe(const Case&, const Call& call, const CallResult& result) const override {
+    return rows_in(call, result.tensor("kvcache"));
   }
 
-  [[nodiscard]] Tolerances tolerances(const Case& c, const Call& call, const CallResult& got, const Observation&,
+  [[nodiscard]] Tolerances tolerances(const Case&, const Call& call, const CallResult& got, const Observation&,
                                       Caller& reference) const override {
-    return key_tolerances(call, got, reference, [&](const HostTensor& cache) { return rows_in(c, call, cache); });
+    return key_tolerances(call, got, reference, [&](const HostTensor& cache) { return rows_in(call, cache); });
   }
 
   [[nodiscard]] bool trivial_by_design(const Case& c) const override {
@@ -144,8 +144,8 @@ class KNormRopeFlashmla final : public Op {
 
  private:
   /// The contents of each token's slot.
-  static Observation rows_in(const Case& c, const Call& call, const HostTensor& cache) {
-    return stored_keys(CacheGeometry(c.params, cache), cache, call.tensor("out_loc"));
+  static Observation rows_in(const Call& call, const HostTensor& cache) {
+    return stored_keys(CacheGeometry(call.compile, cache), cache, call.tensor("out_loc"));
   }
 };
 
