@@ -175,7 +175,12 @@ std::string names_of(const std::vector<RecordedCall>& calls, const Rounds& round
 Ended run_sequence(const CheckedCase& c, const Options& options) {
   const auto say = [&](const std::string& text) { fmt::print("{}: {}\n", c.id(), text); };
   try {
-    const std::vector<RecordedCall> calls = recorded(c, options.set);
+    std::vector<RecordedCall> calls;
+    try {
+      calls = recorded(c, options.set);
+    } catch (const CaseEnd& e) {
+      return say(fmt::format("not replayed: the sequence itself fails: {}", e.what())), Ended::kMissing;
+    }
     const Rounds rounds = find_rounds(calls);
     if (rounds.count == 0) return say("not replayed: no two consecutive steps have the same form"), Ended::kMissing;
     Device device;

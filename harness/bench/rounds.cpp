@@ -30,7 +30,7 @@ bool same_form(const Value& a, const Value& b) {
       a);
 }
 
-bool is_on_host(const Arg& arg) { return arg.is_tensor() && arg.place == Place::kHost; }
+bool is_on_host(const Arg& arg) { return arg.is_tensor() && arg.place == Place::kHost && arg.tensor().numel() != 0; }
 
 bool may_be_captured(const RecordedCall& call) {
   return !call.result.refusal.has_value() && std::ranges::none_of(call.call.args, is_on_host);

@@ -61,8 +61,8 @@ struct Rounds {
 };
 
 /// Finds the rounds that cover most calls; among equals, the shortest. A round is at most 12 calls long. Calls are alike
-/// if op, variant, scalars, and the form of all tensors are equal. A call with a tensor in host memory is in no round:
-/// its contents are fixed when it is captured. A tensor has a source if it has the source's bytes in every round.
+/// if op, variant, scalars, and the form of all tensors are equal. A call with elements in host memory is in no
+/// round: they are fixed when it is captured. A tensor has a source if it has the source's bytes in every round.
 Rounds find_rounds(const std::vector<RecordedCall>& calls);
 
 }  // namespace dsv4::bench

@@ -125,8 +125,9 @@ class VerifyCommand final : public Command {
     const std::vector<std::string> names(ops.begin(), ops.end());
     for (const std::string& glob : filter.ops) {
       if (std::ranges::any_of(names, [&](const std::string& op) { return glob_match(glob, op); })) continue;
-      throw Error(fmt::format("--op {}: no op of this name has a golden{}; there are goldens of {}", shortened(glob),
-                              did_you_mean(glob, names), fmt::join(names, ", ")));
+      throw Error(
+          fmt::format("--op {}: no op of this name has a golden{}; {} ops have one, each in a folder of its name",
+                      shortened(glob), did_you_mean(glob, names), names.size()));
     }
   }
 

@@ -23,8 +23,8 @@ std::vector<const Op*> select_ops(const std::vector<std::string>& globs) {
       taken[i] = any = true;
     }
     if (!any) {
-      throw Error(fmt::format("no op is called '{}'{}; the ops are {}", shortened(glob), did_you_mean(glob, names),
-                              fmt::join(names, ", ")));
+      throw Error(fmt::format("no op is called '{}'{}; 'dsv4diff ops' lists the {} ops", shortened(glob),
+                              did_you_mean(glob, names), names.size()));
     }
   }
   std::vector<const Op*> ops;

@@ -42,13 +42,11 @@ inline PagedCache checked_cache(ArgumentCheck& check, const char* name, TensorVi
   Size pages("pages");
   check.tensor(name, cache).dtype({kUint8}).shape({pages, kAnySize}).on_cuda().unit_stride();
   const std::int64_t used = slot_bytes * page;
-  check.require(pages.value() == 0 || cache.size(1) >= used, name,
-                "size " + std::to_string(cache.size(1)) + " of dimension 1 must be at least " + std::to_string(used) +
-                    ": a page of " + std::to_string(page) + " slots takes " + std::to_string(used) + " bytes");
+  check.require(pages.value() == 0 || cache.size(1) >= used, name, "size ", cache.size(1),
+                " of dimension 1 must be at least ", used, ": a page of ", page, " slots takes ", used, " bytes");
   const std::int64_t stride = pages.value() > 1 ? stride_of(cache, 0) : page_bytes;
-  check.require(stride >= used, name,
-                "stride " + std::to_string(stride) + " of dimension 0 must be at least " + std::to_string(used) +
-                    ", the bytes of a page's slots");
+  check.require(stride >= used, name, "stride ", stride, " of dimension 0 must be at least ", used,
+                ", the bytes of a page's slots");
   return {
       .data = data_of<std::uint8_t>(cache),
       .slots = pages.value() * page,

@@ -122,8 +122,8 @@ void run(TensorView seq_lens, TensorView metadata) {
   Size rows("rows"), entries("entries");
   check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({rows}).on_cuda().contiguous();
   check.tensor("metadata", metadata).dtype({kInt32}).shape({entries, 2}).on_cuda().contiguous();
-  check.require(entries.value() >= 2, "metadata",
-                "expected an entry for each multiprocessor and one more, got " + std::to_string(entries.value()));
+  check.require(entries.value() >= 2, "metadata", "expected an entry for each multiprocessor and one more, got ",
+                entries.value());
   check.require(rows.value() <= 0x7FFFFFFF, "seq_lens", "at most 2^31 - 1 rows are supported");
   const MetadataParams params{.lengths = data_of<const std::int32_t>(seq_lens),
                               .entries = data_of<std::int32_t>(metadata),

@@ -27,6 +27,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -134,7 +135,8 @@ class TensorCheck {
   TensorCheck& aligned(std::uintptr_t bytes);
 
  private:
-  [[noreturn]] void refuse(const std::string& what) const;
+  template <typename... Parts>
+  [[noreturn]] void refuse(const Parts&... what) const;
 
   ArgumentCheck& call_;
   const char* name_;
@@ -148,9 +150,11 @@ class ArgumentCheck {
 
   TensorCheck tensor(const char* name, const TensorView& tensor) { return TensorCheck(*this, name, tensor); }
 
-  /// If `ok` is false, throws an error that names argument `name`.
-  void require(bool ok, const char* name, const std::string& expectation) const {
-    if (!ok) TVM_FFI_THROW(ValueError) << op_ << ": argument '" << name << "': " << expectation;
+  /// If `ok` is false, throws an error that names argument `name`. The parts of the expectation, texts and numbers, are
+  /// joined only then: a call costs little time on the host.
+  template <typename... Parts>
+  void require(bool ok, const char* name, const Parts&... expectation) const {
+    if (!ok) refuse(name, expectation...);
   }
 
   /// Returns the device of all arguments that were checked with `on_cuda()`.
@@ -158,14 +162,23 @@ class ArgumentCheck {
 
  private:
   friend class TensorCheck;
+
+  template <typename... Parts>
+  [[noreturn, gnu::noinline, gnu::cold]] void refuse(const char* name, const Parts&... expectation) const {
+    std::ostringstream text;
+    (text << ... << expectation);
+    TVM_FFI_THROW(ValueError) << op_ << ": argument '" << name << "': " << text.str();
+    __builtin_unreachable();
+  }
+
   const char* op_;
   const char* device_of_ = nullptr;  ///< the first argument that was checked with `on_cuda()`
   DLDevice device_{kDLCUDA, 0};
 };
 
-inline void TensorCheck::refuse(const std::string& what) const {
-  call_.require(false, name_, what);
-  __builtin_unreachable();
+template <typename... Parts>
+void TensorCheck::refuse(const Parts&... what) const {
+  call_.refuse(name_, what...);
 }
 
 inline TensorCheck& TensorCheck::dtype(std::initializer_list<DLDataType> allowed) {
@@ -183,20 +196,20 @@ inline TensorCheck& TensorCheck::dtype(std::initializer_list<DLDataType> allowed
 inline TensorCheck& TensorCheck::shape(std::initializer_list<Dim> expected) {
   const int rank = static_cast<int>(expected.size());
   if (tensor_.ndim() != rank) {
-    refuse("expected " + std::to_string(rank) + " dimensions, got " + std::to_string(tensor_.ndim()));
+    refuse("expected ", rank, " dimensions, got ", tensor_.ndim());
   }
   int d = 0;
   for (const Dim& dim : expected) {
     const std::int64_t got = tensor_.size(d);
-    const std::string where = "size " + std::to_string(got) + " of dimension " + std::to_string(d);
     if (dim.size_ == nullptr) {
-      if (dim.fixed_ != kAnySize && got != dim.fixed_) refuse(where + " must be " + std::to_string(dim.fixed_));
+      if (dim.fixed_ != kAnySize && got != dim.fixed_)
+        refuse("size ", got, " of dimension ", d, " must be ", dim.fixed_);
     } else if (dim.size_->bound_by_ == nullptr) {
       dim.size_->value_ = got;
       dim.size_->bound_by_ = name_;
     } else if (got != dim.size_->value_) {
-      refuse(where + " must be " + std::to_string(dim.size_->value_) + " (" + dim.size_->name_ + ", as in argument '" +
-             dim.size_->bound_by_ + "')");
+      refuse("size ", got, " of dimension ", d, " must be ", dim.size_->value_, " (", dim.size_->name_,
+             ", as in argument '", dim.size_->bound_by_, "')");
     }
     ++d;
   }
@@ -230,8 +243,7 @@ inline TensorCheck& TensorCheck::contiguous() {
   for (int d = tensor_.ndim() - 1; d >= 0; --d) {
     const std::int64_t got = stride_of(tensor_, d);
     if (tensor_.size(d) != 1 && got != expected) {
-      refuse("must be contiguous, but dimension " + std::to_string(d) + " has stride " + std::to_string(got) +
-             " instead of " + std::to_string(expected));
+      refuse("must be contiguous, but dimension ", d, " has stride ", got, " instead of ", expected);
     }
     expected *= tensor_.size(d);
   }
@@ -241,8 +253,7 @@ inline TensorCheck& TensorCheck::contiguous() {
 inline TensorCheck& TensorCheck::stride(int dim, std::int64_t expected) {
   if (tensor_.numel() == 0 || tensor_.size(dim) == 1) return *this;
   if (const std::int64_t got = stride_of(tensor_, dim); got != expected) {
-    refuse("stride " + std::to_string(got) + " of dimension " + std::to_string(dim) + " must be " +
-           std::to_string(expected));
+    refuse("stride ", got, " of dimension ", dim, " must be ", expected);
   }
   return *this;
 }
@@ -271,7 +282,7 @@ inline TensorCheck& TensorCheck::no_overlap() {
 
 inline TensorCheck& TensorCheck::aligned(std::uintptr_t bytes) {
   if (!is_aligned(tensor_, bytes)) {
-    refuse("the data pointer must be a multiple of " + std::to_string(bytes) + " bytes");
+    refuse("the data pointer must be a multiple of ", bytes, " bytes");
   }
   return *this;
 }

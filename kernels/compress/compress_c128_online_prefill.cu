@@ -68,9 +68,8 @@ void prefill(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Te
   check.tensor("plan_c", plan_c).dtype({kUint8}).shape({entries, kBytes}).on_cuda().contiguous().aligned(kBytes);
   check.tensor("plan_w", plan_w).dtype({kUint8}).shape({writes, kBytes}).on_cuda().contiguous().aligned(kBytes);
   const OnlineTensors t = check_online_tensors(check, kv_buffer, kv_input, kv_output, ape, tokens, entries);
-  check.require(writes.value() <= tokens.value(), "plan_w",
-                "must have at most " + std::to_string(tokens.value()) +
-                    " rows, the number of tokens of the batch, got " + std::to_string(writes.value()));
+  check.require(writes.value() <= tokens.value(), "plan_w", "must have at most ", tokens.value(),
+                " rows, the number of tokens of the batch, got ", writes.value());
   launch<false>(t, plan_c, check.device());
   launch<true>(t, plan_w, check.device());
 }

@@ -73,8 +73,8 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
   check.tensor("indices", indices).dtype({kInt32}).shape({requests}).on_cuda().contiguous();
   check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({requests}).on_cuda().contiguous();
   if (extra.has_value()) check.tensor("extra", *extra).dtype({kInt32}).shape({requests, 1}).on_cuda().contiguous();
-  check.require(requests.value() <= 0x7FFFFFFF, "kv_input",
-                "at most 2^31 - 1 rows are supported, got " + std::to_string(requests.value()));
+  check.require(requests.value() <= 0x7FFFFFFF, "kv_input", "at most 2^31 - 1 rows are supported, got ",
+                requests.value());
 
   const V1Params params{.tensors = t,
                         .indices = data_of<const std::int32_t>(indices),

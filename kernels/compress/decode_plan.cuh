@@ -54,8 +54,8 @@ Tensor make_decode_plan(ArgumentCheck& check, const char* op, const TensorView& 
   Size requests("requests");
   check.tensor("req_pool_indices", req_pool_indices).dtype({kInt64}).shape({requests}).on_cuda().contiguous();
   check.tensor("seq_lens", seq_lens).dtype({kInt64}).shape({requests}).on_cuda().contiguous();
-  check.require(requests.value() <= 0x7FFFFFFF, "seq_lens",
-                "at most 2^31 - 1 requests are supported, got " + std::to_string(requests.value()));
+  check.require(requests.value() <= 0x7FFFFFFF, "seq_lens", "at most 2^31 - 1 requests are supported, got ",
+                requests.value());
   const std::int64_t shape[] = {requests.value(), static_cast<std::int64_t>(sizeof(layout::DecodePlan))};
   Tensor plan = Tensor::FromEnvAlloc(TVMFFIEnvTensorAlloc, ::tvm::ffi::ShapeView(shape, 2), kUint8, check.device());
   if (requests.value() == 0) return plan;

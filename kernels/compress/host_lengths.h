@@ -13,17 +13,13 @@ inline void check_host_lengths(const ArgumentCheck& check, const std::int64_t* s
                                const std::int64_t* extend_lens, std::int64_t requests, std::int64_t rows) {
   std::int64_t tokens = 0;
   for (std::int64_t b = 0; b < requests; ++b) {
-    const std::string index = "[" + std::to_string(b) + "] = ";
-    check.require(seq_lens[b] <= 0x7FFFFFFF, "seq_lens",
-                  index + std::to_string(seq_lens[b]) + " must be at most 2^31 - 1");
-    check.require(extend_lens[b] > 0 && extend_lens[b] <= seq_lens[b], "extend_lens",
-                  index + std::to_string(extend_lens[b]) + " must be at least 1 and at most the length " +
-                      std::to_string(seq_lens[b]));
+    check.require(seq_lens[b] <= 0x7FFFFFFF, "seq_lens", "[", b, "] = ", seq_lens[b], " must be at most 2^31 - 1");
+    check.require(extend_lens[b] > 0 && extend_lens[b] <= seq_lens[b], "extend_lens", "[", b, "] = ", extend_lens[b],
+                  " must be at least 1 and at most the length ", seq_lens[b]);
     tokens += extend_lens[b];
   }
-  check.require(
-      tokens == rows, "extend_lens",
-      "the sum must be " + std::to_string(rows) + ", the number of rows of the batch, got " + std::to_string(tokens));
+  check.require(tokens == rows, "extend_lens", "the sum must be ", rows, ", the number of rows of the batch, got ",
+                tokens);
 }
 
 }  // namespace dsv4

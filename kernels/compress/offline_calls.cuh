@@ -49,7 +49,7 @@ inline OfflineTensors check_offline_tensors(ArgumentCheck& check, const OfflineF
   Size head_dim("head_dim"), pages("pages");
   check.tensor("ape", ape).dtype({kFloat32}).shape({form.window, head_dim}).on_cuda().contiguous().aligned(form.access);
   check.require(head_dim.value() == 128 || head_dim.value() == 512, "ape",
-                "size of dimension 1 (head_dim) must be 128 or 512, got " + std::to_string(head_dim.value()));
+                "size of dimension 1 (head_dim) must be 128 or 512, got ", head_dim.value());
   const std::int64_t row = form.blocks * head_dim.value();
   check.tensor("kv_buffer", kv_buffer)
       .dtype({kFloat32})
@@ -75,8 +75,7 @@ inline OfflineTensors check_offline_tensors(ArgumentCheck& check, const OfflineF
 
 /// Refuses a plan whose number of rows does not fit in 31 bits.
 inline std::uint32_t plan_rows(const ArgumentCheck& check, const char* name, const Size& rows) {
-  check.require(rows.value() <= 0x7FFFFFFF, name,
-                "at most 2^31 - 1 rows are supported, got " + std::to_string(rows.value()));
+  check.require(rows.value() <= 0x7FFFFFFF, name, "at most 2^31 - 1 rows are supported, got ", rows.value());
   return static_cast<std::uint32_t>(rows.value());
 }
 
@@ -87,9 +86,8 @@ inline std::uint32_t check_token_plan(ArgumentCheck& check, const char* name, co
   Size rows("plan rows");
   constexpr auto kBytes = static_cast<std::int64_t>(sizeof(layout::TokenPlan));
   check.tensor(name, plan).dtype({kUint8}).shape({rows, kBytes}).on_cuda().contiguous().aligned(kBytes);
-  check.require(rows.value() <= tokens.value(), name,
-                "must have at most " + std::to_string(tokens.value()) +
-                    " rows, the number of tokens of the batch, got " + std::to_string(rows.value()));
+  check.require(rows.value() <= tokens.value(), name, "must have at most ", tokens.value(),
+                " rows, the number of tokens of the batch, got ", rows.value());
   return plan_rows(check, name, rows);
 }
 
@@ -128,9 +126,8 @@ inline PrefillParams check_prefill(ArgumentCheck& check, const OfflineForm& form
   PrefillParams params{};
   static_cast<OfflineTensors&>(params) =
       check_offline_tensors(check, form, kv_buffer, kv_input, kv_output, ape, tokens, entries);
-  check.require(writes.value() <= tokens.value(), "plan_w",
-                "must have at most " + std::to_string(tokens.value()) +
-                    " rows, the number of tokens of the batch, got " + std::to_string(writes.value()));
+  check.require(writes.value() <= tokens.value(), "plan_w", "must have at most ", tokens.value(),
+                " rows, the number of tokens of the batch, got ", writes.value());
   params.plan_c = data_of<const layout::CompressPlan>(plan_c);
   params.plan_w = data_of<const layout::WritePlan>(plan_w);
   params.entries = plan_rows(check, "plan_c", entries);

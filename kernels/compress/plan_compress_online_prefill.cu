@@ -37,8 +37,7 @@ Counts plan(TensorView extend_lens, TensorView seq_lens, TensorView compress_pla
   for (const auto& [name, tensor] : {std::pair{"compress_plan", &compress_plan}, {"write_plan", &write_plan}}) {
     check.tensor(name, *tensor).dtype({kUint8}).shape({rows, kBytes}).on_host().contiguous().aligned(kBytes);
   }
-  check.require(rows.value() <= 0x7FFFFFFF, "compress_plan",
-                "must have at most 2^31 - 1 rows, got " + std::to_string(rows.value()));
+  check.require(rows.value() <= 0x7FFFFFFF, "compress_plan", "must have at most 2^31 - 1 rows, got ", rows.value());
   const auto* lengths = data_of<const std::int64_t>(seq_lens);
   const auto* new_tokens = data_of<const std::int64_t>(extend_lens);
   check_host_lengths(check, lengths, new_tokens, requests.value(), rows.value());

@@ -98,12 +98,11 @@ Counts plan_compress_prefill(TensorView extend_lens, TensorView seq_lens, Tensor
   constexpr auto kBytes = static_cast<std::int64_t>(sizeof(TokenPlan));
   placed(check.tensor("compress_plan", compress_plan).dtype({kUint8}).shape({rows, kBytes}).contiguous().aligned(16));
   placed(check.tensor("write_plan", write_plan).dtype({kUint8}).shape({rows, kBytes}).contiguous().aligned(16));
-  check.require(compress_ratio > 0 && compress_ratio <= 0x3FFFFFFF, "compress_ratio",
-                "must lie in [1, 2^30 - 1], got " + std::to_string(compress_ratio));
-  check.require(rows.value() <= 0x7FFFFFFF, "compress_plan",
-                "at most 2^31 - 1 rows are supported, got " + std::to_string(rows.value()));
-  check.require(requests.value() <= 0x7FFFFFFF, "extend_lens",
-                "at most 2^31 - 1 requests are supported, got " + std::to_string(requests.value()));
+  check.require(compress_ratio > 0 && compress_ratio <= 0x3FFFFFFF, "compress_ratio", "must lie in [1, 2^30 - 1], got ",
+                compress_ratio);
+  check.require(rows.value() <= 0x7FFFFFFF, "compress_plan", "at most 2^31 - 1 rows are supported, got ", rows.value());
+  check.require(requests.value() <= 0x7FFFFFFF, "extend_lens", "at most 2^31 - 1 requests are supported, got ",
+                requests.value());
 
   const auto ratio = static_cast<std::int32_t>(compress_ratio);
   const SetRule rule{.ratio = ratio, .overlap = is_overlap ? ratio : 0, .pad = 0, .tail_page = 0};

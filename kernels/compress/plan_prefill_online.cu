@@ -78,8 +78,8 @@ Counts plan_prefill(TensorView seq_lens, TensorView extend_lens, TensorView req_
   plan("plan_w_pin", plan_w_pin).on_host();
   plan("plan_c_dev", plan_c_dev).on_cuda();
   plan("plan_w_dev", plan_w_dev).on_cuda();
-  check.require(rows.value() <= kMostTokens, "plan_c_pin",
-                "must have at most " + std::to_string(kMostTokens) + " rows, got " + std::to_string(rows.value()));
+  check.require(rows.value() <= kMostTokens, "plan_c_pin", "must have at most ", kMostTokens, " rows, got ",
+                rows.value());
   const auto* lengths = data_of<const std::int64_t>(seq_lens);
   const auto* new_tokens = data_of<const std::int64_t>(extend_lens);
   check_host_lengths(check, lengths, new_tokens, requests.value(), rows.value());

@@ -156,13 +156,11 @@ inline PrefillPlanCall check_prefill_call(ArgumentCheck& check, const char* op, 
   on_host ? seq.on_host() : seq.on_cuda();
   on_host ? extend.on_host() : extend.on_cuda();
   check.tensor("pin_buffer", pin_buffer).dtype({kUint8}).shape({kAnySize}).on_host().contiguous();
-  check.require(num_q_tokens >= requests.value() && num_q_tokens <= kMaxQueryTokens, "num_q_tokens",
-                "must lie in [" + std::to_string(requests.value()) + ", " + std::to_string(kMaxQueryTokens) +
-                    "], where " + std::to_string(requests.value()) + " is the number of requests, got " +
-                    std::to_string(num_q_tokens));
-  check.require(!on_host || pin_buffer.numel() >= num_q_tokens * kPinBytesPerToken, "pin_buffer",
-                "must have at least " + std::to_string(num_q_tokens * kPinBytesPerToken) + " bytes, got " +
-                    std::to_string(pin_buffer.numel()));
+  check.require(num_q_tokens >= requests.value() && num_q_tokens <= kMaxQueryTokens, "num_q_tokens", "must lie in [",
+                requests.value(), ", ", kMaxQueryTokens, "], where ", requests.value(),
+                " is the number of requests, got ", num_q_tokens);
+  check.require(!on_host || pin_buffer.numel() >= num_q_tokens * kPinBytesPerToken, "pin_buffer", "must have at least ",
+                num_q_tokens * kPinBytesPerToken, " bytes, got ", pin_buffer.numel());
   return {.op = op,
           .device = check.device(),
           .request_ids = data_of<const std::int64_t>(req_pool_indices),

@@ -46,7 +46,7 @@ struct RingAddress {
 };
 
 inline void check_ratio(const ArgumentCheck& check, std::int64_t ratio) {
-  check.require(ratio == 4 || ratio == 128, "compress_ratio", "must be 4 or 128, got " + std::to_string(ratio));
+  check.require(ratio == 4 || ratio == 128, "compress_ratio", "must be 4 or 128, got ", ratio);
 }
 
 inline RingAddress ring_address(std::int64_t ratio) { return {ratio == 4 ? 8 : 128}; }
@@ -57,11 +57,9 @@ inline SwaAddress swa_address(ArgumentCheck& check, const TensorView& req_to_tok
   check.tensor("req_to_token", req_to_token).dtype({kInt32}).shape({kAnySize, kAnySize}).on_cuda().contiguous();
   check.tensor("full_to_swa", full_to_swa).dtype({kInt64}).shape({kAnySize}).on_cuda().contiguous();
   check.require(ring_size > 0 && ring_size <= kLargestRow && ring_size % ratio == 0, "ring_size",
-                "must be a positive multiple of compress_ratio " + std::to_string(ratio) +
-                    " and at most 2^31 - 1, got " + std::to_string(ring_size));
+                "must be a positive multiple of compress_ratio ", ratio, " and at most 2^31 - 1, got ", ring_size);
   check.require(swa_page_size > 0 && swa_page_size <= kLargestRow && swa_page_size % ring_size == 0, "swa_page_size",
-                "must be a positive multiple of ring_size " + std::to_string(ring_size) +
-                    " and at most 2^31 - 1, got " + std::to_string(swa_page_size));
+                "must be a positive multiple of ring_size ", ring_size, " and at most 2^31 - 1, got ", swa_page_size);
   return {data_of<const std::int32_t>(req_to_token),
           data_of<const std::int64_t>(full_to_swa),
           req_to_token.size(0),

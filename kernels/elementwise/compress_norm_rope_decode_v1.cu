@@ -43,10 +43,9 @@ void forward(TensorView input, TensorView weight, TensorView seq_lens, TensorVie
   auto params = checked_rows<RequestLengths>(check, input, weight, freqs_cis, eps, ratio);
   Size count("requests");
   check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({count}).on_cuda().contiguous();
-  check.require(count.value() <= params.row_count, "seq_lens",
-                "size " + std::to_string(count.value()) + " of dimension 0 must be at most " +
-                    std::to_string(params.row_count) + ", the number of rows of 'input'");
-  check.require(mode == 1, "mode", "must be 1, got " + std::to_string(mode));
+  check.require(count.value() <= params.row_count, "seq_lens", "size ", count.value(),
+                " of dimension 0 must be at most ", params.row_count, ", the number of rows of 'input'");
+  check.require(mode == 1, "mode", "must be 1, got ", mode);
   params.records = {data_of<const std::int32_t>(seq_lens)};
   params.count = count.value();
   change_rows(check, kOp, params);

@@ -45,7 +45,7 @@ void forward(TensorView input, TensorView weight, TensorView plan, TensorView fr
   Size count("records");
   constexpr auto kBytes = static_cast<std::int64_t>(sizeof(layout::TokenPlan));
   check.tensor("plan", plan).dtype({kUint8}).shape({count, kBytes}).on_cuda().contiguous().aligned(kBytes);
-  check.require(mode == 0, "mode", "must be 0, got " + std::to_string(mode));
+  check.require(mode == 0, "mode", "must be 0, got ", mode);
   params.records = {data_of<const layout::TokenPlan>(plan)};
   params.count = count.value();
   change_rows(check, kOp, params);

@@ -51,10 +51,10 @@ constexpr const char* kOp = "compress_norm_rope_store";
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 
-/// Where an entry belongs: its position, and its slot. The slot is -1 if a record has no entry.
+/// Where an entry belongs: its position, and the token whose slot it gets; -1 if a record has no entry.
 struct Place {
   std::int64_t position;
-  std::int64_t slot;
+  std::int64_t token;
 };
 
 struct EntryPlan {
@@ -69,11 +69,11 @@ struct EntryPlan {
     if (is_decode) {
       const std::uint32_t length = static_cast<const layout::DecodePlan*>(records)[i].seq_len;
       if (length == 0 || length % ratio != 0) return {0, -1};
-      return {std::int64_t{length} - ratio, out_loc[i]};
+      return {std::int64_t{length} - ratio, i};
     }
     const layout::CompressPlan record = static_cast<const layout::CompressPlan*>(records)[i];
     if (record.seq_len == layout::kNoEntry || record.ragged_id >= tokens) return {0, -1};
-    return {std::int64_t{record.seq_len} - ratio, out_loc[record.ragged_id]};
+    return {std::int64_t{record.seq_len} - ratio, record.ragged_id};
   }
 };
 
@@ -87,19 +87,22 @@ struct StoreParams {
   float eps;
 };
 
-/// The entry that a warp handles. The page of its slot is null if the warp has nothing to store.
+/// The entry that a warp handles.
 struct Entry {
   std::int64_t number;
   std::int64_t position;
-  Slot slot;
+  std::int32_t slot;  ///< its number in the cache
+  bool exists;        ///< all lanes of the warp agree
 };
 
+/// The slot is not used here. So the kernels can load the entry while they wait for it.
 DSV4_DEVICE Entry entry_of_warp(const StoreParams& p) {
   wait_for_previous_kernel();
   const std::int64_t number = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (number >= p.plan.count) return {number, 0, {nullptr, 0}};
+  if (number >= p.plan.count) return {number, 0, 0, false};
   const Place place = p.plan.place(number);
-  return {number, place.position, p.cache.slot(place.slot)};
+  if (place.token < 0) return {number, 0, 0, false};
+  return {number, place.position, p.plan.out_loc[place.token], true};
 }
 
 constexpr int kKeyDim = 512;
@@ -108,7 +111,7 @@ constexpr int kTiles = kKeyDim / kPerTile;
 template <bool kWide>
 __global__ void __launch_bounds__(kThreads) flashmla_kernel(const __grid_constant__ StoreParams p) {
   const Entry entry = entry_of_warp(p);
-  if (entry.slot.page == nullptr) return;  // all lanes of the warp agree
+  if (!entry.exists) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   WarpRow<kTiles, kWide, float> row, weight;
   row.load(p.rows + entry.number * kKeyDim + lane * kPerLane);
@@ -116,9 +119,11 @@ __global__ void __launch_bounds__(kThreads) flashmla_kernel(const __grid_constan
   // The angles are loaded before the reduction, so that both loads overlap.
   LaneAngles<kWide> angles;
   angles.load(p.freqs, p.table_rows, entry.position, lane);
+  const Slot slot = p.cache.slot(entry.slot);
+  if (slot.page == nullptr) return;
 
   const float factor = row.factor(p.eps);
-  const FlashmlaSlot stored = flashmla_slot(p.cache, entry.slot);
+  const FlashmlaSlot stored = flashmla_slot(p.cache, slot);
 #pragma unroll
   for (int t = 0; t < kTiles; ++t) {
     const int dim = t * kPerTile + lane * kPerLane;
@@ -143,13 +148,15 @@ constexpr int kFirstRotatedLane = (kIndexerDim - kRopeDim) / kIndexerPerLane;
 template <bool kFp4, bool kWide>
 __global__ void __launch_bounds__(kThreads) indexer_kernel(const __grid_constant__ StoreParams p) {
   const Entry entry = entry_of_warp(p);
-  if (entry.slot.page == nullptr) return;  // all lanes of the warp agree
+  if (!entry.exists) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   Pack<float, kIndexerPerLane, kWide> y, weight, angles;
   y.load(p.rows + entry.number * kIndexerDim + lane * kIndexerPerLane);
   weight.load(p.weight + lane * kIndexerPerLane);
   const bool is_rotated = lane >= kFirstRotatedLane && entry.position >= 0 && entry.position < p.table_rows;
   if (is_rotated) angles.load(p.freqs + entry.position * kRopeDim + (lane - kFirstRotatedLane) * kIndexerPerLane);
+  const Slot slot = p.cache.slot(entry.slot);
+  if (slot.page == nullptr) return;
 
   const float factor = norm_factor<kIndexerDim>(lanes_sum<32>(sum_of_squares(y, 0.0f)), p.eps);
 #pragma unroll
@@ -164,7 +171,6 @@ __global__ void __launch_bounds__(kThreads) indexer_kernel(const __grid_constant
   }
   hadamard<kIndexerPerLane, 32>(y.v);
 
-  const Slot& slot = entry.slot;
   if constexpr (kFp4) {
     const std::uint32_t byte = e2m1_scale_byte(lanes_max<8>(max_magnitude(y)));
     const std::uint32_t codes = e2m1_codes<kIndexerPerLane>(y.v, ue8m0_inverse(byte));
@@ -198,11 +204,10 @@ StoreParams checked_params(ArgumentCheck& check, int dim, TensorView input, Tens
   check.tensor("freqs_cis", freqs_cis).dtype({kFloat32}).shape({table_rows, kRopeDim}).on_cuda().contiguous();
   check.tensor("out_loc", out_loc).dtype({kInt32}).shape({tokens}).on_cuda().contiguous();
   const bool fits = is_decode ? tokens.value() == records.value() : tokens.value() >= records.value();
-  check.require(fits, "out_loc",
-                "size " + std::to_string(tokens.value()) + " of dimension 0 must be " + (is_decode ? "" : "at least ") +
-                    std::to_string(records.value()) + ", the number of records of 'plan'");
+  check.require(fits, "out_loc", "size ", tokens.value(), " of dimension 0 must be ", is_decode ? "" : "at least ",
+                records.value(), ", the number of records of 'plan'");
   check.require(compress_ratio >= 1 && compress_ratio <= 0xFFFFFFFF, "compress_ratio",
-                "must be between 1 and 2^32 - 1, got " + std::to_string(compress_ratio));
+                "must be between 1 and 2^32 - 1, got ", compress_ratio);
   return {
       .rows = data_of<const float>(input),
       .weight = data_of<const float>(weight),

@@ -83,12 +83,11 @@ CompressedRows<Records> checked_rows(ArgumentCheck& check, const TensorView& inp
                                      const TensorView& freqs_cis, double eps, std::int64_t ratio) {
   Size rows("rows"), dim("dim"), table_rows("table rows");
   check.tensor("weight", weight).dtype({kFloat32}).shape({dim}).on_cuda().contiguous();
-  check.require(dim.value() == 128 || dim.value() == 512, "weight",
-                "size of dimension 0 must be 128 or 512, got " + std::to_string(dim.value()));
+  check.require(dim.value() == 128 || dim.value() == 512, "weight", "size of dimension 0 must be 128 or 512, got ",
+                dim.value());
   check.tensor("input", input).dtype({kFloat32}).shape({rows, dim}).on_cuda().contiguous();
   check.tensor("freqs_cis", freqs_cis).dtype({kFloat32}).shape({table_rows, kRopeDim}).on_cuda().contiguous();
-  check.require(ratio >= 1 && ratio <= 0xFFFFFFFF, "ratio",
-                "must be between 1 and 2^32 - 1, got " + std::to_string(ratio));
+  check.require(ratio >= 1 && ratio <= 0xFFFFFFFF, "ratio", "must be between 1 and 2^32 - 1, got ", ratio);
   return {.rows = data_of<float>(input),
           .weight = data_of<const float>(weight),
           .freqs = data_of<const float>(freqs_cis),

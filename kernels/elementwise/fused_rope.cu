@@ -153,9 +153,8 @@ void forward(TensorView q, ::tvm::ffi::Optional<TensorView> k, TensorView freqs_
   check.tensor("positions", positions).dtype({kInt32, kInt64}).shape({tokens}).on_cuda().contiguous();
 
   const std::int64_t heads_of_both = q_heads.value() + std::max<std::int64_t>(k_heads.value(), 0);
-  check.require(heads_of_both <= kMaxHeads, "q",
-                "at most " + std::to_string(kMaxHeads) + " heads of q and k together are supported, got " +
-                    std::to_string(heads_of_both));
+  check.require(heads_of_both <= kMaxHeads, "q", "at most ", kMaxHeads,
+                " heads of q and k together are supported, got ", heads_of_both);
 
   RopeParams params{};
   params.freqs = data_of<const float>(freqs_cis);

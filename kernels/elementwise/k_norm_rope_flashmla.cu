@@ -64,12 +64,14 @@ __global__ void __launch_bounds__(kThreads) k_norm_rope_flashmla_kernel(const __
   WarpRow<kTiles, kWide> key, weight;
   key.load(p.kv + token * p.kv_stride + lane * kPerLane);
   weight.load(p.weight + lane * kPerLane);
-  const Slot slot = p.cache.slot(p.out_loc[token]);
-  if (slot.page == nullptr) return;  // all lanes of the warp agree
-  // The angles are loaded before the reduction, so that both loads overlap.
+  // Of all loads, only that of the angles waits for another one. It is issued before the reduction, and before the test
+  // of the slot.
+  const std::int32_t index = p.out_loc[token];
   const std::int64_t position = static_cast<const Position*>(p.positions)[token];
   LaneAngles<kWide> angles;
   angles.load(p.freqs, p.table_rows, position, lane);
+  const Slot slot = p.cache.slot(index);
+  if (slot.page == nullptr) return;  // all lanes of the warp agree
 
   const float factor = key.factor(p.eps);
   const FlashmlaSlot stored = flashmla_slot(p.cache, slot);

@@ -83,11 +83,10 @@ void forward(TensorView input, TensorView weight, TensorView positions, TensorVi
   check.tensor("weight", weight).dtype({kBfloat16}).shape({kDim}).on_cuda().contiguous();
   check.tensor("positions", positions).dtype({kInt64}).shape({count}).on_cuda().contiguous();
   check.tensor("freqs_cis", freqs_cis).dtype({kFloat32}).shape({table_rows, kRopeDim}).on_cuda().contiguous();
-  check.require(count.value() <= rows.value(), "positions",
-                "size " + std::to_string(count.value()) + " of dimension 0 must be at most " +
-                    std::to_string(rows.value()) + ", the number of rows of 'input'");
-  check.require(mode == kPlainMode, "mode", "only mode 2 is supported, got " + std::to_string(mode));
-  check.require(ratio == 0, "ratio", "must be 0 in mode 2, got " + std::to_string(ratio));
+  check.require(count.value() <= rows.value(), "positions", "size ", count.value(), " of dimension 0 must be at most ",
+                rows.value(), ", the number of rows of 'input'");
+  check.require(mode == kPlainMode, "mode", "only mode 2 is supported, got ", mode);
+  check.require(ratio == 0, "ratio", "must be 0 in mode 2, got ", ratio);
   if (count.value() == 0) return;
 
   const RowParams params{

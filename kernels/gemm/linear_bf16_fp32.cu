@@ -38,9 +38,8 @@ Storage storage_of(const ArgumentCheck& check, const char* name, const TensorVie
   if ((rows <= 1 || stride_of(matrix, 0) == 1) && column_step >= std::max<std::int64_t>(rows, 1)) {
     return {false, column_step};
   }
-  check.require(matrix.numel() == 0, name,
-                "must be stored by rows or by columns without overlap, got strides " +
-                    std::to_string(stride_of(matrix, 0)) + " and " + std::to_string(stride_of(matrix, 1)));
+  check.require(matrix.numel() == 0, name, "must be stored by rows or by columns without overlap, got strides ",
+                stride_of(matrix, 0), " and ", stride_of(matrix, 1));
   return {true, std::max<std::int64_t>(columns, 1)};
 }
 

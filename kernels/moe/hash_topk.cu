@@ -91,11 +91,9 @@ void hash_topk(TensorView router_logits, TensorView input_id, TensorView tid2eid
   check.tensor("tid2eid", tid2eid).dtype({kInt32}).shape({vocabulary, routed}).on_cuda().contiguous();
   check.tensor("topk_weights", topk_weights).dtype({kFloat32}).shape({tokens, columns}).on_cuda().contiguous();
   check.tensor("topk_ids", topk_ids).dtype({kInt32}).shape({tokens, columns}).on_cuda().contiguous();
-  check.require(columns.value() <= 32, "topk_ids",
-                "at most 32 columns are supported, got " + std::to_string(columns.value()));
-  check.require(routed.value() <= columns.value(), "tid2eid",
-                "size " + std::to_string(routed.value()) + " of dimension 1 must be at most " +
-                    std::to_string(columns.value()) + ", the size of 'topk_ids' in dimension 1");
+  check.require(columns.value() <= 32, "topk_ids", "at most 32 columns are supported, got ", columns.value());
+  check.require(routed.value() <= columns.value(), "tid2eid", "size ", routed.value(),
+                " of dimension 1 must be at most ", columns.value(), ", the size of 'topk_ids' in dimension 1");
   if (tokens.value() == 0 || columns.value() == 0) return;
 
   const HashTopkParams params{

@@ -52,10 +52,9 @@ void run(TensorView topk_ids, TensorView num_token_non_padded) {
   ArgumentCheck check("mask_topk_ids");
   Size rows("rows"), columns("columns");
   check.tensor("topk_ids", topk_ids).dtype({kInt32}).shape({rows, columns}).on_cuda().unit_stride().no_overlap();
-  check.require(columns.value() <= kMaxColumns, "topk_ids",
-                "at most 32 columns are supported, got " + std::to_string(columns.value()));
-  check.require(num_token_non_padded.numel() == 1, "num_token_non_padded",
-                "expected exactly one element, got " + std::to_string(num_token_non_padded.numel()));
+  check.require(columns.value() <= kMaxColumns, "topk_ids", "at most 32 columns are supported, got ", columns.value());
+  check.require(num_token_non_padded.numel() == 1, "num_token_non_padded", "expected exactly one element, got ",
+                num_token_non_padded.numel());
 
   MaskParams params{};
   auto count = check.tensor("num_token_non_padded", num_token_non_padded);

@@ -106,12 +106,10 @@ void run(TensorView x, TensorView topk_idx, TensorView topk_weights, TensorView 
   check.tensor("topk_idx", topk_idx).dtype({kInt32}).shape({tokens, top_k}).on_cuda().contiguous();
   check.tensor("topk_weights", topk_weights).dtype({kFloat32}).shape({tokens, top_k}).on_cuda().contiguous();
   check.tensor("buf_x", buf_x).dtype({kInt8, kFloat8E4m3}).shape({slots, hidden}).on_cuda().contiguous();
-  check.require(tokens.value() <= slots.value(), "x",
-                "at most " + std::to_string(slots.value()) + " tokens fit into the slots of 'buf_x', got " +
-                    std::to_string(tokens.value()));
-  check.require(hidden.value() % (4 * kGroup) == 0, "x",
-                "the number of columns must be a multiple of " + std::to_string(4 * kGroup) + ", got " +
-                    std::to_string(hidden.value()));
+  check.require(tokens.value() <= slots.value(), "x", "at most ", slots.value(),
+                " tokens fit into the slots of 'buf_x', got ", tokens.value());
+  check.require(hidden.value() % (4 * kGroup) == 0, "x", "the number of columns must be a multiple of ", 4 * kGroup,
+                ", got ", hidden.value());
   check.tensor("buf_x_sf", buf_x_sf)
       .dtype({kInt32})
       .shape({slots, hidden.value() / (4 * kGroup)})

@@ -54,11 +54,10 @@ void run(TensorView input, TensorView output, double swiglu_limit) {
   Size rows("rows"), input_columns("2D"), columns("D");
   check.tensor("input", input).dtype({kBfloat16}).shape({rows, input_columns}).on_cuda().contiguous();
   check.tensor("output", output).dtype({kBfloat16}).shape({rows, columns}).on_cuda().contiguous();
-  check.require(input_columns.value() == 2 * columns.value(), "input",
-                "size " + std::to_string(input_columns.value()) + " of dimension 1 must be " +
-                    std::to_string(2 * columns.value()) + ", twice the size of 'output' in dimension 1");
-  check.require(columns.value() % kLaneColumns == 0, "output",
-                "the number of columns must be a multiple of 8, got " + std::to_string(columns.value()));
+  check.require(input_columns.value() == 2 * columns.value(), "input", "size ", input_columns.value(),
+                " of dimension 1 must be ", 2 * columns.value(), ", twice the size of 'output' in dimension 1");
+  check.require(columns.value() % kLaneColumns == 0, "output", "the number of columns must be a multiple of 8, got ",
+                columns.value());
   const std::int64_t outputs = rows.value() * columns.value();
   if (outputs == 0) return;
 

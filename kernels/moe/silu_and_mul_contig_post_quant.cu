@@ -76,23 +76,20 @@ void run(TensorView input, TensorView output, TensorView output_scale, bool tran
   check.tensor("input", input).dtype({kBfloat16}).shape({rows, input_columns}).on_cuda().contiguous();
   check.tensor("output", output).dtype({kFloat8E4m3}).shape({rows, columns}).on_cuda().contiguous();
   const std::int64_t d = columns.value();
-  check.require(input_columns.value() == 2 * d, "input",
-                "size " + std::to_string(input_columns.value()) + " of dimension 1 must be " + std::to_string(2 * d) +
-                    ", twice the size of 'output' in dimension 1");
+  check.require(input_columns.value() == 2 * d, "input", "size ", input_columns.value(), " of dimension 1 must be ",
+                2 * d, ", twice the size of 'output' in dimension 1");
   check.require(!transposed || kPowerOfTwo, "transposed",
                 "is only supported with power-of-two scales, but this function makes float32 scales");
   const std::int64_t multiple = transposed ? 512 : 256;
-  check.require(d > 0 && d % multiple == 0, "output",
-                "the number of columns must be a positive multiple of " + std::to_string(multiple) + ", got " +
-                    std::to_string(d));
+  check.require(d > 0 && d % multiple == 0, "output", "the number of columns must be a positive multiple of ", multiple,
+                ", got ", d);
   auto scales = check.tensor("output_scale", output_scale);
   std::int64_t word_stride = 0;
   if (transposed) {
     scales.dtype({kInt32}).shape({rows, d / 512}).on_cuda().stride(0, 1);
     word_stride = stride_of(output_scale, 1);
-    check.require(d == 512 || word_stride >= rows.value(), "output_scale",
-                  "stride " + std::to_string(word_stride) + " of dimension 1 must be at least " +
-                      std::to_string(rows.value()) + ", the number of rows");
+    check.require(d == 512 || word_stride >= rows.value(), "output_scale", "stride ", word_stride,
+                  " of dimension 1 must be at least ", rows.value(), ", the number of rows");
   } else {
     scales.dtype({kFloat32}).shape({rows, d / kGroup}).on_cuda().contiguous();
   }

@@ -139,20 +139,17 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   check.tensor("input", input).dtype({kBfloat16}).shape({experts, padded_rows, input_columns}).on_cuda().contiguous();
   check.tensor("output", output).dtype({kFloat8E4m3}).shape({experts, padded_rows, columns}).on_cuda().contiguous();
   const std::int64_t d = columns.value();
-  check.require(input_columns.value() == 2 * d, "input",
-                "size " + std::to_string(input_columns.value()) + " of dimension 2 must be " + std::to_string(2 * d) +
-                    ", twice the size of 'output' in dimension 2");
+  check.require(input_columns.value() == 2 * d, "input", "size ", input_columns.value(), " of dimension 2 must be ",
+                2 * d, ", twice the size of 'output' in dimension 2");
   check.require(!transposed || kPowerOfTwo, "transposed",
                 "is only supported with power-of-two scales, but this function makes float32 scales");
   const std::int64_t multiple = transposed ? 512 : 256;
   check.require(d > 0 && d % multiple == 0 && d <= kMaxThreads * kLaneColumns, "output",
-                "the number of columns must be a multiple of " + std::to_string(multiple) + " and lie in [" +
-                    std::to_string(multiple) + ", " + std::to_string(kMaxThreads * kLaneColumns) + "], got " +
-                    std::to_string(d));
+                "the number of columns must be a multiple of ", multiple, " and lie in [", multiple, ", ",
+                kMaxThreads * kLaneColumns, "], got ", d);
   const std::int64_t max_experts = std::min<std::int64_t>(kMaxExperts, d / kLaneColumns);
-  check.require(experts.value() <= max_experts, "masked_m",
-                "at most " + std::to_string(max_experts) + " experts are supported with " + std::to_string(d) +
-                    " columns, got " + std::to_string(experts.value()));
+  check.require(experts.value() <= max_experts, "masked_m", "at most ", max_experts, " experts are supported with ", d,
+                " columns, got ", experts.value());
   auto scales = check.tensor("output_scale", output_scale);
   if (transposed) {
     scales.dtype({kInt32}).shape({experts, static_cast<int>(d / 512), padded_rows});
@@ -161,11 +158,11 @@ void run(TensorView input, TensorView output, TensorView output_scale, TensorVie
   }
   scales.on_cuda().contiguous();
   check.tensor("masked_m", masked_m).dtype({kInt32}).shape({experts}).on_cuda().contiguous();
-  check.require(topk >= 0 && topk <= 0xFFFFFFFF, "topk", "must lie in [0, 2^32), got " + std::to_string(topk));
+  check.require(topk >= 0 && topk <= 0xFFFFFFFF, "topk", "must lie in [0, 2^32), got ", topk);
 
   if (experts.value() == 0 || padded_rows.value() == 0 || topk == 0) return;
   check.require(experts.value() * padded_rows.value() <= 0x7FFFFFFF, "input",
-                "at most 2^31 - 1 rows are supported, got " + std::to_string(experts.value() * padded_rows.value()));
+                "at most 2^31 - 1 rows are supported, got ", experts.value() * padded_rows.value());
   const std::int64_t max_rows = std::min(padded_rows.value() * topk, experts.value() * padded_rows.value());
 
   const SiluParams params{

@@ -28,8 +28,10 @@
 namespace dsv4::topk {
 namespace {
 
-constexpr int kThreads = 1024;
-constexpr int kWarps = kThreads / static_cast<int>(kWarpLanes);
+constexpr int kMostThreads = 1024;
+constexpr int kLeastThreads = 128;
+constexpr int kMostWarps = kMostThreads / static_cast<int>(kWarpLanes);
+constexpr int kRows = 4;  ///< consecutive rows of a thread
 constexpr int kSteps = 8;
 constexpr unsigned kLeastThreshold = 32768;
 constexpr unsigned kMostThreshold = 262144;
@@ -55,19 +57,30 @@ DSV4_DEVICE uint2 step_of(int step) {
   return make_uint2(kLengths[step], kMostRows[step]);
 }
 
+/// The lengths of the consecutive rows of a thread, the first of which is `row`; 0 beyond the last row.
+DSV4_DEVICE void lengths_from(const PlanParams& p, std::int64_t row, unsigned (&lengths)[kRows]) {
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) lengths[i] = row + i < p.rows ? length_of(p, row + i) : 0;
+}
+
 /// Returns the threshold that follows from the lengths. `longer` has one counter for each step.
 DSV4_DEVICE unsigned threshold_of(const PlanParams& p, unsigned* longer) {
   if (threadIdx.x < kSteps) longer[threadIdx.x] = 0;
   __syncthreads();
   unsigned counts[kSteps] = {};
-  for (std::int64_t row = threadIdx.x; row < p.rows; row += kThreads) {
-    const unsigned length = length_of(p, row);
+  for (std::int64_t base = 0; base < p.rows; base += std::int64_t{kRows} * blockDim.x) {
+    unsigned lengths[kRows];
+    lengths_from(p, base + std::int64_t{kRows} * threadIdx.x, lengths);
 #pragma unroll
-    for (int step = 0; step < kSteps; ++step) counts[step] += length > step_of(step).x ? 1 : 0;
+    for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) counts[step] += lengths[i] > step_of(step).x ? 1 : 0;
+    }
   }
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
-    if (counts[step] != 0) atomicAdd(&longer[step], counts[step]);
+    const unsigned sum = __reduce_add_sync(kAllLanes, counts[step]);
+    if (threadIdx.x % kWarpLanes == 0 && sum != 0) atomicAdd(&longer[step], sum);
   }
   __syncthreads();
   unsigned threshold = kMostThreshold;
@@ -79,33 +92,42 @@ DSV4_DEVICE unsigned threshold_of(const PlanParams& p, unsigned* longer) {
   return threshold;
 }
 
-__global__ void __launch_bounds__(kThreads) plan_kernel(const __grid_constant__ PlanParams p) {
+__global__ void __launch_bounds__(kMostThreads) plan_kernel(const __grid_constant__ PlanParams p) {
   __shared__ unsigned longer[kSteps];
-  __shared__ unsigned items_of_warp[kWarps];
+  __shared__ unsigned items_of_warp[2][kMostWarps];  // of a chunk of rows; successive chunks take turns
   wait_for_previous_kernel();
   unsigned threshold = p.threshold != 0 ? p.threshold : p.rows <= kFewRows ? kLeastThreshold : threshold_of(p, longer);
   threshold = threshold < kLeastThreshold ? kLeastThreshold : threshold;
 
-  const unsigned lane = threadIdx.x % kWarpLanes, warp = threadIdx.x / kWarpLanes;
+  const unsigned lane = threadIdx.x % kWarpLanes, warp = threadIdx.x / kWarpLanes, warps = blockDim.x / kWarpLanes;
   unsigned items = 0;  // of the rows before this chunk
-  for (std::int64_t base = 0; base < p.rows; base += kThreads) {
-    const std::int64_t row = base + threadIdx.x;
-    const unsigned length = row < p.rows ? length_of(p, row) : 0;
-    const unsigned chosen = __ballot_sync(kAllLanes, length > threshold);
-    if (lane == 0) items_of_warp[warp] = static_cast<unsigned>(__popc(chosen));
-    __syncthreads();
-    unsigned before = items + static_cast<unsigned>(__popc(chosen & ((1u << lane) - 1)));
-    for (unsigned w = 0; w < kWarps; ++w) {
-      if (w < warp) before += items_of_warp[w];
-      items += items_of_warp[w];
+  int turn = 0;
+  for (std::int64_t base = 0; base < p.rows; base += std::int64_t{kRows} * blockDim.x, turn ^= 1) {
+    const std::int64_t row = base + std::int64_t{kRows} * threadIdx.x;
+    unsigned lengths[kRows];
+    lengths_from(p, row, lengths);
+    unsigned own = 0;
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) own += lengths[i] > threshold ? 1 : 0;
+    unsigned through = own;  // sum of `own` over this lane and all lower lanes
+#pragma unroll
+    for (unsigned offset = 1; offset < kWarpLanes; offset *= 2) {
+      const unsigned lower = __shfl_up_sync(kAllLanes, through, offset);
+      if (lane >= offset) through += lower;
     }
-    if (length > threshold) p.entries[1 + before] = make_uint4(static_cast<unsigned>(row), length, 0, 0);
+    if (lane == kWarpLanes - 1) items_of_warp[turn][warp] = through;
     __syncthreads();
+    const unsigned of_warp = lane < warps ? items_of_warp[turn][lane] : 0;
+    unsigned place = items + __reduce_add_sync(kAllLanes, lane < warp ? of_warp : 0) + through - own;
+    items += __reduce_add_sync(kAllLanes, of_warp);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      if (lengths[i] > threshold) p.entries[1 + place++] = make_uint4(static_cast<unsigned>(row + i), lengths[i], 0, 0);
+    }
   }
-  // Only now is it known whether an item has a next one. Each entry was written before the last barrier.
-  for (std::int64_t i = threadIdx.x; i < items; i += kThreads) {
-    if (i + kClusters < items) p.entries[1 + i].z = 1;
-  }
+  __syncthreads();
+  // Only now is it known whether an item has a next one.
+  for (std::int64_t i = threadIdx.x; i + kClusters < items; i += blockDim.x) p.entries[1 + i].z = 1;
   if (threadIdx.x >= items && threadIdx.x < kClusters) p.entries[1 + threadIdx.x] = make_uint4(0, 0, 0, 0);
   if (threadIdx.x == 0) p.entries[0] = make_uint4(threshold, items, 0, 0);
 }
@@ -115,21 +137,22 @@ void topk_plan(TensorView seq_lens, TensorView metadata, std::int64_t static_clu
   Size rows("rows"), entries("entries");
   check.tensor("seq_lens", seq_lens).dtype({kInt32}).shape({rows}).on_cuda().contiguous();
   check.tensor("metadata", metadata).dtype({kInt32}).shape({entries, 4}).on_cuda().contiguous().aligned(sizeof(uint4));
-  check.require(entries.value() == rows.value() + 1, "metadata",
-                "size " + std::to_string(entries.value()) + " of dimension 0 must be the number of rows and one, " +
-                    std::to_string(rows.value() + 1));
-  check.require(rows.value() <= 0x7FFFFFFF, "seq_lens",
-                "at most 2^31 - 1 rows are supported, got " + std::to_string(rows.value()));
+  check.require(entries.value() == rows.value() + 1, "metadata", "size ", entries.value(),
+                " of dimension 0 must be the number of rows and one, ", rows.value() + 1);
+  check.require(rows.value() <= 0x7FFFFFFF, "seq_lens", "at most 2^31 - 1 rows are supported, got ", rows.value());
   check.require(static_cluster_threshold >= 0 && static_cluster_threshold <= 0xFFFFFFFF, "static_cluster_threshold",
-                "must be in [0, 2^32), got " + std::to_string(static_cluster_threshold));
+                "must be in [0, 2^32), got ", static_cluster_threshold);
   if (rows.value() <= kClusters) return;
 
   const PlanParams params{.lengths = data_of<const std::int32_t>(seq_lens),
                           .entries = data_of<uint4>(metadata),
                           .rows = rows.value(),
                           .threshold = static_cast<unsigned>(static_cluster_threshold)};
-  Launch{.name = "plan_topk_v2", .device = check.device(), .grid = dim3(1), .block = dim3(kThreads)}(plan_kernel,
-                                                                                                     params);
+  const auto threads =
+      std::clamp<std::int64_t>(ceil_div<std::int64_t>(rows.value(), kRows), kLeastThreads, kMostThreads);
+  const auto warps = static_cast<unsigned>(ceil_div<std::int64_t>(threads, kWarpLanes));
+  Launch{.name = "plan_topk_v2", .device = check.device(), .grid = dim3(1), .block = dim3(warps * kWarpLanes)}(
+      plan_kernel, params);
 }
 
 }  // namespace

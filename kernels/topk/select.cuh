@@ -12,7 +12,7 @@
 /// If the list cannot take all of these entries, radix selection finds the k largest entries of list and chunk
 /// together. Then only these k entries remain in the list, and the smallest of them becomes the bound. The first bound
 /// is guessed from a sample of the first chunk. It is kept only if at least k entries reach it. The list is also
-/// shortened like this after the chunk for which the bound was guessed, and after the last chunk.
+/// shortened like this after the last chunk, and after the chunk for which the bound was guessed, if many chunks follow.
 ///
 /// So ordinary data costs one comparison per score and a few radix selections, most of them of a short list.
 /// Adversarial data (ascending scores, clustered scores, ties) costs one radix selection per chunk. No buffer
@@ -36,19 +36,23 @@ constexpr int kBinsPerThread = kBins / kThreads;
 /// then has 47200 bytes, less than 48 KiB.
 constexpr int kListCapacity = 4864;
 
-/// Maps a score to its order key: a score with a larger key is selected first. The key of every NaN is above that of
-/// +Inf, and the keys of positive NaNs are above those of negative NaNs. Among positive NaNs, the key grows with the
-/// bits; among negative NaNs, it falls. All other keys follow the value of the score, with -0 below +0.
-///
-/// The usual order-preserving map from floats to unsigned integers puts negative NaNs below -Inf. Therefore this
-/// function moves the keys of -Inf ... +Inf down, and the keys of negative NaNs to just above the key of +Inf.
-DSV4_DEVICE std::uint32_t order_key(float score) {
-  const std::uint32_t bits = __float_as_uint(score);
-  const std::uint32_t ordered = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-  if (ordered > 0xFF800000u) return ordered;                // +NaN
-  if (ordered < 0x007FFFFFu) return ordered + 0xFF000002u;  // -NaN: just above +Inf
-  return ordered - 0x007FFFFFu;                             // -Inf becomes 0, +Inf 0xFF000001
+/// Maps the bits of a score to its order key, unless the score is a NaN: the key follows the value of the score, with
+/// -0 below +0. The key of -Inf is 0, and that of +Inf is 0xFF000001. The keys of NaNs are above these:
+/// 0xFF000002...0xFF800000 for positive NaNs, the others for negative NaNs.
+DSV4_DEVICE std::uint32_t key_of_bits(std::uint32_t bits) {
+  const auto sign = static_cast<std::uint32_t>(static_cast<std::int32_t>(bits) >> 31);
+  return (bits ^ (sign | 0x80000000u)) - 0x007FFFFFu;
 }
+
+/// Swaps the keys of positive NaNs with those of negative NaNs. Then positive NaNs are above negative NaNs. Among
+/// positive NaNs, the key grows with the bits; among negative NaNs, it falls.
+DSV4_DEVICE std::uint32_t with_nan_order(std::uint32_t key) {
+  constexpr std::uint32_t kNans = 0x007FFFFFu;  // number of NaNs of one sign
+  return key > 0xFF800000u ? key - kNans : key > 0xFF000001u ? key + kNans : key;
+}
+
+/// Maps a score to its order key: a score with a larger key is selected first.
+DSV4_DEVICE std::uint32_t order_key(float score) { return with_nan_order(key_of_bits(__float_as_uint(score))); }
 
 DSV4_DEVICE Entry make_entry(std::uint32_t key, std::uint32_t index) {
   return static_cast<Entry>(key) << 32 | static_cast<std::uint32_t>(~index);
@@ -123,18 +127,51 @@ struct ScoreChunk {
   DSV4_DEVICE void clear() { valid = 0; }
 
   /// Turns the loaded scores into order keys. It is separate from `load`, because it waits for the loaded data. So a
-  /// caller can load a chunk before it needs the scores.
+  /// caller can load a chunk before it needs the scores. NaNs are rare, so their keys are put in order only if a thread
+  /// holds one.
   DSV4_DEVICE void convert() {
+    bool has_nan = false;
 #pragma unroll
-    for (int i = 0; i < kPerThread; ++i) key[i] = order_key(__uint_as_float(key[i]));
+    for (int i = 0; i < kPerThread; ++i) {
+      const float score = __uint_as_float(key[i]);
+      has_nan = has_nan || score != score;
+      key[i] = key_of_bits(key[i]);
+    }
+    if (!has_nan) return;
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) key[i] = with_nan_order(key[i]);
   }
+
+  /// Bit i is set if entry i is valid and reaches the bound. Entries with the bound's key reach it up to the bound's
+  /// index. Nearly always all entries of a thread are before that index, or all are behind it. Then one comparison of
+  /// keys decides.
+  DSV4_DEVICE std::uint32_t reaching(Entry bound) const {
+    constexpr std::uint32_t kIndices = 1u << 31;  // indices are below it
+    constexpr std::uint32_t kSpan = kEntries;     // at least the distance of two entries of a thread
+    const auto bound_key = static_cast<std::uint32_t>(bound >> 32);
+    const std::uint32_t last = index_of(bound);
+    std::uint32_t reached = 0;
+    if (last >= kIndices || (first < kIndices && first + kSpan <= last)) {
+#pragma unroll
+      for (int i = 0; i < kPerThread; ++i) reached |= key[i] >= bound_key ? 1u << i : 0u;
+    } else if (first < kIndices && first > last) {
+#pragma unroll
+      for (int i = 0; i < kPerThread; ++i) reached |= key[i] > bound_key ? 1u << i : 0u;
+    } else {
+#pragma unroll
+      for (int i = 0; i < kPerThread; ++i) reached |= entry(i) >= bound ? 1u << i : 0u;
+    }
+    return reached & valid;
+  }
+
+  DSV4_DEVICE Entry entry(int i) const { return make_entry(key[i], first + (i / 4) * (kThreads * 4) + i % 4); }
 
   template <typename Visitor>
   DSV4_DEVICE void visit(Visitor&& visitor) const {
     if (valid == 0) return;
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) {
-      if ((valid >> i & 1u) != 0) visitor(make_entry(key[i], first + (i / 4) * (kThreads * 4) + i % 4));
+      if ((valid >> i & 1u) != 0) visitor(entry(i));
     }
   }
 
@@ -159,23 +196,33 @@ struct EntryChunk {
   static constexpr int kPerThread = 8;
   static constexpr int kEntries = kThreads * kPerThread;
 
-  Entry entry[kPerThread];
+  Entry entries[kPerThread];
 
   DSV4_DEVICE void clear() {
 #pragma unroll
-    for (int i = 0; i < kPerThread; ++i) entry[i] = 0;
+    for (int i = 0; i < kPerThread; ++i) entries[i] = 0;
+  }
+
+  DSV4_DEVICE Entry entry(int i) const { return entries[i]; }
+
+  /// Bit i is set if entry i reaches the bound.
+  DSV4_DEVICE std::uint32_t reaching(Entry bound) const {
+    std::uint32_t reached = 0;
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) reached |= entries[i] != 0 && entries[i] >= bound ? 1u << i : 0u;
+    return reached;
   }
 
   /// Loads `kEntries` entries of an array of `count` entries, beginning with entry number `base`. `count` must be even,
-  /// and the address `entries` must be aligned to 16 bytes.
-  DSV4_DEVICE void load(const Entry* entries, int base, int count) {
+  /// and the address `from` must be aligned to 16 bytes.
+  DSV4_DEVICE void load(const Entry* from, int base, int count) {
 #pragma unroll
     for (int pair = 0; pair < kPerThread / 2; ++pair) {
       const int at = base + (pair * kThreads + static_cast<int>(threadIdx.x)) * 2;
       Pack<Entry, 2, true> two{};
-      if (at < count) two.load(entries + at);
-      entry[2 * pair] = two.v[0];
-      entry[2 * pair + 1] = two.v[1];
+      if (at < count) two.load(from + at);
+      entries[2 * pair] = two.v[0];
+      entries[2 * pair + 1] = two.v[1];
     }
   }
 
@@ -183,7 +230,7 @@ struct EntryChunk {
   DSV4_DEVICE void visit(Visitor&& visitor) const {
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) {
-      if (entry[i] != 0) visitor(entry[i]);
+      if (entries[i] != 0) visitor(entries[i]);
     }
   }
 
@@ -192,7 +239,7 @@ struct EntryChunk {
     // In each step, a bit of the thread's number chooses which half of `left` is kept, until one entry is left.
     Entry left[kPerThread];
 #pragma unroll
-    for (int i = 0; i < kPerThread; ++i) left[i] = entry[i];
+    for (int i = 0; i < kPerThread; ++i) left[i] = entries[i];
 #pragma unroll
     for (int half = kPerThread / 2; half > 0; half /= 2) {
 #pragma unroll
@@ -202,13 +249,11 @@ struct EntryChunk {
   }
 };
 
-/// Calls `sink(position, entry)` for each entry >= `bound` among those that `visit` visits. Positions are consecutive
-/// and begin at `memory.cursor`. The cursor is advanced by their number. The caller needs two barriers: one between
-/// setting the cursor and this call, and one between this call and reading the cursor.
-template <int K, typename Visit, typename Sink>
-DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Sink&& sink) {
-  std::uint32_t own = 0;
-  visit([&](Entry entry) DSV4_INLINE { own += entry >= bound ? 1u : 0u; });
+/// Gives each thread of the block `own` consecutive positions, and returns its first one. Positions begin at
+/// `memory.cursor`. The cursor is advanced by their number. The caller needs two barriers: one between setting the cursor
+/// and this call, and one between this call and reading the cursor.
+template <int K>
+DSV4_DEVICE std::uint32_t take_positions(SelectMemory<K>& memory, std::uint32_t own) {
   const unsigned lane = threadIdx.x % 32;
   std::uint32_t through = own;  // sum of `own` over this lane and all lower lanes
 #pragma unroll
@@ -218,9 +263,17 @@ DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Si
   }
   std::uint32_t base = 0;
   if (lane == 31 && through != 0) base = atomicAdd(&memory.cursor, through);
-  base = __shfl_sync(kAllLanes, base, 31);
+  return __shfl_sync(kAllLanes, base, 31) + through - own;
+}
+
+/// Calls `sink(position, entry)` for each entry >= `bound` among those that `visit` visits. Positions and barriers are
+/// those of take_positions().
+template <int K, typename Visit, typename Sink>
+DSV4_DEVICE void collect(SelectMemory<K>& memory, Visit&& visit, Entry bound, Sink&& sink) {
+  std::uint32_t own = 0;
+  visit([&](Entry entry) DSV4_INLINE { own += entry >= bound ? 1u : 0u; });
+  std::uint32_t position = take_positions(memory, own);
   if (own == 0) return;
-  std::uint32_t position = base + through - own;
   visit([&](Entry entry) DSV4_INLINE {
     if (entry >= bound) sink(position++, entry);
   });
@@ -358,9 +411,11 @@ class Selection {
     }
     if (wanted <= kListCapacity) {
       count_ = wanted;
-      // More than K entries reach the guessed bound. A higher bound saves work for every later chunk, so it is
-      // computed now.
-      if (wanted <= K || !(last || guessed)) return;
+      // More than K entries reach the guessed bound. A higher bound saves work for every later chunk. It is computed now
+      // if the list would otherwise become nearly full.
+      const bool is_raised =
+          guessed && static_cast<std::int64_t>(wanted) * size / Chunk::kEntries > kListCapacity * 3 / 4;
+      if (wanted <= K || !(last || is_raised)) return;
       chunk.clear();  // the list already has all entries of the chunk that reach the bound
     }
     // If the chunk did not fit, `count_` is still the old length, so the list's new entries are ignored. The registers
@@ -407,10 +462,16 @@ class Selection {
   /// the list would have with all of them.
   template <typename Chunk>
   DSV4_DEVICE std::uint32_t append(const Chunk& chunk) {
-    const auto chunk_only = [&](auto&& visitor) DSV4_INLINE { chunk.visit(visitor); };
-    collect(memory_, chunk_only, bound_, [&](std::uint32_t position, Entry entry) DSV4_INLINE {
-      if (position < kListCapacity) memory_.list[position] = entry;
-    });
+    const std::uint32_t reached = chunk.reaching(bound_);
+    std::uint32_t position = take_positions(memory_, static_cast<std::uint32_t>(__popc(reached)));
+    if (reached != 0) {
+#pragma unroll
+      for (int i = 0; i < Chunk::kPerThread; ++i) {
+        if ((reached >> i & 1u) == 0) continue;
+        if (position < kListCapacity) memory_.list[position] = chunk.entry(i);
+        ++position;
+      }
+    }
     __syncthreads();
     const std::uint32_t wanted = memory_.cursor;
     __syncthreads();  // all threads must have read the cursor before a thread changes it again

@@ -168,13 +168,11 @@ void launch_topk(TopkParams params, std::int64_t rows, DLDevice device, const ch
 
 /// Checks the sizes that both ops limit in the same way.
 inline void check_sizes(const ArgumentCheck& check, std::int64_t k, std::int64_t page_size, std::int64_t columns) {
-  check.require(k == 512 || k == 1024, "page_indices",
-                "size " + std::to_string(k) + " of dimension 1 must be 512 or 1024");
+  check.require(k == 512 || k == 1024, "page_indices", "size ", k, " of dimension 1 must be 512 or 1024");
   check.require(page_size > 0 && page_size <= (std::int64_t{1} << 30) && (page_size & (page_size - 1)) == 0,
-                "page_size", "must be a power of two up to 2^30, got " + std::to_string(page_size));
-  check.require(
-      columns <= kMaxColumns, "scores",
-      "rows of at most " + std::to_string(kMaxColumns) + " scores are supported, got " + std::to_string(columns));
+                "page_size", "must be a power of two up to 2^30, got ", page_size);
+  check.require(columns <= kMaxColumns, "scores", "rows of at most ", kMaxColumns, " scores are supported, got ",
+                columns);
 }
 
 /// The parameters of a call whose arguments have been checked. `max_parts` and `parts` are set by launch_topk.

@@ -36,9 +36,8 @@ void topk_transform(TensorView scores, TensorView seq_lens, TensorView page_tabl
   check.tensor("page_indices", page_indices).dtype({kInt32}).shape({rows, k}).on_cuda().contiguous();
   check.tensor("workspace", workspace).dtype({kInt32}).shape({rows, kWorkspaceInts}).on_cuda().unit_stride();
   check.tensor("metadata", metadata).dtype({kInt32}).shape({entries, kPlanInts}).on_cuda().contiguous();
-  check.require(entries.value() == rows.value() + 1, "metadata",
-                "size " + std::to_string(entries.value()) + " of dimension 0 must be the number of rows and one, " +
-                    std::to_string(rows.value() + 1));
+  check.require(entries.value() == rows.value() + 1, "metadata", "size ", entries.value(),
+                " of dimension 0 must be the number of rows and one, ", rows.value() + 1);
   check_sizes(check, k.value(), page_size, columns.value());
   if (rows.value() == 0) return;
 

@@ -65,9 +65,9 @@ std::vector<std::uint8_t> footprint(const CacheGeometry& g, const HostTensor& ca
 
 Observation stored_rows(const CacheGeometry& g, const HostTensor& cache, const HostTensor& indices) {
   const std::int64_t tokens = indices.numel();
-  if (tokens != 0 && cache.size(1) < g.page_bytes())
-    throw TensorError(fmt::format("a page of {} slots needs {} bytes, but the cache is {}", g.page_size, g.page_bytes(),
-                                  cache.describe()));
+  if (const std::int64_t used = g.scales_at(g.page_size - 1) + g.scale_bytes(); tokens != 0 && cache.size(1) < used)
+    throw TensorError(
+        fmt::format("a page of {} slots needs {} bytes, but the cache is {}", g.page_size, used, cache.describe()));
   const bool fp4 = g.layout.code == DType::kI8;
   const std::int64_t code_bytes = fp4 ? g.layout.codes / 2 : g.layout.codes, tail_bytes = g.data_bytes() - code_bytes;
   HostTensor codes = HostTensor::make(g.layout.code, {tokens, g.layout.codes});

@@ -48,7 +48,7 @@ class TopKV1 final : public Op {
                            out("raw_indices", {kI32}, "rows k", {.called = "raw", .optional = true})},
                           "rows"},
             .smoke = {"batch=3 raw=1 tail=5", "k=1024 batch=4 len=3000 lens=mixed fill=ties",
-                      "len=8193 page=1 raw=1 tail=1 fill=equal"},
+                      "len=8193 page=1 raw=1 tail=1 fill=equal", "len=2048 page=1 tail=1 fill=half_nan"},
             .quick = joined(
                 {{"cover"},
                  // Rows whose scores are in one or two coarse bins. Their lengths are around and above the capacity of

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <sstream>
 
 namespace dsv4::golden_test {
@@ -46,6 +47,13 @@ class Probe final : public Op {
     HostTensor first = HostTensor::make(DType::kF32, {std::min<std::int64_t>(n, 1)});
     if (n > 0) first.set(0, std::round(y.get<float>(0)));
     return Observation().add("y", y).add("first", first);
+  }
+
+  /// `row`: the number of each row of y.
+  [[nodiscard]] ElementFacts element_facts(const Case& c, const Call&) const override {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(c.params.integer("n") / 16));
+    std::iota(rows.begin(), rows.end(), 0);
+    return {{"row", HostTensor::of(DType::kI64, rows)}};
   }
 
   [[nodiscard]] Tolerances tolerances(const Case& c, const Call& call, const CallResult&, const Observation& got,

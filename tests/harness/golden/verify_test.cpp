@@ -246,6 +246,21 @@ TEST_F(VerifyTest, AKnownFaultOfTheSetUnderTestIsKnown) {
   }
 }
 
+TEST_F(VerifyTest, AKnownFaultExcusesAnElementOutsideTheSample) {
+  KnownFault fault = testing::known_fault("probe-fault", "golden_probe");
+  fault.elements["y"]["row"] = {kUnsampled / 16, kUnsampled / 16};
+  const Policy policy = testing::policy_of(fault);
+  const CheckedCase c = probe(kLarge, "exact");
+  const GoldenEntry e = recorded(c);
+  const CaseResult r = verified(c, e, off_by(kUnsampled, 1, "faulty"), policy);
+  EXPECT_EQ(r.verdict, Verdict::kKnown) << r.reason;
+  EXPECT_EQ(r.known_fault, "probe-fault");
+  EXPECT_EQ(verified(c, e, off_by(kUnsampled + 16, 1, "faulty"), policy).verdict, Verdict::kFailed)
+      << "the fault does not concern this row";
+  EXPECT_EQ(verified(c, e, off_by(kUnsampled, 1, "faulty"), policy, true).verdict, Verdict::kFailed)
+      << "other bits fail under --exact";
+}
+
 TEST_F(VerifyTest, FindingsFailEvenWithTheRecordedBits) {
   const CheckedCase c = probe(8, "exact");
   FakeCaller subject = honest();

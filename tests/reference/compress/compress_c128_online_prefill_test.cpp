@@ -159,6 +159,28 @@ TEST(CompressC128OnlinePrefillReference, TheBoundCoversTheWholeStatedErrorOfTheE
   }
 }
 
+TEST(CompressC128OnlinePrefillReference, TheBoundOfASumAllowsThreeExponentialsForEachWeight) {
+  // Most of the sum is 127 weights exp(-1). Each is a product of three exponentials and goes through 15 roundings.
+  constexpr std::int64_t kTokens = 128;
+  Call call = online_prefill_of(1, kTokens, {}, {{kTokens, kTokens - 1, kTokens, 0, -1}});
+  for (std::int64_t t = 0; t < kTokens; ++t) set_token(call.arg("kv_input").tensor(), t, 1, t == 0 ? 0.0f : -1.0f);
+  const SlotColumn bound = column_of(online_bounds_of(call).second, 0, 0);
+  const double weights = 127 * std::exp(-1.0), roundings = std::pow(1 + 0x1p-24, 15);
+  const double farthest = (1 + weights * (1 + 0x1p-23 * (6 + 1.173))) * roundings - (1 + weights);
+  EXPECT_LE(farthest, bound.sum);
+  EXPECT_GE(farthest, 0.5 * bound.sum);
+}
+
+TEST(CompressC128OnlinePrefillReference, TheBoundAllowsTheRoundingsOfEachFurtherStep) {
+  // In each of 50 steps more, a sum is rounded twice, and a product on its way into the mean seven times.
+  constexpr std::int64_t kSteps = 50;
+  Call call = online_prefill_of(1, 64, {}, {{64, 63, 64, 0, -1}});
+  for (std::int64_t t = 0; t < 64; ++t) set_token(call.arg("kv_input").tensor(), t, 1.5f, 0);
+  const SlotColumn bound = column_of(online_bounds_of(call, kSteps).second, 0, 0);
+  EXPECT_LE(64 * std::pow(1 + 0x1p-24, 15 + 2 * kSteps) - 64, bound.sum);
+  EXPECT_LE(1.5 * std::pow(1 + 0x1p-24, 25 + 15 + (7 + 2) * kSteps) - 1.5, bound.mean);
+}
+
 TEST(CompressC128OnlinePrefillReference, RowsThatAreNotWrittenHaveTheBoundZero) {
   Call call = online_prefill_of(2, 3, {layout::kNoCompress}, {{3, 2, 3, 1, -1}});
   fill_tokens(call);

@@ -187,6 +187,34 @@ TEST(SiluTmpInterval, AdmitsTheWholeDocumentedError) {
   }
 }
 
+/// Without a clamp, silu is rounded to bfloat16. So an error of the fast arithmetic shows only if silu is near the middle
+/// of two bfloat16. Each group has one gate other than zero, so its scale shows the rounded product. The gates are all
+/// bfloat16 numbers from 2^-6 to 2^4.
+TEST(SiluTmpInterval, AdmitsBothNeighboursNearTheMiddleOfTwoRoundedValues) {
+  constexpr std::int64_t kGates = 10 * 128, kRows = kGates / 2;
+  Silu s("float_tmp", 1, kRows, 256);
+  const auto gate_of = [](std::int64_t group) {
+    return float_from_bf16(static_cast<std::uint16_t>(bf16_from_float(0x1p-6f) + group));
+  };
+  for (std::int64_t g = 0; g < kGates; ++g) s.set_row(0, g / 2, g % 2 * 128, gate_of(g), 1.0f);
+  s.call();
+  HostTensor low = s.output, high = s.output, low_scale = s.scale, high_scale = s.scale;
+  call_reference(
+      kOp, "interval_" + s.variant,
+      {&s.input, &s.output, &s.scale, &s.counts, s.topk, s.transposed, s.limit, &low, &high, &low_scale, &high_scale});
+  int open = 0;
+  for (std::int64_t g = 0; g < kGates; ++g) {
+    const auto least = low_scale.get<float>(g), most = high_scale.get<float>(g);
+    open += bf16_from_float(448.0f * least) < bf16_from_float(448.0f * most) ? 1 : 0;
+    for (const WorstFastMath& fast : all_directions()) {
+      const float scale = float_from_bf16(bf16_from_float(fast.silu_and_mul(gate_of(g), 1.0f))) / 448.0f;
+      EXPECT_TRUE(least <= scale && scale <= most) << gate_of(g) << ": " << scale << " in " << least << ".." << most;
+    }
+  }
+  EXPECT_GT(open, 0);
+  EXPECT_LT(open, kGates / 100);
+}
+
 TEST(SiluReference, ANegativeLimitMakesEveryUpTheLimit) {
   Silu s("float_clamp", 1, 1, 256);
   s.limit = -1.0;
