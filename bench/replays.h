@@ -18,15 +18,15 @@ enum class Ended { kAgrees = 0, kDiffers = 1, kWrong = 2, kMissing = 3 };
 /// only.
 Ended in_own_process(const std::function<Ended()>& body);
 
-/// Counts how processes ended, and gives the exit status of the program: 0 if nothing differs, 1 if something does, 2
-/// if a process ended with an error of the environment, or nothing ran.
+/// Counts how processes ended, and gives the exit status of the program: 1 if something differs, otherwise 2 if a
+/// process ended with an error of the environment or nothing ran, otherwise 0.
 struct Tally {
   int ran = 0;
   int differ = 0;
   int wrong = 0;
 
   void add(Ended ended);
-  [[nodiscard]] int exit_status() const { return wrong != 0 || ran == 0 ? 2 : differ == 0 ? 0 : 1; }
+  [[nodiscard]] int exit_status() const { return differ != 0 ? 1 : wrong != 0 || ran == 0 ? 2 : 0; }
 };
 
 /// Work of the stream that takes some tenths of a millisecond.

@@ -54,7 +54,8 @@ std::size_t count_rounds(const std::vector<RecordedCall>& calls, std::size_t fir
 const HostTensor* tensor_of(const RecordedCall& call, const Made& made) {
   if (made.returned) return std::get_if<HostTensor>(&call.result.returned[made.index]);
   const Arg& arg = call.result.args[made.index];
-  return arg.is_tensor() && arg.role != Role::kIn ? &arg.tensor() : nullptr;
+  const bool is_output = arg.role == Role::kOut || arg.role == Role::kInOut;
+  return arg.is_tensor() && is_output ? &arg.tensor() : nullptr;
 }
 
 bool same_contents(const HostTensor& a, const HostTensor& b) {
@@ -72,26 +73,45 @@ bool is_always(const std::vector<RecordedCall>& calls, const Rounds& rounds, std
   return true;
 }
 
-/// The latest tensor of the round that argument `arg` of call `call` always is.
-std::optional<Made> maker(const std::vector<RecordedCall>& calls, const Rounds& rounds, std::size_t call,
-                          std::size_t arg) {
-  for (std::size_t from = call; from-- > 0;) {
-    const CallResult& result = calls[rounds.number(0, from)].result;
-    for (std::size_t i = 0; i < result.returned.size(); ++i) {
-      if (const Made made{from, true, i}; is_always(calls, rounds, call, arg, made)) return made;
-    }
-    for (std::size_t i = 0; i < result.args.size(); ++i) {
-      if (const Made made{from, false, i}; is_always(calls, rounds, call, arg, made)) return made;
-    }
-  }
-  return std::nullopt;
-}
-
 /// The argument in whose memory the tensor of argument `arg` is.
 Made owner(const Rounds& rounds, Made place) {
   while (!place.returned && rounds.sources[place.call][place.index].made.has_value())
     place = *rounds.sources[place.call][place.index].made;
   return place;
+}
+
+/// True if a call between `made` and call `call` writes into the memory of `made`.
+bool is_overwritten(const std::vector<RecordedCall>& calls, const Rounds& rounds, const Made& made, std::size_t call) {
+  if (made.returned) return false;
+  const Made memory = owner(rounds, made);
+  for (std::size_t i = made.call + 1; i < call; ++i) {
+    const RecordedCall& later = calls[rounds.number(0, i)];
+    for (std::size_t a = 0; a < later.call.args.size(); ++a) {
+      if (const Made here{i, false, a}; tensor_of(later, here) != nullptr && owner(rounds, here) == memory) return true;
+    }
+  }
+  return false;
+}
+
+/// The latest tensor of the round that argument `arg` of call `call` always is. An output has no source: its contents
+/// before the call do not matter.
+std::optional<Made> maker(const std::vector<RecordedCall>& calls, const Rounds& rounds, std::size_t call,
+                          std::size_t arg) {
+  const Role role = calls[rounds.number(0, call)].call.args[arg].role;
+  if (role != Role::kIn && role != Role::kInOut) return std::nullopt;
+  const auto fits = [&](const Made& made) {
+    return is_always(calls, rounds, call, arg, made) && !is_overwritten(calls, rounds, made, call);
+  };
+  for (std::size_t from = call; from-- > 0;) {
+    const CallResult& result = calls[rounds.number(0, from)].result;
+    for (std::size_t i = 0; i < result.returned.size(); ++i) {
+      if (const Made made{from, true, i}; fits(made)) return made;
+    }
+    for (std::size_t i = 0; i < result.args.size(); ++i) {
+      if (const Made made{from, false, i}; fits(made)) return made;
+    }
+  }
+  return std::nullopt;
 }
 
 /// True if every round but the first finds in this argument what the round before left in its memory.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -99,6 +100,50 @@ TEST(Rounds, ASourceHasTheBytesInEveryRound) {
   EXPECT_EQ(made_by(find_rounds(calls)), (Made{0, false, 1}));
   calls[2].result.args[1].tensor() = HostTensor::of<std::int64_t>(DType::kI64, {7});
   EXPECT_EQ(made_by(find_rounds(calls)), std::nullopt);
+}
+
+TEST(Rounds, CallsOfOtherOpsScalarsAndVariantsAreNotAlike) {
+  const std::vector<RecordedCall> alike{step({1}, {2}), step({3}, {4})};
+  ASSERT_EQ(find_rounds(alike).count, 2u);
+  const auto rounds_after = [&](const std::function<void(RecordedCall&)>& change) {
+    std::vector<RecordedCall> calls = alike;
+    change(calls[1]);
+    return find_rounds(calls).count;
+  };
+  EXPECT_EQ(rounds_after([](RecordedCall& c) { c.call.op = "other_op"; }), 0u);
+  EXPECT_EQ(rounds_after([](RecordedCall& c) { c.call.compile = Params().set("page", std::int64_t{64}); }), 0u);
+  EXPECT_EQ(rounds_after([](RecordedCall& c) { c.call.args.push_back(scalar("n", std::int64_t{1})); }), 0u);
+  EXPECT_EQ(rounds_after([](RecordedCall& c) { c.result.refusal = "no"; }), 0u);
+}
+
+/// Rounds of three calls: the first makes {2 i}, the second changes it in place to {3 i}, the third takes `third(i)`.
+std::vector<RecordedCall> three_calls(Role role_of_third, const std::function<std::int64_t(std::int64_t)>& third) {
+  std::vector<RecordedCall> calls;
+  for (const std::int64_t i : {1, 5}) {
+    const auto one = [](std::int64_t value) { return HostTensor::of<std::int64_t>(DType::kI64, {value}); };
+    calls.push_back(step({i}, {2 * i}));
+    RecordedCall change;
+    change.call.op = "change";
+    change.call.args = {inout("z", one(2 * i))};
+    change.result.args = {inout("z", one(3 * i))};
+    calls.push_back(change);
+    RecordedCall take;
+    take.call.op = "take";
+    take.call.args = {in("x", one(third(i)))};
+    take.call.args[0].role = role_of_third;
+    take.result.args = take.call.args;
+    calls.push_back(take);
+  }
+  return calls;
+}
+
+TEST(Rounds, OverwrittenMemoryAndOutputsAreNotSources) {
+  const auto source = [](const std::vector<RecordedCall>& calls) { return find_rounds(calls).sources[2][0].made; };
+  const auto changed = [](std::int64_t i) { return 3 * i; };
+  EXPECT_EQ(source(three_calls(Role::kIn, changed)), (Made{1, false, 0}));
+  EXPECT_EQ(source(three_calls(Role::kOut, changed)), std::nullopt) << "what an output holds before the call is unused";
+  EXPECT_EQ(source(three_calls(Role::kIn, [](std::int64_t i) { return 2 * i; })), std::nullopt)
+      << "the second call has overwritten it";
 }
 
 }  // namespace

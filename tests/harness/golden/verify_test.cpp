@@ -257,6 +257,12 @@ TEST_F(VerifyTest, AKnownFaultExcusesAnElementOutsideTheSample) {
   EXPECT_EQ(r.known_fault, "probe-fault");
   EXPECT_EQ(verified(c, e, off_by(kUnsampled + 16, 1, "faulty"), policy).verdict, Verdict::kFailed)
       << "the fault does not concern this row";
+  // The set and today's reference agree, and both differ from the golden: in a row of the fault, and in other rows.
+  for (const std::int64_t at : {kUnsampled, kUnsampled + 16, kUnsampled + 16384}) {
+    reference = off_by(at, 1, "reference", true);
+    EXPECT_EQ(verified(c, e, off_by(at, 1, "faulty"), policy).verdict, Verdict::kFailed) << at;
+  }
+  reference = honest("reference", true);
   EXPECT_EQ(verified(c, e, off_by(kUnsampled, 1, "faulty"), policy, true).verdict, Verdict::kFailed)
       << "other bits fail under --exact";
 }
