@@ -1,5 +1,5 @@
 /// dsv4_sequence_replays captures a step of an op's sequences in a CUDA graph on a GPU, and replays it with the inputs
-/// of the steps that follow. A serving engine runs its decode steps so.
+/// of the steps that follow.
 ///
 ///     dsv4_sequence_replays --set cuda [--op GLOB]... [--rounds N]
 ///
@@ -7,9 +7,9 @@
 /// repeated steps with the same calls in the same form, such as plan, compress and store. The calls of the first round
 /// are captured. What a call takes from an earlier one is the same memory in the graph: a plan, or compressed entries.
 /// What a round takes from the round before (the compressor's state, the cache) stays in memory from replay to replay.
-/// Before a replay, the memory of all other inputs gets the inputs of its round. Outputs and returned tensors get poison.
-/// Each replay is behind other work of the stream. The outputs of every call must have the bits of the recorded ones. A
-/// tensor that a later call of the round changes is compared after that call, in the elements that it names.
+/// Before a replay, the memory of all other inputs gets the inputs of its round. Outputs and returned tensors get
+/// poison. Each replay is behind other work of the stream. The outputs of every call must have the bits of the recorded
+/// ones. A tensor that a later call of the round changes is compared after that call, in the elements that it names.
 ///
 /// One line for each sequence says how many replays differ, or why it was not replayed. A sequence runs in its own
 /// process, because an illegal access ends the CUDA context. The exit status is 0 if no replay differs, 1 if one does,

@@ -60,9 +60,9 @@ struct Rounds {
   [[nodiscard]] std::size_t number(std::size_t round, std::size_t call) const { return first + round * length + call; }
 };
 
-/// Finds the rounds that cover most calls; among equals, the shortest. A round is at most 12 calls long. Calls are alike
-/// if op, variant, scalars, and the form of all tensors are equal. A call with elements in host memory is in no
-/// round: they are fixed when it is captured. A tensor has a source if it has the source's bytes in every round.
+/// Finds the rounds that cover most calls; among equals, the shortest. A round is at most 12 calls long. Calls are
+/// alike if op, variant, scalars, and the form of all tensors are equal. A call with elements in host memory is in no
+/// round: they are fixed when it is captured. An input has a source if it has the source's bytes in every round.
 Rounds find_rounds(const std::vector<RecordedCall>& calls);
 
 }  // namespace dsv4::bench

@@ -15,8 +15,8 @@ std::vector<Scenario> topk_v1_scenarios(const Op& op) {
           op.at({"batch=9 len=1500 raw=1 tail=3 lens=mixed"},
                 {"batch=450 len=600 raw=1 tail=3 lens=mixed", "k=1024 batch=450 len=1100 raw=1 tail=3 lens=mixed"})),
       wide_matrix(op.at(each({"k={} batch=9 len=1500 raw=1 tail=3 lens=mixed"}, {"512", "1024"}))),
-      // The list of kernels/topk/select.cuh holds 4864 entries. With ascending scores, a chunk of 8192 columns leaves about
-      // 1800 entries in it, and all later columns are added. 2808 more columns fit into the list, 3208 do not.
+      // The list of kernels/topk/select.cuh holds 4864 entries. With ascending scores, a chunk of 8192 columns leaves
+      // 1792 to 2400 entries in it, and all later columns are added. 3208 more columns do not fit.
       column_order(op.at(each({"k=1024 len={} raw=1 tail=3"}, {"11000", "11400"}),
                          each({"k={} len=140001 raw=1 tail=3"}, {"512", "1024"}))),
       any_page(), both_widths()};

@@ -187,9 +187,9 @@ TEST(SiluTmpInterval, AdmitsTheWholeDocumentedError) {
   }
 }
 
-/// Without a clamp, silu is rounded to bfloat16. So an error of the fast arithmetic shows only if silu is near the middle
-/// of two bfloat16. Each group has one gate other than zero, so its scale shows the rounded product. The gates are all
-/// bfloat16 numbers from 2^-6 to 2^4.
+/// Without a clamp, silu is rounded to bfloat16. So an error of the fast arithmetic shows only if silu is near the
+/// middle of two bfloat16. Each group has one gate other than zero, so its scale shows the rounded product. The gates
+/// are all bfloat16 numbers from 2^-6 to 2^4.
 TEST(SiluTmpInterval, AdmitsBothNeighboursNearTheMiddleOfTwoRoundedValues) {
   constexpr std::int64_t kGates = 10 * 128, kRows = kGates / 2;
   Silu s("float_tmp", 1, kRows, 256);
