@@ -13,7 +13,7 @@ namespace {
 /// places in the plan to a warp of tokens in order, but its warps race for them. An entry here belongs to a place.
 Batch batch_of_pair(bool is_decode) {
   if (is_decode) return {{3, 0, 2, 5}, {256, 131, 128, 20}, {1, 1, 1, 1}};
-  return {{3, 0, 2}, {130, 256, 390}, {30, 20, 10}};
+  return {{3, 0, 2}, {130, 256, 300}, {30, 20, 32}};
 }
 
 Call produce_plan(const Case& c, bool is_decode) {
