@@ -86,7 +86,8 @@ std::string block_text(const GoldenOutput& golden, const HostTensor& packed) {
                      format_shape(packed.coordinates(to)));
 }
 
-/// True if each block that differs has an element that is excused. `by` is that of ExcusedElements for the whole output.
+/// True if each block that differs has an element that is excused. `by` is that of ExcusedElements for the whole
+/// output.
 bool may_be_excused(const GoldenOutput& golden, const HostTensor& packed, const HostTensor& by) {
   if (by.storage.empty()) return false;
   const auto now = block_digests(packed.storage);

@@ -1,6 +1,6 @@
 /// One thread block selects exactly the k largest entries of a stream. The amount of shared memory is fixed.
 ///
-/// An entry has 64 bits. The upper half is the order key of a score (see order_key). The lower half is the bitwise
+/// An entry has 64 bits. The upper half is the order key of a score (see key_of_bits). The lower half is the bitwise
 /// complement of the score's index. So an entry is larger than another if its score is larger, or if the scores are
 /// equal and its index is lower. All entries are different, so the set of the k largest is unique.
 ///
@@ -12,7 +12,8 @@
 /// If the list cannot take all of these entries, radix selection finds the k largest entries of list and chunk
 /// together. Then only these k entries remain in the list, and the smallest of them becomes the bound. The first bound
 /// is guessed from a sample of the first chunk. It is kept only if at least k entries reach it. The list is also
-/// shortened like this after the last chunk, and after the chunk for which the bound was guessed, if many chunks follow.
+/// shortened like this after the last chunk. The same happens after the chunk for which the bound was guessed, if the
+/// list would otherwise become nearly full.
 ///
 /// So ordinary data costs one comparison per score and a few radix selections, most of them of a short list.
 /// Adversarial data (ascending scores, clustered scores, ties) costs one radix selection per chunk. No buffer
@@ -50,9 +51,6 @@ DSV4_DEVICE std::uint32_t with_nan_order(std::uint32_t key) {
   constexpr std::uint32_t kNans = 0x007FFFFFu;  // number of NaNs of one sign
   return key > 0xFF800000u ? key - kNans : key > 0xFF000001u ? key + kNans : key;
 }
-
-/// Maps a score to its order key: a score with a larger key is selected first.
-DSV4_DEVICE std::uint32_t order_key(float score) { return with_nan_order(key_of_bits(__float_as_uint(score))); }
 
 DSV4_DEVICE Entry make_entry(std::uint32_t key, std::uint32_t index) {
   return static_cast<Entry>(key) << 32 | static_cast<std::uint32_t>(~index);
@@ -250,8 +248,8 @@ struct EntryChunk {
 };
 
 /// Gives each thread of the block `own` consecutive positions, and returns its first one. Positions begin at
-/// `memory.cursor`. The cursor is advanced by their number. The caller needs two barriers: one between setting the cursor
-/// and this call, and one between this call and reading the cursor.
+/// `memory.cursor`. The cursor is advanced by their number. The caller needs two barriers: one between setting the
+/// cursor and this call, and one between this call and reading the cursor.
 template <int K>
 DSV4_DEVICE std::uint32_t take_positions(SelectMemory<K>& memory, std::uint32_t own) {
   const unsigned lane = threadIdx.x % 32;
@@ -411,10 +409,10 @@ class Selection {
     }
     if (wanted <= kListCapacity) {
       count_ = wanted;
-      // More than K entries reach the guessed bound. A higher bound saves work for every later chunk. It is computed now
-      // if the list would otherwise become nearly full.
-      const bool is_raised =
-          guessed && static_cast<std::int64_t>(wanted) * size / Chunk::kEntries > kListCapacity * 3 / 4;
+      // More than K entries reach the guessed bound. A higher bound saves work for every later chunk. It is computed
+      // now if the list would otherwise become nearly full. The other chunks may add as many entries as this one.
+      constexpr int kNearlyFull = kListCapacity * 3 / 4;
+      const bool is_raised = guessed && static_cast<std::int64_t>(wanted) * size / Chunk::kEntries > kNearlyFull;
       if (wanted <= K || !(last || is_raised)) return;
       chunk.clear();  // the list already has all entries of the chunk that reach the bound
     }
