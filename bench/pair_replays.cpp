@@ -13,7 +13,6 @@
 #include <fmt/format.h>
 #include <tvm/ffi/error.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "bench/replays.h"
@@ -222,15 +221,5 @@ int main(int argc, char** argv) {
   app.add_option("--replays", options.replays, "replays of each mix")
       ->capture_default_str()
       ->check(CLI::Range(1, 100000));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-  try {
-    return dsv4::bench::run(options);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "dsv4_pair_replays: {}\n", e.what());
-    return 2;
-  }
+  return dsv4::bench::run_program(app, argc, argv, "dsv4_pair_replays", [&] { return dsv4::bench::run(options); });
 }

@@ -1,5 +1,6 @@
 #include "bench/replays.h"
 
+#include <fmt/format.h>
 #include <sys/wait.h>
 #include <tvm/ffi/container/array.h>
 #include <tvm/ffi/container/tensor.h>
@@ -33,6 +34,20 @@ void Tally::add(Ended ended) {
   ran += ended == Ended::kAgrees || ended == Ended::kDiffers ? 1 : 0;
   differ += ended == Ended::kDiffers ? 1 : 0;
   wrong += ended == Ended::kWrong ? 1 : 0;
+}
+
+int run_program(CLI::App& app, int argc, char** argv, const char* name, const std::function<int()>& body) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  try {
+    return body();
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "{}: {}\n", name, e.what());
+    return 2;
+  }
 }
 
 Returned::Returned(ffi::Any value) : value_(std::move(value)) {

@@ -3,6 +3,7 @@
 
 #include <tvm/ffi/any.h>
 
+#include <CLI/CLI.hpp>
 #include <functional>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct Tally {
   void add(Ended ended);
   [[nodiscard]] int exit_status() const { return differ != 0 ? 1 : wrong != 0 || ran == 0 ? 2 : 0; }
 };
+
+/// Parses the command line and returns what `body` returns. The exit status of a wrong command line is 2. So is that of
+/// an error, whose text is printed after the program's name.
+int run_program(CLI::App& app, int argc, char** argv, const char* name, const std::function<int()>& body);
 
 /// Work of the stream that takes some tenths of a millisecond.
 class BusyWork {
