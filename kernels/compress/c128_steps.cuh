@@ -2,12 +2,24 @@
 /// plans; the kernels of V1 find them in the pages of the requests. The addresses need not be inside the tensors.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/common/launch.h"
 #include "kernels/compress/c128_window.cuh"
 
 namespace dsv4 {
 
 inline constexpr int kWriteThreads = 128;
+inline constexpr int kC128Blocks = 2;  ///< blocks of kC128Threads that run on a multiprocessor at the same time
+
+/// What a decode step does with a token: it is kept in row `row` of the state. If it completes its group, an entry is
+/// made from the state page `page`. Nothing is done if the state does not have the row. If it does not have the page,
+/// there is no entry.
+struct C128Step {
+  std::int64_t row;
+  bool completes;
+  std::int64_t page;
+};
 
 /// The work of a thread in the memory of a call. All threads of a block must make the same calls.
 template <int kHeadDim>
@@ -20,36 +32,42 @@ struct C128Thread {
 
   DSV4_DEVICE bool has_page(std::int64_t page) const { return page >= 0 && page < t.pages; }
 
-  /// A decode step: copies row `token` of the batch to row `row` of the state. If the token completes a group, makes
-  /// the entry of the state page `page` as row `token` of the output. Does nothing if the state does not have the row.
-  /// If it does not have the page, there is no entry.
-  DSV4_DEVICE void decode(std::int64_t token, std::int64_t row, bool completes, std::int64_t page) const {
-    if (row < 0 || row >= t.pages * kGroup) return;
-    // The warp with the last part of the window stores the row of the newest token. A lane stores its own columns. So
-    // the window below reads nothing that another thread writes.
-    Columns kv{}, score{};
-    if (place.part == kParts - 1) {
+  /// Decode steps of the tokens `begin` ... `end` - 1 of the batch, at most kParts of them. `step_of(token)` returns
+  /// the C128Step of a token. First, each warp copies the row of one token to the state. Then the block makes the
+  /// entries of the tokens that complete a group, one after the other. An entry is its token's row of the output.
+  template <class StepOf>
+  DSV4_DEVICE void decode(std::int64_t begin, std::int64_t end, const StepOf& step_of) const {
+    __shared__ std::int64_t pages[kParts];  // of the entries; -1 if a token gives none
+    if (begin + place.part < end) {
+      const std::int64_t token = begin + place.part;
       const float* newest = t.input + token * kRow + place.column;
-      float* kept = t.state + row * kRow + place.column;
-      kv.load(newest);
+      Columns kv, score;
+      kv.load(newest);  // these loads overlap with those of `step_of`
       score.load(newest + kHeadDim);
-      kv.store(kept);
-      score.store(kept + kHeadDim);
-    }
-    if (!completes || !has_page(page)) return;
-
-    const float* group = column(page);
-    C128Part<kHeadDim> window;
-#pragma unroll
-    for (int i = 0; i < kPart; ++i) {
-      if (i == kPart - 1 && place.part == kParts - 1) {
-        window.kv[i] = kv;  // the newest token, which is still in registers
-        window.score[i] = score;
-      } else {
-        window.load(i, group + (place.part * kPart + i) * kRow);
+      const C128Step step = step_of(token);
+      const bool is_kept = step.row >= 0 && step.row < t.pages * kGroup;
+      if (is_kept) {
+        float* kept = t.state + step.row * kRow + place.column;
+        kv.store(kept);
+        score.store(kept + kHeadDim);
       }
+      if (threadIdx.x % kWarpLanes == 0) pages[place.part] = is_kept && step.completes ? step.page : -1;
     }
-    store(token, window);
+    __syncthreads();
+    for (std::int64_t token = begin; token < end; ++token) {
+      const std::int64_t page = pages[token - begin];
+      if (!has_page(page)) continue;
+      const float* group = column(page);
+      C128Part<kHeadDim> window;
+#pragma unroll
+      for (int i = 0; i < kPart; ++i) {
+        const int j = place.part * kPart + i;
+        // The newest token is read from the batch, because another block may still write the rest of its row.
+        window.load(i, j == kGroup - 1 ? t.input + token * kRow + place.column : group + j * kRow);
+      }
+      store(token, window);
+      __syncthreads();  // the next entry uses the same shared memory
+    }
   }
 
   /// Makes the entry whose last token is row `token` of the batch, as row `to` of the output. The first `window_before`
@@ -128,6 +146,22 @@ void launch_c128(const char* name, DLDevice device, std::int64_t units, void (*k
          .device = device,
          .grid = grid_of(C128Place<kHeadDim>::blocks(units), name),
          .block = dim3(kC128Threads)}(kernel, params);
+}
+
+/// The same for a decode step. A block takes more than one token if otherwise more blocks would be needed than can run
+/// at the same time. So a token that completes no group costs little. The kernel's second argument is the number of
+/// tokens of a block.
+template <int kHeadDim, class Params>
+void launch_c128_decode(const char* name, DLDevice device, std::int64_t tokens, void (*kernel)(Params, int),
+                        const Params& params) {
+  if (tokens == 0) return;
+  const std::int64_t resident = std::int64_t{kC128Blocks} * multiprocessor_count(device);
+  const std::int64_t per_block =
+      std::clamp<std::int64_t>(ceil_div(C128Place<kHeadDim>::blocks(tokens), resident), 1, kParts);
+  Launch{.name = name,
+         .device = device,
+         .grid = grid_of(C128Place<kHeadDim>::blocks(ceil_div(tokens, per_block)), name),
+         .block = dim3(kC128Threads)}(kernel, params, static_cast<int>(per_block));
 }
 
 /// The same for a kernel that keeps rows.

@@ -39,6 +39,12 @@ inline OfflineTensors check_c4_v1_tensors(ArgumentCheck& check, const TensorView
 inline constexpr float kAbsentScore = -FLT_MAX;  ///< of an absent window entry in V2
 inline constexpr float kAbsentScoreV1 = -1e9f;   ///< in V1
 
+/// The newest token of a decode step: its row number in the batch, and the lane's columns of its four blocks.
+struct C4Token {
+  std::int64_t number;
+  Columns block[4];
+};
+
 /// The work of a lane in the memory of a call.
 template <int kHeadDim>
 struct C4Lane {
@@ -81,30 +87,36 @@ struct C4Lane {
     C4Window<kHeadDim> window;
 #pragma unroll
     for (int i = 0; i < kWindow; ++i) {
-      if (i < kGroup && first_group) {
-        window.absent(i, absent_score);
-      } else {
-        const float* page = i < kGroup ? group_before : group;
-        window.load(i, i < from_state ? page + i % kGroup * kRow : batch + i * kRow);
-      }
+      // All loads are unconditional, so that they overlap. An absent entry gets a row that is certainly there.
+      const int j = i < kGroup && first_group ? i + kGroup : i;
+      const float* page = j < kGroup ? group_before : group;
+      window.load(i, j < from_state ? page + j % kGroup * kRow : batch + j * kRow);
     }
+    if (first_group) window.mark_absent(absent_score);
     store(to, window);
   }
 
-  /// A decode step: copies row `token` of the batch to row `row` of the state. If the token completes a group, makes
-  /// the entry as row `token` of the output. Does nothing if the state does not have the row. If it does not have the
+  /// Loads the newest token of a decode step. It is separate from `decode`. So it overlaps with the loads that tell
+  /// where the token belongs.
+  DSV4_DEVICE C4Token load_token(std::int64_t token) const {
+    const float* row = t.input + token * kRow + place.column;
+    C4Token loaded;
+    loaded.number = token;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) loaded.block[i].load(row + i * kHeadDim);
+    return loaded;
+  }
+
+  /// A decode step: copies the newest token to row `row` of the state. If the token completes a group, makes the entry
+  /// as row `newest.number` of the output. Does nothing if the state does not have the row. If it does not have the
   /// pages, there is no entry.
-  DSV4_DEVICE void decode(std::int64_t token, std::int64_t row, bool completes, bool first_group, const C4Pages& pages,
-                          float absent_score) const {
+  DSV4_DEVICE void decode(const C4Token& newest, std::int64_t row, bool completes, bool first_group,
+                          const C4Pages& pages, float absent_score) const {
     if (!has_row(row)) return;
     // A lane stores its own columns of all four blocks. So the window below reads nothing that another lane writes.
-    const float* newest = t.input + token * kRow + place.column;
     float* kept = t.state + row * kRow + place.column;
-    Columns block[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) block[i].load(newest + i * kHeadDim);
-#pragma unroll
-    for (int i = 0; i < 4; ++i) block[i].store(kept + i * kHeadDim);
+    for (int i = 0; i < 4; ++i) newest.block[i].store(kept + i * kHeadDim);
     if (!completes || !has_page(pages.group) || (!first_group && !has_page(pages.group_before))) return;
 
     const float* group_before = column(pages.group_before);
@@ -112,15 +124,13 @@ struct C4Lane {
     C4Window<kHeadDim> window;
 #pragma unroll
     for (int i = 0; i < kWindow - 1; ++i) {
-      if (i < kGroup && first_group) {
-        window.absent(i, absent_score);
-      } else {
-        window.load(i, (i < kGroup ? group_before : group) + i % kGroup * kRow);
-      }
+      // All loads are unconditional, so that they overlap. An absent entry gets a row that is certainly there.
+      window.load(i, (i < kGroup && !first_group ? group_before : group) + i % kGroup * kRow);
     }
-    window.kv[kWindow - 1] = block[1];  // the newest token, which is still in registers
-    window.score[kWindow - 1] = block[3];
-    store(token, window);
+    if (first_group) window.mark_absent(absent_score);
+    window.kv[kWindow - 1] = newest.block[1];  // the newest token is in registers
+    window.score[kWindow - 1] = newest.block[3];
+    store(newest.number, window);
   }
 
  private:

@@ -58,13 +58,16 @@ struct C4Window {
     kv[i].load(half);
     score[i].load(half + 2 * kHeadDim);
   }
-  /// Marks entry i as absent: its score is `lowest`. If another entry has a far higher score, the weight of entry i is
-  /// then 0.
-  DSV4_DEVICE void absent(int i, float lowest) {
+  /// Marks the entries of the group before as absent: their score is `lowest`. If another entry has a far higher score,
+  /// their weights are then 0.
+  DSV4_DEVICE void mark_absent(float lowest) {
 #pragma unroll
-    for (int c = 0; c < kLaneColumns; ++c) {
-      kv[i].v[c] = 0.0f;
-      score[i].v[c] = lowest;
+    for (int i = 0; i < kGroup; ++i) {
+#pragma unroll
+      for (int c = 0; c < kLaneColumns; ++c) {
+        kv[i].v[c] = 0.0f;
+        score[i].v[c] = lowest;
+      }
     }
   }
 

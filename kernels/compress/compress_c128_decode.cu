@@ -30,18 +30,21 @@ namespace {
 constexpr const char* kOp = "compress_c128_decode";
 
 template <int kHeadDim>
-__global__ void __launch_bounds__(kC128Threads, 2) decode_kernel(const __grid_constant__ DecodeParams p) {
+__global__ void __launch_bounds__(kC128Threads, kC128Blocks)
+    decode_kernel(const __grid_constant__ DecodeParams p, int per_block) {
   const C128Place<kHeadDim> place;
   wait_for_previous_kernel();
-  const layout::DecodePlan plan = p.plan[place.unit];
-  if (plan.seq_len == 0) return;
-  const C128Thread<kHeadDim> thread{p, place};
-  thread.decode(place.unit, plan.write_loc, plan.write_loc % kGroup == kGroup - 1, plan.read_page_1);
+  const std::int64_t begin = std::int64_t{place.unit} * per_block;
+  const std::int64_t end = begin + per_block < p.requests ? begin + per_block : p.requests;
+  C128Thread<kHeadDim>{p, place}.decode(begin, end, [&](std::int64_t token) {
+    const layout::DecodePlan plan = p.plan[token];
+    return C128Step{plan.seq_len == 0 ? -1 : plan.write_loc, plan.write_loc % kGroup == kGroup - 1, plan.read_page_1};
+  });
 }
 
 template <int kHeadDim>
 void launch(const DecodeParams& params, DLDevice device) {
-  launch_c128<kHeadDim>(kOp, device, params.requests, decode_kernel<kHeadDim>, params);
+  launch_c128_decode<kHeadDim>(kOp, device, params.requests, decode_kernel<kHeadDim>, params);
 }
 
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView plan_d) {

@@ -36,14 +36,17 @@ struct V1Params {
 };
 
 template <int kHeadDim>
-__global__ void __launch_bounds__(kC128Threads, 2) decode_kernel(const __grid_constant__ V1Params p) {
+__global__ void __launch_bounds__(kC128Threads, kC128Blocks)
+    decode_kernel(const __grid_constant__ V1Params p, int per_block) {
   const C128Place<kHeadDim> place;
   wait_for_previous_kernel();
-  const std::int32_t length = p.seq_lens[place.unit];
-  if (length <= 0) return;
-  const std::int64_t page = p.indices[place.unit];
-  const C128Thread<kHeadDim> thread{p.tensors, place};
-  thread.decode(place.unit, page * kGroup + (length - 1) % kGroup, length % kGroup == 0, page);
+  const std::int64_t begin = std::int64_t{place.unit} * per_block;
+  const std::int64_t end = begin + per_block < p.tensors.tokens ? begin + per_block : p.tensors.tokens;
+  C128Thread<kHeadDim>{p.tensors, place}.decode(begin, end, [&](std::int64_t token) {
+    const std::int32_t length = p.seq_lens[token];
+    const std::int64_t page = p.indices[token];
+    return C128Step{length <= 0 ? -1 : page * kGroup + (length - 1) % kGroup, length % kGroup == 0, page};
+  });
 }
 
 void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, TensorView ape, TensorView indices,
@@ -57,8 +60,8 @@ void decode(TensorView kv_buffer, TensorView kv_input, TensorView kv_output, Ten
 
   const V1Params params{t, data_of<const std::int32_t>(indices), data_of<const std::int32_t>(seq_lens)};
   const std::uint32_t units = plan_rows(check, "kv_input", requests);
-  t.head_dim == 128 ? launch_c128<128>(kOp, check.device(), units, decode_kernel<128>, params)
-                    : launch_c128<512>(kOp, check.device(), units, decode_kernel<512>, params);
+  t.head_dim == 128 ? launch_c128_decode<128>(kOp, check.device(), units, decode_kernel<128>, params)
+                    : launch_c128_decode<512>(kOp, check.device(), units, decode_kernel<512>, params);
 }
 
 }  // namespace

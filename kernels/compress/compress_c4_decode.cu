@@ -33,10 +33,12 @@ __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_cons
   const C4Place<kHeadDim> place;
   wait_for_previous_kernel();
   if (place.unit >= p.requests) return;
-  const layout::DecodePlan plan = p.plan[place.unit];
-  if (plan.seq_len == 0) return;
   const C4Lane<kHeadDim> lane{p, place};
-  lane.decode(place.unit, plan.write_loc, plan.seq_len % kGroup == 0, plan.seq_len <= kGroup,
+  const C4Token newest = lane.load_token(place.unit);
+  const layout::DecodePlan plan = p.plan[place.unit];
+  __syncwarp();  // otherwise the compiler would load the token only after the test
+  if (plan.seq_len == 0) return;
+  lane.decode(newest, plan.write_loc, plan.seq_len % kGroup == 0, plan.seq_len <= kGroup,
               {plan.read_page_0, plan.read_page_1}, kAbsentScore);
 }
 

@@ -44,18 +44,20 @@ __global__ void __launch_bounds__(kC4Threads, 4) decode_kernel(const __grid_cons
   const C4Place<kHeadDim> place;
   wait_for_previous_kernel();
   if (place.unit >= p.requests) return;
+  const C4Lane<kHeadDim> lane{p.tensors, place};
+  const C4Token newest = lane.load_token(place.unit);
   const std::int32_t length = p.seq_lens[place.unit];
+  const std::int64_t index = p.indices[place.unit];
+  __syncwarp();  // otherwise the compiler would load the token only after the test
   if (length <= 0) return;
   const auto position = static_cast<std::uint32_t>(length) - 1;
-  const std::int64_t index = p.indices[place.unit];
   C4Pages pages;
   if constexpr (kRings) {
     pages = pages_of_ring(index, position);
   } else {
     pages = {p.extra[place.unit], index};
   }
-  const C4Lane<kHeadDim> lane{p.tensors, place};
-  lane.decode(place.unit, pages.group * kGroup + position % kGroup, length % kGroup == 0, length <= kGroup, pages,
+  lane.decode(newest, pages.group * kGroup + position % kGroup, length % kGroup == 0, length <= kGroup, pages,
               kAbsentScoreV1);
 }
 

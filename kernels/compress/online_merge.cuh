@@ -78,6 +78,7 @@ struct SegmentOfGroup {
     return {last_token, tokens > kOnlinePlaces ? -1 : last + 1 - static_cast<int>(tokens), last, -1, -1, -1};
   }
   DSV4_DEVICE bool has_earlier() const { return begin > 0; }
+  DSV4_DEVICE bool has(int place) const { return place >= begin && place <= last; }
   /// True if all tokens are in the batch and in one group, and the slots that the segment uses are in the state.
   DSV4_DEVICE bool is_inside(const OnlineTensors& t, bool keep) const {
     return begin >= 0 && begin <= last && last_token < t.tokens && last_token >= last - begin &&
@@ -109,33 +110,32 @@ DSV4_DEVICE void merge_segment(const OnlineTensors& t, const SegmentOfGroup& seg
   __shared__ float weights[kOnlineParts][kOnlineTile];
   __shared__ float products[kOnlineParts][kOnlineTile];
 
-  OnlineColumns kv[kOnlinePlacesOfPart], z[kOnlinePlacesOfPart], top;
+  OnlineColumns kv[kOnlinePlacesOfPart], z[kOnlinePlacesOfPart], bias[kOnlinePlacesOfPart], top, earlier;
+  // All loads are unconditional, so that they overlap. A place without a token gets the row of the last token.
+#pragma unroll
+  for (int i = 0; i < kOnlinePlacesOfPart; ++i) {
+    const int place = part * kOnlinePlacesOfPart + i;
+    const bool has_token = segment.has(place);
+    const float* row = t.row(segment.last_token - (has_token ? segment.last - place : 0)) + column;
+    kv[i].load(row);
+    z[i].load(row + kOnlineHeadDim);
+    bias[i].load(t.ape + place * kOnlineHeadDim + column);
+  }
+  if (segment.has_earlier()) earlier.load(t.block(segment.from, 0) + column);
 #pragma unroll
   for (float& v : top.v) v = -INFINITY;
 #pragma unroll
   for (int i = 0; i < kOnlinePlacesOfPart; ++i) {
     const int place = part * kOnlinePlacesOfPart + i;
-    if (place >= segment.begin && place <= segment.last) {
-      const float* row = t.row(segment.last_token - (segment.last - place)) + column;
-      OnlineColumns bias;
-      kv[i].load(row);
-      z[i].load(row + kOnlineHeadDim);
-      bias.load(t.ape + place * kOnlineHeadDim + column);
+    const bool has_token = segment.has(place);
 #pragma unroll
-      for (int c = 0; c < kOnlineColumns; ++c) z[i].v[c] = __fadd_rn(z[i].v[c], bias.v[c]);
-    } else {  // the place has the weight 0
-#pragma unroll
-      for (int c = 0; c < kOnlineColumns; ++c) {
-        kv[i].v[c] = 0.0f;
-        z[i].v[c] = -INFINITY;
-      }
+    for (int c = 0; c < kOnlineColumns; ++c) {  // a place without a token has the weight 0
+      kv[i].v[c] = has_token ? kv[i].v[c] : 0.0f;
+      z[i].v[c] = has_token ? __fadd_rn(z[i].v[c], bias[i].v[c]) : -INFINITY;
+      top.v[c] = max_number(top.v[c], z[i].v[c]);
     }
-#pragma unroll
-    for (int c = 0; c < kOnlineColumns; ++c) top.v[c] = max_number(top.v[c], z[i].v[c]);
   }
   top.store(&largest[part][of_tile]);
-  OnlineColumns earlier;
-  if (segment.has_earlier()) earlier.load(t.block(segment.from, 0) + column);
   __syncthreads();
 
   // The maximum of all tokens, earlier ones included. All weights are relative to it.

@@ -89,20 +89,20 @@ struct StoreParams {
 
 /// The entry that a warp handles.
 struct Entry {
-  std::int64_t number;
   std::int64_t position;
   std::int32_t slot;  ///< its number in the cache
   bool exists;        ///< all lanes of the warp agree
 };
 
-/// The slot is not used here. So the kernels can load the entry while they wait for it.
-DSV4_DEVICE Entry entry_of_warp(const StoreParams& p) {
-  wait_for_previous_kernel();
-  const std::int64_t number = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (number >= p.plan.count) return {number, 0, 0, false};
+DSV4_DEVICE std::int64_t record_of_warp() { return static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32; }
+
+/// Returns the entry of record `number`. The slot of a decode plan's record is loaded before the record is tested, so
+/// that both loads overlap.
+DSV4_DEVICE Entry entry_of(const StoreParams& p, std::int64_t number) {
+  const std::int32_t own_slot = p.plan.is_decode ? p.plan.out_loc[number] : 0;
   const Place place = p.plan.place(number);
-  if (place.token < 0) return {number, 0, 0, false};
-  return {number, place.position, p.plan.out_loc[place.token], true};
+  if (place.token < 0) return {0, 0, false};
+  return {place.position, p.plan.is_decode ? own_slot : p.plan.out_loc[place.token], true};
 }
 
 constexpr int kKeyDim = 512;
@@ -110,19 +110,22 @@ constexpr int kTiles = kKeyDim / kPerTile;
 
 template <bool kWide>
 __global__ void __launch_bounds__(kThreads) flashmla_kernel(const __grid_constant__ StoreParams p) {
-  const Entry entry = entry_of_warp(p);
-  if (!entry.exists) return;
+  wait_for_previous_kernel();
+  const std::int64_t number = record_of_warp();
+  if (number >= p.plan.count) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   WarpRow<kTiles, kWide, float> row, weight;
-  row.load(p.rows + entry.number * kKeyDim + lane * kPerLane);
+  row.load(p.rows + number * kKeyDim + lane * kPerLane);
   weight.load(p.weight + lane * kPerLane);
-  // The angles are loaded before the reduction, so that both loads overlap.
+  // Only the angles wait for another load, that of the record. The reduction comes before the tests. So the compiler
+  // cannot move the load of the row behind them.
+  const Entry entry = entry_of(p, number);
   LaneAngles<kWide> angles;
   angles.load(p.freqs, p.table_rows, entry.position, lane);
-  const Slot slot = p.cache.slot(entry.slot);
-  if (slot.page == nullptr) return;
-
   const float factor = row.factor(p.eps);
+  const Slot slot = p.cache.slot(entry.slot);
+  if (!entry.exists || slot.page == nullptr) return;
+
   const FlashmlaSlot stored = flashmla_slot(p.cache, slot);
 #pragma unroll
   for (int t = 0; t < kTiles; ++t) {
@@ -147,18 +150,20 @@ constexpr int kFirstRotatedLane = (kIndexerDim - kRopeDim) / kIndexerPerLane;
 /// Lane l holds dims 4l ... 4l + 3. With kFp4, eight neighbouring lanes hold a group of 32 dims.
 template <bool kFp4, bool kWide>
 __global__ void __launch_bounds__(kThreads) indexer_kernel(const __grid_constant__ StoreParams p) {
-  const Entry entry = entry_of_warp(p);
-  if (!entry.exists) return;
+  wait_for_previous_kernel();
+  const std::int64_t number = record_of_warp();
+  if (number >= p.plan.count) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   Pack<float, kIndexerPerLane, kWide> y, weight, angles;
-  y.load(p.rows + entry.number * kIndexerDim + lane * kIndexerPerLane);
+  y.load(p.rows + number * kIndexerDim + lane * kIndexerPerLane);
   weight.load(p.weight + lane * kIndexerPerLane);
+  const Entry entry = entry_of(p, number);
   const bool is_rotated = lane >= kFirstRotatedLane && entry.position >= 0 && entry.position < p.table_rows;
   if (is_rotated) angles.load(p.freqs + entry.position * kRopeDim + (lane - kFirstRotatedLane) * kIndexerPerLane);
-  const Slot slot = p.cache.slot(entry.slot);
-  if (slot.page == nullptr) return;
-
   const float factor = norm_factor<kIndexerDim>(lanes_sum<32>(sum_of_squares(y, 0.0f)), p.eps);
+  const Slot slot = p.cache.slot(entry.slot);
+  if (!entry.exists || slot.page == nullptr) return;
+
 #pragma unroll
   for (int i = 0; i < kIndexerPerLane; ++i) y.v[i] = __fmul_rn(__fmul_rn(y.v[i], factor), weight.v[i]);
   if (is_rotated) {

@@ -33,7 +33,8 @@ namespace dsv4 {
 namespace {
 
 constexpr int kLaneColumns = 8;
-constexpr int kMaxThreads = 1024;
+constexpr int kParts = 2;  ///< packs of kLaneColumns that a thread loads before it uses them
+constexpr int kMaxThreads = 512;
 constexpr float kMinAmax = 1e-10f;
 
 struct DispatchParams {
@@ -53,28 +54,39 @@ struct DispatchParams {
 template <int kGroup, bool kWide>
 DSV4_DEVICE void quantise_token(const DispatchParams& p, std::int64_t token) {
   constexpr int kGroupLanes = kGroup / kLaneColumns;
-  // All lanes of a warp do every step, because the maximum of a group is found by shuffles.
-  for (std::int64_t first = 0; first < p.hidden; first += blockDim.x * kLaneColumns) {
-    const std::int64_t column = first + threadIdx.x * kLaneColumns;
-    const bool inside = column < p.hidden;
-    Pack<__nv_bfloat16, kLaneColumns, kWide> x;
-    float amax = kMinAmax;
-    if (inside) {
-      x.load(p.x + token * p.hidden + column);
+  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kLaneColumns;
+  // All lanes of a warp do every step, because the maximum of a group is found by shuffles. The loads of a step are
+  // issued together.
+  for (std::int64_t begin = 0; begin < p.hidden; begin += kParts * step) {
+    const std::int64_t first = begin + threadIdx.x * kLaneColumns;
+    Pack<__nv_bfloat16, kLaneColumns, kWide> x[kParts];
 #pragma unroll
-      for (int c = 0; c < kLaneColumns; ++c) amax = max_number(amax, fabsf(to_float(x.v[c])));
+    for (int part = 0; part < kParts; ++part) {
+      const std::int64_t column = first + part * step;
+      if (column < p.hidden) x[part].load(p.x + token * p.hidden + column);
     }
-    const std::uint32_t byte = ue8m0_byte_of_amax(lanes_max<kGroupLanes>(amax));
-    if (!inside) continue;
-    const float inverse = ue8m0_inverse(byte);
-    Pack<std::uint16_t, kLaneColumns / 2, kWide> codes;
 #pragma unroll
-    for (int c = 0; c < kLaneColumns / 2; ++c) {
-      codes.v[c] = e4m3_codes(__fmul_rn(to_float(x.v[2 * c]), inverse), __fmul_rn(to_float(x.v[2 * c + 1]), inverse));
-    }
-    store_bytes<kWide>(p.codes_out + token * p.hidden + column, codes);
-    if (threadIdx.x % kGroupLanes == 0) {
-      p.scales_out[token * (p.hidden / kGroup) + column / kGroup] = static_cast<std::uint8_t>(byte);
+    for (int part = 0; part < kParts; ++part) {
+      const std::int64_t column = first + part * step;
+      const bool inside = column < p.hidden;
+      float amax = kMinAmax;
+      if (inside) {
+#pragma unroll
+        for (int c = 0; c < kLaneColumns; ++c) amax = max_number(amax, fabsf(to_float(x[part].v[c])));
+      }
+      const std::uint32_t byte = ue8m0_byte_of_amax(lanes_max<kGroupLanes>(amax));
+      if (!inside) continue;
+      const float inverse = ue8m0_inverse(byte);
+      Pack<std::uint16_t, kLaneColumns / 2, kWide> codes;
+#pragma unroll
+      for (int c = 0; c < kLaneColumns / 2; ++c) {
+        codes.v[c] = e4m3_codes(__fmul_rn(to_float(x[part].v[2 * c]), inverse),
+                                __fmul_rn(to_float(x[part].v[2 * c + 1]), inverse));
+      }
+      store_bytes<kWide>(p.codes_out + token * p.hidden + column, codes);
+      if (threadIdx.x % kGroupLanes == 0) {
+        p.scales_out[token * (p.hidden / kGroup) + column / kGroup] = static_cast<std::uint8_t>(byte);
+      }
     }
   }
 }
@@ -84,8 +96,17 @@ __global__ void __launch_bounds__(kMaxThreads) mega_moe_pre_dispatch_kernel(cons
   wait_for_previous_kernel();
   if (blockIdx.x < p.tokens) {
     const std::int64_t token = blockIdx.x;
+    // The first ids and weights are loaded before the quantisation, so that the loads overlap.
+    const std::int64_t first = token * p.top_k + threadIdx.x;
+    const bool has_id = threadIdx.x < p.top_k;
+    const std::int32_t id = has_id ? p.ids[first] : 0;
+    const float weight = has_id ? p.weights[first] : 0.0f;
     quantise_token<kGroup, kWide>(p, token);
-    for (std::int64_t k = threadIdx.x; k < p.top_k; k += blockDim.x) {
+    if (has_id) {
+      p.ids_out[first] = id;
+      p.weights_out[first] = weight;
+    }
+    for (std::int64_t k = threadIdx.x + blockDim.x; k < p.top_k; k += blockDim.x) {
       p.ids_out[token * p.top_k + k] = p.ids[token * p.top_k + k];
       p.weights_out[token * p.top_k + k] = p.weights[token * p.top_k + k];
     }
@@ -119,8 +140,8 @@ void run(TensorView x, TensorView topk_idx, TensorView topk_weights, TensorView 
   check.tensor("buf_topk_weights", buf_topk_weights).dtype({kFloat32}).shape({slots, top_k}).on_cuda().contiguous();
 
   // A block has whole warps, because the lanes of a group must be in one warp.
-  const std::int64_t threads =
-      std::clamp<std::int64_t>(ceil_div<std::int64_t>(hidden.value(), 32 * kLaneColumns) * 32, 32, kMaxThreads);
+  const std::int64_t threads = std::clamp<std::int64_t>(
+      ceil_div<std::int64_t>(hidden.value(), 32 * kParts * kLaneColumns) * 32, 32, kMaxThreads);
   const std::int64_t blank_ids = (slots.value() - tokens.value()) * top_k.value();
   const std::int64_t blocks = tokens.value() + ceil_div(blank_ids, threads);
   if (blocks == 0) return;

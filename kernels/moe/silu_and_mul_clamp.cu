@@ -10,8 +10,8 @@
 /// kernels/moe/swiglu.cuh says how a value is computed. D must be a multiple of 8. If T = 0 or D = 0, no kernel is
 /// launched.
 ///
-/// Memory bandwidth limits the kernel: it moves 6 bytes per output. Each thread handles eight neighbouring outputs, so
-/// the width of a row does not matter.
+/// Memory bandwidth limits the kernel: it moves 6 bytes per output. A block handles a row, and a thread handles eight
+/// neighbouring outputs at a time.
 
 #include "interface/entry.h"
 #include "kernels/common/check.h"
@@ -22,31 +22,31 @@
 namespace dsv4 {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kMaxThreads = 512;
 
 struct ClampParams {
   const __nv_bfloat16* input;
   __nv_bfloat16* output;
-  std::int64_t outputs;
   std::int64_t columns;
   float limit;  ///< rounded to a bfloat16 value
 };
 
 template <bool kWide>
-__global__ void __launch_bounds__(kThreads) silu_and_mul_clamp_kernel(const __grid_constant__ ClampParams p) {
+__global__ void __launch_bounds__(kMaxThreads) silu_and_mul_clamp_kernel(const __grid_constant__ ClampParams p) {
   wait_for_previous_kernel();
-  const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kLaneColumns;
-  if (at >= p.outputs) return;
-  const std::int64_t row = at / p.columns;
-  GateUp<kWide> x;
-  x.load(p.input + row * 2 * p.columns, at - row * p.columns, p.columns, /*interleaved=*/false);
-  Pack<std::uint32_t, kLaneColumns / 2, kWide> results;
+  const std::int64_t row = blockIdx.x;
+  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kLaneColumns;
+  for (std::int64_t column = threadIdx.x * kLaneColumns; column < p.columns; column += step) {
+    GateUp<kWide> x;
+    x.load(p.input + row * 2 * p.columns, column, p.columns, /*interleaved=*/false);
+    Pack<std::uint32_t, kLaneColumns / 2, kWide> results;
 #pragma unroll
-  for (int c = 0; c < kLaneColumns / 2; ++c) {
-    results.v[c] = bf16_pair(silu_and_mul<true>(to_float(x.gate.v[2 * c]), to_float(x.up.v[2 * c]), p.limit),
-                             silu_and_mul<true>(to_float(x.gate.v[2 * c + 1]), to_float(x.up.v[2 * c + 1]), p.limit));
+    for (int c = 0; c < kLaneColumns / 2; ++c) {
+      results.v[c] = bf16_pair(silu_and_mul<true>(to_float(x.gate.v[2 * c]), to_float(x.up.v[2 * c]), p.limit),
+                               silu_and_mul<true>(to_float(x.gate.v[2 * c + 1]), to_float(x.up.v[2 * c + 1]), p.limit));
+    }
+    store_bytes<kWide>(reinterpret_cast<std::uint8_t*>(p.output + row * p.columns + column), results);
   }
-  store_bytes<kWide>(reinterpret_cast<std::uint8_t*>(p.output + at), results);
 }
 
 void run(TensorView input, TensorView output, double swiglu_limit) {
@@ -58,21 +58,21 @@ void run(TensorView input, TensorView output, double swiglu_limit) {
                 " of dimension 1 must be ", 2 * columns.value(), ", twice the size of 'output' in dimension 1");
   check.require(columns.value() % kLaneColumns == 0, "output", "the number of columns must be a multiple of 8, got ",
                 columns.value());
-  const std::int64_t outputs = rows.value() * columns.value();
-  if (outputs == 0) return;
+  if (rows.value() == 0 || columns.value() == 0) return;
 
   const ClampParams params{
       .input = data_of<const __nv_bfloat16>(input),
       .output = data_of<__nv_bfloat16>(output),
-      .outputs = outputs,
       .columns = columns.value(),
       .limit = rounded_limit(swiglu_limit),
   };
   const bool wide = is_aligned(input, 16) && is_aligned(output, 16);
+  const auto threads = std::clamp<std::int64_t>(columns.value() / kLaneColumns, kWarpLanes, kMaxThreads);
   Launch{.name = "silu_and_mul_clamp",
          .device = check.device(),
-         .grid = grid_of(ceil_div<std::int64_t>(outputs, kThreads * kLaneColumns), "silu_and_mul_clamp"),
-         .block = dim3(kThreads)}(wide ? silu_and_mul_clamp_kernel<true> : silu_and_mul_clamp_kernel<false>, params);
+         .grid = grid_of(rows.value(), "silu_and_mul_clamp"),
+         .block = dim3(static_cast<unsigned>(threads))}(
+      wide ? silu_and_mul_clamp_kernel<true> : silu_and_mul_clamp_kernel<false>, params);
 }
 
 }  // namespace

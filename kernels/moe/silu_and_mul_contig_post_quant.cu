@@ -17,8 +17,10 @@
 ///
 /// D must be a multiple of 256 (of 512 if transposed). If T = 0, no kernel is launched.
 ///
-/// Memory bandwidth limits the kernel: it moves 5 bytes per output column. Each thread handles eight neighbouring
-/// columns, and each warp 256. A block has eight such parts of the matrix, so the width of a row does not matter.
+/// Memory bandwidth limits the kernel: it moves 5 bytes per output column. A block handles a row, and a thread handles
+/// eight neighbouring columns at a time.
+
+#include <algorithm>
 
 #include "interface/entry.h"
 #include "kernels/common/check.h"
@@ -31,14 +33,12 @@ namespace {
 
 constexpr int kGroup = 128;
 constexpr int kGroupLanes = kGroup / kLaneColumns;
-constexpr int kWarpColumns = kWarpLanes * kLaneColumns;
-constexpr int kWarps = 8;
+constexpr int kMaxThreads = 512;
 
 struct ContigParams {
   const __nv_bfloat16* input;
   std::uint8_t* output;
   void* scale;
-  std::int64_t parts;  ///< pieces of kWarpColumns columns, of all rows
   std::int64_t columns;
   std::int64_t word_stride;  ///< words between the words of neighbouring columns, if transposed
   float limit;               ///< rounded to a bfloat16 value
@@ -47,25 +47,24 @@ struct ContigParams {
 };
 
 template <bool kPowerOfTwo, bool kClamp, bool kWide>
-__global__ void __launch_bounds__(kWarps* kWarpLanes)
-    silu_and_mul_contig_kernel(const __grid_constant__ ContigParams p) {
+__global__ void __launch_bounds__(kMaxThreads) silu_and_mul_contig_kernel(const __grid_constant__ ContigParams p) {
   wait_for_previous_kernel();
-  // A warp handles one part, so that all its lanes do the same.
-  const std::int64_t part = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarpLanes;
-  if (part >= p.parts) return;
-  const std::int64_t row = part * kWarpColumns / p.columns;
-  const int lane = static_cast<int>(threadIdx.x % kWarpLanes);
-  const std::int64_t column = part * kWarpColumns - row * p.columns + lane * kLaneColumns;
-  GateUp<kWide> x;
-  x.load(p.input + row * 2 * p.columns, column, p.columns, p.interleaved);
-  const GroupScale scale = quantise_lane<kGroup, kPowerOfTwo, kClamp>(x, p.limit, p.output + row * p.columns + column);
-  if (lane % kGroupLanes != 0) return;
-  const std::int64_t group = column / kGroup;
-  if (kPowerOfTwo && p.transposed) {
-    static_cast<std::uint8_t*>(p.scale)[(group / 4 * p.word_stride + row) * 4 + group % 4] =
-        static_cast<std::uint8_t>(scale.byte);
-  } else {
-    static_cast<float*>(p.scale)[row * (p.columns / kGroup) + group] = scale.value;
+  const std::int64_t row = blockIdx.x;
+  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * kLaneColumns;
+  // The number of columns is a multiple of a warp's 256. So all lanes of a warp do the same steps.
+  for (std::int64_t column = threadIdx.x * kLaneColumns; column < p.columns; column += step) {
+    GateUp<kWide> x;
+    x.load(p.input + row * 2 * p.columns, column, p.columns, p.interleaved);
+    std::uint8_t* const codes = p.output + row * p.columns + column;
+    const GroupScale scale = quantise_lane<kGroup, kPowerOfTwo, kClamp>(x, p.limit, codes);
+    if (threadIdx.x % kGroupLanes != 0) continue;
+    const std::int64_t group = column / kGroup;
+    if (kPowerOfTwo && p.transposed) {
+      static_cast<std::uint8_t*>(p.scale)[(group / 4 * p.word_stride + row) * 4 + group % 4] =
+          static_cast<std::uint8_t>(scale.byte);
+    } else {
+      static_cast<float*>(p.scale)[row * (p.columns / kGroup) + group] = scale.value;
+    }
   }
 }
 
@@ -99,7 +98,6 @@ void run(TensorView input, TensorView output, TensorView output_scale, bool tran
       .input = data_of<const __nv_bfloat16>(input),
       .output = data_of<std::uint8_t>(output),
       .scale = data_of<void>(output_scale),
-      .parts = rows.value() * (d / kWarpColumns),
       .columns = d,
       .word_stride = word_stride,
       .limit = rounded_limit(swiglu_limit),
@@ -111,8 +109,8 @@ void run(TensorView input, TensorView output, TensorView output_scale, bool tran
                            : silu_and_mul_contig_kernel<kPowerOfTwo, kClamp, false>;
   Launch{.name = "silu_and_mul_contig_post_quant",
          .device = check.device(),
-         .grid = grid_of(ceil_div<std::int64_t>(params.parts, kWarps), "silu_and_mul_contig_post_quant"),
-         .block = dim3(kWarps * kWarpLanes)}(kernel, params);
+         .grid = grid_of(rows.value(), "silu_and_mul_contig_post_quant"),
+         .block = dim3(static_cast<unsigned>(std::min<std::int64_t>(d / kLaneColumns, kMaxThreads)))}(kernel, params);
 }
 
 }  // namespace

@@ -63,19 +63,25 @@ DSV4_DEVICE void lengths_from(const PlanParams& p, std::int64_t row, unsigned (&
   for (int i = 0; i < kRows; ++i) lengths[i] = row + i < p.rows ? length_of(p, row + i) : 0;
 }
 
-/// Returns the threshold that follows from the lengths. `longer` has one counter for each step.
-DSV4_DEVICE unsigned threshold_of(const PlanParams& p, unsigned* longer) {
+/// Returns the threshold that follows from the lengths. `first` has those of the thread's first rows. `longer` has one
+/// counter for each step.
+DSV4_DEVICE unsigned threshold_of(const PlanParams& p, const unsigned (&first)[kRows], unsigned* longer) {
   if (threadIdx.x < kSteps) longer[threadIdx.x] = 0;
   __syncthreads();
   unsigned counts[kSteps] = {};
-  for (std::int64_t base = 0; base < p.rows; base += std::int64_t{kRows} * blockDim.x) {
-    unsigned lengths[kRows];
-    lengths_from(p, base + std::int64_t{kRows} * threadIdx.x, lengths);
+  const auto count = [&](const unsigned(&lengths)[kRows]) {
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
 #pragma unroll
       for (int i = 0; i < kRows; ++i) counts[step] += lengths[i] > step_of(step).x ? 1 : 0;
     }
+  };
+  count(first);
+  const std::int64_t chunk = std::int64_t{kRows} * blockDim.x;
+  for (std::int64_t base = chunk; base < p.rows; base += chunk) {
+    unsigned lengths[kRows];
+    lengths_from(p, base + std::int64_t{kRows} * threadIdx.x, lengths);
+    count(lengths);
   }
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
@@ -96,7 +102,11 @@ __global__ void __launch_bounds__(kMostThreads) plan_kernel(const __grid_constan
   __shared__ unsigned longer[kSteps];
   __shared__ unsigned items_of_warp[2][kMostWarps];  // of a chunk of rows; successive chunks take turns
   wait_for_previous_kernel();
-  unsigned threshold = p.threshold != 0 ? p.threshold : p.rows <= kFewRows ? kLeastThreshold : threshold_of(p, longer);
+  unsigned lengths[kRows];
+  lengths_from(p, std::int64_t{kRows} * threadIdx.x, lengths);
+  unsigned threshold = p.threshold != 0     ? p.threshold
+                       : p.rows <= kFewRows ? kLeastThreshold
+                                            : threshold_of(p, lengths, longer);
   threshold = threshold < kLeastThreshold ? kLeastThreshold : threshold;
 
   const unsigned lane = threadIdx.x % kWarpLanes, warp = threadIdx.x / kWarpLanes, warps = blockDim.x / kWarpLanes;
@@ -104,8 +114,7 @@ __global__ void __launch_bounds__(kMostThreads) plan_kernel(const __grid_constan
   int turn = 0;
   for (std::int64_t base = 0; base < p.rows; base += std::int64_t{kRows} * blockDim.x, turn ^= 1) {
     const std::int64_t row = base + std::int64_t{kRows} * threadIdx.x;
-    unsigned lengths[kRows];
-    lengths_from(p, row, lengths);
+    if (base != 0) lengths_from(p, row, lengths);
     unsigned own = 0;
 #pragma unroll
     for (int i = 0; i < kRows; ++i) own += lengths[i] > threshold ? 1 : 0;

@@ -52,6 +52,15 @@ DSV4_DEVICE std::uint32_t with_nan_order(std::uint32_t key) {
   return key > 0xFF800000u ? key - kNans : key > 0xFF000001u ? key + kNans : key;
 }
 
+DSV4_DEVICE std::uint32_t key_of_score(float score) { return with_nan_order(key_of_bits(__float_as_uint(score))); }
+
+/// Returns the score whose order key is `key`, or a NaN if the key is that of a NaN.
+DSV4_DEVICE float score_of_key(std::uint32_t key) {
+  const std::uint32_t bits = key + 0x007FFFFFu;
+  const auto is_negative = static_cast<std::uint32_t>(static_cast<std::int32_t>(~bits) >> 31);
+  return __uint_as_float(key > 0xFF000001u ? 0x7FC00000u : bits ^ (is_negative | 0x80000000u));
+}
+
 DSV4_DEVICE Entry make_entry(std::uint32_t key, std::uint32_t index) {
   return static_cast<Entry>(key) << 32 | static_cast<std::uint32_t>(~index);
 }
@@ -65,7 +74,10 @@ template <int K>
 struct SelectMemory {
   static_assert(K < kListCapacity);
   static_assert(sizeof(Entry) * K <= sizeof(std::uint32_t) * kBins);
-  alignas(16) Entry list[kListCapacity];
+  union {
+    alignas(16) Entry list[kListCapacity];
+    alignas(16) std::uint32_t sample[2 * kListCapacity];  ///< order keys of a row's sample, before the list is used
+  };
   union {
     alignas(16) std::uint32_t histogram[kBins];  ///< all zero before each digit is counted
     alignas(16) Entry winners[K];  ///< holds the selected entries until they are copied to the list; then zeroed
@@ -81,14 +93,19 @@ struct SelectMemory {
   } pick;
 };
 
+/// Returns the `offset` of a part's first chunk for ScoreChunk::load: between -3 and 0.
+DSV4_DEVICE int first_offset(const float* part) {
+  return -static_cast<int>(reinterpret_cast<std::uintptr_t>(part) / sizeof(float) % 4);
+}
+
 /// A chunk of scores. Each thread of the block holds kPerThread of them in registers.
 struct ScoreChunk {
   static constexpr int kPerThread = 16;
   static constexpr int kEntries = kThreads * kPerThread;
 
-  std::uint32_t key[kPerThread];
-  std::uint32_t valid;  ///< bit i is set if `key[i]` holds a score
-  std::uint32_t first;  ///< index in the row of the score in `key[0]`
+  std::uint32_t key[kPerThread];  ///< the bits of a score; after `convert`, its order key
+  std::uint32_t valid;            ///< bit i is set if `key[i]` holds a score
+  std::uint32_t first;            ///< index in the row of the score in `key[0]`
 
   /// Loads `kEntries` scores of a part of a row, beginning with score number `offset` of the part. The part has
   /// `length` scores, and its first score is at position `begin` of the row. The address `part + offset` must be
@@ -123,6 +140,16 @@ struct ScoreChunk {
   }
 
   DSV4_DEVICE void clear() { valid = 0; }
+
+  /// Bit i is set if score i may reach the bound: it is valid and is not less than the bound's score, or is a NaN. The
+  /// order of entries has more cases, which would cost more for every score. To be called instead of `convert`.
+  DSV4_DEVICE std::uint32_t candidates(Entry bound) const {
+    const float least = score_of_key(static_cast<std::uint32_t>(bound >> 32));
+    std::uint32_t found = 0;
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) found |= !(__uint_as_float(key[i]) < least) ? 1u << i : 0u;
+    return found & valid;
+  }
 
   /// Turns the loaded scores into order keys. It is separate from `load`, because it waits for the loaded data. So a
   /// caller can load a chunk before it needs the scores. NaNs are rare, so their keys are put in order only if a thread
@@ -162,7 +189,11 @@ struct ScoreChunk {
     return reached & valid;
   }
 
-  DSV4_DEVICE Entry entry(int i) const { return make_entry(key[i], first + (i / 4) * (kThreads * 4) + i % 4); }
+  /// Returns the index of score i in the row.
+  DSV4_DEVICE std::uint32_t index(int i) const {
+    return first + static_cast<std::uint32_t>(i / 4) * (kThreads * 4) + static_cast<std::uint32_t>(i) % 4;
+  }
+  DSV4_DEVICE Entry entry(int i) const { return make_entry(key[i], index(i)); }
 
   template <typename Visitor>
   DSV4_DEVICE void visit(Visitor&& visitor) const {
@@ -185,65 +216,6 @@ struct ScoreChunk {
       is_valid = chosen == group ? (valid >> (group * 4) & 1u) != 0 : is_valid;
     }
     if (is_valid) visitor(make_entry(sampled, first + chosen * (kThreads * 4)));
-  }
-};
-
-/// A chunk of entries that other blocks have selected and written to global memory. Indices are below 2^31, so their
-/// complement is not 0, and no entry is 0. Registers beyond the last entry hold 0.
-struct EntryChunk {
-  static constexpr int kPerThread = 8;
-  static constexpr int kEntries = kThreads * kPerThread;
-
-  Entry entries[kPerThread];
-
-  DSV4_DEVICE void clear() {
-#pragma unroll
-    for (int i = 0; i < kPerThread; ++i) entries[i] = 0;
-  }
-
-  DSV4_DEVICE Entry entry(int i) const { return entries[i]; }
-
-  /// Bit i is set if entry i reaches the bound.
-  DSV4_DEVICE std::uint32_t reaching(Entry bound) const {
-    std::uint32_t reached = 0;
-#pragma unroll
-    for (int i = 0; i < kPerThread; ++i) reached |= entries[i] != 0 && entries[i] >= bound ? 1u << i : 0u;
-    return reached;
-  }
-
-  /// Loads `kEntries` entries of an array of `count` entries, beginning with entry number `base`. `count` must be even,
-  /// and the address `from` must be aligned to 16 bytes.
-  DSV4_DEVICE void load(const Entry* from, int base, int count) {
-#pragma unroll
-    for (int pair = 0; pair < kPerThread / 2; ++pair) {
-      const int at = base + (pair * kThreads + static_cast<int>(threadIdx.x)) * 2;
-      Pack<Entry, 2, true> two{};
-      if (at < count) two.load(from + at);
-      entries[2 * pair] = two.v[0];
-      entries[2 * pair + 1] = two.v[1];
-    }
-  }
-
-  template <typename Visitor>
-  DSV4_DEVICE void visit(Visitor&& visitor) const {
-#pragma unroll
-    for (int i = 0; i < kPerThread; ++i) {
-      if (entries[i] != 0) visitor(entries[i]);
-    }
-  }
-
-  template <typename Visitor>
-  DSV4_DEVICE void visit_sample(Visitor&& visitor) const {
-    // In each step, a bit of the thread's number chooses which half of `left` is kept, until one entry is left.
-    Entry left[kPerThread];
-#pragma unroll
-    for (int i = 0; i < kPerThread; ++i) left[i] = entries[i];
-#pragma unroll
-    for (int half = kPerThread / 2; half > 0; half /= 2) {
-#pragma unroll
-      for (int i = 0; i < half; ++i) left[i] = (threadIdx.x & half) != 0 ? left[i + half] : left[i];
-    }
-    if (left[0] != 0) visitor(left[0]);
   }
 };
 
@@ -392,8 +364,7 @@ class Selection {
 
   /// Adds a chunk. This chunk and the later ones together have at most `size` entries. After the `last` chunk, the list
   /// holds the K largest entries, or all entries if there are fewer.
-  template <typename Chunk>
-  DSV4_DEVICE void add(Chunk& chunk, int size, bool last) {
+  DSV4_DEVICE void add(ScoreChunk& chunk, int size, bool last) {
     bool guessed = false;
     if (bound_ == 0 && size > kListCapacity) {
       bound_ = guess(chunk);
@@ -412,14 +383,35 @@ class Selection {
       // More than K entries reach the guessed bound. A higher bound saves work for every later chunk. It is computed
       // now if the list would otherwise become nearly full. The other chunks may add as many entries as this one.
       constexpr int kNearlyFull = kListCapacity * 3 / 4;
-      const bool is_raised = guessed && static_cast<std::int64_t>(wanted) * size / Chunk::kEntries > kNearlyFull;
+      const bool is_raised = guessed && static_cast<std::int64_t>(wanted) * size / ScoreChunk::kEntries > kNearlyFull;
       if (wanted <= K || !(last || is_raised)) return;
       chunk.clear();  // the list already has all entries of the chunk that reach the bound
     }
     // If the chunk did not fit, `count_` is still the old length, so the list's new entries are ignored. The registers
     // still hold the whole chunk.
+    shorten([&](auto&& visitor) DSV4_INLINE { chunk.visit(visitor); });
+  }
+
+  /// Selects among the first `count` entries of the list, which the caller wrote. Nothing may have been added before.
+  DSV4_DEVICE void add_list(std::uint32_t count) {
+    count_ = count;
+    if (count > K) shorten([](auto&&) DSV4_INLINE {});
+  }
+
+  /// Calls `sink(position, entry)` for each entry of the list, in unspecified order. The last chunk must have been
+  /// added before.
+  template <typename Sink>
+  DSV4_DEVICE void finish(Sink&& sink) const {
+    for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) sink(i, memory_.list[i]);
+  }
+
+ private:
+  /// Finds the K largest entries among those of the list and those that `visit_more` visits. Only these remain in the
+  /// list, and the smallest of them becomes the bound.
+  template <typename Visit>
+  DSV4_DEVICE void shorten(Visit&& visit_more) {
     const auto everything = [&](auto&& visitor) DSV4_INLINE {
-      chunk.visit(visitor);
+      visit_more(visitor);
 #pragma unroll 1
       for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) visitor(memory_.list[i]);
     };
@@ -437,34 +429,24 @@ class Selection {
     __syncthreads();
   }
 
-  /// Calls `sink(position, entry)` for each entry of the list, in unspecified order. The last chunk must have been
-  /// added before.
-  template <typename Sink>
-  DSV4_DEVICE void finish(Sink&& sink) const {
-    for (std::uint32_t i = threadIdx.x; i < count_; i += kThreads) sink(i, memory_.list[i]);
-  }
-
- private:
-  /// Guesses a bound that about 2 * K entries of the chunk reach. The sample has one of every Chunk::kPerThread
+  /// Guesses a bound that about 2 * K entries of the chunk reach. The sample has one of every kPerThread
   /// entries. If the bound is the r-th largest entry of the sample, kPerThread * (r +- 4 sqrt(r)) entries of the chunk
   /// reach it. That is almost always at least K, and at most kListCapacity.
-  template <typename Chunk>
-  DSV4_DEVICE Entry guess(const Chunk& chunk) {
-    constexpr std::uint32_t kNeed = (K + 768) / Chunk::kPerThread;
-    constexpr std::uint32_t kMost = (K + 1376) / Chunk::kPerThread;
+  DSV4_DEVICE Entry guess(const ScoreChunk& chunk) {
+    constexpr std::uint32_t kNeed = (K + 768) / ScoreChunk::kPerThread;
+    constexpr std::uint32_t kMost = (K + 1376) / ScoreChunk::kPerThread;
     const auto sample = [&](auto&& visitor) DSV4_INLINE { chunk.visit_sample(visitor); };
     return bound_of_largest(memory_, sample, Entry{0}, kNeed, kMost);
   }
 
   /// Appends to the list those entries of a chunk that reach the bound, until the list is full. Returns the length that
   /// the list would have with all of them.
-  template <typename Chunk>
-  DSV4_DEVICE std::uint32_t append(const Chunk& chunk) {
+  DSV4_DEVICE std::uint32_t append(const ScoreChunk& chunk) {
     const std::uint32_t reached = chunk.reaching(bound_);
     std::uint32_t position = take_positions(memory_, static_cast<std::uint32_t>(__popc(reached)));
     if (reached != 0) {
 #pragma unroll
-      for (int i = 0; i < Chunk::kPerThread; ++i) {
+      for (int i = 0; i < ScoreChunk::kPerThread; ++i) {
         if ((reached >> i & 1u) == 0) continue;
         if (position < kListCapacity) memory_.list[position] = chunk.entry(i);
         ++position;

@@ -1,22 +1,22 @@
 /// Selects the k best-scored positions of every row, and maps them through a page table. This is the kernel of topk_v1
 /// and topk_v2, which differ in their arguments only.
 ///
-/// Memory bandwidth limits the kernel. Every score is read once from global memory into registers and is compared there
-/// (see select.cuh). If the rows are too few to fill the device with one block each, a row is divided among several
-/// blocks. Each block writes the k largest entries of its part to a workspace. A second kernel selects from these
-/// entries. The workspace has 8 k bytes per part, and at most 2 parts per multiprocessor. The number of parts depends
-/// on the length of the row, not on the width of the matrix. So a short row in a wide matrix costs little.
+/// Every score is read from global memory into registers and is compared there (select.cuh). If the rows are too few to
+/// fill the device with one block each, a long row is divided among several blocks. Each block writes those entries of
+/// its part that can be among the row's k largest to a workspace (filter.cuh). A second kernel selects from these
+/// entries. The workspace has 38 KiB per part, and at most 2 parts per multiprocessor. The number of parts depends on
+/// the length of the row, not on the width of the matrix. So a short row in a wide matrix costs little.
 #pragma once
 
 #include <tvm/ffi/extra/c_env_api.h>
 
 #include <algorithm>
 #include <bit>
-#include <string>
 
 #include "kernels/common/check.h"
 #include "kernels/common/device.h"
 #include "kernels/common/launch.h"
+#include "kernels/topk/filter.cuh"
 #include "kernels/topk/select.cuh"
 
 namespace dsv4::topk {
@@ -33,7 +33,7 @@ struct TopkParams {
   const std::int32_t* page_table;
   std::int32_t* page_indices;
   std::int32_t* raw_indices;  ///< may be null
-  Entry* parts = nullptr;     ///< [B, max_parts, K]; null if max_parts = 1
+  Entry* parts = nullptr;     ///< [B, max_parts, kPartEntries]; null if max_parts = 1
   std::int64_t score_stride;
   std::int64_t table_stride;
   int max_length;  ///< min(columns, pages * page size)
@@ -41,10 +41,12 @@ struct TopkParams {
   int page_bits;
 };
 
-/// A row gets at most one part for each kPartScores scores, rounded up. Shorter parts would cost too much, because each
-/// part writes K entries that must be read again.
-template <int K>
-constexpr unsigned kPartScores = 16 * K;
+/// A row of at most kWholeRow scores has one part. A longer row has at most one part for each kPartScores scores,
+/// rounded up, and at most kMostParts parts. In shorter parts, not every thread would have a score.
+constexpr int kWholeRow = ScoreChunk::kEntries;
+constexpr unsigned kPartScores = kThreads * 4;
+constexpr int kMostParts = 256;
+constexpr std::int64_t kPartEntries = kListCapacity + 1;  ///< the last one holds the number of entries
 
 /// Longer rows are refused. The kernel's 32-bit offsets go beyond the end of a row by up to one chunk, and must
 /// not overflow.
@@ -56,12 +58,11 @@ struct Row {
   int part_length;  ///< length of each part; the last part may be shorter
 };
 
-template <int K>
 DSV4_DEVICE Row row_of(const TopkParams& p, std::int64_t row) {
   int n = p.lengths[row];
   n = n < 0 ? 0 : n > p.max_length ? p.max_length : n;
-  const int useful = static_cast<int>((static_cast<unsigned>(n) + kPartScores<K> - 1) / kPartScores<K>);
-  const int parts = useful > p.max_parts ? p.max_parts : useful < 1 ? 1 : useful;
+  const int useful = static_cast<int>((static_cast<unsigned>(n) + kPartScores - 1) / kPartScores);
+  const int parts = n <= kWholeRow ? 1 : useful > p.max_parts ? p.max_parts : useful;
   return {n, parts, static_cast<int>((static_cast<unsigned>(n) + parts - 1) / parts)};
 }
 
@@ -87,58 +88,96 @@ DSV4_DEVICE void write_whole_row(const TopkParams& p, std::int64_t row, std::int
   }
 }
 
-/// Block (row, part) selects the K largest scores of one part of a row. If the row has only one part, the block writes
-/// their positions to the output. Otherwise it writes their entries to the workspace.
+/// Selects the K largest scores of a row, and writes their positions to the output.
+template <int K>
+DSV4_DEVICE void select_row(const TopkParams& p, Selection<K>& selection, std::int64_t row, int length) {
+  const float* const scores = p.scores + row * p.score_stride;
+  for (int offset = first_offset(scores); offset < length; offset += ScoreChunk::kEntries) {
+    ScoreChunk chunk;
+    chunk.load(scores, offset, length, /*begin=*/0);
+    chunk.convert();
+    selection.add(chunk, length - offset, offset + ScoreChunk::kEntries >= length);
+  }
+  selection.finish([&](std::uint32_t slot, Entry entry) { write_slot<K>(p, row, slot, index_of(entry)); });
+}
+
+/// Block (row, part): if the row has only one part, the block writes the row's output. Otherwise, it writes to the
+/// workspace the entries of its part that can be among the row's K largest.
 template <int K, int kBlocks>
 __global__ void __launch_bounds__(kThreads, kBlocks) select_scores_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
   wait_for_previous_kernel();
   const std::int64_t row_index = blockIdx.x;
   const int part = static_cast<int>(blockIdx.y);
-  const Row row = row_of<K>(p, row_index);
+  const Row row = row_of(p, row_index);
   if (part >= row.parts) return;
   if (row.length <= K) {
     write_whole_row<K>(p, row_index, row.length);
     return;
   }
+  Selection<K> selection(memory);
+  if (row.parts == 1) {
+    select_row<K>(p, selection, row_index, row.length);
+    return;
+  }
+  const float* const scores = p.scores + row_index * p.score_stride;
   const int begin = part * row.part_length;
   const int length = row.length - begin < row.part_length ? row.length - begin : row.part_length;
-  const float* const scores = p.scores + row_index * p.score_stride + begin;
-  const int misaligned = static_cast<int>(reinterpret_cast<std::uintptr_t>(scores) / sizeof(float) % 4);
-
-  Selection<K> selection(memory);
-  for (int offset = -misaligned; offset < length; offset += ScoreChunk::kEntries) {
-    ScoreChunk chunk;
-    chunk.load(scores, offset, length, begin);
-    chunk.convert();
-    selection.add(chunk, length - offset, offset + ScoreChunk::kEntries >= length);
-  }
-  if (row.parts == 1) {
-    selection.finish([&](std::uint32_t slot, Entry entry) { write_slot<K>(p, row_index, slot, index_of(entry)); });
-  } else {
-    Entry* const out = p.parts + (row_index * p.max_parts + part) * K;
-    selection.finish([&](std::uint32_t slot, Entry entry) { out[slot] = entry; });
-  }
+  filter_part(memory, scores, row.length, begin, length, p.parts + (row_index * p.max_parts + part) * kPartEntries);
 }
 
+/// The entries of a part, as the threads that copy them need them.
+struct PartInList {
+  std::uint16_t start;  ///< place of its first entry in the list
+  std::uint16_t count;
+};
+
 /// One block per row selects the K largest entries among those that `select_scores_kernel` wrote for the row's parts.
-/// Every part is longer than K, so there are exactly K entries for each part.
+/// If these are not usable, it selects among the scores of the whole row.
 template <int K>
 __global__ void __launch_bounds__(kThreads) select_parts_kernel(const __grid_constant__ TopkParams p) {
   alignas(16) __shared__ SelectMemory<K> memory;
+  __shared__ PartInList in_list[kMostParts];
   wait_for_previous_kernel();
   const std::int64_t row_index = blockIdx.x;
-  const Row row = row_of<K>(p, row_index);
+  const Row row = row_of(p, row_index);
   if (row.parts == 1) return;  // already written
-  const Entry* const entries = p.parts + row_index * p.max_parts * K;
-  const int count = row.parts * K;
+  const Entry* const entries = p.parts + row_index * p.max_parts * kPartEntries;
 
   Selection<K> selection(memory);
-  for (int base = 0; base < count; base += EntryChunk::kEntries) {
-    EntryChunk chunk;
-    chunk.load(entries, base, count);
-    selection.add(chunk, count - base, base + EntryChunk::kEntries >= count);
+  const auto own = static_cast<int>(threadIdx.x);
+  // A part that had no room for all of its entries counts as more entries than the list takes.
+  std::uint32_t count = own < row.parts ? static_cast<std::uint32_t>(entries[own * kPartEntries + kListCapacity]) : 0;
+  count = count > kListCapacity ? kListCapacity + 1 : count;
+  const std::uint32_t start = take_positions(memory, count);
+  if (own < row.parts) in_list[own] = {static_cast<std::uint16_t>(start), static_cast<std::uint16_t>(count)};
+  __syncthreads();
+  const std::uint32_t total = memory.cursor;
+  if (total < K || total > kListCapacity) {
+    __syncthreads();  // all threads must have read the cursor before a thread changes it again
+    if (threadIdx.x == 0) memory.cursor = 0;
+    __syncthreads();
+    select_row<K>(p, selection, row_index, row.length);
+    return;
   }
+  // The threads are divided among the parts. A thread loads several entries before it stores them.
+  constexpr int kAtOnce = 8;
+  const int threads = kThreads / row.parts;
+  if (own / threads < row.parts) {
+    const PartInList copied = in_list[own / threads];
+    const Entry* const from = entries + own / threads * kPartEntries;
+    for (int i = own % threads; i < copied.count; i += kAtOnce * threads) {
+      Entry held[kAtOnce];
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) held[j] = i + j * threads < copied.count ? from[i + j * threads] : 0;
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+        if (i + j * threads < copied.count) memory.list[copied.start + i + j * threads] = held[j];
+      }
+    }
+  }
+  __syncthreads();
+  selection.add_list(total);
   selection.finish([&](std::uint32_t slot, Entry entry) { write_slot<K>(p, row_index, slot, index_of(entry)); });
 }
 
@@ -146,13 +185,15 @@ template <int K>
 void launch_topk(TopkParams params, std::int64_t rows, DLDevice device, const char* op) {
   // A row gets only as many parts as are needed to give every multiprocessor kBlocksFewRows blocks.
   const std::int64_t multiprocessors = multiprocessor_count(device);
-  const std::int64_t wanted = std::min(std::max<std::int64_t>(multiprocessors * kBlocksFewRows / rows, 1),
-                                       ceil_div<std::int64_t>(params.max_length, kPartScores<K>));
-  params.max_parts = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, 65535));
-
+  if (params.max_length > kWholeRow) {
+    const auto useful = ceil_div<std::int64_t>(params.max_length, kPartScores);
+    params.max_parts = static_cast<int>(std::clamp<std::int64_t>(multiprocessors * kBlocksFewRows / rows, 1,
+                                                                 std::min<std::int64_t>(useful, kMostParts)));
+  }
   ::tvm::ffi::Optional<::tvm::ffi::Tensor> workspace;
   if (params.max_parts > 1) {
-    workspace = ::tvm::ffi::Tensor::FromEnvAlloc(TVMFFIEnvTensorAlloc, {rows, params.max_parts, K}, kInt64, device);
+    workspace =
+        ::tvm::ffi::Tensor::FromEnvAlloc(TVMFFIEnvTensorAlloc, {rows, params.max_parts, kPartEntries}, kInt64, device);
     params.parts = static_cast<Entry*>(workspace.value().data_ptr());
   }
   dim3 grid = grid_of(rows, op);

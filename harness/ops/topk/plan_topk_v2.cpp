@@ -47,7 +47,7 @@ class PlanTopkV2 final : public Op {
             .signature = {{in("seq_lens", {kI32}, "rows", {.called = "lengths"}),
                            out("metadata", {kI32}, "entries? 4:ints"), integer("static_cluster_threshold")}},
             .smoke = {"batch=40", "lens=at_most step=2", "lens=one_more step=5", "batch=31 lens=count long=16",
-                      "batch=2000 threshold=65536 lens=wide"},
+                      "batch=2000 threshold=65536 lens=wide", "batch=8200 threshold=65536 lens=wide"},
             .quick = joined(
                 {{"cover"},
                  each(each({"lens={} step={}"}, {"at_most", "one_more"}), {"0", "1", "2", "3", "4", "5", "6", "7"}),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -13,14 +14,26 @@
 namespace dsv4 {
 namespace {
 
+constexpr std::int64_t kSparseParts = 512;
+constexpr std::int64_t kBeforeGap = 4;  ///< a gap begins so many columns before a part
+constexpr std::int64_t kGap = 16;
+
 /// The columns of a row of `n` scores, from the best score to the worst.
 std::vector<std::int64_t> best_first(std::string_view arrangement, std::int64_t n) {
-  std::vector<std::int64_t> columns;
-  const std::int64_t stride = arrangement == "stripes" ? 16 : 1;
-  for (std::int64_t stripe = 0; stripe < stride; ++stripe) {
-    for (std::int64_t column = stripe; column < n; column += stride) columns.push_back(column);
-  }
+  std::vector<std::int64_t> columns(static_cast<std::size_t>(n));
+  std::iota(columns.begin(), columns.end(), 0);
   if (arrangement == "ascending") std::ranges::reverse(columns);
+  if (arrangement == "stripes") {
+    std::ranges::stable_sort(columns, {}, [](std::int64_t column) { return column % 16; });
+  }
+  // The columns of a part of the row are numbered from 0.
+  const auto column_of_part = [&](std::int64_t column) { return column * kSparseParts % n / kSparseParts; };
+  if (arrangement == "sparse") std::ranges::stable_sort(columns, {}, column_of_part);
+  if (arrangement == "gaps") {
+    std::ranges::reverse(columns);
+    std::ranges::stable_sort(columns, {},
+                             [&](std::int64_t column) { return column_of_part(column + kBeforeGap) < kGap; });
+  }
   return columns;
 }
 
@@ -71,15 +84,16 @@ Scenario wide_matrix(Points points) {
 
 /// Each arrangement is the worst case of some algorithm. With ascending scores, a kernel that keeps a running bound
 /// must raise the bound at every score. A kernel that drops the last columns loses the best scores. With stripes,
-/// one lane holds all of the best scores.
+/// one lane holds all of the best scores. If the best scores are sparse, a sample of evenly spaced scores may consist
+/// of them. So a bound that is estimated from it is too high. With gaps, the sample has none of the best scores.
 Scenario column_order(Points points) {
   return relation(
       "column_order",
       "the order of the scores in a row does not matter: they ascend, they descend, or the best are in every 16th "
-      "column",
+      "column, or they are at the beginnings of 512 equal parts of the row, or nowhere near these",
       std::move(points), [](ScenarioContext& x) {
         std::uint64_t schedule = x.c.seed * 1000;
-        for (const char* arrangement : {"ascending", "descending", "stripes"}) {
+        for (const char* arrangement : {"ascending", "descending", "stripes", "sparse", "gaps"}) {
           Call call = x.op.make(x.c);
           HostTensor& scores = call.arg("scores").tensor();
           const auto order = best_first(arrangement, x.c.params.integer("len"));

@@ -15,9 +15,10 @@ std::vector<Scenario> topk_v1_scenarios(const Op& op) {
           op.at({"batch=9 len=1500 raw=1 tail=3 lens=mixed"},
                 {"batch=450 len=600 raw=1 tail=3 lens=mixed", "k=1024 batch=450 len=1100 raw=1 tail=3 lens=mixed"})),
       wide_matrix(op.at(each({"k={} batch=9 len=1500 raw=1 tail=3 lens=mixed"}, {"512", "1024"}))),
-      // The list of kernels/topk/select.cuh holds 4864 entries. With ascending scores, a chunk of 8192 columns leaves
-      // 1792 to 2400 entries in it, and all later columns are added. 3208 more columns do not fit.
-      column_order(op.at(each({"k=1024 len={} raw=1 tail=3"}, {"11000", "11400"}),
+      // In kernels/topk, one block selects from a row of 8192 columns. Several blocks share a longer row of a small
+      // batch, unless a sample is misleading. Then a list of 4864 entries takes one chunk of 8192 columns after the
+      // other. With gaps, 1024 entries of the first chunk remain in it, and about 4240 columns of the next are better.
+      column_order(op.at(each({"k=1024 len={} raw=1 tail=3"}, {"8000", "17000"}),
                          each({"k={} len=140001 raw=1 tail=3"}, {"512", "1024"}))),
       any_page(), both_widths()};
   list.push_back(params_relation("page_size", "the page size changes the addresses but not the selection",

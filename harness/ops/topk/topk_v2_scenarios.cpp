@@ -98,9 +98,8 @@ std::vector<Scenario> topk_v2_scenarios(const Op& op) {
       // The rows take another path in the wide matrix.
       wide_matrix(op.at(each({"k={} batch=9 len=1500 tail=4 lens=mixed"}, {"512", "1024"}),
                         {"k=1024 batch=17 len=1500 tail=4 lens=mixed"})),
-      // One point for each path. The lengths 11000 and 11400 nearly fill the list of kernels/topk/select.cuh, and do
-      // not fit into it (topk_v1_scenarios.cpp).
-      column_order(op.at(each({"k=1024 len={} tail=4"}, {"11000", "11400"}),
+      // One point for each path. topk_v1_scenarios.cpp says what the first two lengths are for.
+      column_order(op.at(each({"k=1024 len={} tail=4"}, {"8000", "17000"}),
                          {"k=1024 len=40001 tail=4", "batch=16 len=17001 lens=mixed",
                           "batch=16 len=32769 threshold=262144 lens=mixed"})),
       any_page(), both_widths(), planned(op), item_order(op),
