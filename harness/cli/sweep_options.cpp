@@ -29,8 +29,8 @@ namespace dsv4 {
 namespace {
 
 constexpr int kMostJobs = 1024;
-/// One worker uses the GPU while the other computes the reference. More workers would only compete for the GPU.
-constexpr int kCudaJobs = 2;
+/// Workers compute the reference most of the time, so several of them can share a GPU. Each needs memory of the GPU.
+constexpr int kCudaJobs = 8;
 
 int usable_cores() {
   cpu_set_t cores;
