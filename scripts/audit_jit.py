@@ -7,8 +7,10 @@ wrong.
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -30,7 +32,8 @@ def main(arguments=None) -> int:
     parser.add_argument("--wheels", type=Path, default=DEPS / "wheels", help="folder with the wheels of sglang")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     args = parser.parse_args(arguments)
-    sys.setrecursionlimit(5000)  # of nested expressions
+    sys.setrecursionlimit(20_000)  # some functions call themselves several times for each level of nesting
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # removes the temporary folder
     try:
         with tempfile.TemporaryDirectory() as work:
             package = package_of(args.package, [args.wheels], Path(work))
@@ -59,6 +62,13 @@ def main(arguments=None) -> int:
         return 2
     except (Mistake, OSError) as mistake:
         print(f"dsv4diff audit: {shown(str(mistake))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        print(f"dsv4diff audit: internal error: {type(error).__name__}: {shown(str(error))} ({Path(at.filename).name}:{at.lineno}). "
+              "This is a fault of dsv4diff, not of the package", file=sys.stderr)  # fmt: skip
         return 2
     return status
 

@@ -73,7 +73,7 @@ def handed_on(package: Package) -> dict:
 
 def handed(package: Package):
     for module in package.modules.values():
-        for call in (n for n in ast.walk(module.tree) if isinstance(n, ast.Call)):
+        for call in (n for n in module.nodes if isinstance(n, ast.Call)):
             for argument in (*call.args, *(k.value for k in call.keywords)):
                 target = package.resolve_dotted(module, dotted(argument)) if dotted(argument) else None
                 if target and package.definition(target)[1] is not None:

@@ -229,7 +229,7 @@ def imported(package: Package, module):
             yield source, original, line
         elif source in package.modules:
             modules[local] = source
-    for node in ast.walk(module.tree):
+    for node in module.nodes if modules else ():
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
             yield modules[node.value.id], node.attr, node.lineno
 

@@ -32,6 +32,7 @@ def own_nodes(function):
             todo += ast.iter_child_nodes(node)
 
 
+@functools.cache
 def calls_in(function) -> list:
     return sorted((n for n in own_nodes(function) if isinstance(n, ast.Call)), key=lambda n: (n.lineno, n.col_offset))
 

@@ -12,7 +12,7 @@ from .findings import FAULT, Finding
 from .getters import LOADER, Function, called_name, functions_of, names_in, sources_of
 from .package import Package, dotted
 
-MOST_POINTS = 3000  # computed names of one getter
+MOST_POINTS = 400  # computed names of one getter
 CPP_ARGUMENTS = "make_cpp_args"
 DTYPES = {"torch.bfloat16": "bf16_t", "torch.float16": "fp16_t", "torch.float32": "fp32_t"}
 
@@ -51,11 +51,12 @@ def parameters_not_in_names(package: Package):
 def equal_names(package: Package):
     """Two parameter lists, of one getter or of two, that end in one module name for different modules."""
     loads = loads_of(package)
-    digits = sorted({int(run) for f, call in loads for argument in call.args for run in numbers_in(f, argument)})
+    in_names = set().union(*(numbers_in(argument) for _, call in loads for argument in call.args))
+    numbers = [*sorted(in_names), *sorted(set().union(*(numbers_in(function.node) for function, _ in loads)) - in_names)]
     points, reported = {}, set()
     for at, (function, call) in enumerate(loads):
         used = sources_of(set().union(*(names_in(argument) for argument in call.args)), function.flows)
-        for values in values_of(function, digits):
+        for values in values_of(function, numbers):
             machine = Machine(package, function, values)
             if not machine.allowed():
                 continue
@@ -89,16 +90,23 @@ def without_symbols(content: tuple) -> tuple:
     return tuple((key, re.sub("‹[^‹›]*›", "‹›", value)) for key, value in content)
 
 
-def numbers_in(function, argument) -> list:
-    return [run for n in ast.walk(argument) if isinstance(n, ast.Constant) and isinstance(n.value, str)
-            for run in re.findall(r"\d{1,6}", n.value)]  # fmt: skip
+def numbers_in(node) -> set:
+    """The numbers in a getter or an expression, also those in its texts: arguments with which two names may meet."""
+    found = set()
+    for n in ast.walk(node):
+        if isinstance(n, ast.Constant) and isinstance(n.value, str):
+            found |= {int(run) for run in re.findall(r"\d{1,6}", n.value)}
+        elif isinstance(n, ast.Constant) and isinstance(n.value, int) and not isinstance(n.value, bool):
+            found.add(n.value)
+    return found
 
 
-def values_of(function, digits: list):
+def values_of(function, numbers: list):
     """Chosen lists of arguments: each is a dict of parameter -> value."""
     a = function.node.args
     parameters = [p for p in a.posonlyargs + a.args + a.kwonlyargs if p.arg not in ("self", "cls")]
-    integers = [1, 11, 64, 65, *(n for n in digits if n not in (1, 11, 64, 65))]
+    first = [1, 11, 64, 65, *sorted(numbers_in(function.node) - {1, 11, 64, 65})]
+    integers = [*first, *(n for n in numbers if n not in first)]
     choices = [chosen(p.annotation, integers) for p in parameters]
     while points(choices) > MOST_POINTS:  # shortens the longest list
         longest = max(choices, key=len)

@@ -12,6 +12,7 @@ from sglang_set.source import LAYOUTS, Mistake, find_wheel, from_folder, unpacke
 
 # Folders of the package whose files are not part of what a server runs.
 OTHERS = ("tests", "test", "benchmark", "benchmarks")
+DEEPEST = 500  # levels of nesting that the rules follow; real files have about 50
 BLOCKS = (ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -36,6 +37,26 @@ def dotted(node) -> str:
     return ""
 
 
+def nodes_of(tree) -> list:
+    """All nodes of a tree, level by level. Throws RecursionError if there are more levels than the rules follow."""
+    nodes, level, depth = [], [tree], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise RecursionError(f"it is nested more than {DEEPEST} levels deep")
+        nodes += level
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return nodes
+
+
+def parsed(path: str, content: bytes):
+    """The module of a file. Throws SyntaxError, or another exception that the caller must expect."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an invalid escape sequence is no concern of this tool
+        tree = ast.parse(content)
+    return Module(path, tree)
+
+
 def statements(body):
     """The statements of a body and of the branches in it, but not those of functions and classes."""
     for node in body:
@@ -50,12 +71,12 @@ class Module:
     that holds sglang/."""
 
     def __init__(self, path: str, tree: ast.Module):
-        self.path, self.tree = path, tree
+        self.path, self.tree, self.nodes = path, tree, nodes_of(tree)
         self.is_package = path.endswith("/__init__.py")
         self.name = path.removesuffix("/__init__.py" if self.is_package else ".py").replace("/", ".")
         self.imports = []  # (local name, module, name in that module or "", line)
         self.stars = []  # modules of "from module import *"
-        for node in ast.walk(tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom):
                 module = self.absolute(node)
                 for alias in node.names:
@@ -150,9 +171,7 @@ class Package:
             if any(part in OTHERS for part in Path(path).parts[:-1]) or not (inside or needle in content):
                 continue
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # an invalid escape sequence is no concern of this tool
-                    module = Module(path, ast.parse(content))
+                module = parsed(path, content)
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 version = ".".join(map(str, sys.version_info[:2]))
                 reason = getattr(error, "msg", "") or str(error) or type(error).__name__
@@ -237,12 +256,12 @@ def wheel_package(wheel: Path, label: str, work: Path) -> Package:
             names = [n for n in archive.namelist() if n.startswith("sglang/") and n.endswith(".py") and ".." not in n]
             files = {n: archive.read(n) for n in names}
             has_sources = any(n.endswith(".cuh") for n in archive.namelist())
+        sources = unpacked(wheel, "", work / wheel.name) if has_sources else None
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zipfile.zlib.error) as error:
         raise Mistake(f"{wheel} is not a readable wheel ({error}). Delete it and download it again.") from error
     folder = kernel_folder(files, [layout for layout in LAYOUTS if layout.startswith("sglang/")])
     if not folder:
         raise Mistake(f"{wheel} holds no Python files of sglang's JIT kernels: it is not a wheel of sglang, or another layout.")
-    sources = unpacked(wheel, "", work / wheel.name) if has_sources else None
     return Package(label, folder, files, sources)
 
 
@@ -262,8 +281,10 @@ def folder_package(folder: Path) -> Package:
             prefix = "sglang/kernels/" if resolved.name == "kernels" else "sglang/jit_kernel/"
     inside = top if prefix else top / "sglang"
     files = {}
-    for here, folders, names in os.walk(inside, followlinks=False):
-        folders.sort()
+    seen = set()
+    for here, folders, names in os.walk(inside, followlinks=True):
+        folders[:] = sorted(f for f in folders if os.path.realpath(os.path.join(here, f)) not in seen)  # links may form a circle
+        seen |= {os.path.realpath(os.path.join(here, f)) for f in folders}
         for name in sorted(names):
             file = Path(here) / name
             if name.endswith(".py") and file.is_file():

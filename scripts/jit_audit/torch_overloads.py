@@ -72,7 +72,7 @@ def accepts(parameters: set, keywords: set) -> bool:
 def missing_overloads(package: Package, torch: Torch):
     """A call torch.f(..., name=...) for which no overload of f has all these names, or only one for a GPU."""
     for module in package.modules.values():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if not isinstance(node, ast.Call) or not node.keywords or any(k.arg is None for k in node.keywords):
                 continue
             owner, _, name = module.expanded(dotted(node.func)).rpartition(".") if dotted(node.func) else ("", "", "")

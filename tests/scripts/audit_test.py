@@ -426,9 +426,11 @@ class Audit(unittest.TestCase):
 
     def test_files_that_cannot_be_parsed(self):
         deep = "x = " + "(" * 3000 + ")" * 3000
-        report = self.report(self.package({"a.py": "def f(:\n", "b.py": b"x = '\xff'\n", "c.py": b"x\0y", "d.py": deep, "e.py": ""}), status=1)
+        long = "def f(x):\n    return get(" + "x + " * 2000 + "x)\n"
+        files = {"a.py": "def f(:\n", "b.py": b"x = '\xff'\n", "c.py": b"x\0y", "d.py": deep, "e.py": "", "f.py": long}
+        report = self.report(self.package(files), status=1)
         self.assertEqual([(f["rule"], f["path"].rpartition("/")[2]) for f in report["findings"]],
-                         [("unreadable", name) for name in ("a.py", "b.py", "c.py", "d.py")])  # fmt: skip
+                         [("unreadable", name) for name in ("a.py", "b.py", "c.py", "d.py", "f.py")])  # fmt: skip
         self.assertIn("Python 3", report["findings"][0]["text"])
 
     def test_a_file_that_names_its_encoding(self):
@@ -482,6 +484,18 @@ class Audit(unittest.TestCase):
             with self.subTest(path=path):
                 self.assertEqual(self.report(path)["findings"], wanted)
                 self.assertEqual(len([f for f in self.report(path, "--count")["findings"] if f["rule"] == "compiled-again"]), 1)
+
+    def test_links_in_a_circle_end(self):
+        top = self.package({"a.py": "def f(:\n"})
+        os.symlink(top, top / "sglang/jit_kernel/again")
+        (top / "sglang/elsewhere").mkdir()
+        (top / "sglang/jit_kernel").rename(self.folder / "kept")
+        os.symlink(self.folder / "kept", top / "sglang/jit_kernel")
+        self.assertEqual(len(self.report(top, status=1)["findings"]), 1)
+
+    def test_sums_of_many_terms_are_read(self):
+        terms = HEAD + "@cache_once\ndef get(n: int):\n    return load_jit('a', str(n), cuda_files=['a'])\ndef f(x):\n    get(" + "1 + " * 300 + "x.shape[0])\n"
+        self.assertEqual(len(self.findings({"a.py": terms}, "length-as-argument", 0)), 1)
 
     def test_a_folder_of_the_newer_layout(self):
         top = self.folder / "newer"
