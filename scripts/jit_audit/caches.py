@@ -1,9 +1,11 @@
 """Rules on when a module is compiled: getters without a cache, and arguments that are lengths of tensors."""
 
 import ast
+import functools
 
 from .findings import FAULT, NOTE, Finding
-from .getters import LOADER, Function, called_name, calls_in, functions_of, is_cache, substituted, target_of
+from .getters import (LOADER, Function, assignments, called_name, calls_in, functions_of, is_cache, own_nodes, parameters_of,
+                      substituted, target_of)  # fmt: skip
 from .package import FUNCTIONS, Package, dotted
 
 
@@ -27,10 +29,10 @@ def uncached_getters(package: Package):
         if function.name.rpartition(".")[2] == LOADER:
             continue
         calls = [call for call in function.compiles if not function.keeps_result(call)]
-        if not calls or function.is_cached or key in kept:
+        if not calls or is_protected(package, function) or key in kept:
             continue
         # A helper that only cached functions call is theirs.
-        path = open_path(key, functions, callers, kept)
+        path = open_path(package, key, functions, callers, kept)
         if path is None:
             continue
         reached = f"; {' calls '.join(f.name for f in path[:-1])} calls it" if len(path) > 1 else ""
@@ -41,24 +43,66 @@ def uncached_getters(package: Package):
                       [f"{function.module.path}:{calls[0].lineno}", *(f.place for f in path[:-1])])  # fmt: skip
 
 
-def open_path(key, functions, callers, kept):
+def is_protected(package: Package, function) -> bool:
+    """True if a decorator of a function keeps its results: by its name, or by what a decorator of the package does."""
+    return function.is_cached or any(
+        keeps_results(package, function.module, dotted(d.func if isinstance(d, ast.Call) else d))
+        for d in function.node.decorator_list if not any(isinstance(n, FUNCTIONS) for n in function.around)
+    )  # fmt: skip
+
+
+def keeps_results(package: Package, module, decorator: str) -> bool:
+    """True if a function in the decorator stores into a variable of the decorator."""
+    target = package.resolve_dotted(module, decorator) if decorator else None
+    node = package.definition(target)[1] if target else None
+    inner = [n for n in ast.walk(node) if isinstance(n, FUNCTIONS) and n is not node] if isinstance(node, FUNCTIONS) else []
+    for function in inner:
+        own = {name for n in own_nodes(function) for name, _ in assignments(n)} | set(parameters_of(function))
+        for n in own_nodes(function):
+            if isinstance(n, ast.Nonlocal):
+                return True
+            for t in n.targets if isinstance(n, ast.Assign) else []:
+                if isinstance(t, (ast.Subscript, ast.Attribute)) and dotted(t.value).partition(".")[0] not in own:
+                    return True
+    return False
+
+
+def open_path(package, key, functions, callers, kept):
     """The functions from one that nobody's cache protects to `key`; None if a cache protects each way.
 
-    A function that no function of the package calls may be called by anybody.
+    A function that no function of the package calls may be called by anybody, unless a module calls it when it is imported.
     """
+    at_import = called_at_import(package)
     todo, seen = [(key, [functions[key]])], {key}
     while todo:
         here, path = todo.pop(0)
         around = [c for c in callers.get(here, []) if (c.module.name, c.name) not in seen]
-        if not callers.get(here) and not any(isinstance(n, FUNCTIONS) for n in functions[here].around):
+        inner = any(isinstance(n, FUNCTIONS) for n in functions[here].around)
+        if not callers.get(here) and not inner and here not in at_import:
             return path
         for caller in around:
             name = (caller.module.name, caller.name)
             seen.add(name)
             keeps = any(caller.keeps_result(call) for call in calls_in(caller.node) if called_name(call) == path[0].node.name)
-            if not caller.is_cached and name not in kept and not keeps:
+            if not is_protected(package, caller) and name not in kept and not keeps:
                 todo.append((name, [caller, *path]))
     return None
+
+
+@functools.cache
+def called_at_import(package: Package) -> set:
+    """The functions that a module calls outside of any function: once."""
+    found = set()
+    for module in package.modules.values():
+        todo = list(module.tree.body)
+        while todo:
+            node = todo.pop()
+            if isinstance(node, FUNCTIONS):
+                continue
+            if isinstance(node, ast.Call) and dotted(node.func):
+                found.add(package.resolve_dotted(module, dotted(node.func)))
+            todo += ast.iter_child_nodes(node)
+    return found
 
 
 def wrapped_by_a_cache(package: Package) -> set:
@@ -153,14 +197,9 @@ def passed(function, call) -> list:
 def length_in(node) -> tuple:
     """(text, dimension, derived) of the part of an expression that is a length of a tensor; ("", "", False) if none is.
 
-    A condition on a length has two values only, so it does not count. `derived`: a function computes the argument from it.
+    A condition on a length has two values only, so it does not count. Nor does a length that shapes a tensor, as in
+    x.view(n, -1). `derived`: a function computes the argument from it.
     """
-    if isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
-        return "", "", False
-    if isinstance(node, ast.Attribute) and node.attr in ("dtype", "device"):
-        return "", "", False
-    if isinstance(node, ast.Call) and called_name(node) in ("bool", "isinstance", "is_available", "element_size", "dim"):
-        return "", "", False
     if isinstance(node, ast.Subscript) and is_shape_of(node.value):
         return ast.unparse(node), dimension_of(node.slice), False
     if isinstance(node, ast.Call):
@@ -170,12 +209,34 @@ def length_in(node) -> tuple:
         if (name == "numel" and isinstance(node.func, ast.Attribute) and not node.args) or (
                 isinstance(node.func, ast.Name) and name == "len" and len(node.args) == 1):  # fmt: skip
             return ast.unparse(node), FIRST if name == "len" else ALL, False
-    children = [node.body, node.orelse] if isinstance(node, ast.IfExp) else list(ast.iter_child_nodes(node))
-    for child in children:
+    for child in parts_of(node):
         text, dimension, derived = length_in(child)
         if text:
             return text, dimension, derived or (isinstance(node, ast.Call) and called_name(node) != "int")
     return "", "", False
+
+
+def parts_of(node) -> list:
+    """The parts of an expression from which its number comes."""
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse]
+    if isinstance(node, ast.UnaryOp):
+        return [] if isinstance(node.op, ast.Not) else [node.operand]
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, ast.BoolOp):  # n or x.shape[0]
+        return node.values
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return node.elts
+    if isinstance(node, (ast.NamedExpr, ast.FormattedValue)):
+        return [node.value]
+    if isinstance(node, ast.JoinedStr):
+        return [part for part in node.values if isinstance(part, ast.FormattedValue)]
+    if isinstance(node, ast.Call):
+        plain = isinstance(node.func, ast.Name) and node.func.id not in ("bool", "isinstance", "any", "all")
+        if plain or dotted(node.func).partition(".")[0] in ("math", "triton", "np", "numpy"):
+            return [*node.args, *(k.value for k in node.keywords)]
+    return []
 
 
 def is_shape_of(node) -> bool:

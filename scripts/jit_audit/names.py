@@ -26,13 +26,21 @@ class Dtype(str):
 
 
 def loads_of(package: Package) -> list:
-    """(function, call) of each call of load_jit whose arguments are all visible."""
+    """(function, call) of each call of load_jit whose arguments are all visible, and whose name the function decides."""
     found = []
     for function in functions_of(package).values():
         for call in function.compiles:
-            if called_name(call) == LOADER and all(k.arg for k in call.keywords) and call.args:
+            if called_name(call) == LOADER and all(k.arg for k in call.keywords) and call.args and not is_named_by_caller(function, call):
                 found.append((function, call))
     return found
+
+
+def is_named_by_caller(function, call) -> bool:
+    """True for a helper that gets the module's name from its caller: load_jit(name, ...)."""
+    first = function.naming(call)[0]
+    while isinstance(first, ast.Call) and called_name(first) == "str" and len(first.args) == 1:
+        first = first.args[0]
+    return isinstance(first, ast.Starred) or (isinstance(first, ast.Name) and first.id in function.parameters)
 
 
 def parameters_not_in_names(package: Package):
@@ -40,12 +48,25 @@ def parameters_not_in_names(package: Package):
     for function, call in loads_of(package):
         used = sources_of(set().union(*(names_in(argument) for argument in call.args)), function.flows)
         for parameter in function.parameters:
+            if parameter in ("self", "cls") or has_one_value(function, parameter):
+                continue
             deciding = sorted(k.arg for k in call.keywords if parameter in sources_of(names_in(k.value), function.flows))
             if parameter not in used and deciding:
                 yield Finding("parameter-not-in-name", FAULT, function.module.path, function.node.lineno,
                               f"'{parameter}' of {function.name} is part of {', '.join(deciding)}, but not of the module's name: "
                               "only the loader's hash of the sources keeps the modules apart",
                               [f"{function.module.path}:{call.lineno}"])  # fmt: skip
+
+
+def has_one_value(function, parameter: str) -> bool:
+    """True if an assertion of the function allows one value of a parameter only."""
+    for node in function.node.body:
+        for test in node.test.values if isinstance(node, ast.Assert) and isinstance(node.test, ast.BoolOp) else [getattr(node, "test", None)]:
+            if isinstance(node, ast.Assert) and isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq):
+                sides = [test.left, *test.comparators]
+                if any(isinstance(s, ast.Name) and s.id == parameter for s in sides) and any(isinstance(s, ast.Constant) for s in sides):
+                    return True
+    return False
 
 
 def equal_names(package: Package):
@@ -83,7 +104,7 @@ def listed(values: dict) -> str:
 
 
 def shown_name(name: str) -> str:
-    return name.replace("‹", "<").replace("›", ">")
+    return re.sub("\x01[^›]*", "", name).replace("‹", "<").replace("›", ">")
 
 
 def without_symbols(content: tuple) -> tuple:
@@ -195,10 +216,21 @@ class Machine:
             return self.symbol(node)
 
     def symbol(self, node) -> str:
-        """An expression that is not understood, with the values of the parameters in it."""
-        used = {name: self.values[name] for name in sorted(names_in(node)) if name in self.values}
-        text = re.sub("[‹›]", "", f"{ast.unparse(node)} {used}" if used else ast.unparse(node))
-        return f"‹{text}›"
+        """An expression that is not understood, with the values of the parameters in it, and with what its names mean.
+
+        Symbols of two getters are equal only if their names mean the same. A local variable is its function's own.
+        """
+        names = sorted(names_in(node))
+        used = {name: self.values[name] for name in names if name in self.values}
+        meanings = [self.meaning(name) for name in names if name not in self.values]
+        text = re.sub("[‹›\x01]", "", f"{ast.unparse(node)} {used}" if used else ast.unparse(node))
+        return f"‹{text}\x01{re.sub('[‹›]', '', str(meanings))}›"
+
+    def meaning(self, name: str) -> tuple:
+        if name in self.function.flows:
+            return self.function.place, name
+        module = self.function.module
+        return self.package.resolve(module.name, name) or (module.expanded(name) if module.expanded(name) != name else module.name, name)
 
     def value(self, node):
         """The value of an expression. Throws Unknown."""

@@ -145,6 +145,17 @@ class Audit(unittest.TestCase):
             def h(n): return helper(n)
             def raw(): return load_jit("i", cuda_files=["a"])
             i = cache_once(raw)
+            def lazily(fn):
+                box = {}
+                def call():
+                    if "x" not in box:
+                        box["x"] = fn()
+                    return box["x"]
+                return call
+            @lazily
+            def k(): return load_jit("k", cuda_files=["a"])
+            def at_import(): return load_jit("l", cuda_files=["a"])
+            imported = at_import()
             def all_kept(): return KEPT
             def j(n):
                 kept = all_kept()
@@ -190,6 +201,8 @@ class Audit(unittest.TestCase):
             @cache_once
             def get(n, dtype=None): return load_jit("a", str(n), str(dtype), cuda_files=["a"])
             def condition(x): get(x.shape[0] > 8)
+            def of_a_tensor(x): get(x.view(x.shape[0], -1)); get(x[: x.shape[0]]); get(torch.empty(x.shape[0]))
+            def truth(x): get(bool(x.shape[0])); get(not x.numel())
             def of_a_dtype(x): get(4, x.view(x.shape[0], -1).dtype)
             def another_function(x): print(x.shape[0]); get(4)
             def chosen(x): get(4 if x.shape[0] > 8 else 8)
@@ -215,6 +228,20 @@ class Audit(unittest.TestCase):
     def test_a_parameter_that_decides_nothing_may_be_absent_from_the_name(self):
         text = HEAD + "@cache_once\ndef get(n: int, why: str):\n    print(why)\n    return load_jit('a', f'{n}', cuda_files=[f'{n}.cuh'])\n"
         self.assertEqual(self.findings({"a.py": text}, "parameter-not-in-name", 0), [])
+
+    def test_a_parameter_with_one_value_and_a_helper_that_is_given_the_name(self):
+        text = HEAD + (
+            "@cache_once\ndef get(d: int):\n    assert d == 512\n    return load_jit('a', cuda_files=[f'{d}.cuh'])\n"
+            "def build(name: str, file: str):\n    return load_jit(name, cuda_files=[file])\n"
+            "@cache_once\ndef b():\n    return build('b', 'b.cuh')\n"
+            "class C:\n    @cache_once\n    def get(self):\n        return load_jit('c', cuda_files=[self.file])\n"
+        )
+        report = self.report(self.package({"a.py": text}), status=0)
+        self.assertEqual([f["text"] for f in report["findings"]], [])
+
+    def test_a_decorator_of_the_package_that_keeps_nothing(self):
+        text = HEAD + "def logged(fn):\n    def call():\n        result = fn()\n        return result\n    return call\n@logged\ndef get(): return load_jit('a', cuda_files=['a'])\n"
+        self.assertEqual(len(self.findings({"a.py": text}, "uncached-getter", 1)), 1)
 
     def test_two_lists_of_one_getter_with_one_name(self):
         text = HEAD + "@cache_once\ndef get(a: int, b: int):\n    return load_jit(make_name(f'x{a}{b}'), cuda_files=['x'], extra_cuda_cflags=[f'-DA={a}', f'-DB={b}'])\n"
@@ -254,6 +281,16 @@ class Audit(unittest.TestCase):
             def same_module(): return load_jit(make_name("topk1024"), cuda_files=["wide.cuh"])
             @cache_once
             def ratio(r: Literal[4, 128], d: int): return load_jit(make_name(f"c_{r}"), str(d), cuda_files=[f"c{r}.cuh"])
+            @cache_once
+            def first(n: int):
+                suffix = "a"
+                suffix += str(n)
+                return load_jit(make_name("y" + suffix), cuda_files=["first.cuh"])
+            @cache_once
+            def second(n: int):
+                suffix = "b"
+                suffix += str(n)
+                return load_jit(make_name("y" + suffix), cuda_files=["second.cuh"])
             @cache_once
             def online(d: int): return load_jit(make_name("c_128_online"), str(d), cuda_files=["online.cuh"])
             """)
@@ -410,6 +447,21 @@ class Audit(unittest.TestCase):
                             "a.py": HEAD + "@cache_once\ndef get(n: int):\n    return load_jit('a', str(n), cuda_files=['a'])\n"})  # fmt: skip
         self.report(top, status=0)
         self.assertEqual([f["rule"] for f in self.report(top, "--count", status=1)["findings"]], ["compiled-again"])
+
+    def test_an_installed_torch_is_used_but_its_compiler_is_not(self):
+        installed = self.folder / "installed"
+        for path, text in {"torch/__init__.py": "class dtype:\n    pass\nfloat16, bfloat16, float32 = dtype(), dtype(), dtype()\n",
+                           "torch/utils/__init__.py": "", "torch/utils/cpp_extension.py": "def load_inline(**k):\n    raise OSError('compiled')\n"}.items():
+            (installed / path).parent.mkdir(parents=True, exist_ok=True)
+            (installed / path).write_text(text)
+        top = self.package({"a.py": HEAD + "@cache_once\ndef get(t: torch.dtype):\n    import torch.utils.cpp_extension\n"
+                                           "    assert type(t).__module__ == 'torch' and len(vars(torch.dtype)) < 9\n"
+                                           "    return torch.utils.cpp_extension.load_inline(name='a')\n"})  # fmt: skip
+        done = audit(top, "--count", "--json", PYTHONPATH=str(installed))
+        counts = json.loads(done.stdout)["counts"]
+        self.assertEqual((done.returncode, counts["stand_ins"]), (0, ["cutlass", "tvm_ffi"]))
+        self.assertEqual(counts["results"][0]["first"], ["torch.utils.cpp_extension.load_inline a"])
+        self.assertEqual(counts["results"][0]["again"], [])
 
     def test_a_module_that_cannot_be_imported_is_not_counted_silently(self):
         results, report = self.counts("raise OSError('no device')\n@cache_once\ndef get(): return load_jit('a', cuda_files=['a'])\n", 0)
