@@ -23,6 +23,8 @@ from sglang_set.source import Mistake  # noqa: E402
 
 DEPS = Path(os.environ.get("DSV4_DEPS_DIR") or Path(__file__).resolve().parents[1] / ".deps")
 
+LONGEST = 1000  # characters of a message; a path in it may have any length
+
 
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="dsv4diff audit", description=__doc__.splitlines()[0])
@@ -61,14 +63,16 @@ def main(arguments=None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except (Mistake, OSError) as mistake:
-        print(f"dsv4diff audit: {shown(str(mistake))}", file=sys.stderr)
+        text = str(mistake).replace("\n", " ")
+        print(f"dsv4diff audit: {shown(text if len(text) <= LONGEST else text[:LONGEST] + '...')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
         at = traceback.extract_tb(error.__traceback__)[-1]
-        print(f"dsv4diff audit: internal error: {type(error).__name__}: {shown(str(error))} ({Path(at.filename).name}:{at.lineno}). "
-              "This is a fault of dsv4diff, not of the package", file=sys.stderr)  # fmt: skip
+        where = f"{Path(at.filename).name}:{at.lineno}"
+        print(f"dsv4diff audit: internal error: {where}: {type(error).__name__}: {shown(str(error))}. This is a fault of dsv4diff, "
+              "not of the package", file=sys.stderr)  # fmt: skip
         return 2
     return status
 

@@ -39,7 +39,8 @@ class Counts:
         for f, answer in self.counted:
             if answer.get("again"):
                 level = NOTE if (f.module.name, f.name) in given else FAULT
-                text = f"{f.name}({answer['arguments']}) compiled {len(answer['again'])} more at its second call with the same arguments"
+                call = f"{f.name}({answer['arguments']})"
+                text = f"{call} compiled {len(answer['again'])} more at its second call with the same arguments"
                 found.append(Finding("compiled-again", level, f.module.path, f.node.lineno, text))
         return found
 
@@ -57,7 +58,8 @@ class Counts:
 
     def text(self, width: int) -> list:
         lines = [f"Counted compilations ({plural(len(self.counted), 'function')})"]
-        said = [f"{plural(len(self.once()), 'function')} compiled at the first call, and nothing at the second call with the same arguments."]
+        once = plural(len(self.once()), "function")
+        said = [f"{once} compiled at the first call, and nothing at the second call with the same arguments."]
         if self.standins:
             said.append(f"Replaced by stand-ins, beside the rest of sglang: {', '.join(self.standins)}.")
         for text in said:

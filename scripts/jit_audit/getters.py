@@ -124,6 +124,7 @@ def substituted(node, values: dict):
 def influences(function) -> dict:
     """Local name -> the names that can change its value: by assignment, by a call of its methods, or by a condition."""
     found = {}
+    local = {name for node in own_nodes(function) for name, _ in assignments(node)} | set(parameters_of(function)) - {"self", "cls"}
 
     def walk(body, conditions):
         for node in body:
@@ -135,7 +136,8 @@ def influences(function) -> dict:
             call = node.value if isinstance(node, ast.Expr) else None
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):  # as in wrappers.append(...)
                 owner = dotted(call.func.value).partition(".")[0]
-                found.setdefault(owner, set()).update(conditions | names_in(call) - {owner})
+                if owner in local:
+                    found.setdefault(owner, set()).update(conditions | names_in(call) - {owner})
             test = getattr(node, "test", None) if isinstance(node, (ast.If, ast.While)) else None
             inner = conditions | (names_in(test) if test is not None else set())
             for part in ("body", "orelse", "handlers", "finalbody"):

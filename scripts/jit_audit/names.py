@@ -30,7 +30,8 @@ def loads_of(package: Package) -> list:
     found = []
     for function in functions_of(package).values():
         for call in function.compiles:
-            if called_name(call) == LOADER and all(k.arg for k in call.keywords) and call.args and not is_named_by_caller(function, call):
+            visible = called_name(call) == LOADER and call.args and all(k.arg for k in call.keywords)
+            if visible and not is_named_by_caller(function, call):
                 found.append((function, call))
     return found
 
@@ -61,10 +62,13 @@ def parameters_not_in_names(package: Package):
 def has_one_value(function, parameter: str) -> bool:
     """True if an assertion of the function allows one value of a parameter only."""
     for node in function.node.body:
-        for test in node.test.values if isinstance(node, ast.Assert) and isinstance(node.test, ast.BoolOp) else [getattr(node, "test", None)]:
-            if isinstance(node, ast.Assert) and isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq):
-                sides = [test.left, *test.comparators]
-                if any(isinstance(s, ast.Name) and s.id == parameter for s in sides) and any(isinstance(s, ast.Constant) for s in sides):
+        test = node.test if isinstance(node, ast.Assert) else None
+        joined = isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And)
+        for part in test.values if joined else [test]:
+            if isinstance(part, ast.Compare) and len(part.ops) == 1 and isinstance(part.ops[0], ast.Eq):
+                sides = [part.left, *part.comparators]
+                names = [s.id for s in sides if isinstance(s, ast.Name)]
+                if parameter in names and any(isinstance(s, ast.Constant) for s in sides):
                     return True
     return False
 
@@ -309,7 +313,8 @@ class Machine:
         """The value of a function of the package that only returns an expression, such as make_name."""
         target = self.package.resolve(self.function.module.name, getattr(node.func, "id", "")) if self.depth < 4 else None
         module, definition = self.package.definition(target) if target else (None, None)
-        body = [n for n in getattr(definition, "body", []) if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+        body = getattr(definition, "body", [])
+        body = [n for n in body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]  # a docstring
         if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None or definition.decorator_list:
             raise Unknown
         a = definition.args

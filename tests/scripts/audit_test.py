@@ -226,7 +226,10 @@ class Audit(unittest.TestCase):
         self.assertIn("'flag' of get is part of cuda_wrappers, but not of the module's name", found[0][1])
 
     def test_a_parameter_that_decides_nothing_may_be_absent_from_the_name(self):
-        text = HEAD + "@cache_once\ndef get(n: int, why: str):\n    print(why)\n    return load_jit('a', f'{n}', cuda_files=[f'{n}.cuh'])\n"
+        text = HEAD + (
+            "@cache_once\ndef get(n: int, why: str):\n    print(why)\n    torch.cuda.set_device(why)\n    if why == 'x':\n        raise ValueError(why)\n"
+            "    return load_jit('a', f'{n}', cuda_files=[f'{n}.cuh'], extra_cuda_cflags=[torch.version.cuda])\n"
+        )
         self.assertEqual(self.findings({"a.py": text}, "parameter-not-in-name", 0), [])
 
     def test_a_parameter_with_one_value_and_a_helper_that_is_given_the_name(self):
@@ -515,7 +518,10 @@ class Audit(unittest.TestCase):
         for version in ("9.9.9", "../../etc", ""):
             done = audit(f"sglang=={version}", "--wheels", empty)
             self.assertEqual(done.returncode, 2)
-        self.assertIn("pip download", audit("sglang==9.9.9", "--wheels", empty).stderr)
+        missing = audit("sglang==9.9.9", "--wheels", empty).stderr
+        self.assertIn("pip download", missing)
+        self.assertEqual(missing.count("\n"), 1)
+        self.assertLess(len(audit("A" * 5000).stderr), 1200)
         self.assertEqual(audit().returncode, 2)
         self.assertEqual(audit("").returncode, 2)
 
