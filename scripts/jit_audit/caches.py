@@ -10,9 +10,9 @@ from .package import FUNCTIONS, Package, dotted
 
 
 def callers_of(package: Package, functions: dict) -> dict:
-    """Function -> the functions of the package that call it or name it."""
+    """Function -> the functions that call it, also those of the rest of sglang."""
     found = {}
-    for function in functions.values():
+    for function in [*functions.values(), *other_callers(package)]:
         for call in calls_in(function.node):
             target = target_of(package, function, call)
             if target in functions and functions[target] is not function:
@@ -73,11 +73,11 @@ def open_path(package, key, functions, callers, kept):
     A function that no function of the package calls may be called by anybody, unless a module calls it when it is imported.
     """
     at_import = called_at_import(package)
-    todo, seen = [(key, [functions[key]])], {key}
+    todo, seen = [(key, [functions[key]])], {key}  # each with the functions from it to `key`
     while todo:
         here, path = todo.pop(0)
         around = [c for c in callers.get(here, []) if (c.module.name, c.name) not in seen]
-        inner = any(isinstance(n, FUNCTIONS) for n in functions[here].around)
+        inner = any(isinstance(n, FUNCTIONS) for n in path[0].around)
         if not callers.get(here) and not inner and here not in at_import:
             return path
         for caller in around:

@@ -257,8 +257,9 @@ class Function:
 def is_cache(decorator) -> bool:
     """True for @cache_once, @functools.cache, @lru_cache(maxsize=None) and the like."""
     if isinstance(decorator, ast.Call):
-        return not (dotted(decorator.func).endswith("lru_cache") and any(is_zero(a) for a in
-                    (*decorator.args, *(k.value for k in decorator.keywords if k.arg == "maxsize")))) and is_cache(decorator.func)  # fmt: skip
+        sizes = [*decorator.args, *(k.value for k in decorator.keywords if k.arg == "maxsize")]
+        keeps_none = dotted(decorator.func).endswith("lru_cache") and any(is_zero(size) for size in sizes)
+        return not keeps_none and is_cache(decorator.func)
     last = dotted(decorator).rpartition(".")[2].lower()
     return any(word in last for word in ("cache", "memo", "once", "singleton"))
 

@@ -234,7 +234,8 @@ class Machine:
         if name in self.function.flows:
             return self.function.place, name
         module = self.function.module
-        return self.package.resolve(module.name, name) or (module.expanded(name) if module.expanded(name) != name else module.name, name)
+        outside = module.expanded(name)
+        return self.package.resolve(module.name, name) or (outside if outside != name else module.name, name)
 
     def value(self, node):
         """The value of an expression. Throws Unknown."""

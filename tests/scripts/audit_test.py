@@ -91,6 +91,14 @@ class Audit(unittest.TestCase):
         self.assertEqual([place for place, _ in found], ["a.py:3"])
         self.assertIn("run calls it", found[0][1])
 
+    def test_an_uncached_way_from_the_rest_of_sglang(self):
+        text = HEAD + "def build(n):\n    return load_jit('a', str(n), cuda_files=['a.cuh'])\n@cache_once\ndef cached(n):\n    return build(n)\n"
+        self.assertEqual(self.findings({"a.py": text}, "uncached-getter", 0), [])
+        use = "from sglang.jit_kernel.a import build\nclass Layer:\n    def forward(self, n):\n        return build(n)\n"
+        found = self.findings({"a.py": text, "/srt/use.py": use}, "uncached-getter", 1)
+        self.assertEqual(len(found), 1)
+        self.assertIn("Layer.forward calls it", found[0][1])
+
     def test_a_cache_in_a_function_begins_anew(self):
         text = HEAD + "def get():\n    @cache_once\n    def build():\n        return load_jit('a', cuda_files=['a'])\n    return build()\n"
         self.assertEqual([place for place, _ in self.findings({"a.py": text}, "uncached-getter", 1)], ["a.py:5"])
