@@ -1,6 +1,6 @@
 # cmake --install installs the program, its libraries, the kernel sets of the build folder, the goldens, the list of
-# known faults, the documents and the licence. lib/dsv4diff/ has the layout of the build folder (dsv4diff, lib/, sets/),
-# so that the same relative paths work. bin/dsv4diff is a link to lib/dsv4diff/dsv4diff.
+# known faults, the scripts that the program starts, the documents and the licence. lib/dsv4diff/ has the layout of the
+# build folder (dsv4diff, lib/, sets/), so that the same relative paths work. bin/dsv4diff is a link to lib/dsv4diff/dsv4diff.
 
 set(home "${CMAKE_INSTALL_LIBDIR}/dsv4diff")
 if(TARGET dsv4diff)
@@ -20,6 +20,9 @@ install(FILES "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libtvm_ffi.so" "${CMAKE_LIBRARY
 install(DIRECTORY "${DSV4_SETS_OUTPUT_DIR}" DESTINATION "${home}" OPTIONAL
         FILES_MATCHING PATTERN "*.so" PATTERN "manifest.json")
 install(FILES known_faults.json DESTINATION "${home}")
+# The Python program of `dsv4diff audit`, and the rules that map upstream's sources to ops.
+install(PROGRAMS scripts/audit_jit.py DESTINATION "${home}/scripts")
+install(DIRECTORY scripts/jit_audit scripts/sglang_set DESTINATION "${home}/scripts" FILES_MATCHING PATTERN "*.py")
 install(DIRECTORY golden DESTINATION "${home}" OPTIONAL FILES_MATCHING PATTERN "*.h5" PATTERN "*.txt")
 install(DIRECTORY docs/ DESTINATION "${CMAKE_INSTALL_DOCDIR}" FILES_MATCHING PATTERN "*.md")
 install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")

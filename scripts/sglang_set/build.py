@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from .edits import EditFailed, edit
-from .exports import exported_functions
+from .exports import exported_functions, without_op
 from .ops import join, map_ops, together
 from .releases import PACKAGE, Releases, files_of
 from .source import Mistake, Source, digest
@@ -79,8 +79,7 @@ class SetBuilder:
     def build(self) -> int:
         """Builds what is out of date and writes the manifest. Returns how many modules failed."""
         variants, absent = map_ops(self.source)
-        self.mapped = [v.source for v in variants]
-        self.called = {(v.source, re.sub(r"<.*>", "", e.target)) for v in variants for e in v.entries}
+        self.unmapped, self.uncalled = without_op(self.source, variants)
         for record in absent:
             print(f"absent  {record['op']}: {record['reason']}", flush=True)
         for v in [v for v in variants if v.torch and not self.compiler.toolkit.has_torch()]:
@@ -208,24 +207,14 @@ class SetBuilder:
             provenance["revision"] = revision
         built = (module["source"].removeprefix(f"{self.source.name_in_package}/") for module in modules.values())
         uncovered = [self.source_record(path) for path in self.source.uncovered(built)]
-        unmapped = self.source.uncovered(self.mapped)
         for record in uncovered:
             record["changed"] = release not in record["releases"]
             # A file may be mapped and yet uncovered: its op was left out, or its module does not build.
-            record["unmapped"] = record["path"] in unmapped
+            record["unmapped"] = record["path"] in self.unmapped
             record["functions"] = exported_functions(record["path"], self.source.text(record["path"]))
         return {"schema": 1, "name": self.output.name, "device": self.compiler.device, "provenance": provenance,
                 "modules": modules, "ops": ops, "absent": absent, "uncovered": uncovered,
-                "uncalled": self.uncalled(unmapped)}  # fmt: skip
-
-    def uncalled(self, unmapped: list) -> list:
-        """The functions that upstream exports from files that a rule maps, and that no rule names."""
-        records = []
-        for path in self.source.dsv4_files():
-            exported = [] if path in unmapped else exported_functions(path, self.source.text(path))
-            names = [name for name in exported if (path, name) not in self.called]
-            records += [{"path": path, "functions": names}] if names else []
-        return records
+                "uncalled": self.uncalled}  # fmt: skip
 
 
 def coverage(manifest: dict) -> list:

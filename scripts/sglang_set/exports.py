@@ -45,3 +45,16 @@ def end_of(text: str, begin: int) -> int:
     """The position after a struct at the start of a line: its last brace is at the start of a line, too."""
     end = text.find("\n}", begin)
     return len(text) if end < 0 else end
+
+
+def without_op(source, variants: list) -> tuple:
+    """(unmapped, uncalled) for the variants that the rules map: the files of the DSv4 family that none of them includes,
+    and for each other file a record of the functions that it exports and none of them calls."""
+    unmapped = source.uncovered(variant.source for variant in variants)
+    called = {(variant.source, re.sub(r"<.*>", "", entry.target)) for variant in variants for entry in variant.entries}
+    records = []
+    for path in source.dsv4_files():
+        exported = [] if path in unmapped else exported_functions(path, source.text(path))
+        names = [name for name in exported if (path, name) not in called]
+        records += [{"path": path, "functions": names}] if names else []
+    return unmapped, records

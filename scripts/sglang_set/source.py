@@ -175,8 +175,12 @@ def find_wheel(version: str, folders: list) -> Path:
 
 
 def from_wheel(version: str, folders: list, unpack_to: Path) -> Source:
+    """Unpacks the JIT kernels of a release's wheel, as `unpacked` does."""
+    return unpacked(find_wheel(version, folders), version, unpack_to)
+
+
+def unpacked(wheel: Path, version: str, unpack_to: Path) -> Source:
     """Unpacks the JIT kernels of a wheel into `unpack_to` (emptied first, unless it holds this very wheel's)."""
-    wheel = find_wheel(version, folders)
     stamp = unpack_to / ".wheel-sha256"
     sha = hashlib.sha256(wheel.read_bytes()).hexdigest()
     with locked(unpack_to):

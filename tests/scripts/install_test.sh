@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `cmake --install` must install a dsv4diff that uses the kernel sets, goldens and known faults that were installed with
-# it. It must also run after its folder was moved.
+# `cmake --install` must install a dsv4diff that uses the kernel sets, goldens, known faults and scripts that were
+# installed with it. It must also run after its folder was moved.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -18,12 +18,17 @@ check() {
   grep '^agrees: ' "$scratch/verify"
   grep -q 'golden:cuda' "$scratch/verify" || { echo "the goldens that a GPU recorded are missing"; exit 1; }
   [ -e "$home/known_faults.json" ] || { echo "the installation has no list of known faults"; exit 1; }
+  "$1" audit "$scratch/package" > "$scratch/audit" && { echo "the audit found no fault"; exit 1; }
+  grep -q 'fault  sglang/jit_kernel/a.py:2' "$scratch/audit"
   # Neither the program nor a kernel's module may load a library from the build folder.
   if ldd "$home/dsv4diff" "$home"/sets/*/*.so | grep -F "$DSV4_BUILD_DIR"; then
     echo "the installation loads the library above from the build folder"
     exit 1
   fi
 }
+
+mkdir -p "$scratch/package/sglang/jit_kernel"
+printf 'from x import load_jit\ndef get(): return load_jit("a")\n' > "$scratch/package/sglang/jit_kernel/a.py"
 
 cmake --install "$DSV4_BUILD_DIR" --prefix "$scratch/first place" > "$scratch/log" || { cat "$scratch/log"; exit 1; }
 check "$scratch/first place/bin/dsv4diff"
