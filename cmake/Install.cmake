@@ -20,6 +20,10 @@ install(FILES "${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libtvm_ffi.so" "${CMAKE_LIBRARY
 install(DIRECTORY "${DSV4_SETS_OUTPUT_DIR}" DESTINATION "${home}" OPTIONAL
         FILES_MATCHING PATTERN "*.so" PATTERN "manifest.json")
 install(FILES known_faults.json DESTINATION "${home}")
+# The Python program of `dsv4diff report`, and the JavaScript that its page contains.
+install(PROGRAMS scripts/report.py DESTINATION "${home}/scripts")
+install(DIRECTORY scripts/report_page DESTINATION "${home}/scripts" PATTERN "__pycache__" EXCLUDE)
+install(FILES "${DSV4_DEPS_DIR}/plotly/package_data/plotly.min.js" DESTINATION "${home}/scripts/report_page" OPTIONAL)
 install(DIRECTORY golden DESTINATION "${home}" OPTIONAL FILES_MATCHING PATTERN "*.h5" PATTERN "*.txt")
 install(DIRECTORY docs/ DESTINATION "${CMAKE_INSTALL_DOCDIR}" FILES_MATCHING PATTERN "*.md")
 install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")

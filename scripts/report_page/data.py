@@ -1,0 +1,173 @@
+"""The data of the page: what the files in js/ need of the results, in a compact form.
+
+Texts that occur often (reasons, names, commands) are stored once, in `strings`; elsewhere their index stands. Fields
+with the usual value (0, "", false) are left out. js/data.js reads this form.
+"""
+from report_page.results import VERDICTS, ReportError
+
+NOT_COVERED = ("source_files", "functions", "ops_not_in_set", "ops_not_in_other_set", "ops_without_golden",
+               "cases_without_golden")  # fmt: skip
+SHARES = 20  # buckets of `errors.share`; one more bucket counts what is above the bound
+KEPT_BITS = ("compared", "other", "outside", "ulp")
+
+
+class Strings:
+    """Texts that are stored once."""
+
+    def __init__(self):
+        self.list, self.index = [], {}
+
+    def add(self, text):
+        if text not in self.index:
+            self.index[text] = len(self.list)
+            self.list.append(text)
+        return self.index[text]
+
+
+def compact(fields):
+    """The fields without those that have the usual value."""
+    return {key: value for key, value in fields.items() if value not in (0, "", None, False) or value is True}
+
+
+def element(part):
+    at = part.list("at")
+    if not all(type(n) is int for n in at):
+        raise ReportError(f"{part.where}.at is not a list of coordinates")
+    return {"at": at, "got": part.text("got"), "want": part.text("want"), "error": part.number("error"),
+            "bound": part.number("bound")}  # fmt: skip
+
+
+def places(part):
+    grid, runs = part.counts("grid", 2), part.counts("runs")
+    if len(runs) % 2 or max(grid) > 64 or sum(runs[1::2]) != grid[0] * grid[1]:
+        raise ReportError(f"{part.where}.runs does not fill the grid")
+    return {"shape": part.counts("shape"), "cell": part.counts("cell", 2), "grid": grid, "runs": runs}
+
+
+def errors(part):
+    buckets = part.list("ulp")
+    for pair in buckets:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(n) is int for n in pair) and pair[1] >= 0):
+            raise ReportError(f"{part.where}.ulp is not a list of [edge, count]")
+    share = part.list("share", [])
+    if share and not (len(share) == SHARES + 1 and all(type(n) is int and n >= 0 for n in share)):
+        raise ReportError(f"{part.where}.share is not a list of {SHARES + 1} counts")
+    means = ("mean_ulp", "mean_ulp_away", "mean_share", "mean_share_away")
+    elements = part.count("elements")
+    return {"elements": elements, "not_finite": part.count("not_finite", 0), "bounded": part.count("bounded", elements), "same": part.count("same", 0),
+            "ulp": buckets, "share": share, **{key: part.number(key, 0) for key in means}}  # fmt: skip
+
+
+def output(part, strings):
+    kept = {"name": strings.add(part.text("name")), "tolerance": strings.add(part.text("tolerance")),
+            "reason": strings.add(part.text("reason")), "compared": part.count("compared"),
+            "different": part.count("different"), "violations": part.count("violations"),
+            "certified": part.count("certified", 0), "tightness": part.number("tightness"),
+            "excused": part.count("excused", 0), "excused_by": part.text("excused_by", "")}  # fmt: skip
+    for key, make in (("first", element), ("worst", element), ("places", places), ("errors", errors)):
+        if part.has(key):
+            kept[key] = make(part.object(key))
+    if part.has("bits"):
+        bits = part.object("bits")
+        kept["bits"] = {**{key: bits.count(key) for key in KEPT_BITS}, "share": bits.number("share")}
+    if part.has("recorded_tightness"):
+        kept["recorded"] = part.number("recorded_tightness")
+    name = kept.pop("name")  # 0 is an index here
+    return {"name": name, "tolerance": kept.pop("tolerance"), "reason": kept.pop("reason"), **compact(kept)}
+
+
+def case(part, strings):
+    name, verdict = part.text("id"), part.text("verdict")
+    findings = [[strings.add(f.text("check")), f.text("detail")] for f in part.parts("findings", [])]
+    kept = compact({
+        "seconds": part.number("seconds", 0), "change": part.text("change", ""), "note": part.text("note", ""),
+        "confirmed": "" if verdict == "passed" else part.text("confirmed", ""), "cause": part.text("cause", ""),
+        "known_fault": part.text("known_fault", ""), "not_excused": part.text("not_excused", ""),
+    })  # fmt: skip
+    if findings:
+        kept["findings"] = findings
+    if part.has("told"):
+        kept["told"] = list(part.texts("told"))
+    # Most commands differ in the id only.
+    return {"id": name, "verdict": VERDICTS.index(verdict), "reason": strings.add(part.text("reason")),
+            "command": strings.add(part.text("reproduce").replace(name, "\0") if name else part.text("reproduce")),
+            "outputs": [output(o, strings) for o in part.parts("outputs")], **kept}  # fmt: skip
+
+
+def run_data(part, number, strings):
+    not_covered = part.object("not_covered", {})
+    return {
+        "file": number, "set": part.text("set"), "name": part.text("name"), "against": part.text("against"),
+        "baseline": part.text("baseline", ""), "device": part.text("device", ""),
+        "provenance": part.texts("provenance"), "warnings": part.texts("warnings"),
+        "edited_faults": part.texts("edited_faults"), "not_covered": {key: not_covered.texts(key) for key in NOT_COVERED},
+        "counts": counts(part.object("counts")), "cases": [case(c, strings) for c in part.parts("results")],
+    }  # fmt: skip
+
+
+def counts(part):
+    return {verdict: part.count(verdict) for verdict in VERDICTS}
+
+
+def file_data(results):
+    root = results.root
+    known = {"path": results.path, "command": root.text("command"), "version": root.object("tool").text("version")}
+    if results.is_bench:
+        return {**known, "options": {}}
+    return {**known, "options": root.texts("options"), "verdict": root.text("verdict"), "failure": root.text("failure"),
+            "signal": root.count("signal"), "exit_status": root.get("exit_status", int), "shards": root.texts("shards"),
+            "counts": counts(root.object("counts"))}  # fmt: skip
+
+
+def timing(part):
+    return [part.number("median_us"), part.number("p10_us"), part.number("p90_us")]
+
+
+def set_times(part):
+    if part.has("not_timed"):
+        return {"set": part.text("set"), "not_timed": part.text("not_timed")}
+    times = {"set": part.text("set"), "cold": timing(part.object("cold")), "warm": timing(part.object("warm")),
+             "share_of_copy": part.number("share_of_copy")}  # fmt: skip
+    return {**times, "ratio": part.number("ratio")} if part.has("ratio") else times
+
+
+def bench_data(root, number):
+    shapes = [{"op": s.text("op"), "shape": s.text("shape"), "bytes": s.number("bytes"), "flops": s.number("flops"),
+               "sets": [set_times(t) for t in s.parts("sets")]} for s in root.parts("shapes")]  # fmt: skip
+    sets = [{"name": s.text("name"), "provenance": s.texts("provenance")} for s in root.parts("sets")]
+    return {"file": number, "machine": root.texts("machine"), "sets": sets, "shapes": shapes,
+            "copy_bytes_per_second": root.number("copy_bytes_per_second")}  # fmt: skip
+
+
+def page_data(files):
+    """The data of all files, in their order."""
+    strings = Strings()
+    data = {"verdicts": VERDICTS, "strings": strings.list, "files": [], "runs": [], "benches": [], "dropped_places": 0}
+    for number, results in enumerate(files):
+        try:
+            data["files"].append(file_data(results))
+            if results.is_bench:
+                data["benches"].append(bench_data(results.root, number))
+            else:
+                data["runs"] += [run_data(run, number, strings) for run in results.root.parts("runs")]
+        except ReportError as error:
+            raise ReportError(f"{results.path}: {error}") from error
+    return data
+
+
+def drop_places(data, kept):
+    """Keeps the maps of the first `kept` cases of each op in each run that have one. Returns how many it removed."""
+    dropped = 0
+    for run in data["runs"]:
+        seen = {}
+        for c in run["cases"]:
+            with_map = [o for o in c["outputs"] if "places" in o]
+            if not with_map:
+                continue
+            op = c["id"].split("/")[0]
+            seen[op] = seen.get(op, 0) + 1
+            if seen[op] > kept:
+                dropped += len(with_map)
+                for o in with_map:
+                    del o["places"]
+    return dropped
