@@ -3,6 +3,8 @@
 Texts that occur often (reasons, names, commands) are stored once, in `strings`; elsewhere their index stands. Fields
 with the usual value (0, "", false) are left out. js/data.js reads this form.
 """
+import re
+
 from report_page.results import VERDICTS, ReportError
 
 NOT_COVERED = ("source_files", "functions", "ops_not_in_set", "ops_not_in_other_set", "ops_without_golden",
@@ -87,7 +89,7 @@ def case(part, strings):
     if findings:
         kept["findings"] = findings
     if part.has("told"):
-        kept["told"] = list(part.texts("told"))
+        kept["told"] = part.texts("told")
     # Most commands differ in the id only.
     return {"id": name, "verdict": VERDICTS.index(verdict), "reason": strings.add(part.text("reason")),
             "command": strings.add(part.text("reproduce").replace(name, "\0") if name else part.text("reproduce")),
@@ -99,14 +101,29 @@ def run_data(part, number, strings):
     return {
         "file": number, "set": part.text("set"), "name": part.text("name"), "against": part.text("against"),
         "baseline": part.text("baseline", ""), "device": part.text("device", ""),
-        "provenance": part.texts("provenance"), "warnings": part.texts("warnings"),
-        "edited_faults": part.texts("edited_faults"), "not_covered": {key: not_covered.texts(key) for key in NOT_COVERED},
-        "counts": counts(part.object("counts")), "cases": [case(c, strings) for c in part.parts("results")],
+        "provenance": part.text_map("provenance"), "warnings": part.texts("warnings"),
+        "edited_faults": part.text_map("edited_faults"), "not_covered": {key: not_covered.texts(key) for key in NOT_COVERED},
+        "known_faults": known_faults(part.object("known_faults", {})), "counts": counts(part.object("counts")),
+        "cases": [case(c, strings) for c in part.parts("results")],
     }  # fmt: skip
+
+
+def known_faults(part):
+    """For each known fault, the number of cases for which its conditions hold, and of those in which it shows."""
+    faults = {fault: part.object(fault) for fault in part.value}
+    return {fault: [use.count("cases"), use.count("shown")] for fault, use in faults.items()}
 
 
 def counts(part):
     return {verdict: part.count(verdict) for verdict in VERDICTS}
+
+
+def shards(part):
+    """Shards such as "1/8"."""
+    given = part.texts("shards")
+    if not all(re.fullmatch(r"[0-9]{1,6}/[0-9]{1,6}", shard) for shard in given):
+        raise ReportError(f"{part.where}.shards has something that is not K/N")
+    return given
 
 
 def file_data(results):
@@ -114,8 +131,8 @@ def file_data(results):
     known = {"path": results.path, "command": root.text("command"), "version": root.object("tool").text("version")}
     if results.is_bench:
         return {**known, "options": {}}
-    return {**known, "options": root.texts("options"), "verdict": root.text("verdict"), "failure": root.text("failure"),
-            "signal": root.count("signal"), "exit_status": root.get("exit_status", int), "shards": root.texts("shards"),
+    return {**known, "options": root.text_map("options"), "verdict": root.text("verdict"), "failure": root.text("failure"),
+            "signal": root.count("signal"), "exit_status": root.get("exit_status", int), "shards": shards(root),
             "counts": counts(root.object("counts"))}  # fmt: skip
 
 
@@ -134,8 +151,8 @@ def set_times(part):
 def bench_data(root, number):
     shapes = [{"op": s.text("op"), "shape": s.text("shape"), "bytes": s.number("bytes"), "flops": s.number("flops"),
                "sets": [set_times(t) for t in s.parts("sets")]} for s in root.parts("shapes")]  # fmt: skip
-    sets = [{"name": s.text("name"), "provenance": s.texts("provenance")} for s in root.parts("sets")]
-    return {"file": number, "machine": root.texts("machine"), "sets": sets, "shapes": shapes,
+    sets = [{"name": s.text("name"), "provenance": s.text_map("provenance")} for s in root.parts("sets")]
+    return {"file": number, "machine": root.text_map("machine"), "sets": sets, "shapes": shapes,
             "copy_bytes_per_second": root.number("copy_bytes_per_second")}  # fmt: skip
 
 

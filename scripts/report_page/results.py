@@ -70,12 +70,19 @@ class Part:
         return [Part(value, f"{self.where}.{key}[{i}]") for i, value in enumerate(self.list(key, default))]
 
     def texts(self, key):
-        """A list of strings, or an object whose values are strings."""
-        value = self.value.get(key, [])
-        items = value.values() if isinstance(value, dict) else value
-        if not isinstance(value, (list, dict)) or not all(isinstance(item, str) for item in items):
-            raise ReportError(f"{self.where}.{key} has something that is not text")
+        """A list of strings; empty if it is missing."""
+        return self.only_texts(key, self.list(key, []))
+
+    def text_map(self, key):
+        """An object whose values are strings; empty if it is missing."""
+        value = self.get(key, dict, {})
+        self.only_texts(key, value.values())
         return value
+
+    def only_texts(self, key, items):
+        if not all(isinstance(item, str) for item in items):
+            raise ReportError(f"{self.where}.{key} has something that is not text")
+        return items
 
     def counts(self, key, width=None):
         """A list of whole numbers from 0 on; with `width`, of this length."""

@@ -30,7 +30,15 @@ def state_of(file):
         return "differs"
     if file["exit_status"] == 1:  # --require-all: a golden is missing
         return "differs"
-    return "agrees" if file["exit_status"] == 0 and not file["failure"] and not file["signal"] else "incomplete"
+    ran = any(file["counts"][verdict] for verdict in ("passed", "known"))
+    whole = file["exit_status"] == 0 and not file["failure"] and not file["signal"]
+    return "agrees" if ran and whole else "incomplete"
+
+
+def missing_shards(shards):
+    """How many shards of the sweep the file lacks; `shards` is for instance ["1/8", "3/8"]."""
+    total = max((int(shard.split("/")[1]) for shard in shards), default=1)
+    return total - len(set(shards))
 
 
 def headline(states):
@@ -55,7 +63,7 @@ def gaps_of(run, strings):
     """Sentences, as HTML, on what this run could not try."""
     gaps = []
     for key, label in LABELS.items():
-        values = list(run["not_covered"][key])
+        values = run["not_covered"][key]
         if values:
             gaps.append(f"{label} ({len(values)}): {names(values)}")
     for verdict in ("unsupported", "skipped"):
@@ -71,6 +79,8 @@ def gaps_of(run, strings):
 def run_html(run, strings):
     gaps = gaps_of(run, strings)
     said = [escaped(text) for text in run["warnings"]]
+    said += [f"known fault <code>{escaped(fault)}</code>: {shown} of {cases} cases for which it may show do so"
+             for fault, (cases, shown) in run["known_faults"].items()]  # fmt: skip
     said += [f"known fault <code>{escaped(fault)}</code> explains nothing: {escaped(text)}"
              for fault, text in run["edited_faults"].items()]  # fmt: skip
     title = f"{escaped(run['name'])} against {escaped(run['against'])}"
@@ -95,6 +105,8 @@ def file_html(number, file, data):
     html += f'<p class="verdict">{escaped(file["verdict"])}</p>'
     if file["failure"]:
         html += f'<p class="notice">The run ended early: {escaped(file["failure"])}</p>'
+    if missing := missing_shards(file["shards"]):
+        html += f'<p class="notice">NOT COVERED: this is only a part of the sweep. {missing} of its shards are not in this file.</p>'
     if file["signal"]:
         html += f'<p class="notice">Signal {file["signal"]} interrupted the run.</p>'
     counts = "".join(f'<li><span class="v-{v}">{file["counts"][v]}</span> {v}</li>' for v in VERDICTS if file["counts"][v])
@@ -112,6 +124,6 @@ def html_of(data):
     states = [state_of(file) for file in data["files"]]
     count = f"{len(states)} results file" + ("s" if len(states) != 1 else "")
     files = "".join(file_html(i, file, data) for i, file in enumerate(data["files"]))
-    tally = ", ".join(f"{n} {STATES[state][1]}" for state, n in Counter(states).items()) if len(states) > 1 else ""
+    tally = ", ".join(f"{STATES[state][1]} {n}" for state, n in Counter(states).items()) if len(states) > 1 else ""
     return (f'<section id="verdict" aria-labelledby="verdict-title"><h2 id="verdict-title">Verdict</h2>'
             f'<p class="headline">{badge(headline(states))} {count}{": " + tally if tally else ""}</p>{files}</section>')  # fmt: skip

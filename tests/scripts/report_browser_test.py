@@ -191,7 +191,7 @@ class Browser(unittest.TestCase):
         after = [samples.case(i, verdict="failed" if i == 4 else "passed") for i in range(1, 11)]
         page = self.open(self.make("more", samples.results(before), samples.results(after), samples.bench()))
         trend = page.locator("#trend").inner_text()
-        for text in ["1 case now differ", "1 case were added", "1 case are gone", "Differing cases: 0, 1."]:
+        for text in ["Cases that now differ: 1", "Cases that were added: 1", "Cases that are gone: 1", "Differing cases: 0, 1."]:
             self.assertIn(text, trend)
         bench = page.locator("#bench")
         for text in ["Geometric mean 1.08 over 3 shapes", "NOT TIMED: 1 time of gamma", "NVIDIA H200"]:

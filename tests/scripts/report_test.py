@@ -83,6 +83,10 @@ class Report(unittest.TestCase):
                            ({"exit_status": 130, "signal": 2}, "not complete"), ({"exit_status": 2}, "not complete")]:  # fmt: skip
             page = self.page(self.write("r.json", samples.results(passed, **more)))
             self.assertRegex(page, f'class="headline"><span class="badge [a-z]+"><span aria-hidden="true">.</span> {word}<', more)
+        only_skipped = self.write("s.json", samples.results([samples.case(1, verdict="skipped")]))
+        self.assertRegex(self.page(only_skipped), 'class="headline"><span class="badge incomplete">')
+        self.assertIn("7 of its shards are not in this file", self.page(self.write("p.json", samples.results(passed, shards=["3/8"]))))
+        self.assertNotIn("of its shards", self.page(self.write("p.json", samples.results(passed, shards=["2/2", "1/2"]))))
         differs = self.write("d.json", samples.results(CASES))
         self.assertRegex(self.page("r.json", differs), 'class="headline"><span class="badge differs">')
 
@@ -97,7 +101,8 @@ class Report(unittest.TestCase):
                  for i, text in enumerate(samples.HOSTILE)]  # fmt: skip
         for text in samples.HOSTILE:
             more = {"name": text, "set": text, "warnings": [text], "verdict": text, "edited_faults": {text: text},
-                    "provenance": {text: text}, "options": {text: text}}  # fmt: skip
+                    "provenance": {text: text}, "options": {text: text},
+                    "known_faults": {text: {"cases": 1, "shown": 1, "kind": text}}}  # fmt: skip
             page = self.page(self.write("r.json", samples.results(cases, **more)))
             top = page[: page.index('<script type="text/plain"')]
             self.assertNotRegex(top, r"<img|<b>|hacked'</script>|[\x00\x1b\u202e]")

@@ -34,7 +34,7 @@ function elementTable(name, element, output, against) {
 function outputsTable(c) {
   const rows = c.outputs.map((o) => [o.name, o.tolerance, (o.compared ?? 0).toLocaleString("en"), (o.different ?? 0).toLocaleString("en"),
     (o.violations ?? 0).toLocaleString("en"), o.tolerance === "bound" ? short(errorOverBound(o)) : "–",
-    [o.excused && `${o.excused} excused by ${o.excused_by}`, o.certified && `${o.certified} certified alternatives`, o.recorded !== undefined && `recorded error/bound ${short(o.recorded)}`].filter(Boolean).join("; ")]);
+    [o.bits?.ulp && `allowed ones at most ${o.bits.ulp.toLocaleString("en")} ulp away`, o.excused && `${o.excused} excused by ${o.excused_by}`, o.certified && `${o.certified} certified alternatives`, o.recorded !== undefined && `recorded error/bound ${short(o.recorded)}`].filter(Boolean).join("; ")]);
   return scrolling("Outputs", plainTable("Outputs", ["output", "tolerance", "compared", "other bits", "outside the tolerance", "error/bound", "notes"], rows));
 }
 

@@ -7,6 +7,12 @@ function reasonText(c) {
   return c.reason || c.findings.map((f) => f.check).join(", ") || (c.outputs.length === 0 && c.verdict === "passed" ? "no output to compare" : "");
 }
 
+/** Whether the case is one of the chosen verdict: "" (all), "differs", "change:new", or a verdict. */
+function hasVerdict(c, chosen) {
+  if (chosen === "differs") return c.differs;
+  return chosen === "" || c.verdict === chosen || "change:" + c.change === chosen;
+}
+
 function casesSection(run, verdicts) {
   const anyDiffers = run.cases.some((c) => c.differs);
   const wanted = { words: [], verdict: anyDiffers ? "differs" : "", op: "" };
@@ -23,7 +29,7 @@ function casesSection(run, verdicts) {
   const update = () => {
     const rows = run.cases.filter((c) => {
       if (wanted.op && c.op !== wanted.op) return false;
-      if (wanted.verdict === "differs" ? !c.differs : wanted.verdict && c.verdict !== wanted.verdict) return false;
+      if (!hasVerdict(c, wanted.verdict)) return false;
       if (wanted.words.length === 0) return true;
       c.searched ??= `${c.id}\n${c.reason}`.toLowerCase();
       return wanted.words.every((w) => c.searched.includes(w));
@@ -31,7 +37,8 @@ function casesSection(run, verdicts) {
     table.update(rows, `${rows.length.toLocaleString("en")} of ${countOf(run.cases.length, "case")}`);
   };
   const present = verdicts.filter((v) => run.counts[v] > 0).map((v) => [v, `${v} (${run.counts[v]})`]);
-  const verdictChoice = choice("Verdict", [["differs", "differs: failed, error or mistrusted"], ["", "all"], ...present], wanted.verdict, (v) => { wanted.verdict = v; update(); });
+  const changes = [...groupBy(run.cases.filter((c) => c.change), (c) => c.change)].map(([change, list]) => ["change:" + change, `change: ${change} (${list.length})`]);
+  const verdictChoice = choice("Verdict", [["differs", "differs: failed, error or mistrusted"], ["", "all"], ...present, ...changes], wanted.verdict, (v) => { wanted.verdict = v; update(); });
   const opChoice = choice("Op", [["", "all"], ...run.ops.map((r) => [r.op, r.op])], "", (op) => { wanted.op = op; update(); });
   showCasesOf = (op) => {
     wanted.op = opChoice.querySelector("select").value = op;

@@ -55,7 +55,7 @@ function expandCase(c, run, strings, verdicts) {
   c.op = c.id.split("/")[0];
   c.verdict = verdicts[c.verdict];
   c.reason = strings[c.reason];
-  c.command = strings[c.command].replaceAll("\0", c.id);
+  c.command = strings[c.command].split("\0").join(c.id);
   c.differs = DIFFERENCES.includes(c.verdict);
   c.violations = 0;
   c.different = 0;

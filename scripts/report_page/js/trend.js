@@ -19,21 +19,21 @@ function statistics(run) {
 
 /** What changed between two runs, case by case. */
 function changesBetween(before, after) {
-  const lists = { "now differ": [], "no longer differ": [], "were added": [], "are gone": [] };
+  const lists = { "Cases that now differ": [], "Cases that no longer differ": [], "Cases that were added": [], "Cases that are gone": [] };
   for (const c of after.cases) {
     const old = before.byId.get(c.id);
-    if (!old) lists["were added"].push(c);
-    else if (c.differs && !old.differs) lists["now differ"].push(c);
-    else if (!c.differs && old.differs) lists["no longer differ"].push(c);
+    if (!old) lists["Cases that were added"].push(c);
+    else if (c.differs && !old.differs) lists["Cases that now differ"].push(c);
+    else if (!c.differs && old.differs) lists["Cases that no longer differ"].push(c);
   }
-  for (const c of before.cases) if (!after.byId.has(c.id)) lists["are gone"].push(c);
+  for (const c of before.cases) if (!after.byId.has(c.id)) lists["Cases that are gone"].push(c);
   return lists;
 }
 
 function changeList(before, after) {
   const lists = Object.entries(changesBetween(before, after)).filter(([, cases]) => cases.length > 0);
   if (lists.length === 0) return el("p", {}, "The same cases, and no case changed between right and wrong.");
-  return el("ul", {}, lists.map(([what, cases]) => el("li", {}, el("details", {}, el("summary", {}, `${countOf(cases.length, "case")} ${what}`),
+  return el("ul", {}, lists.map(([what, cases]) => el("li", {}, el("details", {}, el("summary", {}, `${what}: ${cases.length}`),
     el("ul", {}, cases.slice(0, 50).map((c) => el("li", {}, caseButton(c))), cases.length > 50 && el("li", {}, `and ${cases.length - 50} more`))))));
 }
 
