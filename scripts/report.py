@@ -5,6 +5,7 @@
 
 Exit status: 0 the page was written, 2 a file or the environment is wrong. Then the output file stays as it was.
 """
+
 import argparse
 import os
 import stat

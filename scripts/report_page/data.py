@@ -3,12 +3,19 @@
 Texts that occur often (reasons, names, commands) are stored once, in `strings`; elsewhere their index stands. Fields
 with the usual value (0, "", false) are left out. js/data.js reads this form.
 """
+
 import re
 
 from report_page.results import VERDICTS, ReportError
 
-NOT_COVERED = ("source_files", "functions", "ops_not_in_set", "ops_not_in_other_set", "ops_without_golden",
-               "cases_without_golden")  # fmt: skip
+NOT_COVERED = (
+    "source_files",
+    "functions",
+    "ops_not_in_set",
+    "ops_not_in_other_set",
+    "ops_without_golden",
+    "cases_without_golden",
+)
 SHARES = 20  # buckets of `errors.share`; one more bucket counts what is above the bound
 KEPT_BITS = ("compared", "other", "outside", "ulp")
 
@@ -27,16 +34,21 @@ class Strings:
 
 
 def compact(fields):
-    """The fields without those that have the usual value."""
-    return {key: value for key, value in fields.items() if value not in (0, "", None, False) or value is True}
+    """The fields without those that have the usual value: 0, "", false or none."""
+    return {key: value for key, value in fields.items() if value not in (0, "", None)}
 
 
 def element(part):
     at = part.list("at")
     if not all(type(n) is int for n in at):
         raise ReportError(f"{part.where}.at is not a list of coordinates")
-    return {"at": at, "got": part.text("got"), "want": part.text("want"), "error": part.number("error"),
-            "bound": part.number("bound")}  # fmt: skip
+    return {
+        "at": at,
+        "got": part.text("got"),
+        "want": part.text("want"),
+        "error": part.number("error"),
+        "bound": part.number("bound"),
+    }
 
 
 def places(part):
@@ -56,16 +68,28 @@ def errors(part):
         raise ReportError(f"{part.where}.share is not a list of {SHARES + 1} counts")
     means = ("mean_ulp", "mean_ulp_away", "mean_share", "mean_share_away")
     elements = part.count("elements")
-    return {"elements": elements, "not_finite": part.count("not_finite", 0), "bounded": part.count("bounded", elements), "same": part.count("same", 0),
-            "ulp": buckets, "share": share, **{key: part.number(key, 0) for key in means}}  # fmt: skip
+    return {
+        "elements": elements,
+        "not_finite": part.count("not_finite", 0),
+        "same": part.count("same", 0),
+        "bounded": part.count("bounded", elements),
+        "ulp": buckets,
+        "share": share,
+        **{key: part.number(key, 0) for key in means},
+    }
 
 
 def output(part, strings):
-    kept = {"name": strings.add(part.text("name")), "tolerance": strings.add(part.text("tolerance")),
-            "reason": strings.add(part.text("reason")), "compared": part.count("compared"),
-            "different": part.count("different"), "violations": part.count("violations"),
-            "certified": part.count("certified", 0), "tightness": part.number("tightness"),
-            "excused": part.count("excused", 0), "excused_by": part.text("excused_by", "")}  # fmt: skip
+    texts = {key: strings.add(part.text(key)) for key in ("name", "tolerance", "reason")}
+    kept = {
+        "compared": part.count("compared"),
+        "different": part.count("different"),
+        "violations": part.count("violations"),
+        "certified": part.count("certified", 0),
+        "tightness": part.number("tightness"),
+        "excused": part.count("excused", 0),
+        "excused_by": part.text("excused_by", ""),
+    }
     for key, make in (("first", element), ("worst", element), ("places", places), ("errors", errors)):
         if part.has(key):
             kept[key] = make(part.object(key))
@@ -74,38 +98,55 @@ def output(part, strings):
         kept["bits"] = {**{key: bits.count(key) for key in KEPT_BITS}, "share": bits.number("share")}
     if part.has("recorded_tightness"):
         kept["recorded"] = part.number("recorded_tightness")
-    name = kept.pop("name")  # 0 is an index here
-    return {"name": name, "tolerance": kept.pop("tolerance"), "reason": kept.pop("reason"), **compact(kept)}
+    return {**texts, **compact(kept)}
 
 
 def case(part, strings):
     name, verdict = part.text("id"), part.text("verdict")
     findings = [[strings.add(f.text("check")), f.text("detail")] for f in part.parts("findings", [])]
-    kept = compact({
-        "seconds": part.number("seconds", 0), "change": part.text("change", ""), "note": part.text("note", ""),
-        "confirmed": "" if verdict == "passed" else part.text("confirmed", ""), "cause": part.text("cause", ""),
-        "known_fault": part.text("known_fault", ""), "not_excused": part.text("not_excused", ""),
-    })  # fmt: skip
+    kept = compact(
+        {
+            "seconds": part.number("seconds", 0),
+            "change": part.text("change", ""),
+            "note": part.text("note", ""),
+            "confirmed": "" if verdict == "passed" else part.text("confirmed", ""),
+            "cause": part.text("cause", ""),
+            "known_fault": part.text("known_fault", ""),
+            "not_excused": part.text("not_excused", ""),
+        }
+    )
     if findings:
         kept["findings"] = findings
     if part.has("told"):
         kept["told"] = part.texts("told")
     # Most commands differ in the id only.
-    return {"id": name, "verdict": VERDICTS.index(verdict), "reason": strings.add(part.text("reason")),
-            "command": strings.add(part.text("reproduce").replace(name, "\0") if name else part.text("reproduce")),
-            "outputs": [output(o, strings) for o in part.parts("outputs")], **kept}  # fmt: skip
+    return {
+        "id": name,
+        "verdict": VERDICTS.index(verdict),
+        "reason": strings.add(part.text("reason")),
+        "command": strings.add(part.text("reproduce").replace(name, "\0") if name else part.text("reproduce")),
+        "outputs": [output(o, strings) for o in part.parts("outputs")],
+        **kept,
+    }
 
 
 def run_data(part, number, strings):
     not_covered = part.object("not_covered", {})
     return {
-        "file": number, "set": part.text("set"), "name": part.text("name"), "against": part.text("against"),
-        "baseline": part.text("baseline", ""), "device": part.text("device", ""),
-        "provenance": part.text_map("provenance"), "warnings": part.texts("warnings"),
-        "edited_faults": part.text_map("edited_faults"), "not_covered": {key: not_covered.texts(key) for key in NOT_COVERED},
-        "known_faults": known_faults(part.object("known_faults", {})), "counts": counts(part.object("counts")),
+        "file": number,
+        "set": part.text("set"),
+        "name": part.text("name"),
+        "against": part.text("against"),
+        "baseline": part.text("baseline", ""),
+        "device": part.text("device", ""),
+        "provenance": part.text_map("provenance"),
+        "warnings": part.texts("warnings"),
+        "edited_faults": part.text_map("edited_faults"),
+        "not_covered": {key: not_covered.texts(key) for key in NOT_COVERED},
+        "known_faults": known_faults(part.object("known_faults", {})),
+        "counts": counts(part.object("counts")),
         "cases": [case(c, strings) for c in part.parts("results")],
-    }  # fmt: skip
+    }
 
 
 def known_faults(part):
@@ -131,9 +172,16 @@ def file_data(results):
     known = {"path": results.path, "command": root.text("command"), "version": root.object("tool").text("version")}
     if results.is_bench:
         return {**known, "options": {}}
-    return {**known, "options": root.text_map("options"), "verdict": root.text("verdict"), "failure": root.text("failure"),
-            "signal": root.count("signal"), "exit_status": root.get("exit_status", int), "shards": shards(root),
-            "counts": counts(root.object("counts"))}  # fmt: skip
+    return {
+        **known,
+        "options": root.text_map("options"),
+        "verdict": root.text("verdict"),
+        "failure": root.text("failure"),
+        "signal": root.count("signal"),
+        "exit_status": root.get("exit_status", int),
+        "shards": shards(root),
+        "counts": counts(root.object("counts")),
+    }
 
 
 def timing(part):
@@ -143,17 +191,34 @@ def timing(part):
 def set_times(part):
     if part.has("not_timed"):
         return {"set": part.text("set"), "not_timed": part.text("not_timed")}
-    times = {"set": part.text("set"), "cold": timing(part.object("cold")), "warm": timing(part.object("warm")),
-             "share_of_copy": part.number("share_of_copy")}  # fmt: skip
+    times = {
+        "set": part.text("set"),
+        "cold": timing(part.object("cold")),
+        "warm": timing(part.object("warm")),
+        "share_of_copy": part.number("share_of_copy"),
+    }
     return {**times, "ratio": part.number("ratio")} if part.has("ratio") else times
 
 
 def bench_data(root, number):
-    shapes = [{"op": s.text("op"), "shape": s.text("shape"), "bytes": s.number("bytes"), "flops": s.number("flops"),
-               "sets": [set_times(t) for t in s.parts("sets")]} for s in root.parts("shapes")]  # fmt: skip
+    shapes = [
+        {
+            "op": s.text("op"),
+            "shape": s.text("shape"),
+            "bytes": s.number("bytes"),
+            "flops": s.number("flops"),
+            "sets": [set_times(t) for t in s.parts("sets")],
+        }
+        for s in root.parts("shapes")
+    ]
     sets = [{"name": s.text("name"), "provenance": s.text_map("provenance")} for s in root.parts("sets")]
-    return {"file": number, "machine": root.text_map("machine"), "sets": sets, "shapes": shapes,
-            "copy_bytes_per_second": root.number("copy_bytes_per_second")}  # fmt: skip
+    return {
+        "file": number,
+        "machine": root.text_map("machine"),
+        "sets": sets,
+        "shapes": shapes,
+        "copy_bytes_per_second": root.number("copy_bytes_per_second"),
+    }
 
 
 def page_data(files):
@@ -187,4 +252,5 @@ def drop_places(data, kept):
                 dropped += len(with_map)
                 for o in with_map:
                     del o["places"]
+                    o["dropped"] = 1
     return dropped

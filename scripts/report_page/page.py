@@ -4,6 +4,7 @@ The data and Plotly are in the page as gzip in base64. So no text of a results f
 page is small. The browser unpacks them itself (DecompressionStream). The verdicts and what was not covered are plain
 HTML, which also a browser without scripts shows.
 """
+
 import base64
 import gzip
 import json
@@ -15,7 +16,21 @@ from report_page.data import drop_places, page_data
 from report_page.results import ReportError
 
 HERE = pathlib.Path(__file__).resolve().parent
-SCRIPTS = ("text", "data", "widgets", "plots", "trend", "ops", "shape", "op", "places", "case", "cases", "bench", "main")
+SCRIPTS = (
+    "text",
+    "data",
+    "widgets",
+    "plots",
+    "trend",
+    "ops",
+    "shape",
+    "op",
+    "places",
+    "case",
+    "cases",
+    "bench",
+    "main",
+)
 PLOTLY = (HERE / "plotly.min.js", HERE.parent.parent / ".deps" / "plotly" / "package_data" / "plotly.min.js")
 MOST_BYTES = 8 * 2**20
 KEPT_PLACES = (1000, 100, 30, 10, 3, 1, 0)  # maps for each op and run; fewer are tried until the page is small enough

@@ -3,6 +3,7 @@
 The page must not show a verdict that the file does not support. So a file is refused if a field is missing or has
 another type, if the run did not finish, or if the counts contradict the results.
 """
+
 import dataclasses
 import json
 import math
@@ -92,8 +93,14 @@ class Part:
         return value
 
 
-NAMES = {str: "text", bool: "true or false", int: "a whole number", (int, float): "a number", dict: "an object",
-         list: "a list"}  # fmt: skip
+NAMES = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    (int, float): "a number",
+    dict: "an object",
+    list: "a list",
+}
 
 
 def finite(value):
@@ -134,8 +141,10 @@ def check_counts(counts, results, whose):
     for verdict in VERDICTS:
         counted, found = counts.count(verdict), sum(1 for r in results if r.value.get("verdict") == verdict)
         if counted != found:
-            raise ReportError(f"{whose} counts {counted} results with the verdict '{verdict}', but the file holds "
-                              f"{found}; the file was edited")  # fmt: skip
+            raise ReportError(
+                f"{whose} counts {counted} results with the verdict '{verdict}', but the file holds "
+                f"{found}; the file was edited"
+            )
 
 
 def check(root):
@@ -147,8 +156,10 @@ def check(root):
     command, schema = root.text("command"), root.value["schema"]
     wanted = BENCH_SCHEMA if command == "bench" else RESULTS_SCHEMA
     if type(schema) is not int or schema != wanted:
-        raise ReportError(f"its schema is {json.dumps(schema)[:50]}, but this version of dsv4diff reads schema {wanted} "
-                          f"of '{command[:50]}'; write it again with this version")  # fmt: skip
+        raise ReportError(
+            f"its schema is {json.dumps(schema)[:50]}, but this version of dsv4diff reads schema {wanted} "
+            f"of '{command[:50]}'; write it again with this version"
+        )
     if command == "bench":
         root.list("shapes")
         return

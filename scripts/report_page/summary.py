@@ -1,4 +1,5 @@
 """The top of the page as plain HTML: the verdict of each file, and what was not covered."""
+
 from collections import Counter
 
 from report_page.results import DIFFERENCES, VERDICTS
@@ -79,21 +80,25 @@ def gaps_of(run, strings):
 def run_html(run, strings):
     gaps = gaps_of(run, strings)
     said = [escaped(text) for text in run["warnings"]]
-    said += [f"known fault <code>{escaped(fault)}</code>: {shown} of {cases} cases for which it may show do so"
-             for fault, (cases, shown) in run["known_faults"].items()]  # fmt: skip
-    said += [f"known fault <code>{escaped(fault)}</code> explains nothing: {escaped(text)}"
-             for fault, text in run["edited_faults"].items()]  # fmt: skip
+    said += [
+        f"known fault <code>{escaped(fault)}</code>: {shown} of {cases} cases for which it may show do so"
+        for fault, (cases, shown) in run["known_faults"].items()
+    ]
+    said += [
+        f"known fault <code>{escaped(fault)}</code> explains nothing: {escaped(text)}"
+        for fault, text in run["edited_faults"].items()
+    ]
     title = f"{escaped(run['name'])} against {escaped(run['against'])}"
     if run["baseline"]:
         title += f", baseline {escaped(run['baseline'])}"
     facts = ", ".join(f"{escaped(key)} {escaped(value)}" for key, value in run["provenance"].items())
-    html = f"<h4>{title}</h4><p class=\"facts\">device {escaped(run['device'])}{', ' + facts if facts else ''}</p>"
+    html = f'<h4>{title}</h4><p class="facts">device {escaped(run["device"])}{", " + facts if facts else ""}</p>'
     if gaps:
         html += f'<p class="gaps">NOT COVERED</p><ul>{"".join(f"<li>{gap}</li>" for gap in gaps)}</ul>'
     else:
         html += "<p>Nothing that the run knows of was left out.</p>"
     if said:
-        html += f'<ul>{"".join(f"<li>{text}</li>" for text in said)}</ul>'
+        html += f"<ul>{''.join(f'<li>{text}</li>' for text in said)}</ul>"
     return html
 
 
@@ -101,15 +106,24 @@ def file_html(number, file, data):
     state = state_of(file)
     html = f'<article class="file"><h3>{badge(state)} <span class="path">{escaped(file["path"])}</span></h3>'
     if file["command"] == "bench":
-        return html + '<p>Times of kernel sets (<a href="#bench">Benchmark</a>). They say nothing about right or wrong.</p></article>'
+        return (
+            html
+            + '<p>Times of kernel sets (<a href="#bench">Benchmark</a>). They say nothing about right or wrong.</p>'
+            + "</article>"
+        )
     html += f'<p class="verdict">{escaped(file["verdict"])}</p>'
     if file["failure"]:
         html += f'<p class="notice">The run ended early: {escaped(file["failure"])}</p>'
     if missing := missing_shards(file["shards"]):
-        html += f'<p class="notice">NOT COVERED: this is only a part of the sweep. {missing} of its shards are not in this file.</p>'
+        html += (
+            '<p class="notice">NOT COVERED: this is only a part of the sweep. '
+            f"{missing} of its shards are not in this file.</p>"
+        )
     if file["signal"]:
         html += f'<p class="notice">Signal {file["signal"]} interrupted the run.</p>'
-    counts = "".join(f'<li><span class="v-{v}">{file["counts"][v]}</span> {v}</li>' for v in VERDICTS if file["counts"][v])
+    counts = "".join(
+        f'<li><span class="v-{v}">{file["counts"][v]}</span> {v}</li>' for v in VERDICTS if file["counts"][v]
+    )
     options = ", ".join(f"{escaped(k)}={escaped(v)}" for k, v in file["options"].items() if v)
     html += f'<ul class="counts" aria-label="Cases by verdict">{counts}</ul>'
     html += f'<p class="facts">{escaped(file["command"])}: {options}</p>'
@@ -125,5 +139,7 @@ def html_of(data):
     count = f"{len(states)} results file" + ("s" if len(states) != 1 else "")
     files = "".join(file_html(i, file, data) for i, file in enumerate(data["files"]))
     tally = ", ".join(f"{STATES[state][1]} {n}" for state, n in Counter(states).items()) if len(states) > 1 else ""
-    return (f'<section id="verdict" aria-labelledby="verdict-title"><h2 id="verdict-title">Verdict</h2>'
-            f'<p class="headline">{badge(headline(states))} {count}{": " + tally if tally else ""}</p>{files}</section>')  # fmt: skip
+    return (
+        f'<section id="verdict" aria-labelledby="verdict-title"><h2 id="verdict-title">Verdict</h2>'
+        f'<p class="headline">{badge(headline(states))} {count}{": " + tally if tally else ""}</p>{files}</section>'
+    )

@@ -1,4 +1,5 @@
 """Text from outside the tool, made safe to show."""
+
 import html
 import unicodedata
 

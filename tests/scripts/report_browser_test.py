@@ -5,6 +5,7 @@ by keyboard, on a wide and on a narrow screen, light and dark.
 Needs Chromium, which scripts/setup installs on Debian. Elsewhere, a chromium or google-chrome in PATH is used. Without
 one, the test is skipped with status 77; under CI it fails.
 """
+
 import json
 import os
 import pathlib
@@ -22,7 +23,9 @@ import report_samples as samples  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 PROGRAM = os.path.join(os.environ["DSV4_BUILD_DIR"], "dsv4diff")
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 FAILED = samples.case(3, verdict="failed")
 
 
@@ -58,7 +61,7 @@ class Browser(unittest.TestCase):
         return page.as_uri()
 
     def open(self, address, width=1440, scheme="light"):
-        """Opens the page, and waits until its tables are there. A message on the console or a request fails the test."""
+        """Opens the page, and waits for its tables. A message on the console or a request fails the test."""
         context = self.browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         context.set_default_timeout(10000)
@@ -67,7 +70,9 @@ class Browser(unittest.TestCase):
         said = []
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(("file:", "blob:", "data:")) or said.append(request.url))
+        page.on(
+            "request", lambda request: request.url.startswith(("file:", "blob:", "data:")) or said.append(request.url)
+        )
         self.addCleanup(lambda: self.assertEqual(said, []))
         page.goto(address)
         page.wait_for_selector("html[data-ready]")
@@ -111,15 +116,26 @@ class Browser(unittest.TestCase):
         page.get_by_role("button", name=FAILED["id"]).click()
         dialog = page.get_by_role("dialog")
         text = dialog.inner_text()
-        for part in ["reason of failed", FAILED["reproduce"], "1.5 (0x3fc00000)", "1 (0x3f800000)", "at [1, 5]",
-                     "0011 1111 1100 0000", "error 0.5, allowed 0.25", "1 bit differs", "2 of 256 cells differ"]:  # fmt: skip
+        for part in [
+            "reason of failed",
+            FAILED["reproduce"],
+            "1.5 (0x3fc00000)",
+            "1 (0x3f800000)",
+            "at [1, 5]",
+            "0011 1111 1100 0000",
+            "error 0.5, allowed 0.25",
+            "1 bit differs",
+            "2 of 256 cells differ",
+        ]:
             self.assertIn(part, text)
         self.assertEqual(dialog.locator("mark").all_inner_texts()[:2], ["0", "1"])  # of the old and of the new side
         plot = dialog.locator(".plot")
         plot.scroll_into_view_if_needed()
         page.wait_for_selector("dialog .plot.drawn .heatmaplayer image")
         # The two differing elements of 512 are visible: the image has other pixels than the empty cells.
-        drawn = page.evaluate("document.querySelector('dialog .plot').data[0].z.flat().filter((z) => z !== null).length")
+        drawn = page.evaluate(
+            "document.querySelector('dialog .plot').data[0].z.flat().filter((z) => z !== null).length"
+        )
         self.assertEqual(drawn, 2)
 
     def test_the_command_is_copied(self):
@@ -170,7 +186,10 @@ class Browser(unittest.TestCase):
         self.assertIn("outside the tolerance", page.locator("#op figcaption", has_text="rows:").inner_text())
 
     def test_missing_statistics_are_said(self):
-        cases = [samples.case(1, outputs=[samples.output()]), samples.case(2, "exact", outputs=[samples.output(tolerance="exact", tightness=0)])]
+        cases = [
+            samples.case(1, outputs=[samples.output()]),
+            samples.case(2, "exact", outputs=[samples.output(tolerance="exact", tightness=0)]),
+        ]
         page = self.open(self.make("bare", samples.results(cases)))
         self.assertIn("no statistics of the elements’ errors", page.locator("main").inner_text())
         page.get_by_role("button", name="alpha", exact=True).click()
@@ -180,7 +199,9 @@ class Browser(unittest.TestCase):
 
     def test_an_error_that_is_not_finite_is_not_shown_as_zero(self):
         worst = {"at": [0, 0], "got": "nan (0x7fc00000)", "want": "1 (0x3f800000)", "error": "nan", "bound": 0.25}
-        case = samples.case(1, verdict="failed", outputs=[samples.output(violations=1, tightness=0.0, first=worst, worst=worst)])
+        case = samples.case(
+            1, verdict="failed", outputs=[samples.output(violations=1, tightness=0.0, first=worst, worst=worst)]
+        )
         page = self.open(self.make("nan", samples.results([case])))
         self.assertIn("undefined", page.locator("#cases tbody tr").inner_text())
         page.get_by_role("button", name="alpha", exact=True).click()
@@ -191,7 +212,12 @@ class Browser(unittest.TestCase):
         after = [samples.case(i, verdict="failed" if i == 4 else "passed") for i in range(1, 11)]
         page = self.open(self.make("more", samples.results(before), samples.results(after), samples.bench()))
         trend = page.locator("#trend").inner_text()
-        for text in ["Cases that now differ: 1", "Cases that were added: 1", "Cases that are gone: 1", "Differing cases: 0, 1."]:
+        for text in [
+            "Cases that now differ: 1",
+            "Cases that were added: 1",
+            "Cases that are gone: 1",
+            "Differing cases: 0, 1.",
+        ]:
             self.assertIn(text, trend)
         bench = page.locator("#bench")
         for text in ["Geometric mean 1.08 over 3 shapes", "NOT TIMED: 1 time of gamma", "NVIDIA H200"]:
@@ -206,8 +232,17 @@ class Browser(unittest.TestCase):
         self.assertEqual(page.locator("#cases .status").inner_text(), "10 of 10 cases")
 
     def test_hostile_text_is_shown_as_text(self):
-        cases = [samples.case(i, verdict="failed", id=f"op{text}/k={text},j={i}/seed=1", reason=text, reproduce=text,
-                              outputs=[samples.failing_output(text)]) for i, text in enumerate(samples.HOSTILE)]  # fmt: skip
+        cases = [
+            samples.case(
+                i,
+                verdict="failed",
+                id=f"op{text}/k={text},j={i}/seed=1",
+                reason=text,
+                reproduce=text,
+                outputs=[samples.failing_output(text)],
+            )
+            for i, text in enumerate(samples.HOSTILE)
+        ]
         text = samples.HOSTILE[0]
         page = self.open(self.make("hostile", samples.results(cases, name=text, warnings=samples.HOSTILE)))
         self.assertEqual(page.title(), "dsv4diff report")
@@ -268,7 +303,9 @@ CONTRASTS = """() => {
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const pairs = [['good', 'good-back'], ['bad', 'bad-back'], ['warn', 'warn-back'], ['text', 'warn-back']];
-  for (const text of ['text', 'faint', 'link', 'bad', 'warn']) for (const back of ['back', 'cell', 'raised']) pairs.push([text, back]);
+  for (const text of ['text', 'faint', 'link', 'bad', 'warn']) {
+    for (const back of ['back', 'cell', 'raised']) pairs.push([text, back]);
+  }
   return pairs.map(([a, b]) => [light(a), light(b)].sort((x, y) => y - x)).map(([a, b]) => (a + 0.05) / (b + 0.05));
 }"""
 

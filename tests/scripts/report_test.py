@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`dsv4diff report`: which files it reads, what it refuses, and the size of its page. The browser is another test."""
+
 import base64
 import gzip
 import html
@@ -61,7 +62,9 @@ class Report(unittest.TestCase):
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["page.html", "r.json"])
 
     def test_the_results_of_a_real_run_are_on_the_page(self):
-        status, _, error = self.call("run", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke", "--json", "r.json")
+        status, _, error = self.call(
+            "run", "--set", "host", "--op", "mask_topk_ids", "--tier", "smoke", "--json", "r.json"
+        )
         self.assertEqual(status, 0, error)
         page = self.page("r.json")
         results = json.loads((self.folder / "r.json").read_text())
@@ -70,23 +73,47 @@ class Report(unittest.TestCase):
         self.assertEqual([c["id"] for c in data["runs"][0]["cases"]], [r["id"] for r in results["runs"][0]["results"]])
 
     def test_the_verdict_and_what_was_not_covered_are_plain_html(self):
-        not_covered = {"source_files": ["a.cuh"], "ops_not_in_set": ["gamma"], "functions": [], "ops_not_in_other_set": [],
-                       "ops_without_golden": [], "cases_without_golden": []}  # fmt: skip
+        not_covered = {
+            "source_files": ["a.cuh"],
+            "ops_not_in_set": ["gamma"],
+            "functions": [],
+            "ops_not_in_other_set": [],
+            "ops_without_golden": [],
+            "cases_without_golden": [],
+        }
         page = self.page(self.write("r.json", samples.results(CASES, not_covered=not_covered)))
         top = page[: page.index('<script type="text/plain"')]
-        for text in ["differs: 3 cases", "NOT COVERED", "<code>a.cuh</code>", "<code>gamma</code>", "cases unsupported (1)"]:
+        for text in [
+            "differs: 3 cases",
+            "NOT COVERED",
+            "<code>a.cuh</code>",
+            "<code>gamma</code>",
+            "cases unsupported (1)",
+        ]:
             self.assertIn(text, top)
 
     def test_only_a_whole_run_without_a_difference_agrees(self):
         passed = [samples.case(1)]
-        for more, word in [({}, "agrees"), ({"exit_status": 1}, "differs"), ({"failure": "no worker starts"}, "not complete"),
-                           ({"exit_status": 130, "signal": 2}, "not complete"), ({"exit_status": 2}, "not complete")]:  # fmt: skip
+        for more, word in [
+            ({}, "agrees"),
+            ({"exit_status": 1}, "differs"),
+            ({"failure": "no worker starts"}, "not complete"),
+            ({"exit_status": 130, "signal": 2}, "not complete"),
+            ({"exit_status": 2}, "not complete"),
+        ]:
             page = self.page(self.write("r.json", samples.results(passed, **more)))
-            self.assertRegex(page, f'class="headline"><span class="badge [a-z]+"><span aria-hidden="true">.</span> {word}<', more)
+            self.assertRegex(
+                page, f'class="headline"><span class="badge [a-z]+"><span aria-hidden="true">.</span> {word}<', more
+            )
         only_skipped = self.write("s.json", samples.results([samples.case(1, verdict="skipped")]))
         self.assertRegex(self.page(only_skipped), 'class="headline"><span class="badge incomplete">')
-        self.assertIn("7 of its shards are not in this file", self.page(self.write("p.json", samples.results(passed, shards=["3/8"]))))
-        self.assertNotIn("of its shards", self.page(self.write("p.json", samples.results(passed, shards=["2/2", "1/2"]))))
+        self.assertIn(
+            "7 of its shards are not in this file",
+            self.page(self.write("p.json", samples.results(passed, shards=["3/8"]))),
+        )
+        self.assertNotIn(
+            "of its shards", self.page(self.write("p.json", samples.results(passed, shards=["2/2", "1/2"])))
+        )
         differs = self.write("d.json", samples.results(CASES))
         self.assertRegex(self.page("r.json", differs), 'class="headline"><span class="badge differs">')
 
@@ -97,12 +124,21 @@ class Report(unittest.TestCase):
             self.assertTrue(attribute.startswith("#"), attribute)
 
     def test_hostile_text_cannot_leave_its_place(self):
-        cases = [samples.case(i, verdict="failed", id=f"op{text}/k={text}/seed=1", reason=text, reproduce=text)
-                 for i, text in enumerate(samples.HOSTILE)]  # fmt: skip
+        cases = [
+            samples.case(i, verdict="failed", id=f"op{text}/k={text}/seed=1", reason=text, reproduce=text)
+            for i, text in enumerate(samples.HOSTILE)
+        ]
         for text in samples.HOSTILE:
-            more = {"name": text, "set": text, "warnings": [text], "verdict": text, "edited_faults": {text: text},
-                    "provenance": {text: text}, "options": {text: text},
-                    "known_faults": {text: {"cases": 1, "shown": 1, "kind": text}}}  # fmt: skip
+            more = {
+                "name": text,
+                "set": text,
+                "warnings": [text],
+                "verdict": text,
+                "edited_faults": {text: text},
+                "provenance": {text: text},
+                "options": {text: text},
+                "known_faults": {text: {"cases": 1, "shown": 1, "kind": text}},
+            }
             page = self.page(self.write("r.json", samples.results(cases, **more)))
             top = page[: page.index('<script type="text/plain"')]
             self.assertNotRegex(top, r"<img|<b>|hacked'</script>|[\x00\x1b\u202e]")
@@ -126,8 +162,12 @@ class Report(unittest.TestCase):
         cases = [samples.case(i, "alpha", "failed") for i in range(1000)]
         random = Random(1)
         for c in cases:
-            c["outputs"][0]["places"] = {"shape": [64, 64], "cell": [1, 1], "grid": [64, 64],
-                                         "runs": runs(random.choices(range(1000), k=4096))}  # fmt: skip
+            c["outputs"][0]["places"] = {
+                "shape": [64, 64],
+                "cell": [1, 1],
+                "grid": [64, 64],
+                "runs": runs(random.choices(range(1000), k=4096)),
+            }
         self.write("r.json", samples.results(cases))
         status, _, error = self.call("report", "r.json", "-o", "page.html")
         self.assertEqual(status, 0, error)
@@ -175,20 +215,32 @@ class Report(unittest.TestCase):
 
         self.refuses(spoiled(0, "id", value=5), "runs[0].results[0].id is not text")
         self.refuses(spoiled(0, "verdict", value="fine"), "'fine' is not a verdict")
-        self.refuses(spoiled(1, "outputs", 0, "compared", value="many"), "results[1].outputs[0].compared is not a whole number")
+        self.refuses(
+            spoiled(1, "outputs", 0, "compared", value="many"), "results[1].outputs[0].compared is not a whole number"
+        )
         self.refuses(spoiled(1, "outputs", 0, "violations", value=-1), "violations is below 0")
         self.refuses(spoiled(1, "outputs", 0, "first", "at", value=["<b>"]), "first.at is not a list of coordinates")
         self.refuses(spoiled(1, "outputs", 0, "places", "runs", value=[1, 1]), "places.runs does not fill the grid")
-        self.refuses(spoiled(1, "outputs", 0, "places", "runs", value=[1, 10**15]), "places.runs does not fill the grid")
-        self.refuses(spoiled(1, "outputs", 0, "errors", "ulp", value=[[1]]), "errors.ulp is not a list of [edge, count]")
+        self.refuses(
+            spoiled(1, "outputs", 0, "places", "runs", value=[1, 10**15]), "places.runs does not fill the grid"
+        )
+        self.refuses(
+            spoiled(1, "outputs", 0, "errors", "ulp", value=[[1]]), "errors.ulp is not a list of [edge, count]"
+        )
         self.refuses(spoiled(1, "outputs", 0, "errors", "share", value=[1]), "errors.share is not a list of 21 counts")
 
     def test_wrong_paths_are_refused(self):
         self.write("r.json", samples.results(CASES))
-        for words, says in [(["r.json"], "--output"), (["-o", "page.html"], "RESULTS"), (["none.json", "-o", "page.html"], "none.json: cannot be read"),
-                            ([".", "-o", "page.html"], "cannot be read"), (["r.json", "-o", "no/page.html"], "there is no folder no"),
-                            (["r.json", "-o", "."], "is a folder"), (["r.json", "-o", "./r.json"], "also a results file"),
-                            (["", "-o", "page.html"], "empty")]:  # fmt: skip
+        for words, says in [
+            (["r.json"], "--output"),
+            (["-o", "page.html"], "RESULTS"),
+            (["none.json", "-o", "page.html"], "none.json: cannot be read"),
+            ([".", "-o", "page.html"], "cannot be read"),
+            (["r.json", "-o", "no/page.html"], "there is no folder no"),
+            (["r.json", "-o", "."], "is a folder"),
+            (["r.json", "-o", "./r.json"], "also a results file"),
+            (["", "-o", "page.html"], "empty"),
+        ]:
             status, output, error = self.call("report", *words)
             self.assertEqual((status, output), (2, ""), words)
             self.assertIn(says, error, words)

@@ -1,9 +1,15 @@
 // Reads the data of the page (scripts/report_page/data.py makes them).
 
 const VERDICT_SIGNS = {
-  passed: "✓", failed: "✗", known: "≈", error: "!", mistrusted: "?", unsupported: "–", skipped: "○",
+  passed: '✓',
+  failed: '✗',
+  known: '≈',
+  error: '!',
+  mistrusted: '?',
+  unsupported: '–',
+  skipped: '○',
 };
-const DIFFERENCES = ["failed", "error", "mistrusted"];
+const DIFFERENCES = ['failed', 'error', 'mistrusted'];
 
 /** The bytes of base64 text. */
 function fromBase64(text) {
@@ -19,20 +25,22 @@ async function unpack(id) {
   const holder = document.getElementById(id);
   const packed = new Blob([fromBase64(holder.textContent)]);
   holder.remove();
-  return new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  return new Response(packed.stream().pipeThrough(new DecompressionStream('gzip'))).text();
 }
 
 /** The parameters of a case id, as [name, value] pairs: "op/k=4,fill=ties/seed=7" has k and fill. */
 function parametersOf(id) {
-  const parts = id.split("/").slice(1);
-  const point = parts.find((part) => part.includes("=") && !part.startsWith("seed="));
+  const parts = id.split('/').slice(1);
+  const point = parts.find((part) => part.includes('=') && !part.startsWith('seed='));
   if (!point) return [];
-  return point.split(",").filter((p) => p.includes("=")).map((p) => [p.slice(0, p.indexOf("=")), p.slice(p.indexOf("=") + 1)]);
+  return point.split(',')
+      .filter((p) => p.includes('='))
+      .map((p) => [p.slice(0, p.indexOf('=')), p.slice(p.indexOf('=') + 1)]);
 }
 
 /** The scenario of a case id, such as "contract:k_dtype"; "" for the op's own call. */
 function scenarioOf(id) {
-  return id.split("/").slice(1).find((part) => /^(contract|relation|sequence):/.test(part)) ?? "";
+  return id.split('/').slice(1).find((part) => /^(contract|relation|sequence):/.test(part)) ?? '';
 }
 
 /**
@@ -45,17 +53,15 @@ function errorOverBound(o) {
 }
 
 /** The larger of two; NaN is larger than every number. */
-function larger(a, b) {
-  return Number.isNaN(a) || Number.isNaN(b) ? NaN : Math.max(a, b);
-}
+function larger(a, b) { return Number.isNaN(a) || Number.isNaN(b) ? NaN : Math.max(a, b); }
 
 /** Fills in what the compact form leaves out, and the sums that several sections use. */
 function expandCase(c, run, strings, verdicts) {
   c.run = run;
-  c.op = c.id.split("/")[0];
+  c.op = c.id.split('/')[0];
   c.verdict = verdicts[c.verdict];
   c.reason = strings[c.reason];
-  c.command = strings[c.command].split("\0").join(c.id);
+  c.command = strings[c.command].split('\0').join(c.id);
   c.differs = DIFFERENCES.includes(c.verdict);
   c.violations = 0;
   c.different = 0;
@@ -63,15 +69,15 @@ function expandCase(c, run, strings, verdicts) {
   c.tightness = 0;
   c.bounded = false;
   for (const o of c.outputs) {
-    for (const key of ["name", "tolerance", "reason"]) o[key] = strings[o[key]];
+    for (const key of ['name', 'tolerance', 'reason']) o[key] = strings[o[key]];
     c.violations += o.violations ?? 0;
     c.different += o.different ?? 0;
     c.compared += o.compared ?? 0;
-    if (o.tolerance !== "bound") continue;
+    if (o.tolerance !== 'bound') continue;
     c.bounded = true;
     c.tightness = larger(c.tightness, errorOverBound(o));
   }
-  c.findings = (c.findings ?? []).map(([check, detail]) => ({ check: strings[check], detail }));
+  c.findings = (c.findings ?? []).map(([check, detail]) => ({check: strings[check], detail}));
   return c;
 }
 
@@ -89,12 +95,12 @@ function groupBy(items, key) {
 /** The cases of a run by op, with counts of each verdict. */
 function opsOf(cases, verdicts) {
   return [...groupBy(cases, (c) => c.op)].map(([op, list]) => {
-    const row = { op, cases: list, total: list.length, tightness: 0, bounded: false, bitsCompared: 0, sameBits: 0 };
+    const row = {op, cases: list, total: list.length, tightness: 0, bounded: false, bitsCompared: 0, sameBits: 0};
     for (const verdict of verdicts) row[verdict] = 0;
     for (const c of list) {
       row[c.verdict]++;
       row.bounded ||= c.bounded;
-      if (c.verdict === "passed") row.tightness = larger(row.tightness, c.tightness);
+      if (c.verdict === 'passed') row.tightness = larger(row.tightness, c.tightness);
       const withBits = c.outputs.filter((o) => o.bits);
       if (withBits.length > 0) {
         row.bitsCompared++;
@@ -107,7 +113,7 @@ function opsOf(cases, verdicts) {
 }
 
 async function loadData() {
-  const data = JSON.parse(await unpack("data"));
+  const data = JSON.parse(await unpack('data'));
   data.runs.forEach((run, index) => {
     run.index = index;
     run.label = `${run.name} against ${run.against} (${data.files[run.file].path})`;
