@@ -62,7 +62,9 @@ def errors(part):
     buckets = part.list("ulp")
     for pair in buckets:
         if not (isinstance(pair, list) and len(pair) == 2 and all(type(n) is int for n in pair) and pair[1] >= 0):
-            raise ReportError(f"{part.where}.ulp is not a list of [edge, count]")
+            raise ReportError(f"{part.where}.ulp is not a list of [bucket, count]")
+        if abs(pair[0]) & (abs(pair[0]) - 1) or abs(pair[0]) > 1 << 62:
+            raise ReportError(f"{part.where}.ulp has a bucket that is neither 0 nor a power of two")
     share = part.list("share", [])
     if share and not (len(share) == SHARES + 1 and all(type(n) is int and n >= 0 for n in share)):
         raise ReportError(f"{part.where}.share is not a list of {SHARES + 1} counts")

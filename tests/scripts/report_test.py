@@ -225,8 +225,9 @@ class Report(unittest.TestCase):
             spoiled(1, "outputs", 0, "places", "runs", value=[1, 10**15]), "places.runs does not fill the grid"
         )
         self.refuses(
-            spoiled(1, "outputs", 0, "errors", "ulp", value=[[1]]), "errors.ulp is not a list of [edge, count]"
+            spoiled(1, "outputs", 0, "errors", "ulp", value=[[1]]), "errors.ulp is not a list of [bucket, count]"
         )
+        self.refuses(spoiled(1, "outputs", 0, "errors", "ulp", value=[[3, 1]]), "neither 0 nor a power of two")
         self.refuses(spoiled(1, "outputs", 0, "errors", "share", value=[1]), "errors.share is not a list of 21 counts")
 
     def test_wrong_paths_are_refused(self):

@@ -58,18 +58,36 @@ function sharePlot(name, sum) {
   });
 }
 
+/** All buckets from the smallest to the largest one that occurs: ..., -2, -1, 0, 1, 2, 4, ... */
+function ulpBuckets(occurring) {
+  const powers = Array.from({length: 63}, (_, i) => 2 ** i);
+  const all = [...powers.map((p) => -p).reverse(), 0, ...powers];
+  return all.filter((bucket) => bucket >= Math.min(0, ...occurring) && bucket <= Math.max(0, ...occurring));
+}
+
+/** "16", "−16", or a power of two for Plotly. */
+function ulpTick(bucket) {
+  const size = Math.abs(bucket);
+  return (bucket < 0 ? '−' : '') + (size < 1024 ? size : `2<sup>${Math.log2(size)}</sup>`);
+}
+
 function ulpPlot(name, sum) {
-  const bars = [...sum.ulp].sort((a, b) => a[0] - b[0]).map(([bucket, n]) => [ulpLabel(bucket), n]);
+  const buckets = ulpBuckets([...sum.ulp.keys()]);
+  const bars = buckets.map((bucket) => [ulpLabel(bucket), sum.ulp.get(bucket) ?? 0]);
+  const step = Math.ceil(buckets.length / 9);
+  const zero = buckets.indexOf(0);
+  const labels = buckets.map((bucket, i) => [i, ulpTick(bucket)]).filter(([i]) => (i - zero) % step === 0);
   const same = sum.elements === 0 ?
       '' :
       ` ${((100 * sum.same) / sum.elements).toFixed(1)} % have the reference's bits, rounded to the dtype.`;
+  const rest =
+      sum.notFinite === 0 ? '' : ` Without a distance, because it is not finite: ${countOf(sum.notFinite, 'element')}.`;
   return countBars({
     title: `${name}: distance in ulp.`,
     bars,
+    labels,
     xTitle: 'signed distance from the reference, in ulp',
-    summary: `${countOf(sum.elements, 'element')}.${same}${
-        sum.notFinite > 0 ? ` Without a distance, because it is not finite: ${countOf(sum.notFinite, 'element')}.` :
-                            ''}`
+    summary: `${countOf(sum.elements, 'element')}.${same}${rest}`,
   });
 }
 

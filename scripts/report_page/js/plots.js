@@ -116,7 +116,10 @@ function countBars({title, summary, bars, xTitle, labels = null, limitAfter = nu
     title,
     summary,
     height,
-    table: {heads: [xTitle, 'elements'], rows: bars.map(([label, n]) => [label, n.toLocaleString('en')])},
+    table: {
+      heads: [xTitle, 'elements'],
+      rows: bars.filter(([, n]) => n > 0).map(([label, n]) => [label, n.toLocaleString('en')])
+    },
     make: (c) => ({
       data: [{
         type: 'bar',
