@@ -29,7 +29,7 @@ def state_of(file):
         return "measured"
     if any(file["counts"][verdict] for verdict in DIFFERENCES):
         return "differs"
-    if file["exit_status"] == 1:  # --require-all: a golden is missing
+    if file["exit_status"] == 1:  # for instance, --require-all and a golden is missing
         return "differs"
     ran = any(file["counts"][verdict] for verdict in ("passed", "known"))
     whole = file["exit_status"] == 0 and not file["failure"] and not file["signal"]

@@ -14,7 +14,7 @@ function showRun(run, data, place) {
                           [el('p', {class: 'notice'},
                               'This results file has no statistics of the elements’ errors: ' +
                                   'ULP histograms and signed bias are missing. Write it with --errors to have them.')]),
-      opsSection(run, data.verdicts), casesSection(run, data.verdicts));
+      opsSection(run), casesSection(run, data.verdicts));
 }
 
 /** The run that is shown first: the first one with a difference, else the first one. */

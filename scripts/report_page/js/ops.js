@@ -1,22 +1,25 @@
 // The table of ops of the chosen run.
 
-function opsSection(run, verdicts) {
+// What differs comes first, so that a narrow screen shows it.
+const COLUMN_ORDER = ['failed', 'error', 'mistrusted', 'known', 'passed', 'unsupported', 'skipped'];
+
+function opsSection(run) {
   const columns = [
     {
       label: 'op',
       value: (r) => r.op,
       cell: (r) => el('button', {type: 'button', class: 'link', 'data-op': r.op, click: () => openOp(run, r.op)}, r.op)
     },
+    ...COLUMN_ORDER.filter((v) => run.counts[v] > 0).map((v) => ({
+                                                           label: v,
+                                                           number: true,
+                                                           value: (r) => r[v],
+                                                           cell: (r) =>
+                                                               (r[v] > 0 ? el('span', {class: 'v-' + v},
+                                                                              `${VERDICT_SIGNS[v]} ${r[v]}`) :
+                                                                           el('span', {class: 'zero'}, '0')),
+                                                         })),
     {label: 'cases', number: true, value: (r) => r.total},
-    ...verdicts.filter((v) => run.counts[v] > 0).map((v) => ({
-                                                       label: v,
-                                                       number: true,
-                                                       value: (r) => r[v],
-                                                       cell: (r) =>
-                                                           (r[v] > 0 ? el('span', {class: 'v-' + v},
-                                                                          `${VERDICT_SIGNS[v]} ${r[v]}`) :
-                                                                       el('span', {class: 'zero'}, '0')),
-                                                     })),
     {
       label: 'error/bound',
       number: true,

@@ -38,7 +38,8 @@ function parameterPlot(name, groups, measure) {
     title: `${name}:`,
     height: 210,
     summary: `largest ${measure.text} ${short(highest)}, at ${name}=${at}.` +
-        (missing > 0 ? ` ${countOf(missing, 'case')} without a defined value are drawn as crosses at the top.` : ''),
+        (missing > 0 ? ` ${countOf(missing, 'case')} without a defined value are drawn as crosses at the top.` : '') +
+        (highest > 3 ? ' The axis is logarithmic, so values of 0 are not drawn.' : ''),
     table: {
       heads: [name, 'cases', 'largest', 'median', 'undefined'],
       rows: groups.map(([value, cases], i) => {
