@@ -23,6 +23,10 @@ install(FILES known_faults.json DESTINATION "${home}")
 # The Python program of `dsv4diff audit`, and the rules that map upstream's sources to ops.
 install(PROGRAMS scripts/audit_jit.py DESTINATION "${home}/scripts")
 install(DIRECTORY scripts/jit_audit scripts/sglang_set DESTINATION "${home}/scripts" FILES_MATCHING PATTERN "*.py")
+# The Python program of `dsv4diff report`, and the JavaScript that its page contains.
+install(PROGRAMS scripts/report.py DESTINATION "${home}/scripts")
+install(DIRECTORY scripts/report_page DESTINATION "${home}/scripts" PATTERN "__pycache__" EXCLUDE)
+install(FILES "${DSV4_DEPS_DIR}/plotly/package_data/plotly.min.js" DESTINATION "${home}/scripts/report_page" OPTIONAL)
 install(DIRECTORY golden DESTINATION "${home}" OPTIONAL FILES_MATCHING PATTERN "*.h5" PATTERN "*.txt")
 install(DIRECTORY docs/ DESTINATION "${CMAKE_INSTALL_DOCDIR}" FILES_MATCHING PATTERN "*.md")
 install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")

@@ -1,15 +1,11 @@
 /// dsv4diff audit: reads the Python package of sglang's JIT kernels, and lists what a reviewer should know.
 /// The program is written in Python (scripts/audit_jit.py), because it needs Python's own parser.
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <cerrno>
+#include <string>
+#include <vector>
 
 #include "harness/cli/command.h"
+#include "harness/cli/python_program.h"
 #include "harness/cli/validators.h"
-#include "harness/core/error.h"
-#include "harness/core/paths.h"
-#include "harness/core/text.h"
 
 namespace dsv4 {
 namespace {
@@ -39,24 +35,13 @@ class AuditCommand final : public Command {
   }
 
   int run() override {
-    const auto script = find_script("audit_jit.py");
-    if (!script) {
-      throw Error(fmt::format("scripts/audit_jit.py is neither beside {} nor one level up; install dsv4diff again",
-                              one_line(executable_folder())));
-    }
-    std::vector<std::string> words{"python3", "-B", *script};
+    std::vector<std::string> words;
     if (!against_.empty()) words.push_back("--against=" + against_);
     if (!wheels_.empty()) words.push_back("--wheels=" + wheels_);
     if (count_) words.emplace_back("--count");
     if (json_) words.emplace_back("--json");
     words.insert(words.end(), {"--", package_});
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    flush_output();
-    ::execvp(argv.front(), argv.data());  // the Python program takes over, with its exit status
-    throw Error(
-        fmt::format("python3 cannot be started ({}); install Python 3, or put it in $PATH", describe_errno(errno)));
+    become_python_program("audit_jit.py", words);
   }
 
  private:

@@ -215,6 +215,8 @@ OutputReport compare_output(const Output& got_output, const Output& want_output,
       continue;
     }
     ++report.violations;
+    if (!report.places) report.places = DifferencePlaces(got.shape);
+    report.places->add(i);
     if (!report.first) report.first = describe(got, want, i, element);
     if (const double bad = badness(tolerance.kind, element); bad > worst) {
       worst = bad;

@@ -15,8 +15,9 @@ std::string executable_folder();
 /// folder. nullopt if it is in none of them.
 std::optional<std::string> find_data(const std::string& name);
 
-/// Path of a program in scripts/ that comes with the tool, such as "audit_jit.py". The folder scripts/ is searched
-/// beside the executable and one level up. The current folder is not searched, because a script is run.
+/// Path of a script that comes with the tool, such as "report.py" in scripts/. It is searched beside the executable
+/// and one level up. The current folder is not searched, because a script is run and not only read. nullopt if it is in
+/// neither place.
 std::optional<std::string> find_script(const std::string& name);
 
 }  // namespace dsv4

@@ -111,6 +111,7 @@ void to_json(nlohmann::json& j, const OutputReport& r) {
   }
   if (r.first) j["first"] = element(*r.first);
   if (r.worst) j["worst"] = element(*r.worst);
+  if (r.places) j["places"] = *r.places;
   if (r.bits) {
     j["bits"] = {{"compared", r.bits->compared},
                  {"other", r.bits->other},
@@ -137,6 +138,8 @@ void from_json(const nlohmann::json& j, OutputReport& r) {
   r.worst.reset();
   if (j.contains("first")) r.first = element_from(j.at("first"));
   if (j.contains("worst")) r.worst = element_from(j.at("worst"));
+  r.places.reset();
+  if (j.contains("places")) r.places = j.at("places").get<DifferencePlaces>();
   r.bits.reset();
   if (j.contains("bits")) {
     const nlohmann::json& b = j.at("bits");

@@ -11,6 +11,7 @@
 
 #include "harness/call/call.h"
 #include "harness/core/tensor.h"
+#include "harness/verdict/places.h"
 
 namespace dsv4 {
 
@@ -82,6 +83,7 @@ struct OutputReport {
   std::optional<double> recorded_tightness;
   std::optional<ElementDifference> first;  ///< first violation in row-major order
   std::optional<ElementDifference> worst;  ///< largest violation
+  std::optional<DifferencePlaces> places;  ///< where the violations are; only if there is one
   bool operator==(const OutputReport&) const = default;
 };
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Downloads the pinned wheels of scripts/wheels.json and unpacks the files that the project needs.
 
-A wheel is used here as an archive of C++ headers and libraries; nothing is installed into Python. All machines get the
+A wheel is used here as an archive of headers, libraries and JavaScript; nothing is installed into Python. All machines get the
 same bytes, checked by SHA-256: the wheels for CPython 3.12, whatever Python runs this.
 
 Folder layout afterwards, on which the RPATHs inside the libraries rely:
 
     torch/{include,lib}     nvidia/cu13/{include,lib,bin}     tvm_ffi/{include,lib}     clang_tidy/data/{bin,lib}     wheels/*.whl
+    plotly/package_data/plotly.min.js
 
 Environment: DSV4_WHEELS names a folder that is searched for the wheels before the package index (for machines without a
 network).

@@ -14,6 +14,9 @@ run="$scratch/another machine/gpu_run"
 
 in_bundle "$run" run --set host --op mask_topk_ids --tier smoke > "$scratch/run"
 grep '^agrees: ' "$scratch/run"
+in_bundle "$run" run --set host --op mask_topk_ids --tier smoke --json "$scratch/r.json" > /dev/null
+in_bundle "$run" report "$scratch/r.json" -o "$scratch/page.html"
+grep -q '</html>' "$scratch/page.html"
 in_bundle "$run" verify --set host --recorded cuda --op mask_topk_ids > "$scratch/verify"
 grep '^agrees: ' "$scratch/verify"
 in_bundle DSV4_PROGRAM=dsv4_tests "$run" --gtest_filter='Caller.*:Faulty.*:KnownFaults.*:FusedRopeReference.*' > "$scratch/tests" ||

@@ -14,6 +14,10 @@ check() {
   [ "$("$1" sets --json | grep -c '"name": "host"')" = 1 ] || { echo "the installation has no set 'host'"; exit 1; }
   "$1" run --set host --op mask_topk_ids --tier smoke --no-known > "$scratch/run"
   grep '^agrees: ' "$scratch/run"
+  "$1" run --set host --op mask_topk_ids --tier smoke --json "$scratch/r.json" > /dev/null
+  "$1" report "$scratch/r.json" -o "$scratch/page.html"
+  grep -q '</html>' "$scratch/page.html" || { echo "the installation makes no page"; exit 1; }
+  rm "$scratch/page.html"
   "$1" verify --set host --op mask_topk_ids > "$scratch/verify"
   grep '^agrees: ' "$scratch/verify"
   grep -q 'golden:cuda' "$scratch/verify" || { echo "the goldens that a GPU recorded are missing"; exit 1; }

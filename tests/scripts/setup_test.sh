@@ -13,7 +13,7 @@ calls=$scratch/calls
 # stub FOLDER NAME: writes the text on standard input to $scratch/FOLDER/NAME, as a program.
 stub() { { echo '#!/bin/bash'; cat; } > "$scratch/$1/$2"; chmod +x "$scratch/$1/$2"; }
 stub bin uname <<< 'echo "${MACHINE:-x86_64}"'
-stub bin dpkg-query <<< 'shift 3; for p; do echo "$p ii "; done'
+stub bin dpkg-query <<< 'shift 3; echo "packages $*" >> "$CALLS"; for p; do echo "$p ii "; done'
 stub bin g++ <<< 'echo "g++ (Debian ${GXX:-12.2.0}-14) ${GXX:-12.2.0}"'
 stub bin cmake <<'S'
 case $1 in --version) echo "cmake version ${CMAKE:-3.25.1}"; exit ;; esac
@@ -106,7 +106,14 @@ path=$cpu
 called 2 "$sweep" --set cuda
 said "set 'cuda' needs a GPU"
 
-# Without options, setup builds everything.
+# Without options, setup builds everything. On Ubuntu, the package chromium is a snap, which cannot be installed.
+called 0 "$setup"
+saw '^packages .*libgtest-dev.* chromium'
+echo 'ID=ubuntu VERSION_ID=24.04' > "$scratch/os"
+called 0 "$setup"
+saw '^packages .*libgtest-dev'
+not_saw chromium
+echo 'ID=debian VERSION_ID=12' > "$scratch/os"
 called 0 "$setup"
 saw '^fetch --torch --older' 'DSV4_TESTS=ON.*DSV4_TORCH=ON' 'cmake --build [^ ]*build$' '0.5.12 --host' '0.5.13 --host'
 called 0 env SETUP="$setup" bash -c '"$SETUP" --for sweep && "$SETUP" && "$SETUP"'

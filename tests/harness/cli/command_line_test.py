@@ -13,12 +13,12 @@ class Lists(CommandLineTest):
     def test_help_and_version(self):
         status, output, _ = self.call("--help")
         self.assertEqual(status, 0)
-        for command in ["run", "record", "verify", "merge", "ops", "sets", "cases", "known"]:
+        for command in ["run", "record", "verify", "merge", "report", "ops", "sets", "cases", "known"]:
             self.assertRegex(output, rf"(?m)^  {command} ")
         self.assertNotIn("worker", output)
         status, output, _ = self.call("--version")
         self.assertEqual((status, output.split()[0]), (0, "dsv4diff"))
-        for command in ["run", "record", "verify", "merge", "ops", "sets", "cases", "known"]:
+        for command in ["run", "record", "verify", "merge", "report", "ops", "sets", "cases", "known"]:
             self.assertEqual(self.call(command, "--help")[0], 0)
 
     def test_ops(self):

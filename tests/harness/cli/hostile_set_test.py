@@ -103,6 +103,15 @@ class HostileSet(CommandLineTest):
                 self.assertIn("in function 'run' of set 'hostile' (op 'mask_topk_ids'): a write to 0x0", reason)
                 self.assertIn("AddressSanitizer names the line, if the set is built with it", reason)
 
+    def test_results_say_where_a_case_differs_and_a_page_can_be_made_of_them(self):
+        _, results, _, _ = self.sweep([20, 105, 108])
+        self.assertEqual(results[case(108)]["outputs"][0]["places"],
+                         {"shape": [108, 6], "cell": [2, 1], "grid": [54, 6], "runs": [1, 1, 0, 54 * 6 - 1]})
+        self.assertNotIn("places", results[case(20)]["outputs"][0])
+        status, _, error = self.call("report", "r.json", "-o", "page.html")
+        self.assertEqual(status, 0, error)
+        self.assertGreater(os.path.getsize(self.path("page.html")), 1 << 20)
+
     def compare(self, rows, *options):
         """Returns the exit status, the results by number of rows, and the output on one line."""
         words = [word for r in rows for word in ("--case", case(r))]

@@ -128,6 +128,29 @@ TEST(Compare, IntervalWithANanEndAllowsItsTwoEndsOnly) {
   EXPECT_EQ(compare({kNan}, {1.0f}, between({-kInf}, {kInf})).violations, 1);
 }
 
+TEST(Compare, CountsViolationsWhereTheyAre) {
+  HostTensor got = HostTensor::make(DType::kF32, {3, 200});
+  HostTensor want = HostTensor::make(DType::kF32, {3, 200});
+  HostTensor bound = HostTensor::make(DType::kF64, {3, 200});
+  for (std::int64_t i = 0; i < 600; ++i) {
+    got.set<float>(i, 1.0f);
+    want.set<float>(i, 1.0f);
+    bound.set<double>(i, 0.5);
+  }
+  got.set<float>(2 * 200 + 7, 2.0f);    // outside the bound: row 2, cell 7 / 4 = 1
+  got.set<float>(0 * 200 + 5, 1.25f);   // within the bound
+  got.set<float>(0 * 200 + 199, kNan);  // outside: row 0, the last cell
+  const Tolerance half = Tolerance::within(bound, "");
+  const OutputReport r = compare_output({"out", got}, {"out", want}, half);
+  ASSERT_TRUE(r.places);
+  EXPECT_EQ(r.places->shape, (Shape{3, 200}));
+  ASSERT_EQ(r.places->grid_columns(), 50);
+  std::vector<std::int64_t> expected(150, 0);
+  expected[2 * 50 + 1] = expected[49] = 1;
+  EXPECT_EQ(r.places->counts, expected);
+  EXPECT_FALSE(compare_output({"out", want}, {"out", want}, half).places);  // no violation
+}
+
 TEST(Compare, ReportsFirstAndWorstViolation) {
   HostTensor got = HostTensor::strided(DType::kF32, {2, 3}, {5, 1}, 1);
   HostTensor want = HostTensor::make(DType::kF32, {2, 3});

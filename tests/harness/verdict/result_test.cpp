@@ -34,6 +34,8 @@ CaseResult sample() {
   o.recorded_tightness = 0.5;
   o.first = ElementDifference{{0, 2}, "1 (0x01)", "2 (0x02)", 1.0, 0.5};
   o.worst = o.first;
+  o.places = DifferencePlaces({3, 4});
+  o.places->add(2);
   r.outputs = {o};
   r.findings = {{"guard", "'x': byte 1"}};
   r.cause = "refusal";
