@@ -54,6 +54,7 @@ class WorkerCommand final : public Command {
     app.add_option("--known", known_path_);
     app.add_flag("--no-known", no_known_);
     app.add_flag("--exact", exact_);
+    app.add_flag("--errors", errors_);
     app.add_option("--memory", memory_gib_);
     app.add_option("--dump", dump_folder_);
   }
@@ -120,7 +121,8 @@ class WorkerCommand final : public Command {
                       .against = sets.against == nullptr ? *sets.reference : *sets.against,
                       .reference = *sets.reference,
                       .names = {set_label_, sets.subject->name(), against_label_},
-                      .exact = exact_};
+                      .exact = exact_,
+                      .errors = errors_};
     if (!dump_folder_.empty()) return dumped(id, sides, sets);
     bool out_of_memory = false;
     const CaseAnswer answer = answer_of(
@@ -139,6 +141,7 @@ class WorkerCommand final : public Command {
                         .reference = *reference,
                         .names = sides.names,
                         .exact = sides.exact,
+                        .errors = sides.errors,
                         .on_compare = [&](const std::string& where, const Observation& got, const Observation& want,
                                           const Tolerances& allowed) { dump.compared(where, got, want, allowed); }};
     bool out_of_memory = false;
@@ -193,6 +196,7 @@ class WorkerCommand final : public Command {
   std::string known_path_;
   bool no_known_ = false;
   bool exact_ = false;
+  bool errors_ = false;
   double memory_gib_ = 0;
   std::string dump_folder_;
   Policy policy_;
