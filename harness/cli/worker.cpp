@@ -17,6 +17,7 @@
 #include "harness/golden/verify.h"
 #include "harness/op/op.h"
 #include "harness/run/case_answer.h"
+#include "harness/run/drift_trial.h"
 #include "harness/run/dump.h"
 #include "harness/run/known_faults.h"
 #include "harness/run/trial.h"
@@ -55,6 +56,7 @@ class WorkerCommand final : public Command {
     app.add_flag("--no-known", no_known_);
     app.add_flag("--exact", exact_);
     app.add_flag("--errors", errors_);
+    app.add_flag("--drift", drift_);
     app.add_option("--memory", memory_gib_);
     app.add_option("--dump", dump_folder_);
   }
@@ -156,6 +158,7 @@ class WorkerCommand final : public Command {
   }
 
   CaseAnswer tried(const std::string& id, const Sides& sides) {
+    if (drift_) return {drift_case(checked_case(id), sides, policy_)};
     if (record_) {
       RecordedCase recorded = record_case(checked_case(id), sides, policy_);
       CaseAnswer answer{.result = std::move(recorded.result)};
@@ -197,6 +200,7 @@ class WorkerCommand final : public Command {
   bool no_known_ = false;
   bool exact_ = false;
   bool errors_ = false;
+  bool drift_ = false;
   double memory_gib_ = 0;
   std::string dump_folder_;
   Policy policy_;
