@@ -30,7 +30,8 @@ class DriftCommand final : public Command {
   std::string summary() const override { return "Show how the errors of kernel sets differ within the tolerances"; }
   std::string details() const override {
     return "Compares each further side with the first one. A side is a set, or a results file of\n"
-           "'dsv4diff run --errors --json FILE'.\n"
+           "'dsv4diff run --errors --own-seeds --json FILE'. Each case of the tier has its own seed, so data do not "
+           "repeat.\n"
            "Exit status: 0 no shift, 1 a shift, a case that is wrong on one side only or an error, 2 the command or\n"
            "the environment is wrong or nothing was compared, 130 after Ctrl-C.";
   }
@@ -39,7 +40,7 @@ class DriftCommand final : public Command {
     app.add_option("sides", names_, "Kernel sets by name or folder, or results files with the statistics of errors")
         ->type_name("SET|FILE")
         ->required()
-        ->expected(2, 100)
+        ->expected(-2)
         ->check(not_empty());
     filter_.add(app);
     workers_.add(app);
@@ -55,7 +56,8 @@ class DriftCommand final : public Command {
     const bool files = std::ranges::any_of(sides, &DriftSide::is_file);
     const bool sets = !std::ranges::all_of(sides, &DriftSide::is_file);
     check_json(sides);
-    const CaseFilter filter = filter_.filter();
+    CaseFilter filter = filter_.filter();
+    filter.own_seeds = true;
     const std::vector<std::string> ids = sets ? calls_of(filter) : std::vector<std::string>{};
     require_intact(sides, ids);
     if (!json_.empty())

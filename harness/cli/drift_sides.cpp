@@ -33,9 +33,9 @@ std::vector<CaseResult> results_of_file(const std::string& path) {
   }
   std::vector<CaseResult> results = std::move(report.runs.front().results);
   if (!has_statistics(results)) {
-    throw Error(
-        fmt::format("{}: has no statistics of errors; write it with 'dsv4diff run --set SET --errors --json {}'",
-                    shortened(path), shortened(path)));
+    throw Error(fmt::format(
+        "{}: has no statistics of errors; write it with 'dsv4diff run --set SET --errors --own-seeds --json {}'",
+        shortened(path), shortened(path)));
   }
   std::erase_if(results, [&](const CaseResult& r) {
     try {

@@ -43,6 +43,7 @@ class RunCommand final : public Command {
         ->check(not_empty())
         ->excludes("--against");
     filter_.add(app);
+    filter_.add_own_seeds(app);
     app.add_option("--soak", soak_seconds_, "Instead of a tier, run random cases for this time, or until Ctrl-C")
         ->type_name("SECONDS")
         ->check(positive_seconds())

@@ -123,6 +123,11 @@ bool same_bits(const HostTensor& a, const HostTensor& b, std::int64_t i) {
   return std::memcmp(a.element(i), b.element(i), static_cast<std::size_t>(size_of(a.dtype))) == 0;
 }
 
+/// The bits of a NaN are not specified where an output has a bound or an interval.
+bool both_nan(const HostTensor& a, const HostTensor& b, std::int64_t i) {
+  return std::isnan(value_of(a.dtype, a.element(i))) && std::isnan(value_of(b.dtype, b.element(i)));
+}
+
 /// Signed distance in ulp from `want` to `got`. Both zeros are one number.
 std::int64_t signed_ulp(const HostTensor& got, const HostTensor& want, std::int64_t i, double error) {
   if (error == 0) return 0;
@@ -206,9 +211,9 @@ std::optional<PairedErrors> paired_errors(const Output& got, const Tolerance& to
   pair.other = std::move(*others);
   Sums difference(want.value);
   for (std::int64_t i = 0, n = want.value.numel(); i < n; ++i) {
-    ++pair.compared;
-    if (same_bits(got.value, other.value, i)) ++pair.same;
     if (is_excused(excused, i)) continue;
+    ++pair.compared;
+    if (same_bits(got.value, other.value, i) || both_nan(got.value, other.value, i)) ++pair.same;
     const ElementError a = error_of(got.value, want.value, tolerance, i);
     const ElementError b = error_of(other.value, want.value, other_tolerance, i);
     if (!a.finite || !b.finite || (!a.bounded() && !b.bounded())) continue;

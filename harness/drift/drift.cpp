@@ -44,6 +44,7 @@ class PairBuilder {
         break;
     }
     ++pair_.cases;
+    ++seeds_[{r.op(), r.id.substr(r.id.rfind('/') + 1)}];
     for (const OutputReport& o : r.outputs) {
       if (is_exact(o)) pair_.exact.insert(r.op() + " " + o.name);
     }
@@ -58,6 +59,7 @@ class PairBuilder {
   }
 
   PairDrift finished() {
+    for (const auto& [op_and_seed, cases] : seeds_) pair_.shared_seeds += cases > 1 ? cases : 0;
     for (auto& [key, output] : outputs_) {
       pair_.excused += output.a.excused;
       pair_.outputs.push_back(std::move(output));
@@ -68,6 +70,7 @@ class PairBuilder {
  private:
   PairDrift pair_;
   std::map<Key, OutputDrift> outputs_;
+  std::map<std::pair<std::string, std::string>, std::size_t> seeds_;  // (op, "seed=N") -> number of cases
 };
 
 bool same_elements(const ErrorStatistics& a, const ErrorStatistics& b) {
@@ -82,6 +85,14 @@ const CaseResult* find(const std::vector<CaseResult>& results, const std::string
 const OutputReport* find_output(const CaseResult& r, const std::string& name) {
   const auto it = std::ranges::find(r.outputs, name, &OutputReport::name);
   return it == r.outputs.end() ? nullptr : &*it;
+}
+
+/// Without the cases whose movement is equal to the last digit to that of another case. They have the same data, for
+/// instance because a fill does not depend on the seed, and are one observation.
+std::vector<CaseMovement> distinct(std::vector<CaseMovement> cases) {
+  std::ranges::sort(cases);
+  cases.erase(std::ranges::unique(cases).begin(), cases.end());
+  return cases;
 }
 
 double mean(double sum, std::int64_t n) { return n == 0 ? 0 : sum / static_cast<double>(n); }
@@ -203,8 +214,8 @@ void find_shifts(std::vector<PairDrift>& pairs) {
   std::vector<OutputDrift*> one_way;
   for (PairDrift& pair : pairs) {
     for (OutputDrift& o : pair.outputs) {
-      o.up = test_shift(o.up_cases);
-      o.away = test_shift(o.away_cases);
+      o.up = test_shift(distinct(o.up_cases));
+      o.away = test_shift(distinct(o.away_cases));
       if (o.up_cases.empty()) continue;
       family.push_back(&o.up);
       // Without negative numbers, both directions are one test.
@@ -229,9 +240,9 @@ void find_shifts(std::vector<PairDrift>& pairs) {
 }
 
 int exit_status(const std::vector<PairDrift>& pairs) {
-  bool compared = false, differs = false;
+  bool compared = !pairs.empty(), differs = false;
   for (const PairDrift& pair : pairs) {
-    compared = compared || pair.cases != 0;
+    compared = compared && !pair.outputs.empty();
     differs = differs || pair.number_of(OutputDrift::Conclusion::kShift) != 0 || !pair.one_sided.empty() ||
               !pair.errors.empty();
   }

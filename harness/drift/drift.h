@@ -82,6 +82,8 @@ struct PairDrift {
   /// Outputs of cases that could not be paired, because known faults or NaN leave other elements, or because a side has
   /// no statistics of them.
   std::size_t not_paired = 0;
+  /// Cases that have the seed of another case of their op. Their data may repeat, so they are not independent.
+  std::size_t shared_seeds = 0;
   std::size_t only_a = 0, only_b = 0;                        ///< cases that only one of two results files has
   std::map<std::string, std::set<std::string>> ops_lacking;  ///< set -> ops that it lacks
 
@@ -99,7 +101,7 @@ PairDrift pair_of_runs(const std::string& a, const std::vector<CaseResult>& resu
 /// Tests all outputs of all pairs as one family, and sets their conclusions.
 void find_shifts(std::vector<PairDrift>& pairs);
 
-/// 0: no shift. 1: a shift, a case that is wrong on one side only, or an error. 2: nothing was compared.
+/// 0: no shift. 1: a shift, a case that is wrong on one side only, or an error. 2: in a pair, no output was compared.
 int exit_status(const std::vector<PairDrift>& pairs);
 
 nlohmann::json drift_json(const std::vector<PairDrift>& pairs);

@@ -73,6 +73,7 @@ nlohmann::json drift_json(const std::vector<PairDrift>& pairs) {
                       {"exact_outputs", pair.exact},
                       {"excused_elements", pair.excused},
                       {"not_paired", pair.not_paired},
+                      {"cases_with_shared_seeds", pair.shared_seeds},
                       {"cases_only_in_a", pair.only_a},
                       {"cases_only_in_b", pair.only_b},
                       {"ops_lacking", pair.ops_lacking}}}});

@@ -19,7 +19,7 @@ constexpr std::size_t kMostNamed = 5;  ///< cases or names that are listed of ea
 std::string percent(double share) { return fmt::format("{:.{}f} %", 100 * share, std::fabs(share) < 0.0995 ? 1 : 0); }
 
 std::string share_of(std::int64_t part, std::int64_t whole) {
-  if (part == whole) return "100 %";
+  if (part == whole) return whole == 0 ? "-" : "100 %";
   // Elements that differ must not disappear in rounding.
   return fmt::format("{:.1f} %", std::min(99.9, 100.0 * static_cast<double>(part) / static_cast<double>(whole)));
 }
@@ -58,20 +58,19 @@ std::string table(const PairDrift& pair, const Layout& layout) {
 }
 
 std::string numbers(const PairDrift& pair, const OutputDrift& o) {
-  const auto row = [&](const std::string& label, const OutputErrors& e) {
-    const Directions share = e.mean_share(), ulp = e.mean_ulp();
-    return std::vector<std::string>{end_of(label, 22),
-                                    fmt::format("{:+.2g}", share.up),
-                                    fmt::format("{:+.2g}", share.away),
-                                    fmt::format("{:.2g}", e.rms_share()),
-                                    fmt::format("{:.3g}", e.largest_share),
-                                    fmt::format("{:+.2g}", ulp.up),
-                                    fmt::format("{:+.2g}", ulp.away),
-                                    fmt::format("{}", e.outside)};
-  };
-  return align(
-      {{"error/bound", "mean", "away", "rms", "max", "ulp", "away", "outside"}, row(pair.a, o.a), row(pair.b, o.b)},
-      {false, true, true, true, true, true, true, true});
+  constexpr std::size_t kName = 24;  // columns for the name of a set
+  std::vector<std::vector<std::string>> rows{{"", end_of(pair.a, kName), end_of(pair.b, kName)}};
+  const auto row = [&](const char* label, const auto& cell) { rows.push_back({label, cell(o.a), cell(o.b)}); };
+  const auto number = [](double x) { return fmt::format("{:+.3g}", x); };
+  row("mean error/bound", [&](const OutputErrors& e) { return number(e.mean_share().up); });
+  row("  away from zero", [&](const OutputErrors& e) { return number(e.mean_share().away); });
+  row("root mean square", [&](const OutputErrors& e) { return fmt::format("{:.3g}", e.rms_share()); });
+  row("largest", [&](const OutputErrors& e) { return fmt::format("{:.3g}", e.largest_share); });
+  row("mean ulp", [&](const OutputErrors& e) { return number(e.mean_ulp().up); });
+  row("  away from zero", [&](const OutputErrors& e) { return number(e.mean_ulp().away); });
+  row("with the reference's bits", [&](const OutputErrors& e) { return share_of(e.same, e.elements); });
+  row("outside the tolerance", [&](const OutputErrors& e) { return fmt::format("{}", e.outside); });
+  return align(rows, {false, true, true});
 }
 
 /// Says what the test found.
@@ -167,6 +166,9 @@ std::vector<std::string> not_compared(const PairDrift& pair) {
                                    count_of(pair.not_paired, "output")));
   add(pair.wrong_alike, fmt::format("{} wrong on both sides in the same outputs and checks ('dsv4diff run' tells them)",
                                     count_of(pair.wrong_alike, "case is", "cases are")));
+  add(pair.shared_seeds, fmt::format("{} the seed of another case of the op. Their data may repeat, so p may be too "
+                                     "small, and a shift may be chance (--own-seeds)",
+                                     count_of(pair.shared_seeds, "case has", "cases have")));
   add(pair.only_a + pair.only_b, fmt::format("{} only {} has, {} only {} has", count_of(pair.only_a, "case"),
                                              one_line(pair.a), count_of(pair.only_b, "case"), one_line(pair.b)));
   return lines;
@@ -183,7 +185,11 @@ std::string verdict(const std::vector<PairDrift>& pairs) {
     differing += pair.outputs.size() - pair.number_of(Conclusion::kSame);
     cases += pair.cases;
   }
-  if (cases == 0) return "nothing was compared";
+  const bool nothing = std::ranges::any_of(pairs, [](const PairDrift& p) { return p.outputs.empty(); });
+  if (nothing && one_sided + errors == 0) {
+    return pairs.size() == 1 ? "nothing was compared: no case has an output with errors on both sides"
+                             : "in a pair, nothing was compared: no case has an output with errors on both sides";
+  }
   std::string text = shifts != 0 ? fmt::format("shift in {} of {}", shifts, count_of(outputs, "output"))
                                  : fmt::format("no shift in {}", count_of(outputs, "output"));
   text += fmt::format(", {} with other bits, {}", differing, count_of(cases, "case"));

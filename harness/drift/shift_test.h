@@ -1,6 +1,7 @@
 /// A statistical test for a shift between the errors of two kernel sets. docs/numerics.md explains and justifies it.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct CaseMovement {
   /// squared sum of the row's moves. At least the sum of the squared moves, which is the variance of independent
   /// elements.
   double variance = 0;
-  bool operator==(const CaseMovement&) const = default;
+  auto operator<=>(const CaseMovement&) const = default;
 };
 
 struct ShiftTest {

@@ -73,7 +73,11 @@ void from_json(const nlohmann::json& j, ErrorStatistics& e) {
   e.excused = j.at("excused").get<std::int64_t>();
   for (const nlohmann::json& bucket : j.at("ulp"))
     e.ulp[bucket.at(0).get<std::int64_t>()] = bucket.at(1).get<std::int64_t>();
+  if (j.at("share").size() != e.share.size())
+    throw Error("statistics of errors have another number of buckets than this version of dsv4diff writes");
   e.share = j.at("share").get<decltype(e.share)>();
+  if (e.elements < 0 || e.same < 0 || e.not_finite < 0 || e.excused < 0)
+    throw Error("statistics of errors have a negative count; the file was edited");
   e.bounded = j.at("bounded").get<std::int64_t>();
   e.mean_ulp = {j.at("mean_ulp").get<double>(), j.at("mean_ulp_away").get<double>()};
   e.mean_share = {j.at("mean_share").get<double>(), j.at("mean_share_away").get<double>()};

@@ -74,8 +74,8 @@ std::int64_t ulp_bucket(std::int64_t ulp);
 struct PairedErrors {
   ErrorStatistics other;              ///< the errors of the other set against the reference
   std::int64_t other_violations = 0;  ///< its elements outside the tolerance that no known fault explains
-  std::int64_t compared = 0;          ///< elements whose bits were compared
-  std::int64_t same = 0;              ///< those with the same bits in both sets
+  std::int64_t compared = 0;          ///< elements that no known fault excuses
+  std::int64_t same = 0;              ///< those with the same bits in both sets, or with NaN in both
   ErrorSums difference;               ///< of the signed share of this set minus that of the other set
   bool operator==(const PairedErrors&) const = default;
 };

@@ -132,6 +132,8 @@ TEST(Errors, LeaveOutExcusedElements) {
   EXPECT_EQ(s.elements, 1);
   EXPECT_DOUBLE_EQ(s.largest_share, 0.5);
   const auto p = paired_errors(got, within({1, 1}), want, within({1, 1}), want, excused).value();
+  EXPECT_EQ(p.compared, 1);
+  EXPECT_EQ(p.same, 0);
   EXPECT_DOUBLE_EQ(p.difference.sum.up, 0.5);
 }
 
@@ -154,6 +156,14 @@ TEST(Errors, RowsAreAddedUpAndEqualRowsCountOnce) {
   // Relative to the mean of 0.25 an element: 2 - 4 * 0.25, 0 - 2 * 0.25, 0 - 2 * 0.25.
   const auto s = statistics(got, want, within(ones, shape), shape);
   EXPECT_DOUBLE_EQ(s.sums.row_squares.up, 1.0 + 0.25 + 0.25);
+}
+
+TEST(Errors, AnyNanIsTheSameAsAnother) {
+  const Output a{"out", tensor({kNan, 1})}, b{"out", tensor({-kNan, kNan})};
+  const auto p = paired_errors(b, within({1, 1}), a, within({1, 1}), a).value();
+  EXPECT_EQ(p.compared, 2);
+  EXPECT_EQ(p.same, 1);
+  EXPECT_EQ(p.difference.sum_abs, 0);
 }
 
 TEST(Errors, AMoveIsTheDifferenceOfBothErrors) {

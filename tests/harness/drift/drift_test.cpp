@@ -41,12 +41,13 @@ ErrorStatistics statistics(double share, std::int64_t elements = 100) {
 /// A case in which the other set has the error 0.1 in each element, and the set under test 0.1 + move.
 CaseResult result(int number, double move) {
   CaseResult r;
-  r.id = fmt::format("op/n={}/seed=1", number);
+  r.id = fmt::format("op/n={0}/seed={0}", number);
   r.verdict = Verdict::kPassed;
   OutputReport o;
   o.name = "y";
   o.tolerance = "bound";
   o.errors = statistics(0.1 + move);
+  o.errors->sums.row_squares = {number * 1e-6, number * 1e-6};
   o.paired.emplace();
   o.paired->other = statistics(0.1);
   o.paired->compared = 100;
@@ -55,7 +56,7 @@ CaseResult result(int number, double move) {
                           .sum = {100 * move, -100 * move},
                           .sum_abs = std::abs(100 * move),
                           .sum_squares = 100 * move * move,
-                          .row_squares = {1000 * move * move, 1000 * move * move}};
+                          .row_squares = {1000 * move * move + number * 1e-6, 1000 * move * move + number * 1e-6}};
   OutputReport ids;
   ids.name = "ids";
   ids.tolerance = "exact";
@@ -87,10 +88,10 @@ TEST(Drift, AnEqualMoveOfAllCasesIsAShift) {
   EXPECT_DOUBLE_EQ(o.a.mean_share().up, 0.1);
   EXPECT_NEAR(o.b.mean_share().up, 0.05, 1e-12);
   EXPECT_NEAR(o.b.rms_share(), 0.05, 1e-12);
-  EXPECT_EQ(o.b.largest_case, "op/n=10/seed=1");
+  EXPECT_EQ(o.b.largest_case, "op/n=10/seed=10");
   EXPECT_EQ(exit_status(pairs), 1);
   EXPECT_THAT(text_of(pairs), AllOf(HasSubstr("op y: shift down"), HasSubstr("shift in 1 of 1 output"),
-                                    HasSubstr("1 exact output"), HasSubstr("op/n=10/seed=1")));
+                                    HasSubstr("1 exact output"), HasSubstr("op/n=10/seed=10")));
 }
 
 TEST(Drift, TheSameBitsAreNoShift) {
@@ -121,7 +122,8 @@ TEST(Drift, ACaseThatIsWrongOnOneSideIsADifference) {
   list[3].change = "new";
   list[3].reason = "new: y: 5 of 100 elements outside the bound tolerance";
   EXPECT_EQ(exit_status(judged(list)), 1);
-  EXPECT_THAT(text_of(judged(list)), AllOf(HasSubstr("1 case is wrong on one side only"), HasSubstr("op/n=13/seed=1")));
+  EXPECT_THAT(text_of(judged(list)),
+              AllOf(HasSubstr("1 case is wrong on one side only"), HasSubstr("op/n=13/seed=13")));
   list[3].change = "alike";
   EXPECT_EQ(exit_status(judged(list)), 0) << "drift tells what changed, and nothing changed";
   EXPECT_THAT(text_of(judged(list)), HasSubstr("1 case is wrong on both sides"));
@@ -183,6 +185,22 @@ TEST(Drift, RunsWithOtherCasesOrElementsSaySo) {
   EXPECT_EQ(pair.cases, 19u);
 }
 
+TEST(Drift, CasesWithTheSameDataAreOneCase) {
+  auto list = results(-0.05);
+  for (CaseResult& r : list) r.outputs[0].paired->difference.row_squares = {1, 1};
+  const auto pairs = judged(list);
+  EXPECT_EQ(pairs[0].outputs[0].up.cases, 1u);
+  EXPECT_EQ(pairs[0].outputs[0].conclusion, Conclusion::kUndecided);
+}
+
+TEST(Drift, CasesThatShareASeedAreTold) {
+  auto list = results(-0.05);
+  EXPECT_EQ(judged(list)[0].shared_seeds, 0u);
+  list[1].id = "op/n=11/seed=10";
+  EXPECT_EQ(judged(list)[0].shared_seeds, 2u);
+  EXPECT_THAT(text_of(judged(list)), HasSubstr("2 cases have the seed of another case"));
+}
+
 TEST(Drift, FitsIn80Columns) {
   auto list = results(-0.05);
   for (CaseResult& r : list) {
@@ -212,7 +230,7 @@ TEST(Drift, JsonHasTheTestsAndWhatWasNotCompared) {
   EXPECT_EQ(output.at("direction"), "down");
   EXPECT_EQ(output.at("same_bits"), 0);
   EXPECT_LT(output.at("tests").at("up").at("p_adjusted").get<double>(), 0.01);
-  EXPECT_EQ(output.at("b").at("largest_case"), "op/n=10/seed=1");
+  EXPECT_EQ(output.at("b").at("largest_case"), "op/n=10/seed=10");
   EXPECT_EQ(j.at("pairs")[0].at("not_compared").at("exact_outputs")[0], "op ids");
 }
 

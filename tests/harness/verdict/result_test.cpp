@@ -81,6 +81,13 @@ TEST(Result, ImpossibleSumsAreRefused) {
   EXPECT_THROW((void)j.get<CaseResult>(), Error);
   j["outputs"][0]["errors"]["sum_abs"] = 1e300;
   EXPECT_THROW((void)j.get<CaseResult>(), Error);
+  j = sample();
+  j["outputs"][0]["errors"]["elements"] = -1;
+  EXPECT_THROW((void)j.get<CaseResult>(), Error);
+  j = sample();
+  j["outputs"][0]["errors"]["share"].push_back(0);
+  EXPECT_THROW((void)j.get<CaseResult>(), Error);
+  j = sample();
   j["outputs"][0]["errors"]["sum_abs"] = "nan";
   EXPECT_THROW((void)j.get<CaseResult>(), nlohmann::json::exception);
 }
