@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "harness/cli/both_sides.h"
 #include "harness/cli/command.h"
 #include "harness/cli/drift_sides.h"
 #include "harness/cli/filter_options.h"

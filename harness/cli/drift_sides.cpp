@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "harness/cli/both_sides.h"
 #include "harness/cli/lacking.h"
 #include "harness/cli/set_code.h"
 #include "harness/core/error.h"

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "harness/core/text.h"
@@ -54,27 +55,32 @@ std::vector<Bar> share_bars(const OutputDrift& o) {
   return list;
 }
 
-/// A bar and its share. An element that is there shows at least as a dot.
-std::string bar(std::int64_t n, std::int64_t total, std::int64_t most, std::size_t width) {
-  const double length = static_cast<double>(n) / static_cast<double>(std::max<std::int64_t>(most, 1));
-  const auto full = static_cast<std::size_t>(length * static_cast<double>(width) + 0.5);
+double share_of_all(std::int64_t n, std::int64_t total) {
+  return static_cast<double>(n) / static_cast<double>(std::max<std::int64_t>(total, 1));
+}
+
+/// A bar and its share. `most` is the largest share, which fills the width. An element that is there shows at least as
+/// a dot.
+std::string bar(std::int64_t n, std::int64_t total, double most, std::size_t width) {
+  const double share = share_of_all(n, total);
+  const auto full = static_cast<std::size_t>(std::lround(share / most * static_cast<double>(width)));
   std::string text = full != 0 ? std::string(full, '#') : n != 0 ? "." : "";
   text.resize(width, ' ');
-  const double percent = 100.0 * static_cast<double>(n) / static_cast<double>(std::max<std::int64_t>(total, 1));
-  return text + (n == 0 ? "       " : fmt::format(" {:5.1f}%", percent));
+  return text + (n == 0 ? "       " : fmt::format(" {:5.1f}%", 100 * share));
 }
 
 std::string drawn(const std::string& heading, const std::vector<Bar>& bars, const PairDrift& pair,
                   std::size_t columns) {
-  std::int64_t total_a = 0, total_b = 0, most = 0;
+  std::int64_t total_a = 0, total_b = 0;
   std::size_t label = width_of(heading);
   for (const Bar& b : bars) {
     total_a += b.a;
     total_b += b.b;
-    most = std::max({most, b.a, b.b});
     label = std::max(label, width_of(b.label));
   }
   if (total_a + total_b == 0) return "";
+  double most = 0;
+  for (const Bar& b : bars) most = std::max({most, share_of_all(b.a, total_a), share_of_all(b.b, total_b)});
   // Two spaces before each of three columns, and seven characters for each percentage.
   const std::size_t used = label + 6 + 14;
   const std::size_t width = std::max<std::size_t>(8, columns > used ? (columns - used) / 2 : 0);
@@ -95,7 +101,7 @@ std::string drawn(const std::string& heading, const std::vector<Bar>& bars, cons
 }  // namespace
 
 std::string end_of(const std::string& set, std::size_t width) {
-  const std::string text = one_line(set);
+  std::string text = one_line(set);
   if (width_of(text) <= width) return text;
   std::size_t from = text.size() - std::min(text.size(), width - 3);
   while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xc0u) == 0x80u) ++from;  // inside a character

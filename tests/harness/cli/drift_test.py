@@ -25,6 +25,14 @@ TRUNCATED = {
     "fault": "the entry is truncated instead of rounded to the nearest float",
 }  # fmt: skip
 
+# The eight products of the window are added from the last to the first.
+REVERSED = {
+    "name": "drift_reversed", "op": "compress_c4_decode", "file": "kernels/compress/c4_window.cuh",
+    "find": "      for (int i = 0; i < kWindow; ++i) {\n        const float weight",
+    "replace": "      for (int i = kWindow - 1; i >= 0; --i) {\n        const float weight",
+    "fault": "the order of addition is reversed, which is right",
+}  # fmt: skip
+
 
 class Drift(CommandLineTest):
     def copy_of_host(self, name="copy"):
@@ -73,6 +81,19 @@ class Drift(CommandLineTest):
         self.assertEqual(status, 1, out + error)
         self.assertEqual(len(re.findall(r"^from ", out, re.MULTILINE)), 2, out)
         self.assertEqual(out.count("shift toward zero"), 1, out)
+
+    def test_another_order_of_addition_is_no_shift(self):
+        mutant = str(build_mutant.build_mutant(REVERSED))
+        status, out, error = self.call("drift", HOST, mutant, "--op", "compress_c4_decode", "--json", "d.json")
+        self.assertEqual(status, 0, out + error)
+        output = self.results("d.json")["pairs"][0]["outputs"][0]
+        self.assertEqual(output["conclusion"], "no shift")
+        self.assertLess(output["same_bits"], 0.9 * output["compared"])
+        # A truncation is found behind the other order.
+        truncated = str(build_mutant.build_mutant(TRUNCATED))
+        status, out, error = self.call("drift", mutant, truncated, "--op", "compress_c4_decode")
+        self.assertEqual(status, 1, out + error)
+        self.assertIn("shift toward zero", out)
 
     def test_a_copy_of_a_set_has_no_drift(self):
         copy = self.copy_of_host()
