@@ -14,6 +14,8 @@ function(dsv4_require_header variable header package)
 endfunction()
 dsv4_require_header(DSV4_RANDOM123_INCLUDE Random123/philox.h librandom123-dev)
 dsv4_require_header(DSV4_XXHASH_INCLUDE xxhash.h libxxhash-dev)
+# Boost.Math has only headers, which every package of Boost's libraries brings along.
+dsv4_require_header(DSV4_BOOST_MATH_INCLUDE boost/math/distributions/students_t.hpp libboost-context-dev)
 add_library(dsv4_random123 INTERFACE)
 target_include_directories(dsv4_random123 SYSTEM INTERFACE "${DSV4_RANDOM123_INCLUDE}")
 add_library(dsv4_xxhash INTERFACE)

@@ -13,6 +13,7 @@ if(DSV4_SANITIZE MATCHES "undefined")
   # find nothing that AddressSanitizer does not find.
   target_compile_options(dsv4_harness PUBLIC -fno-sanitize=null,vptr,alignment,object-size)
 endif()
+target_include_directories(dsv4_harness SYSTEM PRIVATE "${DSV4_BOOST_MATH_INCLUDE}")
 target_compile_definitions(dsv4_harness PUBLIC DSV4_VERSION="${PROJECT_VERSION}")
 
 # Several files of a room (a folder of the harness, see docs/architecture.md), or of a family of ops, are compiled as

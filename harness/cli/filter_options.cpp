@@ -69,6 +69,13 @@ void FilterOptions::add(CLI::App& app) {
       ->capture_default_str();
 }
 
+void FilterOptions::add_own_seeds(CLI::App& app) {
+  app.add_flag(
+      "--own-seeds", own_seeds_,
+      "Give each case of the tier a seed of its own, which follows from its id. The data of cases do not repeat "
+      "then, as 'dsv4diff drift' needs it");
+}
+
 void FilterOptions::add_reruns(CLI::App& app) {
   app.add_option("--last-failed", last_failed_,
                  "Only the cases that differ in this results file, which --json wrote: failed, error and mistrusted")
@@ -91,6 +98,7 @@ CaseFilter FilterOptions::filter() const {
   f.seed = seed_;
   f.shard = parse_shard(shard_);
   f.excludes = excludes_;
+  f.own_seeds = own_seeds_;
   if (!last_failed_.empty()) f.cases = differing_cases(last_failed_);
   return f;
 }
@@ -102,6 +110,7 @@ std::map<std::string, std::string> FilterOptions::described() const {
                                              {"tier", tier_},
                                              {"seed", std::to_string(seed_)}};
   if (!excludes_.empty()) options["exclude"] = fmt::format("{}", fmt::join(excludes_, " "));
+  if (own_seeds_) options["own_seeds"] = "yes";
   if (!last_failed_.empty()) options["last_failed"] = last_failed_;
   return options;
 }

@@ -17,6 +17,8 @@ class FilterOptions {
   void add_basic(CLI::App& app);
   /// Adds the same options, --tier and --seed.
   void add(CLI::App& app);
+  /// Adds --own-seeds. Call it after add().
+  void add_own_seeds(CLI::App& app);
   /// Adds --sequence and --last-failed. Call it after add() or add_basic().
   void add_reruns(CLI::App& app);
 
@@ -39,6 +41,7 @@ class FilterOptions {
   std::string tier_ = "quick";
   std::uint64_t seed_ = 1;
   std::string shard_ = "1/1";
+  bool own_seeds_ = false;
 };
 
 }  // namespace dsv4

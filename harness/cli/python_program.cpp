@@ -18,9 +18,8 @@ void become_python_program(const std::string& script, const std::vector<std::str
     throw Error(fmt::format("scripts/{} is neither beside {} nor one level up; install dsv4diff again", script,
                             one_line(executable_folder())));
   }
-  // -B: no .pyc files beside the scripts. -E: variables of the environment, such as PYTHONPATH, cannot put other
-  // modules in the place of the tool's.
-  std::vector<std::string> command{"python3", "-B", "-E", *path};
+  // -B: no .pyc files beside the scripts. Python finds the tool's modules first, because they are beside the script.
+  std::vector<std::string> command{"python3", "-B", *path};
   command.insert(command.end(), words.begin(), words.end());
   std::vector<char*> argv;
   for (std::string& word : command) argv.push_back(word.data());

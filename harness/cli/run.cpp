@@ -43,6 +43,7 @@ class RunCommand final : public Command {
         ->check(not_empty())
         ->excludes("--against");
     filter_.add(app);
+    filter_.add_own_seeds(app);
     app.add_option("--soak", soak_seconds_, "Instead of a tier, run random cases for this time, or until Ctrl-C")
         ->type_name("SECONDS")
         ->check(positive_seconds())
@@ -54,6 +55,9 @@ class RunCommand final : public Command {
            "New folder for the inputs, outputs and bounds of the cases that --case or --sequence names, as .npy")
         ->type_name("FOLDER")
         ->check(not_empty());
+    app.add_flag("--errors", errors_,
+                 "Add statistics of the errors against the reference to the results (--json), for 'dsv4diff drift'")
+        ->excludes("--against");
     workers_.add(app);
     workers_.add_ends(app);
     reports_.add(app);
@@ -91,6 +95,7 @@ class RunCommand final : public Command {
     report.options["known"] = workers_.keep_known() ? "excused" : "fail";
     if (soak) report.options["tier"] = "soak";
     if (exact_.given()) report.options["exact"] = "yes";
+    if (errors_) report.options["errors"] = "yes";
     if (base_set) report.options["baseline"] = base_set->label;
     report.shards = {filter.shard};
     report.open_ended = soak;
@@ -107,6 +112,7 @@ class RunCommand final : public Command {
       const LackingOps lacking(filter, set.manifest, &against.manifest);
       const auto possible = sequence.empty() ? lacking.left(ids) : ids;
       SweepOptions options = options_against(set, against, workers_, again, exact_);
+      if (errors_) options.pool.command.emplace_back("--errors");
       if (!dump_.empty()) {
         const std::string folder = std::filesystem::absolute(dump_).string();
         options.pool.command.insert(options.pool.command.end(), {"--dump", folder});
@@ -203,6 +209,7 @@ class RunCommand final : public Command {
   ExactOption exact_;
   double soak_seconds_ = 0;
   std::string dump_;
+  bool errors_ = false;
   FilterOptions filter_;
   WorkerOptions workers_;
   ReportOptions reports_;

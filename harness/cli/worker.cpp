@@ -17,6 +17,7 @@
 #include "harness/golden/verify.h"
 #include "harness/op/op.h"
 #include "harness/run/case_answer.h"
+#include "harness/run/drift_trial.h"
 #include "harness/run/dump.h"
 #include "harness/run/known_faults.h"
 #include "harness/run/trial.h"
@@ -54,6 +55,8 @@ class WorkerCommand final : public Command {
     app.add_option("--known", known_path_);
     app.add_flag("--no-known", no_known_);
     app.add_flag("--exact", exact_);
+    app.add_flag("--errors", errors_);
+    app.add_flag("--drift", drift_);
     app.add_option("--memory", memory_gib_);
     app.add_option("--dump", dump_folder_);
   }
@@ -120,7 +123,8 @@ class WorkerCommand final : public Command {
                       .against = sets.against == nullptr ? *sets.reference : *sets.against,
                       .reference = *sets.reference,
                       .names = {set_label_, sets.subject->name(), against_label_},
-                      .exact = exact_};
+                      .exact = exact_,
+                      .errors = errors_};
     if (!dump_folder_.empty()) return dumped(id, sides, sets);
     bool out_of_memory = false;
     const CaseAnswer answer = answer_of(
@@ -139,6 +143,7 @@ class WorkerCommand final : public Command {
                         .reference = *reference,
                         .names = sides.names,
                         .exact = sides.exact,
+                        .errors = sides.errors,
                         .on_compare = [&](const std::string& where, const Observation& got, const Observation& want,
                                           const Tolerances& allowed) { dump.compared(where, got, want, allowed); }};
     bool out_of_memory = false;
@@ -153,6 +158,7 @@ class WorkerCommand final : public Command {
   }
 
   CaseAnswer tried(const std::string& id, const Sides& sides) {
+    if (drift_) return {drift_case(checked_case(id), sides, policy_)};
     if (record_) {
       RecordedCase recorded = record_case(checked_case(id), sides, policy_);
       CaseAnswer answer{.result = std::move(recorded.result)};
@@ -193,6 +199,8 @@ class WorkerCommand final : public Command {
   std::string known_path_;
   bool no_known_ = false;
   bool exact_ = false;
+  bool errors_ = false;
+  bool drift_ = false;
   double memory_gib_ = 0;
   std::string dump_folder_;
   Policy policy_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "harness/case/own_seed.h"
 #include "harness/case/work.h"
 #include "harness/core/error.h"
 #include "harness/core/text.h"
@@ -81,7 +82,12 @@ std::vector<Case> select_cases(const CaseFilter& filter) {
           if (!glob_match(globs[i], id)) continue;
           take = matched[i] = true;
         }
-        if (take) selected.emplace(std::move(id), std::move(c));
+        if (!take) continue;
+        if (filter.own_seeds) {
+          c.seed = own_seed(c);
+          id = c.id();
+        }
+        selected.emplace(std::move(id), std::move(c));
       }
     }
     for (std::size_t i = 0; i < globs.size(); ++i) {

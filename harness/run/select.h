@@ -18,6 +18,7 @@ struct CaseFilter {
   Tier tier = Tier::kQuick;
   std::uint64_t seed = 1;
   Shard shard = {};
+  bool own_seeds = false;  ///< each case of the tier gets its own seed (own_seed.h), which follows from its id
 };
 
 /// Returns the ops that match a glob, sorted by name. If a glob matches no op, throws an Error with a suggestion.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "harness/compare/compare.h"
+#include "harness/compare/errors.h"
 #include "harness/core/error.h"
 #include "harness/run/own_code.h"
 #include "harness/run/scenario_context.h"
@@ -217,6 +218,7 @@ void Trial::compare_sides() {
   result_.outputs = compare_outputs(got.observation, want, allowed, kernels ? 2.0 : 1.0, excuses(), kernels && exact());
   if (!kernels) {
     for (OutputReport& output : result_.outputs) output.bits.reset();
+    if (sides_.errors) add_errors(result_.outputs, got.observation, want, allowed, excuses());
   }
   conclude(0);
 }

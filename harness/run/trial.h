@@ -22,6 +22,8 @@ struct Sides {
   /// True (--exact): an output whose bits differ from those of the other kernel set or of the golden is wrong, even if
   /// its tolerance allows the difference. A comparison with the reference is never exact.
   bool exact = false;
+  /// True (--errors): the outputs of the op's own call get statistics of their errors, if `against` is the reference.
+  bool errors = false;
   CompareHook on_compare = {};  ///< if set, called with what is compared
 };
 
@@ -68,6 +70,8 @@ class Trial {
   virtual void steps();
 
   [[nodiscard]] const Case& tried_case() const { return case_; }
+  [[nodiscard]] const Op& op() const { return op_; }
+  [[nodiscard]] const Sides& sides() const { return sides_; }
   [[nodiscard]] const Policy& policy() const { return policy_; }
   [[nodiscard]] bool exact() const { return sides_.exact; }
   [[nodiscard]] CaseResult& result() { return result_; }
@@ -89,6 +93,8 @@ class Trial {
   void compare_sides();
   /// Sets the verdict of the case and its reason.
   void end(Verdict verdict, const std::string& reason);
+  /// Names the case's known fault in the result. If a known fault covers this check, makes the verdict `known`.
+  void apply_faults(const std::string& check);
 
  private:
   void run_scenario();
@@ -100,8 +106,6 @@ class Trial {
   /// Sets the verdict from the comparisons and the findings. `own_compared`: number of elements that the scenario's own
   /// checks compared.
   void conclude(std::int64_t own_compared);
-  /// Names the case's known fault in the result. If a known fault covers this check, makes the verdict `known`.
-  void apply_faults(const std::string& check);
   /// The facts of the op's own call, to which known faults refer.
   Facts facts();
 

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace dsv4 {
@@ -15,30 +13,6 @@ constexpr std::array<std::string_view, 7> kNames{"passed",      "failed",  "know
                                                  "unsupported", "skipped", "mistrusted"};
 
 constexpr std::array<std::string_view, 4> kConfirmedNames{"not_tried", "alone", "sequence", "not_again"};
-
-// JSON has no infinities or NaN, so they are written as words.
-nlohmann::json number(double x) {
-  if (std::isnan(x)) return "nan";
-  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
-  return x;
-}
-
-double number_from(const nlohmann::json& j) {
-  if (!j.is_string()) return j.get<double>();
-  const auto text = j.get<std::string>();
-  if (text == "inf") return std::numeric_limits<double>::infinity();
-  if (text == "-inf") return -std::numeric_limits<double>::infinity();
-  return std::numeric_limits<double>::quiet_NaN();
-}
-
-nlohmann::json element(const ElementDifference& d) {
-  return {{"at", d.at}, {"got", d.got}, {"want", d.want}, {"error", number(d.error)}, {"bound", number(d.bound)}};
-}
-
-ElementDifference element_from(const nlohmann::json& j) {
-  return {j.at("at").get<Shape>(), j.at("got").get<std::string>(), j.at("want").get<std::string>(),
-          number_from(j.at("error")), number_from(j.at("bound"))};
-}
 
 }  // namespace
 
@@ -102,24 +76,28 @@ std::set<std::string> CaseResult::disagreeing() const {
 }
 
 void to_json(nlohmann::json& j, const OutputReport& r) {
-  j = {{"name", r.name},           {"tolerance", r.tolerance},         {"reason", r.reason},
-       {"compared", r.compared},   {"different", r.different},         {"violations", r.violations},
-       {"certified", r.certified}, {"tightness", number(r.tightness)}, {"trivial", r.trivial}};
+  j = {{"name", r.name},           {"tolerance", r.tolerance},
+       {"reason", r.reason},       {"compared", r.compared},
+       {"different", r.different}, {"violations", r.violations},
+       {"certified", r.certified}, {"tightness", json_number(r.tightness)},
+       {"trivial", r.trivial}};
   if (r.excused != 0) {
     j["excused"] = r.excused;
     j["excused_by"] = r.excused_by;
   }
-  if (r.first) j["first"] = element(*r.first);
-  if (r.worst) j["worst"] = element(*r.worst);
+  if (r.first) j["first"] = *r.first;
+  if (r.worst) j["worst"] = *r.worst;
   if (r.places) j["places"] = *r.places;
   if (r.bits) {
     j["bits"] = {{"compared", r.bits->compared},
                  {"other", r.bits->other},
                  {"outside", r.bits->outside},
                  {"ulp", r.bits->ulp},
-                 {"share", number(r.bits->share)}};
+                 {"share", json_number(r.bits->share)}};
   }
-  if (r.recorded_tightness) j["recorded_tightness"] = number(*r.recorded_tightness);
+  if (r.recorded_tightness) j["recorded_tightness"] = json_number(*r.recorded_tightness);
+  if (r.errors) j["errors"] = *r.errors;
+  if (r.paired) j["paired"] = *r.paired;
 }
 
 void from_json(const nlohmann::json& j, OutputReport& r) {
@@ -132,22 +110,26 @@ void from_json(const nlohmann::json& j, OutputReport& r) {
   r.certified = j.at("certified").get<std::int64_t>();
   r.excused = j.value("excused", std::int64_t{0});
   r.excused_by = j.value("excused_by", std::string());
-  r.tightness = number_from(j.at("tightness"));
+  r.tightness = number_from_json(j.at("tightness"));
   r.trivial = j.at("trivial").get<bool>();
   r.first.reset();
   r.worst.reset();
-  if (j.contains("first")) r.first = element_from(j.at("first"));
-  if (j.contains("worst")) r.worst = element_from(j.at("worst"));
+  if (j.contains("first")) r.first = j.at("first").get<ElementDifference>();
+  if (j.contains("worst")) r.worst = j.at("worst").get<ElementDifference>();
   r.places.reset();
   if (j.contains("places")) r.places = j.at("places").get<DifferencePlaces>();
   r.bits.reset();
   if (j.contains("bits")) {
     const nlohmann::json& b = j.at("bits");
     r.bits = {b.at("compared").get<std::int64_t>(), b.at("other").get<std::int64_t>(),
-              b.at("outside").get<std::int64_t>(), b.at("ulp").get<std::int64_t>(), number_from(b.at("share"))};
+              b.at("outside").get<std::int64_t>(), b.at("ulp").get<std::int64_t>(), number_from_json(b.at("share"))};
   }
   r.recorded_tightness.reset();
-  if (j.contains("recorded_tightness")) r.recorded_tightness = number_from(j.at("recorded_tightness"));
+  r.errors.reset();
+  r.paired.reset();
+  if (j.contains("errors")) r.errors = j.at("errors").get<ErrorStatistics>();
+  if (j.contains("paired")) r.paired = j.at("paired").get<PairedErrors>();
+  if (j.contains("recorded_tightness")) r.recorded_tightness = number_from_json(j.at("recorded_tightness"));
 }
 
 void to_json(nlohmann::json& j, const CaseResult& r) {

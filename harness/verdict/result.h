@@ -11,6 +11,7 @@
 
 #include "harness/call/call.h"
 #include "harness/core/tensor.h"
+#include "harness/verdict/errors.h"
 #include "harness/verdict/places.h"
 
 namespace dsv4 {
@@ -39,16 +40,6 @@ enum class Confirmed {
 };
 
 std::string_view name_of(Confirmed confirmed);
-
-/// One element that differs.
-struct ElementDifference {
-  Shape at;
-  std::string got;  ///< value and bits
-  std::string want;
-  double error = 0;  ///< |got - want|; NaN if no distance is defined
-  double bound = 0;  ///< allowed error; 0 if the comparison is exact
-  bool operator==(const ElementDifference&) const = default;
-};
 
 /// How many elements of an output have the bits of the other side, and how far the others are.
 struct BitComparison {
@@ -81,6 +72,10 @@ struct OutputReport {
   std::optional<BitComparison> bits;
   /// The error/bound against the reference that the golden recorded. Only if a golden is the other side.
   std::optional<double> recorded_tightness;
+  /// The errors against the double-precision reference, if they were asked for (--errors). Only of outputs that are not
+  /// exact, and only in a case without a scenario.
+  std::optional<ErrorStatistics> errors;
+  std::optional<PairedErrors> paired;      ///< the same of another set, paired with this one: only in `dsv4diff drift`
   std::optional<ElementDifference> first;  ///< first violation in row-major order
   std::optional<ElementDifference> worst;  ///< largest violation
   std::optional<DifferencePlaces> places;  ///< where the violations are; only if there is one

@@ -15,7 +15,8 @@ SOURCES = (".cpp", ".cc", ".h", ".cu", ".cuh")
 # Maps the beginning of a header's name to the name that its library has in the table.
 LIBRARIES = {
     "ATen/": "LibTorch", "c10/": "LibTorch", "torch/": "LibTorch",
-    "CLI/": "CLI11", "Eigen/": "Eigen", "Random123/": "Random123", "boost/": "Boost.Context",
+    "CLI/": "CLI11", "Eigen/": "Eigen", "Random123/": "Random123", "boost/math/": "Boost.Math",
+    "boost/": "Boost.Context",
     "cuda_": "CUDA", "driver_types.h": "CUDA", "vector_types.h": "CUDA", "cublas": "CUDA",
     "dlpack/": "TVM-FFI", "tvm/": "TVM-FFI",
     "fmt/": "fmt", "gmock/": "GoogleTest", "gtest/": "GoogleTest", "hdf5.h": "HDF5", "nlohmann/": "nlohmann-json",

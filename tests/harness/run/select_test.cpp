@@ -33,6 +33,27 @@ std::string refusal(const CaseFilter& filter) {
   return "";
 }
 
+TEST(SelectCases, OwnSeedsFollowFromTheId) {
+  const CaseFilter filter{.ops = {kOp}, .tier = Tier::kSmoke, .own_seeds = true};
+  const auto cases = select_cases(filter);
+  std::set<std::uint64_t> seeds;
+  for (const Case& c : cases) {
+    seeds.insert(c.seed);
+    EXPECT_LT(c.seed, std::uint64_t{1} << 32);
+  }
+  EXPECT_EQ(seeds.size(), cases.size());
+  EXPECT_EQ(select_cases(filter), cases);
+  CaseFilter other = filter;
+  other.seed = 2;
+  EXPECT_NE(select_cases(other).front().seed, cases.front().seed);
+  CaseFilter named = filter;
+  named.cases = {kCase};
+  EXPECT_EQ(select_cases(named).front().id(), kCase) << "a case that is named keeps its seed";
+  CaseFilter glob = filter;
+  glob.cases = {"*/seed=1"};
+  EXPECT_EQ(select_cases(glob), cases) << "a pattern is that of the tier's ids";
+}
+
 TEST(Select, SelectsByTierAndOp) {
   CaseFilter f{.ops = {kOp}, .tier = Tier::kSmoke};
   const auto smoke = ids(f);

@@ -6,6 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "harness/core/error.h"
+
 namespace dsv4 {
 namespace {
 
@@ -36,6 +38,25 @@ CaseResult sample() {
   o.worst = o.first;
   o.places = DifferencePlaces({3, 4});
   o.places->add(2);
+  o.errors.emplace();
+  o.errors->elements = 3;
+  o.errors->same = 1;
+  o.errors->not_finite = 4;
+  o.errors->excused = 5;
+  o.errors->ulp = {{-2, 1}, {0, 1}, {std::int64_t{1} << 40, 1}};
+  o.errors->share[20] = 3;
+  o.errors->bounded = 3;
+  o.errors->mean_ulp = {0.5, -0.25};
+  o.errors->mean_share = {0.125, 0.375};
+  o.errors->largest_share = std::numeric_limits<double>::infinity();
+  o.errors->sums = {2, {0.5, -0.5}, 1.5, 0.75, {0.25, 0.0625}};
+  o.errors->worst = o.first;
+  o.paired.emplace();
+  o.paired->other = *o.errors;
+  o.paired->other_violations = 6;
+  o.paired->compared = 7;
+  o.paired->same = 2;
+  o.paired->difference = {1, {-1, 1}, 2, 3, {4, 5}};
   r.outputs = {o};
   r.findings = {{"guard", "'x': byte 1"}};
   r.cause = "refusal";
@@ -54,6 +75,23 @@ TEST(Result, JsonRoundTrip) {
   CaseResult bare;
   bare.id = "a//seed=1";
   EXPECT_EQ(nlohmann::json(bare).get<CaseResult>(), bare);
+}
+
+TEST(Result, ImpossibleSumsAreRefused) {
+  nlohmann::json j = sample();
+  j["outputs"][0]["errors"]["sum_abs"] = -1;
+  EXPECT_THROW((void)j.get<CaseResult>(), Error);
+  j["outputs"][0]["errors"]["sum_abs"] = 1e300;
+  EXPECT_THROW((void)j.get<CaseResult>(), Error);
+  j = sample();
+  j["outputs"][0]["errors"]["elements"] = -1;
+  EXPECT_THROW((void)j.get<CaseResult>(), Error);
+  j = sample();
+  j["outputs"][0]["errors"]["share"].push_back(0);
+  EXPECT_THROW((void)j.get<CaseResult>(), Error);
+  j = sample();
+  j["outputs"][0]["errors"]["sum_abs"] = "nan";
+  EXPECT_THROW((void)j.get<CaseResult>(), nlohmann::json::exception);
 }
 
 TEST(Result, InfinityAndNanSurviveJson) {
