@@ -46,11 +46,25 @@ HostTensor OnlineTokens::ape() const {
   return t;
 }
 
+bool OnlineTokens::is_cleared(std::int64_t request_id, std::int64_t position) const {
+  // The first token of a group is never reset: if all scores of a group were minus infinity, it would have no mean.
+  const auto drawn = [&](std::int64_t p) {
+    return p % kOnlineGroup != 0 && Random(seed_, fmt::format("row {} {}", request_id, p)).chance(3);
+  };
+  if (fill_ != "cleared" || !drawn(position)) return false;
+  if (position % kPartOfGroup != kPartOfGroup - 1) return true;
+  for (std::int64_t before = 1; before < kPartOfGroup; ++before) {
+    if (!drawn(position - before)) return true;
+  }
+  return false;
+}
+
 void OnlineTokens::fill_row(float* row, std::int64_t request_id, std::int64_t position) const {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   Random random(seed_, fmt::format("row {} {}", request_id, position));
   const bool first = position % kOnlineGroup == 0;
-  const bool cleared = fill_ == "cleared" && !first && random.chance(3);
+  const bool cleared = is_cleared(request_id, position);
+  if (fill_ == "cleared" && !first) (void)random.chance(3);  // the draw of is_cleared
   for (std::int64_t k = 0; k < kOnlineRow; ++k) {
     const bool is_kv = k < kOnlineHeadDim;
     if (cleared) {
