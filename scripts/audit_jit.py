@@ -37,6 +37,9 @@ def main(arguments=None) -> int:
     sys.setrecursionlimit(20_000)  # some functions call themselves several times for each level of nesting
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # removes the temporary folder
     try:
+        if args.count and args.against:
+            raise Mistake("--count does not go with --against, because compilations of the other version are not counted. "
+                          "Run audit twice, once with each of them")  # fmt: skip
         with tempfile.TemporaryDirectory() as work:
             package = package_of(args.package, [args.wheels], Path(work))
             include = DEPS / "torch/include"

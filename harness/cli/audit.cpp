@@ -23,7 +23,7 @@ class AuditCommand final : public Command {
 
   void add_options(CLI::App& app) override {
     app.add_option("PACKAGE", package_, "The version to read")->required()->check(not_empty());
-    app.add_option("--against", against_, "Also list what changed since this version")
+    app.add_option("--against", against_, "Also list what changed since this version (not with --count)")
         ->type_name("PACKAGE")
         ->check(not_empty());
     app.add_flag("--count", count_,

@@ -22,7 +22,7 @@ class Finding:
 
     @property
     def identity(self) -> tuple:
-        """What stays the same when lines move."""
+        """What stays the same when lines move, or when the file moves."""
         return self.rule, self.level, self.text
 
     def as_json(self) -> dict:

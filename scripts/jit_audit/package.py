@@ -164,6 +164,7 @@ class Package:
         """`kernel_path` is the folder of the package, such as "sglang/jit_kernel". `files` maps a path to bytes."""
         self.label, self.kernel_name, self.sources = label, kernel_path.replace("/", "."), sources
         self.folder = None  # the folder of the package on disk, if it is not in a wheel
+        self.paths = set(files)
         self.modules, self.callers, self.unreadable, self.notes = {}, {}, [], []
         needle = self.kernel_name.encode()
         for path, content in sorted(files.items()):

@@ -36,16 +36,26 @@ def audit(package: Package, include: Path) -> tuple:
 def compared(new: Package, findings: list, old: Package, include: Path) -> tuple:
     """(findings with those that the old version has alike marked, what was not checked of the old version)."""
     before, not_checked = audit(old, include)
-    known = [finding.identity for finding in before]
-    for finding in findings:
-        if finding.identity in known:
-            known.remove(finding.identity)
-            finding.alike = True
+    mark_alike(findings, before, new.paths)
     changes = list(changed_exports(old, new))
     if (old.sources is None) != (new.sources is None):
         changes = [change for change in changes if " CUDA function " not in f" {change.text}"]
         not_checked.append("changes of CUDA functions: one of the versions has no CUDA sources")
     return findings + changes, [f"{old.label}: {text}" for text in not_checked]
+
+
+def mark_alike(findings: list, before: list, paths: set) -> None:
+    """Marks each finding that the old version has too: in the same file, or in a file that is not among `paths`, those of
+    the new version, so that its code may have moved. Each of the old findings `before` stands for one new finding."""
+    known = list(before)
+    for may_match in (lambda old, new: old.path == new.path, lambda old, new: old.path not in paths):
+        for finding in findings:
+            if finding.alike:
+                continue
+            match = next((old for old in known if old.identity == finding.identity and may_match(old, finding)), None)
+            if match is not None:
+                known.remove(match)
+                finding.alike = True
 
 
 def new_faults(findings: list) -> list:

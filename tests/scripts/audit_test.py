@@ -39,6 +39,29 @@ class Audit(AuditCase):
         self.assertIn("1 fault that", self.report(new, "--against", old, status=1)["verdict"])
         self.report(old, "--against", new, status=0)
 
+    def test_an_equal_fault_of_another_file_counts_unless_the_file_moved(self):
+        cached = HEAD + "@cache_once\ndef get():\n    return load_jit('a', cuda_files=['a'])\n"
+        fault = cached.replace("@cache_once\n", "")
+        old = self.package({"a.py": fault, "b.py": "X = 1\n"}, "old")
+        mended = self.report(self.package({"a.py": cached, "b.py": fault}, "mended"), "--against", old, status=1)
+        self.assertEqual([(f["path"], f["alike"]) for f in mended["findings"] if f["level"] == "fault"],
+                         [("sglang/jit_kernel/b.py", False)])  # fmt: skip
+        self.assertIn("1 fault that", mended["verdict"])
+        self.report(self.package({"n/a.py": fault, "b.py": "X = 1\n"}, "moved"), "--against", old, status=0)
+        # One file with the fault stands for one file only.
+        self.report(self.package({"n/a.py": fault, "n/c.py": fault}, "twice"), "--against", old, status=1)
+        # The file that kept the fault is the one that had it, also if another one comes before it.
+        kept = self.report(self.package({"_.py": fault, "a.py": fault}, "kept"), "--against", old, status=1)
+        self.assertEqual([(f["path"].rpartition("/")[2], f["alike"]) for f in kept["findings"] if f["level"] == "fault"],
+                         [("_.py", False), ("a.py", True)])  # fmt: skip
+
+    def test_count_and_against_do_not_go_together(self):
+        top = self.package({"a.py": HEAD})
+        done = audit(top, "--count", "--against", top)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("--count does not go with --against", done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1)
+
     # --- counting ---
 
     def counts(self, text: str, status: int) -> dict:
