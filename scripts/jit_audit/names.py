@@ -5,6 +5,7 @@ stands for itself, so that two modules are only said to have one name if they do
 """
 
 import ast
+import functools
 import itertools
 import re
 
@@ -14,6 +15,12 @@ from .package import Package, dotted
 
 MOST_POINTS = 400  # computed names of one getter
 CPP_ARGUMENTS = "make_cpp_args"
+HIDDEN = "without a name, or with arguments by **"
+NAMED_BY_CALLER = "with a name that the caller gives"
+NOT_COMPUTED = "with a name that could not be computed"
+IN_PART = "with a name of which a part was not understood"
+CUT = f"with more lists of arguments than the {MOST_POINTS} that were tried"
+REASONS = (HIDDEN, NAMED_BY_CALLER, NOT_COMPUTED, IN_PART, CUT)
 DTYPES = {"torch.bfloat16": "bf16_t", "torch.float16": "fp16_t", "torch.float32": "fp32_t"}
 
 
@@ -27,13 +34,35 @@ class Dtype(str):
 
 def loads_of(package: Package) -> list:
     """(function, call) of each call of load_jit whose arguments are all visible, and whose name the function decides."""
-    found = []
+    return [(function, call) for function, call, why_not in sorted_loads(package) if not why_not]
+
+
+def sorted_loads(package: Package):
+    """(function, call, why the rules on names skip it or "") of each call of load_jit."""
     for function in functions_of(package).values():
         for call in function.compiles:
-            visible = called_name(call) == LOADER and call.args and all(k.arg for k in call.keywords)
-            if visible and not is_named_by_caller(function, call):
-                found.append((function, call))
-    return found
+            if called_name(call) != LOADER:
+                continue
+            if not call.args or not all(k.arg for k in call.keywords):
+                yield function, call, HIDDEN
+            elif is_named_by_caller(function, call):
+                yield function, call, NAMED_BY_CALLER
+            else:
+                yield function, call, ""
+
+
+def names_not_checked(package: Package) -> list:
+    """Sentences on the calls of load_jit whose names the rules did not check, or not for all chosen arguments."""
+    places = {}  # reason -> calls
+    for function, call, why_not in sorted_loads(package):
+        if why_not:
+            places.setdefault(why_not, set()).add((function.module.path, call.lineno, call.col_offset))
+    for at, reasons in computed_names(package)[1].items():
+        function, call = loads_of(package)[at]
+        for reason in reasons:
+            places.setdefault(reason, set()).add((function.module.path, call.lineno, call.col_offset))
+    counted = [f"{len(places[reason])} {reason}" for reason in REASONS if reason in places]
+    return [f"module names: of {len(list(sorted_loads(package)))} calls of {LOADER}, {', '.join(counted)}"] if counted else []
 
 
 def is_named_by_caller(function, call) -> bool:
@@ -75,19 +104,31 @@ def has_one_value(function, parameter: str) -> bool:
 
 def equal_names(package: Package):
     """Two parameter lists, of one getter or of two, that end in one module name for different modules."""
+    return computed_names(package)[0]
+
+
+@functools.cache
+def computed_names(package: Package) -> tuple:
+    """(the findings of `equal_names`, index in `loads_of` -> the set of reasons why names of this call were not checked)."""
+    findings, gaps = [], {}
     loads = loads_of(package)
     in_names = set().union(*(numbers_in(argument) for _, call in loads for argument in call.args))
     numbers = [*sorted(in_names), *sorted(set().union(*(numbers_in(function.node) for function, _ in loads)) - in_names)]
     points, reported = {}, set()
     for at, (function, call) in enumerate(loads):
         used = sources_of(set().union(*(names_in(argument) for argument in call.args)), function.flows)
-        for values in values_of(function, numbers):
+        choices, is_cut = choices_of(function, numbers)
+        reasons = gaps.setdefault(at, {CUT} if is_cut else set())
+        for values in values_of(choices):
             machine = Machine(package, function, values)
             if not machine.allowed():
                 continue
             name, content = machine.name(call), machine.content(call)
             if name is None:
+                reasons.add(NOT_COMPUTED)
                 continue
+            if "‹" in name:
+                reasons.add(IN_PART)
             named = {key: value for key, value in values.items() if key in used}  # others have a rule of their own
             for other, other_named, other_content in points.setdefault(name, []):
                 pair = (other, at)
@@ -96,11 +137,12 @@ def equal_names(package: Package):
                     continue
                 reported.add(pair)
                 first, second = loads[other][0], function
-                yield Finding("equal-names", FAULT, first.module.path, first.node.lineno,
-                              f"{first.name}({listed(other_named)}) and {second.name}({listed(named)}) compile different modules "
-                              f"of the one name '{shown_name(name)}'",
-                              [] if other == at else [second.place])  # fmt: skip
+                text = f"{first.name}({listed(other_named)}) and {second.name}({listed(named)}) compile different modules"
+                findings.append(Finding("equal-names", FAULT, first.module.path, first.node.lineno,
+                                        f"{text} of the one name '{shown_name(name)}'",
+                                        [] if other == at else [second.place]))  # fmt: skip
             points[name].append((at, named, content))
+    return findings, gaps
 
 
 def listed(values: dict) -> str:
@@ -126,18 +168,24 @@ def numbers_in(node) -> set:
     return found
 
 
-def values_of(function, numbers: list):
-    """Chosen lists of arguments: each is a dict of parameter -> value."""
+def choices_of(function, numbers: list) -> tuple:
+    """(parameter -> chosen values, whether values were left out to have at most MOST_POINTS lists of arguments)."""
     a = function.node.args
     parameters = [p for p in a.posonlyargs + a.args + a.kwonlyargs if p.arg not in ("self", "cls")]
     first = [1, 11, 64, 65, *sorted(numbers_in(function.node) - {1, 11, 64, 65})]
     integers = [*first, *(n for n in numbers if n not in first)]
     choices = [chosen(p.annotation, integers) for p in parameters]
+    is_cut = points(choices) > MOST_POINTS
     while points(choices) > MOST_POINTS:  # shortens the longest list
         longest = max(choices, key=len)
         longest.pop()
-    for values in itertools.product(*choices):
-        yield dict(zip([p.arg for p in parameters], values))
+    return dict(zip([p.arg for p in parameters], choices)), is_cut
+
+
+def values_of(choices: dict):
+    """Chosen lists of arguments: each is a dict of parameter -> value."""
+    for values in itertools.product(*choices.values()):
+        yield dict(zip(choices, values))
 
 
 def points(choices: list) -> int:

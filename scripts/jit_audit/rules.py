@@ -7,7 +7,7 @@ from .changes import changed_exports, exports_without_op
 from .definitions import several_definitions, several_routes, unreadable_files
 from .findings import FAULT
 from .getters import functions_of
-from .names import equal_names, parameters_not_in_names
+from .names import equal_names, names_not_checked, parameters_not_in_names
 from .package import Package
 from .torch_overloads import Torch, missing_overloads
 
@@ -18,7 +18,7 @@ RULES = (unreadable_files, uncached_getters, parameters_not_in_names, equal_name
 def audit(package: Package, include: Path) -> tuple:
     """(findings, what was not checked). `include` is the folder of LibTorch's headers."""
     findings = [finding for rule in RULES for finding in rule(package)]
-    not_checked = [*package.notes]
+    not_checked = [*package.notes, *names_not_checked(package)]
     torch = Torch(include)
     if torch.is_there:
         findings += missing_overloads(package, torch)

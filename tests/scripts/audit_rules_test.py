@@ -184,6 +184,30 @@ class Rules(AuditCase):
         report = self.report(self.package({"a.py": text}), status=0)
         self.assertEqual([f["text"] for f in report["findings"]], [])
 
+    def test_names_that_were_not_checked_are_counted(self):
+        text = HEAD + textwrap.dedent("""
+            def given(name: str): return load_jit(name, cuda_files=["a"])
+            def starred(*names): return load_jit(*names, cuda_files=["a"])
+            def hidden(**more): return load_jit("a", **more)
+            @cache_once
+            def unknown(n: int): return load_jit("b", *parts(n), cuda_files=["b"])
+            @cache_once
+            def in_part(n: int): return load_jit("c", f"{n:02d}", cuda_files=["c"])
+            @cache_once
+            def many(a: torch.dtype, b: torch.dtype, c: torch.dtype, d: torch.dtype, e: torch.dtype, f: torch.dtype):
+                return load_jit("d", *make_cpp_args(a, b, c, d, e, f), cuda_files=["d"])
+            @cache_once
+            def plain(n: int): return load_jit("e", str(n), cuda_files=["e"])
+            """)
+        report = self.report(self.package({"a.py": text}))
+        self.assertEqual([t for t in report["not_checked"] if t.startswith("module names")], [
+            "module names: of 7 calls of load_jit, 1 without a name, or with arguments by **, 2 with a name that the caller gives, "
+            "1 with a name that could not be computed, 1 with a name of which a part was not understood, "
+            "1 with more lists of arguments than the 400 that were tried"])  # fmt: skip
+        plain = HEAD + "@cache_once\ndef plain(n: int): return load_jit('e', str(n), cuda_files=['e'])\n"
+        report = self.report(self.package({"a.py": plain}, "plain"))
+        self.assertNotIn("module names", report["verdict"])
+
     def test_a_decorator_of_the_package_that_keeps_nothing(self):
         text = HEAD + "def logged(fn):\n    def call():\n        result = fn()\n        return result\n    return call\n@logged\ndef get(): return load_jit('a', cuda_files=['a'])\n"
         self.assertEqual(len(self.findings({"a.py": text}, "uncached-getter", 1)), 1)
