@@ -17,6 +17,12 @@ grep '^agrees: ' "$scratch/run"
 in_bundle "$run" run --set host --op mask_topk_ids --tier smoke --json "$scratch/r.json" > /dev/null
 in_bundle "$run" report "$scratch/r.json" -o "$scratch/page.html"
 grep -q '</html>' "$scratch/page.html"
+mkdir -p "$scratch/checkout/python/sglang/jit_kernel"
+echo 'def get(): return load_jit("a", cuda_files=["a.cuh"])' > "$scratch/checkout/python/sglang/jit_kernel/a.py"
+status=0
+in_bundle "$run" audit "$scratch/checkout" > "$scratch/audit" || status=$?
+[ "$status" = 1 ] || { echo "audit must find the getter without a cache, and exits with $status:"; cat "$scratch/audit"; exit 1; }
+grep -q 'get calls load_jit and keeps no result' "$scratch/audit"
 in_bundle "$run" verify --set host --recorded cuda --op mask_topk_ids > "$scratch/verify"
 grep '^agrees: ' "$scratch/verify"
 in_bundle DSV4_PROGRAM=dsv4_tests "$run" --gtest_filter='Caller.*:Faulty.*:KnownFaults.*:FusedRopeReference.*' > "$scratch/tests" ||
