@@ -31,7 +31,8 @@ SCRIPTS = (
     "bench",
     "main",
 )
-PLOTLY = (HERE / "plotly.min.js", HERE.parent.parent / ".deps" / "plotly" / "package_data" / "plotly.min.js")
+REPOSITORY = HERE.parent.parent  # or the folder of an installation or bundle, which has no scripts/setup
+PLOTLY = (HERE / "plotly.min.js", REPOSITORY / ".deps" / "plotly" / "package_data" / "plotly.min.js")
 MOST_BYTES = 8 * 2**20
 KEPT_PLACES = (1000, 100, 30, 10, 3, 1, 0)  # maps for each op and run; fewer are tried until the page is small enough
 
@@ -41,7 +42,12 @@ def plotly():
     for path in PLOTLY:
         if path.is_file():
             return path.read_bytes()
-    raise ReportError(f"Plotly is missing: there is no {PLOTLY[1]}; run scripts/setup --deps-only")
+    if (REPOSITORY / "scripts" / "setup").is_file():
+        raise ReportError(f"Plotly is missing: there is no {PLOTLY[1]}; run scripts/setup --deps-only")
+    raise ReportError(
+        f"Plotly is missing from this installation: there is no {PLOTLY[0]}; run scripts/setup --deps-only in the repository, "
+        "and install again"
+    )
 
 
 def packed(content):

@@ -23,8 +23,9 @@ STATES = {
 }
 
 
-def state_of(file):
-    """The state of a results file. Only a run that ended by itself, without a difference, agrees."""
+def state_of(file, missing=0):
+    """The state of a results file. Only a run that ended by itself, without a difference, agrees. If `missing` shards of
+    its sweep are in no file of the page, it is not complete."""
     if file["command"] == "bench":
         return "measured"
     if any(file["counts"][verdict] for verdict in DIFFERENCES):
@@ -33,13 +34,38 @@ def state_of(file):
         return "differs"
     ran = any(file["counts"][verdict] for verdict in ("passed", "known"))
     whole = file["exit_status"] == 0 and not file["failure"] and not file["signal"]
-    return "agrees" if ran and whole else "incomplete"
+    return "agrees" if ran and whole and not missing else "incomplete"
 
 
 def missing_shards(shards):
-    """How many shards of the sweep the file lacks; `shards` is for instance ["1/8", "3/8"]."""
-    total = max((int(shard.split("/")[1]) for shard in shards), default=1)
-    return total - len(set(shards))
+    """How many shards of the sweep are missing; `shards` is for instance ["1/8", "3/8"]."""
+    parts = [tuple(map(int, shard.split("/"))) for shard in shards]
+    total = max((total for _, total in parts), default=1)
+    return total - len({part for part, of in parts if of == total and 1 <= part <= total})
+
+
+def sweep_of(file, number, data):
+    """What the files of one sweep have in common: the command, its options, the number of shards, and the sets with their
+    provenance. A file of another sweep cannot fill a gap of this one."""
+    total = max((int(shard.split("/")[1]) for shard in file["shards"]), default=1)
+    runs = sorted(
+        (run["set"], run["name"], run["against"], run["baseline"], run["device"], sorted(run["provenance"].items()))
+        for run in data["runs"]
+        if run["file"] == number
+    )
+    return repr((file["command"], file["version"], total, sorted(file["options"].items()), runs))
+
+
+def missing_everywhere(data):
+    """For each file, how many shards of its sweep are in no file of the page; 0 for a benchmark."""
+    sweeps = [
+        None if file["command"] == "bench" else sweep_of(file, i, data) for i, file in enumerate(data["files"])
+    ]
+    shards = {}
+    for sweep, file in zip(sweeps, data["files"]):
+        if sweep is not None:
+            shards.setdefault(sweep, []).extend(file["shards"])
+    return [0 if sweep is None else missing_shards(shards[sweep]) for sweep in sweeps]
 
 
 def headline(states):
@@ -77,7 +103,7 @@ def gaps_of(run, strings):
     return gaps
 
 
-def run_html(run, strings):
+def run_html(run, strings, is_part):
     gaps = gaps_of(run, strings)
     said = [escaped(text) for text in run["warnings"]]
     said += [
@@ -95,15 +121,15 @@ def run_html(run, strings):
     html = f'<h4>{title}</h4><p class="facts">device {escaped(run["device"])}{", " + facts if facts else ""}</p>'
     if gaps:
         html += f'<p class="gaps">NOT COVERED</p><ul>{"".join(f"<li>{gap}</li>" for gap in gaps)}</ul>'
-    else:
+    elif not is_part:
         html += "<p>Nothing that the run knows of was left out.</p>"
     if said:
         html += f"<ul>{''.join(f'<li>{text}</li>' for text in said)}</ul>"
     return html
 
 
-def file_html(number, file, data):
-    state = state_of(file)
+def file_html(number, file, data, missing):
+    state = state_of(file, missing)
     html = f'<article class="file"><h3>{badge(state)} <span class="path">{escaped(file["path"])}</span></h3>'
     if file["command"] == "bench":
         return (
@@ -114,10 +140,12 @@ def file_html(number, file, data):
     html += f'<p class="verdict">{escaped(file["verdict"])}</p>'
     if file["failure"]:
         html += f'<p class="notice">The run ended early: {escaped(file["failure"])}</p>'
-    if missing := missing_shards(file["shards"]):
+    lacking = missing_shards(file["shards"])
+    if lacking:
+        others = f"{missing} of them are in no file of this page" if missing else "The other files of this page have them"
         html += (
             '<p class="notice">NOT COVERED: this is only a part of the sweep. '
-            f"{missing} of its shards are not in this file.</p>"
+            f"{lacking} of its shards are not in this file. {others}.</p>"
         )
     if file["signal"]:
         html += f'<p class="notice">Signal {file["signal"]} interrupted the run.</p>'
@@ -129,15 +157,16 @@ def file_html(number, file, data):
     html += f'<p class="facts">{escaped(file["command"])}: {options}</p>'
     for run in data["runs"]:
         if run["file"] == number:
-            html += run_html(run, data["strings"])
+            html += run_html(run, data["strings"], lacking > 0)
     return html + "</article>"
 
 
 def html_of(data):
     """The section "Verdict". All texts of the results are escaped."""
-    states = [state_of(file) for file in data["files"]]
+    missing = missing_everywhere(data)
+    states = [state_of(file, lack) for file, lack in zip(data["files"], missing)]
     count = f"{len(states)} results file" + ("s" if len(states) != 1 else "")
-    files = "".join(file_html(i, file, data) for i, file in enumerate(data["files"]))
+    files = "".join(file_html(i, file, data, missing[i]) for i, file in enumerate(data["files"]))
     tally = ", ".join(f"{STATES[state][1]} {n}" for state, n in Counter(states).items()) if len(states) > 1 else ""
     return (
         f'<section id="verdict" aria-labelledby="verdict-title"><h2 id="verdict-title">Verdict</h2>'

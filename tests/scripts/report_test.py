@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from random import Random
 import report_samples as samples
 
 BUILD = os.environ["DSV4_BUILD_DIR"]
+SCRIPTS = pathlib.Path(os.environ["DSV4_SOURCE_DIR"]) / "scripts"
 PROGRAM = os.path.join(BUILD, "dsv4diff")
 CASES = [samples.case(1), samples.case(2, verdict="failed"), samples.case(3, "beta", "unsupported")]
 
@@ -115,6 +117,30 @@ class Report(unittest.TestCase):
             "of its shards", self.page(self.write("p.json", samples.results(passed, shards=["2/2", "1/2"])))
         )
         differs = self.write("d.json", samples.results(CASES))
+        part = self.write("p.json", samples.results([samples.case(1)], shards=["3/8"]))
+        # A part does not agree, and does not claim that nothing was left out. The parts of another sweep do not help.
+        for other in [
+            [],
+            [self.write("q.json", samples.results(passed, shards=["1/2"]))],
+            [self.write("s8.json", samples.results(passed, shards=[f"{i}/8" for i in (1, 2, 4, 5, 6, 7)]))],
+            [
+                self.write(
+                    "seed.json",
+                    samples.results(passed, shards=[f"{i}/8" for i in (1, 2, 4, 5, 6, 7, 8)], options={"seed": "2"}),
+                )
+            ],
+        ]:
+            page = self.page(part, *other)
+            self.assertRegex(page, 'class="headline"><span class="badge incomplete"><span aria-hidden="true">!<')
+            self.assertNotIn('class="badge agrees"', page)
+            self.assertNotIn("Nothing that the run knows of was left out", page)
+            self.assertIn("of them are in no file of this page", page)
+        rest = self.write("rest.json", samples.results(passed, shards=[f"{i}/8" for i in (1, 2, 4, 5, 6, 7, 8)]))
+        page = self.page(part, rest)
+        self.assertRegex(page, 'class="headline"><span class="badge agrees">')
+        self.assertIn("The other files of this page have them", page)
+        self.assertNotIn("Nothing that the run knows of was left out", page)
+        self.assertIn("Nothing that the run knows of was left out", self.page("r.json"))
         self.assertRegex(self.page("r.json", differs), 'class="headline"><span class="badge differs">')
 
     def test_no_network_is_needed_or_allowed(self):
@@ -246,6 +272,26 @@ class Report(unittest.TestCase):
             self.assertEqual((status, output), (2, ""), words)
             self.assertIn(says, error, words)
         self.assertEqual([p.name for p in self.folder.iterdir()], ["r.json"])
+
+    def test_without_plotly_the_message_names_what_is_there(self):
+        self.write("r.json", samples.results(CASES))
+        for installed in (False, True):
+            home = self.folder / f"home {installed}"
+            shutil.copytree(SCRIPTS / "report_page", home / "scripts" / "report_page")
+            shutil.copy(SCRIPTS / "report.py", home / "scripts")
+            (home / "scripts" / "report_page" / "plotly.min.js").unlink(missing_ok=True)
+            if not installed:
+                (home / "scripts" / "setup").write_text("")
+            done = subprocess.run(
+                [sys.executable, "-B", home / "scripts" / "report.py", "--output", "page.html", "--", "r.json"],
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual(done.returncode, 2, done.stderr)
+            place = "scripts/report_page/plotly.min.js" if installed else ".deps/plotly/package_data/plotly.min.js"
+            self.assertIn(f"there is no {home / place}; run scripts/setup --deps-only", done.stderr)
+            self.assertEqual("install again" in done.stderr, installed)
 
     def test_the_page_can_go_to_a_pipe(self):
         self.write("r.json", samples.results(CASES))
