@@ -30,6 +30,7 @@ case $* in
   *build_sglang_set.py*) echo "sglang ${*:3:2}" >> "$CALLS" ;;
 esac
 S
+stub bin id <<< 'echo "${USER_ID:-0}"'
 stub gpu nvidia-smi <<< 'case $1 in -L) echo "GPU 0" ;; *) echo 9.0 ;; esac'
 stub gpu nvcc <<< 'echo "Cuda compilation tools, release 13.0, V13.0.88"'
 echo 'ID=debian VERSION_ID=12' > "$scratch/os"
@@ -107,8 +108,28 @@ called 2 "$sweep" --set cuda
 said "set 'cuda' needs a GPU"
 
 # Without options, setup builds everything. On Ubuntu, the package chromium is a snap, which cannot be installed.
-called 0 "$setup"
+# On Debian, it is installed unless a browser is in PATH. Without root it is not required, except in CI.
+mkdir "$scratch/no_browser" "$scratch/browser"
+ln -sf /usr/bin/* /bin/* "$scratch/no_browser/"
+rm -f "$scratch/no_browser"/{chromium,chromium-browser,google-chrome}
+path=$scratch/bin:$scratch/no_browser
+called 0 env CI= "$setup"
 saw '^packages .*libgtest-dev.* chromium'
+called 0 env CI= USER_ID=1000 "$setup"
+saw '^packages .*libgtest-dev'
+not_saw chromium
+said 'the browser test of dsv4diff report will be skipped'
+called 0 env CI=true USER_ID=1000 "$setup"
+saw '^packages .*libgtest-dev.* chromium'
+for browser in chromium chromium-browser google-chrome; do
+  stub browser "$browser" <<< ''
+  path=$scratch/browser:$scratch/bin:$scratch/no_browser
+  called 0 env CI=true "$setup"
+  not_saw chromium
+  if grep 'will be skipped' "$scratch/said"; then exit 1; fi
+  rm "$scratch/browser/$browser"
+done
+path=$cpu
 echo 'ID=ubuntu VERSION_ID=24.04' > "$scratch/os"
 called 0 "$setup"
 saw '^packages .*libgtest-dev'
@@ -134,7 +155,7 @@ said 'needs cmake 3.25, and the one in PATH is 3.22.1'
 # If the tools of a system are too old, setup refuses the system before it installs them.
 mkdir "$scratch/bare"
 for tool in "$scratch"/bin/*; do case $tool in */cmake | */g++) ;; *) ln -s "$tool" "$scratch/bare/" ;; esac; done
-for tool in bash env cat cp cut dirname grep head id mkdir mv nproc rm sed seq sha256sum sort tail tr; do
+for tool in bash env cat cp cut dirname grep head mkdir mv nproc rm sed seq sha256sum sort tail tr; do
   ln -s "$(command -v "$tool")" "$scratch/bare/"
 done
 path=$scratch/bare
