@@ -2,7 +2,7 @@
 """Drives the page of `dsv4diff report` in a browser: filter, search, sort, open a case, copy its command, by mouse and
 by keyboard, on a wide and on a narrow screen, light and dark.
 
-Needs Chromium, which scripts/setup installs on Debian. Elsewhere, a chromium or google-chrome in PATH is used. Without
+Needs chromium, chromium-browser or google-chrome in PATH. As root on Debian, scripts/setup installs Chromium. Without
 one, the test is skipped with status 77; under CI it fails.
 """
 
@@ -207,6 +207,56 @@ class Browser(unittest.TestCase):
         page.get_by_role("button", name="alpha", exact=True).click()
         self.assertIn("has no error/bound, because it is not finite", page.locator("#op").inner_text())
 
+    def test_what_the_plots_of_an_op_leave_out_is_counted(self):
+        bare = samples.output("more", violations=3, excused=4, excused_by="fault-1", tightness=2.0)
+        cases = [
+            samples.case(1),
+            samples.case(2, verdict="failed", outputs=[samples.failing_output(), bare]),
+            samples.case(3, verdict="failed", outputs=[samples.output("scenario")]),
+            samples.case(4, verdict="error"),
+            samples.case(5, "whole"),
+        ]
+        page = self.open(self.make("left out", samples.results(cases)))
+        page.get_by_role("button", name="alpha", exact=True).click()
+        text = page.locator("#op").inner_text()
+        for said in [
+            "leave out 2 outputs of 2 cases, which have no statistics",
+            "Outside the tolerance there: 3 elements, in 1 output of 1 case.",
+            "Excused there by a known fault: 4 elements, in 1 output of 1 case.",
+            "1 case of the op without any output: 1 error.",
+        ]:
+            self.assertIn(said, text)
+        page.get_by_role("button", name="whole", exact=True).click()
+        self.assertIn("The plots show all outputs of all cases of the op.", page.locator("#op").inner_text())
+
+    def test_an_op_of_which_no_case_passed_has_no_error_over_bound(self):
+        cases = [samples.case(1, verdict="failed"), samples.case(2, "beta")]
+        other = [samples.case(1, verdict="failed"), samples.case(2, "beta", "skipped")]
+        page = self.open(self.make("none passed", samples.results(cases), samples.results(other)))
+        last = page.locator("#ops tbody tr", has_text="alpha").locator("td").last
+        self.assertEqual(last.inner_text(), "–")
+        page.get_by_label("Results to show").select_option("0")
+        self.assertEqual(page.locator("#ops tbody tr", has_text="beta").locator("td").last.inner_text(), "0.25")
+        self.assertEqual(page.locator("#ops tbody tr", has_text="alpha").locator("td").last.inner_text(), "–")
+        self.assertIn("of the passed cases: 0.25, –.", page.locator("#trend").inner_text())
+        page.locator("#trend figure").scroll_into_view_if_needed()
+        page.locator("#trend .plot.drawn").wait_for()
+
+    def test_only_a_case_that_passed_no_longer_differs(self):
+        before = ["failed", "failed", "failed", "failed", "passed", "known", "passed", "skipped", "error"]
+        after = ["passed", "skipped", "unsupported", "known", "skipped", "passed", "known", "failed", "error"]
+        files = [samples.results([samples.case(i, verdict=v) for i, v in enumerate(run)]) for run in (before, after)]
+        trend = self.open(self.make("changes", *files)).locator("#trend").inner_text()
+        for said in [
+            "Cases that no longer differ: 2",
+            "Cases that ran before and did not run now: 3",
+            "Cases that did not run before and ran now: 1",
+            "Cases that differed before and are now excused by a known fault: 1",
+            "Cases that passed before and now have a known fault: 1",
+            "Cases that now differ: 1",
+        ]:
+            self.assertIn(said, trend)
+
     def test_trend_and_bench(self):
         before = [samples.case(i) for i in range(10)]
         after = [samples.case(i, verdict="failed" if i == 4 else "passed") for i in range(1, 11)]
@@ -311,6 +361,6 @@ CONTRASTS = """() => {
 
 if __name__ == "__main__":
     if BROWSER is None and os.environ.get("CI") != "true":
-        print("skipped: there is neither chromium nor google-chrome in PATH")
+        print("skipped: there is neither chromium, chromium-browser nor google-chrome in PATH")
         sys.exit(77)
     unittest.main()

@@ -55,6 +55,12 @@ function errorOverBound(o) {
 /** The larger of two; NaN is larger than every number. */
 function larger(a, b) { return Number.isNaN(a) || Number.isNaN(b) ? NaN : Math.max(a, b); }
 
+/** The largest error/bound of the cases that passed; null if none of them has a bound. */
+function passedTightness(cases) {
+  const bounded = cases.filter((c) => c.verdict === 'passed' && c.bounded).map((c) => c.tightness);
+  return bounded.length > 0 ? bounded.reduce(larger) : null;
+}
+
 /** Fills in what the compact form leaves out, and the sums that several sections use. */
 function expandCase(c, run, strings, verdicts) {
   c.run = run;
@@ -95,12 +101,10 @@ function groupBy(items, key) {
 /** The cases of a run by op, with counts of each verdict. */
 function opsOf(cases, verdicts) {
   return [...groupBy(cases, (c) => c.op)].map(([op, list]) => {
-    const row = {op, cases: list, total: list.length, tightness: 0, bounded: false, bitsCompared: 0, sameBits: 0};
+    const row = {op, cases: list, total: list.length, tightness: passedTightness(list), bitsCompared: 0, sameBits: 0};
     for (const verdict of verdicts) row[verdict] = 0;
     for (const c of list) {
       row[c.verdict]++;
-      row.bounded ||= c.bounded;
-      if (c.verdict === 'passed') row.tightness = larger(row.tightness, c.tightness);
       const withBits = c.outputs.filter((o) => o.bits);
       if (withBits.length > 0) {
         row.bitsCompared++;

@@ -170,18 +170,49 @@ function casePlot(name, outputs) {
   });
 }
 
+/**
+ * What the statistics of an op leave out: outputs without them, such as those of scenarios, and what differs there.
+ * Elements that a known fault excuses are counted apart from those outside the tolerance.
+ */
+function outsideStatistics(cases) {
+  const out = cases.flatMap((c) => c.outputs.filter((o) => !hasErrors(o)).map((o) => ({c, o})));
+  const silent = cases.filter((c) => c.outputs.length === 0);
+  if (out.length + silent.length === 0) return 'The plots show all outputs of all cases of the op.';
+  const of = (list) => `${countOf(list.length, 'output')} of ${countOf(new Set(list.map(({c}) => c)).size, 'case')}`;
+  const sum = (key) => out.reduce((n, {o}) => n + (o[key] ?? 0), 0);
+  const wrong = out.filter(({o}) => (o.violations ?? 0) > 0);
+  const excused = out.filter(({o}) => (o.excused ?? 0) > 0);
+  const texts = [];
+  if (out.length > 0) {
+    texts.push(`The plots leave out ${of(out)}, which have no statistics of elements. `);
+    texts.push(
+        wrong.length > 0 ? `Outside the tolerance there: ${countOf(sum('violations'), 'element')}, in ${of(wrong)}. ` :
+                           'None of them has an element outside the tolerance. ');
+    if (excused.length > 0)
+      texts.push(`Excused there by a known fault: ${countOf(sum('excused'), 'element')}, in ${of(excused)}. `);
+  }
+  if (silent.length > 0) {
+    const verdicts = [...groupBy(silent, (c) => c.verdict)].map(([verdict, list]) => `${list.length} ${verdict}`);
+    texts.push(`${countOf(silent.length, 'case')} of the op without any output: ${verdicts.join(', ')}.`);
+  }
+  return texts.join('').trim();
+}
+
+/** True if the results have statistics of elements for this output. */
+function hasErrors(o) { return Boolean(o.errors) && o.errors.elements > 0; }
+
 function errorsPart(cases) {
   const outputs = groupBy(cases.flatMap((c) => c.outputs), (o) => o.name);
-  const withErrors = new Map([...outputs]
-                                 .map(([name, list]) => [name, list.filter((o) => o.errors && o.errors.elements > 0)])
-                                 .filter(([, list]) => list.length > 0));
+  const withErrors =
+      new Map([...outputs].map(([name, list]) => [name, list.filter(hasErrors)]).filter(([, list]) => list.length > 0));
   const parts = [el('h4', {}, 'Error of each output')];
   if (withErrors.size > 0) {
     const sums = new Map([...withErrors].map(([name, list]) => [name, summedErrors(list)]));
     const plots = [...sums]
                       .flatMap(([name, sum]) => [sum.bounded > 0 && sharePlot(name, sum), ulpPlot(name, sum)])
                       .filter(Boolean);
-    return [...parts, el('div', {class: 'plots'}, plots), biasPlot(sums)];
+    const leftOut = el('p', {class: 'notice'}, outsideStatistics(cases));
+    return [...parts, leftOut, el('div', {class: 'plots'}, plots), biasPlot(sums)];
   }
   const bounded = [...outputs].filter(([, list]) => list.some((o) => o.tolerance === 'bound'));
   if (bounded.length === 0) {

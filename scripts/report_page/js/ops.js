@@ -20,12 +20,7 @@ function opsSection(run) {
                                                                            el('span', {class: 'zero'}, '0')),
                                                          })),
     {label: 'cases', number: true, value: (r) => r.total},
-    {
-      label: 'error/bound',
-      number: true,
-      value: (r) => r.tightness,
-      cell: (r) => (r.bounded ? short(r.tightness) : '–')
-    },
+    {label: 'error/bound', number: true, value: (r) => r.tightness ?? -1, cell: (r) => shortOrNone(r.tightness)},
   ];
   if (run.ops.some((r) => r.bitsCompared > 0)) {
     columns.push({
@@ -49,7 +44,8 @@ function opsSection(run) {
       el('p', {},
          'Choose an op to see its errors. ' +
              '“error/bound” is the largest ratio of error to bound in its passed cases; ' +
-             '“–” says that all outputs are compared bit by bit or by an interval.'),
+             '“–” says that no case with a bound passed: all outputs are compared bit by bit or by an interval, ' +
+             'or no such case ran and agreed.'),
       el('div', {class: 'filters'}, searchField('Search ops', (words) => {
            wanted.words = words;
            update();

@@ -44,6 +44,9 @@ function short(value) {
   return size >= 1e6 || size < 1e-3 ? x.toExponential(1) : String(Number(x.toPrecision(3)));
 }
 
+/** The same; "–" for null, which is a value that does not exist. */
+function shortOrNone(value) { return value === null ? '–' : short(value); }
+
 /** "1 case", "2 cases". */
 function countOf(n, singular, plural = singular + 's') {
   return `${n.toLocaleString('en')} ${n === 1 ? singular : plural}`;

@@ -11,26 +11,42 @@ function fileName(path) { return path.split('/').pop(); }
 function statistics(run) {
   const differing = DIFFERENCES.reduce((n, verdict) => n + run.counts[verdict], 0);
   const ran = run.cases.length - run.counts.unsupported - run.counts.skipped;
-  const tightness = run.cases.reduce((most, c) => (c.verdict === 'passed' ? Math.max(most, c.tightness) : most), 0);
-  return {differing, ran, tightness, known: run.counts.known};
+  return {differing, ran, tightness: passedTightness(run.cases), known: run.counts.known};
 }
 
-/** What changed between two runs, case by case. */
+const NOT_RUN = ['unsupported', 'skipped'];
+
+/** What changed between two runs, case by case. A case that did not run, or has a known fault, is not one that agrees. */
 function changesBetween(before, after) {
   const lists = {
     'Cases that now differ': [],
     'Cases that no longer differ': [],
+    'Cases that differed before and are now excused by a known fault': [],
+    'Cases that passed before and now have a known fault': [],
+    'Cases that ran before and did not run now': [],
+    'Cases that did not run before and ran now': [],
     'Cases that were added': [],
     'Cases that are gone': []
   };
   for (const c of after.cases) {
     const old = before.byId.get(c.id);
-    if (!old)
+    if (!old) {
       lists['Cases that were added'].push(c);
-    else if (c.differs && !old.differs)
+      continue;
+    }
+    const [ran, ranBefore] = [c, old].map(({verdict}) => !NOT_RUN.includes(verdict));
+    if (ranBefore && !ran)
+      lists['Cases that ran before and did not run now'].push(c);
+    else if (!ranBefore && ran)
+      lists['Cases that did not run before and ran now'].push(c);
+    if (c.differs && !old.differs)
       lists['Cases that now differ'].push(c);
-    else if (!c.differs && old.differs)
+    else if (c.verdict === 'passed' && (old.differs || old.verdict === 'known'))
       lists['Cases that no longer differ'].push(c);
+    else if (c.verdict === 'known' && old.differs)
+      lists['Cases that differed before and are now excused by a known fault'].push(c);
+    else if (c.verdict === 'known' && old.verdict === 'passed')
+      lists['Cases that passed before and now have a known fault'].push(c);
   }
   for (const c of before.cases)
     if (!after.byId.has(c.id)) lists['Cases that are gone'].push(c);
@@ -39,7 +55,8 @@ function changesBetween(before, after) {
 
 function changeList(before, after) {
   const lists = Object.entries(changesBetween(before, after)).filter(([, cases]) => cases.length > 0);
-  if (lists.length === 0) return el('p', {}, 'The same cases, and no case changed between right and wrong.');
+  if (lists.length === 0)
+    return el('p', {}, 'The same cases ran, and no case changed between right, wrong and a known fault.');
   return el(
       'ul', {},
       lists.map(
@@ -57,15 +74,15 @@ function trendSection(runs, data) {
     const names = list.map((run, i) => `${i + 1}: ${fileName(data.files[run.file].path)}`);
     const stats = list.map(statistics);
     const title = `${list[0].name} against ${list[0].against}`;
-    const rows =
-        list.map((run, i) => [names[i], stats[i].ran, stats[i].differing, stats[i].known, short(stats[i].tightness)]);
+    const rows = list.map(
+        (run, i) => [names[i], stats[i].ran, stats[i].differing, stats[i].known, shortOrNone(stats[i].tightness)]);
     return el(
         'div', {}, el('h3', {}, title), figure({
           title: 'Differing cases and error/bound over the results.',
           height: 320,
           summary:
               `Differing cases: ${stats.map((s) => s.differing).join(', ')}. Largest error/bound of the passed cases: ${
-                  stats.map((s) => short(s.tightness)).join(', ')}.`,
+                  stats.map((s) => shortOrNone(s.tightness)).join(', ')}.`,
           make: (c) => ({
             data: [
               {
@@ -85,7 +102,7 @@ function trendSection(runs, data) {
                 x: names.map((n) => forPlotly(n, 30)),
                 y: stats.map((s) => s.tightness),
                 yaxis: 'y2',
-                text: stats.map((s) => short(s.tightness)),
+                text: stats.map((s) => shortOrNone(s.tightness)),
                 textposition: 'top center',
                 cliponaxis: false,
                 line: {color: c.main},
