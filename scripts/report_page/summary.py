@@ -40,7 +40,7 @@ def state_of(file, missing=0):
 def missing_shards(shards):
     """How many shards of the sweep are missing; `shards` is for instance ["1/8", "3/8"]."""
     parts = [tuple(map(int, shard.split("/"))) for shard in shards]
-    total = max((total for _, total in parts), default=1)
+    total = max([1, *(total for _, total in parts)])
     return total - len({part for part, of in parts if of == total and 1 <= part <= total})
 
 

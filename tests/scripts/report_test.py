@@ -122,6 +122,7 @@ class Report(unittest.TestCase):
         for other in [
             [],
             [self.write("q.json", samples.results(passed, shards=["1/2"]))],
+            [self.write("zero.json", samples.results(passed, shards=["0/0"]))],
             [self.write("s8.json", samples.results(passed, shards=[f"{i}/8" for i in (1, 2, 4, 5, 6, 7)]))],
             [
                 self.write(
