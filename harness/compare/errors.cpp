@@ -39,6 +39,8 @@ struct ElementError {
   double sign = 0;  ///< of the reference's value: -1, 0 or 1
 
   [[nodiscard]] bool bounded() const { return std::isfinite(bound) && (bound > 0 || error != 0); }
+  /// True if the element's share means something: an element without a bound and without an error has the share 0.
+  [[nodiscard]] bool comparable() const { return std::isfinite(bound); }
   /// |error|/bound; infinite for an error without a bound.
   [[nodiscard]] double magnitude() const { return error == 0 ? 0 : std::fabs(error) / bound; }
   /// Signed, and clipped to -1..1. 0 if the element has no bound and no error, or an infinite bound.
@@ -216,7 +218,8 @@ std::optional<PairedErrors> paired_errors(const Output& got, const Tolerance& to
     if (same_bits(got.value, other.value, i) || both_nan(got.value, other.value, i)) ++pair.same;
     const ElementError a = error_of(got.value, want.value, tolerance, i);
     const ElementError b = error_of(other.value, want.value, other_tolerance, i);
-    if (!a.finite || !b.finite || (!a.bounded() && !b.bounded())) continue;
+    // Without a bound on one side, the move would be the whole error of the other side.
+    if (!a.finite || !b.finite || !a.comparable() || !b.comparable()) continue;
     difference.add(i, a.share() - b.share(), a.sign);
   }
   pair.difference = difference.result(false);

@@ -81,6 +81,11 @@ std::string explained(const PairDrift& pair, const OutputDrift& o) {
     case Conclusion::kSame:
       return o.compared ? "the same bits in every compared element" : "the same statistics in every case";
     case Conclusion::kUndecided:
+      if (!o.compared) {
+        return "undecided: results files have sums only, which do not show a shift of few elements. 'dsv4diff drift' "
+               "of "
+               "the two sets tells";
+      }
       return "undecided: so few cases and rows differ that the test could not tell even a movement of all elements in "
              "one direction. It needs fewer outputs (--op) or more cases (--tier full)";
     case Conclusion::kNoShift:
@@ -190,8 +195,9 @@ std::string verdict(const std::vector<PairDrift>& pairs) {
     return pairs.size() == 1 ? "nothing was compared: no case has an output with errors on both sides"
                              : "in a pair, nothing was compared: no case has an output with errors on both sides";
   }
-  std::string text = shifts != 0 ? fmt::format("shift in {} of {}", shifts, count_of(outputs, "output"))
-                                 : fmt::format("no shift in {}", count_of(outputs, "output"));
+  std::string text = shifts != 0
+                         ? fmt::format("shift in {} of {}", shifts, count_of(outputs, "output"))
+                         : fmt::format("no shift in {} of {}", outputs - undecided, count_of(outputs, "output"));
   text += fmt::format(", {} with other bits, {}", differing, count_of(cases, "case"));
   if (one_sided != 0) text += fmt::format("; {} wrong on one side only", count_of(one_sided, "case is", "cases are"));
   if (errors != 0) text += fmt::format("; {}", count_of(errors, "error"));

@@ -62,7 +62,7 @@ struct C128Thread {
 #pragma unroll
       for (int i = 0; i < kPart; ++i) {
         const int j = place.part * kPart + i;
-        // The newest token is read from the batch, because another block may still write the rest of its row.
+        // The newest token is read from the batch, because the plan may have stored it in another page.
         window.load(i, j == kGroup - 1 ? t.input + token * kRow + place.column : group + j * kRow);
       }
       store(token, window);

@@ -26,7 +26,8 @@ inline constexpr OfflineForm kC128Form{kGroup, kGroup, 2, kLaneColumns * sizeof(
 
 using Columns = Pack<float, kLaneColumns, true>;
 
-/// The work of a thread: `unit` is its plan row, `column` is the first of its columns, and `part` is its warp.
+/// The work of a thread: `unit` is its plan row, or the number of its run of rows in a decode step. `column` is the
+/// first of its columns, and `part` is its warp.
 template <int kHeadDim>
 struct C128Place {
   static_assert(kHeadDim % kBlockColumns == 0, "kHeadDim must be a multiple of the columns of a block");

@@ -37,7 +37,7 @@ struct OnlinePrefillParams {
 
 /// `kKeep` is true if the segments are stored, and false if they complete their group.
 template <bool kKeep>
-__global__ void __launch_bounds__(kOnlineSegmentThreads, 2)
+__global__ void __launch_bounds__(kOnlineSegmentThreads, kOnlineBlocks)
     online_prefill_kernel(const __grid_constant__ OnlinePrefillParams p) {
   wait_for_previous_kernel();
   const std::int64_t row = blockIdx.x / kOnlineTiles;

@@ -45,7 +45,7 @@ struct OnlinePrefillV1Params {
 };
 
 template <bool kKeep>
-__global__ void __launch_bounds__(kOnlineSegmentThreads, 2)
+__global__ void __launch_bounds__(kOnlineSegmentThreads, kOnlineBlocks)
     online_prefill_v1_kernel(const __grid_constant__ OnlinePrefillV1Params p) {
   wait_for_previous_kernel();
   const TokenPlan plan = p.plan[blockIdx.x / kOnlineTiles];

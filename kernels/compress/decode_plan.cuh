@@ -39,10 +39,9 @@ __global__ void __launch_bounds__(kDecodePlanThreads)
   layout::DecodePlan plan{0, 0, 0, 0};
   const bool has_token = length > 0 && length <= kLargestRow;
   const std::int32_t newest = has_token ? static_cast<std::int32_t>(length - 1) : -1;
-  // The second address is computed before the first one is tested. Then the loads of both overlap.
   const std::int32_t row = p.address.row(request_id, newest);
-  const std::int32_t before = p.address.row(request_id, newest > p.ratio ? newest - p.ratio : 0);
   if (row >= 0) {
+    const std::int32_t before = p.address.row(request_id, newest > p.ratio ? newest - p.ratio : 0);
     plan = {static_cast<std::uint32_t>(length), row, before > 0 ? before / p.ratio : 0, row / p.ratio};
   }
   p.plan[request] = plan;

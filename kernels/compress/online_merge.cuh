@@ -62,6 +62,7 @@ inline constexpr int kOnlinePlacesOfPart = kOnlinePlaces / kOnlineParts;
 inline constexpr int kOnlineTile = 16 * kOnlineColumns;
 inline constexpr int kOnlineTiles = kOnlineHeadDim / kOnlineTile;  ///< blocks of a segment
 inline constexpr int kOnlineSegmentThreads = kOnlineParts * 16;
+inline constexpr int kOnlineBlocks = 2;  ///< of a multiprocessor; with more, a thread could not hold all of its loads
 
 /// A run of tokens of the batch in one group.
 struct SegmentOfGroup {

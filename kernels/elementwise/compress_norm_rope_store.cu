@@ -117,8 +117,8 @@ __global__ void __launch_bounds__(kThreads) flashmla_kernel(const __grid_constan
   WarpRow<kTiles, kWide, float> row, weight;
   row.load(p.rows + number * kKeyDim + lane * kPerLane);
   weight.load(p.weight + lane * kPerLane);
-  // Only the angles wait for another load, that of the record. The reduction comes before the tests. So the compiler
-  // cannot move the load of the row behind them.
+  // The angles wait for the record, and so does the slot of a CompressPlan. The row of a record without an entry is
+  // loaded too. The reduction comes before the tests. So the compiler cannot move the load of the row behind them.
   const Entry entry = entry_of(p, number);
   LaneAngles<kWide> angles;
   angles.load(p.freqs, p.table_rows, entry.position, lane);

@@ -29,20 +29,19 @@
 namespace dsv4 {
 namespace {
 
+constexpr int kLanesPerGroup = 32 / kQueryPart;  // lanes that hold the elements of a scale byte
+
 /// The outputs of this op only, as bytes.
 struct Fp4Out {
   std::uint8_t* codes;
   std::uint8_t* scales;
 };
 
-template <typename Position, bool kWide, int kLanes>
+template <typename Position, bool kWide>
 __global__ void __launch_bounds__(kQueryThreads)
     q_indexer_fp4_kernel(const __grid_constant__ QueryParams p, const __grid_constant__ Fp4Out out) {
   wait_for_previous_kernel();
-  using Part = QueryPart<Position, kWide, kLanes>;
-  constexpr int kLanesPerGroup = 32 / Part::kPart;  // lanes that hold the elements of a scale byte
-  constexpr int kWords = Part::kPart / 8;
-  Part part;
+  QueryPart<Position, kWide> part;
   part.template load<true>(p);
   part.transform();
   part.round();
@@ -50,22 +49,13 @@ __global__ void __launch_bounds__(kQueryThreads)
   if (!part.exists) return;
   const std::uint32_t byte = e2m1_scale_byte(amax);
   const float inverse = ue8m0_inverse(byte);
-  Pack<std::uint32_t, kWords, kWide> codes;
-#pragma unroll
-  for (int w = 0; w < kWords; ++w) codes.v[w] = e2m1_codes<8>(part.x.v + 8 * w, inverse);
-  store_bytes<kWide>(out.codes + part.row * (kQueryDim / 2) + part.lane * (Part::kPart / 2), codes);
+  const Pack<std::uint32_t, 2, kWide> codes{{e2m1_codes<8>(part.x.v, inverse), e2m1_codes<8>(part.x.v + 8, inverse)}};
+  store_bytes<kWide>(out.codes + part.row * (kQueryDim / 2) + part.lane * (kQueryPart / 2), codes);
   if (part.lane % kLanesPerGroup == 0) {
     out.scales[part.row * 4 + part.lane / kLanesPerGroup] = static_cast<std::uint8_t>(byte);
   }
   if (part.lane == 0) p.weights_out[part.row] = part.weight(p);
 }
-
-struct Kernels {
-  template <typename Position, bool kWide, int kLanes>
-  static auto of() {
-    return q_indexer_fp4_kernel<Position, kWide, kLanes>;
-  }
-};
 
 void forward(TensorView q_input, TensorView q_fp4, TensorView q_sf, TensorView weight, TensorView weights_out,
              double weight_scale, TensorView freqs_cis, TensorView positions) {
@@ -80,8 +70,13 @@ void forward(TensorView q_input, TensorView q_fp4, TensorView q_sf, TensorView w
   if (params.rows == 0) return;
 
   const bool wide = is_aligned(q_input, 16) && is_aligned(freqs_cis, 16) && is_aligned(q_fp4, 8);
-  launch_queries<Kernels>(kName, check.device(), params, positions, wide,
-                          Fp4Out{data_of<std::uint8_t>(q_fp4), data_of<std::uint8_t>(q_sf)});
+  const bool is_i32 = same_dtype(positions.dtype(), kInt32);
+  const auto kernel =
+      is_i32 ? (wide ? q_indexer_fp4_kernel<std::int32_t, true> : q_indexer_fp4_kernel<std::int32_t, false>)
+             : (wide ? q_indexer_fp4_kernel<std::int64_t, true> : q_indexer_fp4_kernel<std::int64_t, false>);
+  const dim3 grid = grid_of(ceil_div<std::int64_t>(params.rows, kQueryRows), kName);
+  Launch{.name = kName, .device = check.device(), .grid = grid, .block = dim3(kQueryThreads)}(
+      kernel, params, Fp4Out{data_of<std::uint8_t>(q_fp4), data_of<std::uint8_t>(q_sf)});
 }
 
 }  // namespace

@@ -27,26 +27,19 @@
 namespace dsv4 {
 namespace {
 
-template <typename Position, bool kWide, int kLanes>
+template <typename Position, bool kWide>
 __global__ void __launch_bounds__(kQueryThreads)
     q_indexer_quant_kernel(const __grid_constant__ QueryParams p, std::uint8_t* __restrict__ codes) {
   wait_for_previous_kernel();
-  QueryPart<Position, kWide, kLanes> part;
+  QueryPart<Position, kWide> part;
   part.template load<false>(p);
   part.transform();
-  const float amax = lanes_max<kLanes>(max_magnitude(part.x));
+  const float amax = lanes_max<kQueryLanes>(max_magnitude(part.x));
   if (!part.exists) return;
   const float scale = __fdiv_rn(max_number(kMinAmax, amax), kE4m3Max);
-  store_bytes<kWide>(codes + part.row * kQueryDim + part.lane * part.kPart, codes_of(part.x, __frcp_rn(scale)));
+  store_bytes<kWide>(codes + part.row * kQueryDim + part.lane * kQueryPart, codes_of(part.x, __frcp_rn(scale)));
   if (part.lane == 0) p.weights_out[part.row] = __fmul_rn(part.weight(p), scale);
 }
-
-struct Kernels {
-  template <typename Position, bool kWide, int kLanes>
-  static auto of() {
-    return q_indexer_quant_kernel<Position, kWide, kLanes>;
-  }
-};
 
 void forward(TensorView q_input, TensorView q_fp8, TensorView weight, TensorView weights_out, double weight_scale,
              TensorView freqs_cis, TensorView positions) {
@@ -60,7 +53,13 @@ void forward(TensorView q_input, TensorView q_fp8, TensorView weight, TensorView
   if (params.rows == 0) return;
 
   const bool wide = is_aligned(q_input, 16) && is_aligned(freqs_cis, 16) && is_aligned(q_fp8, 16);
-  launch_queries<Kernels>(kName, check.device(), params, positions, wide, data_of<std::uint8_t>(q_fp8));
+  const bool is_i32 = same_dtype(positions.dtype(), kInt32);
+  const auto kernel =
+      is_i32 ? (wide ? q_indexer_quant_kernel<std::int32_t, true> : q_indexer_quant_kernel<std::int32_t, false>)
+             : (wide ? q_indexer_quant_kernel<std::int64_t, true> : q_indexer_quant_kernel<std::int64_t, false>);
+  const dim3 grid = grid_of(ceil_div<std::int64_t>(params.rows, kQueryRows), kName);
+  Launch{.name = kName, .device = check.device(), .grid = grid, .block = dim3(kQueryThreads)}(
+      kernel, params, data_of<std::uint8_t>(q_fp8));
 }
 
 }  // namespace

@@ -11,7 +11,9 @@
 /// launched.
 ///
 /// Memory bandwidth limits the kernel: it moves 6 bytes per output. A block handles a row, and a thread handles eight
-/// neighbouring outputs at a time.
+/// neighbouring outputs at a time. So rows of fewer than 256 outputs leave threads without work.
+
+#include <algorithm>
 
 #include "interface/entry.h"
 #include "kernels/common/check.h"

@@ -20,12 +20,15 @@ constexpr int kLeastGroupBits = 9;  ///< logarithm of the number of groups
 constexpr int kMostGroupBits = 11;
 static_assert((kSampleGroup << kMostGroupBits) <= 2 * kListCapacity);
 
-/// Returns a bound that about 2 * K scores of a row reach. The row has `length` scores, at least 8 per group. All
-/// threads of the block must call it, after the constructor of a Selection.
+/// Returns a bound that at least K scores of a row reach, and at most as many as a list takes. This is likely, but not
+/// certain. The row has `length` scores, at least 8 per group. All threads of the block must call it, after the
+/// constructor of a Selection.
 ///
 /// The bound is the r-th largest score of the sample. If one of every q scores is sampled, about q * r scores reach it.
 /// The sample has m = K / q of the K largest scores on average, with a standard deviation of about sqrt(m). Because
-/// r = m + 6 sqrt(m) + 8, fewer than K scores reach the bound very seldom, also if neighbours have similar scores.
+/// r >= m + 6 sqrt(m) + 8, fewer than K scores reach the bound very seldom, also if neighbours have similar scores.
+/// Rows of more than a million scores have a sample that is too small for this: q * r exceeds the list more and more
+/// often.
 template <int K>
 DSV4_DEVICE Entry bound_of_row(SelectMemory<K>& memory, const float* row, int length) {
   int group_bits = kLeastGroupBits;

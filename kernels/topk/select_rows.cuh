@@ -5,7 +5,8 @@
 /// fill the device with one block each, a long row is divided among several blocks. Each block writes those entries of
 /// its part that can be among the row's k largest to a workspace (filter.cuh). A second kernel selects from these
 /// entries. The workspace has 38 KiB per part, and at most 2 parts per multiprocessor. The number of parts depends on
-/// the length of the row, not on the width of the matrix. So a short row in a wide matrix costs little.
+/// the length of the row, not on the width of the matrix. So a short row in a wide matrix costs little. If a row has
+/// more than about a million scores, its sample is often misleading. Then a single block selects from all of them.
 #pragma once
 
 #include <tvm/ffi/extra/c_env_api.h>
@@ -42,7 +43,7 @@ struct TopkParams {
 };
 
 /// A row of at most kWholeRow scores has one part. A longer row has at most one part for each kPartScores scores,
-/// rounded up, and at most kMostParts parts. In shorter parts, not every thread would have a score.
+/// rounded up, and at most kMostParts parts. Far shorter parts would leave threads without a score.
 constexpr int kWholeRow = ScoreChunk::kEntries;
 constexpr unsigned kPartScores = kThreads * 4;
 constexpr int kMostParts = 256;

@@ -113,6 +113,16 @@ TEST(Errors, AnIntervalOfAnotherChoiceHasNoShare) {
   EXPECT_EQ(s.ulp.size(), 1u);
 }
 
+TEST(Errors, APairNeedsABoundOnBothSides) {
+  // The first element has another choice on one side, the second one has a bound on both sides.
+  const Output got{"out", tensor({4, 3})}, other{"out", tensor({2, 2})}, want{"out", tensor({2, 2})};
+  const auto choice = Tolerance::between(tensor({4, 0}), tensor({4, 4}), "test");
+  const auto pair = paired_errors(got, choice, other, Tolerance::between(tensor({0, 0}), tensor({4, 4}), "test"), want);
+  ASSERT_TRUE(pair);
+  EXPECT_EQ(pair->compared, 2);
+  EXPECT_DOUBLE_EQ(pair->difference.sum_abs, 0.25) << "only the second element counts: it moved by 1 of 4";
+}
+
 TEST(Errors, AreAbsentForExactOutputsAndOtherForms) {
   const Output one{"out", tensor({1})}, two{"out", tensor({1, 2})};
   EXPECT_FALSE(error_statistics(one, one, Tolerance::exact("test")));
