@@ -118,15 +118,19 @@ RunReport merge_reports(const std::vector<NamedReport>& reports, bool partial) {
       add_results(sweep, file, report, run);
     }
   }
+  std::vector<Shard> incomplete;  // the shards of the first sweep that lacks some
   for (const auto& key : order) {
     Sweep& sweep = sweeps.at(key);
     if (!partial) require_complete(sweep);
+    if (incomplete.empty() && sweep.shards.size() < sweep.count) {
+      for (const auto& [index, file] : sweep.shards) incomplete.push_back({index, sweep.count});
+    }
     std::ranges::sort(sweep.run.results, {}, &CaseResult::id);
     merged.runs.push_back(std::move(sweep.run));
   }
   // Different sweeps may have different options. The merged report keeps the options of the first file.
   if (!reports.empty()) merged.options = reports.front().second.options;
-  merged.shards = {Shard{}};
+  merged.shards = incomplete.empty() ? std::vector{Shard{}} : incomplete;
   return merged;
 }
 

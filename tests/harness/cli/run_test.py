@@ -97,7 +97,9 @@ class Run(CommandLineTest):
         self.expect_refusal("merge", "1.json", "2.json", "3.json", "--json", "./1.json", says="names the same file")
         self.assertEqual(self.results("1.json"), before)
         self.expect_refusal("merge", "1.json", "1.json", "2.json", "3.json", says="shard 1/3 is in")
-        self.assertEqual(self.call("merge", "--partial", "1.json", "2.json")[0], 0)
+        self.assertEqual(self.call("merge", "--partial", "1.json", "2.json", "--json", "part.json")[0], 0)
+        self.assertEqual(self.results("part.json")["shards"], ["1/3", "2/3"])
+        self.assertEqual(self.results("merged.json")["shards"], ["1/1"])
 
     def test_journal_is_written_to_the_given_path(self):
         self.assertEqual(self.call("run", "--set", "host", "--case", CASE, "--journal", "j")[0], 0)
