@@ -32,11 +32,14 @@ struct C128Thread {
 
   DSV4_DEVICE bool has_page(std::int64_t page) const { return page >= 0 && page < t.pages; }
 
-  /// Decode steps of the tokens `begin` ... `end` - 1 of the batch, at most kParts of them. `step_of(token)` returns
-  /// the C128Step of a token. First, each warp copies the row of one token to the state. Then the block makes the
-  /// entries of the tokens that complete a group, one after the other. An entry is its token's row of the output.
+  /// Decode steps of a run of `per_block` tokens of the batch, at most kParts of them; the last run may be shorter.
+  /// `place.unit` is the number of the run. `step_of(token)` returns the C128Step of a token. First, each warp copies
+  /// the row of one token to the state. Then the block makes the entries of the tokens that complete a group, one after
+  /// the other. An entry is its token's row of the output.
   template <class StepOf>
-  DSV4_DEVICE void decode(std::int64_t begin, std::int64_t end, const StepOf& step_of) const {
+  DSV4_DEVICE void decode(int per_block, const StepOf& step_of) const {
+    const std::int64_t begin = std::int64_t{place.unit} * per_block;
+    const std::int64_t end = begin + per_block < t.tokens ? begin + per_block : t.tokens;
     __shared__ std::int64_t pages[kParts];  // of the entries; -1 if a token gives none
     if (begin + place.part < end) {
       const std::int64_t token = begin + place.part;

@@ -34,9 +34,7 @@ __global__ void __launch_bounds__(kC128Threads, kC128Blocks)
     decode_kernel(const __grid_constant__ DecodeParams p, int per_block) {
   const C128Place<kHeadDim> place;
   wait_for_previous_kernel();
-  const std::int64_t begin = std::int64_t{place.unit} * per_block;
-  const std::int64_t end = begin + per_block < p.requests ? begin + per_block : p.requests;
-  C128Thread<kHeadDim>{p, place}.decode(begin, end, [&](std::int64_t token) {
+  C128Thread<kHeadDim>{p, place}.decode(per_block, [&](std::int64_t token) {
     const layout::DecodePlan plan = p.plan[token];
     return C128Step{plan.seq_len == 0 ? -1 : plan.write_loc, plan.write_loc % kGroup == kGroup - 1, plan.read_page_1};
   });

@@ -40,9 +40,7 @@ __global__ void __launch_bounds__(kC128Threads, kC128Blocks)
     decode_kernel(const __grid_constant__ V1Params p, int per_block) {
   const C128Place<kHeadDim> place;
   wait_for_previous_kernel();
-  const std::int64_t begin = std::int64_t{place.unit} * per_block;
-  const std::int64_t end = begin + per_block < p.tensors.tokens ? begin + per_block : p.tensors.tokens;
-  C128Thread<kHeadDim>{p.tensors, place}.decode(begin, end, [&](std::int64_t token) {
+  C128Thread<kHeadDim>{p.tensors, place}.decode(per_block, [&](std::int64_t token) {
     const std::int32_t length = p.seq_lens[token];
     const std::int64_t page = p.indices[token];
     return C128Step{length <= 0 ? -1 : page * kGroup + (length - 1) % kGroup, length % kGroup == 0, page};
