@@ -32,7 +32,7 @@ class DriftCommand final : public Command {
            "'dsv4diff run --errors --own-seeds --json FILE'. Each case of the tier has its own seed, so data do not "
            "repeat.\n"
            "Exit status: 0 no shift, 1 a shift, a case that is wrong on one side only or an error, 2 the command or\n"
-           "the environment is wrong or nothing was compared, 130 after Ctrl-C.";
+           "the environment is wrong, or no output of a pair was decided, 130 after Ctrl-C.";
   }
 
   void add_options(CLI::App& app) override {

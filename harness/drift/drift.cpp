@@ -177,23 +177,22 @@ PairDrift pair_of_runs(const std::string& a, const std::vector<CaseResult>& resu
       ++pair.only_a;
       continue;
     }
-    // The verdict that says less about the case decides.
-    const auto runs = [](const CaseResult& r) {
-      return r.verdict != Verdict::kUnsupported && r.verdict != Verdict::kSkipped && r.verdict != Verdict::kError;
-    };
-    if (ra.verdict == Verdict::kKnown && runs(*rb) && rb->verdict != Verdict::kKnown) ++pair.known;
-    const auto wrong_a = ra.disagreeing(), wrong_b = rb->disagreeing();
     if (ra.verdict == Verdict::kError || rb->verdict == Verdict::kError) {
       const bool is_a = ra.verdict == Verdict::kError;
       pair.errors[ra.id] = is_a ? a + ": " + ra.reason : b + ": " + rb->reason;
       continue;
     }
+    // The verdict that says less about the case decides.
+    const auto runs = [](const CaseResult& r) {
+      return r.verdict != Verdict::kUnsupported && r.verdict != Verdict::kSkipped;
+    };
+    if (ra.verdict == Verdict::kKnown && runs(*rb) && rb->verdict != Verdict::kKnown) ++pair.known;
     if (!builder.take_verdict(runs(ra) ? *rb : ra)) continue;
     const auto is_wrong = [](const CaseResult& r) {
       return r.verdict == Verdict::kFailed || r.verdict == Verdict::kMistrusted;
     };
     const bool failed = is_wrong(ra) || is_wrong(*rb);
-    const bool alike = ra.verdict == rb->verdict && wrong_a == wrong_b;
+    const bool alike = ra.verdict == rb->verdict && ra.disagreeing() == rb->disagreeing();
     if (failed && alike) ++pair.wrong_alike;
     if (failed && !alike) pair.one_sided[ra.id] = is_wrong(ra) ? a + ": " + ra.reason : b + ": " + rb->reason;
     for (const OutputReport& oa : ra.outputs) {
@@ -249,13 +248,13 @@ void find_shifts(std::vector<PairDrift>& pairs) {
 }
 
 int exit_status(const std::vector<PairDrift>& pairs) {
-  bool compared = !pairs.empty(), differs = false;
+  bool decided = !pairs.empty(), differs = false;
   for (const PairDrift& pair : pairs) {
-    compared = compared && pair.number_of(OutputDrift::Conclusion::kUndecided) < pair.outputs.size();
+    decided = decided && pair.number_of(OutputDrift::Conclusion::kUndecided) < pair.outputs.size();
     differs = differs || pair.number_of(OutputDrift::Conclusion::kShift) != 0 || !pair.one_sided.empty() ||
               !pair.errors.empty();
   }
-  return differs ? 1 : compared ? 0 : 2;
+  return differs ? 1 : decided ? 0 : 2;
 }
 
 }  // namespace dsv4

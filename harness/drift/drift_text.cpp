@@ -33,7 +33,7 @@ std::string table(const PairDrift& pair, const Layout& layout) {
     const ShiftTest& t = o.decisive();
     rows.push_back({name_of(o), fmt::format("{}/{}", o.differing, o.cases),
                     o.compared ? share_of(*o.same, *o.compared) : "?", percent(t.net),
-                    t.blind() ? "." : percent(t.detectable),
+                    o.conclusion == Conclusion::kUndecided ? "." : percent(t.detectable),
                     t.adjusted < 1e-99 ? "0" : fmt::format("{:.1g}", t.adjusted)});
   }
   if (rows.size() == 1) return "";
